@@ -1,0 +1,1 @@
+"""Everything that runs: images, training, tracking, reports, speed and the command `lossbench`."""

@@ -1,0 +1,153 @@
+"""Closed forms of one logit z (or one probability x) and a target t in [0, 1].
+
+sigma(z) = 1 / (1 + exp(-z)) is the probability of class 1, and sigma' = sigma(z) sigma(-z). Every
+formula writes 1 - sigma(z) as sigma(-z) and the error sigma(z) - t as
+(1 - t) sigma(z) - t sigma(-z), which is the same number without the cancellation in the tail.
+"""
+
+import torch
+from torch import Tensor
+
+from .closed_form import ClosedForms, differentiable
+
+
+def times(coefficient: Tensor, x: Tensor) -> Tensor:
+    """coefficient * x, with 0 * inf = 0: what is weighted by nothing contributes nothing."""
+    product = coefficient * x
+    return torch.where((coefficient == 0) & x.isinf(), torch.zeros_like(product), product)
+
+
+def error(z: Tensor, t: Tensor) -> Tensor:
+    """sigma(z) - t."""
+    return (1 - t) * torch.sigmoid(z) - t * torch.sigmoid(-z)
+
+
+def slope(z: Tensor) -> Tensor:
+    """sigma'(z) = sigma(z) (1 - sigma(z))."""
+    return torch.sigmoid(z) * torch.sigmoid(-z)
+
+
+# --- zero-one: L = [the prediction z > 0 is wrong]; for soft t the expected count ----------------
+
+
+def zero_one_value(z: Tensor, t: Tensor) -> Tensor:
+    # A NaN logit predicts nothing: it is passed on instead of being counted.
+    return torch.where(z > 0, 1 - t, torch.where(z <= 0, t, z))
+
+
+def zero_one_gradient(z: Tensor, t: Tensor) -> Tensor:
+    return torch.zeros_like(z * t)
+
+
+def zero_one_curvature(z: Tensor, v: Tensor, t: Tensor) -> Tensor:
+    return torch.zeros_like(z * v * t)
+
+
+# --- probability-sum: L = 1 - [t f + (1 - t) (1 - f)], f = sigma(z) ------------------------------
+
+
+def probability_sum_value(z: Tensor, t: Tensor) -> Tensor:
+    return t * torch.sigmoid(-z) + (1 - t) * torch.sigmoid(z)
+
+
+def probability_sum_gradient(z: Tensor, t: Tensor) -> Tensor:
+    return (1 - 2 * t) * slope(z)
+
+
+def probability_sum_curvature(z: Tensor, v: Tensor, t: Tensor) -> Tensor:
+    # f'' = f' (1 - 2 f), and 1 - 2 f = -tanh(z / 2).
+    return v * (2 * t - 1) * slope(z) * torch.tanh(z / 2)
+
+
+# --- bce: L = -[t ln x + (1 - t) ln(1 - x)], each ln no less than -100, as torch has it ----------
+
+
+def bce_value(x: Tensor, t: Tensor) -> Tensor:
+    return -(t * torch.log(x).clamp_min(-100) + (1 - t) * torch.log1p(-x).clamp_min(-100))
+
+
+def bce_gradient(x: Tensor, t: Tensor) -> Tensor:
+    # torch keeps the gradient finite at 0 and 1 by the same bound on x (1 - x).
+    return (x - t) / (x * (1 - x)).clamp_min(1e-12)
+
+
+def bce_curvature(x: Tensor, v: Tensor, t: Tensor) -> Tensor:
+    # t / x^2 + (1 - t) / (1 - x)^2 over one denominator.
+    spread = (x * (1 - x)).clamp_min(1e-12)
+    return v * (t * (1 - x).square() + (1 - t) * x.square()) / spread.square()
+
+
+# --- bce-with-logits: L = w t softplus(-z) + (1 - t) softplus(z), w the weight of positives ------
+
+
+def bce_with_logits_value(z: Tensor, t: Tensor, w: Tensor) -> Tensor:
+    # softplus(z) = max(z, 0) + ln(1 + exp(-|z|)); the two softplus share the logarithm.
+    positive, negative = w * t, 1 - t
+    linear = times(positive, (-z).clamp_min(0)) + times(negative, z.clamp_min(0))
+    return linear + (positive + negative) * torch.log1p(torch.exp(-z.abs()))
+
+
+def bce_with_logits_gradient(z: Tensor, t: Tensor, w: Tensor) -> Tensor:
+    return (1 - t) * torch.sigmoid(z) - w * t * torch.sigmoid(-z)
+
+
+def bce_with_logits_curvature(z: Tensor, v: Tensor, t: Tensor, w: Tensor) -> Tensor:
+    return v * (w * t + (1 - t)) * slope(z)
+
+
+# --- sigmoid-mse: L = (f - t)^2 / 2, f = sigma(z) ------------------------------------------------
+
+
+def sigmoid_mse_value(z: Tensor, t: Tensor) -> Tensor:
+    return error(z, t).square() / 2
+
+
+def sigmoid_mse_gradient(z: Tensor, t: Tensor) -> Tensor:
+    # The factor f (1 - f) goes to 0 on both sides: also where f - t is as wrong as it can be.
+    return error(z, t) * slope(z)
+
+
+def sigmoid_mse_curvature(z: Tensor, v: Tensor, t: Tensor) -> Tensor:
+    # (f')^2 + (f - t) f'', f'' = f' (1 - 2 f) = -f' tanh(z / 2).
+    return v * slope(z) * (slope(z) - error(z, t) * torch.tanh(z / 2))
+
+
+# --- mse: L = (z - t)^2 --------------------------------------------------------------------------
+
+
+def mse_value(z: Tensor, t: Tensor) -> Tensor:
+    return (z - t).square()
+
+
+def mse_gradient(z: Tensor, t: Tensor) -> Tensor:
+    return 2 * (z - t)
+
+
+def mse_curvature(z: Tensor, v: Tensor, t: Tensor) -> Tensor:
+    return 2 * v + torch.zeros_like(z - t)
+
+
+zero_one = differentiable(
+    ClosedForms("zero_one", zero_one_value, zero_one_gradient, zero_one_curvature)
+)
+probability_sum = differentiable(
+    ClosedForms(
+        "probability_sum",
+        probability_sum_value,
+        probability_sum_gradient,
+        probability_sum_curvature,
+    )
+)
+bce = differentiable(ClosedForms("bce", bce_value, bce_gradient, bce_curvature))
+bce_with_logits = differentiable(
+    ClosedForms(
+        "bce_with_logits",
+        bce_with_logits_value,
+        bce_with_logits_gradient,
+        bce_with_logits_curvature,
+    )
+)
+sigmoid_mse = differentiable(
+    ClosedForms("sigmoid_mse", sigmoid_mse_value, sigmoid_mse_gradient, sigmoid_mse_curvature)
+)
+mse = differentiable(ClosedForms("mse", mse_value, mse_gradient, mse_curvature))

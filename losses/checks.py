@@ -1,0 +1,148 @@
+"""What every public function asks of its arguments, with torch's exception types.
+
+Checks of shapes and dtypes cost nothing and always run. Checks of values (`in_unit_interval`,
+`class_indices`) look at the numbers only where that is free: eager code on the CPU. On CUDA they
+would force a synchronisation, under `torch.compile` a graph break and under `torch.func.vmap`
+there is no number to look at; there an index out of range is torch's own device-side error and a
+probability out of range gives NaN.
+"""
+
+from difflib import get_close_matches
+
+import torch
+from torch import Tensor
+
+REDUCTIONS = ("mean", "sum", "none")
+
+
+def reduction(name: str) -> None:
+    """Raise ValueError unless `name` is one of `REDUCTIONS`."""
+    if name not in REDUCTIONS:
+        near = get_close_matches(str(name), REDUCTIONS, n=1)
+        hint = f"; did you mean {near[0]!r}?" if near else ""
+        raise ValueError(
+            f"{name!r} is not a valid value for reduction: use one of {', '.join(REDUCTIONS)}{hint}"
+        )
+
+
+def floating(function: str, **tensors: Tensor) -> None:
+    """Raise NotImplementedError for a tensor that holds no real floating-point numbers."""
+    for name, tensor in tensors.items():
+        if not tensor.is_floating_point():
+            raise NotImplementedError(
+                f"{function} is not implemented for {name} of dtype {tensor.dtype}: "
+                f"convert it with {name}.float()"
+            )
+
+
+def same_dtype(input: Tensor, **tensors: Tensor) -> None:
+    """Raise RuntimeError for a tensor whose dtype is not input's."""
+    for name, tensor in tensors.items():
+        if tensor.dtype != input.dtype:
+            raise RuntimeError(
+                f"found {name} of dtype {tensor.dtype} but input of dtype {input.dtype}: "
+                f"convert it with {name}.to(input.dtype)"
+            )
+
+
+def same_shape(input: Tensor, target: Tensor) -> None:
+    """Raise ValueError unless target has input's shape."""
+    if target.shape != input.shape:
+        raise ValueError(
+            f"target size {tuple(target.shape)} must be the same as input size "
+            f"{tuple(input.shape)}: a loss of single logits has one target a logit"
+        )
+
+
+def broadcasts(input: Tensor, **tensors: Tensor) -> None:
+    """Raise RuntimeError for a tensor that cannot be broadcast to input's shape."""
+    for name, tensor in tensors.items():
+        sizes = zip(reversed(tensor.shape), reversed(input.shape), strict=False)
+        if tensor.dim() > input.dim() or any(a not in (1, b) for a, b in sizes):
+            raise RuntimeError(
+                f"{name} of size {tuple(tensor.shape)} cannot be broadcast to the input's size "
+                f"{tuple(input.shape)}"
+            )
+
+
+def class_weight(input: Tensor, weight: Tensor) -> None:
+    """Raise RuntimeError unless `weight` is one number for each class of `input`."""
+    classes = class_count(input)
+    if weight.shape != (classes,):
+        raise RuntimeError(
+            f"weight tensor should be defined either for all {classes} classes or no classes "
+            f"but got weight tensor of shape {tuple(weight.shape)}"
+        )
+
+
+def class_count(input: Tensor) -> int:
+    """The size of the class dimension: 1 of (N, C, ...), 0 of (C,)."""
+    return input.shape[min(1, input.dim() - 1)]
+
+
+def index_shapes(input: Tensor, target: Tensor) -> None:
+    """Raise unless `target` has one class index for every row of logits of `input`.
+
+    ValueError for a batch of another size, RuntimeError for any other mismatch of shape.
+    """
+    wanted = input.shape[:1] + input.shape[2:] if input.dim() > 1 else torch.Size(())
+    # torch lets one row (C,) have its one target as (1,).
+    if target.shape == wanted or (input.dim() == 1 and target.shape == (1,)):
+        return
+    if input.dim() > 1 and target.dim() == len(wanted) and target.shape[0] != wanted[0]:
+        raise ValueError(
+            f"Expected input batch_size ({wanted[0]}) to match target batch_size "
+            f"({target.shape[0]}): input is {tuple(input.shape)}, target {tuple(target.shape)}"
+        )
+    raise RuntimeError(
+        f"target of class indices has size {tuple(target.shape)} but input of size "
+        f"{tuple(input.shape)} wants {tuple(wanted)}, one index a row of logits"
+    )
+
+
+def index_dtype(target: Tensor) -> None:
+    """Raise RuntimeError unless `target` is int64 or uint8, as torch's losses want indices."""
+    if target.dtype not in (torch.int64, torch.uint8):
+        raise RuntimeError(
+            f"expected target dtype to be Long or Byte, but got {target.dtype}: convert class "
+            "indices with target.long(); probabilities need the input's shape"
+        )
+
+
+def _readable(tensor: Tensor) -> bool:
+    return tensor.device.type == "cpu" and not torch.compiler.is_compiling()
+
+
+def _where(bad: Tensor) -> tuple[int, ...] | None:
+    """The position of the first True, or None. Under vmap, where no number can be read, None."""
+    try:
+        return tuple(bad.nonzero()[0].tolist()) if bool(bad.any()) else None
+    except RuntimeError:
+        return None
+
+
+def class_indices(classes: int, target: Tensor, ignore_index: int | None) -> None:
+    """Raise IndexError for a class index outside [0, classes) that is not `ignore_index`."""
+    if not _readable(target):
+        return
+    bad = (target < 0) | (target >= classes)
+    if ignore_index is not None:
+        bad &= target != ignore_index
+    if (at := _where(bad)) is not None:
+        ignored = "" if ignore_index is None else f" or equal to ignore_index={ignore_index}"
+        raise IndexError(
+            f"Target {int(target[at])} is out of bounds at position {at}: class indices must be "
+            f"in [0, {classes}){ignored}"
+        )
+
+
+def in_unit_interval(**tensors: Tensor) -> None:
+    """Raise RuntimeError for a tensor with an element outside [0, 1] (NaN included)."""
+    for name, tensor in tensors.items():
+        if not _readable(tensor):
+            continue
+        if (at := _where(~((tensor >= 0) & (tensor <= 1)))) is not None:
+            raise RuntimeError(
+                f"all elements of {name} should be between 0 and 1 but {tensor[at].item()} is at "
+                f"position {at}; for logits use the loss 'with logits'"
+            )

@@ -1,0 +1,130 @@
+"""The one autograd mechanism: a loss is a ladder of closed forms.
+
+Rung 0 is the value L(z, t), rung 1 its gradient dL/dz, rung 2 its curvature, given as the
+product H v of the Hessian with a vector (for a single logit: L''(z) v). Each rung is one
+`torch.autograd.Function`, and the derivative of a rung with respect to the logits is the next
+rung: adding a loss is writing three formulas. The derivative with respect to anything else (a
+target, a weight), and that of the last rung, is `torch.func.vjp` or `jvp` of the rung's own
+formula, so derivatives of every order and with respect to every argument exist.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+Formula = Callable[..., Tensor]
+
+
+class ClosedForms(NamedTuple):
+    """The three formulas of a loss, made of plain torch operations on tensors.
+
+    `value(z, *rest)` is the loss, `gradient(z, *rest)` is dL/dz and `curvature(z, v, *rest)` the
+    Hessian-vector product H v; z and v have one shape, `rest` are the targets and whatever else
+    the formula takes. If `rows` is false every element of z is an example of its own and all
+    three return z's shape. If it is true the last dimension of z holds the classes of one
+    example, and `value` returns z's shape without it.
+    """
+
+    name: str
+    value: Formula
+    gradient: Formula
+    curvature: Formula
+    rows: bool = False
+
+
+def differentiable(forms: ClosedForms) -> Formula:
+    """Return (z, *rest) -> loss per example, whose derivatives are the closed forms.
+
+    It can be differentiated any number of times in reverse and in forward mode, batched by
+    `torch.func.vmap` and compiled by `torch.compile`. It saves its inputs and nothing else for the
+    backward pass, and writes to none of them.
+    """
+
+    def curvature_along(v: Tensor, z: Tensor, _v: Tensor, *rest: Tensor) -> Tensor:
+        return curvature(z, v, *rest)
+
+    # The Hessian is symmetric: pulling back through H v and pushing along it are both H again.
+    name = f"{forms.name}_curvature"
+    curvature = _rung(name, forms.curvature, 1, curvature_along, curvature_along)
+
+    def gradient_along(v: Tensor, z: Tensor, *rest: Tensor) -> Tensor:
+        return curvature(z, v, *rest)
+
+    gradient = _rung(f"{forms.name}_gradient", forms.gradient, 0, gradient_along, gradient_along)
+
+    def pull(upstream: Tensor, z: Tensor, *rest: Tensor) -> Tensor:
+        return (upstream.unsqueeze(-1) if forms.rows else upstream) * gradient(z, *rest)
+
+    def push(dz: Tensor, z: Tensor, *rest: Tensor) -> Tensor:
+        change = dz * gradient(z, *rest)
+        return change.sum(-1) if forms.rows else change
+
+    return _rung(forms.name, forms.value, 0, pull, push)
+
+
+def _rung(name: str, formula: Formula, position: int, pull: Formula, push: Formula) -> Formula:
+    """Make `formula` an autograd function. For the argument at `position`, `pull(u, *inputs)` is
+    its vector-Jacobian and `push(v, *inputs)` its Jacobian-vector product; for any other argument
+    they come from the formula itself."""
+
+    def forward(*inputs: Tensor) -> Tensor:
+        return formula(*inputs)
+
+    def setup_context(ctx: Any, inputs: tuple[Tensor, ...], _output: Tensor) -> None:
+        ctx.save_for_backward(*inputs)
+        ctx.save_for_forward(*inputs)
+
+    def backward(ctx: Any, upstream: Tensor) -> tuple[Tensor | None, ...]:
+        inputs = ctx.saved_tensors
+        return tuple(
+            (pull if at == position else _formula_pull(formula, at))(upstream, *inputs)
+            if needed
+            else None
+            for at, needed in enumerate(ctx.needs_input_grad)
+        )
+
+    def jvp(ctx: Any, *tangents: Tensor | None) -> Tensor:
+        inputs = ctx.saved_tensors
+        changes = [
+            (push if at == position else _formula_push(formula, at))(tangent, *inputs)
+            for at, tangent in enumerate(tangents)
+            if tangent is not None
+        ]
+        return sum(changes[1:], start=changes[0])
+
+    members = {
+        "forward": staticmethod(forward),
+        "setup_context": staticmethod(setup_context),
+        "backward": staticmethod(backward),
+        "jvp": staticmethod(jvp),
+        "generate_vmap_rule": True,
+        "__module__": __name__,
+    }
+    function: Any = type(name, (torch.autograd.Function,), members)
+    # Without this a jvp is a graph break, or is dropped without a word under a compiled func.jvp.
+    torch.compiler.allow_in_graph(function)  # type: ignore[no-untyped-call]
+    return function.apply  # type: ignore[no-any-return]
+
+
+def _formula_pull(formula: Formula, at: int) -> Formula:
+    def pull(upstream: Tensor, *inputs: Tensor) -> Tensor:
+        def of_one(x: Tensor) -> Tensor:
+            return formula(*inputs[:at], x, *inputs[at + 1 :])
+
+        return torch.func.vjp(of_one, inputs[at])[1](upstream)[0]  # type: ignore[no-any-return]
+
+    return pull
+
+
+def _formula_push(formula: Formula, at: int) -> Formula:
+    # Reverse mode twice instead of torch.func.jvp, because forward mode does not nest in itself.
+    def push(tangent: Tensor, *inputs: Tensor) -> Tensor:
+        pull = _formula_pull(formula, at)
+        zero = torch.zeros_like(formula(*inputs))
+        return torch.func.vjp(lambda u: pull(u, *inputs), zero)[1](tangent)[0]  # type: ignore[no-any-return]
+
+    return push

@@ -1,0 +1,243 @@
+"""Closed forms of a row of logits z over C classes, the classes in the last dimension.
+
+p = softmax(z) and q = 1 - p. A target is a class index y of shape z.shape[:-1], or a row t of
+weights over the classes (a distribution, a one-hot row) of z's shape. J = diag(p) - p p^T is the
+derivative of p, so J v = p (v - p.v) row by row.
+
+Nothing here subtracts two nearly equal numbers: the largest term of a sum of exponentials is left
+out of it and comes back through log1p, and the complement of a probability near 1 is the sum of
+the other probabilities.
+"""
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from .binary import times
+from .closed_form import ClosedForms, differentiable
+
+
+class Row(NamedTuple):
+    """softmax(z), taken apart so that every part keeps its digits.
+
+    `top` is the index of the largest logit and `gap` = max(z) - z; `others` is the sum of
+    exp(-gap) without the largest term, p the probabilities and q = 1 - p.
+    """
+
+    top: Tensor
+    gap: Tensor
+    others: Tensor
+    p: Tensor
+    q: Tensor
+
+
+def exponentials(z: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """The largest logit, its index, exp(z - largest) with 0 in its place, and their sum."""
+    largest, top = z.max(-1, keepdim=True)
+    # Written over, because an infinite largest logit gives inf - inf here.
+    rest = torch.exp(z - largest).scatter(-1, top, 0.0)
+    return largest, top, rest, rest.sum(-1, keepdim=True)
+
+
+def distance(largest: Tensor, z: Tensor) -> Tensor:
+    """largest - z, which is 0 where they are equal, at infinity too."""
+    return torch.where(z == largest, torch.zeros_like(z), largest - z)
+
+
+def row(z: Tensor) -> Row:
+    largest, top, rest, others = exponentials(z)
+    total = 1 + others
+    p = rest.scatter(-1, top, 1.0) / total
+    q = (total - rest).scatter(-1, top, others) / total
+    return Row(top, distance(largest, z), others, p, q)
+
+
+def dot(a: Tensor, b: Tensor) -> Tensor:
+    """The inner product of rows, kept as a column."""
+    return (a * b).sum(-1, keepdim=True)
+
+
+def without(top: Tensor, x: Tensor) -> Tensor:
+    """x with 0 at the class `top` of every row."""
+    return x.scatter(-1, top, 0.0)
+
+
+def softmax_change(p: Tensor, v: Tensor) -> Tensor:
+    """J v: how p changes when z changes along v."""
+    return p * (v - dot(p, v))
+
+
+# --- cross-entropy with a class index: L = ln sum exp(z) - z_y -----------------------------------
+
+
+def index_cross_entropy_value(z: Tensor, y: Tensor) -> Tensor:
+    largest, _, _, others = exponentials(z)
+    target = z.gather(-1, y.unsqueeze(-1))
+    return (distance(largest, target) + torch.log1p(others)).squeeze(-1)
+
+
+def index_cross_entropy_gradient(z: Tensor, y: Tensor) -> Tensor:
+    # p - onehot(y); the target's entry p_y - 1 is minus the sum of the other probabilities.
+    _, top, rest, others = exponentials(z)
+    wrong = (rest.scatter(-1, top, 1.0) / (1 + others)).scatter(-1, y.unsqueeze(-1), 0.0)
+    return wrong.scatter(-1, y.unsqueeze(-1), -wrong.sum(-1, keepdim=True))
+
+
+def index_cross_entropy_curvature(z: Tensor, v: Tensor, y: Tensor) -> Tensor:
+    del y  # The Hessian J of ln sum exp(z) does not depend on the target.
+    return softmax_change(row(z).p, v)
+
+
+# --- cross-entropy with a row of target weights: L = sum_c t_c (ln sum exp(z) - z_c) -------------
+
+
+def cross_entropy_value(z: Tensor, t: Tensor) -> Tensor:
+    r = row(z)
+    return times(t, r.gap).sum(-1) + t.sum(-1) * torch.log1p(r.others).squeeze(-1)
+
+
+def cross_entropy_gradient(z: Tensor, t: Tensor) -> Tensor:
+    # T p - t, T = sum t, is p (T - t) - t q: both parts keep their digits when t is one-hot.
+    r = row(z)
+    return r.p * (t.sum(-1, keepdim=True) - t) - t * r.q
+
+
+def cross_entropy_curvature(z: Tensor, v: Tensor, t: Tensor) -> Tensor:
+    return t.sum(-1, keepdim=True) * softmax_change(row(z).p, v)
+
+
+# --- nll: L = -x_y of a row x of log-probabilities -----------------------------------------------
+
+
+def nll_value(x: Tensor, y: Tensor) -> Tensor:
+    return -x.gather(-1, y.unsqueeze(-1)).squeeze(-1)
+
+
+def nll_gradient(x: Tensor, y: Tensor) -> Tensor:
+    return torch.zeros_like(x).scatter(-1, y.unsqueeze(-1), -1.0)
+
+
+def nll_curvature(x: Tensor, v: Tensor, y: Tensor) -> Tensor:
+    del y
+    return torch.zeros_like(x * v)
+
+
+# --- softmax-mse: L = sum_c (p_c - t_c)^2 --------------------------------------------------------
+
+
+def softmax_mse_value(z: Tensor, t: Tensor) -> Tensor:
+    r = row(z)
+    return (r.p * (1 - t) - t * r.q).square().sum(-1)
+
+
+def softmax_mse_gradient(z: Tensor, t: Tensor) -> Tensor:
+    # 2 J e with the error e = p - t. In e_c - p.e = e_c q_c - sum_{j != c} p_j e_j the term of
+    # the largest p stands apart, so that it is never first added and then taken away again.
+    r = row(z)
+    e = r.p * (1 - t) - t * r.q
+    term = r.p * e
+    small = without(r.top, term)
+    of_top = without(r.top, term.gather(-1, r.top).expand_as(term))
+    elsewhere = small.sum(-1, keepdim=True) - small + of_top
+    return 2 * r.p * (e * r.q - elsewhere)
+
+
+def softmax_mse_curvature(z: Tensor, v: Tensor, t: Tensor) -> Tensor:
+    # The derivative of 2 J e along v: 2 (dJ e + J dp), with dp = J v and de = dp.
+    r = row(z)
+    e = r.p * (1 - t) - t * r.q
+    dp = softmax_change(r.p, v)
+    return 2 * (dp * (e - dot(r.p, e)) - r.p * dot(dp, e) + softmax_change(r.p, dp))
+
+
+# --- bernoulli-sum: L = -sum_c [t_c ln p_c + (1 - t_c) ln(1 - p_c)] ------------------------------
+
+
+def bernoulli_sum_value(z: Tensor, t: Tensor) -> Tensor:
+    r = row(z)
+    log_total = torch.log1p(r.others)
+    largest = z.gather(-1, r.top)
+    # 1 - p of the largest is a sum that underflows long before its logarithm does.
+    log_others = z.scatter(-1, r.top, -torch.inf).logsumexp(-1, keepdim=True) - largest
+    minus_log_q = (-torch.log1p(-without(r.top, r.p))).scatter(-1, r.top, log_total - log_others)
+    return (times(t, r.gap + log_total) + times(1 - t, minus_log_q)).sum(-1)
+
+
+def bernoulli_sum_gradient(z: Tensor, t: Tensor) -> Tensor:
+    return _BernoulliSum(z, t).gradient
+
+
+def bernoulli_sum_curvature(z: Tensor, v: Tensor, t: Tensor) -> Tensor:
+    return _BernoulliSum(z, t).curvature(v)
+
+
+class _BernoulliSum:
+    """Gradient and curvature of the sum of Bernoulli cross-entropies.
+
+    With h_c = p_c dL/dp_c = -t_c + (1 - t_c) p_c / q_c the gradient is g_c = h_c - p_c sum_j h_j.
+    The odds p / q of the largest class k overflow when the model is certain, but they only occur
+    as q_k p_k / q_k = p_k and, for c != k, as p_c p_k / q_k = p_k w_c, where w is the softmax over
+    the classes without k. So k's terms are written apart: with R_c = sum of h_j over j not in
+    {c, k},
+
+        g_c = (1 - t_c) p_c - t_c q_c - p_c R_c - [c != k] ((1 - t_k) p_k w_c - t_k p_c).
+
+    The curvature is the derivative of this along v, term by term: dp = J v, dq = -dp,
+    dw = w (v - w.v), and d(p_c / q_c) = p_c (v_c - p.v) / q_c^2.
+    """
+
+    def __init__(self, z: Tensor, t: Tensor) -> None:
+        r = row(z)
+        self.top, self.p, self.q, self.t = r.top, r.p, r.q, t
+        self.t_top, self.p_top = t.gather(-1, r.top), r.p.gather(-1, r.top)
+        self.w = torch.softmax(z.scatter(-1, r.top, -torch.inf), -1)
+        self.odds = without(self.top, r.p / r.q)
+        h = without(self.top, (1 - t) * self.odds - t)
+        self.rest = h.sum(-1, keepdim=True) - h
+        of_top = (1 - self.t_top) * self.p_top * self.w - self.t_top * r.p
+        self.gradient = (1 - t) * r.p - t * r.q - r.p * self.rest - without(self.top, of_top)
+
+    def curvature(self, v: Tensor) -> Tensor:
+        dp = softmax_change(self.p, v)
+        dw = softmax_change(self.w, v)
+        dh = (1 - self.t) * without(self.top, self.odds * (v - dot(self.p, v)) / self.q)
+        d_rest = dh.sum(-1, keepdim=True) - dh
+        dp_top = dp.gather(-1, self.top)
+        d_top = (1 - self.t_top) * (dp_top * self.w + self.p_top * dw) - self.t_top * dp
+        return dp - dp * self.rest - self.p * d_rest - without(self.top, d_top)
+
+
+index_cross_entropy = differentiable(
+    ClosedForms(
+        "index_cross_entropy",
+        index_cross_entropy_value,
+        index_cross_entropy_gradient,
+        index_cross_entropy_curvature,
+        rows=True,
+    )
+)
+cross_entropy = differentiable(
+    ClosedForms(
+        "cross_entropy",
+        cross_entropy_value,
+        cross_entropy_gradient,
+        cross_entropy_curvature,
+        rows=True,
+    )
+)
+nll = differentiable(ClosedForms("nll", nll_value, nll_gradient, nll_curvature, rows=True))
+softmax_mse = differentiable(
+    ClosedForms(
+        "softmax_mse", softmax_mse_value, softmax_mse_gradient, softmax_mse_curvature, rows=True
+    )
+)
+bernoulli_sum = differentiable(
+    ClosedForms(
+        "bernoulli_sum",
+        bernoulli_sum_value,
+        bernoulli_sum_gradient,
+        bernoulli_sum_curvature,
+        rows=True,
+    )
+)
