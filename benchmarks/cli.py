@@ -1,0 +1,119 @@
+"""The command `lossbench`, and nothing else."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import re
+import shlex
+import subprocess
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+from .config import Comparison
+from .errors import UserError
+
+
+@dataclass(frozen=True)
+class View:
+    """Open TensorBoard on finished and running experiments."""
+
+    runs: Annotated[Path, tyro.conf.arg(metavar="DIR")] = Path("runs")
+    """Directory of the experiments, or one experiment."""
+    port: int = 6006
+    """Port on this machine that TensorBoard answers on."""
+
+
+Command = (
+    Annotated[Comparison, tyro.conf.subcommand("compare")]
+    | Annotated[View, tyro.conf.subcommand("view")]
+)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line and return its exit code: 0, 2 for a user's mistake, 130 for Ctrl-C."""
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    try:
+        command = parse(given)
+        if isinstance(command, View):
+            return view(command)
+        return compare(command, shlex.join(["lossbench", *given]))
+    except UserError as error:
+        print(f"lossbench: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("lossbench: interrupted", file=sys.stderr)
+        return 130
+
+
+def parse(arguments: list[str]) -> Comparison | View:
+    """The command line as one of the configurations. Raises UserError for one that is wrong."""
+    complaint = io.StringIO()
+    try:
+        with contextlib.redirect_stderr(complaint):
+            return tyro.cli(
+                Command,
+                prog="lossbench",
+                description="Why are classifiers trained with cross-entropy? Measure it.",
+                args=arguments or ["--help"],
+            )
+    except SystemExit as end:
+        if end.code:
+            raise UserError(one_line(complaint.getvalue())) from None
+        raise
+
+
+def one_line(box: str) -> str:
+    """What a boxed error of tyro's says, without the box, its title and the text of --help."""
+    bare = re.sub(r"\x1b\[[0-9;]*m", "", box)
+    lines = [re.sub(r"[─-╿]+", " ", line).strip() for line in bare.splitlines()]
+    text = " ".join(line for line in lines[1:] if line)
+    text = re.sub(r"Argument helptext:.*?(?=For full helptext|$)", "", text)
+    return re.sub(r"\.? *For full helptext, (?:see|run) ", "; see ", text)
+
+
+def compare(config: Comparison, command: str) -> int:
+    # Imported here, because torch takes seconds and --help should not.
+    from rich.console import Console
+
+    from .report import terminal_table
+    from .tracking.console import Reporter
+    from .training import compare as comparison
+
+    try:
+        directory, code = comparison.compare(config, command, Reporter()), 0
+    except comparison.ComparisonInterruptedError as interrupted:
+        print(f"lossbench: {interrupted}", file=sys.stderr)
+        if not interrupted.finished:
+            return 130
+        directory, code = interrupted.directory, 130
+    Console().print(terminal_table(directory))
+    print(
+        f"\nReport       {directory / 'report.html'}"
+        f"\nTensorBoard  lossbench view --runs {shlex.quote(str(config.runs))}"
+    )
+    return code
+
+
+def view(command: View) -> int:
+    if not command.runs.is_dir():
+        raise UserError(
+            f"{command.runs} is no directory: run 'lossbench compare' first, or name one with "
+            "--runs"
+        )
+    done = subprocess.run(
+        [
+            *(sys.executable, "-m", "tensorboard.main"),
+            *("--logdir", str(command.runs), "--port", str(command.port)),
+        ]
+    )
+    return done.returncode
+
+
+if __name__ == "__main__":
+    sys.exit(main())

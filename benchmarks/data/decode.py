@@ -1,0 +1,89 @@
+"""One image file's bytes to one small square RGB image, the same every time."""
+
+import io
+
+import numpy as np
+from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
+
+from benchmarks.data.sources import UnusableError
+
+# Formats of photographs. PIL knows stranger ones (EPS starts Ghostscript) that no photograph is
+# stored in, and a file must not choose which of them is run.
+FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "PPM", "AVIF")
+MAX_PIXELS = 100_000_000
+
+TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+"""What undoes each EXIF orientation."""
+
+
+def square(data: bytes | np.ndarray, size: int) -> np.ndarray:
+    """A picture as uint8 (size, size, 3): turned as its EXIF says, made RGB (transparency on
+    white, the first frame of an animation), the shorter side shrunk or grown to `size` with
+    antialiasing, and the centre cut out.
+
+    Args:
+        data: an image file's bytes, or pixels as uint8 (H, W, 3).
+        size: height and width wanted, in pixels.
+
+    Raises:
+        UnusableError: the bytes are no image, damaged, or more than 100 megapixels.
+    """
+    if isinstance(data, np.ndarray):
+        return _fit(Image.fromarray(data), size)
+    try:
+        with Image.open(io.BytesIO(data), formats=_formats()) as image:
+            if image.width * image.height > MAX_PIXELS:
+                raise UnusableError(f"larger than {MAX_PIXELS // 10**6} megapixels")
+            # Lets the JPEG decoder shrink large photographs, never below twice the size wanted.
+            image.draft(None, (2 * size, 2 * size))
+            image.load()
+            return _fit(_rgb(_upright(image)), size)
+    except UnusableError:
+        raise
+    except UnidentifiedImageError as error:
+        raise UnusableError("not an image" if data else "empty file") from error
+    # Damaged bytes make PIL's decoders raise nearly anything, from struct.error to MemoryError.
+    except Exception as error:
+        raise UnusableError(f"damaged image: {error or type(error).__name__}") from error
+
+
+def _formats() -> list[str]:
+    Image.init()
+    return [name for name in FORMATS if name in Image.OPEN]
+
+
+def _upright(image: Image.Image) -> Image.Image:
+    # Not ImageOps.exif_transpose: that writes the other tags anew and fails where one is damaged.
+    turn = TURNS.get(image.getexif().get(ExifTags.Base.Orientation, 1))
+    return image if turn is None else image.transpose(turn)
+
+
+def _rgb(image: Image.Image) -> Image.Image:
+    if image.mode in ("I", "F") or image.mode.startswith("I;16"):
+        return Image.fromarray(_eight_bits(np.asarray(image))).convert("RGB")
+    if image.mode.endswith(("A", "a")) or "transparency" in image.info:
+        layer = image.convert("RGBA")
+        white = Image.new("RGBA", layer.size, "white")
+        return Image.alpha_composite(white, layer).convert("RGB")
+    return image.convert("RGB")
+
+
+def _eight_bits(values: np.ndarray) -> np.ndarray:
+    # PIL's own conversion clips at 255, which makes a 16-bit photograph white.
+    if values.dtype.kind == "f":
+        scale = 255.0 if np.nanmax(values) <= 1 else 1.0
+    else:
+        scale = 255 / 65535 if values.itemsize == 2 or values.max() > 255 else 1.0
+    return np.clip(np.nan_to_num(values * scale), 0, 255).round().astype(np.uint8)
+
+
+def _fit(image: Image.Image, size: int) -> np.ndarray:
+    return np.asarray(ImageOps.fit(image, (size, size), Image.Resampling.BICUBIC))

@@ -1,0 +1,140 @@
+"""What a source of images is: pictures with a name, a split and a label, and a way to load them.
+
+Nothing here decodes: the fingerprint of a source comes from names and checksums alone, so that
+a cached copy of the images is found without touching a single pixel.
+"""
+
+import hashlib
+import os
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from benchmarks.errors import UserError
+
+SOURCES = ("cifar10", "oxford-pets", "synthetic")
+"""The names that `--data` takes beside a path."""
+
+CLASSES = ("dog", "cat")
+"""The classes by label: t = 1 means cat."""
+
+MAX_FILE_BYTES = 64 * 2**20
+"""No photograph is larger; a file or archive member that claims to be is left unread."""
+
+SplitName = Literal["train", "test"]
+Say = Callable[[str], None]
+Progress = Callable[[int, int], None]
+
+Load = Callable[[], bytes | np.ndarray]
+"""Gives one picture: an image file's bytes, or its pixels as uint8 (H, W, 3). Raises
+`UnusableError` or OSError where it can't. It is called in a worker thread."""
+
+
+class UnusableError(Exception):
+    """A picture that can't be used; the text is the reason, a few words long."""
+
+
+class UnavailableError(Exception):
+    """A source that can be neither found nor downloaded; the text says what was tried."""
+
+
+@dataclass(frozen=True)
+class Picture:
+    """One picture of a source.
+
+    Attributes:
+        name: printable, with `/` between folders, without the folders all pictures share.
+        split: 'train' or 'test'.
+        label: 1 = cat, 0 = dog.
+        key: what the source itself finds the picture by.
+        digest: a checksum of the content, as text.
+    """
+
+    name: str
+    split: SplitName
+    label: int
+    key: Any
+    digest: str
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where images come from.
+
+    Attributes:
+        name, description, synthetic: as in `ImageSet`.
+        image_size: the natural size in pixels, for when none is asked for.
+        pictures: train before test, each sorted by name.
+        load: takes pictures and yields (position, Load) once for each, in whatever order is
+            cheap to read. It is iterated in one thread; the Loads run in others.
+    """
+
+    name: str
+    description: str
+    synthetic: bool
+    image_size: int
+    pictures: tuple[Picture, ...]
+    load: Callable[[Sequence[Picture]], Iterator[tuple[int, Load]]]
+
+    @property
+    def fingerprint(self) -> str:
+        """SHA-256 (64 hex digits) of the pictures: names, splits, labels, checksums."""
+        sha = hashlib.sha256()
+        for picture in self.pictures:
+            line = f"{picture.name}\0{picture.split}\0{picture.label}\0{picture.digest}\n"
+            sha.update(line.encode())
+        return sha.hexdigest()
+
+
+def arranged(pictures: Sequence[Picture]) -> tuple[Picture, ...]:
+    """The pictures in the order every source keeps: train before test, then by name."""
+    return tuple(sorted(pictures, key=lambda p: (p.split != "train", p.name, p.digest)))
+
+
+def check_both_classes(pictures: Sequence[Picture], where: str, remedy: str) -> None:
+    """Raises UserError unless train and test both hold cats and dogs.
+
+    Args:
+        pictures: the pictures to count.
+        where: names the source in the message.
+        remedy: what the user can do, the end of the message.
+    """
+    counts = {
+        split: [sum(p.split == split and p.label == label for p in pictures) for label in (1, 0)]
+        for split in ("train", "test")
+    }
+    if all(all(pair) for pair in counts.values()):
+        return
+    found = "; ".join(f"{s}: {cats:,} cats, {dogs:,} dogs" for s, (cats, dogs) in counts.items())
+    raise UserError(
+        f"{where}: both classes are needed in the training and the test split, "
+        f"but found {found}; {remedy}"
+    )
+
+
+def cache_home() -> Path:
+    """The directory of everything that lossbench may build again: `$XDG_CACHE_HOME/lossbench`,
+    by default `~/.cache/lossbench`. A relative XDG_CACHE_HOME is ignored, as XDG asks."""
+    named = Path(os.environ.get("XDG_CACHE_HOME", ""))
+    return (named if named.is_absolute() else Path.home() / ".cache") / "lossbench"
+
+
+def data_directory() -> Path | None:
+    """The directory that LOSSBENCH_DATA names, or None where it is unset or empty.
+
+    Raises:
+        UserError: it names something that is no directory.
+    """
+    named = os.environ.get("LOSSBENCH_DATA", "")
+    if not named:
+        return None
+    directory = Path(named).expanduser()
+    if not directory.is_dir():
+        raise UserError(
+            f"LOSSBENCH_DATA is {named!r}, which is no directory; "
+            "set it to the directory that holds the images, or unset it"
+        )
+    return directory

@@ -1,0 +1,101 @@
+"""The TensorBoard event file of one run.
+
+All scalars of a step are one event: an event of 20 scalars costs as much as an event of one. Every
+run writes the same tags, so that TensorBoard lays the losses over each other.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from pathlib import Path
+from types import TracebackType
+
+import numpy as np
+from tensorboard.compat.proto.event_pb2 import Event
+from tensorboard.compat.proto.summary_pb2 import HistogramProto, Summary
+from tensorboard.plugins.text.summary_v2 import text_pb
+from tensorboard.summary.writer.event_file_writer import EventFileWriter
+from torch import Tensor
+
+from benchmarks.training.probes import FLOOR, Window
+
+# Quarters of a power of ten, from the floor of the probes to 100.
+BINS = np.arange(round(math.log10(FLOOR)), 2.25, 0.25)
+
+
+class EventFile:
+    """Writes a run's points; a context manager that closes the file."""
+
+    def __init__(self, directory: Path) -> None:
+        self.writer = EventFileWriter(str(directory))
+
+    def __enter__(self) -> EventFile:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.writer.close()
+
+    def training(self, step: int, window: Window) -> None:
+        """The means of a logging window that ends with `step`, and its histogram."""
+        scalars = {
+            "loss/train": window.loss,
+            "accuracy/train": window.accuracy,
+            "gradient/logit_mean_abs": window.logit_mean_abs,
+            "gradient/logit_when_wrong": window.logit_when_wrong,
+            "gradient/vanished_fraction": window.vanished_fraction,
+            "gradient/parameter_norm": window.parameter_norm,
+        }
+        scalars |= {f"gradient/layer/{name}": norm for name, norm in window.layers.items()}
+        histogram = Summary.Value(
+            tag="gradient/logit_log10", histo=histogram_of(window.logit_log10)
+        )
+        self._write(step, [*values_of(scalars), histogram])
+
+    def evaluation(self, step: int, loss: float, accuracy: float) -> None:
+        """Loss and accuracy on the test images at `step`."""
+        self._write(step, values_of({"loss/test": loss, "accuracy/test": accuracy}))
+
+    def speed(self, step: int, images_per_second: float) -> None:
+        """Training speed since the last evaluation."""
+        self._write(step, values_of({"speed/images_per_second": images_per_second}))
+
+    def note(self, tag: str, text: str) -> None:
+        """A text for TensorBoard's text page."""
+        self.writer.add_event(Event(wall_time=time.time(), step=0, summary=text_pb(tag, text)))
+
+    def _write(self, step: int, values: list[Summary.Value]) -> None:
+        event = Event(wall_time=time.time(), step=step, summary=Summary(value=values))
+        self.writer.add_event(event)
+
+
+def values_of(scalars: dict[str, float]) -> list[Summary.Value]:
+    """The scalars that have a value; TensorBoard draws a NaN as a triangle at a wrong place."""
+    return [
+        Summary.Value(tag=tag, simple_value=value)
+        for tag, value in scalars.items()
+        if not math.isnan(value)
+    ]
+
+
+def histogram_of(log10: Tensor) -> HistogramProto:
+    """A histogram over `BINS`, cut to the bins that hold something."""
+    values = log10[log10.isfinite()].double().numpy()
+    counts, _ = np.histogram(values.clip(BINS[0], BINS[-1]), BINS)
+    used = np.flatnonzero(counts)
+    # TensorBoard wants an empty bucket to the left of the first to know where that begins.
+    first, last = (max(used[0] - 1, 0), used[-1] + 1) if len(used) else (0, 1)
+    return HistogramProto(
+        min=values.min(initial=BINS[-1]),
+        max=values.max(initial=BINS[0]),
+        num=len(values),
+        sum=values.sum(),
+        sum_squares=(values**2).sum(),
+        bucket_limit=BINS[first + 1 : last + 1],
+        bucket=counts[first:last],
+    )

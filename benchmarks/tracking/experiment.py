@@ -1,0 +1,134 @@
+"""The directory of an experiment, and what it says of how it was made."""
+
+from __future__ import annotations
+
+import os
+import platform
+import subprocess
+from datetime import datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from benchmarks.config import Comparison
+from benchmarks.data import ImageSet
+from benchmarks.errors import UserError
+
+from .results import write_json
+
+MARK = "SYNTHETIC"
+
+
+def name_of(config: Comparison, images: ImageSet, now: datetime) -> str:
+    """The experiment's name: the user's, or data, model and date. Synthetic pictures put
+    SYNTHETIC before either, so that the name itself says that these are no results."""
+    model = config.model.rpartition(":")[2]
+    default = f"{images.name}-{model}-{config.start}-{now:%Y%m%d-%H%M%S}"
+    if not images.synthetic:
+        return config.name or default
+    return f"{MARK}-{config.name}" if config.name else default.replace(images.name, MARK, 1)
+
+
+def create(config: Comparison, name: str) -> Path:
+    """Make the experiment's directory.
+
+    Raises UserError if it exists or cannot be made.
+    """
+    directory = config.runs / name
+    try:
+        config.runs.mkdir(parents=True, exist_ok=True)
+        directory.mkdir()
+    except FileExistsError:
+        what = directory if directory.exists() else config.runs
+        raise UserError(
+            f"{what} already exists: choose another --name or --runs, or remove it"
+        ) from None
+    except OSError as error:
+        raise UserError(
+            f"cannot write to {config.runs}: {error.strerror}; choose another --runs"
+        ) from None
+    return directory
+
+
+def describe(
+    directory: Path,
+    config: Comparison,
+    images: ImageSet,
+    *,
+    losses: tuple[str, ...],
+    parameters: int,
+    device: torch.device,
+    command: str,
+    now: datetime,
+) -> None:
+    """Write experiment.json: all that is needed to understand and to repeat the experiment."""
+    write_json(
+        directory / "experiment.json",
+        {
+            "name": directory.name,
+            "command": command,
+            "date": now.isoformat(timespec="seconds"),
+            "synthetic": images.synthetic,
+            "config": config.to_json()
+            | {"losses": losses, "image_size": images.image_size, "device": device.type},
+            "data": {
+                "name": images.name,
+                "description": images.description,
+                "fingerprint": images.fingerprint,
+                "train": len(images.train.labels),
+                "test": len(images.test.labels),
+                "train_cats": int(images.train.labels.sum()),
+                "test_cats": int(images.test.labels.sum()),
+                "skipped": list(images.skipped),
+            },
+            "model": {"name": config.model, "parameters": parameters},
+            "versions": {name: version(name) for name in ("lossbench", "torch", "torchvision")}
+            | {"python": platform.python_version()},
+            "hardware": hardware(device),
+            "git": commit(),
+        },
+    )
+
+
+def hardware(device: torch.device) -> dict[str, Any]:
+    """The processor, the cores that this process may use, torch's threads, the GPU."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    return {
+        "processor": processor(),
+        "cores": cores,
+        "threads": torch.get_num_threads(),
+        "gpu": torch.cuda.get_device_name(device) if device.type == "cuda" else None,
+    }
+
+
+def processor() -> str:
+    """The processor's name as its maker gives it, where the system tells."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        lines = []
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.processor() or platform.machine()
+
+
+def commit() -> str | None:
+    """The git commit of this source, with '+' if it was changed since; None outside git."""
+    root = Path(__file__).resolve().parents[2]
+
+    def git(*arguments: str) -> str | None:
+        try:
+            done = subprocess.run(
+                ["git", "-C", str(root), *arguments], capture_output=True, text=True, timeout=10
+            )
+        except (OSError, subprocess.SubprocessError):
+            return None
+        return done.stdout.strip() if done.returncode == 0 else None
+
+    # An installed copy may lie inside some other repository.
+    if git("ls-files", "--error-unmatch", str(Path(__file__).resolve())) is None:
+        return None
+    changed = git("status", "--porcelain", "--untracked-files=no")
+    head = git("rev-parse", "--short=12", "HEAD")
+    return f"{head}+" if head and changed else head

@@ -1,0 +1,1 @@
+"""One run, its gradient probes, and a comparison of many runs."""

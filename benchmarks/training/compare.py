@@ -1,0 +1,158 @@
+"""A comparison: every loss with every seed, one run after the other."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from pathlib import Path
+
+import torch
+
+import models
+from benchmarks.config import Comparison, check
+from benchmarks.data import ImageSet, open_images
+from benchmarks.errors import UserError, unknown_name
+from benchmarks.report import write_summary
+from benchmarks.tracking import experiment
+from benchmarks.tracking.console import Reporter
+from losses import registry
+
+from .run import Run, train
+
+
+class ComparisonInterruptedError(Exception):
+    """Ctrl-C during a comparison; the runs that were finished are kept in `directory`."""
+
+    def __init__(self, directory: Path, finished: int, planned: int) -> None:
+        super().__init__(f"interrupted after {finished} of {planned} runs")
+        self.directory, self.finished = directory, finished
+
+
+def compare(config: Comparison, command: str, reporter: Reporter) -> Path:
+    """Run a comparison and return the directory of the experiment, report included.
+
+    Raises:
+        UserError: a setting is wrong, the images cannot be had, the directory not be written.
+        ComparisonInterruptedError: by Ctrl-C; the summary then is of the finished runs.
+    """
+    check(config)
+    names = losses_of(config)
+    device = device_of(config)
+    model_class(config)
+    with reporter:
+        images = open_images(
+            config.data,
+            config.image_size,
+            say=reporter.say,
+            progress=lambda done, total: reporter.bar(done, total, "decoding images"),
+        )
+        parameters = trial(config, images, device)
+        now = datetime.now().astimezone()
+        directory = experiment.create(config, experiment.name_of(config, images, now))
+        experiment.describe(
+            directory,
+            config,
+            images,
+            losses=names,
+            parameters=parameters,
+            device=device,
+            command=command,
+            now=now,
+        )
+        # Seeds first, so that a comparison cut short still compares losses pair by pair.
+        runs = [Run(name, seed, directory) for seed in range(config.seeds) for name in names]
+        reporter.say(
+            f"{len(runs)} runs: {len(names)} losses x {config.seeds} seeds of {config.model} "
+            f"({parameters:,} parameters) on {len(images.train.labels):,} {images.name} images, "
+            f"{device.type}"
+        )
+        finished = train_all(runs, config, images, device, reporter)
+    if finished:
+        write_summary(directory)
+    if finished < len(runs):
+        raise ComparisonInterruptedError(directory, finished, len(runs))
+    return directory
+
+
+def train_all(
+    runs: list[Run],
+    config: Comparison,
+    images: ImageSet,
+    device: torch.device,
+    reporter: Reporter,
+) -> int:
+    """Train the runs in turn and return how many were finished; Ctrl-C ends it early."""
+    finished = 0
+
+    def progress(step: int, steps: int, note: str) -> None:
+        run = runs[finished]
+        doing = f"{finished + 1}/{len(runs)}  {run.loss} seed {run.seed}  {note}"
+        reporter.bar(finished + step / steps, len(runs), doing)
+
+    try:
+        for run in runs:
+            last = train(run, config, images, device, progress)
+            finished += 1
+            reporter.say(
+                f"{finished:3}/{len(runs)}  {run.loss:16} seed {run.seed}  "
+                f"test accuracy {last.test_accuracy:6.2%}  {last.seconds:5.1f} s"
+            )
+    except KeyboardInterrupt:
+        pass
+    return finished
+
+
+def losses_of(config: Comparison) -> tuple[str, ...]:
+    """The losses to compare. Raises UserError for an unknown one."""
+    wanted = registry.names() if config.losses is None else config.losses
+    for name in wanted:
+        if name not in registry.names():
+            raise unknown_name("loss", name, registry.names())
+    return wanted
+
+
+def device_of(config: Comparison) -> torch.device:
+    """The device to train on. Raises UserError if CUDA is asked for and absent."""
+    if config.device == "cuda" and not torch.cuda.is_available():
+        raise UserError(
+            "--device cuda: this torch sees no CUDA device; use --device cpu, or look at "
+            "nvidia-smi and the torch build"
+        )
+    use_cuda = config.device != "cpu" and torch.cuda.is_available()
+    return torch.device("cuda" if use_cuda else "cpu")
+
+
+def model_class(config: Comparison) -> None:
+    """Raise UserError if there is no model of that name."""
+    try:
+        models.find(config.model)
+    except KeyError as error:
+        raise UserError(error.args[0]) from None
+    except Exception as error:  # a user's module may raise whatever it likes when imported
+        raise UserError(
+            f"--model {config.model}: {type(error).__name__}: {error}; it has to be importable "
+            "from here as package.module:Class"
+        ) from None
+
+
+def trial(config: Comparison, images: ImageSet, device: torch.device) -> int:
+    """Build the model, give it two images, and return its number of parameters.
+
+    Raises UserError if it does not fit the images, or has no head that can be split.
+    """
+    side = images.image_size
+    try:
+        model = models.build(config.model, num_outputs=1, width=config.width).to(device)
+        parameters = sum(p.numel() for p in model.parameters())
+        output = model(torch.zeros(2, 3, side, side, device=device))
+        models.split_head(models.begin_at(model, 0.5))
+    except Exception as error:  # the model may be the user's own
+        raise UserError(
+            f"--model {config.model}: {type(error).__name__}: {error}; a model is built with "
+            f"num_outputs=1 (and --width, if given) and maps (N, 3, {side}, {side}) to (N, 1)"
+        ) from None
+    if output.shape != (2, 1):
+        raise UserError(
+            f"--model {config.model} gave {tuple(output.shape)} for two images of {side} px: "
+            "(2, 1) was wanted; end it with torch.nn.Linear(..., num_outputs)"
+        )
+    return parameters

@@ -1,0 +1,200 @@
+"""One run: one loss, one seed, from random weights to a row of results.
+
+Reads top to bottom: the model, the optimiser, the steps with their probes, an evaluation an epoch.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import nn
+
+import models
+from benchmarks.config import CONFIDENTLY_WRONG, Comparison
+from benchmarks.data import ImageSet
+from benchmarks.data.batches import Normalisation, TrainingBatches, evaluation_batches, measure
+from benchmarks.tracking.events import EventFile
+from benchmarks.tracking.experiment import MARK
+from benchmarks.tracking.results import Evaluation, Results, write_json
+
+from .objective import Objective
+from .probes import GradientProbes, Window
+
+MOMENTUM = 0.9
+
+
+@dataclass(frozen=True)
+class Run:
+    """One loss and one seed of an experiment in `directory`."""
+
+    loss: str
+    seed: int
+    directory: Path
+
+    @property
+    def path(self) -> Path:
+        return self.directory / self.loss / f"seed{self.seed}"
+
+
+def build(config: Comparison, seed: int, objective: Objective) -> nn.Module:
+    """The model of a seed: for every loss the same function of the image."""
+    torch.manual_seed(seed)
+    model = models.build(config.model, num_outputs=1, width=config.width)
+    if config.start == "confidently-wrong":
+        models.begin_at(model, CONFIDENTLY_WRONG)
+    return models.split_head(model) if objective.num_outputs == 2 else model
+
+
+def one_cycle(step: int, steps: int) -> float:
+    """The share of the peak learning rate: up over a quarter of the steps, down over the rest."""
+    at = (step + 0.5) / steps
+    return at / 0.25 if at < 0.25 else (1 - at) / 0.75
+
+
+def train(
+    run: Run,
+    config: Comparison,
+    images: ImageSet,
+    device: torch.device,
+    progress: Callable[[int, int, str], None],
+) -> Evaluation:
+    """Train one run, write its files, append its rows to results.csv, return the last of them.
+
+    `progress(step, steps, note)` is called whenever a logging window ends.
+    """
+    objective = Objective(run.loss)
+    model = build(config, run.seed, objective)
+    model = model.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    normalise = measure(images.train, device)
+    batches = TrainingBatches(
+        images.train, normalise, size=config.batch_size, epochs=config.epochs, seed=run.seed
+    )
+    steps = len(batches)
+    # No weight decay: it would move parameters that the loss does not move.
+    optimiser = torch.optim.SGD(
+        model.parameters(), lr=config.learning_rate, momentum=MOMENTUM, nesterov=True
+    )
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda step: one_cycle(step, steps))
+    probes = GradientProbes(model)
+    run.path.mkdir(parents=True)
+    write_json(run.path / "config.json", config.to_json() | {"loss": run.loss, "seed": run.seed})
+
+    with EventFile(run.path) as events:
+        if images.synthetic:
+            events.note("images", f"# {MARK} IMAGES\nDrawn by code. No number here is a result.")
+        record = Recorder(run, images, events, device)
+        for step, (pixels, labels) in enumerate(batches):
+            evaluating = step % batches.per_epoch == 0
+            if evaluating:
+                test = record.pause(lambda: evaluate(model, objective, images, normalise))
+
+            logits = objective.logits(model(pixels))
+            logits.retain_grad()
+            loss = objective(logits, labels).mean()
+            optimiser.zero_grad()
+            loss.backward()  # type: ignore[no-untyped-call]
+            probes.measure(logits, loss, objective.wrong(logits.detach(), labels))
+
+            if evaluating or step % config.log_every == 0 or step == steps - 1:
+                window = probes.read()
+                events.training(step, window)
+                note = f"accuracy {window.accuracy:.0%}  |dL/dz| {window.logit_mean_abs:.1e}"
+                progress(step, steps, note)
+            if evaluating:
+                record(step // batches.per_epoch, step, step * batches.size, window, *test)
+
+            optimiser.step()
+            schedule.step()
+
+        test = record.pause(lambda: evaluate(model, objective, images, normalise))
+        last = record(config.epochs, steps, steps * batches.size, window, *test)
+    save(run, model, images)
+    return last
+
+
+@torch.no_grad()
+def evaluate(
+    model: nn.Module,
+    objective: Objective,
+    images: ImageSet,
+    normalise: Normalisation,
+) -> tuple[float, float]:
+    """Mean loss and accuracy over the test images. The model is in training mode afterwards."""
+    model.eval()
+    sums: torch.Tensor | float = 0.0
+    for pixels, labels in evaluation_batches(images.test, normalise):
+        logits = objective.logits(model(pixels))
+        right = ~objective.wrong(logits, labels)
+        sums = sums + torch.stack((objective(logits, labels).sum(), right.float().sum()))
+    model.train()
+    assert isinstance(sums, torch.Tensor)
+    loss, right_count = (sums / len(images.test.labels)).tolist()
+    return loss, right_count
+
+
+def save(run: Run, model: nn.Module, images: ImageSet) -> None:
+    """Write the trained weights to checkpoint.pt, readable with torch.load(weights_only=True)."""
+    checkpoint = {
+        "loss": run.loss,
+        "seed": run.seed,
+        "images": MARK if images.synthetic else images.name,
+        "model": model.state_dict(),
+    }
+    scratch = run.path / "checkpoint.pt.part"
+    torch.save(checkpoint, scratch)
+    scratch.rename(run.path / "checkpoint.pt")
+
+
+class Recorder:
+    """Writes an evaluation to results.csv and the event file, and keeps the time of training:
+    what happens within `pause` does not count."""
+
+    def __init__(self, run: Run, images: ImageSet, events: EventFile, device: torch.device) -> None:
+        self.run, self.events, self.device = run, events, device
+        self.images = MARK if images.synthetic else images.name
+        self.results = Results(run.directory / "results.csv")
+        self.paused = 0.0
+        self.began = time.perf_counter()
+        self.seen, self.seconds = 0, 0.0
+
+    def pause(self, work: Callable[[], tuple[float, float]]) -> tuple[float, float]:
+        if self.device.type == "cuda":
+            torch.cuda.synchronize(self.device)
+        since = time.perf_counter()
+        try:
+            return work()
+        finally:
+            self.paused += time.perf_counter() - since
+
+    def __call__(
+        self, epoch: int, step: int, seen: int, window: Window, test_loss: float, accuracy: float
+    ) -> Evaluation:
+        seconds = time.perf_counter() - self.began - self.paused
+        speed = (seen - self.seen) / (seconds - self.seconds)
+        self.events.evaluation(step, test_loss, accuracy)
+        if seen:
+            self.events.speed(step, speed)
+        row = Evaluation(
+            loss=self.run.loss,
+            seed=self.run.seed,
+            epoch=epoch,
+            step=step,
+            train_loss=window.loss,
+            train_accuracy=window.accuracy,
+            test_loss=test_loss,
+            test_accuracy=accuracy,
+            logit_mean_abs=window.logit_mean_abs,
+            logit_when_wrong=window.logit_when_wrong,
+            vanished_fraction=window.vanished_fraction,
+            parameter_norm=window.parameter_norm,
+            seconds=seconds,
+            images_per_second=speed if seen else float("nan"),
+            images=self.images,
+        )
+        self.results.add(row)
+        self.seen, self.seconds = seen, seconds
+        return row

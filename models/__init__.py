@@ -1,0 +1,24 @@
+"""Small convolutional networks for images of 32 to 224 px.
+
+>>> from models import build
+>>> build("convnet", num_outputs=1).head
+Linear(in_features=64, out_features=1, bias=True)
+"""
+
+from .convnet import ConvNet
+from .head import begin_at, last_linear, split_head
+from .lenet import LeNet
+from .registry import build, find, names
+from .resnet9 import ResNet9
+
+__all__ = [
+    "ConvNet",
+    "LeNet",
+    "ResNet9",
+    "begin_at",
+    "build",
+    "find",
+    "last_linear",
+    "names",
+    "split_head",
+]

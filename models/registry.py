@@ -1,0 +1,69 @@
+"""Name -> model, and models of one's own by 'package.module:Class'."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+from collections.abc import Callable
+from difflib import get_close_matches
+
+from torch import nn
+
+from .convnet import ConvNet
+from .lenet import LeNet
+from .resnet9 import ResNet9
+
+_models: dict[str, Callable[..., nn.Module]] = {
+    "lenet": LeNet,
+    "convnet": ConvNet,
+    "resnet9": ResNet9,
+}
+
+
+def names() -> tuple[str, ...]:
+    """The names of the built-in models."""
+    return tuple(_models)
+
+
+def find(name: str) -> Callable[..., nn.Module]:
+    """The built-in model `name`, or the class of one's own that 'package.module:Class' names.
+
+    Raises:
+        KeyError: there is no built-in model of that name.
+        ImportError: the module cannot be imported, or has no such class.
+    """
+    if ":" in name:
+        return _imported(name)
+    if name not in _models:
+        near = get_close_matches(name, _models, n=1)
+        hint = f"did you mean {near[0]!r}? " if near else ""
+        raise KeyError(
+            f"unknown model {name!r}: {hint}choose from {', '.join(_models)}, or name a class of "
+            "your own as package.module:Class"
+        )
+    return _models[name]
+
+
+def build(name: str, num_outputs: int = 1, width: int | None = None) -> nn.Module:
+    """Build the model `name` with random weights drawn from torch's global generator.
+
+    Args:
+        name: as in `find`.
+        num_outputs: columns of the output, at least 1.
+        width: channels of the first layer; None leaves it to the model.
+    Raises: what `find` raises, and TypeError if the class takes no such arguments.
+    """
+    settings = {} if width is None else {"width": width}
+    return find(name)(num_outputs=num_outputs, **settings)
+
+
+def _imported(name: str) -> Callable[..., nn.Module]:
+    module_name, _, class_name = name.partition(":")
+    # An installed command does not search the working directory; the user's module is there.
+    if os.getcwd() not in sys.path:
+        sys.path.insert(0, os.getcwd())
+    model = getattr(importlib.import_module(module_name), class_name, None)
+    if not callable(model):
+        raise ImportError(f"module {module_name!r} has no class {class_name!r}")
+    return model  # type: ignore[no-any-return]
