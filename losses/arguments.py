@@ -32,7 +32,10 @@ def index_arguments(
     With `ignore_index` None nothing is ignored, and every index outside the classes is an error.
     """
     if input.dim() == 0:
-        raise RuntimeError("input has no class dimension: expected (C,) or (N, C, ...), got ()")
+        # torch's types: it takes an index beside a 0-d input for probabilities of a wrong dtype.
+        probabilities = target.dim() > 0 or target.is_floating_point()
+        error = IndexError if probabilities else RuntimeError
+        raise error("input has no class dimension: expected (C,) or (N, C, ...), got ()")
     checks.index_shapes(input, target)
     checks.index_dtype(target)
     checks.floating(name, input=input)

@@ -83,16 +83,22 @@ def class_count(input: Tensor) -> int:
 def index_shapes(input: Tensor, target: Tensor) -> None:
     """Raise unless `target` has one class index for every row of logits of `input`.
 
-    ValueError for a batch of another size, RuntimeError for any other mismatch of shape.
+    ValueError for a batch of another size, or for more than one index of one row, RuntimeError
+    for any other mismatch of shape.
     """
     wanted = input.shape[:1] + input.shape[2:] if input.dim() > 1 else torch.Size(())
     # torch lets one row (C,) have its one target as (1,).
     if target.shape == wanted or (input.dim() == 1 and target.shape == (1,)):
         return
-    if input.dim() > 1 and target.dim() == len(wanted) and target.shape[0] != wanted[0]:
+    if input.dim() > 1 and target.shape[:1] != wanted[:1]:
         raise ValueError(
-            f"Expected input batch_size ({wanted[0]}) to match target batch_size "
-            f"({target.shape[0]}): input is {tuple(input.shape)}, target {tuple(target.shape)}"
+            f"Expected input batch_size to match target batch_size: input is "
+            f"{tuple(input.shape)}, target {tuple(target.shape)}"
+        )
+    if input.dim() == target.dim() == 1:
+        raise ValueError(
+            f"one row of {input.shape[0]} logits has one target index, not {target.shape[0]}; a "
+            "batch of rows is (N, C)"
         )
     raise RuntimeError(
         f"target of class indices has size {tuple(target.shape)} but input of size "

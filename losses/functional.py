@@ -196,7 +196,8 @@ def cross_entropy(
         ValueError: the batch sizes differ; unknown reduction.
         RuntimeError: any other mismatch of shapes or dtypes; label_smoothing outside [0, 1];
             ignore_index with probabilities.
-        IndexError: a class index out of range (seen on the CPU; a device-side error on CUDA).
+        IndexError: a class index out of range (seen on the CPU; a device-side error on CUDA);
+            an input of no dimension.
         NotImplementedError: input is not floating point.
     Source: torch.nn.functional.cross_entropy. Small losses keep their digits here, and an
         infinite logit on the right class is a loss of 0 instead of NaN.

@@ -14,7 +14,7 @@ def reduce(loss: Tensor, reduction: str) -> Tensor:
 
 def zero_one(input: Tensor, target: Tensor, reduction: str = "mean") -> Tensor:
     # The product with 0 keeps it in the graph, with the gradient of zero that the step has.
-    wrong = ((input > 0) != (target > 0.5)).to(input.dtype)
+    wrong = target + (input > 0) * (1 - 2 * target)
     return reduce(wrong + 0 * input, reduction)
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 
 import models
-from benchmarks.config import Comparison, check
+from benchmarks.config import CONFIDENTLY_WRONG, Comparison, check
 from benchmarks.data import ImageSet, open_images
 from benchmarks.errors import UserError, unknown_name
 from benchmarks.report import write_summary
@@ -144,7 +144,10 @@ def trial(config: Comparison, images: ImageSet, device: torch.device) -> int:
         model = models.build(config.model, num_outputs=1, width=config.width).to(device)
         parameters = sum(p.numel() for p in model.parameters())
         output = model(torch.zeros(2, 3, side, side, device=device))
-        models.split_head(models.begin_at(model, 0.5))
+        if config.start == "confidently-wrong":
+            models.begin_at(model, CONFIDENTLY_WRONG)
+        if output.shape == (2, 1):
+            models.split_head(model)
     except Exception as error:  # the model may be the user's own
         raise UserError(
             f"--model {config.model}: {type(error).__name__}: {error}; a model is built with "

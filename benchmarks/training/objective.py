@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor
 
@@ -20,7 +22,7 @@ class Objective:
 
     def __init__(self, name: str) -> None:
         self.entry = registry.entry(name)
-        self.loss = self.entry.module(reduction="none")
+        self.loss: Callable[[Tensor, Tensor], Tensor] = self.entry.module(reduction="none")
         self.num_outputs = 1 if self.entry.task == "binary" else 2
 
     def __call__(self, logits: Tensor, labels: Tensor) -> Tensor:
@@ -34,8 +36,7 @@ class Objective:
             target = labels.to(logits.dtype)
             if self.entry.takes == "outputs":
                 target = 2 * target - 1
-        each: Tensor = self.loss(logits, target)
-        return each
+        return self.loss(logits, target)
 
     def logits(self, outputs: Tensor) -> Tensor:
         """The network's outputs (N, num_outputs) in the shape that the loss takes."""

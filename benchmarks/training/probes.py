@@ -1,6 +1,6 @@
 """What the gradient does, measured at every step without waiting for the device.
 
-A step adds a handful of numbers to sums that stay on the device; they are read once a logging
+A step only leaves tensors behind, on the device; they are worked up and read once a logging
 window. All logit gradients are those of one example's loss, not of the batch's mean.
 """
 
@@ -10,6 +10,8 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
+
+from .objective import Objective
 
 VANISHED = 1e-6
 """A logit gradient smaller than this moves nothing any more."""
@@ -27,9 +29,9 @@ class Window:
         logit_mean_abs: mean |dL/dz|.
         logit_when_wrong: the same over the wrongly classified examples.
         vanished_fraction: the share of these below `VANISHED`.
-        parameter_norm: Euclidean norm of the gradient over all parameters.
-        layers: the norm of each parameter's gradient, by name.
-        logit_log10: log10 |dL/dz| of the examples of the window's last step.
+        parameter_norm: mean Euclidean norm of the gradient over all parameters.
+        layers: the mean norm of each parameter's gradient, by name.
+        logit_log10: log10 |dL/dz| of every example, no less than log10 of `FLOOR`.
     """
 
     loss: float
@@ -43,58 +45,57 @@ class Window:
 
 
 class GradientProbes:
-    """Sums over the steps since the last `read`.
+    """What the steps since the last `read` have left behind.
 
     Call `measure` between backward and the optimiser's step; the logits have to have kept their
     gradient (`logits.retain_grad()`).
     """
 
-    def __init__(self, model: nn.Module) -> None:
+    def __init__(self, model: nn.Module, objective: Objective) -> None:
+        self.objective = objective
         self.names = [name for name, _ in model.named_parameters()]
         self.parameters = list(model.parameters())
-        self._reset()
-
-    def _reset(self) -> None:
-        self.steps = 0
-        self.sums: Tensor | float = 0.0
-        self.norms: Tensor | float = 0.0
-        self.last: Tensor | None = None
+        self.steps: list[tuple[Tensor, Tensor, Tensor, Tensor]] = []
+        self.norms: list[Tensor] = []
 
     @torch.no_grad()
-    def measure(self, logits: Tensor, loss: Tensor, wrong: Tensor) -> None:
-        """Add one step: logits (N,) or (N, C) with their gradient of the batch's mean loss, that
-        loss, and which examples (N,) are wrong."""
-        assert logits.grad is not None, "the logits have not kept their gradient"
-        count = len(logits)
-        # The mean over the batch divided every example's gradient by the batch size.
-        magnitude = logits.grad.abs().view(count, -1).mean(1) * count
-        missed = wrong.float()
-        vanished = missed * (magnitude < VANISHED)
-        examples = torch.stack((magnitude, magnitude * missed, vanished, missed)).sum(1)
+    def measure(self, logits: Tensor, labels: Tensor, loss: Tensor) -> None:
+        """Keep one step: the logits with their gradient of the batch's mean loss, the labels (N,),
+        and that loss. These are a few numbers an example; only the norms of the parameter
+        gradients have to be computed now, before the next step overwrites them."""
+        if logits.grad is None:
+            raise ValueError("the logits have no gradient: call retain_grad() before backward()")
+        self.steps.append((logits.detach(), logits.grad, labels, loss.detach()))
         gradients = [p.grad if p.grad is not None else torch.zeros_like(p) for p in self.parameters]
-        norms = torch.stack(torch._foreach_norm(gradients))
-        totals = torch.stack((loss.detach() * count, norms.norm() * count, loss.new_tensor(count)))
-        self.sums = self.sums + torch.cat((examples, totals))
-        self.norms = self.norms + norms
-        self.last = magnitude
-        self.steps += 1
+        self.norms.extend(torch._foreach_norm(gradients))
 
+    @torch.no_grad()
     def read(self) -> Window:
-        """The means since the last `read`, which begin anew. Waits for the device once."""
-        assert isinstance(self.sums, Tensor), "nothing has been measured"
-        assert isinstance(self.norms, Tensor)
-        assert self.last is not None
-        numbers = torch.cat((self.sums, self.norms / self.steps)).tolist()
-        magnitude, when_wrong, vanished, missed, loss, norm, count = numbers[:7]
-        window = Window(
-            loss=loss / count,
-            accuracy=1 - missed / count,
-            logit_mean_abs=magnitude / count,
-            logit_when_wrong=when_wrong / missed if missed else float("nan"),
-            vanished_fraction=vanished / missed if missed else float("nan"),
-            parameter_norm=norm / count,
-            layers=dict(zip(self.names, numbers[7:], strict=True)),
-            logit_log10=self.last.clamp_min(FLOOR).log10().cpu(),
+        """The means since the last `read`, which begin anew. Waits for the device once.
+
+        Raises ValueError if nothing has been measured.
+        """
+        if not self.steps:
+            raise ValueError("nothing has been measured since the last read")
+        logits, gradients, labels, losses = zip(*self.steps, strict=True)
+        # The mean over the batch divided every example's gradient by the batch size.
+        each = torch.cat([len(g) * g.abs().view(len(g), -1).mean(1) for g in gradients])
+        wrong = self.objective.wrong(torch.cat(logits), torch.cat(labels)).to(each.dtype)
+        vanished = wrong * (each < VANISHED)
+        sums = torch.stack((each, each * wrong, vanished, wrong)).sum(1)
+        norms = torch.stack(self.norms).view(len(self.steps), -1)
+        means = torch.stack((torch.stack(losses).mean(), norms.norm(dim=1).mean()))
+        numbers = torch.cat((sums, means, norms.mean(0))).tolist()
+        pushed, pushed_wrong, gone, missed, loss, norm = numbers[:6]
+        self.steps.clear()
+        self.norms.clear()
+        return Window(
+            loss=loss,
+            accuracy=1 - missed / len(each),
+            logit_mean_abs=pushed / len(each),
+            logit_when_wrong=pushed_wrong / missed if missed else float("nan"),
+            vanished_fraction=gone / missed if missed else float("nan"),
+            parameter_norm=norm,
+            layers=dict(zip(self.names, numbers[6:], strict=True)),
+            logit_log10=each.clamp_min(FLOOR).log10().cpu(),
         )
-        self._reset()
-        return window

@@ -79,7 +79,7 @@ def train(
         model.parameters(), lr=config.learning_rate, momentum=MOMENTUM, nesterov=True
     )
     schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda step: one_cycle(step, steps))
-    probes = GradientProbes(model)
+    probes = GradientProbes(model, objective)
     run.path.mkdir(parents=True)
     write_json(run.path / "config.json", config.to_json() | {"loss": run.loss, "seed": run.seed})
 
@@ -97,7 +97,7 @@ def train(
             loss = objective(logits, labels).mean()
             optimiser.zero_grad()
             loss.backward()  # type: ignore[no-untyped-call]
-            probes.measure(logits, loss, objective.wrong(logits.detach(), labels))
+            probes.measure(logits, labels, loss)
 
             if evaluating or step % config.log_every == 0 or step == steps - 1:
                 window = probes.read()

@@ -53,7 +53,7 @@ def test_begin_at_survives_the_split() -> None:
     "model", [nn.Conv2d(3, 1, 3), nn.Linear(3, 4)], ids=["no linear layer", "four outputs"]
 )
 def test_a_model_that_has_no_such_head_is_refused(change, model: nn.Module) -> None:
-    with pytest.raises(ValueError, match="nn.Linear|one output"):
+    with pytest.raises(ValueError, match=r"nn\.Linear|one output"):
         change(model)
 
 

@@ -1,0 +1,9 @@
+"""What an experiment's numbers are turned into: a summary, tables, pictures and a page.
+
+Importing this package costs nothing; matplotlib, scipy and rich are loaded when first needed.
+"""
+
+from benchmarks.report.summary import write_summary
+from benchmarks.report.table import terminal_table
+
+__all__ = ["terminal_table", "write_summary"]

@@ -1,0 +1,177 @@
+"""An experiment's files, read and checked: experiment.json and results.csv."""
+
+import csv
+import json
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from benchmarks.errors import UserError
+
+MEASURES = ("logit_mean_abs", "logit_when_wrong", "vanished_fraction", "parameter_norm")
+COLUMNS = (
+    *("loss", "seed", "epoch", "step"),
+    *("train_loss", "train_accuracy", "test_loss", "test_accuracy"),
+    *MEASURES,
+    *("seconds", "images_per_second"),
+)
+
+
+@dataclass(frozen=True)
+class Row:
+    """One evaluation; `values` holds the measured columns, None where nothing was measured."""
+
+    epoch: int
+    step: int
+    values: dict[str, float | None]
+
+
+@dataclass(frozen=True)
+class Run:
+    """One loss, one seed: its evaluations by rising step."""
+
+    loss: str
+    seed: int
+    rows: tuple[Row, ...]
+    finished: bool
+
+    @property
+    def epoch(self) -> int | None:
+        """The last epoch evaluated, None if there was none."""
+        return self.rows[-1].epoch if self.rows else None
+
+    def first(self, column: str) -> float | None:
+        """The earliest value of a column: that at the start wherever it was measured there."""
+        values = (row.values[column] for row in self.rows)
+        return next((value for value in values if value is not None), None)
+
+    def last(self, column: str) -> float | None:
+        """The value in the final row, and never an earlier or better one."""
+        return self.rows[-1].values[column] if self.rows else None
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """`about` is experiment.json; `runs` are those of results.csv and those still missing."""
+
+    directory: Path
+    about: dict[str, Any]
+    runs: tuple[Run, ...]
+
+    @property
+    def synthetic(self) -> bool:
+        """Whether the images were drawn by code. Unless the file says no, they are taken to be."""
+        return self.about.get("synthetic") is not False
+
+    @property
+    def epochs(self) -> int:
+        """How many epochs a finished run has."""
+        return int(self.about["config"]["epochs"])
+
+    @property
+    def finished(self) -> tuple[Run, ...]:
+        """The runs that reached their last epoch."""
+        return tuple(run for run in self.runs if run.finished)
+
+
+def read_experiment(directory: Path) -> Experiment:
+    """Reads experiment.json and results.csv of `directory`.
+
+    A run is finished if its last row belongs to the configured last epoch. Of rows with the same
+    step the later counts, because a resumed run repeats its last evaluation.
+
+    Raises:
+        UserError: a file is missing or unreadable, or no run has finished.
+    """
+    about = _read_description(directory / "experiment.json")
+    epochs = int(about["config"]["epochs"])
+    rows = _read_rows(directory / "results.csv")
+    runs = []
+    for loss, seed in _expected_runs(about["config"], rows):
+        by_step = rows.get((loss, seed), {})
+        ordered = tuple(by_step[step] for step in sorted(by_step))
+        finished = bool(ordered) and ordered[-1].epoch == epochs
+        runs.append(Run(loss, seed, ordered, finished))
+    if not any(run.finished for run in runs):
+        raise UserError(
+            f"no run has finished in {directory}: there is nothing to report before one loss has "
+            f"been trained for all {epochs} epochs"
+        )
+    return Experiment(directory, about, tuple(runs))
+
+
+def _read_description(path: Path) -> dict[str, Any]:
+    try:
+        about = json.loads(path.read_text(encoding="utf-8"), parse_constant=_refuse)
+    except FileNotFoundError:
+        raise UserError(
+            f"no experiment in {path.parent}: {path.name} is missing; give a directory that "
+            "`lossbench compare` wrote"
+        ) from None
+    except (OSError, ValueError) as error:
+        raise UserError(f"cannot read {path}: {error}") from None
+    config = about.get("config") if isinstance(about, dict) else None
+    if not isinstance(config, dict) or not isinstance(config.get("epochs"), int):
+        raise UserError(f"cannot use {path}: it says no number of epochs under config.epochs")
+    return dict(about)
+
+
+def _refuse(constant: str) -> None:
+    # Python reads NaN and Infinity, JSON has neither, and summary.json must not inherit them.
+    raise ValueError(f"{constant} is not JSON")
+
+
+Rows = dict[tuple[str, int], dict[int, Row]]
+
+
+def _read_rows(path: Path) -> Rows:
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError) as error:
+        raise UserError(f"cannot read {path}: {error}") from None
+    table = list(csv.reader(lines))
+    if not table:
+        return {}
+    header = table[0]
+    if missing := [column for column in COLUMNS if column not in header]:
+        raise UserError(f"cannot use {path}: it has no column {', '.join(missing)}")
+    rows: Rows = {}
+    for number, cells in enumerate(table[1:], start=2):
+        if len(cells) != len(header):
+            # An interruption can tear the last line, and only the last.
+            if number == len(table):
+                break
+            raise UserError(
+                f"cannot use {path}: line {number} has {len(cells)} cells, not {len(header)}"
+            )
+        try:
+            named = dict(zip(header, cells, strict=True))
+            row = Row(
+                int(named["epoch"]), int(named["step"]), {c: _number(named[c]) for c in COLUMNS[4:]}
+            )
+            rows.setdefault((named["loss"], int(named["seed"])), {})[row.step] = row
+        except ValueError as error:
+            raise UserError(f"cannot use {path}: line {number}: {error}") from None
+    return rows
+
+
+def _number(cell: str) -> float | None:
+    """A cell's value; None if it is empty or not finite, since neither can be averaged."""
+    value = float(cell) if cell else math.nan
+    return value if math.isfinite(value) else None
+
+
+def _expected_runs(
+    config: dict[str, Any], seen: Iterable[tuple[str, int]]
+) -> list[tuple[str, int]]:
+    """Every (loss, seed) that was seen or asked for, in the order asked for."""
+    seen = list(seen)
+    losses = list(dict.fromkeys([*config.get("losses", []), *(loss for loss, _ in seen)]))
+    asked = config.get("seeds", [])
+    seeds = {seed for _, seed in seen}
+    seeds |= set(asked if isinstance(asked, list) else range(int(asked)))
+    return [(loss, seed) for loss in losses for seed in sorted(seeds)]

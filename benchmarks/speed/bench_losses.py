@@ -1,0 +1,80 @@
+"""Forward and forward + backward of every registered loss beside its torch counterpart."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+
+from losses import registry
+
+from .interleaved import Work
+
+SHAPES: dict[str, list[tuple[int, ...]]] = {
+    "binary": [(64,), (1_000_000,)],
+    "multiclass": [(64, 2), (512, 10), (1024, 1000)],
+}
+DTYPES = [torch.float32, torch.bfloat16]
+CASES = [
+    pytest.param(name, shape, dtype, id=f"{name}-{'x'.join(map(str, shape))}-{str(dtype)[6:]}")
+    for name in registry.names()
+    for shape in SHAPES[registry.entry(name).task]
+    for dtype in DTYPES
+]
+
+
+def arguments(
+    entry: registry.Entry, shape: tuple[int, ...], dtype: torch.dtype, device: torch.device
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """An input of the kind that the loss takes, and a target; the same in every process."""
+    generator = torch.Generator().manual_seed(0)
+    z = 3 * torch.randn(shape, generator=generator)
+    if entry.takes == "probabilities":
+        z = torch.sigmoid(z)
+    if entry.takes == "log-probabilities":
+        z = torch.log_softmax(z, 1)
+    if entry.task == "binary":
+        target = torch.randint(0, 2, shape, generator=generator).to(dtype)
+    else:
+        target = torch.randint(0, shape[1], shape[:1], generator=generator)
+    return z.to(dtype).to(device), target.to(device)
+
+
+def forward(loss: Callable[..., torch.Tensor], z: torch.Tensor, target: torch.Tensor) -> Work:
+    @torch.no_grad()
+    def work() -> Any:
+        return loss(z, target)
+
+    return work
+
+
+def forward_backward(
+    loss: Callable[..., torch.Tensor], z: torch.Tensor, target: torch.Tensor
+) -> Work:
+    z = z.detach().requires_grad_()
+    return lambda: torch.autograd.grad(loss(z, target), z)
+
+
+@pytest.mark.benchmark(max_time=0.1, min_rounds=5)
+@pytest.mark.parametrize("direction", [forward, forward_backward], ids=lambda d: d.__name__)
+@pytest.mark.parametrize(("name", "shape", "dtype"), CASES)
+@pytest.mark.parametrize("whose", ["lossbench", "torch"])
+def bench_loss(
+    measure: Callable[..., Any],
+    device: torch.device,
+    whose: str,
+    name: str,
+    shape: tuple[int, ...],
+    dtype: torch.dtype,
+    direction: Callable[..., Work],
+) -> None:
+    entry = registry.entry(name)
+    z, target = arguments(entry, shape, dtype, device)
+    theirs = direction(entry.reference, z, target)
+    group = f"{direction.__name__} {'x'.join(map(str, shape))} {str(dtype)[6:]} {device.type}"
+    if whose == "torch":
+        measure(theirs, device, group=group)
+    else:
+        measure(direction(entry.module(), z, target), device, group=group, against=theirs)

@@ -1,0 +1,92 @@
+"""The training step with each loss, what the gradient probes add to it, and the batches."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from benchmarks.config import Comparison
+from benchmarks.data import Split
+from benchmarks.data.batches import TrainingBatches
+from benchmarks.data.batches import measure as normalisation
+from benchmarks.training.objective import Objective
+from benchmarks.training.probes import GradientProbes
+from benchmarks.training.run import MOMENTUM, build
+from losses import registry
+
+from .interleaved import Work
+
+CONFIG = Comparison()
+
+
+def step_of(objective: Objective, device: torch.device, *, probed: bool) -> Work:
+    """One step of a run at the default settings on pixels of noise; with the probes, if asked."""
+    model = build(CONFIG, 0, objective).to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    optimiser = torch.optim.SGD(model.parameters(), lr=1e-3, momentum=MOMENTUM, nesterov=True)
+    probes = GradientProbes(model, objective)
+    pixels = torch.randn(CONFIG.batch_size, 3, 32, 32, device=device)
+    pixels = pixels.contiguous(memory_format=torch.channels_last)
+    labels = (torch.arange(CONFIG.batch_size) % 2).to(device)
+
+    def step() -> None:
+        logits = objective.logits(model(pixels))
+        if probed:
+            logits.retain_grad()
+        loss = objective(logits, labels).mean()
+        optimiser.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]
+        if probed:
+            probes.measure(logits, labels, loss)
+            if len(probes.steps) == CONFIG.log_every:
+                probes.read()
+        optimiser.step()
+
+    return step
+
+
+class TorchObjective(Objective):
+    """The same loss as torch has it."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(name)
+        reference = self.entry.reference
+        self.loss = lambda input, target: reference(input, target, "none")
+
+
+@pytest.mark.benchmark(max_time=0.5, min_rounds=5)
+@pytest.mark.parametrize("name", registry.names())
+def bench_step(measure: Callable[..., Any], device: torch.device, name: str) -> None:
+    measure(
+        step_of(Objective(name), device, probed=False),
+        device,
+        group=f"training step {device.type}",
+        against=step_of(TorchObjective(name), device, probed=False),
+    )
+
+
+@pytest.mark.benchmark(max_time=1.0, min_rounds=5)
+def bench_probes(measure: Callable[..., Any], device: torch.device) -> None:
+    """The step with probes, against the step without; its ratio minus 1 is what they cost."""
+    objective = Objective("cross-entropy")
+    measure(
+        step_of(objective, device, probed=True),
+        device,
+        group=f"training step with probes {device.type}",
+        against=step_of(objective, device, probed=False),
+        label="ratio_to_step_without_probes",
+    )
+
+
+@pytest.mark.benchmark(max_time=0.5, min_rounds=5)
+def bench_batches(measure: Callable[..., Any], device: torch.device) -> None:
+    """An epoch of augmented batches of 2,048 images of 32 px."""
+    pixels = np.random.default_rng(0).integers(0, 256, (2048, 32, 32, 3), dtype=np.uint8)
+    split = Split(pixels, np.zeros(2048, np.uint8), ("",) * 2048)
+    batches = TrainingBatches(
+        split, normalisation(split, device), size=CONFIG.batch_size, epochs=1, seed=0
+    )
+    measure(lambda: [None for _ in batches], device, group=f"epoch of batches {device.type}")

@@ -1,0 +1,111 @@
+import json
+
+import pytest
+
+from benchmarks.errors import UserError
+from benchmarks.report.reading import COLUMNS, read_experiment
+
+HEADER = ",".join(COLUMNS)
+
+
+def test_a_run_is_finished_at_its_last_epoch(tmp_path, describe, evaluations, write_experiment):
+    rows = evaluations("mse", 0, [0.5, 0.6, 0.7]) + evaluations("mse", 1, [0.5, 0.6])
+    directory = write_experiment(tmp_path / "e", describe(losses=["mse", "bce"]), rows)
+    states = {
+        (run.loss, run.seed): (run.finished, run.epoch) for run in read_experiment(directory).runs
+    }
+    assert states == {
+        ("mse", 0): (True, 2),
+        ("mse", 1): (False, 1),
+        ("bce", 0): (False, None),
+        ("bce", 1): (False, None),
+    }
+
+
+def test_a_repeated_step_counts_once_and_rows_may_come_in_any_order(
+    tmp_path, describe, evaluations, write_experiment
+):
+    start, first, last = evaluations("mse", 0, [0.5, 0.6, 0.7])
+    rows = [last, start, first, last | {"test_accuracy": 0.8}]
+    directory = write_experiment(tmp_path / "e", describe(seeds=[0]), rows)
+    (run,) = read_experiment(directory).runs
+    assert [row.step for row in run.rows] == [0, 10, 20]
+    assert run.last("test_accuracy") == 0.8
+
+
+def test_empty_nan_and_infinite_cells_are_nothing(
+    tmp_path, describe, evaluations, write_experiment
+):
+    columns = {"logit_mean_abs": ["", "nan", 3], "parameter_norm": ["inf", 1, ""]}
+    rows = evaluations("mse", 0, [0.5, 0.6, 0.7], **columns)
+    (run,) = read_experiment(write_experiment(tmp_path / "e", describe(seeds=[0]), rows)).runs
+    assert run.first("logit_mean_abs") == 3
+    assert run.first("parameter_norm") == 1
+    assert run.last("parameter_norm") is None
+
+
+def test_only_the_last_line_may_be_torn(experiment):
+    path = experiment / "results.csv"
+    path.write_text(path.read_text() + "mse,7,0,0,0.1")
+    assert {run.seed for run in read_experiment(experiment).runs} == {0, 1}
+    path.write_text(path.read_text() + "\nmse,7,0,0" + "," * 10 + "\n")
+    with pytest.raises(UserError, match=r"line 14 has 5 cells, not 14"):
+        read_experiment(experiment)
+
+
+@pytest.mark.parametrize("content", ["", HEADER + "\n", None])
+def test_nothing_finished(experiment, content):
+    path = experiment / "results.csv"
+    path.unlink() if content is None else path.write_text(content)
+    with pytest.raises(UserError, match="no run has finished"):
+        read_experiment(experiment)
+
+
+def test_other_columns(experiment):
+    (experiment / "results.csv").write_text("loss,seed\nmse,0\n")
+    with pytest.raises(UserError, match=r"no column epoch, step, train_loss"):
+        read_experiment(experiment)
+
+
+def test_columns_may_be_added(experiment):
+    path = experiment / "results.csv"
+    before = read_experiment(experiment).runs
+    path.write_text("".join(f"x,{line}\n" for line in path.read_text().splitlines()))
+    assert read_experiment(experiment).runs == before
+
+
+def test_a_number_of_seeds_counts_from_zero(tmp_path, describe, evaluations, write_experiment):
+    rows = evaluations("mse", 0, [0.5, 0.6, 0.7])
+    runs = read_experiment(write_experiment(tmp_path / "e", describe(seeds=3), rows)).runs
+    assert [(run.seed, run.finished) for run in runs] == [(0, True), (1, False), (2, False)]
+
+
+def test_a_cell_that_is_no_number_is_named(experiment):
+    path = experiment / "results.csv"
+    path.write_text(path.read_text().replace("0.9", "many", 1))
+    with pytest.raises(UserError, match=r"line 3: .*many"):
+        read_experiment(experiment)
+
+
+def test_bad_descriptions(experiment):
+    path = experiment / "experiment.json"
+    for content in ("[]", "{}", json.dumps({"config": {"epochs": "two"}})):
+        path.write_text(content)
+        with pytest.raises(UserError, match="number of epochs"):
+            read_experiment(experiment)
+    for content in ("{", '{"config": {"epochs": 1}, "data": {"test": NaN}}'):
+        path.write_text(content)
+        with pytest.raises(UserError, match="cannot read"):
+            read_experiment(experiment)
+    path.unlink()
+    with pytest.raises(UserError, match=r"experiment\.json is missing"):
+        read_experiment(experiment)
+
+
+def test_images_are_synthetic_unless_the_file_denies_it(experiment):
+    path = experiment / "experiment.json"
+    about = json.loads(path.read_text())
+    assert not read_experiment(experiment).synthetic
+    del about["synthetic"]
+    path.write_text(json.dumps(about))
+    assert read_experiment(experiment).synthetic

@@ -1,0 +1,150 @@
+import json
+import subprocess
+import sys
+
+import pytest
+from scipy import stats
+
+from benchmarks.errors import UserError
+from benchmarks.report import write_summary
+from benchmarks.report.summary import summarise
+
+FILES = {"summary.json", "summary.md", "report.html", "comparison.png", "closed_forms.png"}
+
+
+def strict(text):
+    def refuse(constant):
+        raise AssertionError(f"{constant} is not JSON")
+
+    return json.loads(text, parse_constant=refuse)
+
+
+def test_the_numbers(experiment):
+    summary = summarise(experiment)
+    assert summary["experiment"] == "tiny"
+    assert summary["synthetic"] is False
+    assert summary["note"] is None
+    assert summary["start"] == "normal"
+    assert summary["chance"] == 0.6  # 12 dogs among 20
+    assert summary["test_images"] == 20
+    assert summary["seeds"] == [0, 1]
+    assert summary["finished_runs"] == 4
+    assert summary["unfinished_runs"] == []
+    assert list(summary["losses"]) == ["cross-entropy", "mse"]
+    entropy = summary["losses"]["cross-entropy"]
+    low, high = stats.ttest_1samp([0.7, 0.8], 0).confidence_interval(0.95)
+    assert entropy["test_accuracy"] == {
+        "mean": pytest.approx(0.75),  # of the final epoch; the best was 0.9
+        "low": pytest.approx(low),
+        "high": pytest.approx(high),
+        "n": 2,
+        "per_seed": {"0": 0.7, "1": 0.8},
+    }
+    assert entropy["gradient"] == {
+        "logit_mean_abs": {"first": 0.5, "last": pytest.approx(0.3)},
+        "logit_when_wrong": {"first": 0.6, "last": None},
+        "vanished_fraction": {"first": 0, "last": 0.25},
+        "parameter_norm": {"first": 2, "last": 0.5},
+    }
+    assert entropy["minus_cross_entropy"] is None
+    assert entropy["seconds"] == 3
+    assert entropy["images_per_second"] == 200
+
+
+def test_the_difference_is_paired_by_seed(experiment):
+    low, high = stats.ttest_rel([0.6, 0.6], [0.7, 0.8]).confidence_interval(0.95)
+    assert summarise(experiment)["losses"]["mse"]["minus_cross_entropy"] == {
+        "mean": pytest.approx(-0.15),
+        "low": pytest.approx(low),
+        "high": pytest.approx(high),
+        "n": 2,
+    }
+
+
+def test_a_mean_skips_the_seed_without_a_value(experiment):
+    # Seed 1 starts at 1 and ends with a nan.
+    measured = summarise(experiment)["losses"]["mse"]["gradient"]["logit_mean_abs"]
+    assert measured == {"first": 0.75, "last": pytest.approx(0.3)}
+
+
+def test_an_interrupted_experiment(tmp_path, describe, evaluations, write_experiment):
+    rows = [
+        *evaluations("cross-entropy", 0, [0.5, 0.6, 0.7]),
+        *evaluations("cross-entropy", 1, [0.5, 0.99]),
+        *evaluations("mse", 0, [0.5, 0.6, 0.8]),
+        *evaluations("mse", 1, [0.5, 0.6, 0.4]),
+    ]
+    about = describe(losses=["cross-entropy", "mse", "nll"])
+    summary = summarise(write_experiment(tmp_path / "e", about, rows))
+    assert summary["finished_runs"] == 3
+    assert summary["unfinished_runs"] == [
+        {"loss": "cross-entropy", "seed": 1, "epoch": 1},
+        {"loss": "nll", "seed": 0, "epoch": None},
+        {"loss": "nll", "seed": 1, "epoch": None},
+    ]
+    assert list(summary["losses"]) == ["cross-entropy", "mse"]
+    assert summary["losses"]["cross-entropy"]["test_accuracy"]["mean"] == 0.7
+    difference = summary["losses"]["mse"]["minus_cross_entropy"]
+    assert difference["mean"] == pytest.approx(0.1)  # seed 0 alone is in both
+    assert (difference["low"], difference["high"], difference["n"]) == (None, None, 1)
+
+
+def test_one_loss_one_seed_without_cross_entropy(tmp_path, describe, evaluations, write_experiment):
+    directory = write_experiment(
+        tmp_path / "e", describe(seeds=[3]), evaluations("mse", 3, [0.5, 0.6, "nan"])
+    )
+    summary = write_summary(directory)
+    assert summary["seeds"] == [3]
+    loss = summary["losses"]["mse"]
+    assert loss["minus_cross_entropy"] is None
+    accuracy = {"mean": None, "low": None, "high": None, "n": 0, "per_seed": {"3": None}}
+    assert loss["test_accuracy"] == accuracy
+    assert (
+        "mse ended without a finite accuracy for seed 3" in (directory / "summary.md").read_text()
+    )
+
+
+def test_every_file_is_written_and_the_json_is_strict(experiment):
+    before = {path.name for path in experiment.iterdir()}
+    summary = write_summary(experiment)
+    assert {path.name for path in experiment.iterdir()} - before == FILES
+    assert strict((experiment / "summary.json").read_text()) == summary == summarise(experiment)
+
+
+def test_every_file_says_synthetic(experiment):
+    path = experiment / "experiment.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"synthetic": True}))
+    write_summary(experiment)
+    for name in FILES:
+        assert b"SYNTHETIC" in (experiment / name).read_bytes(), name
+
+
+def test_real_images_are_not_called_synthetic(experiment):
+    write_summary(experiment)
+    for name in FILES:
+        assert b"SYNTHETIC" not in (experiment / name).read_bytes(), name
+
+
+def test_nothing_finished_writes_nothing(experiment):
+    (experiment / "results.csv").write_text("")
+    with pytest.raises(UserError, match="no run has finished"):
+        write_summary(experiment)
+    assert {path.name for path in experiment.iterdir()} == {"experiment.json", "results.csv"}
+
+
+def test_a_file_that_cannot_be_replaced_is_a_users_error(experiment):
+    (experiment / "summary.md").mkdir()
+    with pytest.raises(UserError, match=r"cannot write .*summary\.md"):
+        write_summary(experiment)
+    assert not list(experiment.glob(".*"))
+
+
+def test_importing_the_package_is_light():
+    code = (
+        "import sys, benchmarks.report; "
+        "print([m for m in ('matplotlib', 'scipy', 'rich', 'torch', 'numpy') if m in sys.modules])"
+    )
+    result = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    )
+    assert result.stdout.strip() == "[]"

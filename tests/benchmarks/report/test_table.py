@@ -1,0 +1,162 @@
+import io
+
+import pytest
+from rich.console import Console
+
+from benchmarks.report.summary import summarise
+from benchmarks.report.table import (
+    body,
+    escape_markdown,
+    magnitude,
+    markdown_table,
+    notes,
+    percent,
+    terminal_table,
+)
+
+
+def printed(summary, width):
+    console = Console(width=width, file=io.StringIO())
+    console.print(terminal_table(summary, width))
+    return console.file.getvalue()
+
+
+def loss(accuracy, *, half=None, first=0.5, last=0.3, n=3):
+    ends = {"first": first, "last": last}
+    return {
+        "test_accuracy": {
+            "mean": accuracy,
+            "low": None if half is None else accuracy - half,
+            "high": None if half is None else accuracy + half,
+            "n": n,
+            "per_seed": {},
+        },
+        "gradient": dict.fromkeys(
+            ("logit_mean_abs", "logit_when_wrong", "vanished_fraction", "parameter_norm"), ends
+        ),
+        "minus_cross_entropy": {"mean": -0.25, "low": -0.26, "high": -0.24, "n": n},
+        "images_per_second": 12345.6,
+    }
+
+
+@pytest.fixture
+def wide():
+    """The widest numbers that a table has to hold."""
+    names = ("cross-entropy", "bce-with-logits", "probability-sum")
+    return {
+        "experiment": "wide",
+        "synthetic": False,
+        "note": None,
+        "epochs": 2,
+        "chance": 0.5,
+        "unfinished_runs": [],
+        "losses": {name: loss(0.7, half=0.01, first=3e-4, last=2e-4) for name in names},
+    }
+
+
+def test_rows_fall_by_accuracy_and_chance_comes_last(experiment):
+    rows = body(summarise(experiment))
+    assert [row[0] for row in rows] == ["cross-entropy", "mse", "chance"]
+    half = 100 * 12.7062 * 0.05  # t(0.975; 1) · s / √2
+    assert rows[0] == [
+        "cross-entropy",
+        f"75.0 ± {half:.1f}",
+        "reference",
+        "0.500 → 0.300",
+        "–",  # noqa: RUF001
+        "25.0",
+        "2.00 → 0.500",
+        "200",
+    ]
+    assert rows[1][1:3] == ["60.0 ± 0.0", f"−15.0 ± {half:.1f}"]  # noqa: RUF001
+    assert rows[2][1] == "60.0"
+
+
+@pytest.mark.parametrize(("width", "speed"), [(100, True), (80, False)])
+def test_every_loss_fits_on_one_line(wide, width, speed):
+    lines = printed(wide, width).splitlines()
+    assert max(len(line.rstrip()) for line in lines) <= width
+    for name in wide["losses"]:
+        (line,) = (line for line in lines if line.startswith(name + " ") and "±" in line)
+        assert "70.0 ± 1.0" in line
+        assert "3.0e-4 → 2.0e-4" in line
+        assert ("12,346" in line) is speed
+    assert ("see summary.md" in " ".join(" ".join(lines).split())) is not speed
+
+
+def test_a_directory_will_do_and_the_terminal_tells_its_width(experiment, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "100")
+    assert len(terminal_table(experiment).columns) == 8
+    monkeypatch.setenv("COLUMNS", "80")
+    table = terminal_table(experiment)
+    assert len(table.columns) == 6
+    assert table.row_count == 3
+
+
+def test_markup_in_a_name_stays_a_name(wide):
+    wide["losses"]["[red]x[/red]"] = loss(0.6)
+    assert "[red]x[/red]" in printed(wide, 100)
+
+
+def test_synthetic_is_said_in_title_and_caption(wide):
+    assert "SYNTHETIC" not in printed(wide, 100)
+    text = printed(wide | {"synthetic": True, "note": "SYNTHETIC IMAGES: drawn"}, 100)
+    assert text.count("SYNTHETIC IMAGES") == 2
+
+
+def test_a_single_seed_has_no_interval_and_the_caption_says_why(wide):
+    wide["losses"] = {"mse": loss(0.7, n=1)}
+    assert body(wide)[0][1] == "70.0"
+    assert any("No interval is shown: it takes at least 2" in note for note in notes(wide))
+
+
+def test_seeds_of_unequal_number_are_named(wide):
+    wide["losses"]["mse"] = loss(0.6, n=1)
+    text = " ".join(notes(wide))
+    assert "over 1 to 3 seeds" in text
+    assert "No interval with fewer than 2 finished seeds: mse." in text
+
+
+def test_unfinished_runs_are_named(wide):
+    wide["unfinished_runs"] = [
+        {"loss": "mse", "seed": 1, "epoch": 1},
+        {"loss": "nll", "seed": 2, "epoch": None},
+    ]
+    assert notes(wide)[-1] == (
+        "Left out, not finished (epoch 2 is the last): mse seed 1 at epoch 1, nll seed 2 not "
+        "started."
+    )
+
+
+def test_markdown_cells_are_escaped(wide):
+    wide["losses"] = {"a|b<script>*c*": loss(0.7)}
+    header, rule, row, chance = markdown_table(wide).splitlines()
+    assert row.startswith(r"| a\|b\<script\>\*c\* | 70.0 |")
+    assert {line.replace(r"\|", "").count("|") for line in (header, rule, row, chance)} == {9}
+
+
+def test_escaped_markdown_is_one_line():
+    assert escape_markdown("a\n# b") == r"a \# b"
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (None, "–"),  # noqa: RUF001
+        (0, "0"),
+        (0.5, "0.500"),
+        (1.4, "1.40"),
+        (123.4, "123"),
+        (0.0012345, "0.00123"),
+        (0.00099, "9.9e-4"),
+        (2.5e-12, "2.5e-12"),
+        (123456, "1.2e5"),
+    ],
+)
+def test_magnitude(value, text):
+    assert magnitude(value) == text
+
+
+def test_percent():
+    assert percent(0.78125) == "78.1"
+    assert percent(None) == "–"  # noqa: RUF001

@@ -1,0 +1,161 @@
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from benchmarks import cli
+from losses import registry
+
+SMALL = ["--model", "convnet", "--width", "4", "--epochs", "1", "--batch-size", "8"]
+
+
+@pytest.fixture
+def pictures(tmp_path: Path, monkeypatch) -> Path:
+    """A folder of 30 cats and 30 dogs of noise, and a cache and a working directory of its own."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.delenv("LOSSBENCH_DATA", raising=False)
+    monkeypatch.chdir(tmp_path)
+    rng = np.random.default_rng(0)
+    for name, bright in (("cat", 55), ("dog", 0)):
+        (tmp_path / "pets" / name).mkdir(parents=True)
+        for i in range(30):
+            noise = rng.integers(0, 200, (32, 32, 3)) + bright
+            Image.fromarray(noise.astype(np.uint8)).save(tmp_path / "pets" / name / f"{i}.png")
+    return tmp_path / "pets"
+
+
+def run(*arguments: str, **options) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "benchmarks.cli", *arguments]
+    return subprocess.run(command, capture_output=True, text=True, timeout=120, **options)
+
+
+def test_a_newcomers_comparison(pictures: Path, capsys) -> None:
+    code = cli.main(["compare", "--data", str(pictures), *SMALL, "--seeds", "2", "--name", "first"])
+    out, err = capsys.readouterr()
+    assert code == 0
+    assert all(name in out for name in registry.names())
+    assert "runs/first/report.html" in out
+    assert "lossbench view" in out
+    assert "20 runs" in err
+    assert "20/20" in err
+    summary = json.loads(Path("runs/first/summary.json").read_text())
+    assert summary["finished_runs"] == 20
+    assert summary["synthetic"] is False
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["compare", "--losses", "cross-entrpy"], "did you mean 'cross-entropy'"),
+        (["compare", "--losses"], "--losses"),
+        (["compare", "--model", "convnett"], "did you mean 'convnet'"),
+        (["compare", "--epochs", "0"], "--epochs 0"),
+        (["compare", "--epochs", "many"], "--epochs"),
+        (["compare", "--epoch", "3"], "--epochs"),
+        (["compare", "--start", "wrong"], "confidently-wrong"),
+        (["compare", "--data", "cifar11"], "cifar10"),
+        (["compare", "--data", "nowhere.zip"], "nowhere.zip"),
+        (["compare", "--image-size", "10"], "32 to 224"),
+        (["compre"], "compare"),
+        (["view", "--runs", "nowhere"], "nowhere"),
+    ],
+)
+@pytest.mark.usefixtures("pictures")
+def test_a_mistake_is_one_line_and_exit_code_2(arguments, words: str, capsys) -> None:
+    assert cli.main(arguments) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.count("\n") == 1
+    assert err.startswith("lossbench: ")
+    assert words in err
+    assert not Path("runs").exists()
+
+
+def test_help_needs_no_torch() -> None:
+    code = (
+        "import sys; from benchmarks.cli import main\n"
+        "try: main(['compare', '--help'])\n"
+        "except SystemExit as end: assert not end.code\n"
+        "assert 'torch' not in sys.modules"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+    assert all(f in done.stdout for f in ("--losses", "--seeds", "--start", "--device", "--runs"))
+
+
+def test_no_arguments_is_help(capsys) -> None:
+    with pytest.raises(SystemExit) as end:
+        cli.main([])
+    assert not end.value.code
+    assert "compare" in capsys.readouterr().out
+
+
+def test_ctrl_c_keeps_what_is_finished(pictures: Path) -> None:
+    arguments = ["compare", "--data", str(pictures), *SMALL, "--seeds", "200", "--name", "cut"]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "benchmarks.cli", *arguments],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    results, until = Path("runs/cut/results.csv"), time.monotonic() + 60
+    while time.monotonic() < until and process.poll() is None:
+        # Two rows a run: five of them are two finished runs and a third.
+        if results.exists() and len(results.read_text().splitlines()) > 5:
+            break
+        time.sleep(0.05)
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "Traceback" not in err
+    assert "interrupted after" in err
+    summary = json.loads(Path("runs/cut/summary.json").read_text())
+    assert summary["finished_runs"] >= 2
+    assert "zero-one" in out
+
+
+def test_a_cuda_that_is_absent_is_one_line(pictures: Path) -> None:
+    environment = os.environ | {"CUDA_VISIBLE_DEVICES": ""}
+    done = run("compare", "--device", "cuda", "--data", str(pictures), env=environment)
+    assert done.returncode == 2
+    assert done.stderr.count("\n") == 1
+    assert "--device cuda" in done.stderr
+
+
+@pytest.mark.usefixtures("pictures")
+def test_without_network_and_images_it_says_so_and_marks_everything(monkeypatch, capsys) -> None:
+    from benchmarks.data import opening
+    from benchmarks.data.sources import UnavailableError
+    from benchmarks.data.synthetic import synthetic
+
+    def nowhere(_say):
+        raise UnavailableError("the download failed: no network")
+
+    monkeypatch.setattr(opening, "cifar10", nowhere)
+    monkeypatch.setattr(opening, "synthetic", lambda size: synthetic(size, train=48, test=16))
+    code = cli.main(["compare", *SMALL, "--losses", "cross-entropy", "--seeds", "1"])
+    out, err = capsys.readouterr()
+    assert code == 0
+    assert all(f"({i})" in err for i in (1, 2, 3))
+    assert "SYNTHETIC" in out
+    (directory,) = Path("runs").iterdir()
+    assert directory.name.startswith("SYNTHETIC")
+    about = json.loads((directory / "experiment.json").read_text())
+    assert about["synthetic"] is True
+
+
+def test_view_starts_tensorboard_on_the_runs(tmp_path: Path, monkeypatch) -> None:
+    started = []
+    done = subprocess.CompletedProcess([], 0)
+    monkeypatch.setattr(cli.subprocess, "run", lambda command: started.append(command) or done)
+    assert cli.main(["view", "--runs", str(tmp_path), "--port", "7007"]) == 0
+    assert started == [
+        [sys.executable, "-m", "tensorboard.main", "--logdir", str(tmp_path), "--port", "7007"]
+    ]

@@ -1,0 +1,91 @@
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from tensorboard.backend.event_processing.event_file_loader import EventFileLoader
+
+from benchmarks.tracking.events import BINS, EventFile, histogram_of
+from benchmarks.training.probes import Window
+
+NAN = float("nan")
+
+
+def window(**changes) -> Window:
+    values = {
+        "loss": 0.7,
+        "accuracy": 0.5,
+        "logit_mean_abs": 0.25,
+        "logit_when_wrong": 0.5,
+        "vanished_fraction": 0.0,
+        "parameter_norm": 2.0,
+        "layers": {"head.weight": 1.5, "head.bias": 0.5},
+        "logit_log10": torch.tensor([-1.0, -2.0, -12.0]),
+    }
+    return Window(**(values | changes))
+
+
+def read(directory: Path) -> EventAccumulator:
+    return EventAccumulator(str(directory), size_guidance={"scalars": 0}).Reload()
+
+
+def test_what_is_written_is_read_back(tmp_path: Path) -> None:
+    with EventFile(tmp_path) as events:
+        events.training(3, window())
+        events.evaluation(4, 0.6, 0.75)
+        events.speed(4, 1234.5)
+    scalars = {
+        tag: [(e.step, e.value) for e in read(tmp_path).Scalars(tag)]
+        for tag in read(tmp_path).Tags()["scalars"]
+    }
+    assert scalars["gradient/layer/head.weight"] == [(3, 1.5)]
+    assert scalars["accuracy/test"] == [(4, 0.75)]
+    assert scalars["speed/images_per_second"] == [(4, 1234.5)]
+    assert scalars["loss/train"] == [(3, pytest.approx(0.7))]
+
+
+def test_the_scalars_of_a_step_are_one_event(tmp_path: Path) -> None:
+    with EventFile(tmp_path) as events:
+        events.training(0, window())
+    (file,) = tmp_path.iterdir()
+    sizes = [len(e.summary.value) for e in EventFileLoader(str(file)).Load()]
+    assert sorted(sizes) == [0, 9]  # the file's version, then six means, two layers, a histogram
+
+
+def test_what_has_no_value_is_not_written(tmp_path: Path) -> None:
+    with EventFile(tmp_path) as events:
+        events.training(0, window(logit_when_wrong=NAN, vanished_fraction=NAN))
+    tags = read(tmp_path).Tags()["scalars"]
+    assert "gradient/logit_mean_abs" in tags
+    assert not {"gradient/logit_when_wrong", "gradient/vanished_fraction"} & set(tags)
+
+
+def test_a_note_is_a_text(tmp_path: Path) -> None:
+    with EventFile(tmp_path) as events:
+        events.note("images", "SYNTHETIC IMAGES")
+    (event,) = read(tmp_path).Tensors("images")
+    assert event.tensor_proto.string_val[0] == b"SYNTHETIC IMAGES"
+
+
+@pytest.mark.parametrize(
+    "values",
+    [[-12.0], [2.0], [-3.3, -3.2, 0.0], np.linspace(-12, 2, 500), [-50.0, 9.0], []],
+    ids=["floor", "ceiling", "few", "all bins", "outside", "none"],
+)
+def test_a_histogram_counts_every_value_in_its_bin(values) -> None:
+    values = torch.tensor(np.array(values))
+    histogram = histogram_of(values)
+    assert sum(histogram.bucket) == histogram.num == len(values)
+    assert len(histogram.bucket) == len(histogram.bucket_limit)
+    counts, _ = np.histogram(values.numpy().clip(BINS[0], BINS[-1]), BINS)
+    expected = dict(zip(BINS[1:], counts, strict=True))
+    for limit, count in zip(histogram.bucket_limit, histogram.bucket, strict=True):
+        assert count == expected[limit]
+
+
+def test_values_that_are_no_numbers_are_left_out() -> None:
+    histogram = histogram_of(torch.tensor([NAN, math.inf, -1.0]))
+    assert histogram.num == 1
+    assert histogram.sum == -1

@@ -1,0 +1,57 @@
+import csv
+import dataclasses
+import json
+import math
+from pathlib import Path
+
+import pytest
+
+from benchmarks.tracking.results import COLUMNS, Evaluation, Results, write_json
+
+ROW = Evaluation(
+    loss="mse",
+    seed=1,
+    epoch=2,
+    step=312,
+    train_loss=1 / 3,
+    train_accuracy=0.75,
+    test_loss=1e-12,
+    test_accuracy=0.8125,
+    logit_mean_abs=2.5,
+    logit_when_wrong=math.nan,
+    vanished_fraction=0.0,
+    parameter_norm=1234567.8,
+    seconds=3.25,
+    images_per_second=5000.0,
+    images="cifar10",
+)
+
+
+def test_rows_are_on_disk_as_soon_as_they_are_added(tmp_path: Path) -> None:
+    results = Results(tmp_path / "results.csv")
+    results.add(ROW)
+    results.add(dataclasses.replace(ROW, seed=2))
+    with (tmp_path / "results.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert [row["seed"] for row in rows] == ["1", "2"]
+    assert list(rows[0]) == COLUMNS
+    for name, value in dataclasses.asdict(ROW).items():
+        if isinstance(value, float):
+            assert float(rows[0][name]) == pytest.approx(value, rel=1e-6, nan_ok=True)
+        else:
+            assert rows[0][name] == str(value)
+
+
+def test_a_file_that_exists_is_continued(tmp_path: Path) -> None:
+    for _ in range(2):
+        Results(tmp_path / "results.csv").add(ROW)
+    assert len((tmp_path / "results.csv").read_text().splitlines()) == 3
+
+
+def test_json_is_whole_or_the_old_one(tmp_path: Path) -> None:
+    path = tmp_path / "a.json"
+    write_json(path, {"a": [1, 2]})
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        write_json(path, {"a": math.nan})
+    assert json.loads(path.read_text()) == {"a": [1, 2]}
+    assert [p.name for p in tmp_path.iterdir()] == ["a.json"]
