@@ -40,7 +40,7 @@ def measure(
         benchmark.group = group
         work = synchronised(work, device)
         found = None
-        if against is not None:
+        if against is not None and not benchmark.disabled:
             found = ratio(work, synchronised(against, device))
             benchmark.extra_info[label] = found.median
             benchmark.extra_info[f"{label}_quartiles"] = [found.lower, found.upper]

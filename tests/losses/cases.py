@@ -18,7 +18,7 @@ from losses.registry import Entry
 ENTRIES = [registry.entry(name) for name in registry.names()]
 WIDE = [torch.float32, torch.float64]
 NARROW = [torch.float16, torch.bfloat16]
-QUICK = settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+QUICK = settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 
 def kinds(entry: Entry) -> tuple[str, ...]:
