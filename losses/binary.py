@@ -13,8 +13,7 @@ from .closed_form import ClosedForms, differentiable
 
 def times(coefficient: Tensor, x: Tensor) -> Tensor:
     """coefficient * x, with 0 * inf = 0: what is weighted by nothing contributes nothing."""
-    product = coefficient * x
-    return torch.where((coefficient == 0) & x.isinf(), torch.zeros_like(product), product)
+    return torch.where((coefficient == 0) & x.isinf(), 0.0, coefficient * x)
 
 
 def error(z: Tensor, t: Tensor) -> Tensor:
@@ -77,21 +76,38 @@ def bce_curvature(x: Tensor, v: Tensor, t: Tensor) -> Tensor:
     return v * (t * (1 - x).square() + (1 - t) * x.square()) / spread.square()
 
 
-# --- bce-with-logits: L = w t softplus(-z) + (1 - t) softplus(z), w the weight of positives ------
+# --- bce-with-logits: L = t softplus(-z) + (1 - t) softplus(z) -----------------------------------
 
 
-def bce_with_logits_value(z: Tensor, t: Tensor, w: Tensor) -> Tensor:
-    # softplus(z) = max(z, 0) + ln(1 + exp(-|z|)); the two softplus share the logarithm.
+def bce_with_logits_value(z: Tensor, t: Tensor) -> Tensor:
+    # softplus(z) = max(z, 0) + ln(1 + exp(-|z|)): the logarithm is the same on both sides, and of
+    # the two linear parts one is 0.
+    return times(torch.where(z < 0, -t, 1 - t), z) + torch.log1p(torch.exp(-z.abs()))
+
+
+def bce_with_logits_gradient(z: Tensor, t: Tensor) -> Tensor:
+    return error(z, t)
+
+
+def bce_with_logits_curvature(z: Tensor, v: Tensor, t: Tensor) -> Tensor:
+    # Whatever t is; adding a zero of its shape lets it be batched alone.
+    return v * slope(z) + torch.zeros_like(t)
+
+
+# --- the same with a weight w of the positives: L = w t softplus(-z) + (1 - t) softplus(z) -------
+
+
+def weighted_bce_value(z: Tensor, t: Tensor, w: Tensor) -> Tensor:
     positive, negative = w * t, 1 - t
-    linear = times(positive, (-z).clamp_min(0)) + times(negative, z.clamp_min(0))
+    linear = times(torch.where(z < 0, -positive, negative), z)
     return linear + (positive + negative) * torch.log1p(torch.exp(-z.abs()))
 
 
-def bce_with_logits_gradient(z: Tensor, t: Tensor, w: Tensor) -> Tensor:
+def weighted_bce_gradient(z: Tensor, t: Tensor, w: Tensor) -> Tensor:
     return (1 - t) * torch.sigmoid(z) - w * t * torch.sigmoid(-z)
 
 
-def bce_with_logits_curvature(z: Tensor, v: Tensor, t: Tensor, w: Tensor) -> Tensor:
+def weighted_bce_curvature(z: Tensor, v: Tensor, t: Tensor, w: Tensor) -> Tensor:
     return v * (w * t + (1 - t)) * slope(z)
 
 
@@ -146,6 +162,9 @@ bce_with_logits = differentiable(
         bce_with_logits_gradient,
         bce_with_logits_curvature,
     )
+)
+weighted_bce = differentiable(
+    ClosedForms("weighted_bce", weighted_bce_value, weighted_bce_gradient, weighted_bce_curvature)
 )
 sigmoid_mse = differentiable(
     ClosedForms("sigmoid_mse", sigmoid_mse_value, sigmoid_mse_gradient, sigmoid_mse_curvature)

@@ -119,6 +119,17 @@ def _readable(tensor: Tensor) -> bool:
     return tensor.device.type == "cpu" and not torch.compiler.is_compiling()
 
 
+def _within(tensor: Tensor, low: float, high: float) -> bool:
+    """Whether it is certain, at the price of one pass, that every element is in [low, high]."""
+    if tensor.numel() == 0:
+        return True
+    try:
+        least, greatest = tensor.aminmax()
+        return bool(least >= low) and bool(greatest <= high)
+    except RuntimeError:
+        return False
+
+
 def _where(bad: Tensor) -> tuple[int, ...] | None:
     """The position of the first True, or None. Under vmap, where no number can be read, None."""
     try:
@@ -130,6 +141,8 @@ def _where(bad: Tensor) -> tuple[int, ...] | None:
 def class_indices(classes: int, target: Tensor, ignore_index: int | None) -> None:
     """Raise IndexError for a class index outside [0, classes) that is not `ignore_index`."""
     if not _readable(target):
+        return
+    if _within(target, 0, classes - 1):
         return
     bad = (target < 0) | (target >= classes)
     if ignore_index is not None:
@@ -145,7 +158,7 @@ def class_indices(classes: int, target: Tensor, ignore_index: int | None) -> Non
 def in_unit_interval(**tensors: Tensor) -> None:
     """Raise RuntimeError for a tensor with an element outside [0, 1] (NaN included)."""
     for name, tensor in tensors.items():
-        if not _readable(tensor):
+        if not _readable(tensor) or _within(tensor, 0, 1):
             continue
         if (at := _where(~((tensor >= 0) & (tensor <= 1)))) is not None:
             raise RuntimeError(

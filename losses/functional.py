@@ -91,9 +91,10 @@ def binary_cross_entropy_with_logits(
     Source: torch.nn.functional.binary_cross_entropy_with_logits. An infinite logit on the right
         side is a loss of 0 here, and NaN there.
     """
-    w = input.new_ones(()) if pos_weight is None else pos_weight
-    checks.broadcasts(input, pos_weight=w)
-    return _one_logit(binary.bce_with_logits, input, target, (w,), weight, reduction)
+    if pos_weight is None:
+        return _one_logit(binary.bce_with_logits, input, target, (), weight, reduction)
+    checks.broadcasts(input, pos_weight=pos_weight)
+    return _one_logit(binary.weighted_bce, input, target, (pos_weight,), weight, reduction)
 
 
 def binary_cross_entropy(
@@ -210,8 +211,10 @@ def cross_entropy(
             input, target, weight, ignore_index, reduction, label_smoothing
         )
     z, y, kept, w = index_arguments("cross_entropy", input, target, weight, ignore_index)
-    scale = kept.to(z.dtype) if w is None else w[y] * kept
-    loss = scale * softmax.index_cross_entropy(z, y)
+    scale = kept if w is None else w[y] * kept
+    loss = softmax.index_cross_entropy(z, y)
+    if w is not None:
+        loss = scale * loss
     if label_smoothing > 0:
         uniform = z.new_ones(z.shape[-1]) if w is None else w
         smooth = softmax.cross_entropy(z, uniform) / z.shape[-1]
@@ -248,8 +251,9 @@ def nll_loss(
     if input.dim() == 0:
         raise ValueError("Expected input of 1 or more dimensions (got 0): (C,) or (N, C, ...)")
     x, y, kept, w = index_arguments("nll_loss", input, target, weight, ignore_index)
-    scale = kept.to(x.dtype) if w is None else w[y] * kept
-    loss = torch.where(kept, scale * softmax.nll(x, y), 0.0)
+    scale = kept if w is None else w[y] * kept
+    loss = softmax.nll(x, y) if w is None else scale * softmax.nll(x, y)
+    loss = torch.where(kept, loss, 0.0)
     return reduced(loss, reduction, input.dtype, scale.sum())
 
 

@@ -40,9 +40,14 @@ def exponentials(z: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     return largest, top, rest, rest.sum(-1, keepdim=True)
 
 
+def finite(z: Tensor) -> Tensor:
+    """z with the largest number there is in place of infinity, so that no inf - inf arises."""
+    return z.clamp_max(torch.finfo(z.dtype).max)
+
+
 def distance(largest: Tensor, z: Tensor) -> Tensor:
     """largest - z, which is 0 where they are equal, at infinity too."""
-    return torch.where(z == largest, torch.zeros_like(z), largest - z)
+    return torch.where(z == largest, 0.0, largest - z)
 
 
 def row(z: Tensor) -> Row:
@@ -72,16 +77,20 @@ def softmax_change(p: Tensor, v: Tensor) -> Tensor:
 
 
 def index_cross_entropy_value(z: Tensor, y: Tensor) -> Tensor:
-    largest, _, _, others = exponentials(z)
-    target = z.gather(-1, y.unsqueeze(-1))
-    return (distance(largest, target) + torch.log1p(others)).squeeze(-1)
+    # With the gap g = max(z) - z_y and the sum s of exp(z_c - max(z)) over c != y it is
+    # g + ln(s + exp(-g)), and g is 0 where the target has the largest logit.
+    y = y.unsqueeze(-1)
+    largest = z.amax(-1, keepdim=True)
+    gap = distance(largest, z.gather(-1, y))
+    others = torch.exp(finite(z) - finite(largest)).scatter(-1, y, 0.0).sum(-1, keepdim=True)
+    return (gap + torch.log1p(others + torch.expm1(-gap))).squeeze(-1)
 
 
 def index_cross_entropy_gradient(z: Tensor, y: Tensor) -> Tensor:
     # p - onehot(y); the target's entry p_y - 1 is minus the sum of the other probabilities.
-    _, top, rest, others = exponentials(z)
-    wrong = (rest.scatter(-1, top, 1.0) / (1 + others)).scatter(-1, y.unsqueeze(-1), 0.0)
-    return wrong.scatter(-1, y.unsqueeze(-1), -wrong.sum(-1, keepdim=True))
+    y = y.unsqueeze(-1)
+    wrong = torch.softmax(finite(z), -1).scatter(-1, y, 0.0)
+    return wrong.scatter(-1, y, -wrong.sum(-1, keepdim=True))
 
 
 def index_cross_entropy_curvature(z: Tensor, v: Tensor, y: Tensor) -> Tensor:
