@@ -106,6 +106,7 @@ def view(command: View) -> int:
             f"{command.runs} is no directory: run 'lossbench compare' first, or name one with "
             "--runs"
         )
+    print(f"One seed of each loss: http://localhost:{command.port}/?runFilter=seed0#timeseries")
     done = subprocess.run(
         [
             *(sys.executable, "-m", "tensorboard.main"),

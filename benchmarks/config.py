@@ -66,6 +66,8 @@ class Comparison:
     """auto: CUDA where there is one."""
     log_every: int = 10
     """Steps between two points in TensorBoard."""
+    evaluations: int = 4
+    """Evaluations on the test images in an epoch; the last one of all is the result."""
     runs: Annotated[Path, tyro.conf.arg(metavar="DIR")] = Path("runs")
     """Directory that the experiment's directory is made in."""
     name: Annotated[
@@ -87,6 +89,7 @@ def check(config: Comparison) -> None:
         "batch_size": 2,
         "seeds": 1,
         "log_every": 1,
+        "evaluations": 1,
         "width": 1,
     }.items():
         value = getattr(config, flag)

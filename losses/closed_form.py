@@ -105,9 +105,21 @@ def _rung(name: str, formula: Formula, position: int, pull: Formula, push: Formu
         "__module__": __name__,
     }
     function: Any = type(name, (torch.autograd.Function,), members)
-    # Without this a jvp is a graph break, or is dropped without a word under a compiled func.jvp.
-    torch.compiler.allow_in_graph(function)  # type: ignore[no-untyped-call]
-    return function.apply  # type: ignore[no-any-return]
+
+    def allow_in_graph() -> None:
+        torch.compiler.allow_in_graph(function)  # type: ignore[no-untyped-call]
+
+    # What torch.compiler.assume_constant_result sets: the compiler runs this while it traces.
+    allow_in_graph._dynamo_marked_constant = True  # type: ignore[attr-defined]
+
+    def apply(*inputs: Tensor) -> Tensor:
+        # Without this a jvp is a graph break, or is dropped without a word under a compiled
+        # func.jvp. It is not done above, because it imports the compiler, which takes seconds.
+        if torch.compiler.is_compiling():
+            allow_in_graph()
+        return function.apply(*inputs)  # type: ignore[no-any-return]
+
+    return apply
 
 
 def _formula_pull(formula: Formula, at: int) -> Formula:

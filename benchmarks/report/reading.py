@@ -21,9 +21,10 @@ COLUMNS = (
 
 @dataclass(frozen=True)
 class Row:
-    """One evaluation; `values` holds the measured columns, None where nothing was measured."""
+    """One evaluation, `epoch` passes over the training images in; `values` holds the measured
+    columns, None where nothing was measured."""
 
-    epoch: int
+    epoch: float
     step: int
     values: dict[str, float | None]
 
@@ -38,7 +39,7 @@ class Run:
     finished: bool
 
     @property
-    def epoch(self) -> int | None:
+    def epoch(self) -> float | None:
         """The last epoch evaluated, None if there was none."""
         return self.rows[-1].epoch if self.rows else None
 
@@ -150,9 +151,8 @@ def _read_rows(path: Path) -> Rows:
             )
         try:
             named = dict(zip(header, cells, strict=True))
-            row = Row(
-                int(named["epoch"]), int(named["step"]), {c: _number(named[c]) for c in COLUMNS[4:]}
-            )
+            values = {c: _number(named[c]) for c in COLUMNS[4:]}
+            row = Row(float(named["epoch"]), int(named["step"]), values)
             rows.setdefault((named["loss"], int(named["seed"])), {})[row.step] = row
         except ValueError as error:
             raise UserError(f"cannot use {path}: line {number}: {error}") from None

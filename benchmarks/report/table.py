@@ -78,7 +78,7 @@ def notes(summary: dict[str, Any]) -> list[str]:
     if unfinished := summary["unfinished_runs"]:
         named = ", ".join(
             f"{run['loss']} seed {run['seed']} "
-            + ("not started" if run["epoch"] is None else f"at epoch {run['epoch']}")
+            + ("not started" if run["epoch"] is None else f"at epoch {run['epoch']:g}")
             for run in unfinished
         )
         lines.append(f"Left out, not finished (epoch {summary['epochs']} is the last): {named}.")

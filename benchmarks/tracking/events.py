@@ -84,15 +84,18 @@ def values_of(scalars: dict[str, float]) -> list[Summary.Value]:
 
 
 def histogram_of(log10: Tensor) -> HistogramProto:
-    """A histogram over `BINS`, cut to the bins that hold something."""
+    """A histogram over `BINS`, cut to the bins that hold something.
+
+    Its ends are edges of bins and not the extreme values: TensorBoard draws a histogram of one
+    value, all gradients zero, as nothing if its ends coincide.
+    """
     values = log10[log10.isfinite()].double().numpy()
     counts, _ = np.histogram(values.clip(BINS[0], BINS[-1]), BINS)
     used = np.flatnonzero(counts)
-    # TensorBoard wants an empty bucket to the left of the first to know where that begins.
-    first, last = (max(used[0] - 1, 0), used[-1] + 1) if len(used) else (0, 1)
+    first, last = (used[0], used[-1] + 1) if len(used) else (0, 1)
     return HistogramProto(
-        min=values.min(initial=BINS[-1]),
-        max=values.max(initial=BINS[0]),
+        min=BINS[first],
+        max=BINS[last],
         num=len(values),
         sum=values.sum(),
         sum_squares=(values**2).sum(),

@@ -16,17 +16,19 @@ class Evaluation:
     """A row of results.csv.
 
     Attributes:
-        loss, seed: the run. epoch, step: what had been trained when this was measured.
+        loss, seed: the run. epoch, step: what had been trained when this was measured; epochs
+            in parts.
         train_loss, train_accuracy, logit_mean_abs, logit_when_wrong, vanished_fraction,
             parameter_norm: means of the logging window that ends here (benchmarks.training.probes).
         test_loss, test_accuracy: on the test images. Accuracies are fractions from 0 to 1.
-        seconds: of training so far, evaluations excluded. images_per_second: of this epoch.
+        seconds: of training so far, evaluations excluded. images_per_second: since
+            the row before.
         images: the data's name, or SYNTHETIC: such rows are no result.
     """
 
     loss: str
     seed: int
-    epoch: int
+    epoch: float
     step: int
     train_loss: float
     train_accuracy: float

@@ -10,6 +10,7 @@ import torch
 import models
 from benchmarks.config import CONFIDENTLY_WRONG, Comparison, check
 from benchmarks.data import ImageSet, open_images
+from benchmarks.data.batches import Normalisation, measure
 from benchmarks.errors import UserError, unknown_name
 from benchmarks.report import write_summary
 from benchmarks.tracking import experiment
@@ -65,7 +66,8 @@ def compare(config: Comparison, command: str, reporter: Reporter) -> Path:
             f"({parameters:,} parameters) on {len(images.train.labels):,} {images.name} images, "
             f"{device.type}"
         )
-        finished = train_all(runs, config, images, device, reporter)
+        normalise = measure(images.train, device)
+        finished = train_all(runs, config, images, normalise, device, reporter)
     if finished:
         write_summary(directory)
     if finished < len(runs):
@@ -77,6 +79,7 @@ def train_all(
     runs: list[Run],
     config: Comparison,
     images: ImageSet,
+    normalise: Normalisation,
     device: torch.device,
     reporter: Reporter,
 ) -> int:
@@ -90,7 +93,7 @@ def train_all(
 
     try:
         for run in runs:
-            last = train(run, config, images, device, progress)
+            last = train(run, config, images, normalise, device, progress)
             finished += 1
             reporter.say(
                 f"{finished:3}/{len(runs)}  {run.loss:16} seed {run.seed}  "

@@ -1,6 +1,6 @@
 """One run: one loss, one seed, from random weights to a row of results.
 
-Reads top to bottom: the model, the optimiser, the steps with their probes, an evaluation an epoch.
+Reads top to bottom: the model, the optimiser, the steps with their probes, the evaluations.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from torch import nn
 import models
 from benchmarks.config import CONFIDENTLY_WRONG, Comparison
 from benchmarks.data import ImageSet
-from benchmarks.data.batches import Normalisation, TrainingBatches, evaluation_batches, measure
+from benchmarks.data.batches import Normalisation, TrainingBatches, evaluation_batches
 from benchmarks.tracking.events import EventFile
 from benchmarks.tracking.experiment import MARK
 from benchmarks.tracking.results import Evaluation, Results, write_json
@@ -59,6 +59,7 @@ def train(
     run: Run,
     config: Comparison,
     images: ImageSet,
+    normalise: Normalisation,
     device: torch.device,
     progress: Callable[[int, int, str], None],
 ) -> Evaluation:
@@ -69,11 +70,11 @@ def train(
     objective = Objective(run.loss)
     model = build(config, run.seed, objective)
     model = model.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-    normalise = measure(images.train, device)
     batches = TrainingBatches(
         images.train, normalise, size=config.batch_size, epochs=config.epochs, seed=run.seed
     )
     steps = len(batches)
+    marks = {batches.per_epoch * k // config.evaluations for k in range(config.evaluations)}
     # No weight decay: it would move parameters that the loss does not move.
     optimiser = torch.optim.SGD(
         model.parameters(), lr=config.learning_rate, momentum=MOMENTUM, nesterov=True
@@ -88,7 +89,7 @@ def train(
             events.note("images", f"# {MARK} IMAGES\nDrawn by code. No number here is a result.")
         record = Recorder(run, images, events, device)
         for step, (pixels, labels) in enumerate(batches):
-            evaluating = step % batches.per_epoch == 0
+            evaluating = step % batches.per_epoch in marks
             if evaluating:
                 test = record.pause(lambda: evaluate(model, objective, images, normalise))
 
@@ -105,7 +106,7 @@ def train(
                 note = f"accuracy {window.accuracy:.0%}  |dL/dz| {window.logit_mean_abs:.1e}"
                 progress(step, steps, note)
             if evaluating:
-                record(step // batches.per_epoch, step, step * batches.size, window, *test)
+                record(step / batches.per_epoch, step, step * batches.size, window, *test)
 
             optimiser.step()
             schedule.step()
@@ -171,7 +172,7 @@ class Recorder:
             self.paused += time.perf_counter() - since
 
     def __call__(
-        self, epoch: int, step: int, seen: int, window: Window, test_loss: float, accuracy: float
+        self, epoch: float, step: int, seen: int, window: Window, test_loss: float, accuracy: float
     ) -> Evaluation:
         seconds = time.perf_counter() - self.began - self.paused
         speed = (seen - self.seen) / (seconds - self.seconds)

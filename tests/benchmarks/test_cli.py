@@ -14,6 +14,7 @@ from benchmarks import cli
 from losses import registry
 
 SMALL = ["--model", "convnet", "--width", "4", "--epochs", "1", "--batch-size", "8"]
+SMALL += ["--evaluations", "1"]
 
 
 @pytest.fixture
@@ -151,7 +152,7 @@ def test_without_network_and_images_it_says_so_and_marks_everything(monkeypatch,
     assert about["synthetic"] is True
 
 
-def test_view_starts_tensorboard_on_the_runs(tmp_path: Path, monkeypatch) -> None:
+def test_view_starts_tensorboard_on_the_runs(tmp_path: Path, monkeypatch, capsys) -> None:
     started = []
     done = subprocess.CompletedProcess([], 0)
     monkeypatch.setattr(cli.subprocess, "run", lambda command: started.append(command) or done)
@@ -159,3 +160,4 @@ def test_view_starts_tensorboard_on_the_runs(tmp_path: Path, monkeypatch) -> Non
     assert started == [
         [sys.executable, "-m", "tensorboard.main", "--logdir", str(tmp_path), "--port", "7007"]
     ]
+    assert "http://localhost:7007/?runFilter=seed0" in capsys.readouterr().out

@@ -19,6 +19,7 @@ def test_the_defaults_are_valid() -> None:
         ("batch_size", 1),
         ("seeds", 0),
         ("log_every", 0),
+        ("evaluations", 0),
         ("width", 0),
         ("learning_rate", 0.0),
         ("learning_rate", -1.0),

@@ -83,6 +83,8 @@ def test_a_histogram_counts_every_value_in_its_bin(values) -> None:
     expected = dict(zip(BINS[1:], counts, strict=True))
     for limit, count in zip(histogram.bucket_limit, histogram.bucket, strict=True):
         assert count == expected[limit]
+    assert histogram.min == histogram.bucket_limit[0] - 0.25
+    assert histogram.max == histogram.bucket_limit[-1]
 
 
 def test_values_that_are_no_numbers_are_left_out() -> None:

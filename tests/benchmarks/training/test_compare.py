@@ -32,6 +32,7 @@ def config(tmp_path: Path, images, monkeypatch) -> Comparison:
         epochs=1,
         batch_size=32,
         learning_rate=0.02,
+        evaluations=1,
         seeds=2,
         device="cpu",
         runs=tmp_path / "runs",

@@ -15,7 +15,7 @@ from benchmarks.training.run import Run, build, evaluate, one_cycle, train
 from losses import registry
 
 CPU = torch.device("cpu")
-SMALL = Comparison(width=4, epochs=2, batch_size=16, learning_rate=0.02, log_every=2)
+SMALL = Comparison(width=4, epochs=2, batch_size=16, learning_rate=0.02, log_every=2, evaluations=1)
 SCALARS = {
     "loss/train",
     "loss/test",
@@ -33,7 +33,9 @@ def trained(directory: Path, images, loss: str = "cross-entropy", **settings):
     run = Run(loss, settings.pop("seed", 0), directory)
     config = dataclasses.replace(SMALL, **settings)
     notes: list[tuple[int, int, str]] = []
-    last = train(run, config, images, CPU, lambda *now: notes.append(now))
+    last = train(
+        run, config, images, measure(images.train, CPU), CPU, lambda *now: notes.append(now)
+    )
     return run, last, notes
 
 
@@ -74,7 +76,7 @@ def test_a_run_leaves_its_files_tags_and_rows(loss: str, images, tmp_path: Path)
     assert (config["loss"], config["seed"], config["width"]) == (loss, 0, 4)
 
     rows = rows_of(tmp_path)
-    assert [(int(r["epoch"]), int(r["step"])) for r in rows] == [(0, 0), (1, 6), (2, 12)]
+    assert [(float(r["epoch"]), int(r["step"])) for r in rows] == [(0, 0), (1, 6), (2, 12)]
     assert {r["images"] for r in rows} == {"SYNTHETIC"}
     assert float(rows[-1]["test_accuracy"]) == pytest.approx(last.test_accuracy, abs=1e-6)
 
@@ -167,6 +169,22 @@ def test_evaluation_leaves_the_model_in_training_mode(images) -> None:
     evaluate(model, objective, images, measure(images.train, CPU))
     assert model.training
     assert all(torch.equal(v, before[k]) for k, v in model.state_dict().items())
+
+
+def test_evaluations_are_spread_over_the_epoch(images, tmp_path: Path) -> None:
+    _, last, _ = trained(tmp_path, images, evaluations=4)
+    rows = [(float(r["epoch"]), int(r["step"])) for r in rows_of(tmp_path)]
+    assert [step for _, step in rows] == [0, 1, 3, 4, 6, 7, 9, 10, 12]
+    assert all(epoch == pytest.approx(step / 6, rel=1e-6) for epoch, step in rows)
+    assert last.epoch == 2
+
+
+def test_evaluating_more_often_changes_nothing_but_the_log(images, tmp_path: Path) -> None:
+    finals = []
+    for often in (1, 3):
+        (tmp_path / str(often)).mkdir()
+        finals.append(trained(tmp_path / str(often), images, evaluations=often)[1])
+    assert finals[0].test_loss == finals[1].test_loss
 
 
 @pytest.mark.parametrize("steps", [1, 2, 3, 10, 312])
