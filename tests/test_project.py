@@ -1,0 +1,92 @@
+"""What the project says of itself is what it holds."""
+
+import ast
+import csv
+import json
+import re
+import sys
+from pathlib import Path
+
+import pytest
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+import losses
+from losses import registry
+
+ROOT = Path(losses.__file__).resolve().parents[1]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+REFERENCE = ROOT / "runs" / "reference"
+STARTS = ("normal", "confidently-wrong")
+
+
+def table_of(markdown: str) -> list[str]:
+    """The lines of the first table that has a column of test accuracies."""
+    lines = markdown.splitlines()
+    first = next(i for i, line in enumerate(lines) if line.startswith("| loss | test accuracy"))
+    return [line for line in lines[first:][: lines[first:].index("")] if line.startswith("|")]
+
+
+def test_the_readmes_table_is_that_of_the_reference_run() -> None:
+    summary = (REFERENCE / "normal" / "summary.md").read_text(encoding="utf-8")
+    assert table_of(README) == table_of(summary)
+    assert len(table_of(README)) == len(registry.names()) + 3
+
+
+def test_the_readmes_files_exist() -> None:
+    linked = re.findall(r"\]\((?!https?:)([^)#]+)\)", README)
+    assert len(linked) >= 5
+    assert [path for path in linked if not (ROOT / path).is_file()] == []
+
+
+def test_ci_runs_the_readmes_test_command() -> None:
+    command = re.search(r"^pip install uv && uv run pytest", README, re.MULTILINE)
+    assert command is not None
+    assert f"grep -o '^{command[0]}' README.md" in (ROOT / ".ci" / "run").read_text()
+
+
+@pytest.mark.parametrize("package", ["losses", "models"])
+def test_arrows_go_one_way(package: str) -> None:
+    for path in (ROOT / package).rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            modules = [a.name for a in node.names] if isinstance(node, ast.Import) else []
+            if isinstance(node, ast.ImportFrom) and node.level == 0:
+                modules = [node.module or ""]
+            roots = {module.partition(".")[0] for module in modules}
+            assert roots <= {"torch", *sys.stdlib_module_names}, path
+
+
+@pytest.mark.parametrize("start", STARTS)
+def test_the_reference_is_a_finished_comparison_on_real_images(start: str) -> None:
+    about = json.loads((REFERENCE / start / "experiment.json").read_text())
+    assert about["synthetic"] is False
+    assert about["data"]["name"] == "cifar10"
+    assert (about["data"]["train"], about["data"]["test"]) == (10_000, 2_000)
+    assert about["config"]["start"] == start
+    summary = json.loads((REFERENCE / start / "summary.json").read_text())
+    assert set(summary["losses"]) == set(registry.names())
+    assert summary["unfinished_runs"] == []
+    assert {loss["test_accuracy"]["n"] for loss in summary["losses"].values()} == {3}
+
+
+@pytest.mark.parametrize("start", STARTS)
+def test_the_references_events_are_its_results(start: str) -> None:
+    directory = REFERENCE / start
+    with (directory / "results.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    compared = 0
+    for loss in registry.names():
+        events = EventAccumulator(str(directory / loss / "seed0"), size_guidance={"scalars": 0})
+        written = {e.step: e.value for e in events.Reload().Scalars("accuracy/test")}
+        expected = {
+            int(r["step"]): float(r["test_accuracy"])
+            for r in rows
+            if (r["loss"], r["seed"]) == (loss, "0")
+        }
+        assert written == pytest.approx(expected, rel=1e-6)
+        compared += len(written)
+    assert compared >= 3 * len(registry.names())
+
+
+def test_the_reference_is_small() -> None:
+    files = [p for p in REFERENCE.rglob("*") if p.is_file() and p.suffix != ".pt"]
+    assert sum(p.stat().st_size for p in files) < 5_000_000
