@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
+from urllib.parse import urlencode
 
 import tyro
 
@@ -106,7 +107,10 @@ def view(command: View) -> int:
             f"{command.runs} is no directory: run 'lossbench compare' first, or name one with "
             "--runs"
         )
-    print(f"One seed of each loss: http://localhost:{command.port}/?runFilter=seed0#timeseries")
+    shown = urlencode(
+        {"runFilter": "seed0", "tagFilter": "accuracy|logit_(mean|when)|parameter_norm"}
+    )
+    print(f"One seed of each loss: http://localhost:{command.port}/?{shown}#timeseries", flush=True)
     done = subprocess.run(
         [
             *(sys.executable, "-m", "tensorboard.main"),

@@ -6,7 +6,7 @@ import os
 import platform
 import subprocess
 from datetime import datetime
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -84,12 +84,22 @@ def describe(
                 "skipped": list(images.skipped),
             },
             "model": {"name": config.model, "parameters": parameters},
-            "versions": {name: version(name) for name in ("lossbench", "torch", "torchvision")}
-            | {"python": platform.python_version()},
+            "versions": versions(),
             "hardware": hardware(device),
             "git": commit(),
         },
     )
+
+
+def versions() -> dict[str, str | None]:
+    """Of lossbench (None where it runs without being installed) and what its numbers rest on."""
+    found: dict[str, str | None] = {"python": platform.python_version()}
+    for name in ("lossbench", "torch", "torchvision"):
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            found[name] = None
+    return found
 
 
 def hardware(device: torch.device) -> dict[str, Any]:
