@@ -4,8 +4,8 @@ Rung 0 is the value L(z, t), rung 1 its gradient dL/dz, rung 2 its curvature, gi
 product H v of the Hessian with a vector (for a single logit: L''(z) v). Each rung is one
 `torch.autograd.Function`, and the derivative of a rung with respect to the logits is the next
 rung: adding a loss is writing three formulas. The derivative with respect to anything else (a
-target, a weight), and that of the last rung, is `torch.func.vjp` or `jvp` of the rung's own
-formula, so derivatives of every order and with respect to every argument exist.
+target, a weight), and that of the last rung, is `torch.func.vjp` of the rung's own formula, so
+derivatives of every order and with respect to every argument exist.
 """
 
 from __future__ import annotations

@@ -126,15 +126,14 @@ def evaluate(
 ) -> tuple[float, float]:
     """Mean loss and accuracy over the test images. The model is in training mode afterwards."""
     model.eval()
-    sums: torch.Tensor | float = 0.0
+    sums = []
     for pixels, labels in evaluation_batches(images.test, normalise):
         logits = objective.logits(model(pixels))
         right = ~objective.wrong(logits, labels)
-        sums = sums + torch.stack((objective(logits, labels).sum(), right.float().sum()))
+        sums.append(torch.stack((objective(logits, labels).sum(), right.float().sum())))
     model.train()
-    assert isinstance(sums, torch.Tensor)
-    loss, right_count = (sums / len(images.test.labels)).tolist()
-    return loss, right_count
+    loss, accuracy = (torch.stack(sums).sum(0) / len(images.test.labels)).tolist()
+    return loss, accuracy
 
 
 def save(run: Run, model: nn.Module, images: ImageSet) -> None:

@@ -105,6 +105,8 @@ def test_ctrl_c_keeps_what_is_finished(pictures: Path) -> None:
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
+        # A shell that starts us in the background has us, and our children, ignore Ctrl-C.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     results, until = Path("runs/cut/results.csv"), time.monotonic() + 60
     while time.monotonic() < until and process.poll() is None:
@@ -113,7 +115,10 @@ def test_ctrl_c_keeps_what_is_finished(pictures: Path) -> None:
             break
         time.sleep(0.05)
     process.send_signal(signal.SIGINT)
-    out, err = process.communicate(timeout=60)
+    try:
+        out, err = process.communicate(timeout=60)
+    finally:
+        process.kill()
     assert process.returncode == 130
     assert "Traceback" not in err
     assert "interrupted after" in err
