@@ -93,7 +93,9 @@ def compare(config: Comparison, command: str) -> int:
         if not interrupted.finished:
             return 130
         directory, code = interrupted.directory, 130
-    Console().print(terminal_table(directory))
+    # A pipe has no width of its own, and whoever reads the file wants every column.
+    console = Console(width=None if sys.stdout.isatty() else 110)
+    console.print(terminal_table(directory, width=console.width))
     print(
         f"\nReport       {directory / 'report.html'}"
         f"\nTensorBoard  lossbench view --runs {shlex.quote(str(config.runs))}"
