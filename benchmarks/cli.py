@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import os
 import re
 import shlex
 import subprocess
@@ -17,7 +18,7 @@ from urllib.parse import urlencode
 import tyro
 
 from .config import Comparison
-from .errors import UserError
+from .errors import UserError, one_line
 
 
 @dataclass(frozen=True)
@@ -29,6 +30,9 @@ class View:
     port: int = 6006
     """Port on this machine that TensorBoard answers on."""
 
+
+# Under `uv run` the command is not on the user's PATH.
+PROGRAM = ["uv", "run", "lossbench"] if "UV" in os.environ else ["lossbench"]
 
 Command = (
     Annotated[Comparison, tyro.conf.subcommand("compare")]
@@ -43,9 +47,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         command = parse(given)
         if isinstance(command, View):
             return view(command)
-        return compare(command, shlex.join(["lossbench", *given]))
+        return compare(command, shlex.join([*PROGRAM, *given]))
     except UserError as error:
         print(f"lossbench: {error}", file=sys.stderr)
+        return 2
+    except OSError as error:  # a disk that is full, a directory that went away
+        print(f"lossbench: {one_line(error)}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print("lossbench: interrupted", file=sys.stderr)
@@ -65,11 +72,11 @@ def parse(arguments: list[str]) -> Comparison | View:
             )
     except SystemExit as end:
         if end.code:
-            raise UserError(one_line(complaint.getvalue())) from None
+            raise UserError(unboxed(complaint.getvalue())) from None
         raise
 
 
-def one_line(box: str) -> str:
+def unboxed(box: str) -> str:
     """What a boxed error of tyro's says, without the box, its title and the text of --help."""
     bare = re.sub(r"\x1b\[[0-9;]*m", "", box)
     lines = [re.sub(r"[─-╿]+", " ", line).strip() for line in bare.splitlines()]
@@ -98,7 +105,7 @@ def compare(config: Comparison, command: str) -> int:
     console.print(terminal_table(directory, width=console.width))
     print(
         f"\nReport       {directory / 'report.html'}"
-        f"\nTensorBoard  lossbench view --runs {shlex.quote(str(config.runs))}"
+        f"\nTensorBoard  {shlex.join([*PROGRAM, 'view', '--runs', str(directory)])}"
     )
     return code
 
@@ -109,6 +116,8 @@ def view(command: View) -> int:
             f"{command.runs} is no directory: run 'lossbench compare' first, or name one with "
             "--runs"
         )
+    if not 0 < command.port < 65536:
+        raise UserError(f"--port {command.port}: must be from 1 to 65535")
     shown = urlencode(
         {"runFilter": "seed0", "tagFilter": "accuracy|logit_(mean|when)|parameter_norm"}
     )

@@ -21,9 +21,10 @@ CONFIDENTLY_WRONG = 0.0003
 class Comparison:
     """Train the same small network with each loss over paired seeds, and compare.
 
-    Every run of a seed begins as the same function and sees the same batches; the losses, and
-    nothing else, differ. Writes runs/<name>/: results.csv, summary.json, summary.md, report.html,
-    pictures and TensorBoard logs.
+    Every run of a seed begins as the same function and sees the same batches in the same order,
+    with the same learning rate; only the loss differs, and with it the head, which has one output
+    for losses of one logit and two for those of a softmax. Writes runs/<name>/: results.csv,
+    summary.json, summary.md, report.html, pictures and TensorBoard logs.
     """
 
     losses: Annotated[
@@ -97,8 +98,6 @@ def check(config: Comparison) -> None:
             raise UserError(f"--{flag.replace('_', '-')} {value}: must be at least {least}")
     if not (math.isfinite(config.learning_rate) and config.learning_rate > 0):
         raise UserError(f"--learning-rate {config.learning_rate}: must be a number above 0")
-    if config.image_size is not None and not 32 <= config.image_size <= 224:
-        raise UserError(f"--image-size {config.image_size}: must be from 32 to 224 pixels")
     if config.losses is not None and not config.losses:
         raise UserError("--losses: name at least one loss, or leave the flag out for all")
     if config.losses is not None and len(set(config.losses)) < len(config.losses):

@@ -15,3 +15,8 @@ def unknown_name(kind: str, name: str, valid: Iterable[str]) -> UserError:
     near = get_close_matches(name, known, n=1, cutoff=0.5)
     hint = f"did you mean {near[0]!r}? " if near else ""
     return UserError(f"unknown {kind} {name!r}: {hint}choose from {', '.join(known)}")
+
+
+def one_line(error: BaseException) -> str:
+    """What an exception says, in one line."""
+    return " ".join(str(error).split())

@@ -63,7 +63,13 @@ def wide(x: Tensor, dtype: torch.dtype) -> Tensor:
 def reduced(
     loss: Tensor, reduction: str, dtype: torch.dtype, divisor: Tensor | None = None
 ) -> Tensor:
-    """`loss` reduced, in `dtype`; 'mean' divides the sum by `divisor` instead of the count."""
+    """`loss` reduced, in `dtype`; 'mean' divides the sum by `divisor` instead of the count.
+
+    Under autocast a narrow dtype stays float32, as torch's losses have it: in float16 a gradient
+    scaler would overflow.
+    """
+    if dtype.itemsize < 4 and torch.is_autocast_enabled(loss.device.type):
+        dtype = torch.float32
     if reduction == "mean":
         loss = loss.mean() if divisor is None else loss.sum() / divisor
     elif reduction == "sum":

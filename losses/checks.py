@@ -3,8 +3,9 @@
 Checks of shapes and dtypes cost nothing and always run. Checks of values (`in_unit_interval`,
 `class_indices`) look at the numbers only where that is free: eager code on the CPU. On CUDA they
 would force a synchronisation, under `torch.compile` a graph break and under `torch.func.vmap`
-there is no number to look at; there an index out of range is torch's own device-side error and a
-probability out of range gives NaN.
+there is no number to look at. There an index out of range is the error of torch's own gather or
+scatter, on CUDA a device-side one; an input of binary_cross_entropy outside [0, 1] gives NaN, and a
+target outside it is not noticed.
 """
 
 from difflib import get_close_matches

@@ -39,9 +39,10 @@ class ClosedForms(NamedTuple):
 def differentiable(forms: ClosedForms) -> Formula:
     """Return (z, *rest) -> loss per example, whose derivatives are the closed forms.
 
-    It can be differentiated any number of times in reverse and in forward mode, batched by
-    `torch.func.vmap` and compiled by `torch.compile`. It saves its inputs and nothing else for the
-    backward pass, and writes to none of them.
+    It can be differentiated any number of times in reverse mode and once in forward mode over or
+    under that, batched by `torch.func.vmap` and compiled by `torch.compile`. Forward mode inside
+    forward mode gives zeros: torch.autograd.Function drops the outer tangent without a word. Its
+    inputs and nothing else are saved for the backward pass, and none of them is written to.
     """
 
     def curvature_along(v: Tensor, z: Tensor, _v: Tensor, *rest: Tensor) -> Tensor:

@@ -1,9 +1,14 @@
 """The losses as functions, shaped like those of torch.nn.functional.
 
-`input` is what the model gives, `target` what it should have given. Reductions are 'mean' (the
-default), 'sum' and 'none'. float16 and bfloat16 are computed in float32 and returned in their own
-dtype. All are differentiable any number of times, in reverse and forward mode, with respect to
-`input`, to targets that are probabilities, and to every weight.
+`input` is what the model gives, `target` what it should have given. Settings other than `weight`
+are given by name: torch's deprecated `size_average` and `reduce` stand between them there, and have
+no place here. Reductions are 'mean' (the default), 'sum' and 'none'. float16 and bfloat16 are
+computed in float32 and returned in their own dtype, under autocast in float32.
+
+All are differentiable with respect to `input`, to targets that are probabilities, and to every
+weight: any number of times in reverse mode, and once in forward mode over or under that. Forward
+mode in forward mode (jvp of jvp, jacfwd of jacfwd) is beyond torch.autograd.Function, which gives
+zeros without an error; take jacfwd of jacrev, which is what torch.func.hessian does.
 
 Below, sigma(z) = 1 / (1 + exp(-z)), p = softmax(z), and e_y is the one-hot row of class y.
 """
@@ -19,7 +24,7 @@ from .closed_form import Formula
 
 
 def zero_one(
-    input: Tensor, target: Tensor, weight: Tensor | None = None, reduction: str = "mean"
+    input: Tensor, target: Tensor, weight: Tensor | None = None, *, reduction: str = "mean"
 ) -> Tensor:
     """Count of wrong predictions, class 1 being predicted where the logit is positive.
 
@@ -31,7 +36,7 @@ def zero_one(
 
 
 def probability_sum(
-    input: Tensor, target: Tensor, weight: Tensor | None = None, reduction: str = "mean"
+    input: Tensor, target: Tensor, weight: Tensor | None = None, *, reduction: str = "mean"
 ) -> Tensor:
     """1 minus the probability that a sigmoid gives to the right class.
 
@@ -52,7 +57,7 @@ def probability_sum(
 
 
 def sigmoid_mse(
-    input: Tensor, target: Tensor, weight: Tensor | None = None, reduction: str = "mean"
+    input: Tensor, target: Tensor, weight: Tensor | None = None, *, reduction: str = "mean"
 ) -> Tensor:
     """Half the squared error of a sigmoid.
 
@@ -69,6 +74,7 @@ def binary_cross_entropy_with_logits(
     input: Tensor,
     target: Tensor,
     weight: Tensor | None = None,
+    *,
     reduction: str = "mean",
     pos_weight: Tensor | None = None,
 ) -> Tensor:
@@ -98,7 +104,7 @@ def binary_cross_entropy_with_logits(
 
 
 def binary_cross_entropy(
-    input: Tensor, target: Tensor, weight: Tensor | None = None, reduction: str = "mean"
+    input: Tensor, target: Tensor, weight: Tensor | None = None, *, reduction: str = "mean"
 ) -> Tensor:
     """Binary cross-entropy of probabilities.
 
@@ -127,7 +133,7 @@ def binary_cross_entropy(
 
 
 def mse_loss(
-    input: Tensor, target: Tensor, reduction: str = "mean", weight: Tensor | None = None
+    input: Tensor, target: Tensor, *, reduction: str = "mean", weight: Tensor | None = None
 ) -> Tensor:
     """Squared error of the raw output.
 
@@ -172,6 +178,7 @@ def cross_entropy(
     input: Tensor,
     target: Tensor,
     weight: Tensor | None = None,
+    *,
     ignore_index: int = -100,
     reduction: str = "mean",
     label_smoothing: float = 0.0,
@@ -227,6 +234,7 @@ def nll_loss(
     input: Tensor,
     target: Tensor,
     weight: Tensor | None = None,
+    *,
     ignore_index: int = -100,
     reduction: str = "mean",
 ) -> Tensor:
@@ -257,7 +265,7 @@ def nll_loss(
     return reduced(loss, reduction, input.dtype, scale.sum())
 
 
-def softmax_mse(input: Tensor, target: Tensor, reduction: str = "mean") -> Tensor:
+def softmax_mse(input: Tensor, target: Tensor, *, reduction: str = "mean") -> Tensor:
     """Squared error of a softmax, the Brier score.
 
     L = sum_c (p_c - t_c)^2, in [0, 2]; with e = p - t and J = diag(p) - p p^T, dL/dz = 2 J e;
@@ -274,7 +282,7 @@ def softmax_mse(input: Tensor, target: Tensor, reduction: str = "mean") -> Tenso
     return _rows(softmax.softmax_mse, "softmax_mse", input, target, reduction)
 
 
-def bernoulli_sum(input: Tensor, target: Tensor, reduction: str = "mean") -> Tensor:
+def bernoulli_sum(input: Tensor, target: Tensor, *, reduction: str = "mean") -> Tensor:
     """Sum over the classes of the Bernoulli cross-entropy of a softmax output.
 
     L = -sum_c [t_c ln p_c + (1 - t_c) ln(1 - p_c)], at least 0; with
@@ -329,7 +337,7 @@ def _rows(loss: Formula, name: str, input: Tensor, target: Tensor, reduction: st
         z, t = distribution_arguments(name, input, target)
         return reduced(loss(z, t), reduction, torch.promote_types(input.dtype, target.dtype))
     z, y, _, _ = index_arguments(name, input, target, None, None)
-    t = (y.unsqueeze(-1) == torch.arange(z.shape[-1], device=y.device)).to(z.dtype)
+    t = torch.zeros_like(z).scatter(-1, y.unsqueeze(-1), 1.0)
     return reduced(loss(z, t), reduction, input.dtype)
 
 

@@ -21,7 +21,7 @@ class Loss(nn.Module):
 
     reduction: str
 
-    def __init__(self, reduction: str = "mean") -> None:
+    def __init__(self, *, reduction: str = "mean") -> None:
         super().__init__()
         checks.reduction(reduction)
         self.reduction = reduction
@@ -42,8 +42,8 @@ class WeightedLoss(Loss):
 
     weight: Tensor | None
 
-    def __init__(self, weight: Tensor | None = None, reduction: str = "mean") -> None:
-        super().__init__(reduction)
+    def __init__(self, weight: Tensor | None = None, *, reduction: str = "mean") -> None:
+        super().__init__(reduction=reduction)
         self.register_buffer("weight", weight)
 
 
@@ -54,7 +54,7 @@ class ZeroOneLoss(WeightedLoss):
     """
 
     def forward(self, input: Tensor, target: Tensor) -> Tensor:
-        return F.zero_one(input, target, self.weight, self.reduction)
+        return F.zero_one(input, target, self.weight, reduction=self.reduction)
 
 
 class ProbabilitySumLoss(WeightedLoss):
@@ -64,7 +64,7 @@ class ProbabilitySumLoss(WeightedLoss):
     """
 
     def forward(self, input: Tensor, target: Tensor) -> Tensor:
-        return F.probability_sum(input, target, self.weight, self.reduction)
+        return F.probability_sum(input, target, self.weight, reduction=self.reduction)
 
 
 class SigmoidMSELoss(WeightedLoss):
@@ -73,7 +73,7 @@ class SigmoidMSELoss(WeightedLoss):
     """
 
     def forward(self, input: Tensor, target: Tensor) -> Tensor:
-        return F.sigmoid_mse(input, target, self.weight, self.reduction)
+        return F.sigmoid_mse(input, target, self.weight, reduction=self.reduction)
 
 
 class BCELoss(WeightedLoss):
@@ -83,7 +83,7 @@ class BCELoss(WeightedLoss):
     """
 
     def forward(self, input: Tensor, target: Tensor) -> Tensor:
-        return F.binary_cross_entropy(input, target, self.weight, self.reduction)
+        return F.binary_cross_entropy(input, target, self.weight, reduction=self.reduction)
 
 
 class BCEWithLogitsLoss(WeightedLoss):
@@ -97,15 +97,16 @@ class BCEWithLogitsLoss(WeightedLoss):
     def __init__(
         self,
         weight: Tensor | None = None,
+        *,
         reduction: str = "mean",
         pos_weight: Tensor | None = None,
     ) -> None:
-        super().__init__(weight, reduction)
+        super().__init__(weight, reduction=reduction)
         self.register_buffer("pos_weight", pos_weight)
 
     def forward(self, input: Tensor, target: Tensor) -> Tensor:
         return F.binary_cross_entropy_with_logits(
-            input, target, self.weight, self.reduction, self.pos_weight
+            input, target, self.weight, reduction=self.reduction, pos_weight=self.pos_weight
         )
 
 
@@ -116,7 +117,7 @@ class MSELoss(Loss):
     """
 
     def forward(self, input: Tensor, target: Tensor) -> Tensor:
-        return F.mse_loss(input, target, self.reduction)
+        return F.mse_loss(input, target, reduction=self.reduction)
 
 
 class CrossEntropyLoss(WeightedLoss):
@@ -130,17 +131,23 @@ class CrossEntropyLoss(WeightedLoss):
     def __init__(
         self,
         weight: Tensor | None = None,
+        *,
         ignore_index: int = -100,
         reduction: str = "mean",
         label_smoothing: float = 0.0,
     ) -> None:
-        super().__init__(weight, reduction)
+        super().__init__(weight, reduction=reduction)
         self.ignore_index = ignore_index
         self.label_smoothing = label_smoothing
 
     def forward(self, input: Tensor, target: Tensor) -> Tensor:
         return F.cross_entropy(
-            input, target, self.weight, self.ignore_index, self.reduction, self.label_smoothing
+            input,
+            target,
+            self.weight,
+            ignore_index=self.ignore_index,
+            reduction=self.reduction,
+            label_smoothing=self.label_smoothing,
         )
 
 
@@ -153,20 +160,22 @@ class NLLLoss(WeightedLoss):
     _shown = ("ignore_index",)
 
     def __init__(
-        self, weight: Tensor | None = None, ignore_index: int = -100, reduction: str = "mean"
+        self, weight: Tensor | None = None, *, ignore_index: int = -100, reduction: str = "mean"
     ) -> None:
-        super().__init__(weight, reduction)
+        super().__init__(weight, reduction=reduction)
         self.ignore_index = ignore_index
 
     def forward(self, input: Tensor, target: Tensor) -> Tensor:
-        return F.nll_loss(input, target, self.weight, self.ignore_index, self.reduction)
+        return F.nll_loss(
+            input, target, self.weight, ignore_index=self.ignore_index, reduction=self.reduction
+        )
 
 
 class SoftmaxMSELoss(Loss):
     """Squared error of a softmax, the Brier score. See `losses.functional.softmax_mse`."""
 
     def forward(self, input: Tensor, target: Tensor) -> Tensor:
-        return F.softmax_mse(input, target, self.reduction)
+        return F.softmax_mse(input, target, reduction=self.reduction)
 
 
 class BernoulliSumLoss(Loss):
@@ -176,4 +185,4 @@ class BernoulliSumLoss(Loss):
     """
 
     def forward(self, input: Tensor, target: Tensor) -> Tensor:
-        return F.bernoulli_sum(input, target, self.reduction)
+        return F.bernoulli_sum(input, target, reduction=self.reduction)

@@ -26,7 +26,8 @@ class Entry:
 
     Attributes:
         name: its name in commands, files and plots.
-        module: its class; called without arguments it gives the loss with default settings.
+        module: its class. Called without arguments it gives the loss with default settings; it
+            takes `reduction`, and with 'none' gives one number an example.
         task: 'binary', a number and a float target for each example, or 'multiclass', a row of
             numbers and a class index.
         takes: what those numbers are. 'outputs' are fitted to the target themselves.

@@ -200,7 +200,10 @@ class _BernoulliSum:
         r = row(z)
         self.top, self.p, self.q, self.t = r.top, r.p, r.q, t
         self.t_top, self.p_top = t.gather(-1, r.top), r.p.gather(-1, r.top)
-        self.w = torch.softmax(z.scatter(-1, r.top, -torch.inf), -1)
+        others = z.scatter(-1, r.top, -torch.inf)
+        # Where every other logit is -inf there is no softmax over them, nor anything to weigh.
+        alone = others.amax(-1, keepdim=True) == -torch.inf
+        self.w = torch.where(alone, 0.0, torch.softmax(others, -1))
         self.odds = without(self.top, r.p / r.q)
         h = without(self.top, (1 - t) * self.odds - t)
         self.rest = h.sum(-1, keepdim=True) - h

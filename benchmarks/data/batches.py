@@ -10,12 +10,13 @@ from __future__ import annotations
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from . import Split
+from . import ImageSet, Split
 
 MEASURED = 10_000
 """Images that the mean and the spread of the pixels are measured on, evenly spaced."""
@@ -49,14 +50,37 @@ def measure(split: Split, device: torch.device) -> Normalisation:
     )
 
 
-def on_device(split: Split, device: torch.device) -> tuple[Tensor, Tensor]:
-    """Images (N, H, W, 3) as uint8 and labels (N,) as int64. On the CPU the images stay where the
-    cache has them; on CUDA they are copied there once."""
+class Pixels(NamedTuple):
+    """A split as tensors: images (N, H, W, 3) as uint8 and labels (N,) as int64."""
+
+    images: Tensor
+    labels: Tensor
+
+
+def on_device(split: Split, device: torch.device) -> Pixels:
+    """The split's tensors. On the CPU the images stay where the cache has them; to CUDA they are
+    copied whole."""
     with warnings.catch_warnings():
         # The cache is read-only and nothing here writes to it.
         warnings.filterwarnings("ignore", message="The given NumPy array is not writable")
         images = torch.from_numpy(split.images)
-    return images.to(device), torch.from_numpy(split.labels.astype(np.int64)).to(device)
+    labels = torch.from_numpy(split.labels.astype(np.int64))
+    return Pixels(images.to(device), labels.to(device))
+
+
+@dataclass(frozen=True)
+class Material:
+    """What every run of a comparison is trained and tested on, ready on its device."""
+
+    train: Pixels
+    test: Pixels
+    normalise: Normalisation
+
+
+def prepare(images: ImageSet, device: torch.device) -> Material:
+    """An image set on the device that it is trained on, with the training split's normalisation."""
+    train, test = on_device(images.train, device), on_device(images.test, device)
+    return Material(train, test, measure(images.train, device))
 
 
 class TrainingBatches:
@@ -68,9 +92,9 @@ class TrainingBatches:
     """
 
     def __init__(
-        self, split: Split, normalise: Normalisation, *, size: int, epochs: int, seed: int
+        self, split: Pixels, normalise: Normalisation, *, size: int, epochs: int, seed: int
     ) -> None:
-        self.images, self.labels = on_device(split, normalise.mean.device)
+        self.images, self.labels = split
         self.normalise = normalise
         self.size = min(size, len(self.labels))
         self.per_epoch = len(self.labels) // self.size
@@ -109,9 +133,9 @@ def reflected(positions: Tensor, side: int) -> Tensor:
 
 
 def evaluation_batches(
-    split: Split, normalise: Normalisation, size: int = 250
+    split: Pixels, normalise: Normalisation, size: int = 250
 ) -> Iterator[tuple[Tensor, Tensor]]:
     """The images of a split as they are, in order, the last batch as small as it comes."""
-    images, labels = on_device(split, normalise.mean.device)
+    images, labels = split
     for at in range(0, len(labels), size):
         yield normalise(images[at : at + size]), labels[at : at + size]

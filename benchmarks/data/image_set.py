@@ -31,7 +31,7 @@ class ImageSet:
         fingerprint: SHA-256 (64 hex digits) of the source's content, names, splits and labels.
         image_size: height and width of every image in pixels, 32 to 224.
         train: the split to learn from; both classes are in it.
-        test: the split to be used once; both classes are in it.
+        test: the split that results are of, never to choose by; both classes are in it.
         skipped: `name (reason)` of every picture that could not be used.
         classes: the classes' names by label.
     """

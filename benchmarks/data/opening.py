@@ -18,7 +18,7 @@ from benchmarks.data.sources import (
 )
 from benchmarks.data.synthetic import synthetic
 from benchmarks.data.torchvision_sources import cifar10, oxford_pets
-from benchmarks.errors import UserError, unknown_name
+from benchmarks.errors import UserError, one_line, unknown_name
 
 SMALLEST, LARGEST = 32, 224
 
@@ -77,8 +77,13 @@ def _named(data: str, image_size: int | None, say: Say) -> Source:
 
 
 def _at_path(data: str) -> Source:
-    path = Path(data).expanduser()
-    if data and path.exists():
+    try:
+        path = Path(data).expanduser()
+        there = bool(data) and path.exists()
+    # A user that does not exist, a name that is too long, a directory that may not be entered.
+    except (OSError, RuntimeError) as error:
+        raise UserError(f"can't look for {data!r}: {one_line(error)}; name another path") from error
+    if there:
         return path_source(path)
     if os.sep in data or data.lower().endswith((".zip", *TAR_SUFFIXES)):
         raise UserError(

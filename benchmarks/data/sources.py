@@ -131,8 +131,12 @@ def data_directory() -> Path | None:
     named = os.environ.get("LOSSBENCH_DATA", "")
     if not named:
         return None
-    directory = Path(named).expanduser()
-    if not directory.is_dir():
+    try:
+        directory = Path(named).expanduser()
+        there = directory.is_dir()
+    except (OSError, RuntimeError):  # a user that does not exist, a name that is too long
+        there = False
+    if not there:
         raise UserError(
             f"LOSSBENCH_DATA is {named!r}, which is no directory; "
             "set it to the directory that holds the images, or unset it"

@@ -69,8 +69,12 @@ def notes(summary: dict[str, Any]) -> list[str]:
     lines.append(
         "dL/dz: gradient of an example's loss with respect to its logit; when wrong: over wrongly "
         "classified examples; vanished: share of the wrong ones below 1e-6 at the end; parameter "
-        "gradient: norm over all parameters. First: where training started; last: the final epoch."
+        "gradient: norm over all parameters, of which softmax losses have a second column in the "
+        "head. First: the first batch; last: the mean over the steps since the last evaluation "
+        "but one."
     )
+    if "mse" in losses:
+        lines.append("mse fits the raw output itself, to -1 for a dog and +1 for a cat.")
     for name, loss in losses.items():
         missing = [s for s, value in loss["test_accuracy"]["per_seed"].items() if value is None]
         if missing:

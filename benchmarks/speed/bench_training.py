@@ -11,7 +11,7 @@ import torch
 
 from benchmarks.config import Comparison
 from benchmarks.data import Split
-from benchmarks.data.batches import TrainingBatches
+from benchmarks.data.batches import TrainingBatches, on_device
 from benchmarks.data.batches import measure as normalisation
 from benchmarks.training.objective import Objective
 from benchmarks.training.probes import GradientProbes
@@ -87,6 +87,10 @@ def bench_batches(measure: Callable[..., Any], device: torch.device) -> None:
     pixels = np.random.default_rng(0).integers(0, 256, (2048, 32, 32, 3), dtype=np.uint8)
     split = Split(pixels, np.zeros(2048, np.uint8), ("",) * 2048)
     batches = TrainingBatches(
-        split, normalisation(split, device), size=CONFIG.batch_size, epochs=1, seed=0
+        on_device(split, device),
+        normalisation(split, device),
+        size=CONFIG.batch_size,
+        epochs=1,
+        seed=0,
     )
     measure(lambda: [None for _ in batches], device, group=f"epoch of batches {device.type}")

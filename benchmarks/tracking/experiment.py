@@ -57,13 +57,15 @@ def describe(
     config: Comparison,
     images: ImageSet,
     *,
-    losses: tuple[str, ...],
     parameters: int,
     device: torch.device,
     command: str,
     now: datetime,
 ) -> None:
-    """Write experiment.json: all that is needed to understand and to repeat the experiment."""
+    """Write experiment.json: all that is needed to understand and to repeat the experiment.
+
+    `config` is what was done, with names and numbers in place of defaults.
+    """
     write_json(
         directory / "experiment.json",
         {
@@ -71,8 +73,7 @@ def describe(
             "command": command,
             "date": now.isoformat(timespec="seconds"),
             "synthetic": images.synthetic,
-            "config": config.to_json()
-            | {"losses": losses, "image_size": images.image_size, "device": device.type},
+            "config": config.to_json(),
             "data": {
                 "name": images.name,
                 "description": images.description,

@@ -19,7 +19,8 @@ class Evaluation:
         loss, seed: the run. epoch, step: what had been trained when this was measured; epochs
             in parts.
         train_loss, train_accuracy, logit_mean_abs, logit_when_wrong, vanished_fraction,
-            parameter_norm: means of the logging window that ends here (benchmarks.training.probes).
+            parameter_norm: means over the steps since the row before, in the first row those of
+            the one step that follows it (benchmarks.training.probes).
         test_loss, test_accuracy: on the test images. Accuracies are fractions from 0 to 1.
         seconds: of training so far, evaluations excluded. images_per_second: since
             the row before.

@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 
 import torch
 
 import models
-from benchmarks.config import CONFIDENTLY_WRONG, Comparison, check
-from benchmarks.data import ImageSet, open_images
-from benchmarks.data.batches import Normalisation, measure
-from benchmarks.errors import UserError, unknown_name
+from benchmarks.config import Comparison, check
+from benchmarks.data import open_images
+from benchmarks.data.batches import Material, prepare
+from benchmarks.errors import UserError, one_line, unknown_name
 from benchmarks.report import write_summary
 from benchmarks.tracking import experiment
 from benchmarks.tracking.console import Reporter
 from losses import registry
 
-from .run import Run, train
+from .objective import Objective
+from .run import Run, build, train
 
 
 class ComparisonInterruptedError(Exception):
@@ -46,14 +48,19 @@ def compare(config: Comparison, command: str, reporter: Reporter) -> Path:
             say=reporter.say,
             progress=lambda done, total: reporter.bar(done, total, "decoding images"),
         )
-        parameters = trial(config, images, device)
+        config = replace(
+            config,
+            losses=names,
+            image_size=images.image_size,
+            device="cuda" if device.type == "cuda" else "cpu",
+        )
+        parameters = trial(config, device)
         now = datetime.now().astimezone()
         directory = experiment.create(config, experiment.name_of(config, images, now))
         experiment.describe(
             directory,
             config,
             images,
-            losses=names,
             parameters=parameters,
             device=device,
             command=command,
@@ -66,8 +73,8 @@ def compare(config: Comparison, command: str, reporter: Reporter) -> Path:
             f"({parameters:,} parameters) on {len(images.train.labels):,} {images.name} images, "
             f"{device.type}"
         )
-        normalise = measure(images.train, device)
-        finished = train_all(runs, config, images, normalise, device, reporter)
+        what = experiment.MARK if images.synthetic else images.name
+        finished = train_all(runs, config, prepare(images, device), what, reporter)
     if finished:
         write_summary(directory)
     if finished < len(runs):
@@ -78,9 +85,8 @@ def compare(config: Comparison, command: str, reporter: Reporter) -> Path:
 def train_all(
     runs: list[Run],
     config: Comparison,
-    images: ImageSet,
-    normalise: Normalisation,
-    device: torch.device,
+    material: Material,
+    images: str,
     reporter: Reporter,
 ) -> int:
     """Train the runs in turn and return how many were finished; Ctrl-C ends it early."""
@@ -93,7 +99,7 @@ def train_all(
 
     try:
         for run in runs:
-            last = train(run, config, images, normalise, device, progress)
+            last = train(run, config, material, images, progress)
             finished += 1
             reporter.say(
                 f"{finished:3}/{len(runs)}  {run.loss:16} seed {run.seed}  "
@@ -132,33 +138,35 @@ def model_class(config: Comparison) -> None:
         raise UserError(error.args[0]) from None
     except Exception as error:  # a user's module may raise whatever it likes when imported
         raise UserError(
-            f"--model {config.model}: {type(error).__name__}: {error}; it has to be importable "
-            "from here as package.module:Class"
+            f"--model {config.model}: {type(error).__name__}: {one_line(error)}; it has to "
+            "be importable from here as package.module:Class"
         ) from None
 
 
-def trial(config: Comparison, images: ImageSet, device: torch.device) -> int:
-    """Build the model, give it two images, and return its number of parameters.
+def trial(config: Comparison, device: torch.device) -> int:
+    """Take the model through what awaits it, with two images of noise and each kind of head, and
+    return its number of parameters, that of one logit.
 
-    Raises UserError if it does not fit the images, or has no head that can be split.
+    Raises UserError if anything fails: before anything is written.
     """
-    side = images.image_size
+    side = config.image_size or 32
+    pixels, labels = torch.randn(2, 3, side, side, device=device), torch.arange(2, device=device)
+    heads = {o.num_outputs: o for o in map(Objective, config.losses or registry.names())}
     try:
-        model = models.build(config.model, num_outputs=1, width=config.width).to(device)
-        parameters = sum(p.numel() for p in model.parameters())
-        output = model(torch.zeros(2, 3, side, side, device=device))
-        if config.start == "confidently-wrong":
-            models.begin_at(model, CONFIDENTLY_WRONG)
-        if output.shape == (2, 1):
-            models.split_head(model)
-    except Exception as error:  # the model may be the user's own
-        raise UserError(
-            f"--model {config.model}: {type(error).__name__}: {error}; a model is built with "
-            f"num_outputs=1 (and --width, if given) and maps (N, 3, {side}, {side}) to (N, 1)"
-        ) from None
-    if output.shape != (2, 1):
-        raise UserError(
-            f"--model {config.model} gave {tuple(output.shape)} for two images of {side} px: "
-            "(2, 1) was wanted; end it with torch.nn.Linear(..., num_outputs)"
+        parameters = sum(
+            p.numel() for p in models.build(config.model, 1, config.width).parameters()
         )
+        for wanted, objective in heads.items():
+            model = build(config, 0, objective).to(device)
+            for training in (False, True):
+                output = model.train(training)(pixels)
+                if output.shape != (2, wanted):
+                    raise ValueError(f"two images gave {tuple(output.shape)}, not (2, {wanted})")
+            objective(objective.logits(output), labels).sum().backward()  # type: ignore[no-untyped-call]
+    except Exception as error:  # the model may be the user's own, and raise whatever it likes
+        raise UserError(
+            f"--model {config.model}: {type(error).__name__}: {one_line(error)}; a model is built "
+            f"with num_outputs=1 (and --width, if given), maps (N, 3, {side}, {side}) to (N, 1) "
+            "and ends in a torch.nn.Linear"
+        ) from None
     return parameters

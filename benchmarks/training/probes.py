@@ -6,6 +6,8 @@ window. All logit gradients are those of one example's loss, not of the batch's 
 
 from __future__ import annotations
 
+import math
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -22,9 +24,10 @@ FLOOR = 1e-12
 
 @dataclass(frozen=True)
 class Window:
-    """Means over the steps and examples of a logging window; NaN where there was nothing.
+    """Means over the steps and examples of some steps in a row; NaN where there was nothing.
 
     Attributes:
+        steps, examples, wrong: how many there were; `wrong` of the examples were misclassified.
         loss, accuracy: of the training batches, before their step.
         logit_mean_abs: mean |dL/dz|.
         logit_when_wrong: the same over the wrongly classified examples.
@@ -34,6 +37,9 @@ class Window:
         logit_log10: log10 |dL/dz| of every example, no less than log10 of `FLOOR`.
     """
 
+    steps: int
+    examples: int
+    wrong: int
     loss: float
     accuracy: float
     logit_mean_abs: float
@@ -87,15 +93,49 @@ class GradientProbes:
         means = torch.stack((torch.stack(losses).mean(), norms.norm(dim=1).mean()))
         numbers = torch.cat((sums, means, norms.mean(0))).tolist()
         pushed, pushed_wrong, gone, missed, loss, norm = numbers[:6]
-        self.steps.clear()
-        self.norms.clear()
-        return Window(
+        # A gradient that is no number has not vanished, nor has it not.
+        countable = missed > 0 and math.isfinite(pushed_wrong)
+        window = Window(
+            steps=len(self.steps),
+            examples=len(each),
+            wrong=round(missed),
             loss=loss,
             accuracy=1 - missed / len(each),
             logit_mean_abs=pushed / len(each),
-            logit_when_wrong=pushed_wrong / missed if missed else float("nan"),
-            vanished_fraction=gone / missed if missed else float("nan"),
+            logit_when_wrong=pushed_wrong / missed if missed else math.nan,
+            vanished_fraction=gone / missed if countable else math.nan,
             parameter_norm=norm,
             layers=dict(zip(self.names, numbers[6:], strict=True)),
             logit_log10=each.clamp_min(FLOOR).log10().cpu(),
         )
+        self.steps.clear()
+        self.norms.clear()
+        return window
+
+
+def merged(windows: Sequence[Window]) -> Window:
+    """The window of all their steps. Raises ValueError if there is none."""
+
+    def mean(values: Iterable[float], weights: Iterable[int]) -> float:
+        pairs = [(value, weight) for value, weight in zip(values, weights, strict=True) if weight]
+        total = sum(weight for _, weight in pairs)
+        return sum(value * weight for value, weight in pairs) / total if total else math.nan
+
+    if not windows:
+        raise ValueError("there is no window to merge")
+    steps, examples, wrong = (
+        [getattr(w, n) for w in windows] for n in ("steps", "examples", "wrong")
+    )
+    return Window(
+        steps=sum(steps),
+        examples=sum(examples),
+        wrong=sum(wrong),
+        loss=mean((w.loss for w in windows), steps),
+        accuracy=mean((w.accuracy for w in windows), examples),
+        logit_mean_abs=mean((w.logit_mean_abs for w in windows), examples),
+        logit_when_wrong=mean((w.logit_when_wrong for w in windows), wrong),
+        vanished_fraction=mean((w.vanished_fraction for w in windows), wrong),
+        parameter_norm=mean((w.parameter_norm for w in windows), steps),
+        layers={n: mean((w.layers[n] for w in windows), steps) for n in windows[0].layers},
+        logit_log10=torch.cat([w.logit_log10 for w in windows]),
+    )

@@ -5,6 +5,7 @@ Reads top to bottom: the model, the optimiser, the steps with their probes, the 
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -15,14 +16,13 @@ from torch import nn
 
 import models
 from benchmarks.config import CONFIDENTLY_WRONG, Comparison
-from benchmarks.data import ImageSet
-from benchmarks.data.batches import Normalisation, TrainingBatches, evaluation_batches
+from benchmarks.data.batches import Material, TrainingBatches, evaluation_batches
 from benchmarks.tracking.events import EventFile
 from benchmarks.tracking.experiment import MARK
 from benchmarks.tracking.results import Evaluation, Results, write_json
 
 from .objective import Objective
-from .probes import GradientProbes, Window
+from .probes import GradientProbes, Window, merged
 
 MOMENTUM = 0.9
 
@@ -46,7 +46,11 @@ def build(config: Comparison, seed: int, objective: Objective) -> nn.Module:
     model = models.build(config.model, num_outputs=1, width=config.width)
     if config.start == "confidently-wrong":
         models.begin_at(model, CONFIDENTLY_WRONG)
-    return models.split_head(model) if objective.num_outputs == 2 else model
+    if objective.num_outputs == 2:
+        models.split_head(model)
+    # Splitting has drawn weights; whatever a model draws while it trains is paired as well.
+    torch.manual_seed(seed)
+    return model
 
 
 def one_cycle(step: int, steps: int) -> float:
@@ -58,20 +62,25 @@ def one_cycle(step: int, steps: int) -> float:
 def train(
     run: Run,
     config: Comparison,
-    images: ImageSet,
-    normalise: Normalisation,
-    device: torch.device,
+    material: Material,
+    images: str,
     progress: Callable[[int, int, str], None],
 ) -> Evaluation:
     """Train one run, write its files, append its rows to results.csv, return the last of them.
 
-    `progress(step, steps, note)` is called whenever a logging window ends.
+    `images` is what the rows say they were measured on. `progress(step, steps, note)` is called
+    whenever a logging window ends.
     """
     objective = Objective(run.loss)
     model = build(config, run.seed, objective)
+    device = material.normalise.mean.device
     model = model.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     batches = TrainingBatches(
-        images.train, normalise, size=config.batch_size, epochs=config.epochs, seed=run.seed
+        material.train,
+        material.normalise,
+        size=config.batch_size,
+        epochs=config.epochs,
+        seed=run.seed,
     )
     steps = len(batches)
     marks = {batches.per_epoch * k // config.evaluations for k in range(config.evaluations)}
@@ -85,13 +94,13 @@ def train(
     write_json(run.path / "config.json", config.to_json() | {"loss": run.loss, "seed": run.seed})
 
     with EventFile(run.path) as events:
-        if images.synthetic:
+        if images == MARK:
             events.note("images", f"# {MARK} IMAGES\nDrawn by code. No number here is a result.")
         record = Recorder(run, images, events, device)
         for step, (pixels, labels) in enumerate(batches):
             evaluating = step % batches.per_epoch in marks
             if evaluating:
-                test = record.pause(lambda: evaluate(model, objective, images, normalise))
+                test = record.pause(lambda: evaluate(model, objective, material))
 
             logits = objective.logits(model(pixels))
             logits.retain_grad()
@@ -100,19 +109,21 @@ def train(
             loss.backward()  # type: ignore[no-untyped-call]
             probes.measure(logits, labels, loss)
 
-            if evaluating or step % config.log_every == 0 or step == steps - 1:
+            if evaluating or step % config.log_every == 0:
                 window = probes.read()
-                events.training(step, window)
+                record.window(step, window)
                 note = f"accuracy {window.accuracy:.0%}  |dL/dz| {window.logit_mean_abs:.1e}"
                 progress(step, steps, note)
             if evaluating:
-                record(step / batches.per_epoch, step, step * batches.size, window, *test)
+                record.row(step / batches.per_epoch, step, step * batches.size, *test)
 
             optimiser.step()
             schedule.step()
 
-        test = record.pause(lambda: evaluate(model, objective, images, normalise))
-        last = record(config.epochs, steps, steps * batches.size, window, *test)
+        if probes.steps:
+            record.window(steps - 1, probes.read())
+        test = record.pause(lambda: evaluate(model, objective, material))
+        last = record.row(config.epochs, steps, steps * batches.size, *test)
     save(run, model, images)
     return last
 
@@ -121,27 +132,27 @@ def train(
 def evaluate(
     model: nn.Module,
     objective: Objective,
-    images: ImageSet,
-    normalise: Normalisation,
+    material: Material,
 ) -> tuple[float, float]:
-    """Mean loss and accuracy over the test images. The model is in training mode afterwards."""
+    """Mean loss and accuracy over the test images. A model that has diverged predicts nothing: its
+    accuracy is NaN. The model is in training mode afterwards."""
     model.eval()
     sums = []
-    for pixels, labels in evaluation_batches(images.test, normalise):
+    for pixels, labels in evaluation_batches(material.test, material.normalise):
         logits = objective.logits(model(pixels))
         right = ~objective.wrong(logits, labels)
         sums.append(torch.stack((objective(logits, labels).sum(), right.float().sum())))
     model.train()
-    loss, accuracy = (torch.stack(sums).sum(0) / len(images.test.labels)).tolist()
-    return loss, accuracy
+    loss, accuracy = (torch.stack(sums).sum(0) / len(material.test.labels)).tolist()
+    return loss, accuracy if math.isfinite(loss) else math.nan
 
 
-def save(run: Run, model: nn.Module, images: ImageSet) -> None:
+def save(run: Run, model: nn.Module, images: str) -> None:
     """Write the trained weights to checkpoint.pt, readable with torch.load(weights_only=True)."""
     checkpoint = {
         "loss": run.loss,
         "seed": run.seed,
-        "images": MARK if images.synthetic else images.name,
+        "images": images,
         "model": model.state_dict(),
     }
     scratch = run.path / "checkpoint.pt.part"
@@ -153,9 +164,9 @@ class Recorder:
     """Writes an evaluation to results.csv and the event file, and keeps the time of training:
     what happens within `pause` does not count."""
 
-    def __init__(self, run: Run, images: ImageSet, events: EventFile, device: torch.device) -> None:
-        self.run, self.events, self.device = run, events, device
-        self.images = MARK if images.synthetic else images.name
+    def __init__(self, run: Run, images: str, events: EventFile, device: torch.device) -> None:
+        self.run, self.images, self.events, self.device = run, images, events, device
+        self.windows: list[Window] = []
         self.results = Results(run.directory / "results.csv")
         self.paused = 0.0
         self.began = time.perf_counter()
@@ -170,9 +181,17 @@ class Recorder:
         finally:
             self.paused += time.perf_counter() - since
 
-    def __call__(
-        self, epoch: float, step: int, seen: int, window: Window, test_loss: float, accuracy: float
+    def window(self, step: int, window: Window) -> None:
+        """A logging window that ends with `step`."""
+        self.events.training(step, window)
+        self.windows.append(window)
+
+    def row(
+        self, epoch: float, step: int, seen: int, test_loss: float, accuracy: float
     ) -> Evaluation:
+        """An evaluation after `step` steps, with what the windows since the last one have seen."""
+        window = merged(self.windows)
+        self.windows.clear()
         seconds = time.perf_counter() - self.began - self.paused
         speed = (seen - self.seen) / (seconds - self.seconds)
         self.events.evaluation(step, test_loss, accuracy)

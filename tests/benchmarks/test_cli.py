@@ -43,7 +43,7 @@ def test_a_newcomers_comparison(pictures: Path, capsys) -> None:
     assert code == 0
     assert all(name in out for name in registry.names())
     assert "runs/first/report.html" in out
-    assert "lossbench view" in out
+    assert "lossbench view --runs runs/first" in out
     assert "20 runs" in err
     assert "20/20" in err
     summary = json.loads(Path("runs/first/summary.json").read_text())
@@ -65,7 +65,10 @@ def test_a_newcomers_comparison(pictures: Path, capsys) -> None:
         (["compare", "--data", "nowhere.zip"], "nowhere.zip"),
         (["compare", "--image-size", "10"], "32 to 224"),
         (["compre"], "compare"),
+        (["compare", "--data", "~nosuchuser/cats"], "~nosuchuser"),
+        (["compare", "--data", "./" + "a" * 300], "name another path"),
         (["view", "--runs", "nowhere"], "nowhere"),
+        (["view", "--runs", ".", "--port", "99999"], "--port 99999"),
     ],
 )
 @pytest.mark.usefixtures("pictures")

@@ -25,8 +25,6 @@ def test_the_defaults_are_valid() -> None:
         ("learning_rate", -1.0),
         ("learning_rate", math.nan),
         ("learning_rate", math.inf),
-        ("image_size", 31),
-        ("image_size", 225),
         ("losses", ()),
         ("losses", ("mse", "bce", "mse")),
         ("name", ""),

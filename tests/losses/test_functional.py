@@ -222,3 +222,39 @@ def test_mse_of_one_shape_does_not_warn() -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         functional.mse_loss(normal(2, 3), normal(2, 3))
+
+
+@pytest.mark.parametrize("name", ["cross_entropy", "nll_loss", "mse_loss", "softmax_mse"])
+@pytest.mark.parametrize("narrow", [torch.float16, torch.bfloat16], ids=str)
+def test_under_autocast_the_loss_is_float32(name: str, narrow: torch.dtype) -> None:
+    z = torch.randn(4, 3).to(narrow).requires_grad_()
+    target = torch.randn(4, 3).to(narrow) if name == "mse_loss" else torch.arange(4) % 3
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        loss = getattr(functional, name)(z, target)
+    assert loss.dtype == torch.float32
+    # The first scale of torch.amp.GradScaler overflows float16.
+    (gradient,) = torch.autograd.grad(65536 * loss, z)
+    assert gradient.isfinite().all()
+    assert getattr(functional, name)(z, target).dtype == narrow
+
+
+def test_what_stands_elsewhere_in_torch_is_given_by_name() -> None:
+    # torch has size_average there: as ignore_index it would leave out a class without a word.
+    with pytest.raises(TypeError, match="positional"):
+        functional.cross_entropy(torch.zeros(2, 3), torch.zeros(2).long(), None, False)
+
+
+@pytest.mark.parametrize("name", ["cross_entropy", "nll_loss", "softmax_mse", "bernoulli_sum"])
+def test_an_index_out_of_range_is_an_error_where_values_are_not_read(name: str) -> None:
+    loss = getattr(functional, name)
+    with pytest.raises((RuntimeError, IndexError)):
+        torch.func.vmap(loss)(torch.zeros(2, 3), torch.tensor([0, 7]))
+
+
+@pytest.mark.parametrize("name", ["cross_entropy", "softmax_mse", "bernoulli_sum"])
+def test_a_masked_class_costs_nothing_and_pulls_nothing(name: str) -> None:
+    rows = torch.tensor([[0.0, -torch.inf], [0.0, -torch.inf]]).double().requires_grad_()
+    loss = getattr(functional, name)(rows, torch.tensor([0, 0]))
+    (gradient,) = torch.autograd.grad(loss, rows, create_graph=True)
+    assert loss.item() == 0
+    assert gradient.tolist() == [[0.0, 0.0], [0.0, 0.0]]

@@ -28,7 +28,11 @@ def split() -> Split:
 
 
 def batches_of(split: Split, **settings: int) -> list[tuple[torch.Tensor, torch.Tensor]]:
-    return list(TrainingBatches(split, PLAIN, **({"size": 8, "epochs": 1, "seed": 0} | settings)))
+    return list(
+        TrainingBatches(
+            on_device(split, CPU), PLAIN, **({"size": 8, "epochs": 1, "seed": 0} | settings)
+        )
+    )
 
 
 def test_normalised_pixels_have_mean_0_and_spread_1(split: Split) -> None:
@@ -65,7 +69,7 @@ def test_batches_depend_on_the_seed_and_on_nothing_else(split: Split) -> None:
 
 
 def test_iterating_twice_gives_the_same(split: Split) -> None:
-    batches = TrainingBatches(split, PLAIN, size=8, epochs=1, seed=0)
+    batches = TrainingBatches(on_device(split, CPU), PLAIN, size=8, epochs=1, seed=0)
     assert all(torch.equal(a, b) for (a, _), (b, _) in zip(batches, batches, strict=True))
     assert len(list(batches)) == len(batches) == 6
 
@@ -101,7 +105,7 @@ def test_fewer_images_than_a_batch_are_one_batch(split: Split) -> None:
 
 
 def test_evaluation_has_every_image_once_in_order_and_unchanged(split: Split) -> None:
-    parts = list(evaluation_batches(split, PLAIN, size=16))
+    parts = list(evaluation_batches(on_device(split, CPU), PLAIN, size=16))
     assert [len(labels) for _, labels in parts] == [16, 16, 16, 2]
     pixels = torch.cat([p for p, _ in parts]).permute(0, 2, 3, 1)
     assert np.array_equal(pixels.numpy(), split.images)

@@ -15,6 +15,9 @@ NAN = float("nan")
 
 def window(**changes) -> Window:
     values = {
+        "steps": 1,
+        "examples": 3,
+        "wrong": 1,
         "loss": 0.7,
         "accuracy": 0.5,
         "logit_mean_abs": 0.25,

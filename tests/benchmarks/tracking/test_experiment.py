@@ -35,9 +35,8 @@ def test_a_model_of_ones_own_is_named_by_its_class(images) -> None:
 def test_the_description_is_json_and_complete(images, tmp_path: Path) -> None:
     experiment.describe(
         tmp_path,
-        Comparison(losses=None, runs=tmp_path),
+        Comparison(losses=("mse", "bce"), image_size=32, runs=tmp_path),
         images,
-        losses=("mse", "bce"),
         parameters=7,
         device=torch.device("cpu"),
         command="lossbench compare",

@@ -170,6 +170,36 @@ class TwoColumns(torch.nn.Sequential):
         super().__init__(torch.nn.Flatten(), torch.nn.Linear(3072, num_outputs + 1))
 
 
+class SpareHead(torch.nn.Module):
+    """The last linear layer by definition is not the one that answers."""
+
+    def __init__(self, num_outputs: int) -> None:
+        super().__init__()
+        self.head = torch.nn.Linear(3072, num_outputs)
+        self.spare = torch.nn.Linear(3072, 1)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.head(x.flatten(1))
+
+
+class OnlyTrains(torch.nn.Sequential):
+    def __init__(self, num_outputs: int) -> None:
+        super().__init__(torch.nn.Flatten(), torch.nn.Linear(3072, num_outputs))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        if not self.training:
+            raise RuntimeError("not in\nevaluation")
+        return super().forward(x)
+
+
+class Detached(torch.nn.Sequential):
+    def __init__(self, num_outputs: int) -> None:
+        super().__init__(torch.nn.Flatten(), torch.nn.Linear(3072, num_outputs))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return super().forward(x).detach()
+
+
 class WrongSize(torch.nn.Sequential):
     def __init__(self, num_outputs: int) -> None:
         super().__init__(torch.nn.Flatten(), torch.nn.Linear(5, num_outputs))
@@ -177,14 +207,19 @@ class WrongSize(torch.nn.Sequential):
 
 @pytest.mark.parametrize(
     ("model", "words"),
-    [(NoHead, "no torch.nn.Linear"), (TwoColumns, "(2, 1)"), (WrongSize, "RuntimeError")],
+    [
+        (NoHead, "no torch.nn.Linear"),
+        (TwoColumns, "(2, 1)"),
+        (SpareHead, "(2, 2)"),
+        (OnlyTrains, "not in evaluation"),
+        (Detached, "does not require grad"),
+        (WrongSize, "RuntimeError"),
+    ],
 )
-def test_a_model_that_does_not_fit_is_refused(
-    model, words: str, images, refusal, monkeypatch
-) -> None:
+def test_a_model_that_does_not_fit_is_refused(model, words: str, refusal, monkeypatch) -> None:
     monkeypatch.setattr(comparison.models, "build", lambda *_, **__: model(num_outputs=1))
-    refusal(lambda: trial(Comparison(model="my:Model"), images, CPU), "my:Model", words)
+    refusal(lambda: trial(Comparison(model="my:Model"), CPU), "my:Model", words)
 
 
-def test_a_trial_counts_the_parameters_of_one_logit(images) -> None:
-    assert trial(Comparison(), images, CPU) == 23_761
+def test_a_trial_counts_the_parameters_of_one_logit() -> None:
+    assert trial(Comparison(), CPU) == 23_761

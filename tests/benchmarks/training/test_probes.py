@@ -6,7 +6,7 @@ from torch import nn
 
 import models
 from benchmarks.training.objective import Objective
-from benchmarks.training.probes import FLOOR, VANISHED, GradientProbes, Window
+from benchmarks.training.probes import FLOOR, VANISHED, GradientProbes, Window, merged
 from losses import registry
 
 
@@ -106,3 +106,39 @@ def test_misuse_is_refused() -> None:
         probes.read()
     with pytest.raises(ValueError, match="retain_grad"):
         probes.measure(torch.zeros(1), torch.zeros(1), torch.tensor(0.0))
+
+
+def test_merged_windows_are_the_window_of_all_their_steps() -> None:
+    torch.manual_seed(0)
+    objective = Objective("cross-entropy")
+    model = models.build("convnet", num_outputs=2, width=4)
+    apart, together, windows = (
+        GradientProbes(model, objective),
+        GradientProbes(model, objective),
+        [],
+    )
+    for seed in range(5):
+        step(model, objective, together, seed)
+        step(model, objective, apart, seed)
+        if seed in (0, 3, 4):
+            windows.append(apart.read())
+    found, expected = merged(windows), together.read()
+    assert (found.steps, found.examples, found.wrong) == (5, 60, expected.wrong)
+    for name in ("loss", "accuracy", "logit_mean_abs", "logit_when_wrong", "parameter_norm"):
+        assert getattr(found, name) == pytest.approx(getattr(expected, name), rel=1e-5)
+    assert found.layers == pytest.approx(expected.layers, rel=1e-4)
+    assert len(found.logit_log10) == 60
+
+
+def test_merging_leaves_out_what_has_no_value() -> None:
+    right, wrong = window_of([0.1], [False]), window_of([0.5, 1e-9], [True, True])
+    found = merged([right, wrong, right])
+    assert found.logit_when_wrong == pytest.approx(0.25)
+    assert found.vanished_fraction == 0.5
+    assert math.isnan(merged([right]).logit_when_wrong)
+    with pytest.raises(ValueError, match="no window"):
+        merged([])
+
+
+def test_a_gradient_that_is_no_number_has_not_vanished() -> None:
+    assert math.isnan(window_of([math.nan, 0.5], [True, True]).vanished_fraction)

@@ -8,8 +8,9 @@ import pytest
 import torch
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
+import models
 from benchmarks.config import CONFIDENTLY_WRONG, Comparison
-from benchmarks.data.batches import evaluation_batches, measure
+from benchmarks.data.batches import evaluation_batches, measure, on_device, prepare
 from benchmarks.training.objective import Objective
 from benchmarks.training.run import Run, build, evaluate, one_cycle, train
 from losses import registry
@@ -33,9 +34,7 @@ def trained(directory: Path, images, loss: str = "cross-entropy", **settings):
     run = Run(loss, settings.pop("seed", 0), directory)
     config = dataclasses.replace(SMALL, **settings)
     notes: list[tuple[int, int, str]] = []
-    last = train(
-        run, config, images, measure(images.train, CPU), CPU, lambda *now: notes.append(now)
-    )
+    last = train(run, config, prepare(images, CPU), "SYNTHETIC", lambda *now: notes.append(now))
     return run, last, notes
 
 
@@ -56,7 +55,9 @@ def test_the_runs_of_a_seed_begin_as_the_same_function(loss: str, images) -> Non
         for name in ("bce-with-logits", loss):
             objective = Objective(name)
             model = build(config, 7, objective).eval()
-            ((pixels, _),) = evaluation_batches(images.test, measure(images.train, CPU))
+            ((pixels, _),) = evaluation_batches(
+                on_device(images.test, CPU), measure(images.train, CPU)
+            )
             z = objective.logits(model(pixels))
             probabilities.append(torch.sigmoid(z if z.dim() == 1 else z[:, 1] - z[:, 0]))
         torch.testing.assert_close(*probabilities)
@@ -95,21 +96,46 @@ def test_a_run_leaves_its_files_tags_and_rows(loss: str, images, tmp_path: Path)
 
 
 def test_results_and_events_agree_value_by_value(images, tmp_path: Path) -> None:
-    run, _, _ = trained(tmp_path, images)
+    # With every step logged, a row has to be the mean of the events since the row before.
+    run, _, _ = trained(tmp_path, images, log_every=1)
     events = events_of(run)
+    since = -1
     for row in rows_of(tmp_path):
         step = int(row["step"])
+        for column, tag in {"test_loss": "loss/test", "test_accuracy": "accuracy/test"}.items():
+            (value,) = [e.value for e in events.Scalars(tag) if e.step == step]
+            assert value == pytest.approx(float(row[column]), rel=1e-6)
         for column, tag in {
-            "test_loss": "loss/test",
-            "test_accuracy": "accuracy/test",
             "train_loss": "loss/train",
+            "train_accuracy": "accuracy/train",
             "logit_mean_abs": "gradient/logit_mean_abs",
             "parameter_norm": "gradient/parameter_norm",
         }.items():
-            # The last row is after the last step, whose window was logged at that step.
-            at = step if tag.endswith("test") or step < 12 else 11
-            (value,) = [e.value for e in events.Scalars(tag) if e.step == at]
-            assert value == pytest.approx(float(row[column]), rel=1e-6)
+            values = [e.value for e in events.Scalars(tag) if since < e.step <= step]
+            assert sum(values) / len(values) == pytest.approx(float(row[column]), rel=1e-5)
+        since = step
+
+
+def test_a_run_that_diverges_has_no_accuracy(images, tmp_path: Path) -> None:
+    _, last, _ = trained(tmp_path, images, "mse", learning_rate=1e30)
+    assert math.isnan(last.test_accuracy)
+    assert math.isnan(last.vanished_fraction)
+
+
+class Dropping(torch.nn.Sequential):
+    def __init__(self, num_outputs: int) -> None:
+        super().__init__(
+            torch.nn.Flatten(), torch.nn.Dropout(0.5), torch.nn.Linear(3072, num_outputs)
+        )
+
+
+def test_what_a_model_draws_while_it_trains_is_paired_too(monkeypatch) -> None:
+    monkeypatch.setattr(models, "build", lambda *_, **__: Dropping(1))
+    drawn = []
+    for name in ("bce-with-logits", "cross-entropy"):
+        build(SMALL, 5, Objective(name))
+        drawn.append(torch.rand(8))
+    assert torch.equal(*drawn)
 
 
 def test_the_checkpoint_is_the_evaluated_model(images, tmp_path: Path) -> None:
@@ -119,7 +145,7 @@ def test_the_checkpoint_is_the_evaluated_model(images, tmp_path: Path) -> None:
     objective = Objective("cross-entropy")
     model = build(SMALL, 99, objective)
     model.load_state_dict(checkpoint["model"])
-    loss, accuracy = evaluate(model, objective, images, measure(images.train, CPU))
+    loss, accuracy = evaluate(model, objective, prepare(images, CPU))
     assert (loss, accuracy) == (pytest.approx(last.test_loss), last.test_accuracy)
 
 
@@ -166,7 +192,7 @@ def test_evaluation_leaves_the_model_in_training_mode(images) -> None:
     objective = Objective("bce")
     model = build(SMALL, 0, objective)
     before = {k: v.clone() for k, v in model.state_dict().items()}
-    evaluate(model, objective, images, measure(images.train, CPU))
+    evaluate(model, objective, prepare(images, CPU))
     assert model.training
     assert all(torch.equal(v, before[k]) for k, v in model.state_dict().items())
 
