@@ -166,6 +166,7 @@ class Recorder:
 
     def __init__(self, run: Run, images: str, events: EventFile, device: torch.device) -> None:
         self.run, self.images, self.events, self.device = run, images, events, device
+        # That of the last row, then those since.
         self.windows: list[Window] = []
         self.results = Results(run.directory / "results.csv")
         self.paused = 0.0
@@ -189,9 +190,10 @@ class Recorder:
     def row(
         self, epoch: float, step: int, seen: int, test_loss: float, accuracy: float
     ) -> Evaluation:
-        """An evaluation after `step` steps, with what the windows since the last one have seen."""
-        window = merged(self.windows)
-        self.windows.clear()
+        """An evaluation after `step` steps, with what the windows since the last row have seen."""
+        # Where every step is evaluated the last row has none of its own: it repeats the one before.
+        window = merged(self.windows[1:] or self.windows)
+        self.windows = [window]
         seconds = time.perf_counter() - self.began - self.paused
         speed = (seen - self.seen) / (seconds - self.seconds)
         self.events.evaluation(step, test_loss, accuracy)

@@ -205,6 +205,14 @@ def test_evaluations_are_spread_over_the_epoch(images, tmp_path: Path) -> None:
     assert last.epoch == 2
 
 
+@pytest.mark.parametrize("often", [6, 50])
+def test_every_step_can_be_evaluated(images, tmp_path: Path, often: int) -> None:
+    trained(tmp_path, images, evaluations=often)
+    rows = rows_of(tmp_path)
+    assert [int(r["step"]) for r in rows] == list(range(13))
+    assert rows[-1]["parameter_norm"] == rows[-2]["parameter_norm"] != rows[-3]["parameter_norm"]
+
+
 def test_evaluating_more_often_changes_nothing_but_the_log(images, tmp_path: Path) -> None:
     finals = []
     for often in (1, 3):
