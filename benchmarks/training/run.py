@@ -91,7 +91,8 @@ def train(
     schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda step: one_cycle(step, steps))
     probes = GradientProbes(model, objective)
     run.path.mkdir(parents=True)
-    write_json(run.path / "config.json", config.to_json() | {"loss": run.loss, "seed": run.seed})
+    about = {"loss": run.loss, "seed": run.seed, "images": images}
+    write_json(run.path / "config.json", config.to_json() | about)
 
     with EventFile(run.path) as events:
         if images == MARK:

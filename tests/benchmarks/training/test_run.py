@@ -75,6 +75,7 @@ def test_a_run_leaves_its_files_tags_and_rows(loss: str, images, tmp_path: Path)
     }
     config = json.loads((run.path / "config.json").read_text())
     assert (config["loss"], config["seed"], config["width"]) == (loss, 0, 4)
+    assert config["images"] == "SYNTHETIC"
 
     rows = rows_of(tmp_path)
     assert [(float(r["epoch"]), int(r["step"])) for r in rows] == [(0, 0), (1, 6), (2, 12)]
