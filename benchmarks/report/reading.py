@@ -9,14 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.errors import UserError
+from benchmarks.tracking.results import COLUMNS as WRITTEN
 
 MEASURES = ("logit_mean_abs", "logit_when_wrong", "vanished_fraction", "parameter_norm")
-COLUMNS = (
-    *("loss", "seed", "epoch", "step"),
-    *("train_loss", "train_accuracy", "test_loss", "test_accuracy"),
-    *MEASURES,
-    *("seconds", "images_per_second"),
-)
+# Those of results.csv that hold numbers, behind the four that say which row it is.
+COLUMNS = tuple(column for column in WRITTEN if column != "images")
 
 
 @dataclass(frozen=True)

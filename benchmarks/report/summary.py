@@ -1,13 +1,12 @@
 """The numbers of an experiment, and the files that show them."""
 
 import json
-import os
 from collections.abc import Iterable
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from benchmarks.errors import UserError
+from benchmarks.files import write_whole
 from benchmarks.report.reading import MEASURES, Experiment, Run, read_experiment
 from benchmarks.report.statistics import mean_interval, paired_difference
 
@@ -80,7 +79,11 @@ def write_summary(directory: Path) -> dict[str, Any]:
         "summary.json": (json.dumps(summary, indent=2, allow_nan=False) + "\n").encode(),
     }
     for name, content in files.items():
-        _write_atomically(directory / name, content)
+        try:
+            write_whole(directory / name, content)
+        except OSError as error:
+            reason = error.strerror or error
+            raise UserError(f"cannot write {directory / name}: {reason}") from None
     return summary
 
 
@@ -130,15 +133,3 @@ def _chance(data: dict[str, Any]) -> float | None:
     if not test or cats is None:
         return None
     return float(max(cats, test - cats) / test)
-
-
-def _write_atomically(path: Path, content: bytes) -> None:
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        temporary.write_bytes(content)
-        os.replace(temporary, path)
-    except OSError as error:
-        raise UserError(f"cannot write {path}: {error.strerror or error}") from None
-    finally:
-        with suppress(OSError):
-            temporary.unlink(missing_ok=True)

@@ -18,7 +18,7 @@ from tensorboard.plugins.text.summary_v2 import text_pb
 from tensorboard.summary.writer.event_file_writer import EventFileWriter
 from torch import Tensor
 
-from benchmarks.training.probes import FLOOR, Window
+from .window import FLOOR, Window
 
 # Quarters of a power of ten, from the floor of the probes to 100.
 BINS = np.arange(round(math.log10(FLOOR)), 2.25, 0.25)

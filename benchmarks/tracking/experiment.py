@@ -15,8 +15,7 @@ import torch
 from benchmarks.config import Comparison
 from benchmarks.data import ImageSet
 from benchmarks.errors import UserError
-
-from .results import write_json
+from benchmarks.files import write_json
 
 MARK = "SYNTHETIC"
 

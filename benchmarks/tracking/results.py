@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import csv
 import dataclasses
-import json
-import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -62,10 +60,3 @@ class Results:
         # Opened for each row: what has been written is on disk whatever happens next.
         with self.path.open("a", newline="") as file:
             csv.writer(file, lineterminator="\n").writerow(cells)
-
-
-def write_json(path: Path, value: Any) -> None:
-    """Write JSON so that a reader sees the old file or the whole new one."""
-    scratch = path.with_name(path.name + ".part")
-    scratch.write_text(json.dumps(value, indent=2, allow_nan=False) + "\n")
-    os.replace(scratch, path)

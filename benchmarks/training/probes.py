@@ -7,47 +7,16 @@ window. All logit gradients are those of one example's loss, not of the batch's 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
+
+from benchmarks.tracking.window import FLOOR, Window
 
 from .objective import Objective
 
 VANISHED = 1e-6
 """A logit gradient smaller than this moves nothing any more."""
-
-FLOOR = 1e-12
-"""Where log10 of a gradient stops: zero has none."""
-
-
-@dataclass(frozen=True)
-class Window:
-    """Means over the steps and examples of some steps in a row; NaN where there was nothing.
-
-    Attributes:
-        steps, examples, wrong: how many there were; `wrong` of the examples were misclassified.
-        loss, accuracy: of the training batches, before their step.
-        logit_mean_abs: mean |dL/dz|.
-        logit_when_wrong: the same over the wrongly classified examples.
-        vanished_fraction: the share of these below `VANISHED`.
-        parameter_norm: mean Euclidean norm of the gradient over all parameters.
-        layers: the mean norm of each parameter's gradient, by name.
-        logit_log10: log10 |dL/dz| of every example, no less than log10 of `FLOOR`.
-    """
-
-    steps: int
-    examples: int
-    wrong: int
-    loss: float
-    accuracy: float
-    logit_mean_abs: float
-    logit_when_wrong: float
-    vanished_fraction: float
-    parameter_norm: float
-    layers: dict[str, float]
-    logit_log10: Tensor
 
 
 class GradientProbes:
@@ -111,31 +80,3 @@ class GradientProbes:
         self.steps.clear()
         self.norms.clear()
         return window
-
-
-def merged(windows: Sequence[Window]) -> Window:
-    """The window of all their steps. Raises ValueError if there is none."""
-
-    def mean(values: Iterable[float], weights: Iterable[int]) -> float:
-        pairs = [(value, weight) for value, weight in zip(values, weights, strict=True) if weight]
-        total = sum(weight for _, weight in pairs)
-        return sum(value * weight for value, weight in pairs) / total if total else math.nan
-
-    if not windows:
-        raise ValueError("there is no window to merge")
-    steps, examples, wrong = (
-        [getattr(w, n) for w in windows] for n in ("steps", "examples", "wrong")
-    )
-    return Window(
-        steps=sum(steps),
-        examples=sum(examples),
-        wrong=sum(wrong),
-        loss=mean((w.loss for w in windows), steps),
-        accuracy=mean((w.accuracy for w in windows), examples),
-        logit_mean_abs=mean((w.logit_mean_abs for w in windows), examples),
-        logit_when_wrong=mean((w.logit_when_wrong for w in windows), wrong),
-        vanished_fraction=mean((w.vanished_fraction for w in windows), wrong),
-        parameter_norm=mean((w.parameter_norm for w in windows), steps),
-        layers={n: mean((w.layers[n] for w in windows), steps) for n in windows[0].layers},
-        logit_log10=torch.cat([w.logit_log10 for w in windows]),
-    )

@@ -17,12 +17,14 @@ from torch import nn
 import models
 from benchmarks.config import CONFIDENTLY_WRONG, Comparison
 from benchmarks.data.batches import Material, TrainingBatches, evaluation_batches
+from benchmarks.files import write_json
 from benchmarks.tracking.events import EventFile
 from benchmarks.tracking.experiment import MARK
-from benchmarks.tracking.results import Evaluation, Results, write_json
+from benchmarks.tracking.results import Evaluation, Results
+from benchmarks.tracking.window import Window, merged
 
 from .objective import Objective
-from .probes import GradientProbes, Window, merged
+from .probes import GradientProbes
 
 MOMENTUM = 0.9
 

@@ -8,7 +8,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from tensorboard.backend.event_processing.event_file_loader import EventFileLoader
 
 from benchmarks.tracking.events import BINS, EventFile, histogram_of
-from benchmarks.training.probes import Window
+from benchmarks.tracking.window import Window
 
 NAN = float("nan")
 

@@ -1,12 +1,11 @@
 import csv
 import dataclasses
-import json
 import math
 from pathlib import Path
 
 import pytest
 
-from benchmarks.tracking.results import COLUMNS, Evaluation, Results, write_json
+from benchmarks.tracking.results import COLUMNS, Evaluation, Results
 
 ROW = Evaluation(
     loss="mse",
@@ -46,12 +45,3 @@ def test_a_file_that_exists_is_continued(tmp_path: Path) -> None:
     for _ in range(2):
         Results(tmp_path / "results.csv").add(ROW)
     assert len((tmp_path / "results.csv").read_text().splitlines()) == 3
-
-
-def test_json_is_whole_or_the_old_one(tmp_path: Path) -> None:
-    path = tmp_path / "a.json"
-    write_json(path, {"a": [1, 2]})
-    with pytest.raises(ValueError, match="not JSON compliant"):
-        write_json(path, {"a": math.nan})
-    assert json.loads(path.read_text()) == {"a": [1, 2]}
-    assert [p.name for p in tmp_path.iterdir()] == ["a.json"]

@@ -5,8 +5,9 @@ import torch
 from torch import nn
 
 import models
+from benchmarks.tracking.window import FLOOR, Window, merged
 from benchmarks.training.objective import Objective
-from benchmarks.training.probes import FLOOR, VANISHED, GradientProbes, Window, merged
+from benchmarks.training.probes import VANISHED, GradientProbes
 from losses import registry
 
 
