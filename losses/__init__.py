@@ -8,39 +8,24 @@
 `losses.functional` has the same as functions, `losses.registry` by name.
 """
 
-from . import functional, registry
+from . import functional, modules, registry
+from .catalogue.entry import Entry
 from .closed_form import ClosedForms, differentiable
-from .modules import (
-    BCELoss,
-    BCEWithLogitsLoss,
-    BernoulliSumLoss,
-    CrossEntropyLoss,
-    MSELoss,
-    NLLLoss,
-    ProbabilitySumLoss,
-    SigmoidMSELoss,
-    SoftmaxMSELoss,
-    ZeroOneLoss,
-)
-from .registry import Entry, get, names, register
+from .modules import *  # noqa: F403
+from .registry import add, entry, get, installed, names, register
 
 __all__ = [
-    "BCELoss",
-    "BCEWithLogitsLoss",
-    "BernoulliSumLoss",
     "ClosedForms",
-    "CrossEntropyLoss",
     "Entry",
-    "MSELoss",
-    "NLLLoss",
-    "ProbabilitySumLoss",
-    "SigmoidMSELoss",
-    "SoftmaxMSELoss",
-    "ZeroOneLoss",
+    "add",
     "differentiable",
+    "entry",
     "functional",
     "get",
+    "installed",
+    "modules",
     "names",
     "register",
     "registry",
+    *modules.__all__,
 ]

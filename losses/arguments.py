@@ -1,11 +1,103 @@
 """What happens to a loss's arguments before its formula, and to its result after it: checks, the
-class dimension moved last, a dtype wide enough to compute in, the reduction.
+class dimension moved last, a dtype wide enough to compute in, weights, the reduction.
 """
+
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from . import checks
+from .closed_form import Formula
+
+
+def elementwise(
+    loss: Formula,
+    name: str,
+    input: Tensor,
+    target: Tensor,
+    weight: Tensor | None,
+    reduction: str,
+    *rest: object,
+) -> Tensor:
+    """Check, compute and reduce a loss of single logits; `rest` goes to its formula."""
+    checks.reduction(reduction)
+    checks.same_shape(input, target)
+    checks.floating(name, input=input)
+    if target.dtype == torch.bool:
+        target = target.to(input.dtype)
+    elif not target.is_floating_point():
+        raise RuntimeError(
+            f"target of dtype {target.dtype} holds no probabilities: convert it with "
+            "target.to(input.dtype)"
+        )
+    dtype = torch.promote_types(input.dtype, target.dtype)
+    return weighted(loss, input, (target, *rest), weight, reduction, dtype)
+
+
+def weighted(
+    loss: Formula,
+    input: Tensor,
+    rest: tuple[object, ...],
+    weight: Tensor | None,
+    reduction: str,
+    dtype: torch.dtype,
+) -> Tensor:
+    """Compute a loss of single logits in `dtype`, weigh its elements and reduce it."""
+    each = loss(wide(input, dtype), *(wide(x, dtype) if isinstance(x, Tensor) else x for x in rest))
+    if weight is not None:
+        checks.broadcasts(input, weight=weight)
+        each = each * wide(weight, dtype)
+    return reduced(each, reduction, dtype)
+
+
+def rows(
+    loss: Formula,
+    name: str,
+    input: Tensor,
+    target: Tensor,
+    weight: Tensor | None,
+    ignore_index: int,
+    reduction: str,
+    *settings: object,
+) -> Tensor:
+    """Check, compute and reduce a loss of rows of logits whose formula takes rows of targets.
+
+    A row weighs w_y for a class index y, sum_c w_c t_c for a distribution t. 'mean' is
+    `cross_entropy`'s: with indices the sum of the weights is divided by, with distributions the
+    number of rows.
+    """
+    checks.reduction(reduction)
+    if is_distribution(input, target):
+        no_ignored_class(ignore_index)
+        z, t = distribution_arguments(name, input, target)
+        each, dtype = loss(z, t, *settings), torch.promote_types(input.dtype, target.dtype)
+        if weight is not None:
+            checks.class_weight(input, weight)
+            dtype = torch.promote_types(dtype, weight.dtype)
+            each = each * (wide(t, dtype) * wide(weight, dtype)).sum(-1)
+        return reduced(each, reduction, dtype)
+    z, index = index_arguments(name, input, target, weight, ignore_index)
+    each = index.weighted(loss(z, one_hot(z, index.y), *settings))
+    return index.reduced(each, reduction, input.dtype)
+
+
+def is_distribution(input: Tensor, target: Tensor) -> bool:
+    """Whether target is a row of probabilities for every row of logits, and not class indices."""
+    return input.dim() > 0 and target.shape == input.shape
+
+
+def one_hot(z: Tensor, y: Tensor) -> Tensor:
+    """The rows e_y, of z's shape and dtype, the classes last."""
+    return torch.zeros_like(z).scatter(-1, y.unsqueeze(-1), 1.0)
+
+
+def no_ignored_class(ignore_index: int) -> None:
+    if ignore_index >= 0:
+        raise RuntimeError(
+            f"ignore_index={ignore_index} is not supported for floating point target: give those "
+            "rows a target of zeros"
+        )
 
 
 def distribution_arguments(name: str, input: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
@@ -20,14 +112,31 @@ def distribution_arguments(name: str, input: Tensor, target: Tensor) -> tuple[Te
     return wide(classes_last(input), dtype), wide(classes_last(target), dtype)
 
 
+class Indices(NamedTuple):
+    """Class indices y (0 where ignored), which of them are kept, the classes' weights w, and what
+    a row weighs: w_y, or 1 without weights, and 0 where ignored."""
+
+    y: Tensor
+    kept: Tensor
+    weight: Tensor | None
+    scale: Tensor
+
+    def weighted(self, each: Tensor) -> Tensor:
+        return each if self.weight is None else self.scale * each
+
+    def reduced(self, each: Tensor, reduction: str, dtype: torch.dtype) -> Tensor:
+        """`each`, without what is ignored, reduced; 'mean' divides by what the rows weigh."""
+        return reduced(torch.where(self.kept, each, 0.0), reduction, dtype, self.scale.sum())
+
+
 def index_arguments(
     name: str,
     input: Tensor,
     target: Tensor,
     weight: Tensor | None,
     ignore_index: int | None,
-) -> tuple[Tensor, Tensor, Tensor, Tensor | None]:
-    """Logits with the classes last, indices (0 where ignored), which of them are kept, weights.
+) -> tuple[Tensor, Indices]:
+    """Logits with the classes last and wide enough to compute, and the class indices.
 
     With `ignore_index` None nothing is ignored, and every index outside the classes is an error.
     """
@@ -48,7 +157,9 @@ def index_arguments(
         weight = wide(weight, input.dtype)
     y = y.long()
     kept = torch.ones_like(y, dtype=torch.bool) if ignore_index is None else y != ignore_index
-    return wide(classes_last(input), input.dtype), torch.where(kept, y, 0), kept, weight
+    y = torch.where(kept, y, 0)
+    scale = kept if weight is None else weight[y] * kept
+    return wide(classes_last(input), input.dtype), Indices(y, kept, weight, scale)
 
 
 def classes_last(x: Tensor) -> Tensor:

@@ -8,6 +8,7 @@ scatter, on CUDA a device-side one; an input of binary_cross_entropy outside [0,
 target outside it is not noticed.
 """
 
+import math
 from difflib import get_close_matches
 
 import torch
@@ -24,6 +25,26 @@ def reduction(name: str) -> None:
         raise ValueError(
             f"{name!r} is not a valid value for reduction: use one of {', '.join(REDUCTIONS)}{hint}"
         )
+
+
+def setting(
+    function: str,
+    name: str,
+    value: float,
+    *,
+    least: float = -math.inf,
+    most: float = math.inf,
+    above: float = -math.inf,
+    below: float = math.inf,
+) -> None:
+    """Raise ValueError unless `value` is a finite number, at least `least`, above `above`, ..."""
+    if least <= value <= most and above < value < below and math.isfinite(value):
+        return
+    bounds = [("at least", least), ("at most", most), ("above", above), ("below", below)]
+    wanted = " and ".join(f"{word} {bound:g}" for word, bound in bounds if math.isfinite(bound))
+    raise ValueError(
+        f"{function}: {name}={value} must be a finite number{' ' * bool(wanted)}{wanted}"
+    )
 
 
 def floating(function: str, **tensors: Tensor) -> None:
@@ -108,10 +129,10 @@ def index_shapes(input: Tensor, target: Tensor) -> None:
 
 
 def index_dtype(target: Tensor) -> None:
-    """Raise RuntimeError unless `target` is int64 or uint8, as torch's losses want indices."""
-    if target.dtype not in (torch.int64, torch.uint8):
+    """Raise RuntimeError unless `target` is of an integer dtype (torch's losses want int64)."""
+    if target.is_floating_point() or target.is_complex() or target.dtype == torch.bool:
         raise RuntimeError(
-            f"expected target dtype to be Long or Byte, but got {target.dtype}: convert class "
+            f"expected class indices of an integer dtype, but got {target.dtype}: convert class "
             "indices with target.long(); probabilities need the input's shape"
         )
 

@@ -3,9 +3,9 @@
 Rung 0 is the value L(z, t), rung 1 its gradient dL/dz, rung 2 its curvature, given as the
 product H v of the Hessian with a vector (for a single logit: L''(z) v). Each rung is one
 `torch.autograd.Function`, and the derivative of a rung with respect to the logits is the next
-rung: adding a loss is writing three formulas. The derivative with respect to anything else (a
+rung: adding a loss is writing three formulas. The derivative with respect to any other tensor (a
 target, a weight), and that of the last rung, is `torch.func.vjp` of the rung's own formula, so
-derivatives of every order and with respect to every argument exist.
+derivatives of every order and with respect to every tensor exist.
 """
 
 from __future__ import annotations
@@ -23,10 +23,11 @@ class ClosedForms(NamedTuple):
     """The three formulas of a loss, made of plain torch operations on tensors.
 
     `value(z, *rest)` is the loss, `gradient(z, *rest)` is dL/dz and `curvature(z, v, *rest)` the
-    Hessian-vector product H v; z and v have one shape, `rest` are the targets and whatever else
-    the formula takes. If `rows` is false every element of z is an example of its own and all
-    three return z's shape. If it is true the last dimension of z holds the classes of one
-    example, and `value` returns z's shape without it.
+    Hessian-vector product H v; z and v have one shape. `rest` are the targets and whatever other
+    tensors the formula takes, and after them its settings, which are Python numbers and have no
+    derivative. If `rows` is false every element of z is an example of its own and all three
+    return z's shape. If it is true the last dimension of z holds the classes of one example, and
+    `value` returns z's shape without it.
     """
 
     name: str
@@ -45,22 +46,22 @@ def differentiable(forms: ClosedForms) -> Formula:
     inputs and nothing else are saved for the backward pass, and none of them is written to.
     """
 
-    def curvature_along(v: Tensor, z: Tensor, _v: Tensor, *rest: Tensor) -> Tensor:
+    def curvature_along(v: Tensor, z: Tensor, _v: Tensor, *rest: Any) -> Tensor:
         return curvature(z, v, *rest)
 
     # The Hessian is symmetric: pulling back through H v and pushing along it are both H again.
     name = f"{forms.name}_curvature"
     curvature = _rung(name, forms.curvature, 1, curvature_along, curvature_along)
 
-    def gradient_along(v: Tensor, z: Tensor, *rest: Tensor) -> Tensor:
+    def gradient_along(v: Tensor, z: Tensor, *rest: Any) -> Tensor:
         return curvature(z, v, *rest)
 
     gradient = _rung(f"{forms.name}_gradient", forms.gradient, 0, gradient_along, gradient_along)
 
-    def pull(upstream: Tensor, z: Tensor, *rest: Tensor) -> Tensor:
+    def pull(upstream: Tensor, z: Tensor, *rest: Any) -> Tensor:
         return (upstream.unsqueeze(-1) if forms.rows else upstream) * gradient(z, *rest)
 
-    def push(dz: Tensor, z: Tensor, *rest: Tensor) -> Tensor:
+    def push(dz: Tensor, z: Tensor, *rest: Any) -> Tensor:
         change = dz * gradient(z, *rest)
         return change.sum(-1) if forms.rows else change
 
@@ -69,18 +70,20 @@ def differentiable(forms: ClosedForms) -> Formula:
 
 def _rung(name: str, formula: Formula, position: int, pull: Formula, push: Formula) -> Formula:
     """Make `formula` an autograd function. For the argument at `position`, `pull(u, *inputs)` is
-    its vector-Jacobian and `push(v, *inputs)` its Jacobian-vector product; for any other argument
+    its vector-Jacobian and `push(v, *inputs)` its Jacobian-vector product; for any other tensor
     they come from the formula itself."""
 
-    def forward(*inputs: Tensor) -> Tensor:
+    def forward(*inputs: Any) -> Tensor:
         return formula(*inputs)
 
-    def setup_context(ctx: Any, inputs: tuple[Tensor, ...], _output: Tensor) -> None:
-        ctx.save_for_backward(*inputs)
-        ctx.save_for_forward(*inputs)
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], _output: Tensor) -> None:
+        tensors = [x for x in inputs if isinstance(x, Tensor)]
+        ctx.save_for_backward(*tensors)
+        ctx.save_for_forward(*tensors)
+        ctx.settings = inputs[len(tensors) :]
 
     def backward(ctx: Any, upstream: Tensor) -> tuple[Tensor | None, ...]:
-        inputs = ctx.saved_tensors
+        inputs = (*ctx.saved_tensors, *ctx.settings)
         return tuple(
             (pull if at == position else _formula_pull(formula, at))(upstream, *inputs)
             if needed
@@ -89,7 +92,7 @@ def _rung(name: str, formula: Formula, position: int, pull: Formula, push: Formu
         )
 
     def jvp(ctx: Any, *tangents: Tensor | None) -> Tensor:
-        inputs = ctx.saved_tensors
+        inputs = (*ctx.saved_tensors, *ctx.settings)
         changes = [
             (push if at == position else _formula_push(formula, at))(tangent, *inputs)
             for at, tangent in enumerate(tangents)
@@ -113,7 +116,7 @@ def _rung(name: str, formula: Formula, position: int, pull: Formula, push: Formu
     # What torch.compiler.assume_constant_result sets: the compiler runs this while it traces.
     allow_in_graph._dynamo_marked_constant = True  # type: ignore[attr-defined]
 
-    def apply(*inputs: Tensor) -> Tensor:
+    def apply(*inputs: Any) -> Tensor:
         # Without this a jvp is a graph break, or is dropped without a word under a compiled
         # func.jvp. It is not done above, because it imports the compiler, which takes seconds.
         if torch.compiler.is_compiling():
@@ -124,7 +127,7 @@ def _rung(name: str, formula: Formula, position: int, pull: Formula, push: Formu
 
 
 def _formula_pull(formula: Formula, at: int) -> Formula:
-    def pull(upstream: Tensor, *inputs: Tensor) -> Tensor:
+    def pull(upstream: Tensor, *inputs: Any) -> Tensor:
         def of_one(x: Tensor) -> Tensor:
             return formula(*inputs[:at], x, *inputs[at + 1 :])
 
@@ -135,7 +138,7 @@ def _formula_pull(formula: Formula, at: int) -> Formula:
 
 def _formula_push(formula: Formula, at: int) -> Formula:
     # Reverse mode twice instead of torch.func.jvp, because forward mode does not nest in itself.
-    def push(tangent: Tensor, *inputs: Tensor) -> Tensor:
+    def push(tangent: Tensor, *inputs: Any) -> Tensor:
         pull = _formula_pull(formula, at)
         zero = torch.zeros_like(formula(*inputs))
         return torch.func.vjp(lambda u: pull(u, *inputs), zero)[1](tangent)[0]  # type: ignore[no-any-return]

@@ -1,133 +1,32 @@
 """Name -> loss. What is registered can be trained, tested and measured by its name.
 
 >>> from losses import registry
->>> registry.get("cross-entropy", label_smoothing=0.1)
-CrossEntropyLoss(reduction='mean', ignore_index=-100, label_smoothing=0.1)
+>>> registry.get("cross-entropy", label_smoothing=0.1)  # doctest: +NORMALIZE_WHITESPACE
+CrossEntropyLoss(reduction='mean', ignore_index=-100, softcap=None, z_loss=0.0,
+    label_smoothing=0.1)
 """
 
 from __future__ import annotations
 
+import importlib
+import os
+import sys
 from collections.abc import Callable
-from dataclasses import dataclass
 from difflib import get_close_matches
-from typing import Literal
+from importlib.metadata import entry_points
+from typing import Any, TypeVar
 
-from torch import Tensor, nn
+from torch import nn
 
-from . import modules, reference
+from .catalogue import ENTRIES
+from .catalogue.entry import Entry, Takes, Target, Task
 
-Task = Literal["binary", "multiclass"]
-Takes = Literal["logits", "probabilities", "log-probabilities", "outputs"]
+GROUP = "lossbench.losses"
+"""The group of entry points under which an installed package offers losses of its own."""
 
+Module = TypeVar("Module", bound=Callable[..., nn.Module])
 
-@dataclass(frozen=True)
-class Entry:
-    """A registered loss.
-
-    Attributes:
-        name: its name in commands, files and plots.
-        module: its class. Called without arguments it gives the loss with default settings; it
-            takes `reduction`, and with 'none' gives one number an example.
-        task: 'binary', a number and a float target for each example, or 'multiclass', a row of
-            numbers and a class index.
-        takes: what those numbers are. 'outputs' are fitted to the target themselves.
-        reference: the same loss in plain torch, (input, target, reduction) -> Tensor.
-        summary: what it is, in a few words.
-    """
-
-    name: str
-    module: Callable[..., nn.Module]
-    task: Task
-    takes: Takes
-    reference: Callable[..., Tensor]
-    summary: str
-
-
-_entries: dict[str, Entry] = {
-    entry.name: entry
-    for entry in (
-        Entry(
-            "zero-one",
-            modules.ZeroOneLoss,
-            "binary",
-            "logits",
-            reference.zero_one,
-            "count of wrong predictions",
-        ),
-        Entry(
-            "probability-sum",
-            modules.ProbabilitySumLoss,
-            "binary",
-            "logits",
-            reference.probability_sum,
-            "1 minus the probability of the right class",
-        ),
-        Entry(
-            "bce",
-            modules.BCELoss,
-            "binary",
-            "probabilities",
-            reference.bce,
-            "binary cross-entropy of probabilities",
-        ),
-        Entry(
-            "bce-with-logits",
-            modules.BCEWithLogitsLoss,
-            "binary",
-            "logits",
-            reference.bce_with_logits,
-            "binary cross-entropy from logits",
-        ),
-        Entry(
-            "cross-entropy",
-            modules.CrossEntropyLoss,
-            "multiclass",
-            "logits",
-            reference.cross_entropy,
-            "softmax cross-entropy",
-        ),
-        Entry(
-            "nll",
-            modules.NLLLoss,
-            "multiclass",
-            "log-probabilities",
-            reference.nll,
-            "negative log-likelihood of log-probabilities",
-        ),
-        Entry(
-            "sigmoid-mse",
-            modules.SigmoidMSELoss,
-            "binary",
-            "logits",
-            reference.sigmoid_mse,
-            "half the squared error of a sigmoid",
-        ),
-        Entry(
-            "mse",
-            modules.MSELoss,
-            "binary",
-            "outputs",
-            reference.mse,
-            "squared error of the raw output",
-        ),
-        Entry(
-            "softmax-mse",
-            modules.SoftmaxMSELoss,
-            "multiclass",
-            "logits",
-            reference.softmax_mse,
-            "squared error of a softmax (Brier)",
-        ),
-        Entry(
-            "bernoulli-sum",
-            modules.BernoulliSumLoss,
-            "multiclass",
-            "logits",
-            reference.bernoulli_sum,
-            "sum of Bernoulli cross-entropies of a softmax",
-        ),
-    )
-}
+_entries: dict[str, Entry] = {entry.name: entry for entry in ENTRIES}
 
 
 def names(task: Task | None = None) -> tuple[str, ...]:
@@ -135,28 +34,108 @@ def names(task: Task | None = None) -> tuple[str, ...]:
     return tuple(name for name, entry in _entries.items() if task in (None, entry.task))
 
 
+def installed() -> tuple[str, ...]:
+    """The names that installed packages offer by an entry point. They are imported, and thereby
+    registered, when they are asked for by name."""
+    return tuple(point.name for point in entry_points(group=GROUP) if point.name not in _entries)
+
+
 def entry(name: str) -> Entry:
-    """What is registered under `name`.
+    """What is registered under `name`, is offered under it by an installed package, or is
+    'package.module:Class', a registered class of one's own.
 
-    Raises KeyError, with the nearest valid name, if nothing is.
+    Raises:
+        KeyError: there is no loss of that name; the message has the nearest one.
+        ImportError: what the name stands for cannot be imported, or does not register a loss.
     """
-    if name not in _entries:
-        near = get_close_matches(name, _entries, n=1)
-        hint = f"did you mean {near[0]!r}? " if near else ""
-        raise KeyError(f"unknown loss {name!r}: {hint}registered are {', '.join(_entries)}")
-    return _entries[name]
+    if name in _entries:
+        return _entries[name]
+    if ":" in name:
+        return _of_class(name, _imported(name))
+    for point in entry_points(group=GROUP, name=name):
+        loaded = point.load()
+        if name in _entries:
+            return _entries[name]
+        return _of_class(point.value, loaded)
+    known = (*_entries, *installed())
+    near = get_close_matches(name, known, n=1)
+    hint = f"did you mean {near[0]!r}? " if near else ""
+    raise KeyError(
+        f"unknown loss {name!r}: {hint}registered are {', '.join(known)}; a class of your own is "
+        "package.module:Class"
+    )
 
 
-def get(name: str, **settings: object) -> nn.Module:
+def get(name: str, **settings: Any) -> nn.Module:
     """The module registered under `name`, built with `settings`.
 
-    Raises KeyError for an unknown name, and what the module raises for wrong settings.
+    Raises what `entry` raises, and what the module raises for wrong settings.
     """
-    return entry(name).module(**settings)
+    return entry(name).build(**settings)
 
 
-def register(entry: Entry) -> None:
+def add(entry: Entry) -> None:
     """Add a loss of one's own. Raises ValueError if its name is taken."""
     if entry.name in _entries:
         raise ValueError(f"a loss named {entry.name!r} is already registered: choose another name")
     _entries[entry.name] = entry
+
+
+def register(
+    name: str,
+    *,
+    task: Task = "multiclass",
+    takes: Takes = "logits",
+    targets: tuple[Target, ...] = (),
+    summary: str = "",
+    **facts: Any,
+) -> Callable[[Module], Module]:
+    """Class decorator that adds a loss of one's own.
+
+    The class takes `reduction`, and (input, target) when called. `targets` is by default
+    ('probability',) for a binary loss and ('index',) for a multiclass one; the other arguments are
+    the attributes of `Entry`. Without a `reference` the tests and benchmarks leave out what needs
+    one.
+
+    >>> @register("margin", task="binary", summary="how far a logit is on the wrong side")
+    ... class Perceptron(nn.Module):
+    ...     def __init__(self, reduction="mean"):
+    ...         super().__init__()
+    ...         self.reduction = reduction
+    ...
+    ...     def forward(self, input, target):
+    ...         each = (input * (1 - 2 * target)).clamp_min(0)
+    ...         return each if self.reduction == "none" else each.mean()
+
+    Raises ValueError if the name is taken.
+    """
+    usual: dict[Task, Target] = {
+        "binary": "probability",
+        "multiclass": "index",
+        "multilabel": "labels",
+    }
+    facts = {"reference": None, "summary": summary or name, **facts}
+
+    def added(module: Module) -> Module:
+        add(Entry(name, module, task, takes, targets or (usual[task],), **facts))
+        return module
+
+    return added
+
+
+def _imported(name: str) -> object:
+    module_name, _, class_name = name.partition(":")
+    # An installed command does not search the working directory; the user's module is there.
+    if os.getcwd() not in sys.path:
+        sys.path.insert(0, os.getcwd())
+    loaded = getattr(importlib.import_module(module_name), class_name, None)
+    if loaded is None:
+        raise ImportError(f"module {module_name!r} has no {class_name!r}")
+    return loaded
+
+
+def _of_class(name: str, module: object) -> Entry:
+    for entry in _entries.values():
+        if entry.module is module:
+            return entry
+    raise ImportError(f"{name} is not a registered loss: put @losses.register(...) above its class")

@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from losses import registry
+from losses.registry import Entry
 
 from .interleaved import Work
 
@@ -26,7 +27,7 @@ CASES = [
 
 
 def arguments(
-    entry: registry.Entry, shape: tuple[int, ...], dtype: torch.dtype, device: torch.device
+    entry: Entry, shape: tuple[int, ...], dtype: torch.dtype, device: torch.device
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """An input of the kind that the loss takes, and a target; the same in every process."""
     generator = torch.Generator().manual_seed(0)

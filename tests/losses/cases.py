@@ -1,7 +1,7 @@
 """What the tests share: inputs for every registered loss, and the float64 truth about them.
 
-A case is a registered loss and a kind of target, so a loss is tested by being registered:
-'float' for a binary loss, 'index' and 'distribution' for a multiclass one.
+A case is a registered loss and a kind of target that it takes, so a loss is tested by being
+registered. Kinds are those of `Entry.targets`.
 """
 
 from typing import Any
@@ -15,17 +15,10 @@ from torch import Tensor
 from losses import registry
 from losses.registry import Entry
 
-ENTRIES = [registry.entry(name) for name in registry.names()]
+ENTRIES = [registry.entry(name) for name in (*registry.names(), *registry.installed())]
 WIDE = [torch.float32, torch.float64]
 NARROW = [torch.float16, torch.bfloat16]
 QUICK = settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-
-
-def kinds(entry: Entry) -> tuple[str, ...]:
-    if entry.task == "binary":
-        return ("float",)
-    # The log-likelihood of a distribution is what cross-entropy is for: nll takes indices alone.
-    return ("index",) if entry.takes == "log-probabilities" else ("index", "distribution")
 
 
 def parametrized(cases: list[tuple[Entry, str]]) -> Any:
@@ -33,11 +26,16 @@ def parametrized(cases: list[tuple[Entry, str]]) -> Any:
     return pytest.mark.parametrize(("entry", "kind"), cases, ids=ids)
 
 
-CASES = [(entry, kind) for entry in ENTRIES for kind in kinds(entry)]
+CASES = [(entry, kind) for entry in ENTRIES for kind in entry.targets]
+REFERENCED = [(entry, kind) for entry, kind in CASES if entry.reference is not None]
 each_loss = pytest.mark.parametrize("entry", ENTRIES, ids=lambda entry: entry.name)
 each_case = parametrized(CASES)
+# Those that plain torch has too, or that can be written with it.
+each_referenced = parametrized(REFERENCED)
 # Those whose target can be differentiated by.
-each_smooth_case = parametrized([case for case in CASES if case[1] != "index"])
+each_smooth_case = parametrized(
+    [case for case in REFERENCED if case[1] in ("probability", "distribution")]
+)
 each_reduction = pytest.mark.parametrize("reduction", ["mean", "sum", "none"])
 
 
@@ -52,6 +50,7 @@ RANGES = {
     "outputs": (-4.0, 4.0),
     "probabilities": (2.0**-7, 1 - 2.0**-7),
     "log-probabilities": (-4.0, 0.0),
+    "distances": (0.0, 4.0),
 }
 
 
@@ -68,21 +67,36 @@ def tensors(
 @st.composite
 def examples(draw: st.DrawFn, entry: Entry, kind: str, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
     """An input and a target of any shape the loss takes: 0-d and empty ones too."""
-    sizes = draw(st.lists(st.integers(0, 3), max_size=3))
+    sizes = draw(st.lists(st.integers(0, 3), max_size=3 if entry.images else 1))
     if entry.task == "binary":
         shape = tuple(sizes)
     else:
         classes = draw(st.integers(2, 5))
         shape = (sizes[0], classes, *sizes[1:]) if sizes else (classes,)
     input = draw(tensors(shape, *RANGES[entry.takes], dtype))
-    if kind != "index":
-        hard = draw(st.booleans())
-        target = draw(tensors(shape, 0.0, 1.0, dtype))
-        return input, target.round() if hard else target
-    wanted = torch.Size([*sizes[:1], *sizes[1:]])
-    count = wanted.numel()
-    index = draw(st.lists(st.integers(0, classes - 1), min_size=count, max_size=count))
-    return input, torch.tensor(index, dtype=torch.int64).reshape(wanted)
+    if kind == "labels":
+        seed = draw(st.integers(0, 1000))
+        return input, labels(shape, torch.Generator().manual_seed(seed))
+    if kind == "index":
+        wanted = torch.Size([*sizes[:1], *sizes[1:]])
+        count = wanted.numel()
+        index = draw(st.lists(st.integers(0, classes - 1), min_size=count, max_size=count))
+        return input, torch.tensor(index, dtype=torch.int64).reshape(wanted)
+    target = draw(tensors(shape, 0.0, 1.0, dtype))
+    if kind == "sign":
+        return input, 2 * target.round() - 1
+    if draw(st.booleans()):
+        return input, target.round()
+    return input, torch.softmax(
+        4 * target, min(1, len(shape) - 1)
+    ) if kind == "distribution" else target
+
+
+def labels(shape: tuple[int, ...], generator: torch.Generator) -> Tensor:
+    """Rows that list some of their classes in any order, filled up with -1."""
+    order = torch.rand(shape, generator=generator).argsort(-1)
+    count = torch.randint(0, shape[-1] + 1, (*shape[:-1], 1), generator=generator)
+    return torch.where(torch.arange(shape[-1]) < count, order, -1)
 
 
 def sample(
@@ -92,26 +106,58 @@ def sample(
     dtype: torch.dtype = torch.float64,
     seed: int = 0,
 ) -> tuple[Tensor, Tensor]:
-    """An example drawn by seed. `shape` is that of the input, classes in dimension 1."""
-    generator = torch.Generator().manual_seed(seed)
+    """An example drawn by seed, away from kinks. `shape` is the input's, classes in dimension 1."""
+    for at in range(seed, seed + 100_000, 1000):
+        input, target = drawn(entry, kind, shape, dtype, torch.Generator().manual_seed(at))
+        if not near_kink(entry, input, target):
+            return input, target
+    raise AssertionError(f"{entry.name} has kinks everywhere")
 
+
+def drawn(
+    entry: Entry,
+    kind: str,
+    shape: tuple[int, ...],
+    dtype: torch.dtype,
+    generator: torch.Generator,
+) -> tuple[Tensor, Tensor]:
     def uniform() -> Tensor:
         return torch.rand(shape, generator=generator, dtype=torch.float64)
 
     low, high = RANGES[entry.takes]
-    middle, half = (low + high) / 2, (high - low) / 2
-    # Between 5 % and 95 % of the range, never closer to its middle than 2 % of it: zero-one jumps.
-    side = torch.where(uniform() < 0.5, -1.0, 1.0)
-    input = middle + half * side * (0.02 + 0.88 * uniform())
-    if kind == "float":
-        target = 0.05 + 0.9 * uniform()
-    elif kind == "distribution":
-        target = torch.softmax(2 * uniform(), min(1, len(shape) - 1))
-    else:
-        classes = shape[min(1, len(shape) - 1)]
-        wanted = (*shape[:1], *shape[2:]) if len(shape) > 1 else ()
-        return input.to(dtype), torch.randint(classes, wanted, generator=generator)
-    return input.to(dtype), target.to(dtype)
+    # Between 5 % and 95 % of the range.
+    input = (low + (high - low) * (0.05 + 0.9 * uniform())).to(dtype)
+    classes = min(1, len(shape) - 1)
+    if kind == "probability":
+        return input, (0.05 + 0.9 * uniform()).to(dtype)
+    if kind == "distribution":
+        return input, torch.softmax(2 * uniform(), classes).to(dtype)
+    if kind == "sign":
+        return input, (2 * uniform().round() - 1).to(dtype)
+    if kind == "labels":
+        return input, labels(shape, generator)
+    wanted = (*shape[:1], *shape[2:]) if len(shape) > 1 else ()
+    return input, torch.randint(shape[classes], wanted, generator=generator)
+
+
+def near_kink(entry: Entry, input: Tensor, target: Tensor, reach: float = 1e-3) -> bool:
+    """Whether the gradient or the value jumps within about `reach` of the input."""
+    loss = entry.reference or entry.build(reduction="none")
+    wide = input.double()
+    target = target.double() if target.is_floating_point() else target
+
+    def both(z: Tensor) -> Tensor:
+        value, gradient = value_and_gradient(lambda x: loss(x, target, reduction="none"), z)
+        return torch.cat([value.flatten(), gradient.flatten()])
+
+    here = both(wide)
+    for at in range(-4, 5):
+        # Elements move by different amounts, so that the differences of a row change too.
+        amount = reach * at / 4 * (1 + torch.arange(wide.numel()) % 7 / 7)
+        there = both(wide + amount.reshape(wide.shape))
+        if ((there - here).abs() > 200 * reach * (1 + here.abs())).any():
+            return True
+    return False
 
 
 def cotangent(like: Tensor) -> Tensor:
@@ -130,6 +176,7 @@ def truth(entry: Entry, input: Tensor, target: Tensor, reduction: str) -> tuple[
     """Value and gradient of the loss's plain torch version, in float64."""
     if target.is_floating_point():
         target = target.double()
+    assert entry.reference is not None
     return value_and_gradient(entry.reference, input.double(), target, reduction)
 
 

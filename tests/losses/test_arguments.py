@@ -17,7 +17,6 @@ from .cases import (
     dtypes,
     each_case,
     examples,
-    kinds,
     sample,
     truth,
     value_and_gradient,
@@ -43,7 +42,7 @@ def test_narrow_types_are_computed_wide_and_rounded_once(
     entry: Entry, kind: str, dtype: torch.dtype, data: st.DataObject
 ) -> None:
     input, target = data.draw(examples(entry, kind, dtype))
-    value, gradient = value_and_gradient(entry.module(reduction="none"), input, target)
+    value, gradient = value_and_gradient(entry.build(reduction="none"), input, target)
     expected, expected_gradient = truth(entry, input, target, "none")
     assert value.dtype == gradient.dtype == dtype
     # Stronger than being as good as torch in the narrow dtype: the error is that of one rounding.
@@ -61,9 +60,9 @@ def test_means_of_narrow_types_do_not_overflow_or_stall(name: str, dtype: torch.
     # 100,000 losses: their sum is beyond float16, and bfloat16 stops counting at 256.
     entry = registry.entry(name)
     shape = (100_000,) if entry.task == "binary" else (100_000, 2)
-    input, target = sample(entry, kinds(entry)[0], shape, dtype)
+    input, target = sample(entry, entry.targets[0], shape, dtype)
     expected, _ = truth(entry, input, target, "mean")
-    value = entry.module()(input, target)
+    value = entry.build()(input, target)
     assert value.dtype == dtype
     assert (value.double() - expected).abs() <= half_ulp(expected, dtype) + 1e-5
 
@@ -77,7 +76,7 @@ def test_mixed_types_are_promoted_and_gradients_keep_their_own(
     kind = "float" if entry.task == "binary" else "distribution"
     input, target = sample(entry, kind, dtype=torch.float16)
     target = target.to(wider)
-    value, gradient = value_and_gradient(entry.module(reduction="none"), input, target)
+    value, gradient = value_and_gradient(entry.build(reduction="none"), input, target)
     assert value.dtype == wider
     assert gradient.dtype == torch.float16
     assert_near(value, truth(entry, input, target, "none")[0], 1e5 if wider.itemsize > 4 else 32)
@@ -89,7 +88,7 @@ def test_mixed_types_are_promoted_and_gradients_keep_their_own(
 @each_case
 def test_layout_makes_no_difference(entry: Entry, kind: str) -> None:
     input, target = sample(entry, kind, (2, 4, 3, 5))
-    loss = entry.module(reduction="none")
+    loss = entry.build(reduction="none")
     expected = value_and_gradient(loss, input, target)
 
     def spread(x: Tensor) -> Tensor:
@@ -117,7 +116,7 @@ def test_layout_makes_no_difference(entry: Entry, kind: str) -> None:
 def test_expanded_inputs_add_up_their_gradients(entry: Entry, kind: str) -> None:
     input, target = sample(entry, kind)
     one = input[:1].clone().requires_grad_()
-    loss = entry.module(reduction="sum")
+    loss = entry.build(reduction="sum")
     (gradient,) = torch.autograd.grad(loss(one.expand(3, 4), target), one)
     repeated = input[:1].repeat(3, 1).requires_grad_()
     (expected,) = torch.autograd.grad(loss(repeated, target), repeated)
@@ -131,7 +130,7 @@ def test_classes_are_in_dimension_one(entry: Entry, kind: str) -> None:
     else:
         shape = (2, 4, 3)
     input, target = sample(entry, kind, shape)
-    loss = entry.module(reduction="none")
+    loss = entry.build(reduction="none")
     value = loss(input, target)
     if entry.task == "binary":
         assert_near(loss(input.reshape(2, 3), target.reshape(2, 3)), value.reshape(2, 3))

@@ -8,7 +8,8 @@ import torch
 from torch import Tensor
 from torch.autograd import gradcheck, gradgradcheck
 
-from losses import ClosedForms, binary, differentiable, functional, softmax
+from losses import ClosedForms, differentiable, functional
+from losses.forms import binary, probabilities, right_class, softmax
 from losses.registry import Entry
 
 from .cases import each_case, each_smooth_case, sample
@@ -41,13 +42,13 @@ def check_derivatives(function: Callable[..., Tensor], *inputs: Tensor) -> None:
 
 @each_case
 def test_first_and_second_derivatives(entry: Entry, kind: str) -> None:
-    check_derivatives(entry.module(reduction="none"), *leaves(*sample(entry, kind, (2, 3))))
+    check_derivatives(entry.build(reduction="none"), *leaves(*sample(entry, kind, (2, 3))))
 
 
 @each_case
 def test_third_derivative(entry: Entry, kind: str) -> None:
     input, target = leaves(*sample(entry, kind, (2, 3)))
-    loss = entry.module(reduction="none")
+    loss = entry.build(reduction="none")
 
     def second(z: Tensor) -> Tensor:
         along = torch.arange(1.0, z.numel() + 1, dtype=z.dtype).reshape(z.shape)
@@ -60,7 +61,7 @@ def test_third_derivative(entry: Entry, kind: str) -> None:
 @each_smooth_case
 def test_third_derivative_with_the_target_in_between(entry: Entry, kind: str) -> None:
     input, target = leaves(*sample(entry, kind, (2, 3)))
-    loss = entry.module(reduction="none")
+    loss = entry.build(reduction="none")
 
     def first(z: Tensor, t: Tensor) -> Tensor:
         return torch.autograd.grad(loss(z, t).sum(), z, create_graph=True)[0]
@@ -157,7 +158,7 @@ def test_only_what_needs_a_gradient_gets_one() -> None:
 ONE = Z.new_ones(())
 SAVED: dict[str, tuple[Callable[..., Tensor], tuple[Tensor, ...]]] = {
     "zero_one": (binary.zero_one, (Z, T)),
-    "probability_sum": (binary.probability_sum, (Z, T)),
+    "probability_sum": (right_class.probability_sum, (Z, T)),
     "bce": (binary.bce, (X, T)),
     "bce_with_logits": (binary.bce_with_logits, (Z, T)),
     "weighted_bce": (binary.weighted_bce, (Z, T, ONE)),
@@ -166,7 +167,7 @@ SAVED: dict[str, tuple[Callable[..., Tensor], tuple[Tensor, ...]]] = {
     "index_cross_entropy": (softmax.index_cross_entropy, (Z, Y)),
     "cross_entropy": (softmax.cross_entropy, (Z, T)),
     "nll": (softmax.nll, (Z, Y)),
-    "softmax_mse": (softmax.softmax_mse, (Z, T)),
+    "softmax_mse": (probabilities.softmax_mse, (Z, T)),
     "bernoulli_sum": (softmax.bernoulli_sum, (Z, T)),
 }
 
@@ -192,7 +193,7 @@ def test_nothing_is_saved_but_inputs(
 def test_inputs_are_never_written_to(entry: Entry, kind: str) -> None:
     input, target = leaves(*sample(entry, kind))
     kept = [x.detach().clone() for x in (input, target)]
-    loss = entry.module()
+    loss = entry.build()
     (first,) = torch.autograd.grad(loss(input, target), input, create_graph=True)
     torch.autograd.grad(first.sum(), input)
     torch.func.jvp(lambda z: loss(z, target), (input,), (torch.ones_like(input),))

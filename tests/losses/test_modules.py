@@ -12,7 +12,7 @@ from torch import Tensor, nn
 import losses
 from losses.registry import Entry
 
-from .cases import each_loss, each_reduction, kinds, sample
+from .cases import each_loss, each_reduction, sample
 
 DROP_INS = ["BCELoss", "BCEWithLogitsLoss", "MSELoss", "CrossEntropyLoss", "NLLLoss"]
 each_drop_in = pytest.mark.parametrize("name", DROP_INS)
@@ -62,13 +62,13 @@ def test_parameters_are_those_of_torch(name: str) -> None:
 @pytest.mark.parametrize("reduction", ["means", "", None, 1, "MEAN"], ids=repr)
 def test_a_bad_reduction_is_found_at_construction(entry: Entry, reduction: Any) -> None:
     with pytest.raises(ValueError, match="is not a valid value for reduction"):
-        entry.module(reduction=reduction)
+        entry.build(reduction=reduction)
 
 
 @each_loss
 @each_reduction
 def test_repr_shows_the_reduction(entry: Entry, reduction: str) -> None:
-    assert f"reduction={reduction!r}" in repr(entry.module(reduction=reduction))
+    assert f"reduction={reduction!r}" in repr(entry.build(reduction=reduction))
 
 
 @each_setting
@@ -121,7 +121,7 @@ def test_weights_move_with_the_module(name: str, settings: dict[str, Any]) -> No
 
 @each_loss
 def test_there_is_nothing_to_train(entry: Entry) -> None:
-    assert not list(entry.module().parameters())
+    assert not list(entry.build().parameters())
 
 
 # --- in use --------------------------------------------------------------------------------------
@@ -171,6 +171,6 @@ def test_a_swapped_loss_gives_the_same_training(name: str) -> None:
 
 @each_loss
 def test_a_loss_called_twice_gives_the_same(entry: Entry) -> None:
-    input, target = sample(entry, kinds(entry)[0])
-    module = entry.module()
+    input, target = sample(entry, entry.targets[0])
+    module = entry.build()
     assert torch.equal(module(input, target), module(input, target))

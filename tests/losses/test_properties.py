@@ -39,7 +39,7 @@ COMPILER = os.environ.get("CXX") or shutil.which("g++") or shutil.which("clang++
 
 
 def scalar(entry: Entry) -> Callable[[Tensor, Tensor], Tensor]:
-    loss = entry.module(reduction="none")
+    loss = entry.build(reduction="none")
 
     def weighed(input: Tensor, target: Tensor) -> Tensor:
         each = loss(input, target)
@@ -60,7 +60,7 @@ def test_value_and_gradient_are_those_of_the_reference(
     entry: Entry, kind: str, reduction: str, dtype: torch.dtype, data: st.DataObject
 ) -> None:
     input, target = data.draw(examples(entry, kind, dtype))
-    value, gradient = value_and_gradient(entry.module(reduction=reduction), input, target)
+    value, gradient = value_and_gradient(entry.build(reduction=reduction), input, target)
     expected, expected_gradient = truth(entry, input, target, reduction)
     room = max(1, input.numel()) if reduction == "sum" else 1
     assert value.dtype == gradient.dtype == dtype
@@ -71,7 +71,7 @@ def test_value_and_gradient_are_those_of_the_reference(
 @each_smooth_case
 def test_derivatives_by_target_are_those_of_the_reference(entry: Entry, kind: str) -> None:
     input, target = sample(entry, kind)
-    flipped = value_and_gradient(lambda t: entry.module(reduction="none")(input, t), target)
+    flipped = value_and_gradient(lambda t: entry.build(reduction="none")(input, t), target)
     expected = value_and_gradient(lambda t: entry.reference(input, t, "none"), target)
     assert_near(flipped[1], expected[1], 1e5)
 
@@ -80,18 +80,18 @@ def test_derivatives_by_target_are_those_of_the_reference(entry: Entry, kind: st
 def test_mean_over_nothing_is_nan_and_sum_over_nothing_is_zero(entry: Entry) -> None:
     empty = torch.zeros((0,) if entry.task == "binary" else (0, 3), requires_grad=True)
     target = torch.zeros(0) if entry.task == "binary" else torch.zeros(0, dtype=torch.int64)
-    assert entry.module(reduction="mean")(empty, target).isnan()
-    assert entry.module(reduction="sum")(empty, target) == 0
-    assert entry.module(reduction="none")(empty, target).shape == (0,)
+    assert entry.build(reduction="mean")(empty, target).isnan()
+    assert entry.build(reduction="sum")(empty, target) == 0
+    assert entry.build(reduction="none")(empty, target).shape == (0,)
 
 
 @each_loss
 def test_the_default_reduction_is_the_mean_of_the_unreduced_losses(entry: Entry) -> None:
     for kind in ("float",) if entry.task == "binary" else ("index",):
         input, target = sample(entry, kind, (3, 4, 2))
-        each = entry.module(reduction="none")(input, target)
-        assert_near(entry.module()(input, target), each.mean())
-        assert_near(entry.module(reduction="sum")(input, target), each.sum())
+        each = entry.build(reduction="none")(input, target)
+        assert_near(entry.build()(input, target), each.mean())
+        assert_near(entry.build(reduction="sum")(input, target), each.sum())
 
 
 @each_loss
@@ -106,7 +106,7 @@ def test_a_perfect_prediction_is_the_minimum(entry: Entry) -> None:
         input, target = sample(entry, "index", (40, 3))
         right = torch.nn.functional.one_hot(target, 3).double()
         perfect = 60 * right if entry.takes == "logits" else low * 10 * (1 - right)
-    loss = entry.module(reduction="none")
+    loss = entry.build(reduction="none")
     best = loss(perfect, target)
     assert_near(best, torch.zeros_like(best))
     assert (best <= loss(input, target)).all()
@@ -133,7 +133,7 @@ def test_hessian_is_that_of_the_reference(entry: Entry, kind: str) -> None:
 @each_case
 def test_forward_mode_is_the_transpose_of_reverse_mode(entry: Entry, kind: str) -> None:
     input, target = sample(entry, kind)
-    loss = entry.module(reduction="none")
+    loss = entry.build(reduction="none")
     by_rows = jacrev(loss)(input, target)
     assert_near(jacfwd(loss)(input, target), by_rows)
     assert by_rows.any() or entry.name == "zero-one"
@@ -146,7 +146,7 @@ def test_forward_mode_is_the_transpose_of_reverse_mode(entry: Entry, kind: str) 
 @each_smooth_case
 def test_jvp_along_input_and_target_together(entry: Entry, kind: str) -> None:
     input, target = sample(entry, kind)
-    loss, along = entry.module(reduction="none"), sample(entry, kind, seed=1)
+    loss, along = entry.build(reduction="none"), sample(entry, kind, seed=1)
     _, change = jvp(loss, (input, target), along)
     _, expected = jvp(lambda z, t: entry.reference(z, t, "none"), (input, target), along)
     assert_near(change, expected, 1e5)
@@ -168,7 +168,7 @@ def test_vmap_is_a_loop(entry: Entry, kind: str) -> None:
 def test_per_example_parameter_gradients(entry: Entry) -> None:
     # The usual recipe of torch.func: the gradient of every example through a model.
     binary = entry.task == "binary"
-    input, target = sample(entry, "float" if binary else "index", (5,) if binary else (5, 3))
+    input, target = sample(entry, entry.targets[0], (5,) if binary else (5, 3))
     squash = torch.sigmoid if entry.takes == "probabilities" else torch.nn.Identity()
     torch.manual_seed(0)
     model = torch.nn.Linear(2, 1 if binary else 3).double()
@@ -177,7 +177,7 @@ def test_per_example_parameter_gradients(entry: Entry) -> None:
 
     def of_one(parameters: dict[str, Tensor], x: Tensor, t: Tensor) -> Tensor:
         output = squash(functional_call(model, parameters, (x,)))
-        return entry.module()(output.squeeze(-1) if binary else output, t)
+        return entry.build()(output.squeeze(-1) if binary else output, t)
 
     parameters = dict(model.named_parameters())
     batched = vmap(grad(of_one), in_dims=(None, 0, 0))(parameters, features, target)
@@ -194,7 +194,7 @@ def test_per_example_parameter_gradients(entry: Entry) -> None:
 
 def check_compiled(entry: Entry, kind: str, backend: str, dynamic: bool) -> None:
     torch.compiler.reset()
-    loss = entry.module(reduction="mean")
+    loss = entry.build(reduction="mean")
     compiled = torch.compile(loss, fullgraph=True, backend=backend, dynamic=dynamic)
     for shape in ((3, 4), (5, 4)) if dynamic else ((3, 4),):
         input, target = sample(entry, kind, shape)
@@ -213,7 +213,7 @@ def test_compiled_whole_is_the_same(entry: Entry, kind: str, dynamic: bool) -> N
 @each_loss
 def test_compiled_per_example_gradients_are_the_same(entry: Entry) -> None:
     torch.compiler.reset()
-    input, target = sample(entry, "float" if entry.task == "binary" else "index", (3, 4))
+    input, target = sample(entry, entry.targets[0], (3, 4))
     slope = vmap(grad(scalar(entry)))
     compiled = torch.compile(slope, fullgraph=True, backend="aot_eager")
     assert_near(compiled(input, target), slope(input, target))
@@ -223,10 +223,10 @@ def test_compiled_per_example_gradients_are_the_same(entry: Entry) -> None:
 def test_compiled_jvp_keeps_the_tangent(entry: Entry) -> None:
     # A tangent that is dropped gives zeros and no error.
     torch.compiler.reset()
-    input, target = sample(entry, "float" if entry.task == "binary" else "index")
+    input, target = sample(entry, entry.targets[0])
 
     def change(z: Tensor) -> Tensor:
-        return jvp(lambda x: entry.module()(x, target), (z,), (torch.ones_like(z),))[1]
+        return jvp(lambda x: entry.build()(x, target), (z,), (torch.ones_like(z),))[1]
 
     compiled = torch.compile(change, fullgraph=True, backend="aot_eager")
     assert_near(compiled(input), change(input))
@@ -238,4 +238,4 @@ def test_compiled_by_inductor_is_the_same(name: str) -> None:
     from losses import registry
 
     entry = registry.entry(name)
-    check_compiled(entry, "float" if entry.task == "binary" else "index", "inductor", False)
+    check_compiled(entry, entry.targets[0], "inductor", False)

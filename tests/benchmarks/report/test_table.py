@@ -63,12 +63,12 @@ def test_rows_fall_by_accuracy_and_chance_comes_last(experiment):
         f"75.0 ± {half:.1f}",
         "reference",
         "0.500 → 0.300",
-        "–",  # noqa: RUF001
+        "–",
         "25.0",
         "2.00 → 0.500",
         "200",
     ]
-    assert rows[1][1:3] == ["60.0 ± 0.0", f"−15.0 ± {half:.1f}"]  # noqa: RUF001
+    assert rows[1][1:3] == ["60.0 ± 0.0", f"−15.0 ± {half:.1f}"]
     assert rows[2][1] == "60.0"
 
 
@@ -142,7 +142,7 @@ def test_escaped_markdown_is_one_line():
 @pytest.mark.parametrize(
     ("value", "text"),
     [
-        (None, "–"),  # noqa: RUF001
+        (None, "–"),
         (0, "0"),
         (0.5, "0.500"),
         (1.4, "1.40"),
@@ -159,4 +159,4 @@ def test_magnitude(value, text):
 
 def test_percent():
     assert percent(0.78125) == "78.1"
-    assert percent(None) == "–"  # noqa: RUF001
+    assert percent(None) == "–"

@@ -14,15 +14,15 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from ..closed_form import ClosedForms, differentiable
 from .binary import times
-from .closed_form import ClosedForms, differentiable
 
 
 class Row(NamedTuple):
     """softmax(z), taken apart so that every part keeps its digits.
 
     `top` is the index of the largest logit and `gap` = max(z) - z; `others` is the sum of
-    exp(-gap) without the largest term, p the probabilities and q = 1 - p.
+    exp(-gap) without the largest term, p the probabilities, q = 1 - p and s = -ln p.
     """
 
     top: Tensor
@@ -30,6 +30,10 @@ class Row(NamedTuple):
     others: Tensor
     p: Tensor
     q: Tensor
+
+    @property
+    def s(self) -> Tensor:
+        return self.gap + torch.log1p(self.others)
 
 
 def exponentials(z: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
@@ -66,6 +70,18 @@ def dot(a: Tensor, b: Tensor) -> Tensor:
 def without(top: Tensor, x: Tensor) -> Tensor:
     """x with 0 at the class `top` of every row."""
     return x.scatter(-1, top, 0.0)
+
+
+def centred(r: Row, x: Tensor) -> Tensor:
+    """x - p.x, row by row.
+
+    As x_c q_c - sum_{j != c} p_j x_j, in which the term of the largest p stands apart, so that it
+    is never first added and then taken away again.
+    """
+    term = r.p * x
+    small = without(r.top, term)
+    of_top = without(r.top, term.gather(-1, r.top).expand_as(term))
+    return x * r.q - (small.sum(-1, keepdim=True) - small + of_top)
 
 
 def softmax_change(p: Tensor, v: Tensor) -> Tensor:
@@ -116,6 +132,40 @@ def cross_entropy_curvature(z: Tensor, v: Tensor, t: Tensor) -> Tensor:
     return t.sum(-1, keepdim=True) * softmax_change(row(z).p, v)
 
 
+# --- squared log-partition (z-loss): L = l^2, l = ln sum_c exp(z_c) ------------------------------
+
+
+def squared_log_partition_value(z: Tensor) -> Tensor:
+    return torch.logsumexp(z, -1).square()
+
+
+def squared_log_partition_gradient(z: Tensor) -> Tensor:
+    return 2 * times(row(z).p, torch.logsumexp(z, -1, keepdim=True))
+
+
+def squared_log_partition_curvature(z: Tensor, v: Tensor) -> Tensor:
+    # dl = p.v and dp = J v.
+    p = row(z).p
+    return 2 * (dot(p, v) * p + torch.logsumexp(z, -1, keepdim=True) * softmax_change(p, v))
+
+
+# --- soft-capping: c tanh(z / c), every logit by itself ------------------------------------------
+
+
+def soft_cap_value(z: Tensor, cap: float) -> Tensor:
+    return cap * torch.tanh(z / cap)
+
+
+def soft_cap_gradient(z: Tensor, cap: float) -> Tensor:
+    # 1 / cosh^2 u = 4 e / (1 + e)^2 with e = exp(-2 |u|), where 1 - tanh^2 u would cancel.
+    e = torch.exp(-2 * (z / cap).abs())
+    return 4 * e / (1 + e).square()
+
+
+def soft_cap_curvature(z: Tensor, v: Tensor, cap: float) -> Tensor:
+    return -2 / cap * v * torch.tanh(z / cap) * soft_cap_gradient(z, cap)
+
+
 # --- nll: L = -x_y of a row x of log-probabilities -----------------------------------------------
 
 
@@ -130,34 +180,6 @@ def nll_gradient(x: Tensor, y: Tensor) -> Tensor:
 def nll_curvature(x: Tensor, v: Tensor, y: Tensor) -> Tensor:
     del y
     return torch.zeros_like(x * v)
-
-
-# --- softmax-mse: L = sum_c (p_c - t_c)^2 --------------------------------------------------------
-
-
-def softmax_mse_value(z: Tensor, t: Tensor) -> Tensor:
-    r = row(z)
-    return (r.p * (1 - t) - t * r.q).square().sum(-1)
-
-
-def softmax_mse_gradient(z: Tensor, t: Tensor) -> Tensor:
-    # 2 J e with the error e = p - t. In e_c - p.e = e_c q_c - sum_{j != c} p_j e_j the term of
-    # the largest p stands apart, so that it is never first added and then taken away again.
-    r = row(z)
-    e = r.p * (1 - t) - t * r.q
-    term = r.p * e
-    small = without(r.top, term)
-    of_top = without(r.top, term.gather(-1, r.top).expand_as(term))
-    elsewhere = small.sum(-1, keepdim=True) - small + of_top
-    return 2 * r.p * (e * r.q - elsewhere)
-
-
-def softmax_mse_curvature(z: Tensor, v: Tensor, t: Tensor) -> Tensor:
-    # The derivative of 2 J e along v: 2 (dJ e + J dp), with dp = J v and de = dp.
-    r = row(z)
-    e = r.p * (1 - t) - t * r.q
-    dp = softmax_change(r.p, v)
-    return 2 * (dp * (e - dot(r.p, e)) - r.p * dot(dp, e) + softmax_change(r.p, dp))
 
 
 # --- bernoulli-sum: L = -sum_c [t_c ln p_c + (1 - t_c) ln(1 - p_c)] ------------------------------
@@ -238,12 +260,19 @@ cross_entropy = differentiable(
         rows=True,
     )
 )
-nll = differentiable(ClosedForms("nll", nll_value, nll_gradient, nll_curvature, rows=True))
-softmax_mse = differentiable(
+squared_log_partition = differentiable(
     ClosedForms(
-        "softmax_mse", softmax_mse_value, softmax_mse_gradient, softmax_mse_curvature, rows=True
+        "squared_log_partition",
+        squared_log_partition_value,
+        squared_log_partition_gradient,
+        squared_log_partition_curvature,
+        rows=True,
     )
 )
+soft_cap = differentiable(
+    ClosedForms("soft_cap", soft_cap_value, soft_cap_gradient, soft_cap_curvature)
+)
+nll = differentiable(ClosedForms("nll", nll_value, nll_gradient, nll_curvature, rows=True))
 bernoulli_sum = differentiable(
     ClosedForms(
         "bernoulli_sum",

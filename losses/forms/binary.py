@@ -8,7 +8,7 @@ formula writes 1 - sigma(z) as sigma(-z) and the error sigma(z) - t as
 import torch
 from torch import Tensor
 
-from .closed_form import ClosedForms, differentiable
+from ..closed_form import ClosedForms, differentiable
 
 
 def times(coefficient: Tensor, x: Tensor) -> Tensor:
@@ -40,22 +40,6 @@ def zero_one_gradient(z: Tensor, t: Tensor) -> Tensor:
 
 def zero_one_curvature(z: Tensor, v: Tensor, t: Tensor) -> Tensor:
     return torch.zeros_like(z * v * t)
-
-
-# --- probability-sum: L = 1 - [t f + (1 - t) (1 - f)], f = sigma(z) ------------------------------
-
-
-def probability_sum_value(z: Tensor, t: Tensor) -> Tensor:
-    return t * torch.sigmoid(-z) + (1 - t) * torch.sigmoid(z)
-
-
-def probability_sum_gradient(z: Tensor, t: Tensor) -> Tensor:
-    return (1 - 2 * t) * slope(z)
-
-
-def probability_sum_curvature(z: Tensor, v: Tensor, t: Tensor) -> Tensor:
-    # f'' = f' (1 - 2 f), and 1 - 2 f = -tanh(z / 2).
-    return v * (2 * t - 1) * slope(z) * torch.tanh(z / 2)
 
 
 # --- bce: L = -[t ln x + (1 - t) ln(1 - x)], each ln no less than -100, as torch has it ----------
@@ -145,14 +129,6 @@ def mse_curvature(z: Tensor, v: Tensor, t: Tensor) -> Tensor:
 
 zero_one = differentiable(
     ClosedForms("zero_one", zero_one_value, zero_one_gradient, zero_one_curvature)
-)
-probability_sum = differentiable(
-    ClosedForms(
-        "probability_sum",
-        probability_sum_value,
-        probability_sum_gradient,
-        probability_sum_curvature,
-    )
 )
 bce = differentiable(ClosedForms("bce", bce_value, bce_gradient, bce_curvature))
 bce_with_logits = differentiable(

@@ -1,0 +1,83 @@
+"""What the modules share: settings that are seen, weights that are buffers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, ClassVar
+
+from torch import Tensor, nn
+
+from .. import checks
+
+
+class Loss(nn.Module):
+    """A function of `losses.functional` with its settings.
+
+    A subclass names the function and hands its constructor's arguments on: tensors (or None in
+    their place) in `buffers`, numbers by name. All of them go to the function by name, and none
+    can be forgotten by `repr`, `state_dict` or `copy.deepcopy`.
+
+    Raises ValueError for an unknown reduction, already here and not only at the first call.
+    """
+
+    function: ClassVar[Callable[..., Tensor]]
+    reduction: str
+
+    def __init__(
+        self, buffers: dict[str, Tensor | None] | None = None, *, reduction: str, **settings: Any
+    ) -> None:
+        super().__init__()
+        checks.reduction(reduction)
+        self._settings = (*(buffers or {}), *settings, "reduction")
+        for name, tensor in (buffers or {}).items():
+            self.register_buffer(name, tensor)
+        for name, value in settings.items():
+            setattr(self, name, value)
+        self.reduction = reduction
+
+    def forward(self, input: Tensor, target: Tensor) -> Tensor:
+        settings = {name: getattr(self, name) for name in self._settings}
+        return type(self).function(input, target, **settings)
+
+    def extra_repr(self) -> str:
+        shown = {name: getattr(self, name) for name in reversed(self._settings)}
+        return ", ".join(
+            f"{name}={list(value.shape) if isinstance(value, Tensor) else repr(value)}"
+            for name, value in shown.items()
+            if not (value is None and name in self._buffers)
+        )
+
+
+class Reduced(Loss):
+    """A loss whose only setting is the reduction: 'mean', 'sum' or 'none'."""
+
+    def __init__(self, *, reduction: str = "mean") -> None:
+        super().__init__(reduction=reduction)
+
+
+class Weighted(Loss):
+    """A loss with a `weight` (None: no weight) and a reduction."""
+
+    weight: Tensor | None
+
+    def __init__(self, weight: Tensor | None = None, *, reduction: str = "mean") -> None:
+        super().__init__({"weight": weight}, reduction=reduction)
+
+
+class Rows(Loss):
+    """A loss of rows of logits: a `weight` for each class, an `ignore_index`, a reduction."""
+
+    weight: Tensor | None
+    ignore_index: int
+
+    def __init__(
+        self,
+        weight: Tensor | None = None,
+        *,
+        ignore_index: int = -100,
+        reduction: str = "mean",
+        **settings: Any,
+    ) -> None:
+        super().__init__(
+            {"weight": weight}, **settings, ignore_index=ignore_index, reduction=reduction
+        )

@@ -1,0 +1,26 @@
+"""References of `losses.functional.likelihood`."""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from .shared import one_hot, reduce
+
+
+def bce(input: Tensor, target: Tensor, reduction: str = "mean") -> Tensor:
+    return F.binary_cross_entropy(input, target, reduction=reduction)
+
+
+def bce_with_logits(input: Tensor, target: Tensor, reduction: str = "mean") -> Tensor:
+    return F.binary_cross_entropy_with_logits(input, target, reduction=reduction)
+
+
+def nll(input: Tensor, target: Tensor, reduction: str = "mean") -> Tensor:
+    return F.nll_loss(input, target, reduction=reduction)
+
+
+def bernoulli_sum(input: Tensor, target: Tensor, reduction: str = "mean") -> Tensor:
+    classes = min(1, input.dim() - 1)
+    p, t = torch.softmax(input, classes), one_hot(input, target)
+    each = -(torch.xlogy(t, p) + torch.special.xlog1py(1 - t, -p))
+    return reduce(each.sum(classes), reduction)
