@@ -17,6 +17,21 @@ CONFIDENTLY_WRONG = 0.0003
 """The probability of a cat with which the confidently-wrong start begins, whatever is shown."""
 
 
+ARTICLE = (
+    "zero-one",
+    "probability-sum",
+    "bce",
+    "bce-with-logits",
+    "cross-entropy",
+    "nll",
+    "sigmoid-mse",
+    "mse",
+    "softmax-mse",
+    "bernoulli-sum",
+)
+"""The losses of the argument for cross-entropy, which are compared unless others are named."""
+
+
 @dataclass(frozen=True)
 class Comparison:
     """Train the same small network with each loss over paired seeds, and compare.
@@ -29,9 +44,11 @@ class Comparison:
 
     losses: Annotated[
         tuple[str, ...] | None,
-        tyro.conf.arg(metavar="NAME [NAME ...]", help_behavior_hint="(default: every one)"),
+        tyro.conf.arg(
+            metavar="NAME [NAME ...]", help_behavior_hint="(default: the ten of the argument)"
+        ),
     ] = None
-    """Losses to compare, by name."""
+    """Losses to compare: names of losses/README.md, package.module:Class for your own, or all."""
     model: Annotated[str, tyro.conf.arg(metavar="NAME")] = "convnet"
     """lenet, convnet, resnet9, or a class of your own as package.module:Class."""
     width: Annotated[

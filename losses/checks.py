@@ -17,13 +17,13 @@ from torch import Tensor
 REDUCTIONS = ("mean", "sum", "none")
 
 
-def reduction(name: str) -> None:
-    """Raise ValueError unless `name` is one of `REDUCTIONS`."""
-    if name not in REDUCTIONS:
-        near = get_close_matches(str(name), REDUCTIONS, n=1)
+def reduction(name: str, known: tuple[str, ...] = REDUCTIONS) -> None:
+    """Raise ValueError unless `name` is one of `known`."""
+    if name not in known:
+        near = get_close_matches(str(name), known, n=1)
         hint = f"; did you mean {near[0]!r}?" if near else ""
         raise ValueError(
-            f"{name!r} is not a valid value for reduction: use one of {', '.join(REDUCTIONS)}{hint}"
+            f"{name!r} is not a valid value for reduction: use one of {', '.join(known)}{hint}"
         )
 
 
@@ -38,7 +38,8 @@ def setting(
     below: float = math.inf,
 ) -> None:
     """Raise ValueError unless `value` is a finite number, at least `least`, above `above`, ..."""
-    if least <= value <= most and above < value < below and math.isfinite(value):
+    # The open bounds are infinite unless given, so this leaves out infinities and NaN too.
+    if least <= value <= most and above < value < below:
         return
     bounds = [("at least", least), ("at most", most), ("above", above), ("below", below)]
     wanted = " and ".join(f"{word} {bound:g}" for word, bound in bounds if math.isfinite(bound))
@@ -87,13 +88,13 @@ def broadcasts(input: Tensor, **tensors: Tensor) -> None:
             )
 
 
-def class_weight(input: Tensor, weight: Tensor) -> None:
+def class_weight(input: Tensor, weight: Tensor, name: str = "weight") -> None:
     """Raise RuntimeError unless `weight` is one number for each class of `input`."""
     classes = class_count(input)
     if weight.shape != (classes,):
         raise RuntimeError(
-            f"weight tensor should be defined either for all {classes} classes or no classes "
-            f"but got weight tensor of shape {tuple(weight.shape)}"
+            f"{name} tensor should be defined either for all {classes} classes or no classes "
+            f"but got {name} tensor of shape {tuple(weight.shape)}"
         )
 
 
@@ -137,6 +138,16 @@ def index_dtype(target: Tensor) -> None:
         )
 
 
+def positive(**tensors: Tensor) -> None:
+    """Raise ValueError for a tensor with an element that is not above 0 (NaN included)."""
+    for name, tensor in tensors.items():
+        if _readable(tensor) and (at := _where(~(tensor > 0))) is not None:
+            raise ValueError(
+                f"all elements of {name} must be above 0 but {tensor[at].item()} is at position "
+                f"{at}"
+            )
+
+
 def _readable(tensor: Tensor) -> bool:
     return tensor.device.type == "cpu" and not torch.compiler.is_compiling()
 
@@ -160,8 +171,16 @@ def _where(bad: Tensor) -> tuple[int, ...] | None:
         return None
 
 
-def class_indices(classes: int, target: Tensor, ignore_index: int | None) -> None:
-    """Raise IndexError for a class index outside [0, classes) that is not `ignore_index`."""
+def class_indices(
+    classes: int,
+    target: Tensor,
+    ignore_index: int | None,
+    *,
+    name: str = "ignore_index",
+    error: type[Exception] = IndexError,
+) -> None:
+    """Raise `error` for a class index outside [0, classes) that is not `ignore_index`, which the
+    message calls `name`."""
     if not _readable(target):
         return
     if _within(target, 0, classes - 1):
@@ -170,8 +189,8 @@ def class_indices(classes: int, target: Tensor, ignore_index: int | None) -> Non
     if ignore_index is not None:
         bad &= target != ignore_index
     if (at := _where(bad)) is not None:
-        ignored = "" if ignore_index is None else f" or equal to ignore_index={ignore_index}"
-        raise IndexError(
+        ignored = "" if ignore_index is None else f" or equal to {name}={ignore_index}"
+        raise error(
             f"Target {int(target[at])} is out of bounds at position {at}: class indices must be "
             f"in [0, {classes}){ignored}"
         )

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import importlib
 import os
+import re
 import sys
 from collections.abc import Callable
 from difflib import get_close_matches
@@ -20,6 +21,8 @@ from torch import nn
 
 from .catalogue import ENTRIES
 from .catalogue.entry import Entry, Takes, Target, Task
+
+__all__ = ["Entry", "add", "entry", "get", "installed", "names", "register"]
 
 GROUP = "lossbench.losses"
 """The group of entry points under which an installed package offers losses of its own."""
@@ -75,7 +78,12 @@ def get(name: str, **settings: Any) -> nn.Module:
 
 
 def add(entry: Entry) -> None:
-    """Add a loss of one's own. Raises ValueError if its name is taken."""
+    """Add a loss of one's own. Raises ValueError if its name is taken or no name for a directory."""
+    if not re.fullmatch(r"[a-z0-9][a-z0-9._-]*", entry.name):
+        raise ValueError(
+            f"{entry.name!r} cannot be the name of a loss: use lower-case letters, digits, '-', "
+            "'_' and '.'"
+        )
     if entry.name in _entries:
         raise ValueError(f"a loss named {entry.name!r} is already registered: choose another name")
     _entries[entry.name] = entry

@@ -11,7 +11,7 @@ import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 import losses
-from losses import registry
+from benchmarks.config import ARTICLE
 
 ROOT = Path(losses.__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -29,7 +29,7 @@ def table_of(markdown: str) -> list[str]:
 def test_the_readmes_table_is_that_of_the_reference_run() -> None:
     summary = (REFERENCE / "normal" / "summary.md").read_text(encoding="utf-8")
     assert table_of(README) == table_of(summary)
-    assert len(table_of(README)) == len(registry.names()) + 3
+    assert len(table_of(README)) == len(ARTICLE) + 3
 
 
 def test_the_readmes_files_exist() -> None:
@@ -63,7 +63,7 @@ def test_the_reference_is_a_finished_comparison_on_real_images(start: str) -> No
     assert (about["data"]["train"], about["data"]["test"]) == (10_000, 2_000)
     assert about["config"]["start"] == start
     summary = json.loads((REFERENCE / start / "summary.json").read_text())
-    assert set(summary["losses"]) == set(registry.names())
+    assert set(summary["losses"]) == set(ARTICLE)
     assert summary["unfinished_runs"] == []
     assert {loss["test_accuracy"]["n"] for loss in summary["losses"].values()} == {3}
 
@@ -74,7 +74,7 @@ def test_the_references_events_are_its_results(start: str) -> None:
     with (directory / "results.csv").open() as file:
         rows = list(csv.DictReader(file))
     compared = 0
-    for loss in registry.names():
+    for loss in ARTICLE:
         events = EventAccumulator(str(directory / loss / "seed0"), size_guidance={"scalars": 0})
         written = {e.step: e.value for e in events.Reload().Scalars("accuracy/test")}
         expected = {
@@ -84,7 +84,7 @@ def test_the_references_events_are_its_results(start: str) -> None:
         }
         assert written == pytest.approx(expected, rel=1e-6)
         compared += len(written)
-    assert compared >= 3 * len(registry.names())
+    assert compared >= 3 * len(ARTICLE)
 
 
 def test_the_reference_is_small() -> None:

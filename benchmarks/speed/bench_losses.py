@@ -16,6 +16,7 @@ from .interleaved import Work
 SHAPES: dict[str, list[tuple[int, ...]]] = {
     "binary": [(64,), (1_000_000,)],
     "multiclass": [(64, 2), (512, 10), (1024, 1000)],
+    "multilabel": [(64, 2), (512, 10), (1024, 1000)],
 }
 DTYPES = [torch.float32, torch.bfloat16]
 CASES = [
@@ -32,14 +33,23 @@ def arguments(
     """An input of the kind that the loss takes, and a target; the same in every process."""
     generator = torch.Generator().manual_seed(0)
     z = 3 * torch.randn(shape, generator=generator)
-    if entry.takes == "probabilities":
-        z = torch.sigmoid(z)
-    if entry.takes == "log-probabilities":
-        z = torch.log_softmax(z, 1)
-    if entry.task == "binary":
-        target = torch.randint(0, 2, shape, generator=generator).to(dtype)
-    else:
-        target = torch.randint(0, shape[1], shape[:1], generator=generator)
+    match entry.takes:
+        case "probabilities":
+            z = torch.sigmoid(z)
+        case "log-probabilities":
+            z = torch.log_softmax(z, 1)
+        case "distances":
+            z = z.abs()
+    match entry.targets[0]:
+        case "index":
+            target = torch.randint(0, shape[1], shape[:1], generator=generator)
+        case "labels":
+            target = torch.where(torch.arange(shape[1]) < 2, z.argsort(1), -1)
+        case "distribution":
+            target = torch.softmax(torch.randn(shape, generator=generator), 1).to(dtype)
+        case kind:
+            target = torch.randint(0, 2, shape, generator=generator).to(dtype)
+            target = 2 * target - 1 if kind == "sign" else target
     return z.to(dtype).to(device), target.to(device)
 
 
@@ -72,9 +82,10 @@ def bench_loss(
     direction: Callable[..., Work],
 ) -> None:
     entry = registry.entry(name)
+    assert entry.reference is not None
     z, target = arguments(entry, shape, dtype, device)
     theirs = direction(entry.reference, z, target)
     group = f"{direction.__name__} {'x'.join(map(str, shape))} {str(dtype)[6:]} {device.type}"
     # torch against itself shows how far a ratio strays from 1 by chance.
-    loss = entry.reference if whose == "torch" else entry.module()
+    loss = entry.reference if whose == "torch" else entry.build()
     measure(direction(loss, z, target), device, group=group, against=theirs)

@@ -9,10 +9,10 @@ from pathlib import Path
 import torch
 
 import models
-from benchmarks.config import Comparison, check
+from benchmarks.config import ARTICLE, Comparison, check
 from benchmarks.data import open_images
 from benchmarks.data.batches import Material, prepare
-from benchmarks.errors import UserError, one_line, unknown_name
+from benchmarks.errors import UserError, one_line
 from benchmarks.report import write_summary
 from benchmarks.tracking import experiment
 from benchmarks.tracking.console import Reporter
@@ -111,12 +111,31 @@ def train_all(
 
 
 def losses_of(config: Comparison) -> tuple[str, ...]:
-    """The losses to compare. Raises UserError for an unknown one."""
-    wanted = registry.names() if config.losses is None else config.losses
-    for name in wanted:
-        if name not in registry.names():
-            raise unknown_name("loss", name, registry.names())
-    return wanted
+    """The registered names of the losses to compare. Raises UserError for an unknown one."""
+    wanted = ARTICLE if config.losses is None else config.losses
+    return registry.names() if wanted == ("all",) else tuple(map(loss_name, wanted))
+
+
+def loss_name(wanted: str) -> str:
+    """The registered name of a loss. Raises UserError if it is none, or fails on noise."""
+    try:
+        objective = Objective(wanted)
+    except KeyError as error:
+        raise UserError(error.args[0]) from None
+    except Exception as error:  # a user's module may raise whatever it likes when imported
+        raise UserError(f"--losses {wanted}: {type(error).__name__}: {one_line(error)}") from None
+    logits = torch.randn(4, objective.num_outputs, requires_grad=True)
+    try:
+        each = objective(objective.logits(logits), torch.arange(4) % 2)
+        if each.shape != (4,):
+            raise ValueError(f"four examples gave {tuple(each.shape)}, not (4,)")
+        each.sum().backward()  # type: ignore[no-untyped-call]
+    except Exception as error:
+        raise UserError(
+            f"--losses {wanted}: {type(error).__name__}: {one_line(error)}; a loss is built with "
+            "reduction='none' and then gives one number an example"
+        ) from None
+    return objective.entry.name
 
 
 def device_of(config: Comparison) -> torch.device:
@@ -151,7 +170,7 @@ def trial(config: Comparison, device: torch.device) -> int:
     """
     side = config.image_size or 32
     pixels, labels = torch.randn(2, 3, side, side, device=device), torch.arange(2, device=device)
-    heads = {o.num_outputs: o for o in map(Objective, config.losses or registry.names())}
+    heads = {o.num_outputs: o for o in map(Objective, losses_of(config))}
     try:
         parameters = sum(
             p.numel() for p in models.build(config.model, 1, config.width).parameters()

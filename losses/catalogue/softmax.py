@@ -1,5 +1,7 @@
 """Softmax cross-entropy, and what is made of it."""
 
+from functools import partial
+
 from ..modules import softmax as modules
 from ..reference import softmax as reference
 from .entry import Entry
@@ -18,5 +20,64 @@ ENTRIES = (
         range="[0, ∞)",
         use="the default for more than two classes",
         source="torch.nn.CrossEntropyLoss",
+    ),
+    Entry(
+        "label-smoothing",
+        modules.CrossEntropyLoss,
+        "multiclass",
+        "logits",
+        ("index", "distribution"),
+        partial(reference.cross_entropy, label_smoothing=0.1),
+        "cross-entropy with a tenth of the target spread over all classes",
+        settings={"label_smoothing": 0.1},
+        formula="-Σ_c u_c ln p_c, u = (1 - s) e_y + s / C",
+        gradient="p - u",
+        range="[0, ∞)",
+        use="to keep a model from certainty; it costs calibration of the logits",
+        source="Szegedy et al. 2016, arXiv 1512.00567",
+    ),
+    Entry(
+        "logit-adjusted",
+        modules.LogitAdjustedLoss,
+        "multiclass",
+        "logits",
+        ("index", "distribution"),
+        reference.cross_entropy,
+        "cross-entropy of logits shifted by how often a class occurs (here equally often)",
+        formula="-ln p_y, p = softmax(z + τ ln π)",
+        gradient="p - e_y",
+        range="[0, ∞)",
+        use="where classes are unbalanced and the rare ones count as much",
+        source="Menon et al. 2021, arXiv 2007.07314",
+    ),
+    Entry(
+        "z-loss",
+        modules.CrossEntropyLoss,
+        "multiclass",
+        "logits",
+        ("index", "distribution"),
+        reference.z_loss,
+        "cross-entropy that keeps the log-partition near 0",
+        settings={"z_loss": 1e-4},
+        formula="ln Z - z_y + λ (ln Z)², Z = Σ_c exp z_c",
+        gradient="p - e_y + 2 λ ln Z p",
+        range="[0, ∞)",
+        use="large vocabularies, low precision: logits do not drift",
+        source="Chowdhery et al. 2022, arXiv 2204.02311",
+    ),
+    Entry(
+        "soft-capped",
+        modules.CrossEntropyLoss,
+        "multiclass",
+        "logits",
+        ("index", "distribution"),
+        reference.soft_capped,
+        "cross-entropy of logits bounded by a tanh",
+        settings={"softcap": 30.0},
+        formula="ln Σ_j exp u_j - u_y, u = c tanh(z / c)",
+        gradient="(p - e_y) / cosh²(z / c), p = softmax(u)",
+        range="[0, ∞)",
+        use="where single logits run away",
+        source="Gemma Team 2024, arXiv 2408.00118",
     ),
 )

@@ -1,5 +1,8 @@
 """Softmax cross-entropy, and what is made of it."""
 
+import math
+from dataclasses import dataclass
+
 import torch
 from torch import Tensor
 
@@ -65,29 +68,136 @@ def cross_entropy(
     checks.setting("cross_entropy", "z_loss", z_loss, least=0.0)
     if softcap is not None:
         checks.setting("cross_entropy", "softcap", softcap, above=0.0)
+    data = _Logits("cross_entropy", input, softcap=softcap)
     if is_distribution(input, target):
         no_ignored_class(ignore_index)
-        z, t = distribution_arguments("cross_entropy", input, target)
+        return data.of_distribution(target, weight, reduction, label_smoothing, z_loss)
+    return data.of_index(target, weight, ignore_index, reduction, label_smoothing, z_loss)
+
+
+def logit_adjusted_cross_entropy(
+    input: Tensor,
+    target: Tensor,
+    prior: Tensor | None = None,
+    weight: Tensor | None = None,
+    *,
+    tau: float = 1.0,
+    ignore_index: int = -100,
+    reduction: str = "mean",
+) -> Tensor:
+    """Cross-entropy of logits that are shifted by how often each class occurs.
+
+    L = cross_entropy(z + tau ln prior): with p = softmax(z + tau ln prior) dL/dz = p - e_y. A model
+    trained with it is asked without the shift, so that a rare class is not passed over.
+
+    Args:
+        prior: how often each class occurs, (C,), as counts or as frequencies, above 0; None: all
+            equally often, which is plain cross-entropy.
+        tau: the strength of the shift, a finite number.
+        The others as `cross_entropy`.
+    Raises: as `cross_entropy`; RuntimeError if prior is not one number for each class, ValueError
+        if one of them is not above 0 (seen on the CPU) or for a tau that is not finite.
+    Source: Menon et al. 2021, arXiv 2007.07314, and the authors' code, which adds 1e-12 to the
+        prior to the power of tau.
+    """
+    checks.reduction(reduction)
+    name = "logit_adjusted_cross_entropy"
+    checks.setting(name, "tau", tau)
+    shift = None
+    if prior is not None:
+        checks.floating(name, input=input)
+        checks.class_weight(input, prior, "prior")
+        checks.positive(prior=prior)
+        shift = tau * wide(prior, input.dtype).log()
+    data = _Logits(name, input, shift=shift)
+    if is_distribution(input, target):
+        no_ignored_class(ignore_index)
+        return data.of_distribution(target, weight, reduction)
+    return data.of_index(target, weight, ignore_index, reduction)
+
+
+@dataclass
+class _Logits:
+    """The input of a cross-entropy, and what is done to its logits before all else."""
+
+    name: str
+    input: Tensor
+    softcap: float | None = None
+    shift: Tensor | None = None
+
+    def prepared(self, z: Tensor) -> Tensor:
+        if self.softcap is not None:
+            z = softmax.soft_cap(z, self.softcap)
+        return z if self.shift is None else z + self.shift.to(z.dtype)
+
+    def of_index(
+        self,
+        target: Tensor,
+        weight: Tensor | None,
+        ignore_index: int,
+        reduction: str,
+        label_smoothing: float = 0.0,
+        z_loss: float = 0.0,
+    ) -> Tensor:
+        z, index = index_arguments(self.name, self.input, target, weight, ignore_index)
+        z = self.prepared(z)
+        loss = index.weighted(softmax.index_cross_entropy(z, index.y))
+        if label_smoothing > 0:
+            uniform = z.new_ones(z.shape[-1]) if index.weight is None else index.weight
+            smooth = softmax.cross_entropy(z, uniform) / z.shape[-1]
+            loss = (1 - label_smoothing) * loss + label_smoothing * smooth
+        if z_loss > 0:
+            loss = loss + z_loss * index.weighted(softmax.squared_log_partition(z))
+        return index.reduced(loss, reduction, self.input.dtype)
+
+    def of_distribution(
+        self,
+        target: Tensor,
+        weight: Tensor | None,
+        reduction: str,
+        label_smoothing: float = 0.0,
+        z_loss: float = 0.0,
+    ) -> Tensor:
+        z, t = distribution_arguments(self.name, self.input, target)
+        dtype = torch.promote_types(self.input.dtype, target.dtype)
         if label_smoothing > 0:
             t = (1 - label_smoothing) * t + label_smoothing / z.shape[-1]
-        dtype = torch.promote_types(input.dtype, target.dtype)
         if weight is not None:
-            checks.class_weight(input, weight)
+            checks.class_weight(self.input, weight)
             dtype = torch.promote_types(dtype, weight.dtype)
             z, t = wide(z, dtype), wide(t, dtype) * wide(weight, dtype)
-        z = z if softcap is None else softmax.soft_cap(z, softcap)
+        z = self.prepared(z)
         loss = softmax.cross_entropy(z, t)
         if z_loss > 0:
             loss = loss + z_loss * t.sum(-1) * softmax.squared_log_partition(z)
         return reduced(loss, reduction, dtype)
-    z, index = index_arguments("cross_entropy", input, target, weight, ignore_index)
-    z = z if softcap is None else softmax.soft_cap(z, softcap)
-    loss = softmax.index_cross_entropy(z, index.y)
-    if z_loss > 0:
-        loss = loss + z_loss * softmax.squared_log_partition(z)
-    loss = index.weighted(loss)
-    if label_smoothing > 0:
-        uniform = z.new_ones(z.shape[-1]) if index.weight is None else index.weight
-        smooth = softmax.cross_entropy(z, uniform) / z.shape[-1]
-        loss = (1 - label_smoothing) * loss + label_smoothing * smooth
-    return index.reduced(loss, reduction, input.dtype)
+
+
+def class_balanced_weight(counts: Tensor, beta: float = 0.9999) -> Tensor:
+    """Weights of classes by their effective number of examples, for the `weight` of any loss.
+
+    w_c = (1 - beta) / (1 - beta^n_c), scaled so that the weights add up to the number of classes:
+    beta = 0 weighs all classes alike, and beta near 1 by 1 / n_c.
+
+    Args:
+        counts: n, how many examples each class has, (C,), at least 1.
+        beta: in [0, 1).
+    Returns: (C,), in torch's default dtype, on the device of counts.
+    Raises ValueError: a count below 1 (seen on the CPU); beta out of range; counts not (C,).
+    Source: Cui et al. 2019, arXiv 1901.05555, and the authors' code.
+
+    >>> import torch
+    >>> class_balanced_weight(torch.tensor([500, 50]), beta=0.99)
+    tensor([0.5689, 1.4311])
+    """
+    checks.setting("class_balanced_weight", "beta", beta, least=0.0, below=1.0)
+    if counts.dim() != 1:
+        raise ValueError(
+            f"counts of shape {tuple(counts.shape)} must be one number for each class, (C,)"
+        )
+    checks.positive(counts=counts)
+    n = counts.double()
+    # 1 - beta^n, which is 1 for beta = 0, and keeps its digits for beta near 1.
+    effective = -torch.expm1(n * math.log(beta)) if beta > 0 else torch.ones_like(n)
+    weight = 1 / effective
+    return (weight / weight.mean()).to(torch.get_default_dtype())

@@ -5,7 +5,7 @@ from __future__ import annotations
 from torch import Tensor
 
 from ..functional import softmax
-from .base import Rows
+from .base import Loss, Rows
 
 
 class CrossEntropyLoss(Rows):
@@ -33,4 +33,30 @@ class CrossEntropyLoss(Rows):
             label_smoothing=label_smoothing,
             z_loss=z_loss,
             softcap=softcap,
+        )
+
+
+class LogitAdjustedLoss(Loss):
+    """Cross-entropy of logits that are shifted by how often each class occurs.
+
+    `prior` is a buffer: counts or frequencies, (C,). See
+    `losses.functional.logit_adjusted_cross_entropy`.
+    """
+
+    function = staticmethod(softmax.logit_adjusted_cross_entropy)
+
+    def __init__(
+        self,
+        prior: Tensor | None = None,
+        weight: Tensor | None = None,
+        *,
+        tau: float = 1.0,
+        ignore_index: int = -100,
+        reduction: str = "mean",
+    ) -> None:
+        super().__init__(
+            {"weight": weight, "prior": prior},
+            tau=tau,
+            ignore_index=ignore_index,
+            reduction=reduction,
         )

@@ -2,11 +2,11 @@
 
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from losses import functional, registry
+from losses import functional
 from losses.registry import Entry
 
 from .cases import (
@@ -14,9 +14,14 @@ from .cases import (
     QUICK,
     assert_near,
     cotangent,
+    drawn,
     dtypes,
     each_case,
+    each_loss,
+    each_referenced,
+    each_smooth_case,
     examples,
+    near_kink,
     sample,
     truth,
     value_and_gradient,
@@ -35,13 +40,14 @@ def half_ulp(x: Tensor, dtype: torch.dtype) -> Tensor:
 
 
 @dtypes(NARROW)
-@each_case
+@each_referenced
 @QUICK
 @given(data=st.data())
 def test_narrow_types_are_computed_wide_and_rounded_once(
     entry: Entry, kind: str, dtype: torch.dtype, data: st.DataObject
 ) -> None:
     input, target = data.draw(examples(entry, kind, dtype))
+    assume(not near_kink(entry, input, target))
     value, gradient = value_and_gradient(entry.build(reduction="none"), input, target)
     expected, expected_gradient = truth(entry, input, target, "none")
     assert value.dtype == gradient.dtype == dtype
@@ -55,12 +61,13 @@ def test_narrow_types_are_computed_wide_and_rounded_once(
 
 
 @dtypes(NARROW)
-@pytest.mark.parametrize("name", registry.names())
-def test_means_of_narrow_types_do_not_overflow_or_stall(name: str, dtype: torch.dtype) -> None:
+@each_referenced
+def test_means_of_narrow_types_do_not_overflow_or_stall(
+    entry: Entry, kind: str, dtype: torch.dtype
+) -> None:
     # 100,000 losses: their sum is beyond float16, and bfloat16 stops counting at 256.
-    entry = registry.entry(name)
     shape = (100_000,) if entry.task == "binary" else (100_000, 2)
-    input, target = sample(entry, entry.targets[0], shape, dtype)
+    input, target = drawn(entry, kind, shape, dtype, torch.Generator().manual_seed(0))
     expected, _ = truth(entry, input, target, "mean")
     value = entry.build()(input, target)
     assert value.dtype == dtype
@@ -68,12 +75,12 @@ def test_means_of_narrow_types_do_not_overflow_or_stall(name: str, dtype: torch.
 
 
 @pytest.mark.parametrize("wider", [torch.float32, torch.float64], ids=["float32", "float64"])
-@pytest.mark.parametrize("name", [n for n in registry.names() if n not in ("bce", "nll")])
+@each_smooth_case
 def test_mixed_types_are_promoted_and_gradients_keep_their_own(
-    name: str, wider: torch.dtype
+    entry: Entry, kind: str, wider: torch.dtype
 ) -> None:
-    entry = registry.entry(name)
-    kind = "float" if entry.task == "binary" else "distribution"
+    if entry.name == "bce":
+        pytest.skip("as torch's, it wants one dtype")
     input, target = sample(entry, kind, dtype=torch.float16)
     target = target.to(wider)
     value, gradient = value_and_gradient(entry.build(reduction="none"), input, target)
@@ -87,7 +94,7 @@ def test_mixed_types_are_promoted_and_gradients_keep_their_own(
 
 @each_case
 def test_layout_makes_no_difference(entry: Entry, kind: str) -> None:
-    input, target = sample(entry, kind, (2, 4, 3, 5))
+    input, target = sample(entry, kind, (2, 4, 3, 5) if entry.images else (6, 4))
     loss = entry.build(reduction="none")
     expected = value_and_gradient(loss, input, target)
 
@@ -103,9 +110,10 @@ def test_layout_makes_no_difference(entry: Entry, kind: str) -> None:
     layouts = [
         (spread(input), spread(target)),
         (backwards(input), backwards(target)),
-        (input.to(memory_format=torch.channels_last), target),
         (input, backwards(target)),
     ]
+    if entry.images:
+        layouts.append((input.to(memory_format=torch.channels_last), target))
     for layout in layouts:
         value, gradient = value_and_gradient(loss, *layout)
         assert_near(value, expected[0])
@@ -125,14 +133,18 @@ def test_expanded_inputs_add_up_their_gradients(entry: Entry, kind: str) -> None
 
 @each_case
 def test_classes_are_in_dimension_one(entry: Entry, kind: str) -> None:
-    if entry.task == "binary":
-        shape: tuple[int, ...] = (6,)
+    if entry.task == "binary" or not entry.images:
+        shape: tuple[int, ...] = (6,) if entry.task == "binary" else (6, 4)
     else:
         shape = (2, 4, 3)
     input, target = sample(entry, kind, shape)
     loss = entry.build(reduction="none")
     value = loss(input, target)
-    if entry.task == "binary":
+    if not entry.images:
+        assert_near(loss(input[0], target[0]), value[0])
+    elif value.shape == input.shape and entry.task != "binary":
+        assert_near(loss(input.movedim(1, -1), target.movedim(1, -1)), value.movedim(1, -1))
+    elif entry.task == "binary":
         assert_near(loss(input.reshape(2, 3), target.reshape(2, 3)), value.reshape(2, 3))
         assert_near(loss(input[0], target[0]), value[0])
     else:
@@ -146,3 +158,30 @@ def test_the_target_and_the_input_can_be_the_same_tensor() -> None:
     (gradient,) = torch.autograd.grad(functional.binary_cross_entropy(x, x, reduction="sum"), x)
     # The derivative of the entropy: ln((1 - x) / x).
     assert_near(gradient, torch.log((1 - x) / x).detach())
+
+
+INTEGERS = [torch.int8, torch.int16, torch.int32, torch.uint8]
+
+
+@dtypes(INTEGERS)
+@each_loss
+def test_indices_of_every_integer_type(entry: Entry, dtype: torch.dtype) -> None:
+    kind = "labels" if "labels" in entry.targets else "index"
+    if kind not in entry.targets or (kind == "labels" and dtype == torch.uint8):
+        pytest.skip("takes no indices of that kind")
+    input, target = sample(entry, kind)
+    loss = entry.build(reduction="none")
+    assert torch.equal(loss(input, target.to(dtype)), loss(input, target))
+
+
+@each_loss
+def test_bool_targets_are_zeros_and_ones(entry: Entry) -> None:
+    if entry.task == "multiclass" or entry.targets[0] != "probability":
+        pytest.skip("bool means nothing to it")
+    input, target = sample(entry, "probability")
+    hard = target.round()
+    if entry.name in ("bce", "mse", "l1"):
+        # As torch: bce wants one dtype, the distances promote.
+        pytest.skip("follows torch")
+    loss = entry.build(reduction="none")
+    assert torch.equal(loss(input, hard.bool()), loss(input, hard))

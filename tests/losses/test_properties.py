@@ -1,14 +1,13 @@
 """What every registered loss does: it agrees with its plain torch version in value, gradient and
-Hessian, and can be batched, pushed forward and compiled. A new loss is tested by being registered.
+Hessian, and can be batched and pushed forward. A new loss is tested by being registered.
 """
 
-import os
-import shutil
 from collections.abc import Callable
+from fractions import Fraction
 
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 from torch import Tensor
 from torch.func import functional_call, grad, hessian, jacfwd, jacrev, jvp, vmap
@@ -17,16 +16,18 @@ from losses.registry import Entry
 
 from .cases import (
     QUICK,
-    RANGES,
     WIDE,
     assert_near,
     cotangent,
+    drawn,
     dtypes,
     each_case,
     each_loss,
     each_reduction,
+    each_referenced,
     each_smooth_case,
     examples,
+    near_kink,
     sample,
     truth,
     value_and_gradient,
@@ -35,7 +36,6 @@ from .cases import (
 # float32 is held to 32 ulp of the truth. In float64 the truth is a plain formula with rounding
 # errors of its own, up to exp(8) = 3,000 ulp for the range that inputs are drawn from.
 ULPS = {torch.float32: 32.0, torch.float64: 1e5}
-COMPILER = os.environ.get("CXX") or shutil.which("g++") or shutil.which("clang++")
 
 
 def scalar(entry: Entry) -> Callable[[Tensor, Tensor], Tensor]:
@@ -53,13 +53,14 @@ def scalar(entry: Entry) -> Callable[[Tensor, Tensor], Tensor]:
 
 @dtypes(WIDE)
 @each_reduction
-@each_case
+@each_referenced
 @QUICK
 @given(data=st.data())
 def test_value_and_gradient_are_those_of_the_reference(
     entry: Entry, kind: str, reduction: str, dtype: torch.dtype, data: st.DataObject
 ) -> None:
     input, target = data.draw(examples(entry, kind, dtype))
+    assume(not near_kink(entry, input, target))
     value, gradient = value_and_gradient(entry.build(reduction=reduction), input, target)
     expected, expected_gradient = truth(entry, input, target, reduction)
     room = max(1, input.numel()) if reduction == "sum" else 1
@@ -78,56 +79,86 @@ def test_derivatives_by_target_are_those_of_the_reference(entry: Entry, kind: st
 
 @each_loss
 def test_mean_over_nothing_is_nan_and_sum_over_nothing_is_zero(entry: Entry) -> None:
-    empty = torch.zeros((0,) if entry.task == "binary" else (0, 3), requires_grad=True)
-    target = torch.zeros(0) if entry.task == "binary" else torch.zeros(0, dtype=torch.int64)
+    binary = entry.task == "binary"
+    kind = entry.targets[0]
+    empty = torch.zeros((0,) if binary else (0, 3), requires_grad=True)
+    target = {
+        "index": torch.zeros(0, dtype=torch.int64),
+        "labels": torch.zeros(0, 3, dtype=torch.int64),
+    }.get(kind, torch.zeros_like(empty))
     assert entry.build(reduction="mean")(empty, target).isnan()
     assert entry.build(reduction="sum")(empty, target) == 0
-    assert entry.build(reduction="none")(empty, target).shape == (0,)
+    assert entry.build(reduction="none")(empty, target).shape[0] == 0
+    (gradient,) = torch.autograd.grad(entry.build(reduction="sum")(empty, target), empty)
+    assert gradient.shape == empty.shape
 
 
 @each_loss
 def test_the_default_reduction_is_the_mean_of_the_unreduced_losses(entry: Entry) -> None:
-    for kind in ("float",) if entry.task == "binary" else ("index",):
-        input, target = sample(entry, kind, (3, 4, 2))
-        each = entry.build(reduction="none")(input, target)
-        assert_near(entry.build()(input, target), each.mean())
-        assert_near(entry.build(reduction="sum")(input, target), each.sum())
+    input, target = sample(entry, entry.targets[0], (3, 4, 2) if entry.images else (3, 4))
+    each = entry.build(reduction="none")(input, target)
+    assert_near(entry.build()(input, target), each.mean())
+    assert_near(entry.build(reduction="sum")(input, target), each.sum())
+
+
+def bound(text: str) -> float | None:
+    """An end of a range as the catalogue has it; None if it depends on the settings."""
+    try:
+        return float(Fraction(text))
+    except ValueError:
+        return {"∞": float("inf"), "-∞": float("-inf")}.get(text)
+
+
+@each_case
+def test_values_are_in_the_range_that_the_catalogue_states(entry: Entry, kind: str) -> None:
+    low, high = (bound(end.strip()) for end in entry.range.strip("[]()").split(",", 1))
+    generator = torch.Generator().manual_seed(0)
+    input, target = drawn(entry, kind, (1000, 4), torch.float64, generator)
+    if entry.takes == "logits":
+        input = 10 * input
+    value = entry.build(reduction="none")(input, target)
+    if kind == "probability":
+        value = torch.cat([value, entry.build(reduction="none")(input, target.round())])
+    assert value.isfinite().all()
+    assert low is None or value.min() >= low - 1e-12 * max(1, abs(low))
+    assert high is None or value.max() <= high + 1e-12 * max(1, abs(high))
 
 
 @each_loss
-def test_a_perfect_prediction_is_the_minimum(entry: Entry) -> None:
-    low, _ = RANGES[entry.takes]
-    if entry.task == "binary":
-        input, target = sample(entry, "float", (40,))
-        target = target.round()
-        sure = 60 * (2 * target - 1)
-        perfect = sure if entry.takes == "logits" else target
-    else:
-        input, target = sample(entry, "index", (40, 3))
-        right = torch.nn.functional.one_hot(target, 3).double()
-        perfect = 60 * right if entry.takes == "logits" else low * 10 * (1 - right)
-    loss = entry.build(reduction="none")
-    best = loss(perfect, target)
-    assert_near(best, torch.zeros_like(best))
-    assert (best <= loss(input, target)).all()
+def test_the_right_class_costs_less_than_the_wrong_one(entry: Entry) -> None:
+    if entry.takes not in ("logits", "log-probabilities") or entry.targets[0] == "labels":
+        pytest.skip("stated for logits and a right class")
+    sign = torch.tensor([1.0, -1.0]).double()
+    z = 4 * sign if entry.task == "binary" else 4 * torch.stack([sign, -sign], 1)
+    z = torch.log_softmax(z, -1) if entry.takes == "log-probabilities" else z
+    right = {
+        "probability": (z > 0).double(),
+        "distribution": (z == z.amax(-1, keepdim=True)).double(),
+        "sign": sign,
+        "index": torch.tensor([0, 1]),
+    }[entry.targets[0]]
+    loss = entry.build()
+    assert loss(z, right) < loss(z.flip(0), right)
 
 
 # --- torch.func ----------------------------------------------------------------------------------
 
 
-@each_case
+@each_referenced
 def test_hessian_is_that_of_the_reference(entry: Entry, kind: str) -> None:
     input, target = sample(entry, kind)
 
     def plain(z: Tensor) -> Tensor:
+        assert entry.reference is not None
         each = entry.reference(z, target, "none")
         return (cotangent(each) * each).sum()
 
     expected = torch.autograd.functional.hessian(plain, input)
     loss = scalar(entry)
-    assert_near(hessian(loss)(input, target), expected, 1e5)
-    assert_near(jacrev(jacrev(loss))(input, target), expected, 1e5)
-    assert_near(torch.autograd.functional.hessian(lambda z: loss(z, target), input), expected, 1e5)
+    # torch's own second derivative of bce adds 1e-12 to its denominators: hence 1e6 ulp.
+    assert_near(hessian(loss)(input, target), expected, 1e6)
+    assert_near(jacrev(jacrev(loss))(input, target), expected, 1e6)
+    assert_near(torch.autograd.functional.hessian(lambda z: loss(z, target), input), expected, 1e6)
 
 
 @each_case
@@ -136,7 +167,7 @@ def test_forward_mode_is_the_transpose_of_reverse_mode(entry: Entry, kind: str) 
     loss = entry.build(reduction="none")
     by_rows = jacrev(loss)(input, target)
     assert_near(jacfwd(loss)(input, target), by_rows)
-    assert by_rows.any() or entry.name == "zero-one"
+    assert by_rows.any() or entry.name.endswith("zero-one")
     along = torch.randn(input.shape, dtype=input.dtype, generator=torch.Generator().manual_seed(1))
     value, change = jvp(lambda z: loss(z, target), (input,), (along,))
     assert_near(value, loss(input, target))
@@ -168,12 +199,13 @@ def test_vmap_is_a_loop(entry: Entry, kind: str) -> None:
 def test_per_example_parameter_gradients(entry: Entry) -> None:
     # The usual recipe of torch.func: the gradient of every example through a model.
     binary = entry.task == "binary"
-    input, target = sample(entry, entry.targets[0], (5,) if binary else (5, 3))
-    squash = torch.sigmoid if entry.takes == "probabilities" else torch.nn.Identity()
+    _, target = sample(entry, entry.targets[0], (5,) if binary else (5, 3))
+    squash = {"probabilities": torch.sigmoid, "distances": torch.nn.functional.softplus}.get(
+        entry.takes, torch.nn.Identity()
+    )
     torch.manual_seed(0)
     model = torch.nn.Linear(2, 1 if binary else 3).double()
     features = torch.randn(5, 2, dtype=torch.float64)
-    del input
 
     def of_one(parameters: dict[str, Tensor], x: Tensor, t: Tensor) -> Tensor:
         output = squash(functional_call(model, parameters, (x,)))
@@ -187,55 +219,3 @@ def test_per_example_parameter_gradients(entry: Entry) -> None:
         )
         for one, row in zip(alone, batched.values(), strict=True):
             assert_near(row[i], one)
-
-
-# --- torch.compile -------------------------------------------------------------------------------
-
-
-def check_compiled(entry: Entry, kind: str, backend: str, dynamic: bool) -> None:
-    torch.compiler.reset()
-    loss = entry.build(reduction="mean")
-    compiled = torch.compile(loss, fullgraph=True, backend=backend, dynamic=dynamic)
-    for shape in ((3, 4), (5, 4)) if dynamic else ((3, 4),):
-        input, target = sample(entry, kind, shape)
-        value, gradient = value_and_gradient(compiled, input, target)
-        expected, expected_gradient = value_and_gradient(loss, input, target)
-        assert_near(value, expected)
-        assert_near(gradient, expected_gradient)
-
-
-@pytest.mark.parametrize("dynamic", [False, True], ids=["static", "dynamic"])
-@each_case
-def test_compiled_whole_is_the_same(entry: Entry, kind: str, dynamic: bool) -> None:
-    check_compiled(entry, kind, "aot_eager", dynamic)
-
-
-@each_loss
-def test_compiled_per_example_gradients_are_the_same(entry: Entry) -> None:
-    torch.compiler.reset()
-    input, target = sample(entry, entry.targets[0], (3, 4))
-    slope = vmap(grad(scalar(entry)))
-    compiled = torch.compile(slope, fullgraph=True, backend="aot_eager")
-    assert_near(compiled(input, target), slope(input, target))
-
-
-@each_loss
-def test_compiled_jvp_keeps_the_tangent(entry: Entry) -> None:
-    # A tangent that is dropped gives zeros and no error.
-    torch.compiler.reset()
-    input, target = sample(entry, entry.targets[0])
-
-    def change(z: Tensor) -> Tensor:
-        return jvp(lambda x: entry.build()(x, target), (z,), (torch.ones_like(z),))[1]
-
-    compiled = torch.compile(change, fullgraph=True, backend="aot_eager")
-    assert_near(compiled(input), change(input))
-
-
-@pytest.mark.skipif(COMPILER is None, reason="inductor needs a C++ compiler")
-@pytest.mark.parametrize("name", ["bce-with-logits", "cross-entropy"])
-def test_compiled_by_inductor_is_the_same(name: str) -> None:
-    from losses import registry
-
-    entry = registry.entry(name)
-    check_compiled(entry, entry.targets[0], "inductor", False)

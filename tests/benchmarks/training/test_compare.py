@@ -1,12 +1,13 @@
 import csv
 import dataclasses
 import json
+import sys
 from pathlib import Path
 
 import pytest
 import torch
 
-from benchmarks.config import Comparison
+from benchmarks.config import ARTICLE, Comparison
 from benchmarks.tracking.console import Reporter
 from benchmarks.training import compare as comparison
 from benchmarks.training.compare import (
@@ -136,8 +137,54 @@ def test_runs_that_cannot_be_a_directory_are_refused(config: Comparison, refusal
         refusal(lambda bad=bad: compare(bad, "", Reporter()), "file", "--runs")
 
 
-def test_every_registered_loss_is_the_default() -> None:
-    assert losses_of(Comparison()) == registry.names()
+def test_the_losses_of_the_argument_are_the_default() -> None:
+    assert losses_of(Comparison()) == ARTICLE
+    assert set(ARTICLE) <= set(registry.names())
+    assert losses_of(Comparison(losses=("all",))) == registry.names()
+
+
+OWN_LOSS = """
+import torch, losses
+
+@losses.register("mine", task="binary", summary="softplus of the wrong side")
+class Mine(torch.nn.Module):
+    def __init__(self, reduction="mean"):
+        super().__init__()
+        self.reduction = reduction
+
+    def forward(self, input, target):
+        each = torch.nn.functional.softplus(input * (1 - 2 * target))
+        return each if self.reduction == "none" else each.mean()
+
+class Unregistered(Mine):
+    pass
+
+@losses.register("meaning", task="binary")
+class Meaning(Mine):
+    def forward(self, input, target):
+        return super().forward(input, target).mean()
+"""
+
+
+def test_a_loss_of_ones_own_is_trained(config, refusal, tmp_path, monkeypatch) -> None:
+    (tmp_path / "own_losses.py").write_text(OWN_LOSS)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(registry, "_entries", dict(registry._entries))
+    monkeypatch.delitem(sys.modules, "own_losses", raising=False)
+    own = dataclasses.replace(config, losses=("own_losses:Mine", "cross-entropy"), seeds=1)
+    directory = compare(own, "", Reporter())
+    assert (directory / "mine" / "seed0").is_dir()
+    assert set(json.loads((directory / "summary.json").read_text())["losses"]) == {
+        "mine",
+        "cross-entropy",
+    }
+    for name, words in (
+        ("own_losses:Unregistered", "register"),
+        ("own_losses:Nothing", "has no 'Nothing'"),
+        ("own_losses:Meaning", "reduction='none'"),
+        ("nowhere:Mine", "nowhere"),
+    ):
+        refusal(lambda name=name: losses_of(Comparison(losses=(name,))), f"--losses {name}", words)
 
 
 def test_an_unknown_loss_is_answered_with_the_nearest(refusal) -> None:
