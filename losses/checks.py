@@ -1,11 +1,12 @@
 """What every public function asks of its arguments, with torch's exception types.
 
-Checks of shapes and dtypes cost nothing and always run. Checks of values (`in_unit_interval`,
-`class_indices`) look at the numbers only where that is free: eager code on the CPU. On CUDA they
-would force a synchronisation, under `torch.compile` a graph break and under `torch.func.vmap`
-there is no number to look at. There an index out of range is the error of torch's own gather or
-scatter, on CUDA a device-side one; an input of binary_cross_entropy outside [0, 1] gives NaN, and a
-target outside it is not noticed.
+Checks of shapes, dtypes and settings cost nothing and always run. Checks of values
+(`in_unit_interval`, `class_indices`, `not_negative`, `positive`) look at the numbers only where
+that is free: eager code on the CPU. On CUDA they would force a synchronisation, under
+`torch.compile` a graph break and under `torch.func.vmap` there is no number to look at. There an
+index out of range is the error of torch's own gather or scatter, on CUDA a device-side one; an
+input of binary_cross_entropy outside [0, 1] gives NaN, and a target outside it, a negative weight
+or a prior of 0 are not noticed.
 """
 
 import math
@@ -96,6 +97,7 @@ def class_weight(input: Tensor, weight: Tensor, name: str = "weight") -> None:
             f"{name} tensor should be defined either for all {classes} classes or no classes "
             f"but got {name} tensor of shape {tuple(weight.shape)}"
         )
+    not_negative(**{name: weight})
 
 
 def class_count(input: Tensor) -> int:
@@ -136,6 +138,17 @@ def index_dtype(target: Tensor) -> None:
             f"expected class indices of an integer dtype, but got {target.dtype}: convert class "
             "indices with target.long(); probabilities need the input's shape"
         )
+
+
+def not_negative(**tensors: Tensor) -> None:
+    """Raise ValueError for a tensor with an element below 0 (NaN included)."""
+    for name, tensor in tensors.items():
+        if not _readable(tensor) or _within(tensor, 0, math.inf):
+            continue
+        if (at := _where(~(tensor >= 0))) is not None:
+            raise ValueError(
+                f"no element of {name} can be negative but {tensor[at].item()} is at position {at}"
+            )
 
 
 def positive(**tensors: Tensor) -> None:

@@ -1,6 +1,8 @@
 """Name -> loss. What is registered can be trained, tested and measured by its name.
 
 >>> from losses import registry
+>>> registry.names("binary")[:2]
+('zero-one', 'probability-sum')
 >>> registry.get("cross-entropy", label_smoothing=0.1)  # doctest: +NORMALIZE_WHITESPACE
 CrossEntropyLoss(reduction='mean', ignore_index=-100, softcap=None, z_loss=0.0,
     label_smoothing=0.1)
@@ -73,12 +75,18 @@ def get(name: str, **settings: Any) -> nn.Module:
     """The module registered under `name`, built with `settings`.
 
     Raises what `entry` raises, and what the module raises for wrong settings.
+
+    >>> get("bce-with-logits", reduction="sum")
+    BCEWithLogitsLoss(reduction='sum')
+    >>> get("bce-with-logit")
+    Traceback (most recent call last):
+    KeyError: "unknown loss 'bce-with-logit': did you mean 'bce-with-logits'? ...
     """
     return entry(name).build(**settings)
 
 
 def add(entry: Entry) -> None:
-    """Add a loss of one's own. Raises ValueError if its name is taken or no name for a directory."""
+    """Add a loss of one's own. Raises ValueError if its name is taken or no file name."""
     if not re.fullmatch(r"[a-z0-9][a-z0-9._-]*", entry.name):
         raise ValueError(
             f"{entry.name!r} cannot be the name of a loss: use lower-case letters, digits, '-', "

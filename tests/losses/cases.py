@@ -15,7 +15,8 @@ from torch import Tensor
 from losses import registry
 from losses.registry import Entry
 
-ENTRIES = [registry.entry(name) for name in (*registry.names(), *registry.installed())]
+BUILT_IN = [registry.entry(name) for name in registry.names()]
+ENTRIES = [*BUILT_IN, *(registry.entry(name) for name in registry.installed())]
 WIDE = [torch.float32, torch.float64]
 NARROW = [torch.float16, torch.bfloat16]
 QUICK = settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -29,6 +30,9 @@ def parametrized(cases: list[tuple[Entry, str]]) -> Any:
 CASES = [(entry, kind) for entry in ENTRIES for kind in entry.targets]
 REFERENCED = [(entry, kind) for entry, kind in CASES if entry.reference is not None]
 each_loss = pytest.mark.parametrize("entry", ENTRIES, ids=lambda entry: entry.name)
+# Without those of other packages.
+each_built_in = pytest.mark.parametrize("entry", BUILT_IN, ids=lambda entry: entry.name)
+each_built_in_case = parametrized([case for case in CASES if case[0] in BUILT_IN])
 each_case = parametrized(CASES)
 # Those that plain torch has too, or that can be written with it.
 each_referenced = parametrized(REFERENCED)
@@ -142,7 +146,7 @@ def drawn(
 
 def near_kink(entry: Entry, input: Tensor, target: Tensor, reach: float = 1e-3) -> bool:
     """Whether the gradient or the value jumps within about `reach` of the input."""
-    loss = entry.reference or entry.build(reduction="none")
+    loss = entry.reference or (lambda z, t, reduction: entry.build(reduction=reduction)(z, t))
     wide = input.double()
     target = target.double() if target.is_floating_point() else target
 

@@ -10,9 +10,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from losses import functional, registry
+from losses import functional
+from losses.registry import Entry
 
-from .cases import assert_near
+from .cases import assert_near, each_built_in, each_built_in_case, sample
 
 NAN = float("nan")
 Z, P = torch.tensor([[0.5, 2.0, 1.0], [-1.0, 0.0, 3.0]]), torch.full((2, 3), 0.25)
@@ -236,17 +237,95 @@ def test_a_probability_out_of_range_is_named_with_its_position() -> None:
         functional.binary_cross_entropy(P, x)
 
 
-@pytest.mark.parametrize("name", registry.names())
+@each_built_in
 @pytest.mark.parametrize(
     ("reduction", "hint"),
-    [("means", "'mean'"), ("men", "'mean'"), ("summ", "'sum'"), ("avg", None), ("batch", None)],
+    [("means", "'mean'"), ("men", "'mean'"), ("summ", "'sum'"), ("avg", None), ("norm", None)],
 )
 def test_a_misspelt_reduction_gets_the_nearest_one(
-    name: str, reduction: str, hint: str | None
+    entry: Entry, reduction: str, hint: str | None
 ) -> None:
     with pytest.raises(ValueError, match=f"{reduction!r} is not a valid") as caught:
-        registry.get(name, reduction=reduction)
+        entry.build(reduction=reduction)
     message = str(caught.value)
     assert all(valid in message for valid in ("mean", "sum", "none"))
     assert ("did you mean" in message) == (hint is not None)
     assert hint is None or message.endswith(f"did you mean {hint}?")
+
+
+# --- bad input to every registered loss ----------------------------------------------------------
+
+
+def refused(loss: Any, input: Tensor, target: Tensor, *words: str) -> None:
+    with pytest.raises((ValueError, RuntimeError, IndexError, TypeError)) as caught:
+        loss(input, target)
+    message = str(caught.value)
+    assert "\n" not in message
+    assert len(message) > 20
+    assert all(word in message for word in words), message
+
+
+@each_built_in_case
+def test_a_target_of_another_shape_is_refused(entry: Entry, kind: str) -> None:
+    input, target = sample(entry, kind, (3, 4))
+    loss = entry.build()
+    if entry.takes == "outputs" and entry.task == "binary":
+        with pytest.warns(UserWarning, match="broadcast"):
+            loss(input, target[:1])
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            refused(loss, input, target[:2])
+        return
+    if entry.name in ("kl-div", "soft-margin", "hinge-embedding", "multilabel-soft-margin"):
+        # As torch's, these broadcast.
+        refused(loss, input, target[:2])
+        return
+    refused(loss, input, target[:2])
+    refused(loss, input, target[None])
+
+
+@each_built_in_case
+def test_an_input_that_holds_no_real_numbers_is_refused(entry: Entry, kind: str) -> None:
+    input, target = sample(entry, kind, (3, 4), torch.float32)
+    for dtype in (torch.int64, torch.bool, torch.complex64):
+        if dtype != torch.complex64 and entry.takes == "outputs" and entry.task == "binary":
+            continue  # As torch's, it promotes to the target's dtype.
+        refused(entry.build(), input.to(dtype), target, str(dtype))
+
+
+@each_built_in_case
+def test_a_class_that_does_not_exist_is_named_with_its_position(entry: Entry, kind: str) -> None:
+    if kind not in ("index", "labels"):
+        pytest.skip("takes no indices")
+    input, target = sample(entry, kind, (3, 4))
+    place = (1,) if kind == "index" else (1, 0)
+    for wrong in (4, -2):
+        bad = target.clone()
+        bad[place] = wrong
+        refused(entry.build(), input, bad, str(wrong), str(place))
+    refused(entry.build(), input, target.double() + 0.5)
+
+
+@each_built_in
+@pytest.mark.parametrize("bad", [NAN, float("inf"), float("-inf")], ids=str)
+def test_a_setting_that_is_no_finite_number_is_refused(entry: Entry, bad: float) -> None:
+    parameters = inspect.signature(entry.module).parameters.values()
+    numbers = [p.name for p in parameters if type(p.default) is float]
+    if not numbers:
+        pytest.skip("has no settings")
+    input, target = sample(entry, entry.targets[0], (3, 4))
+    for name in numbers:
+        refused(lambda z, t, name=name: entry.build(**{name: bad})(z, t), input, target, name)
+
+
+@each_built_in
+def test_class_weights_are_neither_negative_nor_of_another_size(entry: Entry) -> None:
+    if entry.task != "multiclass" or "weight" not in inspect.signature(entry.module).parameters:
+        pytest.skip("has no class weights")
+    input, target = sample(entry, entry.targets[0], (3, 4))
+    for weight, words in (
+        (torch.tensor([1.0, -0.5, 1.0, 1.0]), ("weight", "-0.5", "(1,)")),
+        (torch.tensor([1.0, NAN, 1.0, 1.0]), ("weight", "nan", "(1,)")),
+        (torch.ones(3), ("weight", "(3,)")),
+    ):
+        refused(entry.build(weight=weight.double()), input, target, *words)

@@ -1,6 +1,13 @@
 """Names, and how a user adds one of their own."""
 
 import doctest
+import os
+import re
+import subprocess
+import sys
+from importlib import import_module
+from pathlib import Path
+from pkgutil import walk_packages
 
 import pytest
 import torch
@@ -10,7 +17,7 @@ import losses
 from losses import Entry, registry
 from losses.reference import distance as reference
 
-from .cases import each_loss
+from .cases import each_built_in
 
 BINARY = ("zero-one", "probability-sum", "bce", "bce-with-logits", "sigmoid-mse", "mse")
 MULTICLASS = ("cross-entropy", "nll", "softmax-mse", "bernoulli-sum")
@@ -21,6 +28,7 @@ class AbsoluteLoss(nn.Module):
         return (input - target).abs().mean()
 
 
+ROOT = Path(losses.__file__).parents[1]
 OWN = Entry(
     "absolute", AbsoluteLoss, "binary", "outputs", ("probability",), reference.mse, "absolute error"
 )
@@ -48,7 +56,7 @@ def test_names_are_in_the_order_of_registration(own: Entry) -> None:
     assert registry.names()[:2] == ("zero-one", "probability-sum")
 
 
-@each_loss
+@each_built_in
 def test_every_entry_builds_what_it_names(entry: Entry) -> None:
     assert registry.entry(entry.name) is entry
     module = registry.get(entry.name)
@@ -106,8 +114,102 @@ def test_a_name_is_given_once(name: str) -> None:
     assert registry.entry(name) is not taken
 
 
-@pytest.mark.parametrize("module", [losses, registry], ids=lambda m: m.__name__)
-def test_examples_in_the_documentation_run(module: object) -> None:
-    result = doctest.testmod(module)  # type: ignore[arg-type]
-    assert result.attempted > 0
-    assert result.failed == 0
+@pytest.mark.parametrize("name", ["Mine", "a/b", "", "../x", "two words"])
+@pytest.mark.usefixtures("own")
+def test_a_name_has_to_be_a_file_name(name: str) -> None:
+    with pytest.raises(ValueError, match="cannot be the name of a loss"):
+        registry.register(name, task="binary")(AbsoluteLoss)
+
+
+# --- losses of other projects --------------------------------------------------------------------
+
+PLUGIN = """
+import torch
+from losses import register
+
+
+@register("softplus", task="binary", summary="softplus of the wrong side")
+class Softplus(torch.nn.Module):
+    def __init__(self, reduction="mean"):
+        super().__init__()
+        if reduction not in ("mean", "sum", "none"):
+            raise ValueError(f"{reduction!r} is not a valid value for reduction")
+        self.reduction = reduction
+
+    def extra_repr(self):
+        return f"reduction={self.reduction!r}"
+
+    def forward(self, input, target):
+        each = torch.nn.functional.softplus(input) - target * input
+        return each if self.reduction == "none" else getattr(each, self.reduction)()
+"""
+
+
+@pytest.fixture
+def plugin(tmp_path: Path) -> dict[str, str]:
+    """An environment in which a package with a loss of its own is installed."""
+    (tmp_path / "plugged.py").write_text(PLUGIN)
+    about = tmp_path / "plugged-1.0.dist-info"
+    about.mkdir()
+    (about / "METADATA").write_text("Metadata-Version: 2.1\nName: plugged\nVersion: 1.0\n")
+    (about / "entry_points.txt").write_text("[lossbench.losses]\nsoftplus = plugged:Softplus\n")
+    path = os.pathsep.join([str(tmp_path), str(ROOT), os.environ.get("PYTHONPATH", "")])
+    return {**os.environ, "PYTHONPATH": path}
+
+
+def python(environment: dict[str, str], *arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, *arguments]
+    return subprocess.run(command, env=environment, capture_output=True, text=True, cwd=ROOT)
+
+
+def test_an_installed_loss_is_imported_when_it_is_asked_for(plugin: dict[str, str]) -> None:
+    code = (
+        "import sys, losses; "
+        "assert losses.installed() == ('softplus',); "
+        "assert 'softplus' not in losses.names(); "
+        "assert 'plugged' not in sys.modules; "
+        "print(losses.get('softplus', reduction='sum')); "
+        "assert 'softplus' in losses.names('binary'); "
+        "assert losses.installed() == ()"
+    )
+    done = python(plugin, "-c", code)
+    assert done.stdout.strip() == "Softplus(reduction='sum')", done.stderr
+
+
+def test_the_tests_of_every_loss_run_for_an_installed_one(plugin: dict[str, str]) -> None:
+    files = ("test_properties.py", "test_closed_form.py", "test_modules.py", "test_arguments.py")
+    paths = [str(Path(__file__).with_name(file)) for file in files]
+    done = python(plugin, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-k", "softplus", *paths)
+    assert done.returncode == 0, done.stdout
+    passed = re.search(r"(\d+) passed", done.stdout)
+    assert passed is not None
+    assert int(passed[1]) >= 10
+
+
+def test_a_class_of_ones_own_is_found_by_its_module(plugin: dict[str, str]) -> None:
+    code = "import losses as L; print(L.get('plugged:Softplus'), L.entry('plugged:Softplus').name)"
+    assert python(plugin, "-c", code).stdout.strip() == "Softplus(reduction='mean') softplus"
+
+
+def test_what_is_no_registered_loss_is_an_import_error() -> None:
+    with pytest.raises(ImportError, match=r"put @losses.register"):
+        registry.entry("torch.nn:Linear")
+    with pytest.raises(ImportError, match="has no 'Nothing'"):
+        registry.entry("torch.nn:Nothing")
+
+
+# --- examples ------------------------------------------------------------------------------------
+
+MODULES = [losses, *(import_module(m.name) for m in walk_packages(losses.__path__, "losses."))]
+
+
+@pytest.mark.parametrize("module", MODULES, ids=lambda m: m.__name__)
+def test_examples_in_the_documentation_run(module: object, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(registry, "_entries", dict(registry._entries))
+    flags = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
+    assert doctest.testmod(module, optionflags=flags).failed == 0  # type: ignore[arg-type]
+
+
+def test_there_are_examples() -> None:
+    assert sum(len(doctest.DocTestFinder().find(m)) > 0 for m in MODULES) > 10
+    assert sum(len(t.examples) for m in MODULES for t in doctest.DocTestFinder().find(m)) > 20

@@ -1,0 +1,475 @@
+"""The margin losses: torch's own over all their options, kinks, tails, and what can be proved."""
+
+import inspect
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+import torch.nn.functional as F
+from mpmath import mp
+from torch import Tensor, nn
+
+import losses
+from losses import functional
+from losses.reference import margin as reference
+
+from .cases import assert_near, each_reduction, labels, value_and_gradient
+from .test_closed_form import check_derivatives, leaves
+
+mpmath = mp.clone()  # A context of its own, because precision is global.
+mpmath.dps = 60
+INF, NAN = float("inf"), float("nan")
+DOUBLE = torch.float64
+generator = torch.Generator().manual_seed(0)
+Z = 2 * torch.randn(5, 4, dtype=DOUBLE, generator=generator)
+# On the grid of the kinks: differences and distances to the margin are 0 again and again.
+GRID = torch.randint(-3, 4, (60, 4), generator=generator).to(DOUBLE) / 2
+T = torch.rand(5, 4, dtype=DOUBLE, generator=generator)
+SIGN = 2 * (T > 0.5).to(DOUBLE) - 1
+REAL = torch.tensor([1.0, -1.0, 0.0, 0.5, -2.0], dtype=DOUBLE).unsqueeze(1).expand(5, 4)
+Y = torch.tensor([0, 3, 1, 1, 2])
+# In order, out of order, twice the same, none, all; what stands after a -1 is not read.
+LISTS = torch.tensor([[0, 2, -1, -1], [3, 0, -1, 1], [1, 1, 2, -1], [-1, 0, 1, 2], [2, 0, 3, 1]])
+WEIGHT = torch.tensor([0.5, 2.0, 0.0, 1.25], dtype=DOUBLE)
+
+
+def compare(name: str, input: Tensor, target: Tensor, **options: Any) -> None:
+    """Value and gradient of ours are those of torch's."""
+
+    def one(functions: Any) -> Callable[..., Tensor]:
+        return lambda z: getattr(functions, name)(z, target, **options)
+
+    value, gradient = value_and_gradient(one(functional), input)
+    expected, expected_gradient = value_and_gradient(one(F), input)
+    assert value.dtype == expected.dtype
+    assert_near(value, expected, room=input.numel())
+    assert_near(gradient, expected_gradient, room=input.numel())
+
+
+# --- as in torch ---------------------------------------------------------------------------------
+
+# Function: the targets and the options with which it is compared.
+OPTIONS: dict[str, tuple[list[Tensor], list[dict[str, Any]]]] = {
+    "multi_margin_loss": (
+        [Y],
+        [
+            {"p": p, "margin": margin, "weight": weight}
+            for p in (1, 2)
+            for margin in (1.0, 0.25, 0.0, -1.0)
+            for weight in (None, WEIGHT)
+        ],
+    ),
+    "multilabel_margin_loss": ([LISTS, LISTS.flip(-1)], [{}]),
+    "hinge_embedding_loss": (
+        [SIGN, REAL, SIGN.long(), SIGN > 0, SIGN.float()],
+        [{"margin": margin} for margin in (1.0, 0.3, -1.0)],
+    ),
+    "soft_margin_loss": ([SIGN, REAL, SIGN.long()], [{}]),
+    "multilabel_soft_margin_loss": (
+        [T, T.round(), T.round().long()],
+        [{"weight": w} for w in (None, WEIGHT, WEIGHT[1], T, T[:, :1])],
+    ),
+}
+EVERY = [
+    pytest.param(name, target, options, id=f"{name}-{i}-{k}")
+    for name, (targets, choices) in OPTIONS.items()
+    for i, target in enumerate(targets)
+    for k, options in enumerate(choices)
+]
+each_option = pytest.mark.parametrize(("name", "target", "options"), EVERY)
+each_name = pytest.mark.parametrize("name", list(OPTIONS))
+
+
+@each_option
+@each_reduction
+def test_torchs_options(name: str, target: Tensor, options: dict[str, Any], reduction: str) -> None:
+    compare(name, Z, target, reduction=reduction, **options)
+    if not any(isinstance(value, Tensor) and value.dim() > 1 for value in options.values()):
+        # One row alone.
+        compare(name, Z[0], target[0], reduction=reduction, **options)
+
+
+@pytest.mark.parametrize("shape", [(), (0,), (6,), (0, 3), (2, 1, 3)], ids=str)
+@pytest.mark.parametrize("name", ["hinge_embedding_loss", "soft_margin_loss"])
+@each_reduction
+def test_shapes_of_single_numbers(name: str, shape: tuple[int, ...], reduction: str) -> None:
+    input = torch.linspace(-2, 2, torch.Size(shape).numel(), dtype=DOUBLE).reshape(shape)
+    compare(name, input, input.sign(), reduction=reduction)
+
+
+@pytest.mark.parametrize("shape", [(0,), (3,), (0, 3), (3, 0), (2, 1, 3)], ids=str)
+@each_reduction
+def test_the_classes_of_multilabel_soft_margin_are_last(
+    shape: tuple[int, ...], reduction: str
+) -> None:
+    input = torch.linspace(-2, 2, torch.Size(shape).numel(), dtype=DOUBLE).reshape(shape)
+    compare("multilabel_soft_margin_loss", input, input.sigmoid(), reduction=reduction)
+
+
+@each_reduction
+def test_shapes_are_broadcast_as_in_torch(reduction: str) -> None:
+    for target in (SIGN[0], SIGN[:, :1], SIGN[0, 0]):
+        compare("soft_margin_loss", Z, target, reduction=reduction)
+        compare("hinge_embedding_loss", Z, target, reduction=reduction)
+        compare("multilabel_soft_margin_loss", Z, target, reduction=reduction)
+    compare("hinge_embedding_loss", Z[0], SIGN, reduction=reduction)
+    compare("multilabel_soft_margin_loss", Z[0], T, reduction=reduction)
+
+
+@each_reduction
+def test_one_class_and_one_number(reduction: str) -> None:
+    one, zero = torch.tensor(0.5, dtype=DOUBLE), torch.tensor(0)
+    for input, target in ((one, zero), (one, zero[None]), (one[None], zero), (Z[:, :1], 0 * Y)):
+        compare("multi_margin_loss", input, target, reduction=reduction)
+    for input, target in ((one, zero), (one, zero[None] - 1), (one[None], zero)):
+        compare("multilabel_margin_loss", input, target, reduction=reduction)
+    compare("multi_margin_loss", Z[0], Y[:1], reduction=reduction)
+
+
+@pytest.mark.parametrize("name", ["multi_margin_loss", "multilabel_margin_loss"])
+def test_over_no_rows(name: str) -> None:
+    # torch's mean over no rows is whatever was in memory.
+    target = Y[:0] if name == "multi_margin_loss" else LISTS[:0]
+    loss = getattr(functional, name)
+    assert loss(Z[:0], target).isnan()
+    assert loss(Z[:0], target, reduction="sum") == 0
+    assert loss(Z[:0], target, reduction="none").shape == (0,)
+
+
+@pytest.mark.parametrize("dtype", [torch.int8, torch.int16, torch.int32, torch.uint8], ids=str)
+def test_indices_of_every_integer_type(dtype: torch.dtype) -> None:
+    expected = F.multi_margin_loss(Z, Y)
+    assert_near(functional.multi_margin_loss(Z, Y.to(dtype)), expected)
+    if dtype.is_signed:
+        expected = F.multilabel_margin_loss(Z, LISTS)
+        assert_near(functional.multilabel_margin_loss(Z, LISTS.to(dtype)), expected)
+
+
+def test_the_plain_references_are_torchs() -> None:
+    for p in (1, 2):
+        theirs = F.multi_margin_loss(Z, Y, p=p, reduction="none")
+        assert_near(reference.multi_margin(Z, Y, "none", p=p), theirs)
+    theirs = F.multilabel_margin_loss(Z, LISTS, reduction="none")
+    assert_near(reference.multilabel_margin(Z, LISTS, "none"), theirs)
+
+
+# --- kinks ---------------------------------------------------------------------------------------
+
+
+def test_gradients_at_kinks_are_torchs() -> None:
+    y = torch.arange(60) % 4
+    for p in (1, 2):
+        compare("multi_margin_loss", GRID, y, p=p)
+    compare("multilabel_margin_loss", GRID, labels((60, 4), torch.Generator().manual_seed(0)))
+    for target in (1.0, -1.0, 0.0, 0.25):
+        compare("hinge_embedding_loss", GRID, torch.full_like(GRID, target))
+
+
+@pytest.mark.parametrize("power", [1, 2, 3])
+def test_gradients_of_hinges_at_kinks_are_those_of_relu(power: int) -> None:
+    target = torch.tensor([0.0, 1.0, 0.25, 0.5], dtype=DOUBLE).expand(60, 4)
+    ours = value_and_gradient(lambda z: functional.hinge(z, target, power=power), GRID)
+    plain = value_and_gradient(lambda z: reference.hinge(z, target, power=power), GRID)
+    assert_near(ours[0], plain[0])
+    assert_near(ours[1], plain[1])
+    at = torch.tensor([1.0, -1.0])
+    _, gradient = value_and_gradient(functional.hinge, at, torch.tensor([1.0, 0.0]))
+    assert torch.equal(gradient, torch.zeros(2))
+
+
+# --- digits --------------------------------------------------------------------------------------
+
+
+def test_pairs_near_the_margin_keep_their_digits() -> None:
+    # z_1 - z_0 is rounded to float32, and the margin takes all of its leading digits away.
+    start = torch.linspace(0.05, 0.45, 500)
+    z = torch.stack([start, start - 1 + 1e-3 * torch.rand(500, generator=generator)], -1)
+    truth = (1 - z.double()[:, 0] + z.double()[:, 1]).clamp_min(0) / 2
+    naive = F.multi_margin_loss(z, 0 * z[:, 0].long(), reduction="none")
+    ours = functional.multi_margin_loss(z, 0 * z[:, 0].long(), reduction="none")
+    error = [((x.double() - truth) / truth)[truth > 1e-6].abs().max() for x in (naive, ours)]
+    assert error[0] > 1e-4
+    assert error[1] <= 2 * 2.0**-24
+    listed = torch.tensor([0, -1]).expand(500, 2)
+    assert torch.equal(functional.multilabel_margin_loss(z, listed, reduction="none"), ours)
+
+
+@pytest.mark.parametrize("sign", [1.0, -1.0])
+def test_soft_margin_keeps_its_digits_and_does_not_overflow(sign: float) -> None:
+    side = torch.linspace(1, 100, 200)
+    x, y = torch.cat([-side, side, 100 * side, -100 * side]), torch.full((800,), sign)
+    value, gradient = value_and_gradient(
+        lambda z: functional.soft_margin_loss(z, y, reduction="none"), x
+    )
+    for got, formula in (
+        (value, lambda u: mpmath.log1p(mpmath.exp(-u))),
+        (gradient / (1 + torch.arange(800)) * 4, lambda u: -sign / (1 + mpmath.exp(u))),
+    ):
+        truth = torch.tensor([float(formula(mpmath.mpf(u))) for u in (sign * x).tolist()]).double()
+        normal = truth.abs() > torch.finfo(torch.float32).tiny
+        assert ((got.double() - truth).abs() <= 8 * 2.0**-24 * truth.abs())[normal].all()
+
+
+def test_torch_overflows_where_we_do_not() -> None:
+    x, y = torch.tensor([-200.0]), torch.ones(1)
+    assert F.soft_margin_loss(x, y).isinf()
+    value, gradient = value_and_gradient(functional.soft_margin_loss, x, y)
+    assert value == 200
+    assert gradient == -0.25
+
+
+def test_hinge_embedding_of_a_far_distance_under_both_terms() -> None:
+    # x + max(0, 1 - x) is 0 in float32.
+    assert functional.hinge_embedding_loss(torch.tensor(-1e9), torch.tensor(0.0)) == 1
+
+
+# --- infinities ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("power", [1, 2, 3])
+def test_hinges_at_infinity(power: int) -> None:
+    z, t = torch.tensor([INF, -INF, INF, -INF]), torch.tensor([1.0, 0.0, 0.0, 1.0])
+    value = functional.hinge(z, t, power=power, reduction="none")
+    assert torch.equal(value, torch.tensor([0.0, 0.0, INF, INF]))
+    slope = torch.func.grad(lambda x: functional.hinge(x, t, power=power, reduction="sum"))(z)
+    far = 1.0 if power == 1 else INF
+    assert torch.equal(slope, torch.tensor([0.0, 0.0, far, -far]))
+
+
+def test_pairs_at_infinity() -> None:
+    z = torch.tensor([[INF, 0.0, -INF], [-INF, 0.0, 0.0], [INF, INF, -INF], [-INF, -INF, 0.0]])
+    y = torch.zeros(4, dtype=torch.int64)
+    value = functional.multi_margin_loss(z, y, reduction="none")
+    # Equal scores are 0 apart, also infinite ones.
+    assert_near(value, torch.tensor([0.0, INF, 1 / 3, INF]))
+    gradient = torch.func.grad(lambda x: functional.multi_margin_loss(x, y, reduction="sum"))(z)
+    third = torch.tensor([[0.0, 0, 0], [-2, 1, 1], [-1, 1, 0], [-2, 1, 1]]) / 3
+    assert_near(gradient, third)
+
+
+def test_soft_margin_at_infinity() -> None:
+    x, y = torch.tensor([INF, -INF, INF, -INF, INF]), torch.tensor([1.0, -1.0, -1.0, 1.0, 0.0])
+    value = functional.soft_margin_loss(x, y, reduction="none")
+    assert_near(value, torch.tensor([0.0, 0.0, INF, INF, 0.6931472]))
+    slope = torch.func.grad(lambda z: functional.soft_margin_loss(z, y, reduction="sum"))(x)
+    assert_near(slope, torch.tensor([0.0, 0.0, 1.0, -1.0, 0.0]))
+
+
+# --- what can be proved --------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("power", [1, 2, 3])
+def test_one_vs_rest_is_a_sum_of_hinges(power: int) -> None:
+    rows = nn.functional.one_hot(Y, 4).to(DOUBLE)
+    for target, dense in ((Y, rows), (T, T)):
+        each = functional.hinge(Z, dense, margin=0.7, power=power, reduction="none")
+        whole = functional.one_vs_rest_hinge(Z, target, margin=0.7, power=power, reduction="none")
+        assert_near(whole, each.sum(-1))
+    images = Z.reshape(5, 4, 1).expand(5, 4, 3)
+    value = functional.one_vs_rest_hinge(images, Y[:, None].expand(5, 3), power=power)
+    assert_near(value, functional.one_vs_rest_hinge(Z, Y, power=power))
+
+
+@pytest.mark.parametrize("p", [1, 2])
+def test_two_classes_are_a_hinge_of_their_difference(p: int) -> None:
+    z, y = Z[:, :2], Y % 2
+    single = functional.hinge(z[:, 1] - z[:, 0], y.to(DOUBLE), power=p, reduction="none")
+    assert_near(functional.multi_margin_loss(z, y, p=p, reduction="none"), single / 2)
+
+
+def test_one_listed_class_is_multi_margin() -> None:
+    one = torch.full((5, 4), -1)
+    one[:, 0] = Y
+    several = functional.multilabel_margin_loss(Z, one, reduction="none")
+    assert_near(several, functional.multi_margin_loss(Z, Y, reduction="none"))
+
+
+def test_soft_margins_are_cross_entropies() -> None:
+    theirs = functional.binary_cross_entropy_with_logits(Z, (SIGN + 1) / 2, reduction="none")
+    assert_near(functional.soft_margin_loss(Z, SIGN, reduction="none"), theirs)
+    theirs = functional.binary_cross_entropy_with_logits(Z, T, reduction="none").mean(-1)
+    assert_near(functional.multilabel_soft_margin_loss(Z, T, reduction="none"), theirs)
+
+
+def test_a_margin_of_zero_is_the_perceptron() -> None:
+    right = T.round()
+    loss = functional.hinge(Z, right, margin=0.0, reduction="none")
+    assert_near(loss, torch.where((Z > 0) == (right == 1), 0.0, Z.abs()))
+
+
+def test_beyond_the_margin_there_is_neither_loss_nor_gradient() -> None:
+    z = torch.tensor([1.5, -1.5])
+    value, gradient = value_and_gradient(functional.hinge, z, torch.tensor([1.0, 0.0]))
+    assert value == 0
+    assert not gradient.any()
+
+
+# --- derivatives ---------------------------------------------------------------------------------
+
+POSITIVE = 0.5 + T[0]
+WEIGHTED: dict[str, tuple[Callable[..., Tensor], tuple[Tensor, ...]]] = {
+    "hinge": (lambda z, t, w: functional.hinge(z, t, w, power=3), (Z, T, POSITIVE)),
+    "one-vs-rest-index": (
+        lambda z, w: functional.one_vs_rest_hinge(z, Y, w, power=3),
+        (Z, POSITIVE),
+    ),
+    "one-vs-rest-distribution": (
+        lambda z, t, w: functional.one_vs_rest_hinge(z, t, w, power=2),
+        (Z, T, POSITIVE),
+    ),
+    "multi-margin": (lambda z, w: functional.multi_margin_loss(z, Y, 1, 1.0, w), (Z, POSITIVE)),
+    "multi-margin-2": (lambda z, w: functional.multi_margin_loss(z, Y, 2, 1.0, w), (Z, POSITIVE)),
+    "multilabel-margin": (lambda z: functional.multilabel_margin_loss(z, LISTS), (Z,)),
+    "hinge-embedding": (lambda x, y: functional.hinge_embedding_loss(x, y), (Z, REAL.clone())),
+    "soft-margin": (lambda x, y: functional.soft_margin_loss(x, y), (Z, T)),
+    "multilabel-soft-margin": (
+        lambda x, t, w: functional.multilabel_soft_margin_loss(x, t, w),
+        (Z, T, POSITIVE),
+    ),
+}
+
+
+@pytest.mark.parametrize(("function", "inputs"), WEIGHTED.values(), ids=list(WEIGHTED))
+def test_derivatives_by_inputs_targets_and_weights(
+    function: Callable[..., Tensor], inputs: tuple[Tensor, ...]
+) -> None:
+    if function is WEIGHTED["hinge-embedding"][0]:
+        # Its targets are compared: no small step of one is harmless.
+        check_derivatives(lambda x: function(x, inputs[1]), *leaves(inputs[0]))
+        _, by_target = value_and_gradient(lambda y: function(inputs[0], y), inputs[1])
+        assert not by_target.any()
+    else:
+        check_derivatives(function, *leaves(*inputs))
+
+
+def test_second_derivatives_where_torch_has_none() -> None:
+    z = Z.clone().requires_grad_()
+    (theirs,) = torch.autograd.grad(F.multi_margin_loss(z, Y, p=2), z, create_graph=True)
+    with pytest.raises(RuntimeError, match="not implemented"):
+        torch.autograd.grad(theirs.sum(), z)
+    (ours,) = torch.autograd.grad(functional.multi_margin_loss(z, Y, p=2), z, create_graph=True)
+    (second,) = torch.autograd.grad(ours[:, 0].sum(), z)
+    assert second.any()
+
+
+# --- bad input -----------------------------------------------------------------------------------
+
+FLAT, MATRIX, CUBE = torch.zeros(3), torch.zeros(2, 3), torch.zeros(2, 3, 4)
+PAIR, ROW = torch.tensor([0, 1]), torch.tensor([[0, -1, -1], [2, 1, -1]])
+BAD: dict[str, tuple[str, Tensor, Tensor, dict[str, Any], str]] = {
+    "mm-p": ("multi_margin_loss", MATRIX, PAIR, {"p": 3}, "p=3 .* 1 or 2"),
+    "mm-weight-2d": ("multi_margin_loss", MATRIX, PAIR, {"weight": MATRIX}, "one-dimensional"),
+    "mm-weight": ("multi_margin_loss", MATRIX, PAIR, {"weight": torch.ones(4)}, "3 classes"),
+    "mm-weight-dtype": ("multi_margin_loss", MATRIX, PAIR, {"weight": FLAT.double()}, "float64"),
+    "mm-cube": ("multi_margin_loss", CUBE, PAIR, {}, r"\(2, 3, 4\)"),
+    "mm-classes": ("multi_margin_loss", MATRIX[:, :0], PAIR, {}, "at least one class"),
+    "mm-batch": ("multi_margin_loss", MATRIX, PAIR[:1], {}, r"\(1,\).*\(2,\)"),
+    "mm-column": ("multi_margin_loss", MATRIX, PAIR[:, None], {}, r"\(2, 1\)"),
+    "mm-two": ("multi_margin_loss", FLAT, PAIR, {}, "one class index a row"),
+    "mm-high": ("multi_margin_loss", MATRIX, PAIR + 2, {}, r"Target 3 .* position \(1,\)"),
+    "mm-low": ("multi_margin_loss", MATRIX, PAIR - 100, {}, r"Target -100 .* position \(0,\)"),
+    "mm-float": ("multi_margin_loss", MATRIX, PAIR.float(), {}, "integer"),
+    "mm-int": ("multi_margin_loss", MATRIX.long(), PAIR, {}, r"input\.float"),
+    "mm-reduction": ("multi_margin_loss", MATRIX, PAIR, {"reduction": "means"}, "'mean'"),
+    "ml-cube": ("multilabel_margin_loss", CUBE, CUBE.long(), {}, r"\(2, 3, 4\)"),
+    "ml-narrow": ("multilabel_margin_loss", MATRIX, ROW[:, :2], {}, r"\(2, 2\).*filled up with -1"),
+    "ml-row": ("multilabel_margin_loss", MATRIX, ROW[0], {}, r"\(3,\)"),
+    "ml-0d": ("multilabel_margin_loss", FLAT, ROW[0, 0], {}, r"\(\)"),
+    "ml-high": ("multilabel_margin_loss", MATRIX, ROW + 1, {}, r"3 .*\(1, 0\).*padding=-1"),
+    "ml-low": ("multilabel_margin_loss", MATRIX, ROW - 1, {}, r"Target -2 .* position \(0, 1\)"),
+    "ml-float": ("multilabel_margin_loss", MATRIX, ROW.float(), {}, "integer"),
+    "he-shape": ("hinge_embedding_loss", MATRIX, PAIR, {}, "must match"),
+    "sm-shape": ("soft_margin_loss", MATRIX, PAIR, {}, r"\(2,\) cannot be broadcast"),
+    "sm-larger": ("soft_margin_loss", FLAT, MATRIX, {}, r"\(2, 3\) cannot be broadcast"),
+    "sm-int": ("soft_margin_loss", FLAT.long(), FLAT, {}, r"input\.float"),
+    "ms-0d": ("multilabel_soft_margin_loss", FLAT[0], FLAT[0], {}, "no class dimension"),
+    "ms-shape": ("multilabel_soft_margin_loss", MATRIX, MATRIX[:, :2], {}, "must match"),
+    "ms-weight": ("multilabel_soft_margin_loss", MATRIX, MATRIX, {"weight": PAIR}, r"\(2,\)"),
+    "ms-int": ("multilabel_soft_margin_loss", MATRIX.long(), MATRIX, {}, r"input\.float"),
+}
+
+
+@pytest.mark.parametrize("case", BAD.values(), ids=list(BAD))
+def test_what_torch_rejects(case: tuple[str, Tensor, Tensor, dict[str, Any], str]) -> None:
+    name, input, target, options, message = case
+    with pytest.raises(Exception) as theirs:  # noqa: PT011
+        getattr(F, name)(input, target, **options)
+    with pytest.raises(theirs.type, match=message) as ours:
+        getattr(functional, name)(input, target, **options)
+    assert "\n" not in str(ours.value)
+
+
+@pytest.mark.parametrize("power", [0, 4, 1.5, -1, NAN], ids=repr)
+@pytest.mark.parametrize("name", ["hinge", "one_vs_rest_hinge"])
+def test_powers_are_one_two_or_three(name: str, power: Any) -> None:
+    with pytest.raises(ValueError, match=f"{name}: power={power} .* 1, 2 or 3"):
+        getattr(functional, name)(MATRIX, MATRIX, power=power)
+
+
+@pytest.mark.parametrize("margin", [-0.5, INF, NAN], ids=repr)
+def test_margins_are_finite_and_a_hinges_at_least_zero(margin: float) -> None:
+    for loss in (functional.hinge, functional.one_vs_rest_hinge):
+        with pytest.raises(ValueError, match=f"margin={margin} .* at least 0"):
+            loss(MATRIX, MATRIX, margin=margin)
+    if margin != -0.5:
+        with pytest.raises(ValueError, match=f"margin={margin}"):
+            functional.multi_margin_loss(MATRIX, PAIR, margin=margin)
+        with pytest.raises(ValueError, match=f"margin={margin}"):
+            functional.hinge_embedding_loss(FLAT, FLAT, margin=margin)
+
+
+# --- modules -------------------------------------------------------------------------------------
+
+DROP_INS = [
+    "HingeEmbeddingLoss",
+    "MultiLabelMarginLoss",
+    "MultiLabelSoftMarginLoss",
+    "MultiMarginLoss",
+    "SoftMarginLoss",
+]
+
+
+def parameters(of: Any) -> list[tuple[str, Any]]:
+    known = inspect.signature(of).parameters.values()
+    return [(p.name, p.default) for p in known if p.name not in ("size_average", "reduce")]
+
+
+@pytest.mark.parametrize("name", DROP_INS)
+def test_modules_take_what_torchs_take(name: str) -> None:
+    assert parameters(getattr(losses, name)) == parameters(getattr(nn, name))
+
+
+@each_name
+def test_functions_take_what_torchs_take(name: str) -> None:
+    assert parameters(getattr(functional, name)) == parameters(getattr(F, name))
+
+
+def test_settings_reach_the_function() -> None:
+    module = losses.MultiMarginLoss(2, 0.5, WEIGHT, reduction="sum")
+    theirs = nn.MultiMarginLoss(2, 0.5, WEIGHT, reduction="sum")
+    assert_near(module(Z, Y), theirs(Z, Y), room=20)
+    assert set(module.state_dict()) == set(theirs.state_dict()) == {"weight"}
+    assert "p=2" in repr(module)
+    assert_near(losses.HingeEmbeddingLoss(0.5)(Z, SIGN), nn.HingeEmbeddingLoss(0.5)(Z, SIGN))
+    weighted = losses.MultiLabelSoftMarginLoss(WEIGHT)
+    assert_near(weighted(Z, T), nn.MultiLabelSoftMarginLoss(WEIGHT)(Z, T))
+    hinge = losses.HingeLoss(WEIGHT, margin=0.5, power=3)
+    assert_near(hinge(Z, T), functional.hinge(Z, T, WEIGHT, margin=0.5, power=3))
+    rows = losses.OneVsRestHingeLoss(WEIGHT, margin=1.0, power=2, ignore_index=3)
+    expected = functional.one_vs_rest_hinge(Z, Y, WEIGHT, margin=1.0, power=2, ignore_index=3)
+    assert_near(rows(Z, Y), expected)
+    assert not torch.allclose(expected, functional.one_vs_rest_hinge(Z, Y, WEIGHT, power=2))
+
+
+def test_bad_settings_are_found_at_construction() -> None:
+    for settings in ({"p": 3}, {"weight": torch.ones(1, 3)}):
+        for module in (nn.MultiMarginLoss, losses.MultiMarginLoss):
+            with pytest.raises(ValueError, match=r"1 |1D|one-dim"):
+                module(**settings)
+
+
+def test_values_are_not_looked_at_under_vmap() -> None:
+    loss = torch.func.vmap(functional.multilabel_margin_loss)
+    expected = functional.multilabel_margin_loss(Z, LISTS, reduction="none")
+    assert_near(loss(Z, LISTS), expected)
