@@ -31,12 +31,21 @@ class View:
     """Port on this machine that TensorBoard answers on."""
 
 
+@dataclass(frozen=True)
+class Catalogue:
+    """Write the catalogue of losses: a page from the registry, its picture, measured errors."""
+
+    output: Annotated[Path, tyro.conf.arg(metavar="DIR")] = Path("losses")
+    """Directory that README.md and catalogue.png are written to."""
+
+
 # Under `uv run` the command is not on the user's PATH.
 PROGRAM = ["uv", "run", "lossbench"] if "UV" in os.environ else ["lossbench"]
 
 Command = (
     Annotated[Comparison, tyro.conf.subcommand("compare")]
     | Annotated[View, tyro.conf.subcommand("view")]
+    | Annotated[Catalogue, tyro.conf.subcommand("catalogue")]
 )
 
 
@@ -47,6 +56,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         command = parse(given)
         if isinstance(command, View):
             return view(command)
+        if isinstance(command, Catalogue):
+            return catalogue(command)
         return compare(command, shlex.join([*PROGRAM, *given]))
     except UserError as error:
         print(f"lossbench: {error}", file=sys.stderr)
@@ -59,7 +70,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 130
 
 
-def parse(arguments: list[str]) -> Comparison | View:
+def parse(arguments: list[str]) -> Comparison | View | Catalogue:
     """The command line as one of the configurations. Raises UserError for one that is wrong."""
     complaint = io.StringIO()
     try:
@@ -129,6 +140,20 @@ def view(command: View) -> int:
         ]
     )
     return done.returncode
+
+
+def catalogue(command: Catalogue) -> int:
+    if not command.output.is_dir():
+        raise UserError(
+            f"{command.output} is no directory: run this in a clone of the repository, or name "
+            "one with --output"
+        )
+    from .catalogue import page
+
+    print("measuring every loss against 160 digits: a few minutes", file=sys.stderr)
+    for path in page.write(command.output):
+        print(path)
+    return 0
 
 
 if __name__ == "__main__":

@@ -61,7 +61,8 @@ def rows(
     reduction: str,
     *settings: object,
 ) -> Tensor:
-    """Check, compute and reduce a loss of rows of logits whose formula takes rows of targets.
+    """Check, compute and reduce a loss of rows of logits, whose formula takes rows of targets or
+    class indices.
 
     A row weighs w_y for a class index y, sum_c w_c t_c for a distribution t. 'mean' is
     `cross_entropy`'s: with indices the sum of the weights is divided by, with distributions the
@@ -78,18 +79,13 @@ def rows(
             each = each * (wide(t, dtype) * wide(weight, dtype)).sum(-1)
         return reduced(each, reduction, dtype)
     z, index = index_arguments(name, input, target, weight, ignore_index)
-    each = index.weighted(loss(z, one_hot(z, index.y), *settings))
+    each = index.weighted(loss(z, index.y, *settings))
     return index.reduced(each, reduction, input.dtype)
 
 
 def is_distribution(input: Tensor, target: Tensor) -> bool:
     """Whether target is a row of probabilities for every row of logits, and not class indices."""
     return input.dim() > 0 and target.shape == input.shape
-
-
-def one_hot(z: Tensor, y: Tensor) -> Tensor:
-    """The rows e_y, of z's shape and dtype, the classes last."""
-    return torch.zeros_like(z).scatter(-1, y.unsqueeze(-1), 1.0)
 
 
 def no_ignored_class(ignore_index: int) -> None:

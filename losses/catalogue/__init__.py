@@ -1,6 +1,6 @@
 """The losses of this library, one file a family as in `losses.functional`."""
 
-from . import distance, likelihood, right_class, softmax
+from . import distance, likelihood, margin, right_class, robust, softmax
 from .entry import Entry
 
 _FAMILIES = (
@@ -8,5 +8,7 @@ _FAMILIES = (
     likelihood.ENTRIES,
     softmax.ENTRIES,
     distance.ENTRIES,
+    margin.ENTRIES,
+    robust.ENTRIES,
 )
 ENTRIES: tuple[Entry, ...] = tuple(entry for family in _FAMILIES for entry in family)

@@ -127,6 +127,49 @@ def mse_curvature(z: Tensor, v: Tensor, t: Tensor) -> Tensor:
     return 2 * v + torch.zeros_like(z - t)
 
 
+# --- l1: L = |z - t| -----------------------------------------------------------------------------
+
+
+def l1_value(z: Tensor, t: Tensor) -> Tensor:
+    return (z - t).abs()
+
+
+def l1_gradient(z: Tensor, t: Tensor) -> Tensor:
+    return (z - t).sign()
+
+
+def l1_curvature(z: Tensor, v: Tensor, t: Tensor) -> Tensor:
+    return torch.zeros_like(z * v * t)
+
+
+# --- kl-div: L = t (ln t - x) of a log-probability x; with the target's logarithm s, t = exp s ----
+
+
+def kl_div_value(x: Tensor, t: Tensor) -> Tensor:
+    # 1 (ln 1 - 0) is the 0 of a target of 0, and no derivative meets 0 * inf in it.
+    nothing = t == 0
+    t, x = torch.where(nothing, 1.0, t), torch.where(nothing, 0.0, x)
+    return t * (torch.log(t) - x)
+
+
+def kl_div_gradient(x: Tensor, t: Tensor) -> Tensor:
+    return torch.zeros_like(x) - t
+
+
+def kl_div_curvature(x: Tensor, v: Tensor, t: Tensor) -> Tensor:
+    return torch.zeros_like(x * v * t)
+
+
+def kl_div_of_logs_value(x: Tensor, s: Tensor) -> Tensor:
+    nothing = s == -torch.inf
+    s, x = torch.where(nothing, 0.0, s), torch.where(nothing, 0.0, x)
+    return torch.exp(s) * (s - x)
+
+
+def kl_div_of_logs_gradient(x: Tensor, s: Tensor) -> Tensor:
+    return torch.zeros_like(x) - torch.exp(s)
+
+
 zero_one = differentiable(
     ClosedForms("zero_one", zero_one_value, zero_one_gradient, zero_one_curvature)
 )
@@ -146,3 +189,8 @@ sigmoid_mse = differentiable(
     ClosedForms("sigmoid_mse", sigmoid_mse_value, sigmoid_mse_gradient, sigmoid_mse_curvature)
 )
 mse = differentiable(ClosedForms("mse", mse_value, mse_gradient, mse_curvature))
+l1 = differentiable(ClosedForms("l1", l1_value, l1_gradient, l1_curvature))
+kl_div = differentiable(ClosedForms("kl_div", kl_div_value, kl_div_gradient, kl_div_curvature))
+kl_div_of_logs = differentiable(
+    ClosedForms("kl_div_of_logs", kl_div_of_logs_value, kl_div_of_logs_gradient, kl_div_curvature)
+)

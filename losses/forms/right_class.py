@@ -2,9 +2,10 @@
 
 With s = -ln p, a class's own cross-entropy, such a loss is phi(s), and for a soft target its
 expectation, L = sum_c t_c phi(s_c). For one logit z the classes are 1, with p = sigma(z), and 0,
-with p = sigma(-z), and t is (t, 1 - t). Three functions of s define the loss: phi and its first two
-derivatives. They are given s, p and q = 1 - p of a class, each of which keeps its digits where the
-other two have none left, and ds/dp = -1/p, dp/ds = -p, dq/ds = p.
+with p = sigma(-z), and t is (t, 1 - t) unless `shares` makes something else of it. Three functions
+of s define the loss: phi and its first two derivatives. They are given s, p and q = 1 - p of a
+class, each of which keeps its digits where the other two have none left, and ds/dp = -1/p,
+dp/ds = -p, dq/ds = p.
 
 One logit, class 1: ds/dz = -q, so dL/dz = -phi' q and d2L/dz2 = phi'' q^2 + phi' p q.
 Rows: ds_c/dz = p - e_c. With a = t phi' the gradient is p sum(a) - a, as that of cross-entropy with
@@ -12,6 +13,7 @@ a in place of t. Its change along v, where ds_c = p.v - v_c, b = t phi'' ds and 
 dp sum(a) + p sum(b) - b.
 """
 
+import math
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -21,9 +23,10 @@ from torch.nn.functional import logsigmoid
 
 from ..closed_form import ClosedForms, Formula, differentiable
 from .binary import times
-from .softmax import centred, row
+from .softmax import Row, centred, row, taking_indices, without
 
 OfClass = Callable[..., Tensor]
+Sides = tuple[Tensor, Tensor]
 
 
 class RightClass(NamedTuple):
@@ -34,67 +37,103 @@ class RightClass(NamedTuple):
     second: OfClass
 
 
-def of_one_logit(name: str, phi: RightClass) -> Formula:
+def probabilities(t: Tensor) -> Sides:
+    """What class 1 and class 0 weigh in an expectation."""
+    return t, 1 - t
+
+
+def of_one_logit(
+    name: str, phi: RightClass, shares: Callable[[Tensor], Sides] = probabilities
+) -> Formula:
     """The loss of a logit z and a target t in [0, 1]: t phi(s_1) + (1 - t) phi(s_0)."""
 
     def value(z: Tensor, t: Tensor, *settings: Any) -> Tensor:
-        one, zero = _sides(z)
-        return times(t, phi.value(*one, *settings)) + times(1 - t, phi.value(*zero, *settings))
+        (one, zero), (a, b) = sides(z), shares(t)
+        return times(a, phi.value(*one, *settings)) + times(b, phi.value(*zero, *settings))
 
     def gradient(z: Tensor, t: Tensor, *settings: Any) -> Tensor:
-        one, zero = _sides(z)
+        (one, zero), (a, b) = sides(z), shares(t)
         up = times(one[2], phi.first(*one, *settings))
         down = times(zero[2], phi.first(*zero, *settings))
-        return times(1 - t, down) - times(t, up)
+        return times(b, down) - times(a, up)
 
     def curvature(z: Tensor, v: Tensor, t: Tensor, *settings: Any) -> Tensor:
-        one, zero = _sides(z)
-        return v * (times(t, bend(*one, *settings)) + times(1 - t, bend(*zero, *settings)))
-
-    def bend(s: Tensor, p: Tensor, q: Tensor, *settings: Any) -> Tensor:
-        first, second = phi.first(s, p, q, *settings), phi.second(s, p, q, *settings)
-        return times(q, times(q, second)) + times(p * q, first)
+        (one, zero), (a, b) = sides(z), shares(t)
+        return v * (times(a, bend(phi, one, *settings)) + times(b, bend(phi, zero, *settings)))
 
     return differentiable(ClosedForms(name, value, gradient, curvature))
 
 
-def of_rows(name: str, phi: RightClass) -> Formula:
-    """The loss of a row of logits and a row t of targets: sum_c t_c phi(s_c)."""
+def bend(phi: RightClass, side: tuple[Tensor, Tensor, Tensor], *settings: Any) -> Tensor:
+    """The second derivative of phi by one logit, on one of its `sides`."""
+    _, p, q = side
+    first, second = phi.first(*side, *settings), phi.second(*side, *settings)
+    return times(q, times(q, second)) + times(p * q, first)
+
+
+def _of_row(r: Row) -> tuple[Tensor, ...]:
+    return r.s, r.p, r.q
+
+
+def of_rows(
+    name: str, phi: RightClass, given: Callable[[Row], tuple[Tensor, ...]] = _of_row
+) -> Formula:
+    """The loss of a row of logits and a row t of targets: sum_c t_c phi(s_c). `given` is what of
+    a row phi is given."""
 
     def value(z: Tensor, t: Tensor, *settings: Any) -> Tensor:
-        r = row(z)
-        return times(t, phi.value(r.s, r.p, r.q, *settings)).sum(-1)
+        return times(t, phi.value(*given(row(z)), *settings)).sum(-1)
 
     def gradient(z: Tensor, t: Tensor, *settings: Any) -> Tensor:
         r = row(z)
-        a = times(t, phi.first(r.s, r.p, r.q, *settings))
-        return times(r.p, _others(a)) - times(r.q, a)
+        a = times(t, phi.first(*given(r), *settings))
+        return times(r.p, sum_of_others(a)) - times(r.q, a)
 
     def curvature(z: Tensor, v: Tensor, t: Tensor, *settings: Any) -> Tensor:
         r = row(z)
-        a = times(t, phi.first(r.s, r.p, r.q, *settings))
+        a = times(t, phi.first(*given(r), *settings))
         along = centred(r, v)
-        b = -times(along, times(t, phi.second(r.s, r.p, r.q, *settings)))
+        b = -times(along, times(t, phi.second(*given(r), *settings)))
         change = times(r.p * along, a.sum(-1, keepdim=True))
-        return change + times(r.p, _others(b)) - times(r.q, b)
+        return change + times(r.p, sum_of_others(b)) - times(r.q, b)
 
-    return differentiable(ClosedForms(name, value, gradient, curvature, rows=True))
+    forms = ClosedForms(name, value, gradient, curvature, rows=True)
+    return differentiable(taking_indices(forms))
 
 
-def _sides(z: Tensor) -> tuple[tuple[Tensor, Tensor, Tensor], tuple[Tensor, Tensor, Tensor]]:
+def sides(z: Tensor) -> tuple[tuple[Tensor, Tensor, Tensor], tuple[Tensor, Tensor, Tensor]]:
     """(s, p, q) of class 1 and of class 0."""
     p, q = torch.sigmoid(z), torch.sigmoid(-z)
     return (-logsigmoid(z), p, q), (-logsigmoid(-z), q, p)
 
 
-def _others(a: Tensor) -> Tensor:
-    """For every class the sum of a over the other ones; an infinity leaves it none."""
-    return torch.where(a.isinf(), 0.0, a.sum(-1, keepdim=True) - a)
+def sum_of_others(a: Tensor) -> Tensor:
+    """For every class the sum of a over the other ones.
+
+    The largest entry stands apart, so that it is never first added and then taken away again.
+    """
+    top = a.abs().argmax(-1, keepdim=True)
+    small = without(top, a)
+    of_top = without(top, a.gather(-1, top).expand_as(a))
+    rest = torch.where(small.isinf(), 0.0, small.sum(-1, keepdim=True) - small)
+    return rest + of_top
 
 
-def _ratio(s: Tensor, q: Tensor) -> Tensor:
-    """s / q = -ln(1 - q) / q, which goes to 1 with q."""
-    return torch.where(q == 0, 1.0, s / torch.where(q == 0, 1.0, q))
+# --- zero-one of a row: L = sum_c t_c [c is not the class of the largest logit] -----------------
+
+
+def zero_one_rows_value(z: Tensor, t: Tensor) -> Tensor:
+    wrong = without(z.argmax(-1, keepdim=True), t).sum(-1)
+    # A row with a NaN predicts nothing: it is passed on instead of being counted.
+    return torch.where(z.isnan().any(-1), z.amax(-1), wrong)
+
+
+def zero_one_rows_gradient(z: Tensor, t: Tensor) -> Tensor:
+    return torch.zeros_like(z * t)
+
+
+def zero_one_rows_curvature(z: Tensor, v: Tensor, t: Tensor) -> Tensor:
+    return torch.zeros_like(z * v * t)
 
 
 # --- probability-sum: phi = q --------------------------------------------------------------------
@@ -107,6 +146,11 @@ _probability_sum = RightClass(
 
 
 # --- focal: phi = q^gamma s ----------------------------------------------------------------------
+
+
+def _ratio(s: Tensor, q: Tensor) -> Tensor:
+    """s / q = -ln(1 - q) / q, which goes to 1 with q."""
+    return torch.where(q == 0, 1.0, s / torch.where(q == 0, 1.0, q))
 
 
 def _focal_value(s: Tensor, _p: Tensor, q: Tensor, gamma: float) -> Tensor:
@@ -127,28 +171,73 @@ def _focal_second(s: Tensor, p: Tensor, q: Tensor, gamma: float) -> Tensor:
     )
 
 
-_focal = RightClass(_focal_value, _focal_first, _focal_second)
+focal = RightClass(_focal_value, _focal_first, _focal_second)
 
 
 # --- generalized cross-entropy: phi = (1 - p^k) / k ----------------------------------------------
 
+
+def _power(s: Tensor, share: Tensor | float, k: float) -> Tensor:
+    """exp(-k (s + share)) to the last digits.
+
+    A rounding error of k s is one of as many ulp as k s is large. So k and s are split: the product
+    of their leading digits (14 and 8 of them) is exact, and the rest is small. A power of p itself
+    would not do, because p^k is a normal number long after p has ceased to be one.
+    """
+    mantissa, exponent = math.frexp(k)
+    leading_k = math.ldexp(round(mantissa * 2**14), exponent - 14)
+    leading = s.detach().to(torch.bfloat16).to(s.dtype)
+    leading = torch.where(leading.isinf(), 0.0, leading)
+    rest = k * (s - leading) + (k - leading_k) * leading + k * share
+    # As long as the first factor is above 0 the rest is above -2; after that it must not matter.
+    return torch.exp(-leading_k * leading) * torch.exp(-rest.clamp_min(-2.0))
+
+
 _generalized = RightClass(
     lambda s, _p, _q, k: -torch.expm1(-k * s) / k,
-    lambda s, _p, _q, k: torch.exp(-k * s),
-    lambda s, _p, _q, k: -k * torch.exp(-k * s),
+    lambda s, _p, _q, k: _power(s, 0.0, k),
+    lambda s, _p, _q, k: -k * _power(s, 0.0, k),
+)
+# Of rows, where s is a sum: it is left in its two parts, and not rounded once more.
+_generalized_of_parts = RightClass(
+    lambda gap, rest, k: -torch.expm1(-k * (gap + rest)) / k,
+    lambda gap, rest, k: _power(gap, rest, k),
+    lambda gap, rest, k: -k * _power(gap, rest, k),
 )
 
 
-# --- poly-1: phi = s + epsilon q -----------------------------------------------------------------
-
-_poly1 = RightClass(
-    lambda s, _p, q, epsilon: s + epsilon * q,
-    lambda _s, p, _q, epsilon: 1 + epsilon * p,
-    lambda _s, p, _q, epsilon: -epsilon * p,
-)
+# --- poly-1: phi = s + epsilon q, epsilon >= -1 --------------------------------------------------
 
 
-# --- squared log: phi = s^2 ----------------------------------------------------------------------
+def _poly1_value(s: Tensor, _p: Tensor, q: Tensor, epsilon: float) -> Tensor:
+    if epsilon >= 0:
+        return s + epsilon * q
+    return (1 + epsilon) * s - epsilon * _beyond_first_order(s, q)
+
+
+def _beyond_first_order(s: Tensor, q: Tensor) -> Tensor:
+    """s - q = q^2 / 2 + q^3 / 3 + ..., which is all that is left of the loss for epsilon = -1.
+
+    With w = q / (2 - q) it is s = 2 artanh w = 2 (w + w^3 / 3 + ...), and 2 w - q = q w. The series
+    is for q < 1/4, where w^2 < 1/49: ten terms of it are more than a float64 holds.
+    """
+    few = q.clamp_max(0.25)
+    w = few / (2 - few)
+    square, series = w.square(), torch.zeros_like(w)
+    for power in range(21, 1, -2):
+        series = series * square + 1 / power
+    return torch.where(q < 0.25, few * w + 2 * w * square * series, s - q)
+
+
+def _poly1_first(_s: Tensor, p: Tensor, q: Tensor, epsilon: float) -> Tensor:
+    # 1 + epsilon p, without the cancellation for epsilon near -1.
+    return 1 + epsilon * p if epsilon >= 0 else (1 + epsilon) - epsilon * q
+
+
+_poly1 = RightClass(_poly1_value, _poly1_first, lambda _s, p, _q, epsilon: -epsilon * p)
+
+
+# --- squared log: phi = s^2, and t^2 in the place of t -------------------------------------------
 
 _squared_log = RightClass(
     lambda s, _p, _q: s.square(),
@@ -157,13 +246,37 @@ _squared_log = RightClass(
 )
 
 
+def _squares(t: Tensor) -> Sides:
+    return t.square(), (1 - t).square()
+
+
+zero_one_rows = differentiable(
+    taking_indices(
+        ClosedForms(
+            "zero_one_rows",
+            zero_one_rows_value,
+            zero_one_rows_gradient,
+            zero_one_rows_curvature,
+            rows=True,
+        )
+    )
+)
 probability_sum = of_one_logit("probability_sum", _probability_sum)
 generalized_cross_entropy = of_one_logit("generalized_cross_entropy", _generalized)
 poly1 = of_one_logit("poly1", _poly1)
-squared_log = of_one_logit("squared_log", _squared_log)
+squared_log = of_one_logit("squared_log", _squared_log, _squares)
 
 softmax_probability_sum = of_rows("softmax_probability_sum", _probability_sum)
-softmax_focal = of_rows("softmax_focal", _focal)
-softmax_generalized_cross_entropy = of_rows("softmax_generalized_cross_entropy", _generalized)
+softmax_focal = of_rows("softmax_focal", focal)
+softmax_generalized_cross_entropy = of_rows(
+    "softmax_generalized_cross_entropy",
+    _generalized_of_parts,
+    lambda r: (r.gap, torch.log1p(r.others)),
+)
 softmax_poly1 = of_rows("softmax_poly1", _poly1)
-softmax_squared_log = of_rows("softmax_squared_log", _squared_log)
+_softmax_squared_log = of_rows("softmax_squared_log", _squared_log)
+
+
+def softmax_squared_log(z: Tensor, t: Tensor) -> Tensor:
+    # A row e_y of a class index is its own square.
+    return _softmax_squared_log(z, t.square() if t.is_floating_point() else t)

@@ -9,13 +9,48 @@ out of it and comes back through log1p, and the complement of a probability near
 the other probabilities.
 """
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
 from ..closed_form import ClosedForms, differentiable
 from .binary import times
+
+
+def one_hot(z: Tensor, y: Tensor) -> Tensor:
+    """The rows e_y, of z's shape and dtype."""
+    return torch.zeros_like(z).scatter(-1, y.unsqueeze(-1), 1.0)
+
+
+def target_rows(z: Tensor, t: Tensor) -> Tensor:
+    """Rows of targets for the logits z: t itself, or the rows e_t of class indices."""
+    return t if t.is_floating_point() else one_hot(z, t)
+
+
+def taking_indices(forms: ClosedForms) -> ClosedForms:
+    """The same for a target that is rows or class indices, whose rows are made in each formula
+    anew: kept for the backward pass they would be another tensor of the size of the logits."""
+
+    def value(z: Tensor, t: Tensor, *rest: Any) -> Tensor:
+        return forms.value(z, target_rows(z, t), *rest)
+
+    def gradient(z: Tensor, t: Tensor, *rest: Any) -> Tensor:
+        return forms.gradient(z, target_rows(z, t), *rest)
+
+    def curvature(z: Tensor, v: Tensor, t: Tensor, *rest: Any) -> Tensor:
+        return forms.curvature(z, v, target_rows(z, t), *rest)
+
+    return ClosedForms(forms.name, value, gradient, curvature, forms.rows)
+
+
+def summed(name: str, forms: ClosedForms) -> ClosedForms:
+    """The loss of a row that is the sum of a loss of its single logits: a diagonal Hessian."""
+
+    def value(z: Tensor, t: Tensor, *rest: Any) -> Tensor:
+        return forms.value(z, t, *rest).sum(-1)
+
+    return taking_indices(ClosedForms(name, value, forms.gradient, forms.curvature, rows=True))
 
 
 class Row(NamedTuple):
@@ -274,11 +309,18 @@ soft_cap = differentiable(
 )
 nll = differentiable(ClosedForms("nll", nll_value, nll_gradient, nll_curvature, rows=True))
 bernoulli_sum = differentiable(
-    ClosedForms(
-        "bernoulli_sum",
-        bernoulli_sum_value,
-        bernoulli_sum_gradient,
-        bernoulli_sum_curvature,
-        rows=True,
+    taking_indices(
+        ClosedForms(
+            "bernoulli_sum",
+            bernoulli_sum_value,
+            bernoulli_sum_gradient,
+            bernoulli_sum_curvature,
+            rows=True,
+        )
     )
 )
+
+
+def of_target(z: Tensor, t: Tensor) -> Tensor:
+    """Cross-entropy with rows of targets or with class indices."""
+    return cross_entropy(z, t) if t.is_floating_point() else index_cross_entropy(z, t)

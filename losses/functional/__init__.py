@@ -14,26 +14,100 @@ In the docstrings sigma(z) = 1 / (1 + exp(-z)), p = softmax(z), e_y is the one-h
 J = diag(p) - p p^T the derivative of a softmax, and [a] is 1 where a holds and 0 elsewhere.
 """
 
-from .distance import mse_loss, sigmoid_mse, softmax_mse
+from .distance import (
+    cauchy_schwarz,
+    chebyshev,
+    expectation,
+    l1_loss,
+    mse_loss,
+    one_vs_rest_l1,
+    rescaled_square,
+    sigmoid_mse,
+    softmax_mse,
+    squentropy,
+    tanimoto,
+)
 from .likelihood import (
     bernoulli_sum,
     binary_cross_entropy,
     binary_cross_entropy_with_logits,
+    kl_div,
     nll_loss,
 )
-from .right_class import probability_sum, softmax_focal_loss, zero_one
-from .softmax import cross_entropy
+from .margin import (
+    hinge,
+    hinge_embedding_loss,
+    multi_margin_loss,
+    multilabel_margin_loss,
+    multilabel_soft_margin_loss,
+    one_vs_rest_hinge,
+    soft_margin_loss,
+)
+from .right_class import (
+    asymmetric_loss,
+    multiclass_zero_one,
+    poly1,
+    probability_sum,
+    sigmoid_focal_loss,
+    sigmoid_poly1,
+    sigmoid_squared_log,
+    softmax_focal_loss,
+    softmax_probability_sum,
+    squared_log,
+    zero_one,
+)
+from .robust import (
+    bi_tempered_logistic,
+    generalized_cross_entropy,
+    sigmoid_bi_tempered_logistic,
+    sigmoid_generalized_cross_entropy,
+    sigmoid_symmetric_cross_entropy,
+    symmetric_cross_entropy,
+)
+from .softmax import class_balanced_weight, cross_entropy, logit_adjusted_cross_entropy
 
 __all__ = [
+    "asymmetric_loss",
     "bernoulli_sum",
+    "bi_tempered_logistic",
     "binary_cross_entropy",
     "binary_cross_entropy_with_logits",
+    "cauchy_schwarz",
+    "chebyshev",
+    "class_balanced_weight",
     "cross_entropy",
+    "expectation",
+    "generalized_cross_entropy",
+    "hinge",
+    "hinge_embedding_loss",
+    "kl_div",
+    "l1_loss",
+    "logit_adjusted_cross_entropy",
     "mse_loss",
+    "multi_margin_loss",
+    "multiclass_zero_one",
+    "multilabel_margin_loss",
+    "multilabel_soft_margin_loss",
     "nll_loss",
+    "one_vs_rest_hinge",
+    "one_vs_rest_l1",
+    "poly1",
     "probability_sum",
+    "rescaled_square",
+    "sigmoid_bi_tempered_logistic",
+    "sigmoid_focal_loss",
+    "sigmoid_generalized_cross_entropy",
     "sigmoid_mse",
+    "sigmoid_poly1",
+    "sigmoid_squared_log",
+    "sigmoid_symmetric_cross_entropy",
+    "soft_margin_loss",
     "softmax_focal_loss",
     "softmax_mse",
+    "softmax_probability_sum",
+    "squared_log",
+    "squentropy",
+    "symmetric_cross_entropy",
+    "tanimoto",
     "zero_one",
 ]

@@ -1,4 +1,8 @@
-"""Losses that are a distance between the target and what the model gives, or its probabilities."""
+"""Losses that are a distance between the target and what the model gives, or its probabilities.
+
+Targets that are probabilities are taken as they are: where a row of them does not add up to 1, the
+formula holds nevertheless, but its range and its minimum are others.
+"""
 
 import warnings
 
@@ -7,7 +11,8 @@ from torch import Tensor
 
 from .. import checks
 from ..arguments import elementwise, reduced, rows, wide
-from ..forms import binary, probabilities
+from ..closed_form import Formula
+from ..forms import binary, outputs, probabilities, softmax
 
 
 def mse_loss(
@@ -28,12 +33,38 @@ def mse_loss(
         NotImplementedError: neither input nor target is floating point.
     Source: torch.nn.functional.mse_loss.
     """
+    return _of_difference(binary.mse, "mse_loss", input, target, reduction, weight)
+
+
+def l1_loss(
+    input: Tensor, target: Tensor, *, reduction: str = "mean", weight: Tensor | None = None
+) -> Tensor:
+    """Absolute error of the raw output.
+
+    L = |x - t|; dL/dx = sign(x - t), 0 where x = t; d2L/dx2 = 0.
+
+    Args and Raises: as `mse_loss`.
+    Source: torch.nn.functional.l1_loss, which also takes integers for 'sum' and 'none', and complex
+        numbers.
+    """
+    return _of_difference(binary.l1, "l1_loss", input, target, reduction, weight)
+
+
+def _of_difference(
+    loss: Formula,
+    name: str,
+    input: Tensor,
+    target: Tensor,
+    reduction: str,
+    weight: Tensor | None,
+) -> Tensor:
+    """What `mse_loss` and `l1_loss` do; the warning points at the line that calls them."""
     checks.reduction(reduction)
     if target.shape != input.shape:
         warnings.warn(
             f"target size {tuple(target.shape)} is not the input size {tuple(input.shape)}: the "
             "two are broadcast, which is rarely what is meant",
-            stacklevel=2,
+            stacklevel=3,
         )
     if weight is not None and weight.shape != input.shape:
         raise ValueError(
@@ -43,13 +74,13 @@ def mse_loss(
     dtype = torch.promote_types(input.dtype, target.dtype)
     if weight is not None:
         dtype = torch.promote_types(dtype, weight.dtype)
-    checks.floating("mse_loss", input=torch.empty((), dtype=dtype, device="meta"))
+    checks.floating(name, input=torch.empty((), dtype=dtype, device="meta"))
     size = torch.broadcast_shapes(input.shape, target.shape)  # type: ignore[no-untyped-call]
-    loss = binary.mse(wide(input, dtype).expand(size), wide(target, dtype).expand(size))
+    each = loss(wide(input, dtype).expand(size), wide(target, dtype).expand(size))
     if weight is None:
-        return reduced(loss, reduction, dtype)
+        return reduced(each, reduction, dtype)
     w = wide(weight, dtype)
-    return reduced(w * loss, reduction, dtype, w.sum())
+    return reduced(w * each, reduction, dtype, w.sum())
 
 
 def sigmoid_mse(
@@ -89,7 +120,188 @@ def softmax_mse(
         reduction: 'mean', 'sum' or 'none'. 'mean' divides by the sum of the weights of the rows
             that are not ignored if target is indices, else by the number of rows.
     Raises: as `cross_entropy`.
-    Source: Brier 1950, Monthly Weather Review 78(1), in its original form, summed over classes.
+    Source: Brier 1950, Monthly Weather Review 78(1), in its original form, summed over classes;
+        the regularised expectation loss of Janocha and Czarnecki 2017, arXiv 1702.05659.
     """
     loss = probabilities.softmax_mse
     return rows(loss, "softmax_mse", input, target, weight, ignore_index, reduction)
+
+
+def one_vs_rest_l1(
+    input: Tensor,
+    target: Tensor,
+    weight: Tensor | None = None,
+    *,
+    ignore_index: int = -100,
+    reduction: str = "mean",
+) -> Tensor:
+    """Absolute error of a row of raw outputs, every class by itself, against 0 and 1.
+
+    L = sum_c |z_c - t_c|, at least 0; dL/dz = sign(z - t), 0 where z_c = t_c; the Hessian is 0.
+    The same with squares is C times `rescaled_square` with k = m = 1.
+
+    Args and Raises: as `softmax_mse`; input are outputs that are fitted to the target themselves.
+    Source: Janocha and Czarnecki 2017, arXiv 1702.05659, L1 loss; from memory, not checked against
+        the paper's own text.
+    """
+    loss = outputs.one_vs_rest_l1
+    return rows(loss, "one_vs_rest_l1", input, target, weight, ignore_index, reduction)
+
+
+def rescaled_square(
+    input: Tensor,
+    target: Tensor,
+    weight: Tensor | None = None,
+    *,
+    k: float = 1.0,
+    m: float = 1.0,
+    ignore_index: int = -100,
+    reduction: str = "mean",
+) -> Tensor:
+    """Squared error of a row of raw outputs, in which the right class counts k times and has m for
+    its target.
+
+    L = 1/C sum_c a_c (z_c - m t_c)^2 with a = 1 + (k - 1) t, at least 0;
+    dL/dz = 2/C a (z - m t); the Hessian is 2/C diag(a).
+    For a class index y: 1/C [k (z_y - m)^2 + sum_{c != y} z_c^2].
+
+    Args:
+        k: the weight of the right class, above 0; 1 below 1000 classes, 15 for 1000 classes.
+        m: the output that the right class shall have, above 0; 1 below 42 classes, 15 from 42
+            classes up, 30 for 1000 classes.
+        The others as `softmax_mse`; input are outputs that are fitted to the target themselves.
+    Raises: as `softmax_mse`, and ValueError for k or m out of range.
+    Source: Hui and Belkin 2021, arXiv 2006.07322. The division by C is that of the authors' later
+        code; k and m by number of classes are as cited by others, not checked against the paper's
+        own text. Soft targets are this library's.
+    """
+    name = "rescaled_square"
+    checks.setting(name, "k", k, above=0.0)
+    checks.setting(name, "m", m, above=0.0)
+    loss = outputs.rescaled_square
+    return rows(loss, name, input, target, weight, ignore_index, reduction, float(k), float(m))
+
+
+def squentropy(
+    input: Tensor,
+    target: Tensor,
+    weight: Tensor | None = None,
+    *,
+    ignore_index: int = -100,
+    reduction: str = "mean",
+) -> Tensor:
+    """Cross-entropy plus the mean square of the logits of the wrong classes.
+
+    L = sum_c [-t_c ln p_c + (1 - t_c) z_c^2 / (C - 1)], at least 0; with T = sum_c t_c,
+    dL/dz = T p - t + 2 (1 - t) z / (C - 1); the Hessian is T J + 2 diag(1 - t) / (C - 1).
+    For a class index y the square is taken of every logit but z_y. Adding a number to all logits
+    changes this loss, and a wrong class masked by -inf makes it infinite.
+
+    Args: as `softmax_mse`, with two classes or more.
+    Raises: as `softmax_mse`, and ValueError for a single class, of which none is wrong.
+    Source: Hui, Belkin and Wright 2023, arXiv 2302.03952, and the authors' code, for class indices.
+    """
+    name = "squentropy"
+    if input.dim() > 0 and checks.class_count(input) < 2:
+        raise ValueError(
+            f"{name}: input of size {tuple(input.shape)} has {checks.class_count(input)} classes "
+            "but the mean over the wrong ones wants at least 2 in all"
+        )
+    return rows(outputs.squentropy, name, input, target, weight, ignore_index, reduction)
+
+
+def expectation(
+    input: Tensor,
+    target: Tensor,
+    weight: Tensor | None = None,
+    *,
+    ignore_index: int = -100,
+    reduction: str = "mean",
+) -> Tensor:
+    """Absolute error of a softmax: the expected number of differing entries of a one-hot row.
+
+    L = sum_c |p_c - t_c|, in [0, 2]; with e = sign(p - t), 0 where p_c = t_c, dL/dz = J e; the
+    Hessian along v is dJ e, dJ the change of J along v.
+    For a class index y: L = 2 (1 - p_y), dL/dz = 2 p_y (p - e_y).
+
+    Args and Raises: as `softmax_mse`.
+    Source: Janocha and Czarnecki 2017, arXiv 1702.05659, expectation loss; from memory, not checked
+        against the paper's own text. Ghosh et al. 2017, arXiv 1712.09482, have it as mean absolute
+        error.
+    """
+    loss = probabilities.expectation
+    return rows(loss, "expectation", input, target, weight, ignore_index, reduction)
+
+
+def chebyshev(
+    input: Tensor,
+    target: Tensor,
+    weight: Tensor | None = None,
+    *,
+    ignore_index: int = -100,
+    reduction: str = "mean",
+) -> Tensor:
+    """Largest error of the probabilities of a softmax.
+
+    L = max_c |p_c - t_c|, in [0, 1]; with k the class of the largest error and s its sign,
+    dL/dz = s p_k (e_k - p), 0 where L = 0; the Hessian along v is s (dJ)_k, dJ the change of J.
+    For a class index y: L = 1 - p_y, half of `expectation`. Of equal errors of one sign each takes
+    its share of the gradient, as in torch.amax; where errors of both signs are equal, which is
+    always so with two classes and then makes no difference, those below their target take it.
+
+    Args and Raises: as `softmax_mse`.
+    Source: Janocha and Czarnecki 2017, arXiv 1702.05659, Chebyshev loss; from memory, not checked
+        against the paper's own text.
+    """
+    loss = probabilities.chebyshev
+    return rows(loss, "chebyshev", input, target, weight, ignore_index, reduction)
+
+
+def tanimoto(
+    input: Tensor,
+    target: Tensor,
+    weight: Tensor | None = None,
+    *,
+    ignore_index: int = -100,
+    reduction: str = "mean",
+) -> Tensor:
+    """Minus the Tanimoto similarity (the Jaccard index of two rows of weights) of p and t.
+
+    L = -N / D with N = sum_c p_c t_c and D = |p|^2 + |t|^2 - N, in [-1, 0], -1 where p = t; with
+    E = |p - t|^2 = D - N and U = 2 N (p - t) - E t, dL/dz = J U / D^2. A row of targets that are
+    all 0 has loss 0.
+
+    Args and Raises: as `softmax_mse`.
+    Source: Janocha and Czarnecki 2017, arXiv 1702.05659, Tanimoto loss; from memory, not checked
+        against the paper's own text.
+    """
+    loss = probabilities.tanimoto
+    return rows(loss, "tanimoto", input, target, weight, ignore_index, reduction)
+
+
+def cauchy_schwarz(
+    input: Tensor,
+    target: Tensor,
+    weight: Tensor | None = None,
+    *,
+    ignore_index: int = -100,
+    reduction: str = "mean",
+) -> Tensor:
+    """Cauchy-Schwarz divergence of p and t: minus the logarithm of the cosine between them.
+
+    L = -ln [sum_c p_c t_c / (|p| |t|)], at least 0; with w = softmax(2 z) and s_c proportional to
+    t_c exp z_c, dL/dz = w - s; the Hessian is 2 J_w - J_s, J of w and of s in place of p.
+    For a class index y it is half the cross-entropy of 2 z: dL/dz = w - e_y. The size of t does not
+    count, only its direction; a row of targets that are all 0 has none, and loss 0.
+
+    Args and Raises: as `softmax_mse`.
+    Source: Janocha and Czarnecki 2017, arXiv 1702.05659, Cauchy-Schwarz divergence; from memory,
+        not checked against the paper's own text.
+    """
+
+    def loss(z: Tensor, t: Tensor) -> Tensor:
+        if t.is_floating_point():
+            return probabilities.cauchy_schwarz(z, t)
+        return softmax.index_cross_entropy(2 * z, t) / 2
+
+    return rows(loss, "cauchy_schwarz", input, target, weight, ignore_index, reduction)

@@ -1,10 +1,13 @@
 """Losses that are the negative log-likelihood of a distribution that the model gives."""
 
+import torch
 from torch import Tensor
 
 from .. import checks
-from ..arguments import elementwise, index_arguments, rows, weighted
+from ..arguments import elementwise, index_arguments, reduced, rows, weighted, wide
 from ..forms import binary, softmax
+
+KL_REDUCTIONS = (*checks.REDUCTIONS, "batchmean")
 
 
 def binary_cross_entropy_with_logits(
@@ -33,11 +36,17 @@ def binary_cross_entropy_with_logits(
         NotImplementedError: input is not floating point.
     Source: torch.nn.functional.binary_cross_entropy_with_logits. An infinite logit on the right
         side is a loss of 0 here, and NaN there.
+
+    >>> import torch
+    >>> z = torch.tensor([40.0, -3.0, float("inf")])
+    >>> binary_cross_entropy_with_logits(z, torch.tensor([1.0, 1.0, 1.0]), reduction="none")
+    tensor([4.2484e-18, 3.0486e+00, 0.0000e+00])
     """
     name = "binary_cross_entropy_with_logits"
     if pos_weight is None:
         return elementwise(binary.bce_with_logits, name, input, target, weight, reduction)
     checks.broadcasts(input, pos_weight=pos_weight)
+    checks.not_negative(pos_weight=pos_weight)
     return elementwise(binary.weighted_bce, name, input, target, weight, reduction, pos_weight)
 
 
@@ -61,6 +70,10 @@ def binary_cross_entropy(
             outside [0, 1] (seen on the CPU; elsewhere it gives NaN).
         NotImplementedError: input is not floating point.
     Source: torch.nn.functional.binary_cross_entropy, its bounds included.
+
+    >>> import torch
+    >>> binary_cross_entropy(torch.tensor([0.9, 0.0]), torch.tensor([1.0, 1.0]), reduction="none")
+    tensor([  0.1054, 100.0000])
     """
     checks.reduction(reduction)
     checks.same_shape(input, target)
@@ -100,6 +113,43 @@ def nll_loss(
         raise ValueError("Expected input of 1 or more dimensions (got 0): (C,) or (N, C, ...)")
     x, index = index_arguments("nll_loss", input, target, weight, ignore_index)
     return index.reduced(index.weighted(softmax.nll(x, index.y)), reduction, input.dtype)
+
+
+def kl_div(
+    input: Tensor, target: Tensor, *, reduction: str = "mean", log_target: bool = False
+) -> Tensor:
+    """Kullback-Leibler divergence of a model's log-probabilities from a distribution.
+
+    L = t (ln t - x) for every element, of any sign; its sum over a distribution is at least 0.
+    dL/dx = -t, for t = exp s if the target is given by its logarithm s; the Hessian is 0.
+    Where t is 0 nothing is lost, whatever x is.
+    Where x is near ln t the two cancel: the error is then some ulp of t ln t, and not of L.
+
+    Args:
+        input: log-probabilities x, any shape, floating point.
+        target: probabilities t, or with `log_target` their logarithms s, broadcastable with input,
+            floating point.
+        reduction: 'mean' over the elements, 'sum', 'none', or 'batchmean', the sum over the size
+            of input's first dimension, which is the mean divergence of rows (N, C).
+        log_target: whether target is given by its logarithm.
+    Raises:
+        ValueError: unknown reduction.
+        RuntimeError: the shapes cannot be broadcast.
+        NotImplementedError: input or target is not floating point.
+    Source: torch.nn.functional.kl_div, which gives NaN where t is 0 and x is -inf, and warns of
+        'mean' that it is to become 'batchmean'; here it stays what it is.
+    """
+    checks.reduction(reduction, KL_REDUCTIONS)
+    checks.floating("kl_div", input=input, target=target)
+    dtype = torch.promote_types(input.dtype, target.dtype)
+    x, t = torch.broadcast_tensors(  # type: ignore[no-untyped-call]
+        wide(input, dtype), wide(target, dtype)
+    )
+    each = (binary.kl_div_of_logs if log_target else binary.kl_div)(x, t)
+    if reduction == "batchmean":
+        # A single number is a batch of one, as torch has it.
+        each, reduction = each.sum() / input.shape[:1].numel(), "none"
+    return reduced(each, reduction, dtype)
 
 
 def bernoulli_sum(

@@ -61,6 +61,13 @@ def cross_entropy(
         1512.00567; z-loss: Chowdhery et al. 2022, arXiv 2204.02311, section 5; soft-capping: Gemma
         Team 2024, arXiv 2408.00118, section 2. Small losses keep their digits here, and an
         infinite logit on the right class is a loss of 0 instead of NaN.
+
+    >>> import torch
+    >>> z = torch.tensor([[4.0, 0.0, -2.0], [0.0, 30.0, 0.0]])
+    >>> cross_entropy(z, torch.tensor([0, 1]), reduction="none")
+    tensor([2.0581e-02, 1.8715e-13])
+    >>> cross_entropy(z, torch.tensor([0, -100]), label_smoothing=0.1, z_loss=1e-4)
+    tensor(0.3555)
     """
     checks.reduction(reduction)
     if not 0.0 <= label_smoothing <= 1.0:
@@ -188,7 +195,7 @@ def class_balanced_weight(counts: Tensor, beta: float = 0.9999) -> Tensor:
 
     >>> import torch
     >>> class_balanced_weight(torch.tensor([500, 50]), beta=0.99)
-    tensor([0.5689, 1.4311])
+    tensor([0.5690, 1.4310])
     """
     checks.setting("class_balanced_weight", "beta", beta, least=0.0, below=1.0)
     if counts.dim() != 1:

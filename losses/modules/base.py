@@ -17,17 +17,19 @@ class Loss(nn.Module):
     their place) in `buffers`, numbers by name. All of them go to the function by name, and none
     can be forgotten by `repr`, `state_dict` or `copy.deepcopy`.
 
-    Raises ValueError for an unknown reduction, already here and not only at the first call.
+    Raises ValueError for a reduction that is not one of `reductions`, already here and not only
+    at the first call.
     """
 
     function: ClassVar[Callable[..., Tensor]]
+    reductions: ClassVar[tuple[str, ...]] = checks.REDUCTIONS
     reduction: str
 
     def __init__(
         self, buffers: dict[str, Tensor | None] | None = None, *, reduction: str, **settings: Any
     ) -> None:
         super().__init__()
-        checks.reduction(reduction)
+        checks.reduction(reduction, self.reductions)
         self._settings = (*(buffers or {}), *settings, "reduction")
         for name, tensor in (buffers or {}).items():
             self.register_buffer(name, tensor)

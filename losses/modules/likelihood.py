@@ -49,6 +49,19 @@ class NLLLoss(Rows):
         super().__init__(weight, ignore_index=ignore_index, reduction=reduction)
 
 
+class KLDivLoss(Loss):
+    """Kullback-Leibler divergence from log-probabilities; drop-in for `torch.nn.KLDivLoss`.
+
+    See `losses.functional.kl_div`. 'mean' divides by all elements, 'batchmean' by the rows.
+    """
+
+    function = staticmethod(likelihood.kl_div)
+    reductions = likelihood.KL_REDUCTIONS
+
+    def __init__(self, *, reduction: str = "mean", log_target: bool = False) -> None:
+        super().__init__(reduction=reduction, log_target=log_target)
+
+
 class BernoulliSumLoss(Rows):
     """Sum over the classes of the Bernoulli cross-entropy of a softmax output.
 

@@ -19,6 +19,11 @@ def nll(input: Tensor, target: Tensor, reduction: str = "mean") -> Tensor:
     return F.nll_loss(input, target, reduction=reduction)
 
 
+def kl_div(input: Tensor, target: Tensor, reduction: str = "mean") -> Tensor:
+    # Reduced apart, because torch warns of its 'mean'.
+    return reduce(F.kl_div(input, target, reduction="none"), reduction)
+
+
 def bernoulli_sum(input: Tensor, target: Tensor, reduction: str = "mean") -> Tensor:
     classes = min(1, input.dim() - 1)
     p, t = torch.softmax(input, classes), one_hot(input, target)

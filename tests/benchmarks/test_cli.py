@@ -69,6 +69,7 @@ def test_a_newcomers_comparison(pictures: Path, capsys) -> None:
         (["compare", "--data", "./" + "a" * 300], "name another path"),
         (["view", "--runs", "nowhere"], "nowhere"),
         (["view", "--runs", ".", "--port", "99999"], "--port 99999"),
+        (["catalogue", "--output", "nowhere"], "nowhere"),
     ],
 )
 @pytest.mark.usefixtures("pictures")
@@ -169,3 +170,14 @@ def test_view_starts_tensorboard_on_the_runs(tmp_path: Path, monkeypatch, capsys
         [sys.executable, "-m", "tensorboard.main", "--logdir", str(tmp_path), "--port", "7007"]
     ]
     assert "http://localhost:7007/?runFilter=seed0" in capsys.readouterr().out
+
+
+def test_catalogue_writes_a_page_and_a_picture(tmp_path: Path, monkeypatch, capsys) -> None:
+    from benchmarks.catalogue import page
+
+    monkeypatch.setattr(page, "exactness", lambda _entries, _count: "measured elsewhere")
+    assert cli.main(["catalogue", "--output", str(tmp_path)]) == 0
+    out, _ = capsys.readouterr()
+    assert out.split() == [str(tmp_path / "README.md"), str(tmp_path / "catalogue.png")]
+    assert all(f"**{name}**" in (tmp_path / "README.md").read_text() for name in registry.names())
+    assert (tmp_path / "catalogue.png").read_bytes().startswith(b"\x89PNG")

@@ -89,6 +89,21 @@ def test_mixed_types_are_promoted_and_gradients_keep_their_own(
     assert_near(value, truth(entry, input, target, "none")[0], 1e5 if wider.itemsize > 4 else 32)
 
 
+@dtypes(NARROW)
+@each_case
+def test_under_autocast_a_loss_is_float32(entry: Entry, kind: str, dtype: torch.dtype) -> None:
+    input, target = sample(entry, kind, dtype=dtype)
+    input.requires_grad_()
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        loss = entry.build()(input, target)
+    assert loss.dtype == torch.float32
+    # The first scale of torch.amp.GradScaler overflows float16.
+    (gradient,) = torch.autograd.grad(4096 * loss, input)
+    assert gradient.dtype == dtype
+    assert gradient.isfinite().all()
+    assert entry.build()(input, target).dtype == dtype
+
+
 # --- layouts -------------------------------------------------------------------------------------
 
 

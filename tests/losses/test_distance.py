@@ -207,11 +207,11 @@ def test_float32_keeps_its_digits(name: str, spread: float, classes: int) -> Non
 
 @each_row_loss
 def test_soft_targets_keep_their_digits_too(name: str) -> None:
-    z = normal(60, 4).float()
-    t = torch.softmax(normal(60, 4, seed=1).float(), -1)
-    # p - t cancels where the model is nearly right, whoever computes it.
-    assert off_by(name, z.double(), t.double(), t.double()) <= 1e-12
+    z, t = normal(60, 4).float(), torch.softmax(normal(60, 4, seed=1).float(), -1)
+    # p - t cancels where the model is nearly right, whoever computes it; its square less so.
     assert off_by(name, z, t, t) <= 1e-4
+    if name in ("softmax-mse", "cauchy-schwarz"):
+        assert off_by(name, t.log() + 0.01 * z, t, t) <= 1e-3
 
 
 # --- infinities and NaN --------------------------------------------------------------------------
@@ -322,17 +322,10 @@ def test_class_weights_and_ignored_rows(name: str) -> None:
 
 @QUICK
 @given(z=logits, y=indices)
-def test_errors_of_a_right_class_are_what_it_lacks(z: Tensor, y: Tensor) -> None:
+def test_of_a_right_class_they_are_older_losses(z: Tensor, y: Tensor) -> None:
     lack = 1 - torch.softmax(z, -1).gather(-1, y.unsqueeze(-1)).squeeze(-1)
     assert_near(functional.expectation(z, y, reduction="none"), 2 * lack)
     assert_near(functional.chebyshev(z, y, reduction="none"), lack)
-
-
-@QUICK
-@given(z=logits, y=indices)
-def test_cauchy_schwarz_of_a_right_class_is_cross_entropy_of_twice_the_logits(
-    z: Tensor, y: Tensor
-) -> None:
     assert_near(functional.cauchy_schwarz(z, y), F.cross_entropy(2 * z, y) / 2)
 
 

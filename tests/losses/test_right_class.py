@@ -1,0 +1,423 @@
+"""Losses of the right class's probability, and those that forgive wrong labels: identities, tails
+against high precision, kinks, and what they refuse."""
+
+import inspect
+import math
+from collections.abc import Callable
+from typing import Any
+
+import mpmath
+import pytest
+import torch
+import torchvision
+from mpmath import mpf
+from torch import Tensor
+
+import losses
+from losses import functional, registry
+
+from .cases import assert_near, each_reduction, value_and_gradient
+
+INF = math.inf
+SHAPES = [(), (0,), (5,), (2, 3), (2, 3, 4)]
+each_shape = pytest.mark.parametrize("shape", SHAPES, ids=lambda s: "x".join(map(str, s)) or "0-d")
+
+
+def normal(*shape: int, spread: float = 2.0, dtype: torch.dtype = torch.float64) -> Tensor:
+    generator = torch.Generator().manual_seed(0)
+    return (spread * torch.randn(shape, dtype=torch.float64, generator=generator)).to(dtype)
+
+
+def uniform(*shape: int) -> Tensor:
+    return torch.rand(shape, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
+
+
+def same(ours: Callable[..., Tensor], theirs: Callable[..., Tensor], *inputs: Tensor) -> None:
+    """Values and gradients by the logits and by soft targets."""
+    value, gradient = value_and_gradient(ours, *inputs)
+    expected, expected_gradient = value_and_gradient(theirs, *inputs)
+    assert_near(value, expected, 1e4, room=max(1, inputs[0].numel()))
+    assert_near(gradient, expected_gradient, 1e4, room=max(1, inputs[0].numel()))
+
+
+# --- sigmoid focal loss: torchvision's -----------------------------------------------------------
+
+
+@each_shape
+@each_reduction
+@pytest.mark.parametrize("alpha", [-1, 0.0, 0.25, 1.0])
+@pytest.mark.parametrize("gamma", [0, 0.5, 2])
+@pytest.mark.parametrize("hard", [True, False], ids=["hard", "soft"])
+def test_focal_loss_is_that_of_torchvision(
+    shape: tuple[int, ...], reduction: str, alpha: float, gamma: float, hard: bool
+) -> None:
+    z, t = normal(*shape), uniform(*shape)
+    t = t.round() if hard else t
+    options = {"alpha": alpha, "gamma": gamma, "reduction": reduction}
+
+    def ours(z: Tensor, t: Tensor) -> Tensor:
+        return functional.sigmoid_focal_loss(z, t, **options)
+
+    def theirs(z: Tensor, t: Tensor) -> Tensor:
+        return torchvision.ops.sigmoid_focal_loss(z, t, **options)
+
+    same(ours, theirs, z, t)
+    if not hard:
+        same(lambda t, z: ours(z, t), lambda t, z: theirs(z, t), t, z)
+
+
+def test_focal_parameters_are_those_of_torchvision() -> None:
+    theirs = inspect.signature(torchvision.ops.sigmoid_focal_loss).parameters
+    ours = inspect.signature(functional.sigmoid_focal_loss).parameters
+    assert {k: p.default for k, p in ours.items()} == {k: p.default for k, p in theirs.items()}
+    assert list(ours) == list(theirs)
+    assert repr(registry.get("focal", gamma=0.5)).count("gamma=0.5") == 1
+
+
+@pytest.mark.parametrize("gamma", [0, 0.5, 1, 2])
+@pytest.mark.parametrize("z", [100.0, 1e4, -100.0, -1e4, INF, -INF])
+@pytest.mark.parametrize("t", [0.0, 1.0])
+def test_focal_derivatives_are_finite_where_the_model_is_certain(
+    gamma: float, z: float, t: float
+) -> None:
+    logit = torch.tensor(z, requires_grad=True)
+    value = functional.sigmoid_focal_loss(logit, torch.tensor(t), gamma=gamma)
+    (first,) = torch.autograd.grad(value, logit, create_graph=True)
+    (second,) = torch.autograd.grad(first, logit)
+    weight = 0.25 if t else 0.75
+    wrong = (z < 0) == (t == 1)
+    # A certain and wrong example has the gradient of cross-entropy, a certain and right one none.
+    assert first.item() == pytest.approx((weight if z > 0 else -weight) if wrong else 0, abs=1e-19)
+    assert second.item() == pytest.approx(0, abs=1e-19)
+    assert value.item() == pytest.approx(weight * abs(z) if wrong else 0, abs=1e-19)
+
+
+# --- identities ----------------------------------------------------------------------------------
+
+ROWS = [(4,), (5, 4), (3, 4, 2), (0, 4)]
+each_rows = pytest.mark.parametrize("shape", ROWS, ids=lambda s: "x".join(map(str, s)))
+WEIGHT = torch.tensor([0.5, 2.0, 0.0, 1.25], dtype=torch.float64)
+
+
+@each_rows
+@each_reduction
+@pytest.mark.parametrize("soft", [True, False], ids=["distribution", "index"])
+@pytest.mark.parametrize(
+    ("name", "settings", "factor"),
+    [
+        ("softmax_focal_loss", {"gamma": 0.0}, 1),
+        ("poly1", {"epsilon": 0.0}, 1),
+        ("generalized_cross_entropy", {"q": 1e-9}, 1),
+        ("symmetric_cross_entropy", {"alpha": 0.5, "beta": 0.0}, 0.5),
+    ],
+    ids=lambda x: x if isinstance(x, str) else "",
+)
+def test_what_is_cross_entropy_in_the_limit(
+    shape: tuple[int, ...],
+    reduction: str,
+    soft: bool,
+    name: str,
+    settings: dict[str, Any],
+    factor: float,
+) -> None:
+    z, classes = normal(*shape), min(1, len(shape) - 1)
+    t = torch.softmax(normal(*shape), classes) if soft else normal(*shape).argmax(classes)
+    options = {"weight": WEIGHT, "reduction": reduction}
+
+    def ours(z: Tensor) -> Tensor:
+        return getattr(functional, name)(z, t, **settings, **options)
+
+    def theirs(z: Tensor) -> Tensor:
+        # Weights of distributions: one a row here, one a term in cross_entropy.
+        if soft:
+            each = functional.cross_entropy(z, t, reduction="none")
+            scale = (t.movedim(classes, -1) * WEIGHT).sum(-1)
+            each = scale * each
+            whole = each.mean() if reduction == "mean" else each.sum()
+            return factor * (each if reduction == "none" else whole)
+        return factor * torch.nn.functional.cross_entropy(z, t, **options)
+
+    value, gradient = value_and_gradient(ours, z)
+    expected, expected_gradient = value_and_gradient(theirs, z)
+    torch.testing.assert_close(value, expected, rtol=1e-7, atol=1e-7, equal_nan=True)
+    torch.testing.assert_close(gradient, expected_gradient, rtol=1e-7, atol=1e-7, equal_nan=True)
+
+
+# The loss of one logit z is that of the two logits (0, z), and a target t is the row (1 - t, t).
+TWINS = {
+    "probability_sum": ("softmax_probability_sum", {}),
+    "sigmoid_poly1": ("poly1", {"epsilon": -0.7}),
+    "sigmoid_generalized_cross_entropy": ("generalized_cross_entropy", {"q": 0.4}),
+    "sigmoid_squared_log": ("squared_log", {}),
+    "sigmoid_symmetric_cross_entropy": (
+        "symmetric_cross_entropy",
+        {"alpha": 0.3, "beta": 2.0, "log_zero": -3.0},
+    ),
+    "sigmoid_bi_tempered_logistic": ("bi_tempered_logistic", {"t1": 0.3, "t2": 1.7}),
+}
+
+
+@pytest.mark.parametrize("name", TWINS)
+@pytest.mark.parametrize("hard", [True, False], ids=["hard", "soft"])
+def test_one_logit_is_two_classes(name: str, hard: bool) -> None:
+    rows, settings = TWINS[name]
+    z, t = normal(50), uniform(50)
+    t = t.round() if hard else t
+
+    def two(z: Tensor, t: Tensor) -> Tensor:
+        row, targets = torch.stack([0 * z, z], -1), torch.stack([1 - t, t], -1)
+        return getattr(functional, rows)(row, targets, **settings, reduction="none")
+
+    def one(z: Tensor, t: Tensor) -> Tensor:
+        return getattr(functional, name)(z, t, **settings, reduction="none")
+
+    same(one, two, z, t)
+    if not hard:
+        same(lambda t, z: one(z, t), lambda t, z: two(z, t), t, z)
+
+
+@each_shape
+def test_limits_of_losses_of_one_logit(shape: tuple[int, ...]) -> None:
+    z, t = normal(*shape), uniform(*shape)
+    bce = functional.binary_cross_entropy_with_logits
+    focal = functional.sigmoid_focal_loss
+    hard = t.round()
+    asymmetric = functional.asymmetric_loss
+    same(lambda z: asymmetric(z, t, gamma_neg=0.0, clip=0.0), lambda z: bce(z, t), z)
+    same(
+        lambda z: asymmetric(z, hard, gamma_pos=2.0, gamma_neg=2.0, clip=0.0),
+        lambda z: focal(z, hard, -1, 2.0, "mean"),
+        z,
+    )
+    same(lambda z: functional.sigmoid_poly1(z, t, epsilon=0.0), lambda z: bce(z, t), z)
+    same(
+        lambda z: functional.sigmoid_generalized_cross_entropy(z, t, q=1.0),
+        lambda z: functional.probability_sum(z, t),
+        z,
+    )
+
+
+def test_a_weight_of_one_logit_multiplies() -> None:
+    z, t, weight = normal(2, 3), uniform(2, 3), torch.tensor([0.5, 2.0, 0.0]).double()
+    for name in (*TWINS, "asymmetric_loss"):
+        loss = getattr(functional, name)
+        assert_near(loss(z, t, weight, reduction="none"), weight * loss(z, t, reduction="none"))
+
+
+# --- top-1 error ---------------------------------------------------------------------------------
+
+
+def test_multiclass_zero_one_counts() -> None:
+    z = torch.tensor([[1.0, 2.0, 2.0], [3.0, 0.0, 0.0], [0.0, -INF, INF], [0.0, math.nan, 1.0]])
+    y = torch.tensor([2, 0, 2, 0])
+    each = functional.multiclass_zero_one(z, y, reduction="none")
+    # Of equal logits the first predicts, as torch.argmax has it.
+    assert each[:3].tolist() == [1, 0, 0]
+    assert each[3].isnan()
+    t = torch.tensor([[0.2, 0.7, 0.1]]).expand(4, 3)
+    expected = torch.nn.functional.one_hot(z[:3].argmax(-1), 3)
+    soft = functional.multiclass_zero_one(z, t, reduction="none")
+    torch.testing.assert_close(soft[:3], 1 - (t[:3] * expected).sum(-1))
+    leaf = z[:3].clone().requires_grad_()
+    functional.multiclass_zero_one(leaf, y[:3]).backward()
+    assert not leaf.grad.any()
+
+
+# --- infinite logits -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=["float32", "float64"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "softmax-probability-sum",
+        "poly-1",
+        "generalized-cross-entropy",
+        "squared-log",
+        "symmetric-cross-entropy",
+        "bi-tempered-logistic",
+    ],
+)
+def test_an_infinite_logit_of_the_right_class_costs_nothing(name: str, dtype: torch.dtype) -> None:
+    loss = registry.get(name, reduction="none")
+    rows = [[INF, 0.0, -3.0], [0.0, -INF, -INF], [1e4, -1e4, -INF]]
+    z = torch.tensor(rows, dtype=dtype)
+    value, gradient = value_and_gradient(loss, z, torch.tensor([0, 0, 0]))
+    # The tails of the tempered softmax are those of a power: 1e4 is not infinity.
+    assert (value <= (1e-15 if name == "bi-tempered-logistic" else 0)).all()
+    assert (gradient.abs() <= 1e-15).all()
+
+
+@pytest.mark.parametrize("t", [0.0, 1.0])
+def test_infinite_single_logits_have_limits(t: float) -> None:
+    right, wrong = torch.tensor([INF, -INF]) if t else torch.tensor([-INF, INF])
+    bounded = ["sigmoid-generalized-cross-entropy", "sigmoid-bi-tempered-logistic", "asymmetric"]
+    for name in (*bounded, "sigmoid-poly-1", "sigmoid-squared-log", "focal"):
+        loss = registry.get(name, reduction="none")
+        value, gradient = value_and_gradient(loss, right, torch.tensor(t))
+        assert value == 0
+        assert gradient == 0
+        value, gradient = value_and_gradient(loss, wrong, torch.tensor(t))
+        assert not value.isnan()
+        assert not gradient.isnan()
+        if name in bounded and not (name == "asymmetric" and t):
+            assert value.isfinite()
+            assert gradient == 0
+
+
+# --- tails, against high precision ---------------------------------------------------------------
+
+Class = Callable[[mpf, mpf, mpf], mpf]
+
+
+def power(k: float) -> tuple[Class, Class]:
+    return lambda s, _p, _q: -mpmath.expm1(-k * s) / k, lambda s, _p, _q: mpmath.exp(-k * s)
+
+
+def focal(g: float) -> tuple[Class, Class]:
+    return (
+        lambda s, _p, q: q**g * s,
+        lambda s, p, q: q**g * (1 + (g * p * s / q if q else 0)),
+    )
+
+
+# An entry, its settings, phi(s, p, q) and dphi/ds, s = -ln p.
+PHI: list[tuple[str, dict[str, Any], tuple[Class, Class]]] = [
+    ("generalized-cross-entropy", {"q": 0.7}, power(0.7)),
+    ("generalized-cross-entropy", {"q": 0.1}, power(0.1)),
+    ("softmax-probability-sum", {}, (lambda _s, _p, q: q, lambda _s, p, _q: p)),
+    ("poly-1", {}, (lambda s, _p, q: s + q, lambda _s, p, _q: 1 + p)),
+    ("poly-1", {"epsilon": -1.0}, (lambda s, _p, q: s - q, lambda _s, _p, q: q)),
+    ("squared-log", {}, (lambda s, _p, _q: s * s, lambda s, _p, _q: 2 * s)),
+    (
+        "symmetric-cross-entropy",
+        {"alpha": 0.5},
+        (lambda s, _p, q: s / 2 + 4 * q, lambda _s, p, _q: mpf(1) / 2 + 4 * p),
+    ),
+    (
+        "symmetric-cross-entropy",
+        {"alpha": 0.0},
+        (lambda _s, _p, q: 4 * q, lambda _s, p, _q: 4 * p),
+    ),
+    ("softmax-focal", {"gamma": 0.5}, focal(0.5)),
+]
+NORMAL = mpf(2) ** -126
+
+
+@pytest.mark.parametrize("spread", [1, 8, 50, 1e4])
+@pytest.mark.parametrize(
+    ("name", "settings", "of_class"), PHI, ids=[f"{name}-{settings}" for name, settings, _ in PHI]
+)
+def test_tails_of_rows(
+    name: str, settings: dict[str, Any], of_class: tuple[Class, Class], spread: float
+) -> None:
+    phi, slope = of_class
+    loss = registry.get(name, **settings, reduction="none")
+    z = normal(60, 3, spread=spread, dtype=torch.float32)
+    # A third of the rows is right; the others are right as often as they happen to be.
+    y = torch.arange(60) % 3
+    y[::3] = z[::3].argmax(-1)
+    leaf = z.clone().requires_grad_()
+    value = loss(leaf, y)
+    (gradient,) = torch.autograd.grad(value.sum(), leaf)
+    with mpmath.workdps(60):
+        for row, c, v, g in zip(
+            z.tolist(), y.tolist(), value.tolist(), gradient.tolist(), strict=True
+        ):
+            e = [mpmath.exp(mpf(x) - mpf(max(row))) for x in row]
+            p = [x / sum(e) for x in e]
+            q = sum(x for i, x in enumerate(p) if i != c)
+            s = -mpmath.log1p(-q) if q < 0.5 else -mpmath.log(p[c])
+            d = slope(s, p[c], q)
+            near(v, phi(s, p[c], q))
+            exact = [-d * q if i == c else d * p[i] for i in range(3)]
+            largest = max(abs(x) for x in exact)
+            for ours, true in zip(g, exact, strict=True):
+                near(ours, true, largest)
+
+
+def near(ours: float, true: mpf, size: mpf | None = None) -> None:
+    size = abs(true) if size is None else size
+    if size > NORMAL:
+        assert abs(mpf(ours) - true) <= 4e-6 * size, f"{ours} instead of {true}"
+
+
+@pytest.mark.parametrize("clip", [0.0, 1e-30, 0.05])
+@pytest.mark.parametrize("gamma", [0.0, 0.5, 4.0])
+def test_tails_of_asymmetric_negatives(clip: float, gamma: float) -> None:
+    kink = math.log(clip / (1 - clip)) if clip else 0.0
+    logits = [kink + d for d in (-1.0, 1e-3, 0.1, 1.0)] + [-80.0, -20.0, 5.0, 20.0, 60.0, 89.5, 1e4]
+    z = torch.tensor(logits, requires_grad=True)
+    loss = losses.AsymmetricLoss(gamma_neg=gamma, clip=clip, reduction="none")
+    value = loss(z, torch.zeros_like(z))
+    (gradient,) = torch.autograd.grad(value.sum(), z)
+    with mpmath.workdps(60):
+        g, m = mpf(gamma), mpf(clip)
+        for x, v, d in zip(z.tolist(), value.tolist(), gradient.tolist(), strict=True):
+            p, q = 1 / (1 + mpmath.exp(-mpf(x))), 1 / (1 + mpmath.exp(mpf(x)))
+            u, rest = p - m, m + q
+            if u <= 0:
+                assert v == d == 0
+                continue
+            log = -mpmath.log1p(-u) if u < 0.5 else -mpmath.log(rest)
+            near(v, u**g * log)
+            near(d, p * q * u**g * (g * log / u + 1 / rest))
+
+
+def test_the_asymmetric_kink_is_torchs() -> None:
+    # At sigma(0) = 1/2 = clip, with gamma 0, where the gradient jumps.
+    z = torch.zeros((), dtype=torch.float64)
+    loss = losses.AsymmetricLoss(gamma_neg=0.0, clip=0.5, reduction="none")
+    reference = registry.entry("asymmetric").reference
+    expected = value_and_gradient(lambda z: reference(z, 0 * z, "none", gamma_neg=0.0, clip=0.5), z)
+    value, gradient = value_and_gradient(lambda z: loss(z, torch.zeros_like(z)), z)
+    assert_near(value, expected[0])
+    assert_near(gradient, expected[1])
+
+
+# --- what they refuse ----------------------------------------------------------------------------
+
+BAD: list[tuple[str, dict[str, Any]]] = [
+    ("focal", {"alpha": 1.1}),
+    ("focal", {"alpha": -0.5}),
+    ("focal", {"alpha": math.nan}),
+    ("focal", {"gamma": -1.0}),
+    ("focal", {"gamma": INF}),
+    ("softmax-focal", {"gamma": -0.1}),
+    ("asymmetric", {"gamma_pos": -1.0}),
+    ("asymmetric", {"gamma_neg": math.nan}),
+    ("asymmetric", {"clip": 1.0}),
+    ("asymmetric", {"clip": -0.1}),
+    ("poly-1", {"epsilon": -1.1}),
+    ("sigmoid-poly-1", {"epsilon": INF}),
+    ("generalized-cross-entropy", {"q": 0.0}),
+    ("sigmoid-generalized-cross-entropy", {"q": 1.1}),
+    ("symmetric-cross-entropy", {"alpha": -1.0}),
+    ("symmetric-cross-entropy", {"log_zero": 0.0}),
+    ("sigmoid-symmetric-cross-entropy", {"beta": -1.0}),
+    ("sigmoid-symmetric-cross-entropy", {"log_zero": -88.0}),
+    ("bi-tempered-logistic", {"t1": 1.1}),
+    ("bi-tempered-logistic", {"t2": 0.9}),
+    ("sigmoid-bi-tempered-logistic", {"t1": -0.1}),
+]
+
+
+@pytest.mark.parametrize(("name", "settings"), BAD, ids=str)
+def test_settings_out_of_range_are_value_errors(name: str, settings: dict[str, Any]) -> None:
+    binary = registry.entry(name).task == "binary"
+    target = torch.zeros(2) if binary else torch.tensor([0, 1])
+    (setting,) = settings
+    with pytest.raises(ValueError, match=setting):
+        registry.get(name, **settings)(torch.zeros(2) if binary else torch.zeros(2, 3), target)
+
+
+def test_focal_targets_are_checked() -> None:
+    z = torch.zeros(2, 3)
+    with pytest.raises(ValueError, match="size"):
+        functional.sigmoid_focal_loss(z, torch.zeros(3))
+    with pytest.raises(ValueError, match="reduction"):
+        functional.sigmoid_focal_loss(z, z, reduction="batchmean")
+    with pytest.raises(RuntimeError, match="int64"):
+        functional.sigmoid_focal_loss(z, z.long())
+    with pytest.raises(NotImplementedError, match="sigmoid_focal_loss"):
+        functional.sigmoid_focal_loss(z.long(), z)
