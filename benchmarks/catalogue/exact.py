@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from .formulas import ONE, ROWS, SLOPES, Number, Row, m
+from .formulas import ONE, ROWS, SLOPES, Number, Row, kept, m
 
 STEP = m.mpf(10) ** -60
 # A step between two gradients, far above what the other step leaves uncertain.
@@ -53,7 +53,8 @@ def truth(name: str, x: Iterable[Number], t: Iterable[Number]) -> Truth:
     return Truth(_end(found.value), tuple(g if g is None else _end(g) for g in found.gradient))
 
 
-def sensitivity(name: str, x: Iterable[Number], t: Iterable[Number]) -> tuple[Number, Number]:
+@kept
+def sensitivity(name: str, x: Row, t: Row) -> tuple[Number, Number]:
     """How large a value, and a gradient's largest entry, are to be taken for where they cross zero.
 
     Close to a zero crossing a value is the difference of larger numbers, and not even exact
@@ -80,7 +81,8 @@ def sensitivity(name: str, x: Iterable[Number], t: Iterable[Number]) -> tuple[Nu
 def _distance(a: Truth, b: Truth) -> Number:
     """The largest difference of the gradients."""
     pairs = zip(a.gradient, b.gradient, strict=True)
-    return max(abs(x - y) for x, y in pairs if x is not None and y is not None)
+    moved = (abs(x - y) for x, y in pairs if x is not None and y is not None)
+    return max(moved, default=m.mpf(0))
 
 
 def _value(name: str, x: Row, t: Row) -> Number:

@@ -31,7 +31,7 @@ WRONG_AT = (1e-2, 1e-4)
 TAILS_TITLE = "## How exact they are"
 
 
-def page(entries: Sequence[Entry], count: int = 200) -> str:
+def page(entries: Sequence[Entry], count: int = 100) -> str:
     """The whole page; `count` as in `exactness`."""
     return "\n\n".join([catalogue(entries), exactness(entries, count), DIFFERENCES]) + "\n"
 
@@ -162,7 +162,7 @@ def _table(head: Iterable[str], rows: Iterable[Iterable[str]], align: str = "") 
     )
 
 
-def write(directory: Path, count: int = 200) -> list[Path]:
+def write(directory: Path, count: int = 100) -> list[Path]:
     """Writes the page and its picture into `directory`; returns their paths.
 
     Raises OSError if that cannot be done.

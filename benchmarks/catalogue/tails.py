@@ -69,24 +69,32 @@ def _measure(
     gradient = gradient.reshape(count, -1).double()
     size = batch.value.abs()
     steepness = batch.gradient.nan_to_num(0.0, math.inf, -math.inf).abs().amax(-1, keepdim=True)
-    errors = torch.cat(
-        [_errors(value, batch.value, size), _errors(gradient, batch.gradient, steepness)], -1
-    )
-    for at in (errors > DOUBTFUL).any(-1).nonzero().flatten().tolist():
-        x = batch.input[at].reshape(-1)
-        if x.isfinite().all() and steepness[at] >= TINY:
-            found = sensitivity(entry.name, x.tolist(), batch.rows[at].tolist())
-            size[at], steepness[at] = (
-                max(float(a), float(b[at])) for a, b in zip(found, (size, steepness), strict=True)
-            )
     return Errors(
-        _largest(tuple(_errors(value, batch.value, size).flatten().tolist())),
-        _largest(tuple(_errors(gradient, batch.gradient, steepness).flatten().tolist())),
+        _confirmed(entry, batch, value, batch.value, size, 0),
+        _confirmed(entry, batch, gradient, batch.gradient, steepness, 1),
     )
+
+
+def _confirmed(
+    entry: Entry, batch: Batch, actual: Tensor, expected: Tensor, size: Tensor, rung: int
+) -> float:
+    """The largest error that is not one of a zero crossing: the largest is looked at again, with
+    its size as the truth's sensitivity has it (of the value or the gradient), until it stands."""
+    size, looked_at = size.clone(), set()
+    while True:
+        errors = _errors(actual, expected, size).amax(-1)
+        at = int(errors.argmax())  # that of a NaN, where there is one
+        x = batch.input[at].reshape(-1)
+        if at in looked_at or not errors[at] > DOUBTFUL or not x.isfinite().all():
+            return float(errors[at])
+        looked_at.add(at)
+        if size[at] >= TINY:
+            found = sensitivity(entry.name, tuple(x.tolist()), tuple(batch.rows[at].tolist()))
+            size[at] = max(float(found[rung]), float(size[at]))
 
 
 def _errors(actual: Tensor, expected: Tensor, size: Tensor) -> Tensor:
-    """Relative to `size`. 0 where nothing is expected, as at a kink."""
+    """Relative to `size`. Where nothing is expected, at a kink, only NaN is an error."""
     size = size.expand_as(expected)
     off = (actual - expected).abs()
     # Below the smallest normal number digits end; there a result may also be zero.
@@ -94,7 +102,7 @@ def _errors(actual: Tensor, expected: Tensor, size: Tensor) -> Tensor:
     # An infinity has to be met. Beside one, what is finite has no size to be compared with.
     missed = torch.where(expected.isinf() & (actual != expected), torch.inf, 0.0)
     error = torch.where(size.isinf() & ~actual.isnan(), missed, error)
-    return torch.where(expected.isnan(), 0.0, error)
+    return torch.where(expected.isnan() & ~actual.isnan(), 0.0, error)
 
 
 # --- draws ---------------------------------------------------------------------------------------

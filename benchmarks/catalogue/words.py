@@ -54,10 +54,10 @@ class and e_y its one-hot row; f = σ(z) is the sigmoid, p = softmax(z), J = dia
 
 WRONG = """\
 *Confidently wrong* is what becomes of the gradient when class 1 is right and the model gives it a
-probability of 0.01, and then of 0.0001: |dL/dz| at both, measured in float64, z being the logit, the
-difference of two logits, or the output that stands for them. A gradient that *dies* leaves such an
-example unlearnt, one that *stays* corrects it at a steady pace, and one that *grows* lets it, or a
-wrong label, outweigh all others."""
+probability of 0.01, and then of 0.0001: |dL/dz| at both, measured in float64, z being the logit,
+the difference of two logits, or the output that stands for them. A gradient that *dies* leaves such
+an example unlearnt, one that *stays* corrects it at a steady pace, and one that *grows* lets it, or
+a wrong label, outweigh all others."""
 
 TASKS: dict[Task, str] = {
     "binary": "### Two classes, one number an example",
@@ -72,8 +72,9 @@ none ("plain"). Logits are drawn with spreads 1, 8 and 50, for 2, 3 and 10 class
 right; the edges are ±inf, ±1e4, ±89, ±1, zeros and denormals, where the limit is what is expected.
 A row's gradient is measured by its largest entry; what a true value has to be is a normal float32
 number; and where it crosses zero it is taken to be as large as the terms of which it is the
-difference. What is above 4e-6 is bold: an error of 1 is a result of 0, or one without a right digit.
-The draws are seeded, but processors round differently, and another machine may have another digit.
+difference. What is above 4e-6 is bold: an error of 1 is a result of 0, or one without a right
+digit. The draws are seeded, but processors round differently, and another machine may have another
+digit.
 
 4e-6 is what float32 leaves of exp(-87), its smallest number: the difference of two logits, 87, is
 rounded by 4e-6."""

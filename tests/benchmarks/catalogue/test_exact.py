@@ -70,7 +70,7 @@ def test_a_zero_crossing_is_as_sensitive_as_its_terms() -> None:
     # p = t: the gradient is 1/2 - 1/2 in both classes, the value 2 (1/2 ln 2).
     gradient = truth("cross-entropy", [0, 0], [0.5, 0.5]).gradient
     assert [float(x) for x in gradient] == pytest.approx([0, 0], abs=1e-90)
-    size, steepness = sensitivity("cross-entropy", [0, 0], [0.5, 0.5])
+    size, steepness = sensitivity("cross-entropy", (0, 0), (0.5, 0.5))
     assert float(size) == pytest.approx(math.log(2))
     # Each target 1/4, and a tenth of 1/4 for each logit.
     assert float(steepness) == pytest.approx(0.5 + 0.05)
@@ -79,6 +79,6 @@ def test_a_zero_crossing_is_as_sensitive_as_its_terms() -> None:
 def test_a_tail_is_not_taken_for_a_zero_crossing() -> None:
     for name in ("cross-entropy", "softmax-mse", "squared-log"):
         value, gradient = truth(name, [0, 30, -2], [0, 1, 0])
-        size, steepness = sensitivity(name, [0, 30, -2], [0, 1, 0])
+        size, steepness = sensitivity(name, (0, 30, -2), (0, 1, 0))
         assert size < value
         assert steepness < max(map(abs, gradient))

@@ -11,6 +11,9 @@ from benchmarks.catalogue.tails import EDGES, GROUPS, Batch, Errors
 from losses.catalogue import ENTRIES
 
 ENTRY = {entry.name: entry for entry in ENTRIES}
+# A difference of logits d is rounded by up to d 2^-24, and so, relatively, is exp(-d); what is left
+# of float32 at its end, exp(-87), is 4e-6.
+BOUNDS: dict[float | str, float] = {1.0: 2e-6, 8.0: 4e-6, 50.0: 4e-6, EDGES: 4e-6}
 BOUND = 4e-6
 
 
@@ -24,8 +27,8 @@ def measured(name: str, loss, group: float | str, count: int = 24) -> Errors:
 def test_float32_keeps_its_digits_and_limits(name: str, group: float | str) -> None:
     count = 300 if ENTRY[name].task == "binary" else 24
     errors = measured(name, ENTRY[name].build(reduction="none"), group, count)
-    assert errors.value <= BOUND
-    assert errors.gradient <= BOUND
+    assert errors.value <= BOUNDS[group]
+    assert errors.gradient <= BOUNDS[group]
 
 
 # --- the measure itself --------------------------------------------------------------------------
@@ -68,7 +71,8 @@ def a_batch(value: float, gradient: float) -> Batch:
         (0.0, 1e-39, 0.0),  # no digits are left there
         (0.0, 1.0, 1 / tails.TINY),
         (1e-45, math.nan, math.nan),
-        (math.nan, math.nan, 0.0),  # a kink
+        (math.nan, 3.0, 0.0),  # a kink
+        (math.nan, math.nan, math.nan),
     ],
 )
 def test_the_error_of_a_value(truth: float, gives: float, error: float) -> None:
