@@ -98,7 +98,8 @@ def _errors(actual: Tensor, expected: Tensor, size: Tensor) -> Tensor:
     size = size.expand_as(expected)
     off = (actual - expected).abs()
     # Below the smallest normal number digits end; there a result may also be zero.
-    error = torch.where(size < TINY, torch.where(off < TINY, 0.0, off / TINY), off / size)
+    lost = (expected.abs() < TINY) & (off < TINY)
+    error = torch.where(lost, 0.0, off / size.clamp_min(TINY))
     # An infinity has to be met. Beside one, what is finite has no size to be compared with.
     missed = torch.where(expected.isinf() & (actual != expected), torch.inf, 0.0)
     error = torch.where(size.isinf() & ~actual.isnan(), missed, error)

@@ -70,8 +70,8 @@ The worst relative error in float32 against arithmetic of 160 digits, of ours an
 loss of `torch.nn.functional` ("torch"), or of the formula as one writes it in torch where that has
 none ("plain"). Logits are drawn with spreads 1, 8 and 50, for 2, 3 and 10 classes, half of them
 right; the edges are ±inf, ±1e4, ±89, ±1, zeros and denormals, where the limit is what is expected.
-A row's gradient is measured by its largest entry; what a true value has to be is a normal float32
-number; and where it crosses zero it is taken to be as large as the terms of which it is the
+A row's gradient is measured by its largest entry, and only true values that are normal float32
+numbers count; where one crosses zero it is taken to be as large as the terms of which it is the
 difference. What is above 4e-6 is bold: an error of 1 is a result of 0, or one without a right
 digit. The draws are seeded, but processors round differently, and another machine may have another
 digit.

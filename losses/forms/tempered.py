@@ -26,7 +26,7 @@ import torch
 from torch import Tensor
 
 from ..closed_form import ClosedForms, differentiable
-from .binary import times
+from .binary import in_float64, times
 from .right_class import sum_of_others
 from .softmax import Row, centred, distance, row, taking_indices, without
 
@@ -92,15 +92,10 @@ def _minus_log(z: Tensor, k: float) -> tuple[Tensor, Tensor]:
     return torch.log1p(k * (nu + gap)) / k, top
 
 
-def _wide(*tensors: Tensor) -> tuple[Tensor, ...]:
-    # MPS has no float64.
-    return tuple(x if x.device.type == "mps" else x.double() for x in tensors)
-
-
 def bi_tempered_value(z: Tensor, y: Tensor, t1: float, t2: float) -> Tensor:
     # Written so that nothing is lost at y = 0 and at y = 1: y D + (1 - y) p^(2 - t1) / (2 - t1) +
     # y log_t1(y) / (2 - t1), D the divergence of 1 and p.
-    wide, y = _wide(z, y)
+    wide, y = in_float64(z, y)
     r, a = tempered(wide, t2), 1 - t1
     each = times(y, _from_one(r.s, a)) + ((1 - y) * r.power(1 + a) + y * _log(y, a)) / (1 + a)
     return each.sum(-1).to(z.dtype)
@@ -133,14 +128,14 @@ def _error(r: Tempered, y: Tensor, t1: float, t2: float) -> Tensor:
 
 
 def bi_tempered_gradient(z: Tensor, y: Tensor, t1: float, t2: float) -> Tensor:
-    wide, y = _wide(z, y)
+    wide, y = in_float64(z, y)
     r = tempered(wide, t2)
     u = _error(r, y, t1, t2)
     return (u * r.e.q - r.e.p * sum_of_others(u)).to(z.dtype)
 
 
 def bi_tempered_curvature(z: Tensor, v: Tensor, y: Tensor, t1: float, t2: float) -> Tensor:
-    wide, along, y = _wide(z, v, y)
+    wide, along, y = in_float64(z, v, y)
     r = tempered(wide, t2)
     e, w, u = r.e.p, centred(r.e, along), _error(r, y, t1, t2)
     heavy = r.power(t2 - 1)
@@ -168,7 +163,7 @@ bi_tempered = differentiable(
 
 def _rows(z: Tensor, t: Tensor) -> tuple[Tensor, Tensor]:
     # 1 - t of a float32 has no rounding error in float64.
-    z, t = _wide(z, t)
+    z, t = in_float64(z, t)
     return torch.stack([torch.zeros_like(z), z], -1), torch.stack([1 - t, t], -1)
 
 

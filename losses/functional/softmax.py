@@ -15,7 +15,7 @@ from ..arguments import (
     reduced,
     wide,
 )
-from ..forms import softmax
+from ..forms import capped, softmax
 
 
 def cross_entropy(
@@ -132,10 +132,17 @@ class _Logits:
     softcap: float | None = None
     shift: Tensor | None = None
 
-    def prepared(self, z: Tensor) -> Tensor:
-        if self.softcap is not None:
-            z = softmax.soft_cap(z, self.softcap)
-        return z if self.shift is None else z + self.shift.to(z.dtype)
+    def cross_entropy(self, z: Tensor, t: Tensor) -> Tensor:
+        if self.softcap is None:
+            return softmax.of_target(z if self.shift is None else z + self.shift.to(z.dtype), t)
+        if t.is_floating_point():
+            return capped.cross_entropy(z, t, self.softcap)
+        return capped.index_cross_entropy(z, t, self.softcap)
+
+    def squared_log_partition(self, z: Tensor) -> Tensor:
+        if self.softcap is None:
+            return softmax.squared_log_partition(z)
+        return capped.squared_log_partition(z, self.softcap)
 
     def of_index(
         self,
@@ -147,14 +154,13 @@ class _Logits:
         z_loss: float = 0.0,
     ) -> Tensor:
         z, index = index_arguments(self.name, self.input, target, weight, ignore_index)
-        z = self.prepared(z)
-        loss = index.weighted(softmax.index_cross_entropy(z, index.y))
+        loss = index.weighted(self.cross_entropy(z, index.y))
         if label_smoothing > 0:
             uniform = z.new_ones(z.shape[-1]) if index.weight is None else index.weight
-            smooth = softmax.cross_entropy(z, uniform) / z.shape[-1]
+            smooth = self.cross_entropy(z, uniform) / z.shape[-1]
             loss = (1 - label_smoothing) * loss + label_smoothing * smooth
         if z_loss > 0:
-            loss = loss + z_loss * index.weighted(softmax.squared_log_partition(z))
+            loss = loss + z_loss * index.weighted(self.squared_log_partition(z))
         return index.reduced(loss, reduction, self.input.dtype)
 
     def of_distribution(
@@ -173,10 +179,9 @@ class _Logits:
             checks.class_weight(self.input, weight)
             dtype = torch.promote_types(dtype, weight.dtype)
             z, t = wide(z, dtype), wide(t, dtype) * wide(weight, dtype)
-        z = self.prepared(z)
-        loss = softmax.cross_entropy(z, t)
+        loss = self.cross_entropy(z, t)
         if z_loss > 0:
-            loss = loss + z_loss * t.sum(-1) * softmax.squared_log_partition(z)
+            loss = loss + z_loss * t.sum(-1) * self.squared_log_partition(z)
         return reduced(loss, reduction, dtype)
 
 

@@ -16,6 +16,7 @@ from .cases import (
     cotangent,
     drawn,
     dtypes,
+    each_built_in_case,
     each_case,
     each_loss,
     each_referenced,
@@ -90,7 +91,7 @@ def test_mixed_types_are_promoted_and_gradients_keep_their_own(
 
 
 @dtypes(NARROW)
-@each_case
+@each_built_in_case
 def test_under_autocast_a_loss_is_float32(entry: Entry, kind: str, dtype: torch.dtype) -> None:
     input, target = sample(entry, kind, dtype=dtype)
     input.requires_grad_()

@@ -1,0 +1,59 @@
+"""Losses of rows of soft-capped logits, u = c tanh(z / c), each logit by itself.
+
+With g and H the gradient and the Hessian of the loss at u, and u', u'' those of the cap,
+
+    dL/dz = u' g,  and along v the Hessian is u' H (u' v) + u'' v g.
+
+float32 is computed in float64: what u is rounded by would come out 30 times as large, in exp(u).
+"""
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ..closed_form import ClosedForms, differentiable
+from .binary import in_float64
+from .softmax import CROSS_ENTROPY, INDEX_CROSS_ENTROPY, SQUARED_LOG_PARTITION
+
+
+def cap(z: Tensor, c: float) -> Tensor:
+    return c * torch.tanh(z / c)
+
+
+def cap_gradient(z: Tensor, c: float) -> Tensor:
+    # 1 / cosh^2 x = 4 e / (1 + e)^2 with e = exp(-2 |x|), where 1 - tanh^2 x would cancel.
+    e = torch.exp(-2 * (z / c).abs())
+    return 4 * e / (1 + e).square()
+
+
+def cap_curvature(z: Tensor, c: float) -> Tensor:
+    return -2 / c * torch.tanh(z / c) * cap_gradient(z, c)
+
+
+def capped(forms: ClosedForms) -> ClosedForms:
+    """The loss of capped logits; its last setting is the cap c."""
+
+    def value(z: Tensor, *rest: Any) -> Tensor:
+        wide, *others = in_float64(z, *rest[:-1])
+        return forms.value(cap(wide, rest[-1]), *others).to(z.dtype)
+
+    def gradient(z: Tensor, *rest: Any) -> Tensor:
+        wide, *others = in_float64(z, *rest[:-1])
+        c = rest[-1]
+        return (cap_gradient(wide, c) * forms.gradient(cap(wide, c), *others)).to(z.dtype)
+
+    def curvature(z: Tensor, v: Tensor, *rest: Any) -> Tensor:
+        wide, along, *others = in_float64(z, v, *rest[:-1])
+        c = rest[-1]
+        u, slope = cap(wide, c), cap_gradient(wide, c)
+        straight = slope * forms.curvature(u, slope * along, *others)
+        bent = cap_curvature(wide, c) * along * forms.gradient(u, *others)
+        return (straight + bent).to(z.dtype)
+
+    return ClosedForms(f"capped_{forms.name}", value, gradient, curvature, forms.rows)
+
+
+index_cross_entropy = differentiable(capped(INDEX_CROSS_ENTROPY))
+cross_entropy = differentiable(capped(CROSS_ENTROPY))
+squared_log_partition = differentiable(capped(SQUARED_LOG_PARTITION))
