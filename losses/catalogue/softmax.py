@@ -33,7 +33,7 @@ ENTRIES = (
         formula="-Σ_c u_c ln p_c, u = (1 - s) e_y + s / C",
         gradient="p - u",
         range="[0, ∞)",
-        use="to keep a model from certainty; it costs calibration of the logits",
+        use="to keep a model from certainty",
         source="Szegedy et al. 2016, arXiv 1512.00567",
     ),
     Entry(

@@ -1,5 +1,7 @@
 """Dtypes, memory layouts and dimensions: what happens before a formula and after it."""
 
+import inspect
+
 import pytest
 import torch
 from hypothesis import assume, given
@@ -103,6 +105,30 @@ def test_under_autocast_a_loss_is_float32(entry: Entry, kind: str, dtype: torch.
     assert gradient.dtype == dtype
     assert gradient.isfinite().all()
     assert entry.build()(input, target).dtype == dtype
+
+
+# --- ignored rows --------------------------------------------------------------------------------
+
+
+@each_loss
+def test_ignored_rows_are_as_if_they_were_not_there(entry: Entry) -> None:
+    if "ignore_index" not in inspect.signature(entry.module).parameters:
+        pytest.skip("ignores nothing")
+    input, target = sample(entry, "index", (5, 4))
+    ignored = target.clone()
+    ignored[[1, 3]] = 7
+    weight = torch.tensor([0.5, 2.0, 1.0, 1.5], dtype=input.dtype)
+    for reduction in ("mean", "sum"):
+        loss = entry.build(ignore_index=7, weight=weight, reduction=reduction)
+        value, gradient = value_and_gradient(loss, input, ignored)
+        rest = [0, 2, 4]
+        expected, expected_gradient = value_and_gradient(loss, input[rest], target[rest])
+        assert_near(value, expected)
+        assert_near(gradient[rest], expected_gradient)
+        assert not gradient[[1, 3]].any()
+    none = torch.full_like(target, 7)
+    assert entry.build(ignore_index=7)(input, none).isnan()
+    assert entry.build(ignore_index=7, reduction="sum")(input, none) == 0
 
 
 # --- layouts -------------------------------------------------------------------------------------

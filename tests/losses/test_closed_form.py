@@ -1,6 +1,7 @@
 """The mechanism: every rung of a ladder is the derivative of the one below, nothing is saved but
 inputs. Finite differences are the judge, so nothing here trusts a formula."""
 
+import inspect
 from collections.abc import Callable
 
 import pytest
@@ -12,7 +13,7 @@ from losses import ClosedForms, differentiable, functional
 from losses.forms import binary
 from losses.registry import Entry
 
-from .cases import each_case, each_smooth_case, sample
+from .cases import each_built_in_case, each_case, each_smooth_case, sample
 
 generator = torch.Generator().manual_seed(0)
 
@@ -104,6 +105,21 @@ def test_derivatives_by_targets_and_weights(
     function: Callable[..., Tensor], inputs: tuple[Tensor, ...]
 ) -> None:
     check_derivatives(function, *leaves(*inputs))
+
+
+@each_built_in_case
+def test_derivatives_by_the_weights_of_every_loss(entry: Entry, kind: str) -> None:
+    if "weight" not in inspect.signature(entry.module).parameters:
+        pytest.skip("has no weights")
+    input, target = sample(entry, kind)
+    # One weight a class for rows, one a column for single logits.
+    input, weight = leaves(input, positive(4))
+
+    def loss(z: Tensor, w: Tensor) -> Tensor:
+        return entry.build(weight=w)(z, target)
+
+    assert gradcheck(loss, (input, weight), check_forward_ad=True)
+    assert gradgradcheck(loss, (input, weight))
 
 
 # --- the mechanism -------------------------------------------------------------------------------

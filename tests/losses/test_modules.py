@@ -12,7 +12,7 @@ from torch import Tensor, nn
 import losses
 from losses.registry import Entry
 
-from .cases import each_loss, each_reduction, sample
+from .cases import each_built_in, each_loss, each_reduction, sample
 
 DROP_INS = ["BCELoss", "BCEWithLogitsLoss", "MSELoss", "CrossEntropyLoss", "NLLLoss"]
 each_drop_in = pytest.mark.parametrize("name", DROP_INS)
@@ -175,3 +175,31 @@ def test_a_loss_called_twice_gives_the_same(entry: Entry) -> None:
     input, target = sample(entry, entry.targets[0])
     module = entry.build()
     assert torch.equal(module(input, target), module(input, target))
+
+
+@each_built_in
+def test_repr_shows_every_number_of_every_loss(entry: Entry) -> None:
+    shown = repr(entry.build())
+    for parameter in inspect.signature(entry.module).parameters.values():
+        if isinstance(parameter.default, (int, float, str)):
+            value = entry.settings.get(parameter.name, parameter.default)
+            assert f"{parameter.name}={value!r}" in shown
+
+
+@each_built_in
+def test_every_loss_is_copied_and_pickled(entry: Entry) -> None:
+    data = sample(entry, entry.targets[0])
+    module = entry.build(reduction="sum")
+    for twin in (pickle.loads(pickle.dumps(module)), copy.deepcopy(module)):
+        assert repr(twin) == repr(module)
+        assert torch.equal(twin(*data), module(*data))
+
+
+@each_built_in
+def test_every_buffer_of_every_loss_is_state_and_moves(entry: Entry) -> None:
+    parameters = inspect.signature(entry.module).parameters
+    tensors = [name for name in ("weight", "pos_weight", "prior") if name in parameters]
+    module = entry.build(**{name: torch.ones(4) for name in tensors})
+    assert set(module.state_dict()) == set(tensors)
+    assert all(buffer.device.type == "meta" for buffer in module.to("meta").buffers())
+    assert all(buffer.dtype == torch.float64 for buffer in module.double().buffers())
