@@ -85,6 +85,7 @@ def rows(
 
 def is_distribution(input: Tensor, target: Tensor) -> bool:
     """Whether target is a row of probabilities for every row of logits, and not class indices."""
+    checks.tensors(input=input, target=target)
     return input.dim() > 0 and target.shape == input.shape
 
 
@@ -104,6 +105,7 @@ def distribution_arguments(name: str, input: Tensor, target: Tensor) -> tuple[Te
             f"{target.dtype}; class indices have the input's shape without the class dimension"
         )
     checks.floating(name, input=input)
+    checks.some_classes(input)
     dtype = torch.promote_types(input.dtype, target.dtype)
     return wide(classes_last(input), dtype), wide(classes_last(target), dtype)
 
@@ -118,7 +120,10 @@ class Indices(NamedTuple):
     scale: Tensor
 
     def weighted(self, each: Tensor) -> Tensor:
-        return each if self.weight is None else self.scale * each
+        if self.weight is None:
+            return each
+        # What is ignored is left out before it is weighed, for the weights' derivatives.
+        return self.scale * torch.where(self.kept, each, 0.0)
 
     def reduced(self, each: Tensor, reduction: str, dtype: torch.dtype) -> Tensor:
         """`each`, without what is ignored, reduced; 'mean' divides by what the rows weigh."""
@@ -130,12 +135,15 @@ def index_arguments(
     input: Tensor,
     target: Tensor,
     weight: Tensor | None,
-    ignore_index: int | None,
+    ignore_index: int,
 ) -> tuple[Tensor, Indices]:
     """Logits with the classes last and wide enough to compute, and the class indices.
 
-    With `ignore_index` None nothing is ignored, and every index outside the classes is an error.
+    The logits of ignored rows are 0, so that not even a NaN in them reaches a derivative.
     """
+    checks.tensors(input=input, target=target)
+    if not isinstance(ignore_index, int):
+        raise TypeError(f"ignore_index must be an int, not {type(ignore_index).__name__}")
     if input.dim() == 0:
         # torch's types: it takes an index beside a 0-d input for probabilities of a wrong dtype.
         probabilities = target.dim() > 0 or target.is_floating_point()
@@ -145,17 +153,20 @@ def index_arguments(
     checks.index_dtype(target)
     checks.floating(name, input=input)
     classes = checks.class_count(input)
-    y = target.reshape(()) if input.dim() == 1 else target
-    checks.class_indices(classes, y, ignore_index)
+    # As int64 before it is compared: a narrower type may not hold the number of classes.
+    y = (target.reshape(()) if input.dim() == 1 else target).long()
+    inside = checks.class_indices(classes, y, ignore_index)
+    checks.some_classes(input)
     if weight is not None:
         checks.class_weight(input, weight)
         checks.same_dtype(input, weight=weight)
         weight = wide(weight, input.dtype)
-    y = y.long()
-    kept = torch.ones_like(y, dtype=torch.bool) if ignore_index is None else y != ignore_index
-    y = torch.where(kept, y, 0)
+    z = wide(classes_last(input), input.dtype)
+    kept = y != ignore_index
+    if not inside or 0 <= ignore_index < classes:
+        z, y = torch.where(kept.unsqueeze(-1), z, 0.0), torch.where(kept, y, 0)
     scale = kept if weight is None else weight[y] * kept
-    return wide(classes_last(input), input.dtype), Indices(y, kept, weight, scale)
+    return z, Indices(y, kept, weight, scale)
 
 
 def classes_last(x: Tensor) -> Tensor:

@@ -39,14 +39,23 @@ def setting(
     below: float = math.inf,
 ) -> None:
     """Raise ValueError unless `value` is a finite number, at least `least`, above `above`, ..."""
-    # The open bounds are infinite unless given, so this leaves out infinities and NaN too.
-    if least <= value <= most and above < value < below:
+    # Finite in float32, in which most losses are computed; NaN is not.
+    if least <= value <= most and above < value < below and abs(value) < 3e38:
         return
     bounds = [("at least", least), ("at most", most), ("above", above), ("below", below)]
     wanted = " and ".join(f"{word} {bound:g}" for word, bound in bounds if math.isfinite(bound))
     raise ValueError(
         f"{function}: {name}={value} must be a finite number{' ' * bool(wanted)}{wanted}"
     )
+
+
+def tensors(**arguments: object) -> None:
+    """Raise TypeError for what is no tensor."""
+    for name, argument in arguments.items():
+        if not isinstance(argument, Tensor):
+            raise TypeError(
+                f"{name} must be a Tensor, not {type(argument).__name__}: use torch.tensor({name})"
+            )
 
 
 def floating(function: str, **tensors: Tensor) -> None:
@@ -60,7 +69,10 @@ def floating(function: str, **tensors: Tensor) -> None:
 
 
 def same_dtype(input: Tensor, **tensors: Tensor) -> None:
-    """Raise RuntimeError for a tensor whose dtype is not input's."""
+    """Raise RuntimeError for a tensor whose dtype is not input's; under autocast, which brings them
+    together, for none."""
+    if torch.is_autocast_enabled(input.device.type):
+        return
     for name, tensor in tensors.items():
         if tensor.dtype != input.dtype:
             raise RuntimeError(
@@ -69,8 +81,20 @@ def same_dtype(input: Tensor, **tensors: Tensor) -> None:
             )
 
 
+def real(**numbers: Tensor) -> None:
+    """Raise RuntimeError for a complex tensor, and TypeError for what is no tensor."""
+    tensors(**numbers)
+    for name, tensor in numbers.items():
+        if tensor.is_complex():
+            raise RuntimeError(
+                f"{name} of dtype {tensor.dtype} cannot weigh or be compared with real numbers: "
+                f"use {name}.real or {name}.abs()"
+            )
+
+
 def same_shape(input: Tensor, target: Tensor) -> None:
-    """Raise ValueError unless target has input's shape."""
+    """Raise ValueError unless target has input's shape, TypeError if one is no tensor."""
+    tensors(input=input, target=target)
     if target.shape != input.shape:
         raise ValueError(
             f"target size {tuple(target.shape)} must be the same as input size "
@@ -79,7 +103,8 @@ def same_shape(input: Tensor, target: Tensor) -> None:
 
 
 def broadcasts(input: Tensor, **tensors: Tensor) -> None:
-    """Raise RuntimeError for a tensor that cannot be broadcast to input's shape."""
+    """Raise RuntimeError for a tensor that cannot be broadcast to input's shape, or is complex."""
+    real(**tensors)
     for name, tensor in tensors.items():
         sizes = zip(reversed(tensor.shape), reversed(input.shape), strict=False)
         if tensor.dim() > input.dim() or any(a not in (1, b) for a, b in sizes):
@@ -91,6 +116,7 @@ def broadcasts(input: Tensor, **tensors: Tensor) -> None:
 
 def class_weight(input: Tensor, weight: Tensor, name: str = "weight") -> None:
     """Raise RuntimeError unless `weight` is one number for each class of `input`."""
+    tensors(**{name: weight})
     classes = class_count(input)
     if weight.shape != (classes,):
         raise RuntimeError(
@@ -103,6 +129,15 @@ def class_weight(input: Tensor, weight: Tensor, name: str = "weight") -> None:
 def class_count(input: Tensor) -> int:
     """The size of the class dimension: 1 of (N, C, ...), 0 of (C,)."""
     return input.shape[min(1, input.dim() - 1)]
+
+
+def some_classes(input: Tensor) -> None:
+    """Raise ValueError for an input without classes."""
+    if class_count(input) == 0:
+        raise ValueError(
+            f"input of size {tuple(input.shape)} has no classes: expected (C,) or (N, C, ...) with "
+            "C at least 1"
+        )
 
 
 def index_shapes(input: Tensor, target: Tensor) -> None:
@@ -133,6 +168,7 @@ def index_shapes(input: Tensor, target: Tensor) -> None:
 
 def index_dtype(target: Tensor) -> None:
     """Raise RuntimeError unless `target` is of an integer dtype (torch's losses want int64)."""
+    tensors(target=target)
     if target.is_floating_point() or target.is_complex() or target.dtype == torch.bool:
         raise RuntimeError(
             f"expected class indices of an integer dtype, but got {target.dtype}: convert class "
@@ -140,9 +176,10 @@ def index_dtype(target: Tensor) -> None:
         )
 
 
-def not_negative(**tensors: Tensor) -> None:
+def not_negative(**numbers: Tensor) -> None:
     """Raise ValueError for a tensor with an element below 0 (NaN included)."""
-    for name, tensor in tensors.items():
+    real(**numbers)
+    for name, tensor in numbers.items():
         if not _readable(tensor) or _within(tensor, 0, math.inf):
             continue
         if (at := _where(~(tensor >= 0))) is not None:
@@ -151,12 +188,14 @@ def not_negative(**tensors: Tensor) -> None:
             )
 
 
-def positive(**tensors: Tensor) -> None:
-    """Raise ValueError for a tensor with an element that is not above 0 (NaN included)."""
-    for name, tensor in tensors.items():
-        if _readable(tensor) and (at := _where(~(tensor > 0))) is not None:
+def positive(*, least: float = 0.0, **numbers: Tensor) -> None:
+    """Raise ValueError for a tensor with an element that is not above 0, or is below `least`."""
+    wanted = f"at least {least:g}" if least else "above 0"
+    for name, tensor in numbers.items():
+        bad = ~((tensor > 0) & (tensor >= least))
+        if _readable(tensor) and (at := _where(bad)) is not None:
             raise ValueError(
-                f"all elements of {name} must be above 0 but {tensor[at].item()} is at position "
+                f"all elements of {name} must be {wanted} but {tensor[at].item()} is at position "
                 f"{at}"
             )
 
@@ -191,13 +230,13 @@ def class_indices(
     *,
     name: str = "ignore_index",
     error: type[Exception] = IndexError,
-) -> None:
+) -> bool:
     """Raise `error` for a class index outside [0, classes) that is not `ignore_index`, which the
-    message calls `name`."""
+    message calls `name`. Returns whether it is certain that all are inside."""
     if not _readable(target):
-        return
+        return False
     if _within(target, 0, classes - 1):
-        return
+        return True
     bad = (target < 0) | (target >= classes)
     if ignore_index is not None:
         bad &= target != ignore_index
@@ -207,6 +246,7 @@ def class_indices(
             f"Target {int(target[at])} is out of bounds at position {at}: class indices must be "
             f"in [0, {classes}){ignored}"
         )
+    return False
 
 
 def in_unit_interval(**tensors: Tensor) -> None:

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import importlib
 import os
-import re
 import sys
 from collections.abc import Callable
 from difflib import get_close_matches
@@ -22,7 +21,7 @@ from typing import Any, TypeVar
 from torch import nn
 
 from .catalogue import ENTRIES
-from .catalogue.entry import Entry, Takes, Target, Task
+from .catalogue.entry import TARGETS, Entry, Takes, Target, Task
 
 __all__ = ["Entry", "add", "entry", "get", "installed", "names", "register"]
 
@@ -35,7 +34,12 @@ _entries: dict[str, Entry] = {entry.name: entry for entry in ENTRIES}
 
 
 def names(task: Task | None = None) -> tuple[str, ...]:
-    """The registered names, in the order of registration; of one task, if given."""
+    """The registered names, in the order of registration; of one task, if given.
+
+    Raises ValueError for a task that there is not.
+    """
+    if task is not None and task not in TARGETS:
+        raise ValueError(f"unknown task {task!r}: use one of {', '.join(TARGETS)}")
     return tuple(name for name, entry in _entries.items() if task in (None, entry.task))
 
 
@@ -50,9 +54,12 @@ def entry(name: str) -> Entry:
     'package.module:Class', a registered class of one's own.
 
     Raises:
+        TypeError: name is no string.
         KeyError: there is no loss of that name; the message has the nearest one.
         ImportError: what the name stands for cannot be imported, or does not register a loss.
     """
+    if not isinstance(name, str):
+        raise TypeError(f"a loss is found by its name, not by {name!r}")
     if name in _entries:
         return _entries[name]
     if ":" in name:
@@ -86,12 +93,9 @@ def get(name: str, **settings: Any) -> nn.Module:
 
 
 def add(entry: Entry) -> None:
-    """Add a loss of one's own. Raises ValueError if its name is taken or no file name."""
-    if not re.fullmatch(r"[a-z0-9][a-z0-9._-]*", entry.name):
-        raise ValueError(
-            f"{entry.name!r} cannot be the name of a loss: use lower-case letters, digits, '-', "
-            "'_' and '.'"
-        )
+    """Add a loss of one's own. Raises ValueError if its name is taken, TypeError for no Entry."""
+    if not isinstance(entry, Entry):
+        raise TypeError(f"what is added must be an Entry, not {type(entry).__name__}")
     if entry.name in _entries:
         raise ValueError(f"a loss named {entry.name!r} is already registered: choose another name")
     _entries[entry.name] = entry
@@ -123,17 +127,15 @@ def register(
     ...         each = (input * (1 - 2 * target)).clamp_min(0)
     ...         return each if self.reduction == "none" else each.mean()
 
-    Raises ValueError if the name is taken.
+    Raises ValueError if the name is taken, and what `Entry` raises.
     """
-    usual: dict[Task, Target] = {
-        "binary": "probability",
-        "multiclass": "index",
-        "multilabel": "labels",
-    }
-    facts = {"reference": None, "summary": summary or name, **facts}
+    if not isinstance(name, str):
+        raise TypeError('a loss is registered with its name: @losses.register("my-loss")')
 
     def added(module: Module) -> Module:
-        add(Entry(name, module, task, takes, targets or (usual[task],), **facts))
+        kinds = targets or TARGETS.get(task, ())[:1]
+        about = {"reference": None, "summary": summary or name, **facts}
+        add(Entry(name, module, task, takes, kinds, **about))
         return module
 
     return added
@@ -144,7 +146,11 @@ def _imported(name: str) -> object:
     # An installed command does not search the working directory; the user's module is there.
     if os.getcwd() not in sys.path:
         sys.path.insert(0, os.getcwd())
-    loaded = getattr(importlib.import_module(module_name), class_name, None)
+    try:
+        loaded = getattr(importlib.import_module(module_name), class_name, None)
+    except (Exception, SystemExit) as error:  # what is imported may raise whatever it likes
+        reason = f"{type(error).__name__}: {error}".splitlines()[0]
+        raise ImportError(f"module {module_name!r} cannot be imported: {reason}") from error
     if loaded is None:
         raise ImportError(f"module {module_name!r} has no {class_name!r}")
     return loaded

@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from difflib import get_close_matches
 from types import MappingProxyType
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from torch import Tensor, nn
 
 Task = Literal["binary", "multiclass", "multilabel"]
 Takes = Literal["logits", "probabilities", "log-probabilities", "outputs", "distances"]
 Target = Literal["probability", "sign", "index", "distribution", "labels"]
+
+TARGETS: dict[str, tuple[Target, ...]] = {
+    "binary": ("probability", "sign"),
+    "multiclass": ("index", "distribution"),
+    "multilabel": ("labels", "probability"),
+}
+"""The kinds of target that a task can have, the usual one first."""
 
 
 @dataclass(frozen=True)
@@ -39,6 +48,9 @@ class Entry:
         range: the values that L can have.
         use: when to take it.
         source: the paper or the torch function that it is from.
+
+    Raises ValueError for a name that is no file name or a field that is none of the above,
+    TypeError for a module, reference, settings or targets of another kind.
     """
 
     name: str
@@ -55,6 +67,39 @@ class Entry:
     range: str = ""
     use: str = ""
     source: str = ""
+
+    def __post_init__(self) -> None:
+        if not (isinstance(self.name, str) and re.fullmatch(r"[a-z0-9][a-z0-9._-]*", self.name)):
+            raise ValueError(
+                f"{self.name!r} cannot be the name of a loss: use lower-case letters, digits, '-', "
+                "'_' and '.'"
+            )
+        if not callable(self.module) or isinstance(self.module, nn.Module):
+            raise TypeError(
+                f"module of the loss {self.name!r} must be a class that gives modules, not "
+                f"{self.module!r}"
+            )
+        if not (self.reference is None or callable(self.reference)):
+            raise TypeError(f"reference of the loss {self.name!r} must be a function or None")
+        if not isinstance(self.settings, Mapping):
+            raise TypeError(f"settings of the loss {self.name!r} must be a dict")
+        self._one_of("task", self.task, get_args(Task))
+        self._one_of("takes", self.takes, get_args(Takes))
+        if isinstance(self.targets, str) or not self.targets:
+            raise TypeError(
+                f"targets of the loss {self.name!r} must be a tuple of names, not {self.targets!r}"
+            )
+        for target in self.targets:
+            self._one_of("targets", target, TARGETS[self.task])
+
+    def _one_of(self, field: str, value: object, known: tuple[str, ...]) -> None:
+        if value not in known:
+            near = get_close_matches(str(value), known, n=1)
+            hint = f"; did you mean {near[0]!r}?" if near else ""
+            raise ValueError(
+                f"{field} of the loss {self.name!r} cannot be {value!r}: use one of "
+                f"{', '.join(known)}{hint}"
+            )
 
     def build(self, **settings: Any) -> nn.Module:
         """The module with `settings`, those of the entry where they are not given."""

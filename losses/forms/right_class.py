@@ -212,7 +212,9 @@ _generalized_of_parts = RightClass(
 def _poly1_value(s: Tensor, _p: Tensor, q: Tensor, epsilon: float) -> Tensor:
     if epsilon >= 0:
         return s + epsilon * q
-    return (1 + epsilon) * s - epsilon * _beyond_first_order(s, q)
+    # For epsilon = -1 the first part is nothing, also where s is infinite.
+    first = (1 + epsilon) * s if epsilon > -1 else torch.zeros_like(s)
+    return first - epsilon * _beyond_first_order(s, q)
 
 
 def _beyond_first_order(s: Tensor, q: Tensor) -> Tensor:

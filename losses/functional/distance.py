@@ -60,6 +60,7 @@ def _of_difference(
 ) -> Tensor:
     """What `mse_loss` and `l1_loss` do; the warning points at the line that calls them."""
     checks.reduction(reduction)
+    checks.tensors(input=input, target=target)
     if target.shape != input.shape:
         warnings.warn(
             f"target size {tuple(target.shape)} is not the input size {tuple(input.shape)}: the "
@@ -115,7 +116,7 @@ def softmax_mse(
         input: logits, (C,), (N, C) or (N, C, d1, ..., dK), floating point.
         target: class indices of input's shape without C, of any integer dtype; or probabilities
             of input's shape.
-        weight: a factor w for each class, (C,): a row weighs w_y, or sum_c w_c t_c.
+        weight: a factor w for each class, (C,), at least 0: a row weighs w_y, or sum_c w_c t_c.
         ignore_index: a class index that contributes neither loss nor gradient.
         reduction: 'mean', 'sum' or 'none'. 'mean' divides by the sum of the weights of the rows
             that are not ignored if target is indices, else by the number of rows.

@@ -29,9 +29,10 @@ def binary_cross_entropy_with_logits(
         target: the probability of class 1, in [0, 1], of input's shape, floating point or bool.
         weight: a factor for each element, broadcastable to input's shape.
         reduction: 'mean' over the elements (NaN where there are none), 'sum' or 'none'.
-        pos_weight: the weight of class 1, broadcastable to input's shape.
+        pos_weight: the weight of class 1, at least 0, broadcastable to input's shape.
     Raises:
-        ValueError: target has another shape than input; unknown reduction.
+        ValueError: target has another shape than input; unknown reduction; a negative pos_weight
+            (seen on the CPU; torch computes with it).
         RuntimeError: weight or pos_weight cannot be broadcast; integer target.
         NotImplementedError: input is not floating point.
     Source: torch.nn.functional.binary_cross_entropy_with_logits. An infinite logit on the right
@@ -98,11 +99,12 @@ def nll_loss(
     Args:
         input: log-probabilities, (C,), (N, C) or (N, C, d1, ..., dK), floating point.
         target: class indices in [0, C) of input's shape without C, any integer dtype.
-        weight: a factor w for each class, (C,), of input's dtype.
+        weight: a factor w for each class, (C,), of input's dtype, at least 0.
         ignore_index: a class index that contributes neither loss nor gradient.
         reduction: 'mean' (divides by the sum of w_y that are not ignored), 'sum' or 'none'.
     Raises:
-        ValueError: the batch sizes differ; input has no dimension; unknown reduction.
+        ValueError: the batch sizes differ; input has no dimension or no classes; a negative weight
+            (seen on the CPU; torch computes with it); unknown reduction.
         RuntimeError: any other mismatch of shapes or dtypes.
         IndexError: a class index out of range (seen on the CPU; a device-side error on CUDA).
         NotImplementedError: input is not floating point.
@@ -140,6 +142,7 @@ def kl_div(
         'mean' that it is to become 'batchmean'; here it stays what it is.
     """
     checks.reduction(reduction, KL_REDUCTIONS)
+    checks.tensors(input=input, target=target)
     checks.floating("kl_div", input=input, target=target)
     dtype = torch.promote_types(input.dtype, target.dtype)
     x, t = torch.broadcast_tensors(  # type: ignore[no-untyped-call]

@@ -94,11 +94,11 @@ def multi_margin_loss(
         target: class indices in [0, C), () or (1,), or (N,), of any integer dtype.
         p: the power, 1 or 2.
         margin: m, any finite number.
-        weight: a factor w for each class, (C,), of input's dtype.
+        weight: a factor w for each class, (C,), of input's dtype, at least 0.
         reduction: 'mean' over the rows (the weights are not divided by), 'sum' or 'none'.
     Raises:
-        ValueError: p is another number; margin is not finite; weight is not one-dimensional;
-            unknown reduction.
+        ValueError: p is another number; margin is not finite; weight is not one-dimensional, or
+            negative (seen on the CPU); unknown reduction.
         RuntimeError: any other mismatch of shapes or dtypes; a class index out of range (seen on
             the CPU; a device-side error on CUDA).
         NotImplementedError: input is not floating point.
@@ -111,14 +111,16 @@ def multi_margin_loss(
     checks.setting(name, "margin", margin)
     x = _rows_of_scores(name, input)
     checks.index_dtype(target)
-    if target.shape != x.shape[:-1] and not (x.dim() == 1 and target.shape == (1,)):
+    # torch lets the one target of a single row be (1,) or have no dimension.
+    single = x.shape[:-1].numel() == 1 and target.dim() < 2 and target.numel() == 1
+    if target.shape != x.shape[:-1] and not single:
         raise RuntimeError(
             f"{name}: target of size {tuple(target.shape)} but input of size "
             f"{tuple(input.shape)}: expected one class index a row, {tuple(x.shape[:-1])}"
         )
-    checks.class_indices(x.shape[-1], target, None, error=RuntimeError)
-    checks.floating(name, input=input)
     y = target.long().reshape(x.shape[:-1])
+    checks.class_indices(x.shape[-1], y.reshape(target.shape), None, error=RuntimeError)
+    checks.floating(name, input=input)
     each = forms.pairs(wide(x, x.dtype), y.unsqueeze(-1), float(margin), p) / x.shape[-1]
     if weight is not None:
         checks.class_weight(x, weight)
@@ -154,16 +156,16 @@ def multilabel_margin_loss(input: Tensor, target: Tensor, *, reduction: str = "m
     x = _rows_of_scores(name, input)
     checks.index_dtype(target)
     # torch lets the list of a single class have no dimension.
-    lists = target.reshape(1) if target.dim() == 0 else target
+    lists = (target.reshape(1) if target.dim() == 0 else target).long()
     if lists.shape != x.shape:
         raise RuntimeError(
             f"{name}: target of size {tuple(target.shape)} but input of size "
             f"{tuple(input.shape)}: expected lists of classes in rows of the input's size, filled "
             "up with -1"
         )
-    checks.class_indices(x.shape[-1], target, -1, name="padding", error=RuntimeError)
+    checks.class_indices(x.shape[-1], lists, -1, name="padding", error=RuntimeError)
     checks.floating(name, input=input)
-    each = forms.pairs(wide(x, x.dtype), lists.long(), 1.0, 1) / x.shape[-1]
+    each = forms.pairs(wide(x, x.dtype), lists, 1.0, 1) / x.shape[-1]
     return reduced(each, reduction, input.dtype)
 
 
@@ -190,6 +192,7 @@ def hinge_embedding_loss(
     name = "hinge_embedding_loss"
     checks.reduction(reduction)
     checks.setting(name, "margin", margin)
+    checks.tensors(input=input, target=target)
     checks.floating(name, input=input)
     x, y = torch.broadcast_tensors(wide(input, input.dtype), target)  # type: ignore[no-untyped-call]
     return reduced(forms.hinge_embedding(x, y, float(margin)), reduction, input.dtype)
@@ -244,6 +247,7 @@ def multilabel_soft_margin_loss(
     if input.dim() == 0:
         raise IndexError("input has no class dimension: expected (..., C), got ()")
     checks.floating("multilabel_soft_margin_loss", input=input)
+    checks.real(target=target)
     dtype = torch.promote_types(input.dtype, target.dtype)
     x, t = torch.broadcast_tensors(  # type: ignore[no-untyped-call]
         wide(input, dtype), wide(target, dtype)

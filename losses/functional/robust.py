@@ -28,7 +28,7 @@ def generalized_cross_entropy(
     Source: Zhang and Sabuncu 2018, arXiv 1805.07836, as quoted by others.
     """
     name = "generalized_cross_entropy"
-    checks.setting(name, "q", q, above=0.0, most=1.0)
+    checks.setting(name, "q", q, least=1e-30, most=1.0)
     loss = right_class.softmax_generalized_cross_entropy
     return rows(loss, name, input, target, weight, ignore_index, reduction, q)
 
@@ -54,7 +54,7 @@ def sigmoid_generalized_cross_entropy(
     Source: as `generalized_cross_entropy`, for two classes.
     """
     name = "sigmoid_generalized_cross_entropy"
-    checks.setting(name, "q", q, above=0.0, most=1.0)
+    checks.setting(name, "q", q, least=1e-30, most=1.0)
     loss = right_class.generalized_cross_entropy
     return elementwise(loss, name, input, target, weight, reduction, q)
 
@@ -152,7 +152,7 @@ def bi_tempered_logistic(
 
     Args:
         t1: the temperature of the logarithm, in [0, 1]; below 1 the loss is bounded.
-        t2: the temperature of the softmax, at least 1; above 1 its tails fall as a power, and the
+        t2: the temperature of the softmax, in [1, 10]; above 1 its tails fall as a power, and the
             gradient of an example that is far on the wrong side goes to 0.
         The others as `softmax_mse`.
     Raises: as `softmax_mse`, and ValueError for a temperature out of range.
@@ -191,4 +191,4 @@ def sigmoid_bi_tempered_logistic(
 
 def _check_temperatures(name: str, t1: float, t2: float) -> None:
     checks.setting(name, "t1", t1, least=0.0, most=1.0)
-    checks.setting(name, "t2", t2, least=1.0)
+    checks.setting(name, "t2", t2, least=1.0, most=10.0)

@@ -42,7 +42,7 @@ def cross_entropy(
         input: logits, (C,), (N, C) or (N, C, d1, ..., dK), floating point.
         target: class indices in [0, C) of input's shape without C, any integer dtype;
             or probabilities of input's shape.
-        weight: a factor w for each class, (C,); of input's dtype if target is indices.
+        weight: a factor w for each class, (C,), at least 0; of input's dtype if target is indices.
         ignore_index: a class index that contributes neither loss nor gradient.
         reduction: 'mean', 'sum' or 'none'. With class indices 'mean' divides by the sum of w_y
             over the targets that are not ignored, with probabilities by the number of rows; a
@@ -51,7 +51,8 @@ def cross_entropy(
         z_loss: factor of the squared log-partition, at least 0; 1e-4 is PaLM's.
         softcap: bound on the size of the logits, above 0; None: no bound; 30 is Gemma 2's.
     Raises:
-        ValueError: the batch sizes differ; unknown reduction; z_loss or softcap out of range.
+        ValueError: the batch sizes differ; input has no classes; a negative weight (seen on the
+            CPU; torch computes with it); unknown reduction; z_loss or softcap out of range.
         RuntimeError: any other mismatch of shapes or dtypes; label_smoothing outside [0, 1];
             ignore_index with probabilities.
         IndexError: a class index out of range (seen on the CPU; a device-side error on CUDA);
@@ -207,7 +208,7 @@ def class_balanced_weight(counts: Tensor, beta: float = 0.9999) -> Tensor:
         raise ValueError(
             f"counts of shape {tuple(counts.shape)} must be one number for each class, (C,)"
         )
-    checks.positive(counts=counts)
+    checks.positive(least=1.0, counts=counts)
     n = counts.double()
     # 1 - beta^n, which is 1 for beta = 0, and keeps its digits for beta near 1.
     effective = -torch.expm1(n * math.log(beta)) if beta > 0 else torch.ones_like(n)

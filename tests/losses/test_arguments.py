@@ -131,6 +131,38 @@ def test_ignored_rows_are_as_if_they_were_not_there(entry: Entry) -> None:
     assert entry.build(ignore_index=7, reduction="sum")(input, none) == 0
 
 
+@each_loss
+@pytest.mark.parametrize("hole", [float("nan"), float("inf"), float("-inf")], ids=str)
+def test_nothing_in_an_ignored_row_reaches_a_derivative(entry: Entry, hole: float) -> None:
+    if "ignore_index" not in inspect.signature(entry.module).parameters:
+        pytest.skip("ignores nothing")
+    input, target = sample(entry, "index", (3, 4))
+    target[1] = -100
+    input[1] = hole
+    weight = torch.ones(4, dtype=input.dtype).requires_grad_()
+    leaf = input.requires_grad_()
+    value = entry.build(weight=weight)(leaf, target)
+    by_input, by_weight = torch.autograd.grad(value, (leaf, weight), allow_unused=True)
+    assert value.isfinite()
+    assert by_input.isfinite().all()
+    assert not by_input[1].any()
+    assert by_weight is None or by_weight.isfinite().all()
+
+
+@each_built_in_case
+def test_class_weights_stay_wide_under_autocast(entry: Entry, kind: str) -> None:
+    if "weight" not in inspect.signature(entry.module).parameters:
+        pytest.skip("has no weights")
+    input, target = sample(entry, kind, dtype=torch.bfloat16)
+    weight = torch.tensor([0.5, 2.0, 1.0, 1.5])
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        value = entry.build(weight=weight)(input, target)
+    wide_target = target.float() if target.is_floating_point() else target
+    expected = entry.build(weight=weight)(input.float(), wide_target)
+    assert value.dtype == torch.float32
+    assert_near(value, expected.double())
+
+
 # --- layouts -------------------------------------------------------------------------------------
 
 
@@ -202,18 +234,28 @@ def test_the_target_and_the_input_can_be_the_same_tensor() -> None:
     assert_near(gradient, torch.log((1 - x) / x).detach())
 
 
-INTEGERS = [torch.int8, torch.int16, torch.int32, torch.uint8]
+INTEGERS = [torch.int8, torch.int16, torch.int32, torch.uint8, torch.uint16, torch.uint32]
 
 
 @dtypes(INTEGERS)
 @each_loss
 def test_indices_of_every_integer_type(entry: Entry, dtype: torch.dtype) -> None:
     kind = "labels" if "labels" in entry.targets else "index"
-    if kind not in entry.targets or (kind == "labels" and dtype == torch.uint8):
+    if kind not in entry.targets or (kind == "labels" and not dtype.is_signed):
         pytest.skip("takes no indices of that kind")
     input, target = sample(entry, kind)
     loss = entry.build(reduction="none")
     assert torch.equal(loss(input, target.to(dtype)), loss(input, target))
+
+
+@pytest.mark.parametrize("dtype", [torch.uint8, torch.int8], ids=str)
+def test_a_narrow_index_beside_many_classes(dtype: torch.dtype) -> None:
+    # 300 does not fit into 8 bits: compared as they are, every index would be out of range.
+    z, y = torch.randn(2, 300), torch.tensor([0, 100])
+    assert functional.cross_entropy(z, y.to(dtype)) == functional.cross_entropy(z, y)
+    assert functional.multi_margin_loss(z, y.to(dtype)) == functional.multi_margin_loss(z, y)
+    with pytest.raises(IndexError, match=r"Target -1 .* position"):
+        functional.cross_entropy(z, torch.tensor([0, -1], dtype=torch.int8), ignore_index=255)
 
 
 @each_loss

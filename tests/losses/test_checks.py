@@ -329,3 +329,35 @@ def test_class_weights_are_neither_negative_nor_of_another_size(entry: Entry) ->
         (torch.ones(3), ("weight", "(3,)")),
     ):
         refused(entry.build(weight=weight.double()), input, target, *words)
+
+
+@each_built_in_case
+def test_what_is_no_tensor_is_a_type_error(entry: Entry, kind: str) -> None:
+    input, target = sample(entry, kind, (3, 4))
+    with pytest.raises(TypeError, match="target must be a Tensor, not list"):
+        entry.build()(input, target.tolist())
+
+
+@each_built_in
+def test_complex_weights_are_refused(entry: Entry) -> None:
+    input, target = sample(entry, entry.targets[0], (3, 4))
+    for name in ("weight", "pos_weight"):
+        if name in inspect.signature(entry.module).parameters:
+            weight = torch.ones(4, dtype=torch.complex64)
+            refused(entry.build(**{name: weight}), input, target, "complex64")
+
+
+@each_built_in
+def test_an_input_without_classes_is_refused(entry: Entry) -> None:
+    if entry.task != "multiclass" or entry.name == "kl-div":
+        pytest.skip("has no class dimension of its own")
+    for kind in entry.targets:
+        empty = torch.zeros(0, 0)
+        target = empty if kind == "distribution" else torch.zeros(0, dtype=torch.int64)
+        refused(entry.build(), empty, target, "class")
+
+
+def test_an_ignore_index_is_an_integer() -> None:
+    for wrong in (None, 1.0):
+        with pytest.raises(TypeError, match="ignore_index must be an int"):
+            functional.cross_entropy(Z, Y, ignore_index=wrong)  # type: ignore[arg-type]

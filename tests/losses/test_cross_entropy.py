@@ -211,7 +211,7 @@ def test_the_ends_of_beta_are_no_weights_and_inverse_frequencies() -> None:
 @pytest.mark.parametrize(
     ("counts", "beta", "words"),
     [
-        (torch.tensor([3, 0]), 0.9, ("counts", "above 0", "(1,)")),
+        (torch.tensor([3, 0]), 0.9, ("counts", "at least 1", "(1,)")),
         (torch.tensor([[3, 1]]), 0.9, ("counts", "(1, 2)", "(C,)")),
         (COUNTS, 1.0, ("beta=1.0", "below 1")),
         (COUNTS, -0.1, ("beta=-0.1", "at least 0")),

@@ -8,6 +8,7 @@ import sys
 from importlib import import_module
 from pathlib import Path
 from pkgutil import walk_packages
+from typing import Any
 
 import pytest
 import torch
@@ -119,6 +120,62 @@ def test_a_name_is_given_once(name: str) -> None:
 def test_a_name_has_to_be_a_file_name(name: str) -> None:
     with pytest.raises(ValueError, match="cannot be the name of a loss"):
         registry.register(name, task="binary")(AbsoluteLoss)
+
+
+@pytest.mark.parametrize(
+    ("facts", "error", "words"),
+    [
+        ({"task": "binry"}, ValueError, ("task", "'binry'", "did you mean 'binary'")),
+        ({"takes": "logit"}, ValueError, ("takes", "'logit'", "did you mean 'logits'")),
+        ({"targets": ("indx",)}, ValueError, ("targets", "'indx'", "did you mean 'index'")),
+        ({"targets": ("probability",)}, ValueError, ("targets", "'probability'", "index")),
+        ({"targets": "index"}, TypeError, ("targets", "tuple")),
+        ({"settings": 3}, TypeError, ("settings", "dict")),
+        ({"reference": "plain"}, TypeError, ("reference", "function")),
+    ],
+    ids=lambda x: str(x) if isinstance(x, dict) else "",
+)
+@pytest.mark.usefixtures("own")
+def test_a_field_that_is_none_is_refused(
+    facts: dict[str, Any], error: type, words: tuple[str, ...]
+) -> None:
+    before = registry.names()
+    with pytest.raises(error) as caught:
+        registry.register("another", **facts)(AbsoluteLoss)
+    assert all(word in str(caught.value) for word in words)
+    assert "\n" not in str(caught.value)
+    assert registry.names() == before
+
+
+@pytest.mark.usefixtures("own")
+def test_what_is_registered_is_a_class_with_a_name() -> None:
+    with pytest.raises(TypeError, match=r"@losses.register\("):
+        registry.register(AbsoluteLoss)  # type: ignore[type-var]
+    with pytest.raises(TypeError, match="class that gives modules"):
+        registry.register("another")(AbsoluteLoss())
+    with pytest.raises(TypeError, match="must be an Entry"):
+        registry.add(3)  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match="found by its name"):
+        registry.get(3)  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="unknown task 'binry'"):
+        registry.names("binry")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("body", ["1 / 0", "import sys; sys.exit(3)", "def f(:", "import nothing"])
+def test_a_module_that_fails_is_an_import_error(
+    body: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "broken_losses.py").write_text(body)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(ImportError, match="'broken_losses' cannot be imported"):
+        registry.entry("broken_losses:Mine")
+
+
+@pytest.mark.parametrize("name", [":Mine", ".:Mine", "..x:Mine"])
+def test_a_name_without_a_module_is_an_import_error(name: str) -> None:
+    with pytest.raises(ImportError, match="cannot be imported"):
+        registry.entry(name)
 
 
 # --- losses of other projects --------------------------------------------------------------------

@@ -323,3 +323,13 @@ def test_focal_targets_are_checked() -> None:
         functional.sigmoid_focal_loss(z, z.long())
     with pytest.raises(NotImplementedError, match="sigmoid_focal_loss"):
         functional.sigmoid_focal_loss(z.long(), z)
+
+
+@pytest.mark.parametrize("epsilon", [-1.0, -0.5, 0.0, 2.0])
+def test_poly1_of_a_masked_class_and_of_certainty(epsilon: float) -> None:
+    masked = torch.tensor([[0.0, -torch.inf, 1.0]])
+    expected = functional.poly1(masked[:, [0, 2]], torch.tensor([0]), epsilon=epsilon)
+    assert_near(functional.poly1(masked, torch.tensor([0]), epsilon=epsilon), expected.double())
+    z, t = torch.tensor([-torch.inf, torch.inf]), torch.tensor([0.0, 1.0])
+    certain = functional.sigmoid_poly1(z, t, epsilon=epsilon, reduction="none")
+    assert certain.tolist() == [0.0, 0.0]

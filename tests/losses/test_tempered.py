@@ -156,3 +156,11 @@ def test_derivatives_by_hard_targets_are_finite(t1: float, t2: float) -> None:
     t = torch.eye(3, dtype=torch.float64)[[0, 1, 2, 0]].requires_grad_()
     loss = functional.bi_tempered_logistic(z, t, t1=t1, t2=t2)
     assert torch.autograd.grad(loss, t)[0].isfinite().all()
+
+
+@pytest.mark.parametrize("classes", [2, 1000, 30_000])
+def test_the_hottest_softmax_of_many_classes_is_finite(classes: int) -> None:
+    loss = functional.bi_tempered_logistic(torch.zeros(1, classes), torch.tensor([0]), t2=10.0)
+    assert loss.isfinite()
+    with pytest.raises(ValueError, match=r"t2=10\.5 must be .* at most 10"):
+        functional.bi_tempered_logistic(torch.zeros(1, 3), torch.tensor([0]), t2=10.5)
