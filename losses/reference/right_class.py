@@ -64,7 +64,7 @@ def asymmetric(
     clip: float = 0.05,
 ) -> Tensor:
     p = torch.sigmoid(input)
-    shifted = (p - clip).clamp_min(0)
+    shifted = torch.relu(p - clip)
     positive = -((1 - p) ** gamma_pos) * torch.log(p)
     negative = -(shifted**gamma_neg) * torch.log1p(-shifted)
     return reduce(target * positive + (1 - target) * negative, reduction)
