@@ -186,6 +186,7 @@ def reduced(
     Under autocast a narrow dtype stays float32, as torch's losses have it: in float16 a gradient
     scaler would overflow.
     """
+    checks.reduction(reduction)
     if dtype.itemsize < 4 and torch.is_autocast_enabled(loss.device.type):
         dtype = torch.float32
     if reduction == "mean":

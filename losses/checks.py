@@ -127,7 +127,9 @@ def class_weight(input: Tensor, weight: Tensor, name: str = "weight") -> None:
 
 
 def class_count(input: Tensor) -> int:
-    """The size of the class dimension: 1 of (N, C, ...), 0 of (C,)."""
+    """The size of the class dimension: 1 of (N, C, ...), 0 of (C,). IndexError if there is none."""
+    if input.dim() == 0:
+        raise IndexError("input has no class dimension: expected (C,) or (N, C, ...), got ()")
     return input.shape[min(1, input.dim() - 1)]
 
 

@@ -4,8 +4,8 @@
 >>> registry.names("binary")[:2]
 ('zero-one', 'probability-sum')
 >>> registry.get("cross-entropy", label_smoothing=0.1)  # doctest: +NORMALIZE_WHITESPACE
-CrossEntropyLoss(reduction='mean', ignore_index=-100, softcap=None, z_loss=0.0,
-    label_smoothing=0.1)
+CrossEntropyLoss(ignore_index=-100, label_smoothing=0.1, z_loss=0.0, softcap=None,
+    reduction='mean')
 """
 
 from __future__ import annotations

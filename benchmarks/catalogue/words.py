@@ -91,6 +91,10 @@ DIFFERENCES = """\
 - Where torch's deprecated `size_average` and `reduce` stand between two arguments, and are left out
   here, what follows them is given by name.
 - `kl_div` does not warn of its 'mean', and does not change it either.
-- Class indices may be of any integer dtype.
+- Class indices may be of any integer dtype, and the target of a loss of single logits bool.
+- A class weight or `pos_weight` that is negative or NaN is a ValueError where it can be seen for
+  free, on the CPU; torch computes with it. A weight of single elements may be negative.
+- Nothing in an ignored row reaches a derivative, NaN and infinities included.
+- Modules cannot be compiled by the deprecated `torch.jit.script`.
 - Every loss can be differentiated more than once, by soft targets and weights as well, under
   `torch.func` and `torch.compile(fullgraph=True)`."""

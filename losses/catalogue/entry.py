@@ -6,7 +6,6 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from difflib import get_close_matches
-from types import MappingProxyType
 from typing import Any, Literal, get_args
 
 from torch import Tensor, nn
@@ -30,7 +29,8 @@ class Entry:
     Attributes:
         name: its name in commands, files and plots.
         module: its class. Called without arguments (but for `settings`) it gives the loss with
-            default settings; it takes `reduction`, and with 'none' gives one number an example.
+            default settings; it takes `reduction`, and with 'none' gives one number an example, or
+            one an element of a row.
         task: 'binary', a number and a target for each example; 'multiclass', a row of numbers and
             one right class; 'multilabel', a row of numbers and any number of right classes.
         takes: what those numbers are. 'outputs' are fitted to the target themselves, 'distances'
@@ -60,7 +60,7 @@ class Entry:
     targets: tuple[Target, ...]
     reference: Callable[..., Tensor] | None
     summary: str
-    settings: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
+    settings: Mapping[str, Any] = field(default_factory=dict, hash=False)
     images: bool = True
     formula: str = ""
     gradient: str = ""

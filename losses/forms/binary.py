@@ -16,13 +16,6 @@ def times(coefficient: Tensor, x: Tensor) -> Tensor:
     return torch.where((coefficient == 0) & x.isinf(), 0.0, coefficient * x)
 
 
-def in_float64(*tensors: Tensor) -> tuple[Tensor, ...]:
-    """The floating-point ones among `tensors` in float64, where the device has it (MPS has not)."""
-    return tuple(
-        x.double() if x.is_floating_point() and x.device.type != "mps" else x for x in tensors
-    )
-
-
 def error(z: Tensor, t: Tensor) -> Tensor:
     """sigma(z) - t."""
     return (1 - t) * torch.sigmoid(z) - t * torch.sigmoid(-z)

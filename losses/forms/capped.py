@@ -13,8 +13,7 @@ import torch
 from torch import Tensor
 
 from ..closed_form import ClosedForms, differentiable
-from .binary import in_float64
-from .softmax import CROSS_ENTROPY, INDEX_CROSS_ENTROPY, SQUARED_LOG_PARTITION
+from .softmax import CROSS_ENTROPY, INDEX_CROSS_ENTROPY, SQUARED_LOG_PARTITION, in_float64
 
 
 def cap(z: Tensor, c: float) -> Tensor:

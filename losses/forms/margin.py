@@ -42,9 +42,6 @@ def hinge_curvature(z: Tensor, v: Tensor, t: Tensor, margin: float, power: int) 
     return v * (times(t, up) + times(1 - t, down))
 
 
-# --- one-vs-rest: the sum over the classes of their hinge losses ---------------------------------
-
-
 # --- hinge-embedding: L = x for y = 1, max(0, m - x) for y = -1 ----------------------------------
 
 

@@ -53,6 +53,13 @@ def summed(name: str, forms: ClosedForms) -> ClosedForms:
     return taking_indices(ClosedForms(name, value, forms.gradient, forms.curvature, rows=True))
 
 
+def in_float64(*tensors: Tensor) -> tuple[Tensor, ...]:
+    """The floating-point ones among `tensors` in float64, where the device has it (MPS has not)."""
+    return tuple(
+        x.double() if x.is_floating_point() and x.device.type != "mps" else x for x in tensors
+    )
+
+
 class Row(NamedTuple):
     """softmax(z), taken apart so that every part keeps its digits.
 

@@ -26,9 +26,9 @@ import torch
 from torch import Tensor
 
 from ..closed_form import ClosedForms, differentiable
-from .binary import in_float64, times
+from .binary import times
 from .right_class import sum_of_others
-from .softmax import Row, centred, distance, row, taking_indices, without
+from .softmax import Row, centred, distance, in_float64, row, taking_indices, without
 
 # Newton steps for lambda, measured down to the last digit of a float64 for t2 up to 10. Ten classes
 # need at most 5 with t2 = 2, and 10 with any; a thousand 5 with t2 = 1.2 and 12 with any, where one

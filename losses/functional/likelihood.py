@@ -170,6 +170,7 @@ def bernoulli_sum(
     With two classes it is twice the cross-entropy.
 
     Args and Raises: as `softmax_mse`.
+    Source: the softmax read as a sum of Bernoulli distributions, one a class.
     """
     return rows(
         softmax.bernoulli_sum, "bernoulli_sum", input, target, weight, ignore_index, reduction

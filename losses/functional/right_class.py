@@ -15,6 +15,7 @@ def zero_one(
     L = [z > 0] (1 - t) + [z <= 0] t, dL/dz = 0: nothing for a model to follow.
 
     Args: as `probability_sum`. 'mean' gives the error rate, 'sum' the count. A NaN logit gives NaN.
+    Raises: as `probability_sum`.
     """
     return elementwise(binary.zero_one, "zero_one", input, target, weight, reduction)
 
@@ -49,7 +50,7 @@ def probability_sum(
 
     Args:
         input: logits, any shape, floating point.
-        target: the probability of class 1, in [0, 1], of input's shape, floating point.
+        target: the probability of class 1, in [0, 1], of input's shape, floating point or bool.
         weight: a factor for each element, broadcastable to input's shape.
         reduction: 'mean' over the elements, 'sum' or 'none'.
     Raises: as `binary_cross_entropy_with_logits`.
@@ -162,8 +163,8 @@ def asymmetric_loss(
 
     L = t (1 - f)^gamma_pos (-ln f) + (1 - t) u^gamma_neg (-ln(1 - u)), at least 0, with
     f = sigma(z) and u = max(f - clip, 0); for t = 0 and f > clip
-    dL/dz = f (1 - f) u^gamma_neg (gamma_neg (-ln(1 - u)) / u + 1 / (1 - u)), else 0. A certain and
-    wrong negative has no more gradient either: 1 - u is no less than clip.
+    dL/dz = f (1 - f) u^gamma_neg (gamma_neg (-ln(1 - u)) / u + 1 / (1 - u)), else 0. With clip
+    above 0 a certain and wrong negative has no more gradient either: 1 - u is no less than clip.
 
     Args:
         gamma_pos, gamma_neg: how much less, at least 0.

@@ -16,6 +16,7 @@ from ..arguments import (
     wide,
 )
 from ..forms import capped, softmax
+from ..forms.softmax import in_float64
 
 
 def cross_entropy(
@@ -86,9 +87,9 @@ def cross_entropy(
 def logit_adjusted_cross_entropy(
     input: Tensor,
     target: Tensor,
-    prior: Tensor | None = None,
     weight: Tensor | None = None,
     *,
+    prior: Tensor | None = None,
     tau: float = 1.0,
     ignore_index: int = -100,
     reduction: str = "mean",
@@ -133,9 +134,12 @@ class _Logits:
     softcap: float | None = None
     shift: Tensor | None = None
 
+    def shifted(self, z: Tensor) -> Tensor:
+        return z if self.shift is None else z + self.shift.to(z.dtype)
+
     def cross_entropy(self, z: Tensor, t: Tensor) -> Tensor:
         if self.softcap is None:
-            return softmax.of_target(z if self.shift is None else z + self.shift.to(z.dtype), t)
+            return softmax.of_target(z, t)
         if t.is_floating_point():
             return capped.cross_entropy(z, t, self.softcap)
         return capped.index_cross_entropy(z, t, self.softcap)
@@ -155,6 +159,7 @@ class _Logits:
         z_loss: float = 0.0,
     ) -> Tensor:
         z, index = index_arguments(self.name, self.input, target, weight, ignore_index)
+        z = self.shifted(z)
         loss = index.weighted(self.cross_entropy(z, index.y))
         if label_smoothing > 0:
             uniform = z.new_ones(z.shape[-1]) if index.weight is None else index.weight
@@ -174,15 +179,19 @@ class _Logits:
     ) -> Tensor:
         z, t = distribution_arguments(self.name, self.input, target)
         dtype = torch.promote_types(self.input.dtype, target.dtype)
-        if label_smoothing > 0:
-            t = (1 - label_smoothing) * t + label_smoothing / z.shape[-1]
         if weight is not None:
             checks.class_weight(self.input, weight)
             dtype = torch.promote_types(dtype, weight.dtype)
-            z, t = wide(z, dtype), wide(t, dtype) * wide(weight, dtype)
-        loss = self.cross_entropy(z, t)
+            z, t = wide(z, dtype), wide(t, dtype)
+        w = None if weight is None else wide(weight, dtype)
+        # What the row weighs, before its target is smoothed.
+        weighs = t.sum(-1) if w is None else (w * t).sum(-1)
+        if label_smoothing > 0:
+            t = (1 - label_smoothing) * t + label_smoothing / z.shape[-1]
+        z = self.shifted(z)
+        loss = self.cross_entropy(z, t if w is None else w * t)
         if z_loss > 0:
-            loss = loss + z_loss * t.sum(-1) * self.squared_log_partition(z)
+            loss = loss + z_loss * weighs * self.squared_log_partition(z)
         return reduced(loss, reduction, dtype)
 
 
@@ -209,7 +218,7 @@ def class_balanced_weight(counts: Tensor, beta: float = 0.9999) -> Tensor:
             f"counts of shape {tuple(counts.shape)} must be one number for each class, (C,)"
         )
     checks.positive(least=1.0, counts=counts)
-    n = counts.double()
+    (n,) = in_float64(counts.float())
     # 1 - beta^n, which is 1 for beta = 0, and keeps its digits for beta near 1.
     effective = -torch.expm1(n * math.log(beta)) if beta > 0 else torch.ones_like(n)
     weight = 1 / effective

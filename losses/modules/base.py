@@ -42,7 +42,7 @@ class Loss(nn.Module):
         return type(self).function(input, target, **settings)
 
     def extra_repr(self) -> str:
-        shown = {name: getattr(self, name) for name in reversed(self._settings)}
+        shown = {name: getattr(self, name) for name in self._settings}
         return ", ".join(
             f"{name}={list(value.shape) if isinstance(value, Tensor) else repr(value)}"
             for name, value in shown.items()
@@ -73,13 +73,6 @@ class Rows(Loss):
     ignore_index: int
 
     def __init__(
-        self,
-        weight: Tensor | None = None,
-        *,
-        ignore_index: int = -100,
-        reduction: str = "mean",
-        **settings: Any,
+        self, weight: Tensor | None = None, *, ignore_index: int = -100, reduction: str = "mean"
     ) -> None:
-        super().__init__(
-            {"weight": weight}, **settings, ignore_index=ignore_index, reduction=reduction
-        )
+        super().__init__({"weight": weight}, ignore_index=ignore_index, reduction=reduction)

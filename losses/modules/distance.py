@@ -5,7 +5,7 @@ from __future__ import annotations
 from torch import Tensor
 
 from ..functional import distance
-from .base import Reduced, Rows, Weighted
+from .base import Loss, Reduced, Rows, Weighted
 
 
 class MSELoss(Reduced):
@@ -49,7 +49,7 @@ class OneVsRestL1Loss(Rows):
     function = staticmethod(distance.one_vs_rest_l1)
 
 
-class RescaledSquareLoss(Rows):
+class RescaledSquareLoss(Loss):
     """Squared error of a row of raw outputs, the right class k times, with target m.
 
     See `losses.functional.rescaled_square`, which has k and m by number of classes.
@@ -66,7 +66,9 @@ class RescaledSquareLoss(Rows):
         ignore_index: int = -100,
         reduction: str = "mean",
     ) -> None:
-        super().__init__(weight, k=k, m=m, ignore_index=ignore_index, reduction=reduction)
+        super().__init__(
+            {"weight": weight}, k=k, m=m, ignore_index=ignore_index, reduction=reduction
+        )
 
 
 class SquentropyLoss(Rows):

@@ -43,11 +43,6 @@ class NLLLoss(Rows):
 
     function = staticmethod(likelihood.nll_loss)
 
-    def __init__(
-        self, weight: Tensor | None = None, *, ignore_index: int = -100, reduction: str = "mean"
-    ) -> None:
-        super().__init__(weight, ignore_index=ignore_index, reduction=reduction)
-
 
 class KLDivLoss(Loss):
     """Kullback-Leibler divergence from log-probabilities; drop-in for `torch.nn.KLDivLoss`.

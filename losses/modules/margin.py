@@ -5,7 +5,7 @@ from __future__ import annotations
 from torch import Tensor
 
 from ..functional import margin as functional
-from .base import Loss, Reduced, Rows, Weighted
+from .base import Loss, Reduced, Weighted
 
 
 class HingeLoss(Loss):
@@ -27,7 +27,7 @@ class HingeLoss(Loss):
         super().__init__({"weight": weight}, margin=margin, power=power, reduction=reduction)
 
 
-class OneVsRestHingeLoss(Rows):
+class OneVsRestHingeLoss(Loss):
     """Sum over the classes of the hinge loss of a class against the others.
 
     See `losses.functional.one_vs_rest_hinge`.
@@ -45,7 +45,11 @@ class OneVsRestHingeLoss(Rows):
         reduction: str = "mean",
     ) -> None:
         super().__init__(
-            weight, margin=margin, power=power, ignore_index=ignore_index, reduction=reduction
+            {"weight": weight},
+            margin=margin,
+            power=power,
+            ignore_index=ignore_index,
+            reduction=reduction,
         )
 
 

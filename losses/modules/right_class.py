@@ -26,7 +26,7 @@ class ProbabilitySumLoss(Weighted):
     function = staticmethod(right_class.probability_sum)
 
 
-class SoftmaxFocalLoss(Rows):
+class SoftmaxFocalLoss(Loss):
     """Focal loss of a softmax, (1 - p_y)^gamma (-ln p_y).
 
     See `losses.functional.softmax_focal_loss`.
@@ -42,7 +42,9 @@ class SoftmaxFocalLoss(Rows):
         ignore_index: int = -100,
         reduction: str = "mean",
     ) -> None:
-        super().__init__(weight, gamma=gamma, ignore_index=ignore_index, reduction=reduction)
+        super().__init__(
+            {"weight": weight}, gamma=gamma, ignore_index=ignore_index, reduction=reduction
+        )
 
 
 class MulticlassZeroOneLoss(Rows):
@@ -101,7 +103,7 @@ class AsymmetricLoss(Loss):
         )
 
 
-class Poly1Loss(Rows):
+class Poly1Loss(Loss):
     """Cross-entropy of a softmax plus epsilon (1 - p_y).
 
     See `losses.functional.poly1`.
@@ -117,7 +119,9 @@ class Poly1Loss(Rows):
         ignore_index: int = -100,
         reduction: str = "mean",
     ) -> None:
-        super().__init__(weight, epsilon=epsilon, ignore_index=ignore_index, reduction=reduction)
+        super().__init__(
+            {"weight": weight}, epsilon=epsilon, ignore_index=ignore_index, reduction=reduction
+        )
 
 
 class SigmoidPoly1Loss(Loss):

@@ -5,10 +5,10 @@ from __future__ import annotations
 from torch import Tensor
 
 from ..functional import robust
-from .base import Loss, Rows
+from .base import Loss
 
 
-class GeneralizedCrossEntropyLoss(Rows):
+class GeneralizedCrossEntropyLoss(Loss):
     """Generalized cross-entropy of a softmax, (1 - p_y^q) / q.
 
     See `losses.functional.generalized_cross_entropy`.
@@ -24,7 +24,7 @@ class GeneralizedCrossEntropyLoss(Rows):
         ignore_index: int = -100,
         reduction: str = "mean",
     ) -> None:
-        super().__init__(weight, q=q, ignore_index=ignore_index, reduction=reduction)
+        super().__init__({"weight": weight}, q=q, ignore_index=ignore_index, reduction=reduction)
 
 
 class SigmoidGeneralizedCrossEntropyLoss(Loss):
@@ -45,7 +45,7 @@ class SigmoidGeneralizedCrossEntropyLoss(Loss):
         super().__init__({"weight": weight}, q=q, reduction=reduction)
 
 
-class SymmetricCrossEntropyLoss(Rows):
+class SymmetricCrossEntropyLoss(Loss):
     """Cross-entropy of target and model, plus that of model and target.
 
     See `losses.functional.symmetric_cross_entropy`.
@@ -64,7 +64,7 @@ class SymmetricCrossEntropyLoss(Rows):
         reduction: str = "mean",
     ) -> None:
         super().__init__(
-            weight,
+            {"weight": weight},
             alpha=alpha,
             beta=beta,
             log_zero=log_zero,
@@ -95,7 +95,7 @@ class SigmoidSymmetricCrossEntropyLoss(Loss):
         )
 
 
-class BiTemperedLogisticLoss(Rows):
+class BiTemperedLogisticLoss(Loss):
     """A bounded divergence from a softmax with heavy tails.
 
     See `losses.functional.bi_tempered_logistic`.
@@ -112,7 +112,9 @@ class BiTemperedLogisticLoss(Rows):
         ignore_index: int = -100,
         reduction: str = "mean",
     ) -> None:
-        super().__init__(weight, t1=t1, t2=t2, ignore_index=ignore_index, reduction=reduction)
+        super().__init__(
+            {"weight": weight}, t1=t1, t2=t2, ignore_index=ignore_index, reduction=reduction
+        )
 
 
 class SigmoidBiTemperedLogisticLoss(Loss):

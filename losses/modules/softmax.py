@@ -5,10 +5,10 @@ from __future__ import annotations
 from torch import Tensor
 
 from ..functional import softmax
-from .base import Loss, Rows
+from .base import Loss
 
 
-class CrossEntropyLoss(Rows):
+class CrossEntropyLoss(Loss):
     """Softmax cross-entropy from logits; drop-in for `torch.nn.CrossEntropyLoss`.
 
     See `losses.functional.cross_entropy`, z-loss and soft-capping included.
@@ -27,7 +27,7 @@ class CrossEntropyLoss(Rows):
         softcap: float | None = None,
     ) -> None:
         super().__init__(
-            weight,
+            {"weight": weight},
             ignore_index=ignore_index,
             reduction=reduction,
             label_smoothing=label_smoothing,
@@ -47,9 +47,9 @@ class LogitAdjustedLoss(Loss):
 
     def __init__(
         self,
-        prior: Tensor | None = None,
         weight: Tensor | None = None,
         *,
+        prior: Tensor | None = None,
         tau: float = 1.0,
         ignore_index: int = -100,
         reduction: str = "mean",

@@ -4,7 +4,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from .shared import one_hot, reduce
+from .shared import classes, one_hot, reduce
 
 
 def bce(input: Tensor, target: Tensor, reduction: str = "mean") -> Tensor:
@@ -25,7 +25,6 @@ def kl_div(input: Tensor, target: Tensor, reduction: str = "mean") -> Tensor:
 
 
 def bernoulli_sum(input: Tensor, target: Tensor, reduction: str = "mean") -> Tensor:
-    classes = min(1, input.dim() - 1)
-    p, t = torch.softmax(input, classes), one_hot(input, target)
+    p, t = torch.softmax(input, classes(input)), one_hot(input, target)
     each = -(torch.xlogy(t, p) + torch.special.xlog1py(1 - t, -p))
-    return reduce(each.sum(classes), reduction)
+    return reduce(each.sum(classes(input)), reduction)

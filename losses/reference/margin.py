@@ -52,8 +52,10 @@ def multilabel_margin(input: Tensor, target: Tensor, reduction: str = "mean") ->
     return reduce((pairs * each).sum((-2, -1)) / input.shape[-1], reduction)
 
 
-def hinge_embedding(input: Tensor, target: Tensor, reduction: str = "mean") -> Tensor:
-    return F.hinge_embedding_loss(input, target, reduction=reduction)
+def hinge_embedding(
+    input: Tensor, target: Tensor, reduction: str = "mean", *, margin: float = 1.0
+) -> Tensor:
+    return F.hinge_embedding_loss(input, target, margin=margin, reduction=reduction)
 
 
 def soft_margin(input: Tensor, target: Tensor, reduction: str = "mean") -> Tensor:

@@ -149,9 +149,13 @@ def drawn(
     return input, torch.randint(shape[classes], wanted, generator=generator)
 
 
-def near_kink(entry: Entry, input: Tensor, target: Tensor, reach: float = 1e-3) -> bool:
-    """Whether the value or the gradient jumps or bends within about `reach` of the input."""
-    loss = entry.reference or (lambda z, t, reduction: entry.build(reduction=reduction)(z, t))
+def near_kink(
+    entry: Entry, input: Tensor, target: Tensor, reach: float = 1e-3, loss: Any = None
+) -> bool:
+    """Whether the value or the gradient jumps or bends within about `reach` of the input, of the
+    entry's loss or of another `loss`."""
+    loss = loss or entry.reference
+    loss = loss or (lambda z, t, reduction: entry.build(reduction=reduction)(z, t))
     wide = input.double()
     target = target.double() if target.is_floating_point() else target
 

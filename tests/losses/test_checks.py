@@ -22,11 +22,15 @@ KIN = {
     "cross_entropy": ["softmax_mse", "bernoulli_sum"],
     "binary_cross_entropy_with_logits": ["zero_one", "probability_sum", "sigmoid_mse"],
 }
-# Ours are stricter here on purpose: a label smoothing below 0 or NaN and a complex probability
-# mean nothing.
+# Ours are stricter here on purpose: a label smoothing below 0 or NaN, a complex probability and a
+# negative weight of a class mean nothing.
 STRICTER = {
     "cross_entropy-smoothing-negative",
     "cross_entropy-smoothing-nan",
+    "cross_entropy-weight-negative",
+    "cross_entropy-soft-weight-negative",
+    "nll_loss-weight-negative",
+    "binary_cross_entropy_with_logits-pos_weight-negative",
     "binary_cross_entropy_with_logits-target-complex",
 }
 # Ours are broader here: indices of every integer dtype, and bool for the classes 0 and 1.
@@ -75,6 +79,8 @@ def weights(option: str, input: Tensor, target: Tensor, per_class: bool) -> dict
         "double": torch.ones(3, dtype=torch.float64),
         "half": torch.ones(3, dtype=torch.float16),
     }
+    if per_class or option == "pos_weight":
+        choices["negative"] = torch.tensor([1.0, -1.0, 2.0])
     if per_class:
         choices["int"] = torch.ones(3, dtype=torch.int64)
     return {f"{option}-{label}": (input, target, {option: w}) for label, w in choices.items()}
@@ -178,7 +184,7 @@ def test_accepts_and_rejects_what_torch_does(name: str, label: str, case: Any) -
         assert isinstance(ours, Tensor)
     elif f"{name}-{label}" in STRICTER:
         assert isinstance(theirs, Tensor)
-        assert_clear(ours, RuntimeError())
+        assert_clear(ours, ValueError() if label.endswith("weight-negative") else RuntimeError())
     elif isinstance(theirs, Exception):
         assert_clear(ours, theirs)
     else:

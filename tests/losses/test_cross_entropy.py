@@ -55,8 +55,7 @@ def test_z_loss_and_soft_capping(
             z = softcap * torch.tanh(z / softcap)
         options = {"weight": weight, "label_smoothing": smoothing}
         loss = F.cross_entropy(z, target, reduction=reduction, **options)
-        smooth = (1 - smoothing) * target + smoothing / 4 if target is T else target
-        counts = rows_of_z_loss(smooth, weight)
+        counts = rows_of_z_loss(target, weight)
         extra = 0.3 * counts * torch.logsumexp(z, 1).square()
         if reduction == "mean":
             return loss + extra.sum() / (counts.sum() if target is Y else counts.numel())
@@ -131,32 +130,34 @@ def test_logits_are_shifted_by_the_prior(
     shift = tau * torch.log(COUNTS.double() / COUNTS.sum())[:, None]
     options = {"weight": weight, "reduction": reduction}
     check(
-        lambda z: functional.logit_adjusted_cross_entropy(z, target, COUNTS, tau=tau, **options),
+        lambda z: functional.logit_adjusted_cross_entropy(
+            z, target, prior=COUNTS, tau=tau, **options
+        ),
         lambda z: F.cross_entropy(z + shift, target, **options),
     )
 
 
 def test_counts_and_frequencies_are_the_same_prior() -> None:
-    one = functional.logit_adjusted_cross_entropy(Z, Y, COUNTS)
-    assert_near(functional.logit_adjusted_cross_entropy(Z, Y, COUNTS / 1231), one, 1e9)
+    one = functional.logit_adjusted_cross_entropy(Z, Y, prior=COUNTS)
+    assert_near(functional.logit_adjusted_cross_entropy(Z, Y, prior=COUNTS / 1231), one, 1e9)
     assert not torch.allclose(one, functional.cross_entropy(Z, Y))
 
 
 def test_an_equal_prior_and_no_tau_are_cross_entropy() -> None:
     plain = functional.cross_entropy(Z, Y)
     for prior, tau in ((None, 1.0), (torch.full((4,), 7), 1.0), (COUNTS, 0.0)):
-        assert_near(functional.logit_adjusted_cross_entropy(Z, Y, prior, tau=tau), plain)
+        assert_near(functional.logit_adjusted_cross_entropy(Z, Y, prior=prior, tau=tau), plain)
 
 
 def test_one_row_has_a_prior_too() -> None:
-    row = functional.logit_adjusted_cross_entropy(Z[1, :, 0], Y[1, 0], COUNTS)
-    assert_near(row, functional.logit_adjusted_cross_entropy(Z[1:2, :, 0], Y[1:2, 0], COUNTS))
+    row = functional.logit_adjusted_cross_entropy(Z[1, :, 0], Y[1, 0], prior=COUNTS)
+    assert_near(row, functional.logit_adjusted_cross_entropy(Z[1:2, :, 0], Y[1:2, 0], prior=COUNTS))
 
 
 def test_narrow_logits_are_shifted_in_float32() -> None:
     z = Z.bfloat16()
     shift = torch.log(COUNTS.double())[:, None]
-    ours = functional.logit_adjusted_cross_entropy(z, Y, COUNTS, reduction="none")
+    ours = functional.logit_adjusted_cross_entropy(z, Y, prior=COUNTS, reduction="none")
     exact = F.cross_entropy(z.double() + shift, Y, reduction="none")
     assert ours.dtype == torch.bfloat16
     assert_near(ours, exact, ulps=0.51, room=0)
@@ -174,16 +175,16 @@ def test_narrow_logits_are_shifted_in_float32() -> None:
 )
 def test_a_prior_that_is_none(prior: Tensor, error: type, words: tuple[str, ...]) -> None:
     with pytest.raises(error) as caught:
-        functional.logit_adjusted_cross_entropy(Z, Y, prior)
+        functional.logit_adjusted_cross_entropy(Z, Y, prior=prior)
     assert all(word in str(caught.value) for word in words)
 
 
 def test_the_prior_is_state() -> None:
-    module = losses.LogitAdjustedLoss(COUNTS, tau=0.5)
+    module = losses.LogitAdjustedLoss(prior=COUNTS, tau=0.5)
     assert set(module.state_dict()) == {"prior"}
     assert "tau=0.5" in repr(module)
     assert "prior=[4]" in repr(module)
-    assert_near(module(Z, Y), functional.logit_adjusted_cross_entropy(Z, Y, COUNTS, tau=0.5))
+    assert_near(module(Z, Y), functional.logit_adjusted_cross_entropy(Z, Y, prior=COUNTS, tau=0.5))
 
 
 # --- class-balanced weights ----------------------------------------------------------------------

@@ -4,6 +4,7 @@ Hessian, and can be batched and pushed forward. A new loss is tested by being re
 
 from collections.abc import Callable
 from fractions import Fraction
+from typing import Any
 
 import pytest
 import torch
@@ -101,19 +102,23 @@ def test_the_default_reduction_is_the_mean_of_the_unreduced_losses(entry: Entry)
     assert_near(entry.build(reduction="sum")(input, target), each.sum())
 
 
-def bound(text: str) -> float | None:
-    """An end of a range as the catalogue has it; None if it depends on the settings."""
-    try:
-        return float(Fraction(text))
-    except ValueError:
-        return {"∞": float("inf"), "-∞": float("-inf")}.get(text)
+def bound(text: str, settings: Any) -> float:
+    """An end of a range as the catalogue has it, for a module with these settings."""
+    if text in ("∞", "-∞"):
+        return float(text.replace("∞", "inf"))
+    if text == "1/q":
+        return 1 / settings.q
+    if text == "1/(1 - t₁)":
+        return 1 / (1 - settings.t1)
+    return float(Fraction(text))
 
 
 @each_case
 def test_values_are_in_the_range_that_the_catalogue_states(entry: Entry, kind: str) -> None:
     if not entry.range:
         pytest.skip("states none")
-    low, high = (bound(end.strip()) for end in entry.range.strip("[]()").split(",", 1))
+    ends = entry.range.partition(";")[0].strip()[1:-1].split(",", 1)
+    low, high = (bound(end.strip(), entry.build()) for end in ends)
     generator = torch.Generator().manual_seed(0)
     input, target = drawn(entry, kind, (1000, 4), torch.float64, generator)
     if entry.takes == "logits":
@@ -122,8 +127,8 @@ def test_values_are_in_the_range_that_the_catalogue_states(entry: Entry, kind: s
     if kind == "probability":
         value = torch.cat([value, entry.build(reduction="none")(input, target.round())])
     assert value.isfinite().all()
-    assert low is None or value.min() >= low - 1e-12 * max(1, abs(low))
-    assert high is None or value.max() <= high + 1e-12 * max(1, abs(high))
+    assert value.min() >= low - 1e-12
+    assert value.max() <= high * (1 + 1e-12) + 1e-12
 
 
 @each_loss
