@@ -65,10 +65,8 @@ def entry(name: str) -> Entry:
     if ":" in name:
         return _of_class(name, _imported(name))
     for point in entry_points(group=GROUP, name=name):
-        loaded = point.load()
-        if name in _entries:
-            return _entries[name]
-        return _of_class(point.value, loaded)
+        loaded = _attempt(point.load, f"the installed loss {name!r} ({point.value})")
+        return _entries[name] if name in _entries else _of_class(point.value, loaded)
     known = (*_entries, *installed())
     near = get_close_matches(name, known, n=1)
     hint = f"did you mean {near[0]!r}? " if near else ""
@@ -146,14 +144,19 @@ def _imported(name: str) -> object:
     # An installed command does not search the working directory; the user's module is there.
     if os.getcwd() not in sys.path:
         sys.path.insert(0, os.getcwd())
-    try:
-        loaded = getattr(importlib.import_module(module_name), class_name, None)
-    except (Exception, SystemExit) as error:  # what is imported may raise whatever it likes
-        reason = f"{type(error).__name__}: {error}".splitlines()[0]
-        raise ImportError(f"module {module_name!r} cannot be imported: {reason}") from error
+    module = _attempt(lambda: importlib.import_module(module_name), f"module {module_name!r}")
+    loaded = getattr(module, class_name, None)
     if loaded is None:
         raise ImportError(f"module {module_name!r} has no {class_name!r}")
     return loaded
+
+
+def _attempt(load: Callable[[], object], what: str) -> object:
+    try:
+        return load()
+    except (Exception, SystemExit) as error:  # what is imported may raise whatever it likes
+        reason = f"{type(error).__name__}: {error}".splitlines()[0]
+        raise ImportError(f"{what} cannot be imported: {reason}") from error
 
 
 def _of_class(name: str, module: object) -> Entry:

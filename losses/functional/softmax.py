@@ -16,7 +16,6 @@ from ..arguments import (
     wide,
 )
 from ..forms import capped, softmax
-from ..forms.softmax import in_float64
 
 
 def cross_entropy(
@@ -218,7 +217,8 @@ def class_balanced_weight(counts: Tensor, beta: float = 0.9999) -> Tensor:
             f"counts of shape {tuple(counts.shape)} must be one number for each class, (C,)"
         )
     checks.positive(least=1.0, counts=counts)
-    (n,) = in_float64(counts.float())
+    # MPS has no float64.
+    n = counts.to(torch.float32 if counts.device.type == "mps" else torch.float64)
     # 1 - beta^n, which is 1 for beta = 0, and keeps its digits for beta near 1.
     effective = -torch.expm1(n * math.log(beta)) if beta > 0 else torch.ones_like(n)
     weight = 1 / effective

@@ -202,6 +202,17 @@ def test_class_balanced_weights_are_those_of_the_formula(beta: float) -> None:
     assert weight.sum().item() == pytest.approx(4, rel=1e-6)
 
 
+def test_large_counts_are_not_rounded() -> None:
+    # One more than float32 can tell apart.
+    counts = torch.tensor([2**24 + 1, 2**24, 1])
+    torch.set_default_dtype(torch.float64)
+    try:
+        weight = functional.class_balanced_weight(counts, 1 - 1e-12)
+    finally:
+        torch.set_default_dtype(torch.float32)
+    assert weight[0] < weight[1]
+
+
 def test_the_ends_of_beta_are_no_weights_and_inverse_frequencies() -> None:
     assert functional.class_balanced_weight(COUNTS, 0.0).tolist() == [1.0] * 4
     inverse = 1 / COUNTS.double()

@@ -243,6 +243,18 @@ def test_the_tests_of_every_loss_run_for_an_installed_one(plugin: dict[str, str]
     assert int(passed[1]) >= 10
 
 
+def test_an_installed_loss_that_fails_is_an_import_error(
+    plugin: dict[str, str], tmp_path: Path
+) -> None:
+    (tmp_path / "plugged.py").write_text("1 / 0")
+    code = "import losses; losses.get('softplus')"
+    said = python(plugin, "-c", code).stderr.splitlines()[-1]
+    assert said.startswith(
+        "ImportError: the installed loss 'softplus' (plugged:Softplus) cannot be"
+    )
+    assert said.endswith("ZeroDivisionError: division by zero")
+
+
 def test_a_class_of_ones_own_is_found_by_its_module(plugin: dict[str, str]) -> None:
     code = "import losses as L; print(L.get('plugged:Softplus'), L.entry('plugged:Softplus').name)"
     assert python(plugin, "-c", code).stdout.strip() == "Softplus(reduction='mean') softplus"
