@@ -187,7 +187,7 @@ def reduced(
     scaler would overflow.
     """
     checks.reduction(reduction)
-    if dtype.itemsize < 4 and torch.is_autocast_enabled(loss.device.type):
+    if dtype.itemsize < 4 and checks.under_autocast(loss):
         dtype = torch.float32
     if reduction == "mean":
         loss = loss.mean() if divisor is None else loss.sum() / divisor

@@ -71,14 +71,17 @@ def floating(function: str, **tensors: Tensor) -> None:
 def same_dtype(input: Tensor, **tensors: Tensor) -> None:
     """Raise RuntimeError for a tensor whose dtype is not input's; under autocast, which brings them
     together, for none."""
-    if torch.is_autocast_enabled(input.device.type):
-        return
     for name, tensor in tensors.items():
-        if tensor.dtype != input.dtype:
+        if tensor.dtype != input.dtype and not under_autocast(input):
             raise RuntimeError(
                 f"found {name} of dtype {tensor.dtype} but input of dtype {input.dtype}: "
                 f"convert it with {name}.to(input.dtype)"
             )
+
+
+def under_autocast(x: Tensor) -> bool:
+    """Whether autocast is on for the device of x; it does not know the meta device."""
+    return x.device.type != "meta" and torch.is_autocast_enabled(x.device.type)
 
 
 def real(**numbers: Tensor) -> None:

@@ -112,8 +112,9 @@ def multi_margin_loss(
     x = _rows_of_scores(name, input)
     checks.index_dtype(target)
     # torch lets the one target of a single row be (1,) or have no dimension.
-    single = x.shape[:-1].numel() == 1 and target.dim() < 2 and target.numel() == 1
-    if target.shape != x.shape[:-1] and not single:
+    if target.shape != x.shape[:-1] and not (
+        target.dim() < 2 and target.numel() == x.shape[:-1].numel() == 1
+    ):
         raise RuntimeError(
             f"{name}: target of size {tuple(target.shape)} but input of size "
             f"{tuple(input.shape)}: expected one class index a row, {tuple(x.shape[:-1])}"

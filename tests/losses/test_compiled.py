@@ -13,7 +13,7 @@ from torch.func import grad, jvp, vmap
 
 from losses.registry import Entry
 
-from .cases import assert_near, each_case, each_loss, sample, value_and_gradient
+from .cases import assert_near, dtypes, each_case, each_loss, sample, value_and_gradient
 from .test_properties import scalar
 
 COMPILER = os.environ.get("CXX") or shutil.which("g++") or shutil.which("clang++")
@@ -77,9 +77,12 @@ def test_exported_is_the_same(entry: Entry, kind: str) -> None:
         assert_near(exported(*arguments), loss(*arguments))
 
 
+@dtypes([torch.float32, torch.bfloat16])
 @each_case
-def test_shapes_and_types_are_known_without_data(entry: Entry, kind: str) -> None:
-    input, target = sample(entry, kind, dtype=torch.float32)
+def test_shapes_and_types_are_known_without_data(
+    entry: Entry, kind: str, dtype: torch.dtype
+) -> None:
+    input, target = sample(entry, kind, dtype=dtype)
     loss = entry.build(reduction="none")
     value, gradient = value_and_gradient(loss, input, target)
 

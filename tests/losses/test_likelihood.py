@@ -129,4 +129,4 @@ def test_module() -> None:
     settings = {"reduction": "batchmean", "log_target": True}
     ours, theirs = losses.KLDivLoss(**settings), nn.KLDivLoss(**settings)
     assert_near(ours(X, T.log()), theirs(X, T.log()))
-    assert repr(ours) == "KLDivLoss(reduction='batchmean', log_target=True)"
+    assert repr(ours) == "KLDivLoss(log_target=True, reduction='batchmean')"
