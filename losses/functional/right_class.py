@@ -173,7 +173,8 @@ def asymmetric_loss(
         are of shape (N, labels).
     Raises: as `probability_sum`, and ValueError for a setting out of range.
     Source: Ben-Baruch et al. 2020, arXiv 2009.14119, as the authors' code has the formula. There
-        gamma_pos is 1 by default, losses are summed, and a soft target mixes the exponents.
+        gamma_pos is 1 by default, losses are summed, and a soft target mixes the exponents; the 0
+        here is the paper's, from memory, not checked against its own text.
     """
     name = "asymmetric_loss"
     checks.setting(name, "gamma_pos", gamma_pos, least=0.0)
