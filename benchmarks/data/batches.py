@@ -1,8 +1,8 @@
 """From the cache to the model: whole batches as tensors, augmented as tensors.
 
-A training batch is one gather: which image, which rows and which columns are index arithmetic, so
-the flip and the shifted crop cost no pass of their own. What is drawn depends on the seed and on
-nothing else, so the runs of a seed see the same pixels in the same order.
+A batch is gathered from the whole array of images, whichever of them are trained on: no image is
+copied before it is in a batch. What is drawn depends on the seed and on nothing else, so the runs
+of a seed see the same pixels in the same order.
 """
 
 from __future__ import annotations
@@ -16,7 +16,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from benchmarks.errors import unknown_name
+
 from . import ImageSet, Split
+from .augmentation import AUGMENTATIONS
+from .selection import select
 
 MEASURED = 10_000
 """Images that the mean and the spread of the pixels are measured on, evenly spaced."""
@@ -30,31 +34,23 @@ class Normalisation:
     spread: Tensor
 
     def __call__(self, images: Tensor) -> Tensor:
-        """uint8 (N, H, W, 3) to float32 (N, 3, H, W) in channels_last, mean 0 and spread 1."""
+        """uint8 or float32 (N, H, W, 3) to float32 (N, 3, H, W) in channels_last, mean 0 and
+        spread 1."""
         return ((images.float() - self.mean) / self.spread).permute(0, 3, 1, 2)
 
 
-def measure(split: Split, device: torch.device) -> Normalisation:
-    """The normalisation that a training split asks for."""
-    every = max(1, len(split.images) // MEASURED)
-    pixels = np.asarray(split.images[::every]).reshape(-1, 3)
-    # Pixels are 256 grey levels: counted, they are summed exactly and soon.
-    counts = np.stack([np.bincount(channel, minlength=256) for channel in pixels.T])
-    levels = np.arange(256)
-    mean = counts @ levels / len(pixels)
-    spread = np.sqrt((counts * (levels - mean[:, None]) ** 2).sum(1) / len(pixels))
-    # A channel that never changes has no spread to divide by.
-    spread = spread.clip(min=1.0)
-    return Normalisation(
-        *(torch.tensor(x, dtype=torch.float32, device=device) for x in (mean, spread))
-    )
-
-
 class Pixels(NamedTuple):
-    """A split as tensors: images (N, H, W, 3) as uint8 and labels (N,) as int64."""
+    """Some images of an array, as tensors; a subset of them copies no image.
+
+    Attributes:
+        images: uint8 (M, H, W, 3), the whole array.
+        labels: int64 (N,), classes.
+        rows: int64 (N,), which image of the array each label belongs to.
+    """
 
     images: Tensor
     labels: Tensor
+    rows: Tensor
 
 
 def on_device(split: Split, device: torch.device) -> Pixels:
@@ -65,37 +61,154 @@ def on_device(split: Split, device: torch.device) -> Pixels:
         warnings.filterwarnings("ignore", message="The given NumPy array is not writable")
         images = torch.from_numpy(split.images)
     labels = torch.from_numpy(split.labels.astype(np.int64))
-    return Pixels(images.to(device), labels.to(device))
+    return Pixels(images.to(device), labels.to(device), torch.arange(len(labels), device=device))
+
+
+def measure(pixels: Pixels) -> Normalisation:
+    """The normalisation that training images ask for, on their device."""
+    rows = pixels.rows[:: max(1, len(pixels.rows) // MEASURED)]
+    # Pixels are 256 grey levels: counted, they are summed exactly and soon. A few images at a
+    # time, because counting makes eight bytes of each.
+    counts = np.zeros((3, 256), np.int64)
+    for part in torch.split(rows, 256):
+        channels = pixels.images[part].reshape(-1, 3).T.cpu().numpy()
+        counts += [np.bincount(channel, minlength=256) for channel in channels]
+    levels, total = np.arange(256), counts[0].sum()
+    mean = counts @ levels / total
+    spread = np.sqrt((counts * (levels - mean[:, None]) ** 2).sum(1) / total)
+    # A channel that never changes has no spread to divide by.
+    spread = spread.clip(min=1.0)
+    device = pixels.images.device
+    return Normalisation(
+        *(torch.tensor(x, dtype=torch.float32, device=device) for x in (mean, spread))
+    )
+
+
+class HeldOut:
+    """The test images, that a run is judged by once: `once` is the only way to them, so that
+    nothing can be chosen by them on the way."""
+
+    def __init__(self, pixels: Pixels) -> None:
+        self._pixels = pixels
+        self._asked: set[str] = set()
+
+    def __len__(self) -> int:
+        return len(self._pixels.labels)
+
+    @property
+    def labels(self) -> Tensor:
+        """Their classes, int64 (N,), in the split's order."""
+        return self._pixels.labels
+
+    def once(self, who: str) -> Pixels:
+        """The test images, for the run called `who`. Raises RuntimeError if it has had them."""
+        if who in self._asked:
+            raise RuntimeError(
+                f"{who!r} has had the test images: a run is judged by them once, at its end; "
+                "for anything before that there are validation images"
+            )
+        self._asked.add(who)
+        return self._pixels
 
 
 @dataclass(frozen=True)
 class Material:
-    """What every run of a comparison is trained and tested on, ready on its device."""
+    """What a run is trained, validated and tested on, ready on its device.
+
+    Attributes:
+        train: the images to train on, with the labels that they are trained as.
+        validation: the images to watch and choose by, with their true labels; None: no image is.
+        test: the images that results are of.
+        normalise: as the images of `train` ask for.
+        classes: the classes' names by label.
+        counts: how many images of each class are trained on, by their true label.
+    """
 
     train: Pixels
-    test: Pixels
+    validation: Pixels | None
+    test: HeldOut
     normalise: Normalisation
+    classes: tuple[str, ...]
+    counts: tuple[int, ...]
 
 
-def prepare(images: ImageSet, device: torch.device) -> Material:
-    """An image set on the device that it is trained on, with the training split's normalisation."""
-    train, test = on_device(images.train, device), on_device(images.test, device)
-    return Material(train, test, measure(images.train, device))
+def prepare(
+    images: ImageSet,
+    device: torch.device,
+    *,
+    validation: float = 0.1,
+    train_images: int | None = None,
+    label_noise: float = 0.0,
+    imbalance: float = 1.0,
+    seed: int = 0,
+) -> Material:
+    """An image set on the device that it is trained on.
+
+    Args:
+        validation: the share of the training images of each class that is held out, in [0, 1),
+            the same ones for every seed, with their true labels. Images with a validation split
+            of their own have that one instead. 0: there is no validation.
+        train_images: no more training images than this, as many of each class as of any other.
+        label_noise: the share of the training labels of each class replaced by another class,
+            drawn evenly, in [0, 1).
+        imbalance: how many images of class 0 there are for one of class 1 in training; class 1
+            is thinned out, after `train_images` are chosen. 1: as they come.
+        seed: of what is drawn of images and labels.
+
+    Raises UserError if that cannot be, or leaves a class without an image.
+    """
+    chosen = select(
+        images,
+        validation=validation,
+        train_images=train_images,
+        label_noise=label_noise,
+        imbalance=imbalance,
+        seed=seed,
+    )
+    whole = on_device(images.train, device)
+    rows = torch.from_numpy(chosen.rows).to(device)
+    train = Pixels(whole.images, torch.from_numpy(chosen.labels).to(device), rows)
+    held_out = None
+    if validation > 0 and images.validation is not None:
+        held_out = on_device(images.validation, device)
+    elif validation > 0:
+        rows = torch.from_numpy(chosen.held_out).to(device)
+        held_out = Pixels(whole.images, whole.labels[rows], rows)
+    return Material(
+        train=train,
+        validation=held_out,
+        test=HeldOut(on_device(images.test, device)),
+        normalise=measure(train),
+        classes=images.classes,
+        counts=chosen.counts,
+    )
 
 
 class TrainingBatches:
-    """The augmented batches of a seed: in every epoch each image once, in a new order, mirrored
-    with probability 1/2 and shifted by up to an eighth of its side, reflected at the edges.
+    """The augmented batches of a seed: in every epoch each image once, in a new order, and with
+    another draw of the augmentation (a name of `benchmarks.data.augmentation`).
 
     A last batch that is not full is left out, unless it is the only one. Iterating again gives the
     same batches again.
+
+    Raises UserError for an unknown augmentation.
     """
 
     def __init__(
-        self, split: Pixels, normalise: Normalisation, *, size: int, epochs: int, seed: int
+        self,
+        split: Pixels,
+        normalise: Normalisation,
+        *,
+        size: int,
+        epochs: int,
+        seed: int,
+        augmentation: str = "shift",
     ) -> None:
-        self.images, self.labels = split
+        if augmentation not in AUGMENTATIONS:
+            raise unknown_name("augmentation", augmentation, AUGMENTATIONS)
+        self.images, self.labels, self.rows = split
         self.normalise = normalise
+        self.augmentation = AUGMENTATIONS[augmentation]
         self.size = min(size, len(self.labels))
         self.per_epoch = len(self.labels) // self.size
         self.epochs = epochs
@@ -107,35 +220,21 @@ class TrainingBatches:
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
         # Drawn on the CPU, so that every device sees the same.
         generator = torch.Generator().manual_seed(self.seed)
-        count, side = len(self.labels), self.images.shape[1]
-        reach = side // 8
+        count, side, device = len(self.labels), self.images.shape[1], self.images.device
         for _ in range(self.epochs):
-            order = torch.randperm(count, generator=generator)
-            mirrored = torch.rand(count, generator=generator) < 0.5
-            shifts = torch.randint(-reach, reach + 1, (2, count), generator=generator)
-            rows = reflected(torch.arange(side) + shifts[0].unsqueeze(1), side)
-            columns = reflected(torch.arange(side) + shifts[1].unsqueeze(1), side)
-            columns = torch.where(mirrored.unsqueeze(1), columns.flip(1), columns)
-            device = self.images.device
-            order, rows, columns = order.to(device), rows.to(device), columns.to(device)
+            order = torch.randperm(count, generator=generator).to(device)
+            drawn = [t.to(device) for t in self.augmentation.draw(count, side, generator)]
+            rows, labels = self.rows[order], self.labels[order]
             for step in range(self.per_epoch):
                 part = slice(step * self.size, (step + 1) * self.size)
-                yield self._batch(order[part], rows[part], columns[part])
-
-    def _batch(self, which: Tensor, rows: Tensor, columns: Tensor) -> tuple[Tensor, Tensor]:
-        pixels = self.images[which[:, None, None], rows[:, :, None], columns[:, None, :]]
-        return self.normalise(pixels), self.labels[which]
-
-
-def reflected(positions: Tensor, side: int) -> Tensor:
-    """Positions outside [0, side) mirrored back inside at the edges, without repeating them."""
-    return (side - 1) - (side - 1 - positions.abs()).abs()
+                pixels = self.augmentation.batch(self.images, rows[part], *(t[part] for t in drawn))
+                yield self.normalise(pixels), labels[part]
 
 
 def evaluation_batches(
     split: Pixels, normalise: Normalisation, size: int = 250
 ) -> Iterator[tuple[Tensor, Tensor]]:
     """The images of a split as they are, in order, the last batch as small as it comes."""
-    images, labels = split
-    for at in range(0, len(labels), size):
-        yield normalise(images[at : at + size]), labels[at : at + size]
+    for at in range(0, len(split.labels), size):
+        part = slice(at, at + size)
+        yield normalise(split.images[split.rows[part]]), split.labels[part]

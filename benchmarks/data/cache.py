@@ -2,9 +2,9 @@
 
 A directory `<cache>/images/<source>-<fingerprint[:16]>-<size>/` holds
 
-    images.npy   uint8 (N, H, W, 3), train before test
-    labels.npy   uint8 (N,), 1 = cat
-    splits.npy   uint8 (N,), 0 = train, 1 = test
+    images.npy   uint8 (N, H, W, 3), by split
+    labels.npy   uint8 (N,), indices of classes
+    splits.npy   uint8 (N,), 0 = train, 1 = validation, 2 = test; rising
     names.json   the N names
     meta.json    where they came from, what was skipped and why, the SHA-256 of the other files
 
@@ -30,19 +30,19 @@ import numpy as np
 from benchmarks.data.decode import square
 from benchmarks.data.image_set import ImageSet, Split
 from benchmarks.data.sources import (
-    CLASSES,
+    SPLITS,
     Load,
-    Picture,
     Progress,
     Say,
     Source,
     UnusableError,
     cache_home,
-    check_both_classes,
+    check_every_class,
+    counted,
 )
 from benchmarks.errors import UserError
 
-FORMAT = 1  # count up when the files or the decoding change, so that older ones are built again
+FORMAT = 2  # count up when the files or the decoding change, so that older ones are built again
 FILES = ("images.npy", "labels.npy", "splits.npy", "names.json")
 ABANDONED_SECONDS = 24 * 3600
 
@@ -106,18 +106,23 @@ def _opened(directory: Path, source: Source, size: int) -> ImageSet:
         labels = np.load(directory / "labels.npy", mmap_mode="r")
         names = tuple(json.loads((directory / "names.json").read_text(encoding="utf-8")))
         skipped = tuple(f"{name} ({reason})" for name, reason in meta["skipped"])
-        train = int(np.count_nonzero(np.load(directory / "splits.npy") == 0))
+        counts = np.bincount(np.load(directory / "splits.npy"), minlength=len(SPLITS))
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise _DamagedError(f"{type(error).__name__}: {error}") from error
+    ends = np.cumsum(counts)
+    parts = [slice(int(end - count), int(end)) for end, count in zip(ends, counts, strict=True)]
+    train, validation, test = (Split(images[p], labels[p], names[p]) for p in parts)
     return ImageSet(
         name=source.name,
         description=source.description,
         synthetic=source.synthetic,
         fingerprint=source.fingerprint,
         image_size=size,
-        train=Split(images[:train], labels[:train], names[:train]),
-        test=Split(images[train:], labels[train:], names[train:]),
+        train=train,
+        validation=validation if len(validation.labels) else None,
+        test=test,
         skipped=skipped,
+        classes=source.classes,
     )
 
 
@@ -149,22 +154,23 @@ def _fill(scratch: Path, source: Source, size: int, progress: Progress | None) -
     kept = [i for i in range(len(pictures)) if i not in skipped]
     remaining = [pictures[i] for i in kept]
     reasons = [(pictures[i].name, skipped[i]) for i in sorted(skipped)]
-    check_both_classes(remaining, source.description, _skipped_line(reasons, len(pictures)))
+    remedy = _skipped_line(reasons, len(pictures))
+    check_every_class(remaining, source.classes, source.description, remedy)
     slots.flush()
     if skipped:
         _compact(path, slots, kept)
     np.save(scratch / "labels.npy", np.array([p.label for p in remaining], np.uint8))
-    np.save(scratch / "splits.npy", np.array([p.split == "test" for p in remaining], np.uint8))
+    np.save(scratch / "splits.npy", np.array([SPLITS.index(p.split) for p in remaining], np.uint8))
     _write_json(scratch / "names.json", [p.name for p in remaining])
     meta = {
         "format": FORMAT,
         "source": source.name,
         "description": source.description,
         "synthetic": source.synthetic,
-        "classes": CLASSES,
+        "classes": source.classes,
         "fingerprint": source.fingerprint,
         "image_size": size,
-        "counts": _counts(remaining),
+        "counts": counted(remaining, source.classes),
         "skipped": reasons,
         "sha256": {file: _sha256(scratch / file) for file in FILES},
     }
@@ -256,7 +262,8 @@ def _sweep(directory: Path) -> None:
 
 def _tell_skipped(images: ImageSet, say: Say) -> None:
     if images.skipped:
-        total = len(images.train.labels) + len(images.test.labels) + len(images.skipped)
+        splits = [s for s in (images.train, images.validation, images.test) if s is not None]
+        total = sum(len(split.labels) for split in splits) + len(images.skipped)
         pairs = [(text, "") for text in images.skipped]
         say(_skipped_line(pairs, total))
 
@@ -265,16 +272,6 @@ def _skipped_line(skipped: list[tuple[str, str]], total: int) -> str:
     first = ", ".join(f"{name} ({reason})" if reason else name for name, reason in skipped[:3])
     more = f" and {len(skipped) - 3:,} more" if len(skipped) > 3 else ""
     return f"skipped {len(skipped):,} of {total:,} pictures: {first}{more}"
-
-
-def _counts(pictures: list[Picture]) -> dict[str, dict[str, int]]:
-    return {
-        split: {
-            name: sum(p.split == split and p.label == label for p in pictures)
-            for label, name in enumerate(CLASSES)
-        }
-        for split in ("train", "test")
-    }
 
 
 def _write_json(path: Path, value: Any) -> None:

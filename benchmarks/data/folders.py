@@ -1,24 +1,32 @@
-"""Cats and dogs in folders or file names, in a directory or an archive."""
+"""Classes as folders or file names, in a directory or an archive."""
 
 import hashlib
+import os
 import re
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import takewhile
 from pathlib import Path
 
 from benchmarks.data.archives import TAR_SUFFIXES, Entry, open_store
-from benchmarks.data.sources import Load, Picture, Source, arranged, check_both_classes
+from benchmarks.data.sources import (
+    CATS_AND_DOGS,
+    Load,
+    Picture,
+    Source,
+    SplitName,
+    arranged,
+    check_every_class,
+)
 from benchmarks.errors import UserError
 
-LABELS = {"cat": 1, "cats": 1, "dog": 0, "dogs": 0}
-SPLITS = {
+ALIASES: dict[str, SplitName] = {
     **dict.fromkeys(("train", "training"), "train"),
-    **dict.fromkeys(("val", "valid", "validation"), "val"),
+    **dict.fromkeys(("val", "valid", "validation"), "validation"),
     **dict.fromkeys(("test", "testing"), "test"),
 }
-KAGGLE_NAME = re.compile(r"(cats?|dogs?)[ ._-]?\(?\d+\)?\.[a-z0-9]+", re.IGNORECASE)
+KAGGLE_NAME = re.compile(r"([a-z]+)[ ._-]?\(?\d+\)?\.[a-z0-9]+", re.IGNORECASE)
 # What lies about beside images: nobody means these as pictures, so nobody is told about them.
 NOT_IMAGES = frozenset(
     f".{suffix}"
@@ -28,7 +36,6 @@ NOT_IMAGES = frozenset(
     )
 )
 TEST_FRACTION = 0.2
-WANTED = "wanted are folders named cat and dog, or files named cat.1.jpg and dog.1.jpg"
 
 
 @dataclass(frozen=True)
@@ -36,74 +43,89 @@ class _Labelled:
     entry: Entry
     name: str
     label: int
-    split: str | None
+    split: SplitName | None
 
 
 def path_source(
-    path: Path, *, name: str | None = None, description: str | None = None, image_size: int = 64
+    path: Path,
+    *,
+    name: str | None = None,
+    description: str | None = None,
+    image_size: int = 64,
+    classes: tuple[str, ...] = CATS_AND_DOGS,
 ) -> Source:
-    """Cats and dogs at a path.
+    """Images of some classes at a path.
 
-    A picture's class is the innermost folder above it named cat, cats, dog or dogs (in any
+    A picture's class is the innermost folder above it named like one, say cat or cats (in any
     case), else the beginning of a name like `cat.123.jpg`; its split is the innermost folder
     named train, training, val, valid, validation, test or testing (`_set` may follow). Without
     a test split the validation folder is the test split; with neither, a fixed 20 % of each
-    class is, chosen by the pictures' names alone. With both, the validation folder is left out.
+    class is, chosen by the pictures' names alone.
 
     Args:
         path: a directory, .zip, .tar, .tar.gz or .tgz.
         name: the source's name; by default the path's last part without archive suffix.
         description: one line; by default it is made from the path and what was left out.
         image_size: the natural size in pixels.
+        classes: the classes' names by label, in lower case; what is of none is left out.
 
     Raises:
         UserError: there is nothing at the path, it is no known or a damaged archive, or one of
             the classes or splits is missing.
     """
     store = open_store(path)
-    entries = [e for e in store.entries(_is_labelled) if not _is_litter(e.parts)]
-    labelled = _labelled(entries)
-    _check_classes(path, entries, labelled)
+    labels = labels_of(classes)
+    entries = [
+        entry
+        for entry in store.entries(lambda parts: label_of(parts, labels) is not None)
+        if not _is_litter(entry.parts)
+    ]
+    labelled = _labelled(entries, labels)
+    _check_found(path, entries, labelled, classes)
     pictures, notes = _split(labelled)
-    check_both_classes(pictures, str(path), "add images to the folder that is short of them")
+    remedy = "add images to the folder that is short of them"
+    check_every_class(pictures, classes, str(path), remedy)
 
     def load(wanted: Sequence[Picture]) -> Iterator[tuple[int, Load]]:
         return store.load([picture.key for picture in wanted])
 
-    others = _left_out(entries)
-    made = "; ".join([f"cats and dogs of {path}", *notes, *([others] if others else [])])
+    if description is None:
+        what = "cats and dogs" if classes == CATS_AND_DOGS else f"{len(classes)} classes"
+        description = "; ".join([f"{what} of {path}", *notes, *_left_out(entries, labels)])
     return Source(
         name=name or _name_of(path),
-        description=description or made,
+        description=description,
         synthetic=False,
         image_size=image_size,
+        classes=classes,
         pictures=arranged(pictures),
         load=load,
     )
 
 
-def label_of(parts: tuple[str, ...]) -> int | None:
-    """1 for a cat, 0 for a dog, None for neither, from the parts of a file's path."""
-    if _is_litter(parts) or Path(parts[-1]).suffix.lower() in NOT_IMAGES:
+def labels_of(classes: tuple[str, ...]) -> dict[str, int]:
+    """The label of each class's name, in the singular and in the plural."""
+    return {name + end: label for label, name in enumerate(classes) for end in ("", "s")}
+
+
+def label_of(parts: tuple[str, ...], labels: Mapping[str, int]) -> int | None:
+    """The label that the parts of a file's path speak of, None where there is none."""
+    if _is_litter(parts) or _is_no_image(parts):
         return None
     for folder in reversed(parts[:-1]):
-        if folder.lower() in LABELS:
-            return LABELS[folder.lower()]
+        if folder.lower() in labels:
+            return labels[folder.lower()]
     match = KAGGLE_NAME.fullmatch(parts[-1])
-    return LABELS[match[1].lower()] if match else None
+    return labels.get(match[1].lower()) if match else None
 
 
-def split_of(parts: tuple[str, ...]) -> str | None:
-    """'train', 'val', 'test' or, where no folder says so, None."""
+def split_of(parts: tuple[str, ...]) -> SplitName | None:
+    """'train', 'validation', 'test' or, where no folder says so, None."""
     for folder in reversed(parts[:-1]):
         alias = re.sub(r"[ _-]set$", "", folder.lower())
-        if alias in SPLITS:
-            return SPLITS[alias]
+        if alias in ALIASES:
+            return ALIASES[alias]
     return None
-
-
-def _is_labelled(parts: tuple[str, ...]) -> bool:
-    return label_of(parts) is not None
 
 
 def _is_litter(parts: tuple[str, ...]) -> bool:
@@ -113,8 +135,12 @@ def _is_litter(parts: tuple[str, ...]) -> bool:
     ].lower() in ("thumbs.db", "desktop.ini")
 
 
-def _labelled(entries: Sequence[Entry]) -> list[_Labelled]:
-    found = [(e, label) for e in entries if (label := label_of(e.parts)) is not None]
+def _is_no_image(parts: tuple[str, ...]) -> bool:
+    return os.path.splitext(parts[-1])[1].lower() in NOT_IMAGES
+
+
+def _labelled(entries: Sequence[Entry], labels: Mapping[str, int]) -> list[_Labelled]:
+    found = [(e, label) for e in entries if (label := label_of(e.parts, labels)) is not None]
     # The names leave out the folders that all pictures share, so that neither the split nor the
     # fingerprint depends on what somebody called the folder around them.
     shared = _shared_folders([entry.parts for entry, _ in found])
@@ -138,11 +164,16 @@ def _printable(name: str) -> str:
     return "".join(c if c.isprintable() else "?" for c in name)
 
 
-def _check_classes(path: Path, entries: Sequence[Entry], labelled: Sequence[_Labelled]) -> None:
-    cats = sum(item.label for item in labelled)
-    dogs = len(labelled) - cats
-    if cats and dogs:
+def _check_found(
+    path: Path,
+    entries: Sequence[Entry],
+    labelled: Sequence[_Labelled],
+    classes: tuple[str, ...],
+) -> None:
+    counts = Counter(item.label for item in labelled)
+    if len(counts) == len(classes):
         return
+    found = ", ".join(f"{counts[label]:,} {name}" for label, name in enumerate(classes))
     folders = sorted({_printable(e.parts[-2]) for e in entries if len(e.parts) > 1})
     seen = f"folders seen: {_some(folders)}" if folders else "no folders"
     inner = sorted(
@@ -150,61 +181,60 @@ def _check_classes(path: Path, entries: Sequence[Entry], labelled: Sequence[_Lab
     )
     hint = f"; unpack the archives inside it first: {_some(inner)}" if inner else ""
     raise UserError(
-        f"{path}: both cats and dogs are needed, but found {cats:,} cats and {dogs:,} dogs among "
-        f"{len(entries):,} files ({seen}); {WANTED}{hint}"
+        f"{path}: images of every class are needed, but found {found} among {len(entries):,} files "
+        f"({seen}); wanted are folders named {', '.join(classes)}, or files named like "
+        f"{classes[0]}.1.jpg{hint}"
     )
 
 
 def _split(labelled: Sequence[_Labelled]) -> tuple[list[Picture], list[str]]:
     """The pictures with a split each, and notes on how it came about."""
-    splits = {item.split for item in labelled}
+    splits = Counter(item.split or "train" for item in labelled)
+    held_out: set[_Labelled] = set()
     notes = []
-    if "test" in splits:
-        roles = {"test": "test", "val": None}
-        if "val" in splits:
-            count = sum(item.split == "val" for item in labelled)
-            notes.append(f"validation folder left out ({count:,} images)")
-    elif "val" in splits:
-        roles = {"val": "test"}
+    if splits["test"] and splits["validation"]:
+        notes.append(f"validation split: the validation folder ({splits['validation']:,} images)")
+    elif splits["validation"]:
+        held_out = {item for item in labelled if item.split == "validation"}
         notes.append("test split: the validation folder")
-    else:
-        roles = {}
+    elif not splits["test"]:
+        held_out = _held_out(labelled)
         notes.append(f"test split: a fixed {TEST_FRACTION:.0%} of each class")
-    held_out = set() if roles else _held_out(labelled)
-    pictures = []
-    for item in labelled:
-        role = roles.get(item.split or "", "train")
-        if role is not None:
-            is_test = role == "test" or item in held_out
-            digest, key = item.entry.digest, item.entry.key
-            pictures.append(
-                Picture(item.name, "test" if is_test else "train", item.label, key, digest)
-            )
+    pictures = [
+        Picture(
+            name=item.name,
+            split="test" if item in held_out else item.split or "train",
+            label=item.label,
+            key=item.entry.key,
+            digest=item.entry.digest,
+        )
+        for item in labelled
+    ]
     return pictures, notes
 
 
 def _held_out(labelled: Sequence[_Labelled]) -> set[_Labelled]:
     # Ranked by a hash of the name: as good as a seeded shuffle, and the same in any file order.
     chosen: set[_Labelled] = set()
-    for label in (0, 1):
+    for label in sorted({item.label for item in labelled}):
         members = [item for item in labelled if item.label == label]
         members.sort(key=lambda item: hashlib.sha256(f"lossbench:{item.name}".encode()).digest())
         chosen.update(members[: max(1, round(TEST_FRACTION * len(members)))])
     return chosen
 
 
-def _left_out(entries: Sequence[Entry]) -> str:
-    """What the description says of other classes, '' where there are none."""
+def _left_out(entries: Sequence[Entry], labels: Mapping[str, int]) -> list[str]:
+    """What the description says of other classes, if there are any."""
     others = Counter(
         _printable(entry.parts[-2])
         for entry in entries
         if len(entry.parts) > 1
-        and label_of(entry.parts) is None
-        and Path(entry.parts[-1]).suffix.lower() not in NOT_IMAGES
+        and label_of(entry.parts, labels) is None
+        and not _is_no_image(entry.parts)
     )
     if not others:
-        return ""
-    return f"left out: {others.total():,} files of other folders ({_some(sorted(others))})"
+        return []
+    return [f"left out: {others.total():,} files of other folders ({_some(sorted(others))})"]
 
 
 def _some(names: Sequence[str], most: int = 8) -> str:

@@ -1,4 +1,4 @@
-"""What training gets: the images of one source at one size, in two splits."""
+"""What training gets: the images of one source at one size, in two splits or three."""
 
 from dataclasses import dataclass
 
@@ -11,7 +11,7 @@ class Split:
 
     Attributes:
         images: uint8 (N, H, W, 3), RGB, memory-mapped and read-only.
-        labels: uint8 (N,), 1 = cat, 0 = dog.
+        labels: uint8 (N,), indices of the image set's classes.
         names: the N names of the pictures inside their source.
     """
 
@@ -22,7 +22,7 @@ class Split:
 
 @dataclass(frozen=True)
 class ImageSet:
-    """Cats and dogs, decoded, with where they came from.
+    """Images of two or more classes, decoded, with where they came from.
 
     Attributes:
         name: the source's name (`cifar10`, `oxford-pets`, `synthetic`, or a path's last part).
@@ -30,10 +30,11 @@ class ImageSet:
         synthetic: True if the images were drawn by code; such numbers must be marked.
         fingerprint: SHA-256 (64 hex digits) of the source's content, names, splits and labels.
         image_size: height and width of every image in pixels, 32 to 224.
-        train: the split to learn from; both classes are in it.
-        test: the split that results are of, never to choose by; both classes are in it.
+        train: the split to learn from; every class is in it.
+        validation: the split to watch and choose by, if the source has one; every class is in it.
+        test: the split that results are of, never to choose by; every class is in it.
         skipped: `name (reason)` of every picture that could not be used.
-        classes: the classes' names by label.
+        classes: the classes' names by label; for cats and dogs ("dog", "cat").
     """
 
     name: str
@@ -42,6 +43,7 @@ class ImageSet:
     fingerprint: str
     image_size: int
     train: Split
+    validation: Split | None
     test: Split
     skipped: tuple[str, ...]
-    classes: tuple[str, str] = ("dog", "cat")
+    classes: tuple[str, ...]

@@ -17,7 +17,12 @@ from benchmarks.data.sources import (
     data_directory,
 )
 from benchmarks.data.synthetic import synthetic
-from benchmarks.data.torchvision_sources import cifar10, oxford_pets
+from benchmarks.data.torchvision_sources import (
+    cifar10,
+    cifar10_ten,
+    oxford_breeds,
+    oxford_pets,
+)
 from benchmarks.errors import UserError, one_line, unknown_name
 
 SMALLEST, LARGEST = 32, 224
@@ -30,13 +35,14 @@ def open_images(
     say: Callable[[str], None],
     progress: Callable[[int, int], None] | None = None,
 ) -> ImageSet:
-    """Finds or fetches images of cats and dogs and opens them, decoded, from the cache.
+    """Finds or fetches images and opens them, decoded, from the cache.
 
     Args:
-        data: 'cifar10', 'oxford-pets', 'synthetic', or the path of a directory, .zip, .tar,
-            .tar.gz or .tgz. None means cifar10, and synthetic where it is not to be had.
+        data: cats and dogs: 'cifar10', 'oxford-pets', 'synthetic', or the path of a directory,
+            .zip, .tar, .tar.gz or .tgz; more classes: 'cifar10-ten', 'oxford-breeds'. None means
+            cifar10, and synthetic where it is not to be had.
         image_size: height and width in pixels, 32 to 224; None means the source's own (32 for
-            cifar10 and synthetic, 64 for photographs).
+            CIFAR-10 and synthetic, 64 for photographs).
         say: takes whole lines of text for the user: downloads, decoding, skipped pictures.
         progress: takes (done, total) while pictures are decoded or drawn.
 
@@ -67,13 +73,15 @@ def _source(data: str | None, image_size: int | None, say: Say) -> Source:
 
 
 def _named(data: str, image_size: int | None, say: Say) -> Source:
-    if data == "cifar10":
-        return cifar10(say)
-    if data == "oxford-pets":
-        return oxford_pets(say)
     if data == "synthetic":
         return synthetic(image_size or 32)
-    return _at_path(data)
+    found = {
+        "cifar10": cifar10,
+        "cifar10-ten": cifar10_ten,
+        "oxford-pets": oxford_pets,
+        "oxford-breeds": oxford_breeds,
+    }
+    return found[data](say) if data in found else _at_path(data)
 
 
 def _at_path(data: str) -> Source:
@@ -103,7 +111,8 @@ def _tried(reason: UnavailableError) -> str:
 def _remedies() -> str:
     return (
         "(1) connect this machine to the network and start again; or (2) put or link the images "
-        "(cifar10-catdog.zip, cifar10.zip, cifar-10-batches-py or oxford-iiit-pet) in a directory "
+        "(cifar10.zip, cifar-10-batches-py or oxford-iiit-pet; for cifar10 cifar10-catdog.zip will "
+        "do) in a directory "
         "and set LOSSBENCH_DATA to it; or (3) give your own cats and dogs with --data PATH "
         "(a directory, .zip or .tar.gz of folders cat and dog)"
     )

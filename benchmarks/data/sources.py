@@ -6,6 +6,7 @@ a cached copy of the images is found without touching a single pixel.
 
 import hashlib
 import os
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,16 +16,19 @@ import numpy as np
 
 from benchmarks.errors import UserError
 
-SOURCES = ("cifar10", "oxford-pets", "synthetic")
+SOURCES = ("cifar10", "cifar10-ten", "oxford-breeds", "oxford-pets", "synthetic")
 """The names that `--data` takes beside a path."""
 
-CLASSES = ("dog", "cat")
-"""The classes by label: t = 1 means cat."""
+CATS_AND_DOGS = ("dog", "cat")
+"""These classes by label: t = 1 means cat."""
 
 MAX_FILE_BYTES = 64 * 2**20
 """No photograph is larger; a file or archive member that claims to be is left unread."""
 
-SplitName = Literal["train", "test"]
+SplitName = Literal["train", "validation", "test"]
+SPLITS: tuple[SplitName, ...] = ("train", "validation", "test")
+"""The splits in the order that every source keeps."""
+
 Say = Callable[[str], None]
 Progress = Callable[[int, int], None]
 
@@ -47,8 +51,8 @@ class Picture:
 
     Attributes:
         name: printable, with `/` between folders, without the folders all pictures share.
-        split: 'train' or 'test'.
-        label: 1 = cat, 0 = dog.
+        split: 'train', 'validation' or 'test'.
+        label: index of its class among the source's.
         key: what the source itself finds the picture by.
         digest: a checksum of the content, as text.
     """
@@ -67,7 +71,8 @@ class Source:
     Attributes:
         name, description, synthetic: as in `ImageSet`.
         image_size: the natural size in pixels, for when none is asked for.
-        pictures: train before test, each sorted by name.
+        classes: the classes' names by label.
+        pictures: split by split as in `SPLITS`, each sorted by name.
         load: takes pictures and yields (position, Load) once for each, in whatever order is
             cheap to read. It is iterated in one thread; the Loads run in others.
     """
@@ -76,6 +81,7 @@ class Source:
     description: str
     synthetic: bool
     image_size: int
+    classes: tuple[str, ...]
     pictures: tuple[Picture, ...]
     load: Callable[[Sequence[Picture]], Iterator[tuple[int, Load]]]
 
@@ -90,29 +96,44 @@ class Source:
 
 
 def arranged(pictures: Sequence[Picture]) -> tuple[Picture, ...]:
-    """The pictures in the order every source keeps: train before test, then by name."""
-    return tuple(sorted(pictures, key=lambda p: (p.split != "train", p.name, p.digest)))
+    """The pictures in the order every source keeps: by split, then by name."""
+    return tuple(sorted(pictures, key=lambda p: (SPLITS.index(p.split), p.name, p.digest)))
 
 
-def check_both_classes(pictures: Sequence[Picture], where: str, remedy: str) -> None:
-    """Raises UserError unless train and test both hold cats and dogs.
+def check_every_class(
+    pictures: Sequence[Picture], classes: tuple[str, ...], where: str, remedy: str
+) -> None:
+    """Raises UserError unless training, test and, if there is one, validation hold every class.
 
     Args:
         pictures: the pictures to count.
+        classes: the classes' names by label.
         where: names the source in the message.
         remedy: what the user can do, the end of the message.
     """
-    counts = {
-        split: [sum(p.split == split and p.label == label for p in pictures) for label in (1, 0)]
-        for split in ("train", "test")
-    }
-    if all(all(pair) for pair in counts.values()):
+    counts = counted(pictures, classes)
+    if not any(counts["validation"].values()):
+        del counts["validation"]
+    if all(all(each.values()) for each in counts.values()):
         return
-    found = "; ".join(f"{s}: {cats:,} cats, {dogs:,} dogs" for s, (cats, dogs) in counts.items())
-    raise UserError(
-        f"{where}: both classes are needed in the training and the test split, "
-        f"but found {found}; {remedy}"
+    found = "; ".join(
+        f"{split}: {', '.join(f'{count:,} {name}' for name, count in each.items())}"
+        for split, each in counts.items()
     )
+    raise UserError(
+        f"{where}: images of every class are needed in every split, but found {found}; {remedy}"
+    )
+
+
+def counted(
+    pictures: Sequence[Picture], classes: tuple[str, ...]
+) -> dict[SplitName, dict[str, int]]:
+    """How many pictures there are of each class in each split."""
+    counts = Counter((picture.split, picture.label) for picture in pictures)
+    return {
+        split: {name: counts[split, label] for label, name in enumerate(classes)}
+        for split in SPLITS
+    }
 
 
 def cache_home() -> Path:

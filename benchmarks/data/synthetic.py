@@ -11,7 +11,7 @@ from functools import partial
 import numpy as np
 from PIL import Image, ImageDraw, ImageFilter
 
-from benchmarks.data.sources import CLASSES, Load, Picture, Source, SplitName, arranged
+from benchmarks.data.sources import CATS_AND_DOGS, Load, Picture, Source, SplitName, arranged
 
 DRAWING = 1  # count up when the drawings change, so that cached ones are drawn again
 SEED = 20210
@@ -41,7 +41,7 @@ def synthetic(image_size: int = 32, *, train: int = 2000, test: int = 500) -> So
     counts: tuple[tuple[SplitName, int], ...] = (("train", train), ("test", test))
     pictures = [
         Picture(
-            name=f"{split}/{CLASSES[index % 2]}/{index:05d}",
+            name=f"{split}/{CATS_AND_DOGS[index % 2]}/{index:05d}",
             split=split,
             label=index % 2,
             key=(number, index),
@@ -56,7 +56,7 @@ def synthetic(image_size: int = 32, *, train: int = 2000, test: int = 500) -> So
             yield position, partial(draw, picture.label, (SEED, *picture.key), image_size)
 
     about = "cat and dog faces drawn by code (SYNTHETIC: no photographs)"
-    return Source("synthetic", about, True, 32, arranged(pictures), load)
+    return Source("synthetic", about, True, 32, CATS_AND_DOGS, arranged(pictures), load)
 
 
 def draw(label: int, seed: Sequence[int], size: int) -> np.ndarray:

@@ -7,7 +7,8 @@ import os
 import shutil
 import socket
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from typing import Any
 from benchmarks.data.archives import file_digest, read_file
 from benchmarks.data.folders import path_source
 from benchmarks.data.sources import (
-    CLASSES,
+    CATS_AND_DOGS,
     Load,
     Picture,
     Say,
@@ -24,7 +25,7 @@ from benchmarks.data.sources import (
     UnavailableError,
     arranged,
     cache_home,
-    check_both_classes,
+    check_every_class,
     data_directory,
 )
 from benchmarks.errors import UserError
@@ -33,7 +34,18 @@ NETWORK_TIMEOUT = 10.0
 """Seconds without a byte after which a download is given up."""
 
 CIFAR_FOLDER = "cifar-10-batches-py"
+CIFAR_CLASSES = (
+    *("airplane", "automobile", "bird", "cat", "deer"),
+    *("dog", "frog", "horse", "ship", "truck"),
+)
+"""CIFAR-10's classes in its own order."""
 PETS_FOLDER = "oxford-iiit-pet"
+FEWEST_OF_BREED = 20
+"""Photographs to train on that a breed needs to be a class."""
+
+
+Labelled = Mapping[SplitName, Sequence[tuple[Path, int]]]
+"""The photographs of each split with their labels."""
 
 
 def cifar10(say: Say) -> Source:
@@ -50,20 +62,16 @@ def cifar10(say: Say) -> Source:
         UserError: what was found is damaged, or LOSSBENCH_DATA is no directory.
         UnavailableError: it is nowhere to be found and can't be downloaded.
     """
-    given, downloads = data_directory(), cache_home() / "downloads"
-    for directory in (given, downloads):
-        if directory is None:
-            continue
-        for name in ("cifar10-catdog.zip", "cifar10.zip"):
-            if (directory / name).is_file():
-                about = f"cats and dogs of CIFAR-10 (JPEG copies in {name})"
-                return path_source(
-                    directory / name, name="cifar10", description=about, image_size=32
-                )
-        if (directory / CIFAR_FOLDER).is_dir():
-            return _cifar_batches(directory)
-    _download("CIFAR-10 (170 MB)", CIFAR_FOLDER, _cifar_dataset, downloads, say)
-    return _cifar_batches(downloads)
+    zips = ("cifar10-catdog.zip", "cifar10.zip")
+    return _cifar("cifar10", "cats and dogs of CIFAR-10", CATS_AND_DOGS, zips, say)
+
+
+def cifar10_ten(say: Say) -> Source:
+    """The ten classes of CIFAR-10: 50,000 to train on and 10,000 to test, 32x32.
+
+    Looked for as `cifar10` is, but for `cifar10-catdog.zip`; arguments and errors are the same.
+    """
+    return _cifar("cifar10-ten", "ten classes of CIFAR-10", CIFAR_CLASSES, ("cifar10.zip",), say)
 
 
 def oxford_pets(say: Say) -> Source:
@@ -80,12 +88,56 @@ def oxford_pets(say: Say) -> Source:
         UserError: what was found is damaged, or LOSSBENCH_DATA is no directory.
         UnavailableError: it is nowhere to be found and can't be downloaded.
     """
-    given, downloads = data_directory(), cache_home() / "downloads"
-    for directory in (given, downloads):
-        if directory is not None and (directory / PETS_FOLDER).is_dir():
-            return _pets(directory)
-    _download("Oxford-IIIT Pet (800 MB)", PETS_FOLDER, _pets_dataset, downloads, say)
-    return _pets(downloads)
+    root = _pets_root(say)
+    train, test = _opened(_pets_dataset, root, PETS_FOLDER)
+    both: tuple[tuple[SplitName, Any], ...] = (("train", train), ("test", test))
+    # The dataset's public face decodes; paths and labels without that are these two.
+    labelled: Labelled = {
+        split: [
+            (path, CATS_AND_DOGS.index(dataset.bin_classes[target].lower()))
+            for path, target in zip(dataset._images, dataset._bin_labels, strict=True)
+        ]
+        for split, dataset in both
+    }
+    about = "photographs of cats and dogs, Oxford-IIIT Pet"
+    return _photographs("oxford-pets", about, CATS_AND_DOGS, labelled, root)
+
+
+def oxford_breeds(say: Say) -> Source:
+    """The photographs of Oxford-IIIT Pet, breed as label, in alphabetical order: those breeds
+    that have at least 20 photographs in trainval, to train on, and one in test.
+
+    Looked for as `oxford_pets` is; arguments and errors are the same, and a UserError if fewer
+    than two breeds have so many.
+    """
+    root = _pets_root(say)
+    train, test = _opened(_pets_dataset, root, PETS_FOLDER)
+    paths: dict[SplitName, list[Path]] = {"train": list(train._images), "test": list(test._images)}
+    there = {
+        split: Counter(_breed(path) for path in those if path.is_file())
+        for split, those in paths.items()
+    }
+    breeds = {_breed(path) for those in paths.values() for path in those}
+    kept = sorted(b for b in breeds if there["train"][b] >= FEWEST_OF_BREED and there["test"][b])
+    if len(kept) < 2:
+        raise UserError(
+            f"{str(root / PETS_FOLDER)!r} has {len(kept)} breed(s) with {FEWEST_OF_BREED} or more "
+            "photographs to train on, and two are needed; replace it with a complete copy"
+        )
+    labelled: Labelled = {
+        split: [(path, kept.index(_breed(path))) for path in those if _breed(path) in kept]
+        for split, those in paths.items()
+    }
+    about = f"photographs of {len(kept)} breeds of cats and dogs, Oxford-IIIT Pet"
+    if left_out := len(breeds) - len(kept):
+        few = f"fewer than {FEWEST_OF_BREED} to train on or none to test"
+        about += f"; left out: {left_out} breeds with {few}"
+    return _photographs("oxford-breeds", about, tuple(kept), labelled, root)
+
+
+def _breed(path: Path) -> str:
+    """'American Bulldog' of american_bulldog_12.jpg."""
+    return path.stem.rpartition("_")[0].replace("_", " ").title()
 
 
 def _cifar_dataset(root: Path, train: bool, download: bool) -> Any:
@@ -112,20 +164,45 @@ def _opened(make: Callable[[Path, bool, bool], Any], root: Path, folder: str) ->
         ) from error
 
 
-def _cifar_batches(root: Path) -> Source:
+def _cifar(
+    name: str, about: str, classes: tuple[str, ...], zips: tuple[str, ...], say: Say
+) -> Source:
+    """Some classes of CIFAR-10, from wherever it is."""
+    given, downloads = data_directory(), cache_home() / "downloads"
+    for directory in (given, downloads):
+        if directory is None:
+            continue
+        for file in zips:
+            if (directory / file).is_file():
+                copies = f"{about} (JPEG copies in {file})"
+                return path_source(
+                    directory / file,
+                    name=name,
+                    description=copies,
+                    image_size=32,
+                    classes=classes,
+                )
+        if (directory / CIFAR_FOLDER).is_dir():
+            return _cifar_batches(directory, name, about, classes)
+    _download("CIFAR-10 (170 MB)", CIFAR_FOLDER, _cifar_dataset, downloads, say)
+    return _cifar_batches(downloads, name, about, classes)
+
+
+def _cifar_batches(root: Path, name: str, about: str, classes: tuple[str, ...]) -> Source:
     train, test = _opened(_cifar_dataset, root, CIFAR_FOLDER)
     # torchvision has just compared the files with these sums, so they stand for the content.
     sums = hashlib.sha256(repr([*train.train_list, *train.test_list]).encode()).hexdigest()
-    label_of = {train.class_to_idx[name]: label for label, name in enumerate(CLASSES)}
+    label_of = {train.class_to_idx[each]: label for label, each in enumerate(classes)}
     splits: tuple[tuple[SplitName, Any], ...] = (("train", train), ("test", test))
     pictures = []
     for split, dataset in splits:
         for index, target in enumerate(dataset.targets):
             if (label := label_of.get(target)) is not None:
-                name = f"{split}/{CLASSES[label]}/{index:05d}"
+                picture = f"{split}/{classes[label]}/{index:05d}"
                 key = (split, index)
-                pictures.append(Picture(name, split, label, key, f"{sums}:{index}"))
-    check_both_classes(pictures, str(root / CIFAR_FOLDER), "replace it with a complete copy")
+                pictures.append(Picture(picture, split, label, key, f"{sums}:{index}"))
+    remedy = "replace it with a complete copy"
+    check_every_class(pictures, classes, str(root / CIFAR_FOLDER), remedy)
     pixels = {"train": train.data, "test": test.data}
 
     def load(wanted: Sequence[Picture]) -> Iterator[tuple[int, Load]]:
@@ -133,27 +210,40 @@ def _cifar_batches(root: Path) -> Source:
             part, index = picture.key
             yield position, partial(pixels[part].__getitem__, index)
 
-    about = "cats and dogs of CIFAR-10"
-    return Source("cifar10", about, False, 32, arranged(pictures), load)
+    return Source(name, about, False, 32, classes, arranged(pictures), load)
 
 
-def _pets(root: Path) -> Source:
-    train, test = _opened(_pets_dataset, root, PETS_FOLDER)
-    splits: tuple[tuple[SplitName, Any], ...] = (("train", train), ("test", test))
-    pictures = []
-    for split, dataset in splits:
-        # The dataset's public face decodes; paths and labels without that are these two.
-        for path, target in zip(dataset._images, dataset._bin_labels, strict=True):
-            label = CLASSES.index(dataset.bin_classes[target].lower())
-            pictures.append(Picture(path.stem, split, label, path, file_digest(path)))
-    check_both_classes(pictures, str(root / PETS_FOLDER), "replace it with a complete copy")
+def _pets_root(say: Say) -> Path:
+    """The directory that Oxford-IIIT Pet is in, downloaded if need be."""
+    given, downloads = data_directory(), cache_home() / "downloads"
+    for directory in (given, downloads):
+        if directory is not None and (directory / PETS_FOLDER).is_dir():
+            return directory
+    _download("Oxford-IIIT Pet (800 MB)", PETS_FOLDER, _pets_dataset, downloads, say)
+    return downloads
+
+
+def _photographs(
+    name: str,
+    about: str,
+    classes: tuple[str, ...],
+    labelled: Labelled,
+    root: Path,
+) -> Source:
+    """Photographs of Oxford-IIIT Pet with a label each."""
+    pictures = [
+        Picture(path.stem, split, label, path, file_digest(path))
+        for split, those in labelled.items()
+        for path, label in those
+    ]
+    remedy = "replace it with a complete copy"
+    check_every_class(pictures, classes, str(root / PETS_FOLDER), remedy)
 
     def load(wanted: Sequence[Picture]) -> Iterator[tuple[int, Load]]:
         for position, picture in enumerate(wanted):
             yield position, partial(read_file, picture.key)
 
-    about = "photographs of cats and dogs, Oxford-IIIT Pet"
-    return Source("oxford-pets", about, False, 64, arranged(pictures), load)
+    return Source(name, about, False, 64, classes, arranged(pictures), load)
 
 
 def _download(

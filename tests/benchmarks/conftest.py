@@ -1,3 +1,5 @@
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 
@@ -5,31 +7,45 @@ from benchmarks.data import ImageSet, Split
 from benchmarks.errors import UserError
 
 
-def drawn_split(count: int, seed: int) -> Split:
-    """Noise that is brighter for cats, so that a network learns it within a few steps."""
+def drawn_split(count: int, seed: int, classes: int = 2) -> Split:
+    """Noise that is brighter for higher classes, so that a network learns it within a few steps."""
     rng = np.random.default_rng(seed)
-    labels = (np.arange(count) % 2).astype(np.uint8)
+    labels = (np.arange(count) % classes).astype(np.uint8)
     noise = rng.integers(0, 200, (count, 32, 32, 3))
-    return Split(
-        (noise + 55 * labels[:, None, None, None]).astype(np.uint8),
-        labels,
-        tuple(f"{i}" for i in range(count)),
-    )
+    brighter = 55 * labels[:, None, None, None] // (classes - 1)
+    return Split((noise + brighter).astype(np.uint8), labels, tuple(f"{i}" for i in range(count)))
 
 
 @pytest.fixture
-def images() -> ImageSet:
-    """96 training and 40 test images, told apart by brightness."""
-    return ImageSet(
-        name="noise",
-        description="noise, brighter for cats",
-        synthetic=True,
-        fingerprint="f" * 64,
-        image_size=32,
-        train=drawn_split(96, 0),
-        test=drawn_split(40, 1),
-        skipped=(),
-    )
+def image_set() -> Callable[..., ImageSet]:
+    """Makes images of noise, told apart by brightness, as many of each class as of any other."""
+
+    def make(
+        train: int = 96,
+        test: int = 40,
+        validation: int = 0,
+        classes: tuple[str, ...] = ("dog", "cat"),
+    ) -> ImageSet:
+        return ImageSet(
+            name="noise",
+            description="noise, brighter for cats",
+            synthetic=True,
+            fingerprint="f" * 64,
+            image_size=32,
+            train=drawn_split(train, 0, len(classes)),
+            validation=drawn_split(validation, 2, len(classes)) if validation else None,
+            test=drawn_split(test, 1, len(classes)),
+            skipped=(),
+            classes=classes,
+        )
+
+    return make
+
+
+@pytest.fixture
+def images(image_set: Callable[..., ImageSet]) -> ImageSet:
+    """96 training and 40 test images of dogs and cats."""
+    return image_set()
 
 
 @pytest.fixture

@@ -51,6 +51,31 @@ def test_images_labels_and_names_belong_together(pack, pets, kind):
             assert picture.startswith(name)
             np.testing.assert_array_equal(row, square(files[picture], 32))
     assert images.classes == ("dog", "cat")
+    assert images.validation is None
+
+
+def test_a_validation_split_is_kept_apart(pack, pets):
+    files = pets(*SPLIT, "val/cat/{}.jpg", "val/dog/{}.jpg", count=3)
+    source = path_source(pack({**files, "val/dog/0.jpg": b"text"}, "zip"))
+    said = []
+    cached(source, 32, say=said.append)
+    assert said[-1] == "skipped 1 of 18 pictures: val/dog/0.jpg (not an image)"
+    images = cached(source, 32, say=str)
+    splits = {"train": images.train, "val": images.validation, "test": images.test}
+    for name, split in splits.items():
+        assert split.names == tuple(n for n in sorted(split.names) if n.startswith(name))
+        assert len(split.labels) == (5 if name == "val" else 6)
+        assert split.labels.tolist() == ["/cat/" in n for n in split.names]
+        for row, picture in zip(split.images, split.names, strict=True):
+            np.testing.assert_array_equal(row, square(files[picture], 32))
+
+
+def test_the_classes_are_those_of_the_source(pack, pets):
+    three = ("ant", "bee", "cow")
+    files = pets(*(f"{s}/{c}/{{}}.jpg" for s in ("train", "test") for c in three), count=2)
+    images = cached(path_source(pack(files), classes=three), 32, say=str)
+    assert images.classes == three
+    assert images.train.labels.tolist() == [0, 0, 1, 1, 2, 2]
 
 
 def test_the_second_opening_decodes_nothing(source, decodes):
@@ -81,7 +106,11 @@ def test_the_file_of_facts(source):
     meta = json.loads((entry_directory(source, 32) / "meta.json").read_text())
     assert meta["fingerprint"] == source.fingerprint
     assert meta["classes"] == ["dog", "cat"]
-    assert meta["counts"] == {s: {"cat": 5, "dog": 5} for s in ("train", "test")}
+    assert meta["counts"] == {
+        "train": {"dog": 5, "cat": 5},
+        "validation": {"dog": 0, "cat": 0},
+        "test": {"dog": 5, "cat": 5},
+    }
     assert sorted(meta["sha256"]) == ["images.npy", "labels.npy", "names.json", "splits.npy"]
 
 
@@ -102,7 +131,7 @@ def damage_byte(directory):
         lambda d: (d / "meta.json").write_text("{"),
         lambda d: (d / "meta.json").write_text("[]"),
         lambda d: (d / "meta.json").write_text(
-            (d / "meta.json").read_text().replace('"format": 1', '"format": 0')
+            (d / "meta.json").read_text().replace('"format": 2', '"format": 1')
         ),
         lambda d: [file.unlink() for file in d.iterdir()],
     ],
@@ -163,7 +192,7 @@ def test_broken_pictures_are_skipped_counted_and_named(pack, pets, jpeg, kind):
 def test_a_class_with_nothing_but_broken_pictures_is_an_error(pack, pets, home):
     files = {n: b"text" if "test/dog" in n else c for n, c in pets(*SPLIT).items()}
     source = path_source(pack(files))
-    with pytest.raises(UserError, match=r"test: 5 cats, 0 dogs; skipped 5 of 20 .*not an image"):
+    with pytest.raises(UserError, match=r"test: 0 dog, 5 cat; skipped 5 of 20 .*not an image"):
         cached(source, 32, say=str)
     assert listing(home) == []
 

@@ -6,9 +6,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from benchmarks.data.folders import label_of, path_source, split_of
+from benchmarks.data.folders import label_of, labels_of, path_source, split_of
+from benchmarks.data.sources import CATS_AND_DOGS
 from benchmarks.errors import UserError
 
+LABELS = labels_of(CATS_AND_DOGS)
 KINDS = ("directory", "zip", "tar.gz")
 
 
@@ -56,15 +58,15 @@ def test_every_name_of_a_held_out_split(pack, pets, split):
 
 
 def test_labels_and_splits_of_single_paths():
-    assert label_of(("dogs", "cat", "1.jpg")) == 1  # the innermost folder
-    assert label_of(("cat", "dog.7.jpg")) == 1  # a folder before a file's name
-    assert label_of(("train", "dog.7.jpg")) == 0
-    assert label_of(("cat", "no-suffix")) == 1
+    assert label_of(("dogs", "cat", "1.jpg"), LABELS) == 1  # the innermost folder
+    assert label_of(("cat", "dog.7.jpg"), LABELS) == 1  # a folder before a file's name
+    assert label_of(("train", "dog.7.jpg"), LABELS) == 0
+    assert label_of(("cat", "no-suffix"), LABELS) == 1
     for parts in (("1.jpg",), ("catalogue.1.jpg",), ("cat.jpg",), ("cats_and_dogs", "1.jpg")):
-        assert label_of(parts) is None
+        assert label_of(parts, LABELS) is None
     for name in ("Thumbs.db", "desktop.ini", ".DS_Store", "._1.jpg", "readme.txt"):
-        assert label_of(("cat", name)) is None
-    assert label_of(("__MACOSX", "cat", "1.jpg")) is None
+        assert label_of(("cat", name), LABELS) is None
+    assert label_of(("__MACOSX", "cat", "1.jpg"), LABELS) is None
     assert split_of(("test", "train", "cat", "1.jpg")) == "train"
     assert split_of(("test1", "cat", "1.jpg")) is None
 
@@ -76,7 +78,7 @@ def test_the_description_says_what_was_done(pack, pets):
     assert "a fixed 20% of each class" in about
     names = [f"{s}/{c}/{{}}.jpg" for s in ("train", "val", "test") for c in ("cat", "dog")]
     assert (
-        "validation folder left out (10 images)"
+        "validation split: the validation folder (10 images)"
         in path_source(pack(pets(*names), "zip")).description
     )
     assert (
@@ -124,13 +126,13 @@ def test_one_class_is_an_error_that_says_what_was_found(pack, pets, kind):
     files = pets("cat/{}.jpg", "horse/{}.jpg")
     with pytest.raises(UserError) as caught:
         path_source(pack(files, kind))
-    assert "found 5 cats and 0 dogs among 10 files (folders seen: cat, horse)" in str(caught.value)
+    assert "found 0 dog, 5 cat among 10 files (folders seen: cat, horse)" in str(caught.value)
     assert "\n" not in str(caught.value)
 
 
 def test_no_class_is_an_error_that_names_inner_archives(pack, tmp_path):
     (tmp_path / "empty").mkdir()
-    with pytest.raises(UserError, match="found 0 cats and 0 dogs among 0 files"):
+    with pytest.raises(UserError, match="found 0 dog, 0 cat among 0 files"):
         path_source(tmp_path / "empty")
     with pytest.raises(UserError, match=r"unpack .*: test1\.zip, train\.zip"):
         path_source(pack({"train.zip": b"PK", "test1.zip": b"PK"}, "zip"))
@@ -138,11 +140,11 @@ def test_no_class_is_an_error_that_names_inner_archives(pack, tmp_path):
 
 def test_a_split_without_one_of_the_classes_is_an_error(pack, pets):
     files = pets("train/cat/{}.jpg", "train/dog/{}.jpg", "test/dog/{}.jpg")
-    with pytest.raises(UserError, match="test: 0 cats, 5 dogs"):
+    with pytest.raises(UserError, match="test: 5 dog, 0 cat"):
         path_source(pack(files))
-    with pytest.raises(UserError, match="train: 0 cats, 0 dogs"):
+    with pytest.raises(UserError, match="train: 0 dog, 0 cat"):
         path_source(pack(pets("test/cat/{}.jpg", "test/dog/{}.jpg"), "zip"))
-    with pytest.raises(UserError, match="train: 0 cats, 0 dogs"):
+    with pytest.raises(UserError, match="train: 0 dog, 0 cat"):
         path_source(pack(pets("cat/{}.jpg", "dog/{}.jpg", count=1), "tar"))
 
 
@@ -163,8 +165,44 @@ def test_the_source_is_called_after_its_path(pack, pets):
 
 @given(st.lists(st.text(st.characters(codec="utf-8"), min_size=1), min_size=1, max_size=5))
 def test_no_path_breaks_the_rules(parts):
-    assert label_of(tuple(parts)) in (0, 1, None)
-    assert split_of(tuple(parts)) in ("train", "val", "test", None)
+    assert label_of(tuple(parts), LABELS) in (0, 1, None)
+    assert split_of(tuple(parts)) in ("train", "validation", "test", None)
     plain = Path(parts[-1]).name.lower()
     if "cat" not in "".join(parts).lower() and "dog" not in "".join(parts).lower():
-        assert label_of(tuple(parts)) is None, plain
+        assert label_of(tuple(parts), LABELS) is None, plain
+
+
+def test_a_validation_folder_beside_a_test_folder_is_the_validation_split(pack, pets):
+    names = [f"{s}/{c}/{{}}.jpg" for s in ("train", "val", "test") for c in ("cat", "dog")]
+    source = path_source(pack(pets(*names, count=3)))
+    for picture in source.pictures:
+        folder = picture.name.partition("/")[0]
+        assert picture.split == {"val": "validation"}.get(folder, folder)
+    splits = [p.split for p in source.pictures]
+    assert splits == ["train"] * 6 + ["validation"] * 6 + ["test"] * 6
+
+
+def test_a_validation_folder_without_one_of_the_classes_is_an_error(pack, pets, refusal):
+    names = [f"{s}/{c}/{{}}.jpg" for s in ("train", "test") for c in ("cat", "dog")]
+    path = pack(pets(*names, "valid/cat/{}.jpg"))
+    refusal(lambda: path_source(path), "validation: 0 dog, 5 cat", "add images to the folder")
+
+
+def test_other_classes_than_cats_and_dogs(pack, pets):
+    three = ("ant", "bee", "cow")
+    files = pets("Ants/{}.jpg", "bee/{}.jpg", "cow.{}.jpg", "cat/{}.jpg", count=10)
+    source = path_source(pack(files, "zip"), classes=three)
+    assert source.classes == three
+    expected = {"A": 0, "b": 1, "c": 2}
+    assert all(p.label == expected[p.name[0]] for p in source.pictures)
+    for label in range(3):
+        mine = [p.split for p in source.pictures if p.label == label]
+        assert (mine.count("train"), mine.count("test")) == (8, 2)
+    assert source.description.startswith("3 classes of ")
+    assert source.description.endswith("left out: 10 files of other folders (cat)")
+
+
+def test_a_class_of_several_that_is_missing_is_an_error(pack, pets, refusal):
+    path = pack(pets("ant/{}.jpg", "bee/{}.jpg"))
+    words = ("found 5 ant, 5 bee, 0 cow among 10 files", "folders named ant, bee, cow")
+    refusal(lambda: path_source(path, classes=("ant", "bee", "cow")), *words)

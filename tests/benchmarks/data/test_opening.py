@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -27,7 +28,9 @@ def offline(monkeypatch):
         raise UnavailableError("the download failed: no network")
 
     monkeypatch.setattr(opening, "cifar10", unavailable)
+    monkeypatch.setattr(opening, "cifar10_ten", unavailable)
     monkeypatch.setattr(opening, "oxford_pets", unavailable)
+    monkeypatch.setattr(opening, "oxford_breeds", unavailable)
     monkeypatch.setattr(opening, "synthetic", few)
     return sizes
 
@@ -47,6 +50,16 @@ def test_without_a_name_cifar10_is_meant(pack, pets, tmp_path, monkeypatch):
     assert (images.name, images.image_size) == ("cifar10", 32)
 
 
+def test_each_name_leads_to_its_source(monkeypatch):
+    def fake(name):
+        return lambda _: replace(synthetic(32, train=4, test=2), name=name)
+
+    for name in SOURCES:
+        if name != "synthetic":
+            monkeypatch.setattr(opening, name.replace("-", "_"), fake(name))
+            assert open_images(name, None, say=str).name == name
+
+
 def test_without_a_name_and_images_synthetic_ones_serve(offline):
     said = []
     images = open_images(None, None, say=said.append)
@@ -64,7 +77,7 @@ def test_without_a_name_and_images_synthetic_ones_serve(offline):
 
 
 @pytest.mark.usefixtures("offline")
-@pytest.mark.parametrize("name", ["cifar10", "oxford-pets"])
+@pytest.mark.parametrize("name", ["cifar10", "cifar10-ten", "oxford-pets", "oxford-breeds"])
 def test_a_name_has_no_fallback(name, home):
     with pytest.raises(UserError, match=f"^{name} can't be had .*no network.*LOSSBENCH_DATA") as e:
         open_images(name, None, say=pytest.fail)
@@ -83,7 +96,8 @@ def test_a_mistaken_directory_is_told_rather_than_replaced(monkeypatch, tmp_path
     [
         ("cifar-10", "did you mean 'cifar10'"),
         ("oxfordpets", "did you mean 'oxford-pets'"),
-        ("", "choose from cifar10, oxford-pets, synthetic"),
+        ("cifar10-tne", "did you mean 'cifar10-ten'"),
+        ("", "choose from cifar10, cifar10-ten, oxford-breeds, oxford-pets, synthetic"),
         ("no/such/folder", "no such file or directory: 'no/such/folder'"),
         ("pets.tar.gz", "no such file or directory: 'pets.tar.gz'"),
     ],
@@ -118,4 +132,4 @@ def test_the_package_is_light_to_import():
     root = Path(__file__).parents[3]
     run = subprocess.run([sys.executable, "-c", code], cwd=root, capture_output=True, text=True)
     assert run.stdout == "False\n", run.stderr
-    assert SOURCES == ("cifar10", "oxford-pets", "synthetic")
+    assert SOURCES == ("cifar10", "cifar10-ten", "oxford-breeds", "oxford-pets", "synthetic")

@@ -10,11 +10,13 @@ from benchmarks.data.sources import (
     Source,
     arranged,
     cache_home,
-    check_both_classes,
+    check_every_class,
+    counted,
     data_directory,
 )
 from benchmarks.errors import UserError
 
+TWO, THREE = ("dog", "cat"), ("ant", "bee", "cow")
 PICTURES = tuple(
     Picture(f"{split}{label}", split, label, None, "sum")
     for split in ("train", "test")
@@ -23,7 +25,7 @@ PICTURES = tuple(
 
 
 def source(pictures):
-    return Source("name", "about", False, 32, tuple(pictures), lambda _: iter(()))
+    return Source("name", "about", False, 32, TWO, tuple(pictures), lambda _: iter(()))
 
 
 @pytest.mark.parametrize(
@@ -37,16 +39,45 @@ def test_the_fingerprint_covers_every_fact_of_a_picture(change):
     assert source([replace(PICTURES[0], key=7), *PICTURES[1:]]).fingerprint == first
 
 
-def test_train_comes_before_test_and_names_are_sorted():
-    assert [p.name for p in arranged(PICTURES[::-1])] == ["train0", "train1", "test0", "test1"]
+def test_validation_stands_between_train_and_test_and_names_are_sorted():
+    held_out = [replace(p, name=f"held{p.label}", split="validation") for p in PICTURES[:2]]
+    names = [p.name for p in arranged([*PICTURES[::-1], *held_out])]
+    assert names == ["train0", "train1", "held0", "held1", "test0", "test1"]
 
 
-@pytest.mark.parametrize("missing", range(4))
-def test_each_class_is_needed_in_each_split(missing):
-    check_both_classes(PICTURES, "here", "do this")
-    left = [p for i, p in enumerate(PICTURES) if i != missing]
-    with pytest.raises(UserError, match=r"^here: .*0 (cats|dogs).*do this$"):
-        check_both_classes(left, "here", "do this")
+@pytest.mark.parametrize("classes", [TWO, THREE])
+@pytest.mark.parametrize("splits", [("train", "test"), ("train", "validation", "test")])
+def test_every_class_is_needed_in_every_split(refusal, classes, splits):
+    pictures = [
+        Picture(f"{split}{label}", split, label, None, "sum")
+        for split in splits
+        for label in range(len(classes))
+    ]
+    check_every_class(pictures, classes, "here", "do this")
+    for missing in pictures:
+        left = [p for p in pictures if p is not missing]
+        name = classes[missing.label]
+        text = refusal(
+            lambda left=left: check_every_class(left, classes, "here", "do this"), f"0 {name}"
+        )
+        assert text.startswith("here: images of every class are needed in every split, but found ")
+        assert text.endswith("; do this")
+        assert ("validation" in text) == ("validation" in splits)
+
+
+def test_no_pictures_to_train_on_or_to_test_are_refused(refusal):
+    for split in ("train", "test"):
+        left = [p for p in PICTURES if p.split == split]
+        refusal(lambda left=left: check_every_class(left, TWO, "here", "do this"), "0 dog, 0 cat")
+
+
+def test_pictures_are_counted_by_split_and_class():
+    more = [*PICTURES, replace(PICTURES[0], name="again"), replace(PICTURES[1], split="validation")]
+    assert counted(more, TWO) == {
+        "train": {"dog": 2, "cat": 1},
+        "validation": {"dog": 0, "cat": 1},
+        "test": {"dog": 1, "cat": 1},
+    }
 
 
 def test_the_cache_follows_xdg(monkeypatch, tmp_path):

@@ -15,7 +15,13 @@ import torchvision
 from benchmarks.data import torchvision_sources
 from benchmarks.data.cache import cached
 from benchmarks.data.sources import UnavailableError
-from benchmarks.data.torchvision_sources import CIFAR_FOLDER, cifar10, oxford_pets
+from benchmarks.data.torchvision_sources import (
+    CIFAR_FOLDER,
+    cifar10,
+    cifar10_ten,
+    oxford_breeds,
+    oxford_pets,
+)
 from benchmarks.errors import UserError
 
 NAMES = ["airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"]
@@ -203,6 +209,36 @@ def test_the_order_of_the_search(tiny_cifar, pack, pets, tmp_path, monkeypatch, 
     assert len(cifar10(str).pictures) == 24
 
 
+def test_ten_classes_of_the_batches(tiny_cifar, pack, monkeypatch):
+    given = pack({f"{CIFAR_FOLDER}/{name}": c for name, c in tiny_cifar.items()}, name="given")
+    monkeypatch.setenv("LOSSBENCH_DATA", str(given))
+    source = cifar10_ten(pytest.fail)
+    assert source.classes == tuple(NAMES)
+    assert (source.name, source.image_size) == ("cifar10-ten", 32)
+    images = cached(source, 32, say=str)
+    assert np.bincount(images.train.labels).tolist() == [10] * 10
+    assert np.bincount(images.test.labels).tolist() == [2] * 10
+    rows = pickle.loads(tiny_cifar["test_batch"])["data"]
+    for image, label, name in zip(*vars(images.test).values(), strict=True):
+        _, kind, index = name.split("/")
+        assert kind == NAMES[label]
+        expected = rows[int(index)].reshape(3, 32, 32).transpose(1, 2, 0)
+        np.testing.assert_array_equal(image, expected)
+
+
+def test_ten_classes_of_a_zip_but_not_of_one_of_cats_and_dogs(pack, pets, monkeypatch, tmp_path):
+    files = [f"cifar10/{s}/{c}/{{}}.jpg" for s in ("train", "test") for c in NAMES]
+    pack(pets(*files, count=2), "zip", "cifar10")
+    pack(pets(*(f for f in files if "/cat/" in f or "/dog/" in f)), "zip", "cifar10-catdog")
+    monkeypatch.setenv("LOSSBENCH_DATA", str(tmp_path))
+    source = cifar10_ten(pytest.fail)
+    assert source.classes == tuple(NAMES)
+    assert source.description == "ten classes of CIFAR-10 (JPEG copies in cifar10.zip)"
+    assert len(source.pictures) == 40
+    assert all(NAMES[p.label] == p.name.split("/")[1] for p in source.pictures)
+    assert source.fingerprint != cifar10(pytest.fail).fingerprint
+
+
 def test_damaged_batches_are_an_error_not_a_download(tiny_cifar, pack, monkeypatch):
     files = {f"{CIFAR_FOLDER}/{name}": content for name, content in tiny_cifar.items()}
     files[f"{CIFAR_FOLDER}/data_batch_3"] += b"!"
@@ -271,6 +307,52 @@ def test_broken_annotations_are_an_error(tiny_pets, pack, monkeypatch):
         oxford_pets(str)
 
 
+def breeds(jpeg, counts):
+    """Photographs by breed: how many to train on and to test, and how many of the first of them
+    are missing."""
+    lines = {"trainval": [], "test": []}
+    files = {}
+    for number, (breed, (train, test, missing)) in enumerate(counts.items(), start=1):
+        for n in range(train + test):
+            split = "trainval" if n < train else "test"
+            lines[split].append(f"{breed}_{n} {number} {1 + number % 2} 1\n")
+            if n >= missing:
+                files[f"oxford-iiit-pet/images/{breed}_{n}.jpg"] = jpeg(n)
+    annotations = {
+        f"oxford-iiit-pet/annotations/{s}.txt": "".join(x).encode() for s, x in lines.items()
+    }
+    return {**files, **annotations}
+
+
+def test_breeds_with_enough_photographs_are_the_classes(jpeg, pack, monkeypatch):
+    counts = {
+        "Bengal": (20, 2, 0),
+        "american_bulldog": (22, 3, 2),
+        "Sphynx": (19, 4, 0),  # one too few
+        "beagle": (25, 4, 6),  # too few that are there
+        "boxer": (30, 0, 0),  # none to test
+    }
+    monkeypatch.setenv("LOSSBENCH_DATA", str(pack(breeds(jpeg, counts))))
+    source = oxford_breeds(pytest.fail)
+    assert source.classes == ("American Bulldog", "Bengal")
+    assert (source.name, source.image_size) == ("oxford-breeds", 64)
+    assert source.description == (
+        "photographs of 2 breeds of cats and dogs, Oxford-IIIT Pet; left out: 3 breeds with fewer "
+        "than 20 to train on or none to test"
+    )
+    images = cached(source, 32, say=str)
+    for split, expected in ((images.train, [20, 20]), (images.test, [3, 2])):
+        assert np.bincount(split.labels).tolist() == expected
+        assert split.labels.tolist() == [name.startswith("Bengal") for name in split.names]
+    assert images.skipped == tuple(f"american_bulldog_{n} (missing)" for n in range(2))
+
+
+def test_a_single_breed_is_no_classification(jpeg, pack, monkeypatch, refusal):
+    files = breeds(jpeg, {"Bengal": (20, 2, 0), "Sphynx": (3, 4, 0)})
+    monkeypatch.setenv("LOSSBENCH_DATA", str(pack(files)))
+    refusal(lambda: oxford_breeds(str), "1 breed", "20 or more", "replace it")
+
+
 def test_real_images(real_data, monkeypatch):
     monkeypatch.setenv("LOSSBENCH_DATA", str(real_data))
     source = cifar10(pytest.fail)
@@ -278,3 +360,16 @@ def test_real_images(real_data, monkeypatch):
     assert sum(p.label for p in source.pictures) == 6000
     if (real_data / "oxford-iiit-pet").is_dir():
         assert not cached(oxford_pets(pytest.fail), 64, say=str).skipped
+
+
+def test_real_breeds(real_data, monkeypatch):
+    if not (real_data / "oxford-iiit-pet").is_dir():
+        pytest.skip("oxford-iiit-pet is not there")
+    monkeypatch.setenv("LOSSBENCH_DATA", str(real_data))
+    images = cached(oxford_breeds(pytest.fail), 32, say=str)
+    assert np.bincount(images.train.labels).min() >= 20
+    for split in (images.train, images.test):
+        found = {images.classes[i]: [] for i in range(len(images.classes))}
+        for label, name in zip(split.labels, split.names, strict=True):
+            found[images.classes[label]].append(name.rpartition("_")[0].replace("_", " ").lower())
+        assert all(set(breeds) == {kind.lower()} for kind, breeds in found.items())

@@ -1,0 +1,67 @@
+"""How training images are varied: what is drawn for an epoch, and how a batch is made with it.
+
+An augmentation has `draw(count, side, generator)`, CPU tensors with a row for each of `count`
+images, drawn at once for an epoch; and `batch(images, rows, *drawn)`, the images `rows` of the
+whole uint8 array (M, H, W, 3) with their rows of what was drawn, as (B, H', W', 3).
+"""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from .photographs import Photographs
+
+
+class Augmentation(Protocol):
+    """What `TrainingBatches` asks of an augmentation."""
+
+    def draw(self, count: int, side: int, generator: torch.Generator) -> tuple[Tensor, ...]:
+        """What is drawn for `count` images of `side` pixels."""
+        ...
+
+    def batch(self, images: Tensor, rows: Tensor, *drawn: Tensor) -> Tensor:
+        """The images as they are trained on, uint8 or float32 in grey levels from 0 to 255."""
+        ...
+
+
+class Unchanged:
+    """The images as they are."""
+
+    def draw(self, count: int, side: int, generator: torch.Generator) -> tuple[Tensor, ...]:  # noqa: ARG002
+        return ()
+
+    def batch(self, images: Tensor, rows: Tensor, *drawn: Tensor) -> Tensor:  # noqa: ARG002
+        return images[rows]
+
+
+class Shift:
+    """Mirrored with probability 1/2 and shifted by up to an eighth of the side, reflected at the
+    edges. A batch is one gather: which image, which rows and which columns are index arithmetic."""
+
+    def draw(self, count: int, side: int, generator: torch.Generator) -> tuple[Tensor, ...]:
+        reach = side // 8
+        mirrored = torch.rand(count, generator=generator) < 0.5
+        shifts = torch.randint(-reach, reach + 1, (2, count), generator=generator)
+        rows = reflected(torch.arange(side) + shifts[0].unsqueeze(1), side)
+        columns = reflected(torch.arange(side) + shifts[1].unsqueeze(1), side)
+        return rows, torch.where(mirrored.unsqueeze(1), columns.flip(1), columns)
+
+    def batch(self, images: Tensor, rows: Tensor, *drawn: Tensor) -> Tensor:
+        down, across = drawn
+        return images[rows[:, None, None], down[:, :, None], across[:, None, :]]
+
+
+def reflected(positions: Tensor, side: int) -> Tensor:
+    """Positions outside [0, side) mirrored back inside at the edges, without repeating them."""
+    return (side - 1) - (side - 1 - positions.abs()).abs()
+
+
+AUGMENTATIONS: dict[str, Augmentation] = {
+    "none": Unchanged(),
+    "shift": Shift(),
+    "photographs": Photographs(),
+}
+"""The augmentations by their names."""

@@ -1,0 +1,107 @@
+"""The augmentation of photographs: another cut, mirrored or not, in another light."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+
+AREA = 0.35, 1.0
+"""The share of the image's area that is cut out."""
+RATIO = 4 / 3
+"""The cut's height over its width is from 1 / RATIO to RATIO."""
+LIGHT = 0.2
+"""Brightness, contrast and saturation are multiplied by up to 1 + LIGHT, and by no less than
+1 - LIGHT."""
+SHRINK = 0.8
+"""The side that is trained at, as a share of the side of the images."""
+STEP = 8
+"""That side is a multiple of this, so that the maps of a network halve evenly."""
+LUMA = 0.299, 0.587, 0.114
+"""How bright red, green and blue are (ITU-R BT.601)."""
+
+
+class Photographs:
+    """A part of random place, area and shape, resized to a square; mirrored with probability 1/2;
+    in another brightness, contrast and saturation.
+
+    The random part is that of Szegedy et al. (2015), from 0.35 of the area on, because less often
+    shows neither cat nor dog. Cutting out and enlarging makes things look about 1.25 times larger
+    than they are in a whole image, so the training images are smaller than those evaluated on by
+    that factor (Touvron et al. 2019): 64 px of 80, 96 of 120, 128 of 160. That is also what makes
+    them cheap. Light varies as in Krizhevsky et al. (2012) and after.
+    """
+
+    def draw(self, count: int, side: int, generator: torch.Generator) -> tuple[Tensor, ...]:  # noqa: ARG002
+        """What is drawn for `count` images, whatever their size.
+
+        Returns:
+            The cut's top, left, height and width as shares of the side, (count, 4); whether it is
+            mirrored, bool (count,); factors of brightness, contrast and saturation, (count, 3).
+        """
+        area, shape, top, left = torch.rand(4, count, generator=generator)
+        area = AREA[0] + area * (AREA[1] - AREA[0])
+        shape = ((2 * shape - 1) * math.log(RATIO)).exp()
+        # A cut longer than the image ends with it and is a little smaller than was drawn.
+        height, width = (area * shape).sqrt().clamp(max=1), (area / shape).sqrt().clamp(max=1)
+        cut = torch.stack([top * (1 - height), left * (1 - width), height, width], 1)
+        mirrored = torch.rand(count, generator=generator) < 0.5
+        light = 1 + LIGHT * (2 * torch.rand(count, 3, generator=generator) - 1)
+        return cut, mirrored, light
+
+    def batch(self, images: Tensor, rows: Tensor, *drawn: Tensor) -> Tensor:
+        """The cuts of the images `rows`, float32 (B, S, S, 3) in grey levels from 0 to 255, S the
+        multiple of 8 that is nearest to 0.8 of the images' side."""
+        cut, mirrored, light = drawn
+        side = images.shape[1]
+        out = trained_side(side)
+        top, left, height, width = cut.T
+        down, across = resizing(top, height, side, out), resizing(left, width, side, out)
+        across = torch.where(mirrored[:, None, None], across.flip(1), across)
+        # A plane a colour, so that both resizings are products of large matrices.
+        planes = images[rows].permute(0, 3, 1, 2).float()
+        planes = down.unsqueeze(1) @ planes @ across.unsqueeze(1).transpose(2, 3)
+        return relit(planes, light).permute(0, 2, 3, 1).contiguous()
+
+
+def trained_side(side: int) -> int:
+    """The side that images of `side` pixels are trained at."""
+    return max(STEP, STEP * round(SHRINK * side / STEP))
+
+
+def resizing(start: Tensor, length: Tensor, side: int, out: int) -> Tensor:
+    """What resizes a line of pixels as a matrix: (B, out, side), each row a mean's weights.
+
+    Output pixel i is the mean of the pixels around start + (i + 1/2) length / out, weighted by a
+    triangle that reaches one pixel to each side, or one output pixel if that is larger: linear
+    interpolation, with antialiasing where it shrinks (as PIL's BILINEAR).
+
+    Args:
+        start, length: of the part that is resized, (B,), as shares of the line.
+        side, out: pixels before and after.
+    """
+    spacing = length * (side / out)
+    places = torch.arange(out, device=start.device) + 0.5
+    centres = (start * side)[:, None] + places * spacing[:, None]
+    pixels = torch.arange(side, device=start.device) + 0.5
+    distance = (pixels - centres[:, :, None]).abs() / spacing.clamp(min=1)[:, None, None]
+    weights = (1 - distance).clamp(min=0)
+    return weights / weights.sum(2, keepdim=True)
+
+
+def relit(planes: Tensor, light: Tensor) -> Tensor:
+    """Images (B, 3, H, W) with their brightness, contrast and saturation multiplied by the factors
+    (B, 3) of `light`, cut off at 0 and 255.
+
+    Saturation s moves x from the grey of its pixel, sx + (1 - s) grey; contrast c from the mean
+    grey of the image, cx + (1 - c) mean; brightness b from black, bx.
+    """
+    brightness, contrast, saturation = light.T[:, :, None, None]
+    red, green, blue = planes.unbind(1)
+    grey = LUMA[0] * red + LUMA[1] * green + LUMA[2] * blue
+    mean = grey.mean((1, 2), keepdim=True)
+    # All three at once: the colours are gone over twice instead of eight times.
+    colourless = contrast * (1 - saturation) * grey + (1 - contrast) * mean
+    factor = (brightness * contrast * saturation).unsqueeze(1)
+    return torch.addcmul((brightness * colourless).unsqueeze(1), planes, factor).clamp_(0, 255)
