@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from benchmarks.report.palette import DOTTED, style_of
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 DPI = 160
-LONGEST_NAME = 16
+LONGEST_NAME = 36
 MOST_BYTES = 250_000
 INK, FAINT = "#222222", "#666666"
 RC: Any = {
@@ -61,6 +63,17 @@ def line_look(loss: str) -> dict[str, Any]:
     }
 
 
+def height_of(lines: int) -> float:
+    """The height in inches of a picture of two panels that has room for so many labels."""
+    return min(14.0, max(8.4, 0.5 * lines))
+
+
+def margin_of(names: Iterable[str]) -> float:
+    """How much of a picture 10 inches wide the names beside a panel take more than 16 letters."""
+    longest = max((len(short(name)) for name in names), default=0)
+    return 0.0083 * max(0, longest - 16)
+
+
 def label_lines(axes: Axes, labels: list[Label], gap: float, *, left: bool = False) -> None:
     """Writes each label beside `axes` as near to its line's end as the others allow.
 
@@ -79,10 +92,10 @@ def label_lines(axes: Axes, labels: list[Label], gap: float, *, left: bool = Fal
     to_fraction = axes.transData + axes.transAxes.inverted()
     x_end = axes.get_xlim()[0 if left else 1]
     placed = sorted((to_fraction.transform((x_end, label.y))[1], label) for label in labels)
-    # More labels than the panel is high stand closer, in smaller type.
-    room = 0.97 / max(1, len(placed) - 1)
-    size = 10.5 * min(1, room / gap)
-    gap = min(gap, room)
+    # More labels than the panel is high stand closer, and in smaller type where they must.
+    gap = min(gap, 0.97 / max(1, len(placed) - 1))
+    height = axes.get_window_extent().height / axes.figure.dpi * 72
+    size = min(10.5, 0.85 * gap * height)
     wanted = np.array([height for height, _ in placed])
     # The heights nearest to the wanted ones with at least `gap` between neighbours: with the
     # gaps taken out, that is the nearest rising sequence.
@@ -129,20 +142,57 @@ def png(figure: Figure, description: str) -> bytes:
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from PIL import Image
-    from PIL.PngImagePlugin import PngInfo
 
     canvas: Any = FigureCanvasAgg(figure)  # its methods have no types
     canvas.draw()
     image = Image.frombuffer("RGBA", canvas.get_width_height(), canvas.buffer_rgba()).convert("RGB")
-    information = PngInfo()
-    information.add_itxt("Description", description)
     data = b""
     for colors in (256, 96, 48, 24):
-        buffer = io.BytesIO()
-        image.quantize(colors, dither=Image.Dither.NONE).save(
-            buffer, "PNG", optimize=True, dpi=(DPI, DPI), pnginfo=information
-        )
-        data = buffer.getvalue()
+        data = _encoded(image, colors, description)
         if len(data) <= MOST_BYTES:
             break
     return data
+
+
+def smaller(data: bytes, most: int) -> bytes:
+    """A PNG in at most `most` bytes: with fewer colours, and then at a smaller size.
+
+    Never narrower than 400 pixels, whatever `most` says: below that no word can be read. What does
+    not fit even so is returned as small as it gets.
+    """
+    if len(data) <= most:
+        return data
+    from PIL import Image
+
+    opened = Image.open(io.BytesIO(data))
+    description = str(opened.info.get("Description", ""))
+    image, best = opened.convert("RGB"), data
+    for share, palettes in (
+        (1, (48, 24)),
+        (0.75, (48,)),
+        (0.55, (48,)),
+        (0.4, (24,)),
+        (0.3, (24,)),
+    ):
+        size = (round(image.width * share), round(image.height * share))
+        if size[0] < min(400, image.width):
+            break
+        scaled = image.resize(size, Image.Resampling.LANCZOS) if share < 1 else image
+        for colors in palettes:
+            best = min(best, _encoded(scaled, colors, description), key=len)
+            if len(best) <= most:
+                return best
+    return best
+
+
+def _encoded(image: Any, colors: int, description: str) -> bytes:
+    from PIL import Image
+    from PIL.PngImagePlugin import PngInfo
+
+    information = PngInfo()
+    information.add_itxt("Description", description)
+    buffer = io.BytesIO()
+    image.quantize(colors, dither=Image.Dither.NONE).save(
+        buffer, "PNG", optimize=True, dpi=(DPI, DPI), pnginfo=information
+    )
+    return buffer.getvalue()

@@ -9,14 +9,19 @@ from benchmarks.report.canvas import (
     FAINT,
     RC,
     Label,
+    height_of,
     label_lines,
     line_look,
+    margin_of,
     png,
     short,
     stamp_synthetic,
 )
+from benchmarks.report.facts import article
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from matplotlib.axes import Axes
     from numpy.typing import NDArray
 
@@ -44,10 +49,12 @@ def curve(loss: str, z: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
     return value.detach().numpy(), gradient.numpy()
 
 
-def draw_closed_forms(losses: list[str], *, synthetic: bool) -> bytes | None:
+def draw_closed_forms(
+    losses: list[str], *, synthetic: bool, classes: Sequence[str] = ()
+) -> bytes | None:
     """Two panels over the logit: value and gradient of the registered ones among `losses`.
 
-    None if none is registered.
+    None if none is registered. `classes` are the names by label; of two they stand on the axis.
     """
     import matplotlib
     import numpy as np
@@ -61,15 +68,23 @@ def draw_closed_forms(losses: list[str], *, synthetic: bool) -> bytes | None:
     curves = {loss: curve(loss, z) for loss in losses if loss in known}
     if not curves:
         return None
+    wrong, right = classes if len(classes) == 2 else ("", "")
+    two = len(classes) == 2
+    asked = f"the image is {article(right)}" if two else "its class is the right one"
+    ends = (article(wrong), article(right)) if two else ("another class", "this class")
     with matplotlib.rc_context(RC):
-        figure = Figure(figsize=(10, 8.4), dpi=DPI)
+        height = height_of(len(curves))
+        figure = Figure(figsize=(10, height), dpi=DPI)
         upper, lower = figure.subplots(2, 1, sharex=True)
-        figure.subplots_adjust(left=0.30, right=0.925, top=0.945, bottom=0.105, hspace=0.24)
-        upper.set_title("What does a logit z cost when the image is a cat (t = 1)?")
+        left, top, bottom = 0.30 + margin_of(curves), 1 - 0.46 / height, 0.88 / height
+        figure.subplots_adjust(left=left, right=0.925, top=top, bottom=bottom, hspace=0.24)
+        upper.set_title(f"What does a logit z cost when {asked} (t = 1)?")
         upper.set_ylabel("loss L")
         lower.set_title("How hard does it push on that logit?")
         lower.set_ylabel("gradient dL/dz")
-        lower.set_xlabel("logit z\n← confidently wrong: sure of a dog        sure of a cat →")
+        lower.set_xlabel(
+            f"logit z\n← confidently wrong: sure of {ends[0]}        sure of {ends[1]} →"
+        )
         _draw(upper, z, {loss: values for loss, (values, _) in curves.items()}, VALUE_LIMITS)
         _draw(lower, z, {loss: slopes for loss, (_, slopes) in curves.items()}, GRADIENT_LIMITS)
         upper.tick_params(labelbottom=True)

@@ -1,35 +1,190 @@
-"""The page of an experiment: report.html, which needs no other file, and summary.md."""
+"""The page of an experiment as a document: the verdict, the pictures, the table, the facts."""
 
 from __future__ import annotations
 
-import base64
-from html import escape
 from typing import TYPE_CHECKING, Any
 
-from benchmarks.report.style import CSS
+from benchmarks.report.differences import REFERENCE
+from benchmarks.report.document import (
+    Alarm,
+    Block,
+    Bullets,
+    Code,
+    Document,
+    Facts,
+    Heading,
+    Paragraph,
+    Picture,
+    Table,
+    Verdict,
+)
+from benchmarks.report.facts import article, data_facts, joined, made_by
 from benchmarks.report.table import (
-    COLUMNS,
-    body,
-    escape_markdown,
+    NOTHING,
+    fineness,
     magnitude,
-    markdown_table,
     notes,
     percent,
+    seeds_of,
+    signed_points,
+    table_of,
     title,
+    with_interval,
 )
 
 if TYPE_CHECKING:
     from benchmarks.report.reading import Experiment
 
-COMPARISON_ALT = "Two charts over training steps, a line a loss: test accuracy, and mean |dL/dz|."
-CLOSED_FORMS_ALT = "Two charts over the logit, a line a loss: its value, and its gradient dL/dz."
+ALT = {
+    "differences.png": "A row a loss: its test accuracy minus cross-entropy's, with intervals.",
+    "comparison.png": "Two charts over training steps, a line a loss: accuracy, and mean |dL/dz|.",
+    "closed_forms.png": "Two charts over the logit, a line a loss: its value and its gradient.",
+}
 CLOSED_FORMS_TEXT = (
     "A loss reaches the network only through its gradient with respect to the logit. These are "
-    "the formulas themselves, with no network and no data, for an example whose right answer is "
-    "a cat (t = 1). Softmax losses are given the two logits \N{MINUS SIGN}z/2 and +z/2."
+    "the formulas themselves, with no network and no data, for an example of {right} (t = 1). "
+    "Softmax losses are given the two logits \N{MINUS SIGN}z/2 and +z/2."
 )
-# A list of skipped files can be as long as the data; the count above it says how long.
-SKIPPED_SHOWN = 20
+
+
+def document_of(
+    experiment: Experiment, summary: dict[str, Any], pictures: dict[str, bytes]
+) -> Document:
+    """The page of a comparison: report.html and summary.md."""
+
+    def picture(name: str) -> list[Block]:
+        return [Picture(name, pictures[name], ALT[name])] if name in pictures else []
+
+    blocks: list[Block] = [Alarm(summary["note"])] if summary["synthetic"] else []
+    blocks += verdicts(summary)
+    blocks += [Paragraph(sentence(summary)), *picture("differences.png")]
+    blocks += picture("comparison.png")
+    if summary["warnings"]:
+        blocks += [Heading("Warnings"), Bullets(tuple(summary["warnings"]))]
+    blocks += [Heading("Numbers"), table_of(summary)]
+    blocks += [Paragraph(note, faint=True) for note in notes(summary)]
+    if any(loss["minus_cross_entropy"] for loss in summary["losses"].values()):
+        blocks += [Heading("How sure that is"), evidence_table(summary)]
+        blocks.append(Paragraph(EVIDENCE_NOTE, faint=True))
+    if "closed_forms.png" in pictures:
+        right = (
+            article(summary["classes"][1])
+            if len(summary["classes"]) == 2
+            else "the class in question"
+        )
+        blocks += [
+            Heading("The losses themselves"),
+            Paragraph(CLOSED_FORMS_TEXT.format(right=right)),
+        ]
+        blocks += picture("closed_forms.png")
+    blocks += [Heading("How it was measured"), Facts(tuple(facts(experiment)))]
+    if command := experiment.about.get("command"):
+        blocks += [Paragraph("To repeat it:"), Code(str(command))]
+    return Document(title(summary), tuple(blocks))
+
+
+def verdicts(summary: dict[str, Any]) -> list[Block]:
+    """What the evidence says of each loss beside cross-entropy, and how fine it can see."""
+    found = {
+        name: loss["minus_cross_entropy"]
+        for name, loss in summary["losses"].items()
+        if loss["minus_cross_entropy"] is not None
+    }
+    if not found:
+        if len(summary["losses"]) == 1:
+            return [Paragraph("A single loss was trained: there is nothing to compare it with.")]
+        return [Paragraph(f"Without {REFERENCE} among the losses, no difference is judged.")]
+    seeds = {each["n"] for each in found.values()}
+    blocks: list[Block] = []
+    for word in ("better", "worse"):
+        ranked = sorted(
+            (name for name in found if found[name]["verdict"] == word),
+            key=lambda name: -abs(found[name]["mean"]),
+        )
+        named = ", ".join(f"{name} ({_points(found[name])})" for name in ranked)
+        said = f"{word.capitalize()} than {REFERENCE}:"
+        blocks.append(Verdict(word, f"{named or 'none'}.", said))
+    if open_ones := [name for name in found if found[name]["verdict"] == "undecided"]:
+        named = ", ".join(f"{name} ({_points(found[name])})" for name in open_ones)
+        blocks.append(
+            Verdict(
+                "undecided",
+                f"{named}. {fineness([found[n] for n in open_ones])}".strip(),
+                "Undecided:",
+            )
+        )
+    images = f" and {summary['test_images']:,} test images" if summary["test_images"] else ""
+    blocks.append(
+        Paragraph(
+            f"Differences in test accuracy, in points, over {seeds_of(seeds)}{images}.",
+            faint=True,
+        )
+    )
+    return blocks
+
+
+def _points(difference: dict[str, Any]) -> str:
+    return with_interval(difference, signed=True)
+
+
+EVIDENCE_NOTE = (
+    "Intervals are of 95 %, in points: over seeds by the paired t distribution, over test images "
+    "by a paired bootstrap of the same networks' answers, averaged over seeds. p is that of the "
+    "two-sided paired t test, and beside it after Holm's correction for all losses compared. "
+    "Detectable: the smallest true difference that a paired t test with so many seeds of the "
+    "spread seen finds with probability 0.8, before any correction."
+)
+
+
+def evidence_table(summary: dict[str, Any]) -> Table:
+    """The numbers behind the verdicts."""
+    found = {
+        name: loss["minus_cross_entropy"]
+        for name, loss in summary["losses"].items()
+        if loss["minus_cross_entropy"] is not None
+    }
+    rows = []
+    for name, difference in sorted(found.items(), key=lambda item: -item[1]["mean"]):
+        detectable = difference["detectable"]
+        rows.append(
+            (
+                name,
+                signed_points(difference["mean"]),
+                _span(difference),
+                _span(difference["examples"]),
+                _p(difference["p"]),
+                _p(difference["p_holm"]),
+                NOTHING if detectable is None else f"{100 * detectable:.1f}",
+                str(difference["n"]),
+                difference["verdict"],
+            )
+        )
+    return Table(
+        (
+            "loss",
+            "minus cross-entropy, points",
+            "over seeds",
+            "over test images",
+            "p",
+            "p, Holm",
+            "detectable, points",
+            "seeds",
+            "verdict",
+        ),
+        tuple(rows),
+    )
+
+
+def _span(interval: dict[str, Any] | None) -> str:
+    if interval is None or interval["low"] is None:
+        return NOTHING
+    return f"{signed_points(interval['low'])} to {signed_points(interval['high'])}"
+
+
+def _p(value: float | None) -> str:
+    if value is None:
+        return NOTHING
+    return f"{value:.3f}" if value >= 0.0005 else "< 0.001"
 
 
 def sentence(summary: dict[str, Any]) -> str:
@@ -82,114 +237,21 @@ def _who(values: dict[str, float], value: float) -> str:
 
 
 def facts(experiment: Experiment) -> list[tuple[str, str]]:
-    """How it was measured, as names and values, neither escaped."""
+    """How it was measured, as names and values."""
     about = experiment.about
-    data, model = about.get("data", {}), about.get("model", {})
-    lines = [("data", f"{data.get('name', '?')}: {data.get('description', '')}")]
-    for part in ("train", "test"):
-        total, cats = data.get(part, 0), data.get(f"{part}_cats", 0)
-        lines.append((f"{part} images", f"{total:,} ({cats:,} cats, {total - cats:,} dogs)"))
-    if skipped := data.get("skipped", []):
-        shown = ", ".join(str(name) for name in skipped[:SKIPPED_SHOWN])
-        more = len(skipped) - SKIPPED_SHOWN
-        rest = f" and {more:,} more" if more > 0 else ""
-        lines.append(("files skipped", f"{len(skipped):,}: {shown}{rest}"))
-    lines += [
-        ("data fingerprint", str(data.get("fingerprint", "?"))),
-        ("model", f"{model.get('name', '?')}, {model.get('parameters', 0):,} parameters"),
-        ("configuration", _joined(about["config"])),
-        ("hardware", _joined(about.get("hardware", {}))),
-        ("versions", _joined(about.get("versions", {}))),
-        ("git commit", str(about.get("git") or "none")),
-        ("date", str(about.get("date", "?"))),
-    ]
-    return lines
-
-
-def html_page(experiment: Experiment, summary: dict[str, Any], pictures: dict[str, bytes]) -> str:
-    """The whole page, its pictures within it; dark or light as the reader's system is."""
-    name = escape(title(summary))
-    parts = [
-        f"<h1>{name}</h1>",
-        f'<p class="synthetic">{escape(summary["note"])}</p>' if summary["synthetic"] else "",
-        f"<p>{escape(sentence(summary))}</p>",
-        _picture(pictures, "comparison.png", COMPARISON_ALT),
-        "<h2>Numbers</h2>",
-        f'<div class="scroll" tabindex="0">{_html_table(summary)}</div>',
-        *(f'<p class="note">{escape(note)}</p>' for note in notes(summary)),
-    ]
-    if "closed_forms.png" in pictures:
-        parts.append("<h2>The losses themselves</h2>")
-        parts.append(f"<p>{escape(CLOSED_FORMS_TEXT)}</p>")
-        parts.append(_picture(pictures, "closed_forms.png", CLOSED_FORMS_ALT))
-    parts.append("<h2>How it was measured</h2>")
-    lines = "".join(f"<dt>{escape(k)}</dt><dd>{escape(v)}</dd>" for k, v in facts(experiment))
-    parts.append(f"<dl>{lines}</dl>")
-    command = escape(str(experiment.about.get("command", "")))
-    parts.append(f'<p>To repeat it:</p><pre class="scroll" tabindex="0">{command}</pre>')
-    return (
-        '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        f"<title>{name} · lossbench</title>\n<style>{CSS}</style>\n</head>\n<body>\n"
-        + "\n".join(part for part in parts if part)
-        + "\n</body>\n</html>\n"
-    )
-
-
-def markdown_page(
-    experiment: Experiment, summary: dict[str, Any], pictures: dict[str, bytes]
-) -> str:
-    """The same in Markdown, its pictures by relative link."""
-    parts = [f"# {escape_markdown(title(summary))}"]
-    if summary["synthetic"]:
-        parts.append(f"**{summary['note']}**")
-    parts += [
-        escape_markdown(sentence(summary)),
-        f"![{escape_markdown(COMPARISON_ALT)}](comparison.png)",
-        markdown_table(summary),
-        "\n".join(f"- {escape_markdown(note)}" for note in notes(summary)),
-    ]
-    if "closed_forms.png" in pictures:
-        parts.append("## The losses themselves")
-        parts.append(CLOSED_FORMS_TEXT)
-        parts.append(f"![{escape_markdown(CLOSED_FORMS_ALT)}](closed_forms.png)")
-    parts.append("## How it was measured")
-    parts.append(
-        "\n".join(f"- {key}: {escape_markdown(value)}" for key, value in facts(experiment))
-    )
-    # An indented block, because no content of a single line can end it.
-    command = " ".join(str(experiment.about.get("command", "")).split())
-    parts.append(f"To repeat it:\n\n    {command}")
-    return "\n\n".join(parts) + "\n"
-
-
-def _picture(pictures: dict[str, bytes], name: str, alt: str) -> str:
-    data = base64.b64encode(pictures[name]).decode("ascii")
-    source = f"data:image/png;base64,{data}"
-    return f'<div class="card" tabindex="0"><img src="{source}" alt="{escape(alt)}"></div>'
-
-
-def _html_table(summary: dict[str, Any]) -> str:
-    head = "".join(f'<th scope="col">{escape(column.heading)}</th>' for column in COLUMNS)
-    *losses, chance = body(summary)
-    caption = "<caption>SYNTHETIC IMAGES</caption>" if summary["synthetic"] else ""
-    return (
-        f"<table>{caption}<thead><tr>{head}</tr></thead><tbody>"
-        + "".join(_html_row(row) for row in losses)
-        + f"</tbody><tfoot>{_html_row(chance)}</tfoot></table>"
-    )
-
-
-def _html_row(row: list[str]) -> str:
-    name, *cells = (escape(cell) for cell in row)
-    return f'<tr><th scope="row">{name}</th>{"".join(f"<td>{c}</td>" for c in cells)}</tr>'
-
-
-def _joined(values: dict[str, Any]) -> str:
-    return ", ".join(f"{key} {_plain(value)}" for key, value in values.items())
-
-
-def _plain(value: Any) -> str:
-    if isinstance(value, list):
-        return " ".join(str(item) for item in value)
-    return "none" if value is None else str(value)
+    model, config = about.get("model", {}), dict(about["config"])
+    rates, tuned = config.pop("learning_rates", {}), config.get("tuned", False)
+    lines = data_facts(about.get("data", {}))
+    lines += [("model", f"{model.get('name', '?')}, {model.get('parameters', 0):,} parameters")]
+    if tuned:
+        config.pop("learning_rate", None)
+        each = ", ".join(f"{loss} {rate:g}" for loss, rate in rates.items())
+        lines.append(
+            ("learning rates", f"tuned, each loss's own, chosen on validation images: {each}")
+        )
+    else:
+        lines.append(
+            ("learning rates", f"not tuned: {config.pop('learning_rate', '?')} for every loss")
+        )
+    lines.append(("configuration", joined(config)))
+    return lines + made_by(about)

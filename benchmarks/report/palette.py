@@ -1,9 +1,10 @@
 """One look a loss, the same in every picture.
 
-Colours are those of Okabe and Ito (2008), told apart with any common colour blindness, with a
-navy and an indigo added so that the four likelihood losses stay within the blues. They often
-coincide to the pixel, hence the line styles: a solid line lies below, and the gaps of a broken
-line drawn over it let it through.
+Most colours are those of Okabe and Ito (2008), with a navy and an indigo so that the four
+likelihood losses stay within the blues; the others were searched for as those farthest from these
+to readers with any kind of sight. Losses of one colour differ in line and marker. The ten of the
+argument often coincide to the pixel, hence their line styles: a solid line lies below, and the
+gaps of a broken line drawn over it let it through.
 """
 
 from typing import TypedDict
@@ -22,46 +23,102 @@ class Style(TypedDict):
 
 BLUE, SKY, NAVY, INDIGO = "#0072B2", "#56B4E9", "#0B2E59", "#5B4FC4"
 VERMILLION, ORANGE, PURPLE = "#D55E00", "#E69F00", "#CC79A7"
-GREEN, BLACK, GREY = "#009E73", "#000000", "#808080"
+GREEN, BLACK, GREY = "#009E73", "#000000", "#6B6B6B"
+LEAF, VIOLET, BROWN, UMBER, LILAC = "#7FAF5A", "#9A1CF0", "#885533", "#442200", "#9988FF"
 
 # Lengths in points: offset, then on, off, ...
+SOLID: LineStyle = "-"
 DASHED: LineStyle = (0, (7, 3.5))
 DASHDOT: LineStyle = (0, (7, 2, 1.6, 2))
+DASHDOTDOT: LineStyle = (0, (7, 2, 1.6, 2, 1.6, 2))
 DOTTED: LineStyle = (0, (1.7, 2.3))
+LONG: LineStyle = (0, (15, 4))
 # Of one period, and out of step: where both lines coincide, one shows in the gaps of the other.
 SPACED_DASHED: LineStyle = (0, (7, 7))
 SPACED_DASHDOT: LineStyle = (6.5, (3.8, 1.2, 1.2, 7.8))
 
+
+def _style(color: str, linestyle: LineStyle, marker: str) -> Style:
+    return {"color": color, "linestyle": linestyle, "marker": marker}
+
+
 STYLES: dict[str, Style] = {
-    "cross-entropy": {"color": BLUE, "linestyle": "-", "marker": "o"},
-    "nll": {"color": SKY, "linestyle": SPACED_DASHED, "marker": "s"},
-    "bce": {"color": INDIGO, "linestyle": SPACED_DASHDOT, "marker": "D"},
-    "bce-with-logits": {"color": NAVY, "linestyle": DOTTED, "marker": "^"},
-    "bernoulli-sum": {"color": GREEN, "linestyle": "-", "marker": "v"},
-    "sigmoid-mse": {"color": VERMILLION, "linestyle": "-", "marker": "X"},
-    "softmax-mse": {"color": ORANGE, "linestyle": DASHED, "marker": "P"},
-    "mse": {"color": PURPLE, "linestyle": DASHDOT, "marker": "d"},
-    "probability-sum": {"color": BLACK, "linestyle": DASHED, "marker": "<"},
-    "zero-one": {"color": GREY, "linestyle": "-", "marker": ">"},
+    # The ten of the argument.
+    "cross-entropy": _style(BLUE, SOLID, "o"),
+    "nll": _style(SKY, SPACED_DASHED, "s"),
+    "bce": _style(INDIGO, SPACED_DASHDOT, "D"),
+    "bce-with-logits": _style(NAVY, DOTTED, "^"),
+    "bernoulli-sum": _style(GREEN, SOLID, "v"),
+    "sigmoid-mse": _style(VERMILLION, SOLID, "X"),
+    "softmax-mse": _style(ORANGE, DASHED, "P"),
+    "mse": _style(PURPLE, DASHDOT, "d"),
+    "probability-sum": _style(BLACK, DASHED, "<"),
+    "zero-one": _style(GREY, SOLID, ">"),
+    # Those that the evidence sets beside them: a colour each.
+    "generalized-cross-entropy": _style(LEAF, SOLID, "*"),
+    "symmetric-cross-entropy": _style(VIOLET, SOLID, "p"),
+    "focal": _style(BROWN, SOLID, "h"),
+    "logit-adjusted": _style(UMBER, SOLID, "8"),
+    "label-smoothing": _style(LILAC, SOLID, "H"),
+    # Their kin: the same colour in another line.
+    "sigmoid-generalized-cross-entropy": _style(LEAF, DASHED, "<"),
+    "squared-log": _style(LEAF, DASHDOT, "o"),
+    "sigmoid-squared-log": _style(LEAF, DOTTED, "s"),
+    "sigmoid-symmetric-cross-entropy": _style(VIOLET, DASHED, "v"),
+    "multi-margin": _style(VIOLET, DASHDOT, "^"),
+    "multilabel-margin": _style(VIOLET, DOTTED, "D"),
+    "hinge-embedding": _style(VIOLET, LONG, "X"),
+    "softmax-focal": _style(BROWN, DASHED, "o"),
+    "poly-1": _style(BROWN, DASHDOT, "s"),
+    "sigmoid-poly-1": _style(BROWN, DOTTED, "v"),
+    "asymmetric": _style(BROWN, LONG, "^"),
+    "soft-margin": _style(UMBER, DASHED, "d"),
+    "multilabel-soft-margin": _style(UMBER, DASHDOT, "<"),
+    "bi-tempered-logistic": _style(LILAC, DASHED, "D"),
+    "sigmoid-bi-tempered-logistic": _style(LILAC, DASHDOT, "P"),
+    "kl-div": _style(SKY, SOLID, "H"),
+    "z-loss": _style(NAVY, DASHED, "p"),
+    "soft-capped": _style(NAVY, LONG, "8"),
+    "softmax-probability-sum": _style(BLACK, DASHDOT, "*"),
+    "multiclass-zero-one": _style(GREY, DASHED, "d"),
+    "rescaled-square": _style(PURPLE, SOLID, "H"),
+    "l1": _style(PURPLE, DASHED, "X"),
+    "one-vs-rest-l1": _style(PURPLE, DOTTED, "P"),
+    "squentropy": _style(PURPLE, LONG, "*"),
+    "expectation": _style(ORANGE, SOLID, "D"),
+    "chebyshev": _style(ORANGE, DASHDOT, "^"),
+    "tanimoto": _style(ORANGE, DOTTED, "h"),
+    "cauchy-schwarz": _style(ORANGE, LONG, "p"),
+    "hinge": _style(GREEN, DASHED, ">"),
+    "squared-hinge": _style(GREEN, DASHDOT, "8"),
+    "cubed-hinge": _style(GREEN, LONG, "d"),
+    "one-vs-rest-hinge": _style(GREEN, DOTTED, "o"),
+    "one-vs-rest-squared-hinge": _style(GREEN, SPACED_DASHED, "X"),
+    "one-vs-rest-cubed-hinge": _style(GREEN, DASHDOTDOT, "P"),
 }
 
-# Pairs that no loss above has, for losses that a user adds.
+# Looks that no loss above has, for losses that a user adds.
 _SPARE: tuple[Style, ...] = (
-    {"color": GREEN, "linestyle": DOTTED, "marker": "*"},
-    {"color": VERMILLION, "linestyle": DOTTED, "marker": "p"},
-    {"color": PURPLE, "linestyle": "-", "marker": "h"},
-    {"color": ORANGE, "linestyle": "-", "marker": "8"},
-    {"color": BLACK, "linestyle": DASHDOT, "marker": "*"},
-    {"color": GREEN, "linestyle": DASHED, "marker": "p"},
-    {"color": GREY, "linestyle": DASHED, "marker": "h"},
+    _style(VERMILLION, DASHED, "p"),
+    _style(VERMILLION, DOTTED, "*"),
+    _style(VERMILLION, DASHDOTDOT, "h"),
+    _style(BLUE, LONG, "8"),
+    _style(BLUE, DASHDOTDOT, "H"),
+    _style(BLACK, SOLID, "p"),
+    _style(BLACK, LONG, "h"),
+    _style(GREY, DASHDOT, "*"),
+    _style(GREY, LONG, "8"),
+    _style(UMBER, DASHDOTDOT, "s"),
+    _style(LILAC, LONG, "^"),
+    _style(INDIGO, DASHED, "v"),
 )
 
 
 def style_of(loss_name: str) -> Style:
     """The colour, line style and marker of a loss.
 
-    Fixed for the library's ten; any other name gets one of the spare styles, chosen by a
-    checksum of the name, so that it too looks the same in every picture and on every machine.
+    Fixed for the library's; any other name gets one of the spare styles, chosen by a checksum of
+    the name, so that it too looks the same in every picture and on every machine.
     """
     style = STYLES.get(loss_name) or _SPARE[crc32(loss_name.encode()) % len(_SPARE)]
     return style.copy()

@@ -1,4 +1,5 @@
-"""comparison.png: accuracy and gradient of every loss over each other, while they train."""
+"""The pictures of a comparison, and comparison.png: accuracy and gradient of every loss over each
+other, while they train."""
 
 from __future__ import annotations
 
@@ -10,13 +11,17 @@ from benchmarks.report.canvas import (
     DPI,
     RC,
     Label,
+    height_of,
     label_lines,
     line_look,
+    margin_of,
     png,
     short,
     stamp_synthetic,
 )
 from benchmarks.report.curves import draw_closed_forms
+from benchmarks.report.forest import draw_differences
+from benchmarks.report.palette import style_of
 from benchmarks.report.table import magnitude, percent
 
 if TYPE_CHECKING:
@@ -35,17 +40,27 @@ LOWEST_DECADE = -9
 def draw_pictures(experiment: Experiment, summary: dict[str, Any]) -> dict[str, bytes]:
     """The pictures of an experiment by file name.
 
-    closed_forms.png is left out if none of the losses is registered any more.
+    differences.png is left out if there is nothing to compare with cross-entropy, closed_forms.png
+    if none of the losses is registered any more.
     """
-    pictures = {"comparison.png": draw_comparison(experiment, summary)}
-    curves = draw_closed_forms(list(summary["losses"]), synthetic=summary["synthetic"])
-    return pictures if curves is None else {**pictures, "closed_forms.png": curves}
+    drawn = {
+        "differences.png": draw_differences(summary),
+        "comparison.png": draw_comparison(experiment, summary),
+        "closed_forms.png": draw_closed_forms(
+            list(summary["losses"]),
+            synthetic=summary["synthetic"],
+            classes=summary["classes"],
+        ),
+    }
+    return {name: png for name, png in drawn.items() if png is not None}
 
 
 def draw_comparison(experiment: Experiment, summary: dict[str, Any]) -> bytes:
-    """Two panels over training steps: test accuracy, and |dL/dz| over wrong examples.
+    """Two panels over training steps: accuracy on validation images (on those trained on where none
+    are held out), and |dL/dz| over wrong examples.
 
-    A line is the mean over finished seeds, its band reaches from the lowest to the highest.
+    A line is the mean over finished seeds, its band reaches from the lowest to the highest. The
+    mark at its end is the mean accuracy on the test images, which are looked at once.
     """
     import matplotlib
     from matplotlib.figure import Figure
@@ -54,11 +69,13 @@ def draw_comparison(experiment: Experiment, summary: dict[str, Any]) -> bytes:
     for run in experiment.finished:
         runs.setdefault(run.loss, []).append(run)
     with matplotlib.rc_context(RC):
-        figure = Figure(figsize=(10, 8.4), dpi=DPI)
+        height = height_of(len(runs))
+        figure = Figure(figsize=(10, height), dpi=DPI)
         upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=(1.15, 1))
-        figure.subplots_adjust(left=0.095, right=0.735, top=0.875, bottom=0.075, hspace=0.24)
-        figure.text(0.012, 0.975, subject(experiment, summary), va="top", fontsize=10.5)
-        _draw_accuracy(upper, runs, summary["chance"])
+        right, top, bottom = 0.735 - margin_of(runs), 1 - 1.05 / height, 0.63 / height
+        figure.subplots_adjust(left=0.095, right=right, top=top, bottom=bottom, hspace=0.24)
+        figure.text(0.012, 1 - 0.2 / height, subject(experiment, summary), va="top", fontsize=10.5)
+        _draw_accuracy(upper, runs, summary)
         _draw_gradient(lower, runs)
         figure.align_ylabels()
         if summary["synthetic"]:
@@ -71,30 +88,59 @@ def subject(experiment: Experiment, summary: dict[str, Any]) -> str:
     data = experiment.about.get("data", {})
     model = experiment.about.get("model", {})
     images = "SYNTHETIC IMAGES" if summary["synthetic"] else str(data.get("name", "?"))
-    train, test = (f"{data.get(part, 0):,}" for part in ("train", "test"))
+    parts = [f"{data.get('train', 0):,} training", f"{data.get('test', 0):,} test"]
+    if data.get("validation"):
+        parts.insert(1, f"{data['validation']:,} validation")
     seeds = len(summary["seeds"])
     fewest = min(len(loss["test_accuracy"]["per_seed"]) for loss in summary["losses"].values())
     count = f"{seeds}" if fewest == seeds else f"{fewest} to {seeds}"
-    lines = "the run" if seeds == 1 else f"mean of {count} seeds; band: lowest to highest"
-    if len(summary["losses"]) > 1:
-        lines += ". Lines that coincide show through each other's gaps"
+    split = "validation" if summary["curve"] == "validation_accuracy" else "training"
+    lines = f"Line: {split} images"
+    if seeds > 1:
+        lines += f", mean of {count} seeds; band: lowest to highest"
+    lines += ". Mark at its end, and number: test images."
     return (
-        f"{images}, {train} training and {test} test images, {model.get('name', '?')} with "
-        f"{model.get('parameters', 0):,} parameters, {summary['start']} start.\n"
-        f"Line: {lines}."
+        f"{images}, {', '.join(parts[:-1])} and {parts[-1]} images, {model.get('name', '?')} with "
+        f"{model.get('parameters', 0):,} parameters, {summary['start']} start.\n{lines}"
     )
 
 
-def _draw_accuracy(axes: Axes, runs: dict[str, list[Run]], chance: float | None) -> None:
-    axes.set_title("How often is the model right on test images it never saw?")
-    axes.set_ylabel("test accuracy, %")
+def _draw_accuracy(axes: Axes, runs: dict[str, list[Run]], summary: dict[str, Any]) -> None:
+    curve, chance = summary["curve"], summary["chance"]
+    held_out = curve == "validation_accuracy"
+    axes.set_title(f"How often is the model right{' on images it never saw' * held_out}?")
+    axes.set_ylabel("accuracy, %")
     axes.tick_params(labelbottom=True)
     axes.xaxis.set_major_formatter("{x:,.0f}")
-    labels = _draw_lines(axes, runs, "test_accuracy", lambda values: 100 * values, percent)
+    ends = {label.loss: label for label in _draw_lines(axes, runs, curve, _percents, percent)}
+    axes.margins(x=0.015)
+    labels = []
+    for loss, group in runs.items():
+        tested = summary["losses"][loss]["test_accuracy"]["mean"]
+        if tested is None:
+            labels += [ends[loss]] if loss in ends else []
+            continue
+        last = max(run.rows[-1].step for run in group)
+        style = style_of(loss)
+        axes.plot(
+            last,
+            100 * tested,
+            color=style["color"],
+            marker=style["marker"],
+            markersize=9,
+            markeredgecolor="white",
+            zorder=8,
+            clip_on=False,
+        )
+        labels.append(Label(100 * tested, f"{short(loss)}  {percent(tested)}", loss))
     if chance is not None:
         axes.axhline(100 * chance, **CHANCE_LOOK, zorder=7)
         labels.append(Label(100 * chance, f"chance  {percent(chance)}", None))
     label_lines(axes, labels, gap=0.088)
+
+
+def _percents(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    return 100 * values
 
 
 def _draw_gradient(axes: Axes, runs: dict[str, list[Run]]) -> None:

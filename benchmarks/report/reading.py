@@ -1,4 +1,7 @@
-"""An experiment's files, read and checked: experiment.json and results.csv."""
+"""An experiment's files, read and checked: experiment.json, results.csv, warnings.csv, and
+each run's predictions.npz."""
+
+from __future__ import annotations
 
 import csv
 import json
@@ -6,10 +9,15 @@ import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+from zipfile import BadZipFile
 
-from benchmarks.errors import UserError
+from benchmarks.errors import UserError, one_line
 from benchmarks.tracking.results import COLUMNS as WRITTEN
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 MEASURES = ("logit_mean_abs", "logit_when_wrong", "vanished_fraction", "parameter_norm")
 # Those of results.csv that hold numbers, behind the four that say which row it is.
@@ -51,12 +59,27 @@ class Run:
 
 
 @dataclass(frozen=True)
+class Warned:
+    """A line of warnings.csv: at `step` the gradient of `layer` had vanished or exploded, which
+    `text` says in words."""
+
+    loss: str
+    seed: int
+    kind: str
+    layer: str
+    step: int
+    text: str
+
+
+@dataclass(frozen=True)
 class Experiment:
-    """`about` is experiment.json; `runs` are those of results.csv and those still missing."""
+    """`about` is experiment.json; `runs` are those of results.csv and those still missing;
+    `warnings` stand in the order of their steps."""
 
     directory: Path
     about: dict[str, Any]
     runs: tuple[Run, ...]
+    warnings: tuple[Warned, ...] = ()
 
     @property
     def synthetic(self) -> bool:
@@ -69,13 +92,24 @@ class Experiment:
         return int(self.about["config"]["epochs"])
 
     @property
+    def classes(self) -> tuple[str, ...]:
+        """The names of the classes by label, none if the file has none."""
+        return tuple(map(str, self.about.get("data", {}).get("classes", [])))
+
+    @property
+    def held_out(self) -> bool:
+        """Whether the curves are of validation images; else they are of those trained on."""
+        rows = (row for run in self.finished for row in run.rows)
+        return any(row.values["validation_accuracy"] is not None for row in rows)
+
+    @property
     def finished(self) -> tuple[Run, ...]:
         """The runs that reached their last epoch."""
         return tuple(run for run in self.runs if run.finished)
 
 
 def read_experiment(directory: Path) -> Experiment:
-    """Reads experiment.json and results.csv of `directory`.
+    """Reads experiment.json, results.csv and, if there is one, warnings.csv of `directory`.
 
     A run is finished if its last row belongs to the configured last epoch. Of rows with the same
     step the later counts, because a resumed run repeats its last evaluation.
@@ -97,7 +131,58 @@ def read_experiment(directory: Path) -> Experiment:
             f"no run has finished in {directory}: there is nothing to report before one loss has "
             f"been trained for all {epochs} epochs"
         )
-    return Experiment(directory, about, tuple(runs))
+    return Experiment(directory, about, tuple(runs), _read_warnings(directory / "warnings.csv"))
+
+
+def read_right(directory: Path, loss: str, seed: int) -> NDArray[np.bool_] | None:
+    """Which test images a run of the experiment in `directory` had right, (N,), in their order.
+
+    None if the run has no predictions.npz.
+
+    Raises:
+        UserError: the file is unreadable or its arrays are not as said.
+    """
+    import numpy as np
+
+    path = directory / loss / f"seed{seed}" / "predictions.npz"
+    try:
+        with np.load(path, allow_pickle=False) as arrays:
+            predicted, labels = arrays["predicted"], arrays["labels"]
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError, KeyError, EOFError, BadZipFile) as error:
+        raise UserError(f"cannot read {path}: {one_line(error)}") from None
+    if predicted.ndim != 1 or predicted.shape != labels.shape:
+        raise UserError(
+            f"cannot use {path}: predicted {predicted.shape} and labels {labels.shape} should "
+            "both be (N,)"
+        )
+    right: NDArray[np.bool_] = predicted == labels
+    return right
+
+
+def _read_warnings(path: Path) -> tuple[Warned, ...]:
+    if not path.exists():
+        return ()
+    found = {}
+    try:
+        with path.open(newline="", encoding="utf-8") as file:
+            for line in csv.DictReader(file):
+                if None in line.values():
+                    continue  # torn by an interruption
+                warned = Warned(
+                    line["loss"],
+                    int(line["seed"]),
+                    line["kind"],
+                    line["layer"],
+                    int(line["step"]),
+                    line["text"],
+                )
+                # A resumed run repeats what it said before.
+                found[warned.loss, warned.seed, warned.kind, warned.layer] = warned
+    except (OSError, KeyError, ValueError) as error:
+        raise UserError(f"cannot read {path}: {one_line(error)}") from None
+    return tuple(sorted(found.values(), key=lambda warned: warned.step))
 
 
 def _read_description(path: Path) -> dict[str, Any]:

@@ -1,26 +1,33 @@
 """The numbers of an experiment, and the files that show them."""
 
+from __future__ import annotations
+
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from benchmarks.errors import UserError
 from benchmarks.files import write_whole
-from benchmarks.report.reading import MEASURES, Experiment, Run, read_experiment
-from benchmarks.report.statistics import mean_interval, paired_difference
+from benchmarks.report.differences import minus_cross_entropy
+from benchmarks.report.reading import MEASURES, Experiment, Run, Warned, read_experiment
+from benchmarks.report.statistics import mean_interval
+
+if TYPE_CHECKING:
+    from benchmarks.report.document import Document
 
 SYNTHETIC_NOTE = (
     "SYNTHETIC IMAGES: drawn by code, not photographs. These numbers say nothing about real "
-    "cats and dogs."
+    "pictures."
 )
 
 
 def summarise(directory: Path) -> dict[str, Any]:
     """The numbers of the experiment in `directory`, as summary.json holds them.
 
-    Accuracies and their differences are fractions. Accuracy is that of the final epoch, never of
-    the best one. Only finished runs count; the others are named under `unfinished_runs`.
+    Accuracies and their differences are fractions. Accuracy is that on the test images, which are
+    looked at once, after the last epoch. Only finished runs count; the others are named under
+    `unfinished_runs`.
 
     Raises:
         UserError: a file is missing or unreadable, or no run has finished.
@@ -31,18 +38,24 @@ def summarise(directory: Path) -> dict[str, Any]:
 def summarise_experiment(experiment: Experiment) -> dict[str, Any]:
     """As `summarise`, of an experiment already read."""
     about, finished = experiment.about, experiment.finished
+    data, config = about.get("data", {}), about["config"]
     by_loss: dict[str, list[Run]] = {}
     for run in finished:
         by_loss.setdefault(run.loss, []).append(run)
-    reference = _accuracies(by_loss.get("cross-entropy", []))
+    accuracies = {loss: _accuracies(runs) for loss, runs in by_loss.items()}
+    differences = minus_cross_entropy(experiment.directory, accuracies)
     return {
         "experiment": about.get("name", experiment.directory.name),
         "synthetic": experiment.synthetic,
         "note": SYNTHETIC_NOTE if experiment.synthetic else None,
-        "start": about["config"].get("start", "normal"),
+        "start": config.get("start", "normal"),
         "epochs": experiment.epochs,
-        "chance": _chance(about.get("data", {})),
-        "test_images": about.get("data", {}).get("test"),
+        "tuned": bool(config.get("tuned", False)),
+        "learning_rates": config.get("learning_rates", {}),
+        "classes": list(experiment.classes),
+        "chance": _chance(data),
+        "test_images": data.get("test"),
+        "curve": "validation_accuracy" if experiment.held_out else "train_accuracy",
         "seeds": sorted({run.seed for run in finished}),
         "finished_runs": len(finished),
         "unfinished_runs": [
@@ -50,7 +63,11 @@ def summarise_experiment(experiment: Experiment) -> dict[str, Any]:
             for run in experiment.runs
             if not run.finished
         ],
-        "losses": {name: _summarise_loss(name, runs, reference) for name, runs in by_loss.items()},
+        "losses": {
+            name: _summarise_loss(runs, accuracies[name], differences.get(name))
+            for name, runs in by_loss.items()
+        },
+        "warnings": warned_of(experiment.warnings),
     }
 
 
@@ -65,41 +82,71 @@ def write_summary(directory: Path) -> dict[str, Any]:
     Raises:
         UserError: as `summarise` does, or a file cannot be written.
     """
-    from benchmarks.report.page import html_page, markdown_page
+    return rewrite(directory)[0]
+
+
+def rewrite(directory: Path) -> tuple[dict[str, Any], Document]:
+    """As `write_summary`, and returns the page as a document as well."""
+    from benchmarks.report.document import html, markdown
+    from benchmarks.report.page import document_of
     from benchmarks.report.plots import draw_pictures
 
     experiment = read_experiment(directory)
     summary = summarise_experiment(experiment)
     pictures = draw_pictures(experiment, summary)
+    document = document_of(experiment, summary, pictures)
     files = {
         **pictures,
-        "summary.md": markdown_page(experiment, summary, pictures).encode(),
-        "report.html": html_page(experiment, summary, pictures).encode(),
+        "summary.md": markdown(document).encode(),
+        "report.html": html(document).encode(),
         # Last, so that whoever sees it finds the others up to date.
         "summary.json": (json.dumps(summary, indent=2, allow_nan=False) + "\n").encode(),
     }
+    write_files(directory, files)
+    return summary, document
+
+
+def write_files(directory: Path, files: dict[str, bytes]) -> None:
+    """Writes the files into the directory, in their order, each whole or not at all.
+
+    Raises:
+        UserError: one cannot be written.
+    """
     for name, content in files.items():
         try:
             write_whole(directory / name, content)
         except OSError as error:
             reason = error.strerror or error
             raise UserError(f"cannot write {directory / name}: {reason}") from None
-    return summary
 
 
-def _summarise_loss(name: str, runs: list[Run], reference: dict[int, float]) -> dict[str, Any]:
-    accuracies = _accuracies(runs)
-    difference = None
-    shared = [seed for seed in accuracies if seed in reference]
-    if name != "cross-entropy" and shared:
-        difference = paired_difference(
-            [accuracies[seed] for seed in shared], [reference[seed] for seed in shared]
-        ).as_dict()
+def warned_of(warnings: Sequence[Warned]) -> list[str]:
+    """One line for each loss and kind of warning: the first, and how many more there were."""
+    groups: dict[tuple[str, str], list[Warned]] = {}
+    for warned in warnings:
+        groups.setdefault((warned.loss, warned.kind), []).append(warned)
+    lines = []
+    for first, *others in groups.values():
+        text = f"{first.text.rstrip('.')}."
+        if others:
+            seeds = ", ".join(map(str, sorted({each.seed for each in (first, *others)})))
+            text += (
+                f" {len(others):,} more such warning{'s'[: len(others) != 1]} of {first.loss}, "
+                f"over seed{'s'[: ',' in seeds]} {seeds}."
+            )
+        lines.append(text)
+    return lines
+
+
+def _summarise_loss(
+    runs: list[Run], accuracies: dict[int, float], difference: dict[str, Any] | None
+) -> dict[str, Any]:
     return {
         "test_accuracy": {
             **mean_interval(list(accuracies.values())).as_dict(),
             "per_seed": {str(run.seed): run.last("test_accuracy") for run in runs},
         },
+        "validation_accuracy": _mean(run.last("validation_accuracy") for run in runs),
         "gradient": {
             measure: {
                 "first": _mean(run.first(measure) for run in runs),
@@ -128,8 +175,6 @@ def _mean(values: Iterable[float | None]) -> float | None:
 
 
 def _chance(data: dict[str, Any]) -> float | None:
-    """The accuracy of always naming the class that has more test images."""
-    test, cats = data.get("test"), data.get("test_cats")
-    if not test or cats is None:
-        return None
-    return float(max(cats, test - cats) / test)
+    """The accuracy of always naming the class that has the most test images."""
+    counts = data.get("test_counts")
+    return float(max(counts) / sum(counts)) if counts and sum(counts) else None

@@ -1,10 +1,13 @@
-"""The table of an experiment, for the terminal and for Markdown and HTML pages."""
+"""The table of an experiment, for the terminal and for pages."""
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from benchmarks.report import document
+from benchmarks.report.differences import REFERENCE
+from benchmarks.report.facts import article
+from benchmarks.report.statistics import MINIMUM_SEEDS
 from benchmarks.report.summary import summarise
 
 if TYPE_CHECKING:
@@ -14,7 +17,7 @@ if TYPE_CHECKING:
 
 NOTHING = "\N{EN DASH}"
 MINUS = "\N{MINUS SIGN}"
-WIDE = 99
+WIDE = 112
 
 
 class Column(NamedTuple):
@@ -28,6 +31,7 @@ COLUMNS = (
     Column("loss", "loss"),
     Column("test accuracy, %", "test\naccuracy, %"),
     Column("minus cross-entropy, points", "minus cross\nentropy, pts"),
+    Column("verdict", "verdict"),
     Column("mean |dL/dz|, first → last", "mean |dL/dz|\nfirst → last"),
     Column("|dL/dz| when wrong, last", "when\nwrong"),
     Column("vanished, %", "van-\nished"),
@@ -35,7 +39,7 @@ COLUMNS = (
     Column("images/s", "images\n/s"),
 )
 # What a narrow terminal goes without.
-EXTRA = 2
+EXTRA = 3
 
 
 def body(summary: dict[str, Any]) -> list[list[str]]:
@@ -48,24 +52,19 @@ def body(summary: dict[str, Any]) -> list[list[str]]:
     return rows
 
 
+def table_of(summary: dict[str, Any]) -> document.Table:
+    """The table of all columns, for a page."""
+    *rows, chance = map(tuple, body(summary))
+    title = "SYNTHETIC IMAGES" if summary["synthetic"] else None
+    headings = tuple(column.heading for column in COLUMNS)
+    return document.Table(headings, tuple(rows), (chance,), title, alarm=summary["synthetic"])
+
+
 def notes(summary: dict[str, Any]) -> list[str]:
     """What a reader must know to read the numbers, a sentence or two each."""
     losses = summary["losses"]
-    counts = {loss["test_accuracy"]["n"] for loss in losses.values()}
     lines = [summary["note"]] if summary["synthetic"] else []
-    if max(counts) < 2:
-        lines.append(
-            "Accuracy after the last epoch. No interval is shown: it takes at least 2 finished "
-            "seeds to see how much a result varies."
-        )
-    else:
-        n = " to ".join(str(count) for count in sorted({min(counts), max(counts)}))
-        lines.append(
-            f"Accuracy after the last epoch, mean ± half the 95 % t interval over {n} seeds; the "
-            "difference to cross-entropy is paired by seed."
-        )
-        if single := [name for name, loss in losses.items() if loss["test_accuracy"]["n"] < 2]:
-            lines.append(f"No interval with fewer than 2 finished seeds: {', '.join(single)}.")
+    lines += _notes_on_intervals(losses)
     lines.append(
         "dL/dz: gradient of an example's loss with respect to its logit; when wrong: over wrongly "
         "classified examples; vanished: share of the wrong ones below 1e-6 at the end; parameter "
@@ -74,7 +73,7 @@ def notes(summary: dict[str, Any]) -> list[str]:
         "but one."
     )
     if "mse" in losses:
-        lines.append("mse fits the raw output itself, to -1 for a dog and +1 for a cat.")
+        lines.append(f"mse fits the raw output itself, {_targets(summary['classes'])}.")
     for name, loss in losses.items():
         missing = [s for s, value in loss["test_accuracy"]["per_seed"].items() if value is None]
         if missing:
@@ -89,13 +88,72 @@ def notes(summary: dict[str, Any]) -> list[str]:
     return lines
 
 
+def _notes_on_intervals(losses: dict[str, Any]) -> list[str]:
+    counts = {loss["test_accuracy"]["n"] for loss in losses.values()}
+    once = "Accuracy on the test images, which are looked at once, after the last epoch"
+    if max(counts) < 2:
+        return [
+            f"{once}. No interval is shown: it takes at least 2 finished seeds to see how much a "
+            "result varies."
+        ]
+    lines = [
+        f"{once}: mean ± half the 95 % t interval over {seeds_of(counts)}; the difference to "
+        "cross-entropy is paired by seed."
+    ]
+    if any(loss["minus_cross_entropy"] for loss in losses.values()):
+        lines.append(
+            "Better or worse: p of the paired t test, after Holm's correction for all losses "
+            "compared, is below 0.05, and the paired bootstrap interval over test images excludes "
+            f"0; never with fewer than {MINIMUM_SEEDS} seeds."
+        )
+    if unseen := [
+        name
+        for name, loss in losses.items()
+        if loss["minus_cross_entropy"] and not loss["minus_cross_entropy"]["examples"]
+    ]:
+        lines.append(f"Nothing is decided without predictions.npz: {', '.join(unseen)}.")
+    if single := [name for name, loss in losses.items() if loss["test_accuracy"]["n"] < 2]:
+        lines.append(f"No interval with fewer than 2 finished seeds: {', '.join(single)}.")
+    return lines
+
+
+def fineness(differences: list[dict[str, Any]]) -> str:
+    """What difference from cross-entropy would have been found, in a sentence.
+
+    Args:
+        differences: `minus_cross_entropy` of some losses.
+    """
+    seeds = {each["n"] for each in differences}
+    if max(seeds) < MINIMUM_SEEDS:
+        return f"With fewer than {MINIMUM_SEEDS} seeds nothing is decided."
+    found = sorted(each["detectable"] for each in differences if each["detectable"] is not None)
+    low, high = percent(found[0]), percent(found[-1])
+    size = f"{low} points" if low == high else f"{low} to {high} points, depending on the loss,"
+    return (
+        f"With {seeds_of(seeds)}, a difference of {size} is the smallest that four in five "
+        "such comparisons would find."
+    )
+
+
+def seeds_of(counts: set[int]) -> str:
+    """'1 seed', '3 seeds', '1 to 3 seeds'."""
+    span = " to ".join(map(str, sorted({min(counts), max(counts)})))
+    return f"{span} seed" if span == "1" else f"{span} seeds"
+
+
+def _targets(classes: list[str]) -> str:
+    if len(classes) == 2:
+        return f"to \N{MINUS SIGN}1 for {article(classes[0])} and +1 for {article(classes[1])}"
+    return "to +1 for the right class and \N{MINUS SIGN}1 for each of the others"
+
+
 def terminal_table(experiment: Path | dict[str, Any], width: int | None = None) -> Table:
     """The table as rich prints it.
 
     Args:
         experiment: its directory, or what `write_summary` returned.
-        width: the columns to fit into, by default those of the terminal; below 99 the last two
-            columns of the table are left out, and said to be.
+        width: the columns to fit into, by default those of the terminal; below 112 the last
+            three columns of the table are left out, and said to be.
 
     Raises:
         UserError: as `summarise` does, if a directory was given.
@@ -110,8 +168,11 @@ def terminal_table(experiment: Path | dict[str, Any], width: int | None = None) 
     columns = COLUMNS if width >= WIDE else COLUMNS[:-EXTRA]
     left_out = [column.heading for column in COLUMNS[len(columns) :]]
     captions = notes(summary)
+    differences = [loss["minus_cross_entropy"] for loss in summary["losses"].values()]
+    if compared := [difference for difference in differences if difference]:
+        captions.append(fineness(compared))
     if left_out:
-        captions.append(f"Too narrow for {' and '.join(left_out)}: see summary.md.")
+        captions.append(f"Too narrow for {'; '.join(left_out)}: see summary.md.")
     # Text, not str: rich would read [...] in a name as markup.
     table = Table(
         title=Text(title(summary), style="bold"),
@@ -139,23 +200,10 @@ def terminal_table(experiment: Path | dict[str, Any], width: int | None = None) 
     return table
 
 
-def markdown_table(summary: dict[str, Any]) -> str:
-    """The same table in Markdown, every cell escaped."""
-    lines = [[escape_markdown(column.heading) for column in COLUMNS]]
-    lines.append(["---"] + ["---:"] * (len(COLUMNS) - 1))
-    lines += [[escape_markdown(cell) for cell in row] for row in body(summary)]
-    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
-
-
 def title(summary: dict[str, Any]) -> str:
     """The experiment's name, after SYNTHETIC IMAGES where they were."""
     name = str(summary["experiment"])
     return f"SYNTHETIC IMAGES: {name}" if summary["synthetic"] else name
-
-
-def escape_markdown(text: str) -> str:
-    """`text` on one line, with nothing in it that Markdown or HTML would take as its own."""
-    return re.sub(r"([\\`*_\[\]<>|#&~$])", r"\\\1", " ".join(text.split()))
 
 
 def percent(fraction: float | None, digits: int = 1) -> str:
@@ -167,8 +215,10 @@ def magnitude(value: float | None) -> str:
     """Three digits of a number of any size; a zero without decimals is exactly zero."""
     if value is None or value == 0:
         return NOTHING if value is None else "0"
-    if 1e-3 <= abs(value) < 1e4:
+    if 1e-3 <= abs(value) < 999.5:
         return f"{value:#.3g}".rstrip(".")
+    if 1e-3 <= abs(value) < 1e4:
+        return f"{value:,.0f}"
     digits, exponent = f"{value:.1e}".split("e")
     return f"{digits}e{int(exponent)}"
 
@@ -178,10 +228,11 @@ def _cells(name: str, loss: dict[str, Any]) -> list[str]:
     speed = loss["images_per_second"]
     return [
         name,
-        _with_interval(loss["test_accuracy"], signed=False),
+        with_interval(loss["test_accuracy"], signed=False),
         "reference"
-        if name == "cross-entropy"
-        else _with_interval(loss["minus_cross_entropy"], signed=True),
+        if name == REFERENCE
+        else with_interval(loss["minus_cross_entropy"], signed=True),
+        (loss["minus_cross_entropy"] or {}).get("verdict", ""),
         _change(gradient["logit_mean_abs"]),
         magnitude(gradient["logit_when_wrong"]["last"]),
         percent(gradient["vanished_fraction"]["last"]),
@@ -190,15 +241,20 @@ def _cells(name: str, loss: dict[str, Any]) -> list[str]:
     ]
 
 
-def _with_interval(interval: dict[str, Any] | None, *, signed: bool) -> str:
+def with_interval(interval: dict[str, Any] | None, *, signed: bool) -> str:
+    """A fraction's interval in percent: 74.1 ± 1.4, with a sign if it is a difference."""
     if interval is None or interval["mean"] is None:
         return NOTHING
-    mean = 100 * interval["mean"]
-    text = f"{mean:+.1f}" if signed else f"{mean:.1f}"
-    text = "0.0" if text in ("+0.0", "-0.0") else text.replace("-", MINUS)
+    text = signed_points(interval["mean"]) if signed else percent(interval["mean"])
     if interval["high"] is None:
         return text
     return f"{text} ± {100 * (interval['high'] - interval['mean']):.1f}"
+
+
+def signed_points(fraction: float) -> str:
+    """0.012 as +1.2, -0.012 as −1.2."""
+    text = f"{100 * fraction:+.1f}"
+    return "0.0" if text in ("+0.0", "-0.0") else text.replace("-", MINUS)
 
 
 def _change(ends: dict[str, float | None]) -> str:

@@ -3,9 +3,12 @@
 import csv
 import json
 
+import numpy as np
 import pytest
 
 from benchmarks.report.reading import COLUMNS
+
+CLASSES = ("dog", "cat")
 
 
 @pytest.fixture(scope="session")
@@ -18,15 +21,28 @@ def describe():
             "command": "lossbench compare --seeds 2",
             "date": "2020-01-01T00:00:00+00:00",
             "synthetic": synthetic,
-            "config": {"losses": [], "epochs": 2, "seeds": [0, 1], "start": "normal", **config},
+            "config": {
+                "losses": [],
+                "epochs": 2,
+                "seeds": [0, 1],
+                "start": "normal",
+                "validation": 0.1,
+                "tuned": False,
+                "learning_rate": 0.1,
+                "learning_rates": {},
+                **config,
+            },
             "data": {
                 "name": "made-up",
                 "description": "no images at all",
                 "fingerprint": "f1n9e5",
+                "classes": list(CLASSES),
                 "train": 30,
+                "validation": 4,
                 "test": 20,
-                "train_cats": 15,
-                "test_cats": 8,
+                "train_counts": [15, 15],
+                "validation_counts": [2, 2],
+                "test_counts": [12, 8],
                 "skipped": [],
             },
             "model": {"name": "convnet", "parameters": 1234},
@@ -40,14 +56,19 @@ def describe():
 
 @pytest.fixture(scope="session")
 def evaluations():
-    """The rows of one run: start, epoch 1 and epoch 2, with the given test accuracies."""
+    """The rows of one run: start, epoch 1 and epoch 2, with the given accuracies on validation
+    images, of which the last is that on the test images as well."""
 
     def build(loss, seed, accuracies, **columns):
         rows = []
         for epoch, accuracy in enumerate(accuracies):
             row = dict.fromkeys(COLUMNS, "")
             row |= {"loss": loss, "seed": seed, "epoch": epoch, "step": 10 * epoch}
-            row |= {"test_accuracy": accuracy, "seconds": 1.5 * epoch}
+            row |= {"validation_accuracy": accuracy, "seconds": 1.5 * epoch}
+            row |= {
+                "test_accuracy": accuracy if epoch == len(accuracies) - 1 else "nan",
+                "test_loss": "nan",
+            }
             row |= {name: values[epoch] for name, values in columns.items()}
             rows.append(row)
         return rows
@@ -89,3 +110,24 @@ def experiment(tmp_path, describe, evaluations, write_experiment):
     ]
     about = describe(losses=["cross-entropy", "mse"])
     return write_experiment(tmp_path / "experiment", about, rows)
+
+
+@pytest.fixture(scope="session")
+def write_predictions():
+    """Writes predictions.npz of a run from which of its answers are right, and returns its path."""
+
+    def write(directory, loss, seed, right):
+        labels = np.arange(len(right)) % len(CLASSES)
+        predicted = np.where(right, labels, 1 - labels)
+        path = directory / loss / f"seed{seed}" / "predictions.npz"
+        path.parent.mkdir(parents=True)
+        np.savez_compressed(
+            path,
+            outputs=np.zeros((len(right), 1), np.float32),
+            probabilities=np.eye(2, dtype=np.float32)[predicted],
+            predicted=predicted.astype(np.int64),
+            labels=labels.astype(np.int64),
+        )
+        return path
+
+    return write

@@ -41,6 +41,14 @@ def test_a_loss_of_another_machine_is_left_out():
     assert draw_closed_forms(["not here"], synthetic=False) is None
 
 
+@pytest.mark.parametrize("classes", [(), ("eel", "owl"), ("a", "b", "c")])
+def test_any_classes_can_be_drawn(classes):
+    named = draw_closed_forms(["mse"], synthetic=False, classes=classes)
+    cats = draw_closed_forms(["mse"], synthetic=False, classes=("dog", "cat"))
+    assert Image.open(io.BytesIO(named)).size == Image.open(io.BytesIO(cats)).size
+    assert named != cats
+
+
 def test_synthetic_is_stamped_and_described():
     image = Image.open(io.BytesIO(draw_closed_forms(["mse"], synthetic=True)))
     assert "SYNTHETIC" in image.text["Description"]

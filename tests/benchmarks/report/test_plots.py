@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from benchmarks.report.canvas import Label, label_lines, short
+from benchmarks.config import ARTICLE
+from benchmarks.report.canvas import LONGEST_NAME, Label, label_lines, png, short, smaller
 from benchmarks.report.palette import STYLES
 from benchmarks.report.plots import decades_of, draw_comparison, power_of_ten, subject
 from benchmarks.report.reading import read_experiment
@@ -26,16 +27,25 @@ def test_all_losses_over_many_epochs_stay_small(tmp_path, describe, evaluations,
     random = np.random.default_rng(0)
     epochs = 60
     rows = []
-    for loss in STYLES:
+    for loss in ARTICLE:
         for seed in range(3):
             values = random.uniform(1e-7, 1, epochs + 1)
             rows += evaluations(loss, seed, values, logit_when_wrong=values)
-    about = describe(losses=list(STYLES), seeds=[0, 1, 2], epochs=epochs)
+    about = describe(losses=list(ARTICLE), seeds=[0, 1, 2], epochs=epochs)
     data = drawn(write_experiment(tmp_path / "e", about, rows))
     assert len(data) <= LIMIT
     image = opened(data)
     assert image.width == 1600
     assert image.info["dpi"] == pytest.approx((160, 160), abs=0.1)
+
+
+def test_every_loss_of_the_library_has_room_for_its_name(
+    tmp_path, describe, evaluations, write_experiment
+):
+    rows = [row for loss in STYLES for row in evaluations(loss, 0, [0.5, 0.6, 0.7])]
+    data = drawn(write_experiment(tmp_path / "e", describe(seeds=[0]), rows))
+    assert len(data) <= LIMIT
+    assert opened(data).height > 1344
 
 
 @pytest.mark.parametrize("gradient", [[0, 0, 0], ["", "", ""], [1e-30, 1e-20, 1], ["", 0.1, ""]])
@@ -52,7 +62,7 @@ def test_a_gradient_of_zero_is_drawn(tmp_path, describe, evaluations, write_expe
     rows = evaluations("zero-one", 0, [0.5, 0.5, 0.5], logit_when_wrong=[0, 0, 0])
     image = opened(drawn(write_experiment(tmp_path / "e", describe(seeds=[0]), rows)))
     panel = np.asarray(image.convert("RGB"))[800:1240, 200:1150]
-    grey = (panel == [0x80, 0x80, 0x80]).all(axis=2)
+    grey = (panel == [0x6B, 0x6B, 0x6B]).all(axis=2)
     assert grey.any(axis=0).all()  # from the left end to the right
 
 
@@ -72,6 +82,9 @@ def test_the_picture_says_over_how_many_seeds(experiment):
     found = read_experiment(experiment)
     summary = summarise_experiment(found)
     assert "mean of 2 seeds" in subject(found, summary)
+    assert "Line: validation images" in subject(found, summary)
+    assert "4 validation and 20 test images" in subject(found, summary)
+    assert "Line: training images" in subject(found, summary | {"curve": "train_accuracy"})
     del summary["losses"]["mse"]["test_accuracy"]["per_seed"]["1"]
     assert "mean of 1 to 2 seeds" in subject(found, summary)
 
@@ -120,12 +133,14 @@ def test_many_labels_stay_within_the_panel():
     heights = sorted(text.get_position()[1] for text in axes.texts)
     assert heights[0] >= 0
     assert heights[-1] <= 1
-    assert axes.texts[0].get_fontsize() < 6
+    room = axes.get_window_extent().height / axes.figure.dpi * 72 * min(np.diff(heights))
+    assert axes.texts[0].get_fontsize() < room  # both in points
 
 
 def test_a_long_name_is_cut():
     assert short("probability-sum") == "probability-sum"
-    assert short("package.module:MyOwnLoss") == "package.module:…"
+    assert max(map(len, STYLES)) <= len(short("x" * 99)) == LONGEST_NAME
+    assert short("x" * 99).endswith("x…")
 
 
 def test_labels_leave_the_limits_and_start_where_the_lines_end():
@@ -159,3 +174,50 @@ def test_decades_hold_the_values_and_name_what_lies_below(values, decades):
 
 def test_power_of_ten():
     assert [power_of_ten(e) for e in (-5, -2, 0, 2, 6)] == ["1e-5", "0.01", "1", "100", "1e6"]
+
+
+def test_a_run_without_held_out_images_shows_those_it_learnt_from(
+    tmp_path, describe, evaluations, write_experiment
+):
+    def picture(name, **columns):
+        rows = evaluations("mse", 0, [0.5, 0.6, 0.7], **columns)
+        return drawn(write_experiment(tmp_path / name, describe(seeds=[0]), rows))
+
+    nothing = {"validation_accuracy": ["nan"] * 3}
+    one = picture("one", train_accuracy=[0.5, 0.6, 0.7], **nothing)
+    other = picture("other", train_accuracy=[0.5, 0.9, 0.7], **nothing)
+    assert one != other
+    held = picture("held", train_accuracy=[0.5, 0.6, 0.7])
+    assert held == picture("held too", train_accuracy=[0.5, 0.9, 0.7])
+
+
+def test_the_mark_is_at_the_test_accuracy(tmp_path, describe, evaluations, write_experiment):
+    def mark(accuracy):
+        rows = evaluations("zero-one", 0, [0.2, 0.2, 0.2])
+        rows[-1] |= {"test_accuracy": accuracy}
+        rows += evaluations("mse", 0, [0.0, 1.0, 0.5])
+        image = opened(drawn(write_experiment(tmp_path / str(accuracy), describe(seeds=[0]), rows)))
+        column = np.asarray(image.convert("RGB"))[180:760, 1140:1180]
+        where = np.nonzero((column == [0x6B, 0x6B, 0x6B]).all(axis=2).sum(axis=1) > 12)[0]
+        return where.min() + 180
+
+    assert mark(0.9) < mark(0.6) < mark(0.3)
+
+
+def loud_picture():
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(10, 6), dpi=160)
+    axes = figure.add_axes((0, 0, 1, 1))
+    axes.plot(np.random.default_rng(0).random((60, 8)), linewidth=6)
+    return png(figure, "what it shows")
+
+
+def test_a_picture_is_made_smaller_only_as_far_as_asked():
+    data = loud_picture()
+    assert smaller(data, len(data)) is data
+    for most in (len(data) - 1, len(data) // 2, len(data) // 4):
+        less = smaller(data, most)
+        assert len(less) <= most
+        assert opened(less).text["Description"] == "what it shows"
+    assert opened(smaller(data, 1)).width >= 400

@@ -1,9 +1,10 @@
 import json
 
+import numpy as np
 import pytest
 
 from benchmarks.errors import UserError
-from benchmarks.report.reading import COLUMNS, read_experiment
+from benchmarks.report.reading import COLUMNS, Warned, read_experiment, read_right
 
 HEADER = ",".join(COLUMNS)
 
@@ -48,8 +49,8 @@ def test_only_the_last_line_may_be_torn(experiment):
     path = experiment / "results.csv"
     path.write_text(path.read_text() + "mse,7,0,0,0.1")
     assert {run.seed for run in read_experiment(experiment).runs} == {0, 1}
-    path.write_text(path.read_text() + "\nmse,7,0,0" + "," * 10 + "\n")
-    with pytest.raises(UserError, match=r"line 14 has 5 cells, not 14"):
+    path.write_text(path.read_text() + "\nmse,7,0,0" + "," * 12 + "\n")
+    with pytest.raises(UserError, match=r"line 14 has 5 cells, not 16"):
         read_experiment(experiment)
 
 
@@ -109,3 +110,61 @@ def test_images_are_synthetic_unless_the_file_denies_it(experiment):
     del about["synthetic"]
     path.write_text(json.dumps(about))
     assert read_experiment(experiment).synthetic
+
+
+def test_which_split_the_curves_are_of(tmp_path, describe, evaluations, write_experiment):
+    rows = evaluations("mse", 0, [0.5, 0.6, 0.7], train_accuracy=[0.5, 0.6, 0.9])
+    directory = write_experiment(tmp_path / "e", describe(seeds=[0]), rows)
+    assert read_experiment(directory).held_out
+    rows = [row | {"validation_accuracy": "nan"} for row in rows]
+    assert not read_experiment(write_experiment(tmp_path / "e", describe(seeds=[0]), rows)).held_out
+    assert read_experiment(directory).classes == ("dog", "cat")
+
+
+WARNINGS = """loss,seed,kind,layer,step,value,text
+mse,1,exploded,head,30,1e9,"mse, seed 1: head"
+zero-one,0,vanished,logit,10,0,zero-one is flat
+"""
+
+
+def test_warnings_come_by_step_and_once(experiment):
+    assert read_experiment(experiment).warnings == ()
+    path = experiment / "warnings.csv"
+    repeated = "zero-one,0,vanished,logit,10,0,zero-one is flat\n"
+    path.write_text(WARNINGS + repeated + "mse,0,vani")
+    assert read_experiment(experiment).warnings == (
+        Warned("zero-one", 0, "vanished", "logit", 10, "zero-one is flat"),
+        Warned("mse", 1, "exploded", "head", 30, "mse, seed 1: head"),
+    )
+
+
+@pytest.mark.parametrize("content", ["loss,seed\nmse,0\n", WARNINGS.replace("30", "many")])
+def test_bad_warnings(experiment, content):
+    (experiment / "warnings.csv").write_text(content)
+    with pytest.raises(UserError, match=r"cannot read .*warnings\.csv"):
+        read_experiment(experiment)
+
+
+def test_which_answers_were_right(tmp_path, write_predictions):
+    right = np.array([True, False, False, True, True])
+    write_predictions(tmp_path, "mse", 3, right)
+    assert read_right(tmp_path, "mse", 3).tolist() == right.tolist()
+    assert read_right(tmp_path, "mse", 4) is None
+
+
+def test_bad_predictions(tmp_path, write_predictions):
+    path = write_predictions(tmp_path, "mse", 0, np.array([True, False]))
+    whole = path.read_bytes()
+    for content in (b"", b"not a zip", whole[: len(whole) // 2]):
+        path.write_bytes(content)
+        with pytest.raises(UserError, match=r"cannot read .*predictions\.npz"):
+            read_right(tmp_path, "mse", 0)
+    np.savez(path, predicted=np.zeros(3))
+    with pytest.raises(UserError, match="labels"):
+        read_right(tmp_path, "mse", 0)
+    np.savez(path, predicted=np.zeros(3), labels=np.zeros(2))
+    with pytest.raises(UserError, match=r"predicted \(3,\) and labels \(2,\)"):
+        read_right(tmp_path, "mse", 0)
+    np.savez(path, predicted=np.array([{}]), labels=np.zeros(1))
+    with pytest.raises(UserError, match="cannot read"):
+        read_right(tmp_path, "mse", 0)

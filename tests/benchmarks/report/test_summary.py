@@ -7,9 +7,12 @@ from scipy import stats
 
 from benchmarks.errors import UserError
 from benchmarks.report import write_summary
-from benchmarks.report.summary import summarise
+from benchmarks.report.reading import Warned
+from benchmarks.report.statistics import detectable
+from benchmarks.report.summary import summarise, warned_of
 
-FILES = {"summary.json", "summary.md", "report.html", "comparison.png", "closed_forms.png"}
+PICTURES = {"differences.png", "comparison.png", "closed_forms.png"}
+FILES = {"summary.json", "summary.md", "report.html"} | PICTURES
 
 
 def strict(text):
@@ -47,6 +50,11 @@ def test_the_numbers(experiment):
         "parameter_norm": {"first": 2, "last": 0.5},
     }
     assert entropy["minus_cross_entropy"] is None
+    assert entropy["validation_accuracy"] == pytest.approx(0.75)
+    assert summary["classes"] == ["dog", "cat"]
+    assert summary["tuned"] is False
+    assert summary["curve"] == "validation_accuracy"
+    assert summary["warnings"] == []
     assert entropy["seconds"] == 3
     assert entropy["images_per_second"] == 200
 
@@ -58,6 +66,11 @@ def test_the_difference_is_paired_by_seed(experiment):
         "low": pytest.approx(low),
         "high": pytest.approx(high),
         "n": 2,
+        "p": pytest.approx(stats.ttest_rel([0.6, 0.6], [0.7, 0.8]).pvalue),
+        "p_holm": pytest.approx(stats.ttest_rel([0.6, 0.6], [0.7, 0.8]).pvalue),
+        "detectable": pytest.approx(detectable([-0.1, -0.2])),
+        "examples": None,
+        "verdict": "undecided",
     }
 
 
@@ -123,6 +136,29 @@ def test_real_images_are_not_called_synthetic(experiment):
     write_summary(experiment)
     for name in FILES:
         assert b"SYNTHETIC" not in (experiment / name).read_bytes(), name
+
+
+def test_chance_is_the_share_of_the_largest_test_class(experiment):
+    path = experiment / "experiment.json"
+    about = json.loads(path.read_text())
+    for counts, chance in (([5, 3, 2], 0.5), ([1, 9], 0.9), ([], None), ([0, 0], None)):
+        about["data"]["test_counts"] = counts
+        path.write_text(json.dumps(about))
+        assert summarise(experiment)["chance"] == chance
+
+
+def test_warnings_are_one_line_a_loss_and_kind():
+    warnings = [
+        Warned("mse", 1, "exploded", "head", 5, "mse, seed 1: head exploded"),
+        Warned("zero-one", 0, "vanished", "logit", 10, "zero-one, seed 0: logit vanished."),
+        Warned("zero-one", 0, "vanished", "head", 20, "zero-one, seed 0: head vanished."),
+        Warned("zero-one", 2, "vanished", "logit", 30, "zero-one, seed 2: logit vanished."),
+    ]
+    assert warned_of(warnings) == [
+        "mse, seed 1: head exploded.",
+        "zero-one, seed 0: logit vanished. 2 more such warnings of zero-one, over seeds 0, 2.",
+    ]
+    assert warned_of(warnings[1:3])[0].endswith("1 more such warning of zero-one, over seed 0.")
 
 
 def test_nothing_finished_writes_nothing(experiment):

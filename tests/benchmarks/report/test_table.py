@@ -5,12 +5,14 @@ from rich.console import Console
 
 from benchmarks.report.summary import summarise
 from benchmarks.report.table import (
+    COLUMNS,
     body,
-    escape_markdown,
+    fineness,
     magnitude,
-    markdown_table,
     notes,
     percent,
+    signed_points,
+    table_of,
     terminal_table,
 )
 
@@ -34,7 +36,15 @@ def loss(accuracy, *, half=None, first=0.5, last=0.3, n=3):
         "gradient": dict.fromkeys(
             ("logit_mean_abs", "logit_when_wrong", "vanished_fraction", "parameter_norm"), ends
         ),
-        "minus_cross_entropy": {"mean": -0.25, "low": -0.26, "high": -0.24, "n": n},
+        "minus_cross_entropy": {
+            "mean": -0.25,
+            "low": -0.26,
+            "high": -0.24,
+            "n": n,
+            "detectable": 0.02,
+            "examples": {"mean": -0.25, "low": -0.27, "high": -0.23, "n": 2000},
+            "verdict": "undecided",
+        },
         "images_per_second": 12345.6,
     }
 
@@ -48,6 +58,7 @@ def wide():
         "synthetic": False,
         "note": None,
         "epochs": 2,
+        "classes": ["dog", "cat"],
         "chance": 0.5,
         "unfinished_runs": [],
         "losses": {name: loss(0.7, half=0.01, first=3e-4, last=2e-4) for name in names},
@@ -62,17 +73,18 @@ def test_rows_fall_by_accuracy_and_chance_comes_last(experiment):
         "cross-entropy",
         f"75.0 ± {half:.1f}",
         "reference",
+        "",
         "0.500 → 0.300",
         "–",
         "25.0",
         "2.00 → 0.500",
         "200",
     ]
-    assert rows[1][1:3] == ["60.0 ± 0.0", f"−15.0 ± {half:.1f}"]
+    assert rows[1][1:4] == ["60.0 ± 0.0", f"−15.0 ± {half:.1f}", "undecided"]
     assert rows[2][1] == "60.0"
 
 
-@pytest.mark.parametrize(("width", "speed"), [(100, True), (80, False)])
+@pytest.mark.parametrize(("width", "speed"), [(112, True), (111, False), (80, False)])
 def test_every_loss_fits_on_one_line(wide, width, speed):
     lines = printed(wide, width).splitlines()
     assert max(len(line.rstrip()) for line in lines) <= width
@@ -80,13 +92,14 @@ def test_every_loss_fits_on_one_line(wide, width, speed):
         (line,) = (line for line in lines if line.startswith(name + " ") and "±" in line)
         assert "70.0 ± 1.0" in line
         assert "3.0e-4 → 2.0e-4" in line
+        assert "undecided" in line or name == "cross-entropy"
         assert ("12,346" in line) is speed
     assert ("see summary.md" in " ".join(" ".join(lines).split())) is not speed
 
 
 def test_a_directory_will_do_and_the_terminal_tells_its_width(experiment, monkeypatch):
-    monkeypatch.setenv("COLUMNS", "100")
-    assert len(terminal_table(experiment).columns) == 8
+    monkeypatch.setenv("COLUMNS", "112")
+    assert len(terminal_table(experiment).columns) == len(COLUMNS)
     monkeypatch.setenv("COLUMNS", "80")
     table = terminal_table(experiment)
     assert len(table.columns) == 6
@@ -128,15 +141,43 @@ def test_unfinished_runs_are_named(wide):
     )
 
 
-def test_markdown_cells_are_escaped(wide):
-    wide["losses"] = {"a|b<script>*c*": loss(0.7)}
-    header, rule, row, chance = markdown_table(wide).splitlines()
-    assert row.startswith(r"| a\|b\<script\>\*c\* | 70.0 |")
-    assert {line.replace(r"\|", "").count("|") for line in (header, rule, row, chance)} == {9}
+def test_a_page_has_every_column_and_numbers_at_the_right(wide):
+    table = table_of(wide)
+    assert len(table.columns) == len(COLUMNS)
+    assert [name for name, _ in zip(table.columns, table.numeric, strict=True) if not _] == [
+        "loss",
+        "verdict",
+    ]
+    assert {row[0] for row in table.rows} == set(wide["losses"])
+    assert [row[0] for row in table.foot] == ["chance"]
 
 
-def test_escaped_markdown_is_one_line():
-    assert escape_markdown("a\n# b") == r"a \# b"
+def test_the_finest_difference_is_told_in_the_terminal(wide):
+    assert "a difference of 2.0 points is the smallest" in " ".join(printed(wide, 112).split())
+    differences = [
+        wide["losses"]["cross-entropy"]["minus_cross_entropy"] | {"detectable": size, "n": n}
+        for size, n in ((0.004, 3), (0.031, 5))
+    ]
+    assert fineness(differences) == (
+        "With 3 to 5 seeds, a difference of 0.4 to 3.1 points, depending on the loss, is the "
+        "smallest that four in five such comparisons would find."
+    )
+    assert "fewer than 3 seeds" in fineness([differences[0] | {"n": 2}])
+
+
+def test_what_cannot_be_decided_without_predictions_is_named(wide):
+    assert not any("predictions" in note for note in notes(wide))
+    wide["losses"]["bce-with-logits"]["minus_cross_entropy"]["examples"] = None
+    assert "Nothing is decided without predictions.npz: bce-with-logits." in notes(wide)
+
+
+def test_mse_fits_the_classes_that_there_are(wide):
+    wide["losses"]["mse"] = loss(0.6)
+    assert "mse fits the raw output itself, to −1 for a dog and +1 for a cat." in notes(wide)
+    wide["classes"] = ["eel", "owl"]
+    assert any("for an eel and +1 for an owl" in note for note in notes(wide))
+    wide["classes"] = ["a", "b", "c"]
+    assert any("the right class and −1 for each of the others" in note for note in notes(wide))
 
 
 @pytest.mark.parametrize(
@@ -150,6 +191,8 @@ def test_escaped_markdown_is_one_line():
         (0.0012345, "0.00123"),
         (0.00099, "9.9e-4"),
         (2.5e-12, "2.5e-12"),
+        (1234.5, "1,234"),
+        (999.7, "1,000"),
         (123456, "1.2e5"),
     ],
 )
@@ -160,3 +203,10 @@ def test_magnitude(value, text):
 def test_percent():
     assert percent(0.78125) == "78.1"
     assert percent(None) == "–"
+
+
+@pytest.mark.parametrize(
+    ("fraction", "text"), [(0.0123, "+1.2"), (-0.0123, "−1.2"), (0.0001, "0.0"), (-0.0001, "0.0")]
+)
+def test_signed_points(fraction, text):
+    assert signed_points(fraction) == text
