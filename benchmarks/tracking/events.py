@@ -8,10 +8,13 @@ from __future__ import annotations
 
 import math
 import time
+from collections.abc import Iterable
 from pathlib import Path
 from types import TracebackType
+from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike, NDArray
 from tensorboard.compat.proto.event_pb2 import Event
 from tensorboard.compat.proto.summary_pb2 import HistogramProto, Summary
 from tensorboard.plugins.text.summary_v2 import text_pb
@@ -39,6 +42,10 @@ class EventFile:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Write what is still in memory."""
         self.writer.close()
 
     def training(self, step: int, window: Window) -> None:
@@ -55,23 +62,36 @@ class EventFile:
         histogram = Summary.Value(
             tag="gradient/logit_log10", histo=histogram_of(window.logit_log10)
         )
-        self._write(step, [*values_of(scalars), histogram])
+        self.write(step, [*values_of(scalars), histogram])
 
     def evaluation(self, step: int, loss: float, accuracy: float) -> None:
-        """Loss and accuracy on the test images at `step`."""
-        self._write(step, values_of({"loss/test": loss, "accuracy/test": accuracy}))
+        """Loss and accuracy on the validation images at `step`; NaN, where there are none, is left
+        out."""
+        self.write(step, values_of({"loss/validation": loss, "accuracy/validation": accuracy}))
+
+    def test(self, step: int, loss: float, accuracy: float) -> None:
+        """Loss and accuracy on the test images, once, after the last step."""
+        self.write(step, values_of({"loss/test": loss, "accuracy/test": accuracy}))
 
     def speed(self, step: int, images_per_second: float) -> None:
         """Training speed since the last evaluation."""
-        self._write(step, values_of({"speed/images_per_second": images_per_second}))
+        self.write(step, values_of({"speed/images_per_second": images_per_second}))
 
-    def note(self, tag: str, text: str) -> None:
-        """A text for TensorBoard's text page."""
-        self.writer.add_event(Event(wall_time=time.time(), step=0, summary=text_pb(tag, text)))
+    def note(self, tag: str, text: str, step: int = 0) -> None:
+        """A text, in Markdown, for TensorBoard's text page."""
+        self.write(step, text_pb(tag, text).value)
 
-    def _write(self, step: int, values: list[Summary.Value]) -> None:
-        event = Event(wall_time=time.time(), step=step, summary=Summary(value=values))
-        self.writer.add_event(event)
+    def alarm(self, step: int, text: str) -> None:
+        """A warning for TensorBoard's text page."""
+        self.note("warnings", text, step)
+
+    def write(self, step: int, values: Iterable[Summary.Value], at: float | None = None) -> None:
+        """One event of summaries of any kind, at a time other than now if `at` is given."""
+        summary = Summary(value=values)
+        if not summary.value:
+            return
+        when = time.time() if at is None else at
+        self.writer.add_event(Event(wall_time=when, step=step, summary=summary))
 
 
 def values_of(scalars: dict[str, float]) -> list[Summary.Value]:
@@ -84,21 +104,37 @@ def values_of(scalars: dict[str, float]) -> list[Summary.Value]:
 
 
 def histogram_of(log10: Tensor) -> HistogramProto:
-    """A histogram over `BINS`, cut to the bins that hold something.
+    """A histogram over `BINS` of the finite values."""
+    values = log10[log10.isfinite()].double().numpy()
+    counts, _ = np.histogram(values.clip(BINS[0], BINS[-1]), BINS)
+    return binned(counts, float(values.sum()), float((values**2).sum()))
+
+
+def binned(counts: NDArray[Any], total: float, squares: float) -> HistogramProto:
+    """A histogram of `counts` over `BINS`, cut to the bins that hold something.
 
     Its ends are edges of bins and not the extreme values: TensorBoard draws a histogram of one
     value, all gradients zero, as nothing if its ends coincide.
+
+    Args:
+        counts: of the values in each bin.
+        total, squares: the sum of the values and that of their squares.
     """
-    values = log10[log10.isfinite()].double().numpy()
-    counts, _ = np.histogram(values.clip(BINS[0], BINS[-1]), BINS)
     used = np.flatnonzero(counts)
     first, last = (used[0], used[-1] + 1) if len(used) else (0, 1)
     return HistogramProto(
         min=BINS[first],
         max=BINS[last],
-        num=len(values),
-        sum=values.sum(),
-        sum_squares=(values**2).sum(),
+        num=counts.sum(),
+        sum=total,
+        sum_squares=squares,
         bucket_limit=BINS[first + 1 : last + 1],
         bucket=counts[first:last],
     )
+
+
+def counts_of(limits: ArrayLike, counts: ArrayLike) -> NDArray[np.float64]:
+    """What `binned` was given, of a histogram's bucket limits and buckets."""
+    found = np.zeros(len(BINS) - 1)
+    found[np.searchsorted(BINS, limits) - 1] = counts
+    return found

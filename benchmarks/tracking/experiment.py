@@ -11,11 +11,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from benchmarks.config import Comparison
 from benchmarks.data import ImageSet
+from benchmarks.data.batches import Material
 from benchmarks.errors import UserError
-from benchmarks.files import write_json
 
 MARK = "SYNTHETIC"
 
@@ -51,44 +52,40 @@ def create(config: Comparison, name: str) -> Path:
     return directory
 
 
-def describe(
-    directory: Path,
-    config: Comparison,
-    images: ImageSet,
-    *,
-    parameters: int,
-    device: torch.device,
-    command: str,
-    now: datetime,
-) -> None:
-    """Write experiment.json: all that is needed to understand and to repeat the experiment.
+def facts(command: str, now: datetime, device: torch.device) -> dict[str, Any]:
+    """How something was made: command, date, versions, hardware, git commit."""
+    return {
+        "command": command,
+        "date": now.isoformat(timespec="seconds"),
+        "versions": versions(),
+        "hardware": hardware(device),
+        "git": commit(),
+    }
 
-    `config` is what was done, with names and numbers in place of defaults.
-    """
-    write_json(
-        directory / "experiment.json",
-        {
-            "name": directory.name,
-            "command": command,
-            "date": now.isoformat(timespec="seconds"),
-            "synthetic": images.synthetic,
-            "config": config.to_json(),
-            "data": {
-                "name": images.name,
-                "description": images.description,
-                "fingerprint": images.fingerprint,
-                "train": len(images.train.labels),
-                "test": len(images.test.labels),
-                "train_cats": int(images.train.labels.sum()),
-                "test_cats": int(images.test.labels.sum()),
-                "skipped": list(images.skipped),
-            },
-            "model": {"name": config.model, "parameters": parameters},
-            "versions": versions(),
-            "hardware": hardware(device),
-            "git": commit(),
-        },
-    )
+
+def data_facts(images: ImageSet, material: Material) -> dict[str, Any]:
+    """What images there were, and how they were used: numbers by split and class."""
+    classes = len(images.classes)
+    held_out = material.validation
+    counts = {
+        "train": list(material.counts),
+        "validation": _counts(held_out.labels, classes) if held_out else [0] * classes,
+        "test": _counts(material.test.labels, classes),
+    }
+    return {
+        "name": images.name,
+        "description": images.description,
+        "fingerprint": images.fingerprint,
+        "classes": list(images.classes),
+        **{split: sum(each) for split, each in counts.items()},
+        **{f"{split}_counts": each for split, each in counts.items()},
+        "skipped": list(images.skipped),
+    }
+
+
+def _counts(labels: Tensor, classes: int) -> list[int]:
+    counts: list[int] = torch.bincount(labels, minlength=classes).tolist()
+    return counts
 
 
 def versions() -> dict[str, str | None]:

@@ -19,7 +19,9 @@ class Evaluation:
         train_loss, train_accuracy, logit_mean_abs, logit_when_wrong, vanished_fraction,
             parameter_norm: means over the steps since the row before, in the first row those of
             the one step that follows it (benchmarks.training.probes).
-        test_loss, test_accuracy: on the test images. Accuracies are fractions from 0 to 1.
+        validation_loss, validation_accuracy: on the images held out of training, NaN where none
+            are. Accuracies are fractions from 0 to 1.
+        test_loss, test_accuracy: on the test images in a run's last row, NaN in all others.
         seconds: of training so far, evaluations excluded. images_per_second: since
             the row before.
         images: the data's name, or SYNTHETIC: such rows are no result.
@@ -31,6 +33,8 @@ class Evaluation:
     step: int
     train_loss: float
     train_accuracy: float
+    validation_loss: float
+    validation_accuracy: float
     test_loss: float
     test_accuracy: float
     logit_mean_abs: float

@@ -7,8 +7,10 @@ import pytest
 import torch
 
 from benchmarks.config import Comparison
+from benchmarks.data.batches import prepare
 from benchmarks.tracking import experiment
 
+CPU = torch.device("cpu")
 NOW = datetime(2026, 11, 22, 10, 30, 5, tzinfo=UTC)
 
 
@@ -32,35 +34,36 @@ def test_a_model_of_ones_own_is_named_by_its_class(images) -> None:
     assert name.startswith("noise-Net-")
 
 
-def test_the_description_is_json_and_complete(images, tmp_path: Path) -> None:
-    experiment.describe(
-        tmp_path,
-        Comparison(losses=("mse", "bce"), image_size=32, runs=tmp_path),
-        images,
-        parameters=7,
-        device=torch.device("cpu"),
-        command="lossbench compare",
-        now=NOW,
-    )
-    about = json.loads((tmp_path / "experiment.json").read_text())
-    assert about["synthetic"] is True
-    assert about["config"]["losses"] == ["mse", "bce"]
-    assert about["config"]["image_size"] == 32
-    assert about["data"] == {
-        "name": "noise",
-        "description": "noise, brighter for cats",
-        "fingerprint": "f" * 64,
-        "train": 96,
-        "test": 40,
-        "train_cats": 48,
-        "test_cats": 20,
-        "skipped": [],
-    }
-    assert about["model"] == {"name": "convnet", "parameters": 7}
+def test_the_facts_are_json_and_complete() -> None:
+    about = json.loads(json.dumps(experiment.facts("lossbench compare", NOW, CPU)))
+    assert about["command"] == "lossbench compare"
     assert about["versions"]["torch"] in torch.__version__
     assert about["hardware"]["threads"] == torch.get_num_threads()
     assert about["hardware"]["processor"]
     assert about["date"] == "2026-11-22T10:30:05+00:00"
+    assert "git" in about
+
+
+def test_the_data_are_counted_by_split_and_class(images) -> None:
+    material = prepare(images, CPU, validation=0.25, imbalance=3)
+    assert json.loads(json.dumps(experiment.data_facts(images, material))) == {
+        "name": "noise",
+        "description": "noise, brighter for cats",
+        "fingerprint": "f" * 64,
+        "classes": ["dog", "cat"],
+        "train": 48,
+        "validation": 24,
+        "test": 40,
+        "train_counts": [36, 12],
+        "validation_counts": [12, 12],
+        "test_counts": [20, 20],
+        "skipped": [],
+    }
+
+
+def test_without_validation_images_none_are_counted(images) -> None:
+    data = experiment.data_facts(images, prepare(images, CPU, validation=0.0))
+    assert (data["validation"], data["validation_counts"]) == (0, [0, 0])
 
 
 def test_outside_git_there_is_no_commit(monkeypatch, tmp_path: Path) -> None:

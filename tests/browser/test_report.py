@@ -1,0 +1,22 @@
+"""report.html in a browser: it needs nothing else, and fits."""
+
+from pathlib import Path
+
+import pytest
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [390, 1440])
+def test_the_pictures_load_and_nothing_overflows(page, heard, experiment: Path, width, scheme):
+    page.set_viewport_size({"width": width, "height": 900})
+    page.emulate_media(color_scheme=scheme)
+    address = (experiment / "report.html").as_uri()
+    page.goto(address)
+    pictures = page.locator("img")
+    assert pictures.count() >= 2
+    for number in range(pictures.count()):
+        pictures.nth(number).evaluate("image => image.decode()")
+        assert pictures.nth(number).evaluate("image => image.naturalWidth") > 0
+        assert pictures.nth(number).get_attribute("alt")
+    assert page.evaluate("document.scrollingElement.scrollWidth") <= width
+    assert all(url == address or url.startswith("data:") for url in heard.asked)
