@@ -7,28 +7,73 @@ import io
 import os
 import re
 import shlex
-import subprocess
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
-from urllib.parse import urlencode
+from typing import Annotated, Any, Literal
 
 import tyro
 
-from .config import Comparison
-from .errors import UserError, one_line
+from .config import Comparison, Tuning
+from .errors import UserError, one_line, unknown_name
+from .presets import PRESETS
+
+Names = tyro.conf.Positional[tuple[str, ...]]
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """Examine the claims of the argument for cross-entropy, each by experiment.
+
+    Without a name it lists them. Writes runs/evidence/<name>/ for each: a report with the verdict,
+    which is computed from measured intervals, and what it rests on. Networks that were trained
+    before are not trained again, so that what was interrupted goes on where it was.
+    """
+
+    names: Annotated[Names, tyro.conf.arg(metavar="[NAME ...]")] = ()
+    """Claims to examine, or all."""
+    budget: Literal["quick", "standard", "full"] = "quick"
+    """quick: at most 3 minutes a claim on two cores; standard: more seeds and longer training, an
+    hour or two for all; full: as much as it takes."""
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    """auto: CUDA where there is one."""
+    workers: Annotated[
+        int | None, tyro.conf.arg(metavar="N", help_behavior_hint="(default: one a core)")
+    ] = None
+    """Networks trained at a time on the CPU, each with one thread."""
+    runs: Annotated[Path, tyro.conf.arg(metavar="DIR")] = Path("runs")
+    """Directory that evidence/ is made in."""
+
+
+@dataclass(frozen=True)
+class Report:
+    """Write the report of finished experiments and claims again, and of several one page."""
+
+    directories: Annotated[
+        tyro.conf.Positional[tuple[Path, ...]], tyro.conf.arg(metavar="RUN [RUN ...]")
+    ]
+    """Directories that compare or evidence wrote."""
+    output: Annotated[
+        Path | None,
+        tyro.conf.arg(metavar="DIR", help_behavior_hint="(default: the working directory)"),
+    ] = None
+    """Directory of the page of several: report.html and report.md."""
 
 
 @dataclass(frozen=True)
 class View:
-    """Open TensorBoard on finished and running experiments."""
+    """Open TensorBoard on finished and running experiments.
+
+    Of a finished experiment it shows one line a loss with its band over seeds.
+    """
 
     runs: Annotated[Path, tyro.conf.arg(metavar="DIR")] = Path("runs")
     """Directory of the experiments, or one experiment."""
     port: int = 6006
     """Port on this machine that TensorBoard answers on."""
+    every_seed: bool = False
+    """Load the runs of every seed as well."""
 
 
 @dataclass(frozen=True)
@@ -42,23 +87,12 @@ class Catalogue:
 # Under `uv run` the command is not on the user's PATH.
 PROGRAM = ["uv", "run", "lossbench"] if "UV" in os.environ else ["lossbench"]
 
-Command = (
-    Annotated[Comparison, tyro.conf.subcommand("compare")]
-    | Annotated[View, tyro.conf.subcommand("view")]
-    | Annotated[Catalogue, tyro.conf.subcommand("catalogue")]
-)
-
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit code: 0, 2 for a user's mistake, 130 for Ctrl-C."""
     given = list(sys.argv[1:] if arguments is None else arguments)
     try:
-        command = parse(given)
-        if isinstance(command, View):
-            return view(command)
-        if isinstance(command, Catalogue):
-            return catalogue(command)
-        return compare(command, shlex.join([*PROGRAM, *given]))
+        return run(parse(given), shlex.join([*PROGRAM, *given]))
     except UserError as error:
         print(f"lossbench: {error}", file=sys.stderr)
         return 2
@@ -70,13 +104,40 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 130
 
 
-def parse(arguments: list[str]) -> Comparison | View | Catalogue:
+def run(command: Any, line: str) -> int:
+    """Do what the command says; `line` is how it was given."""
+    match command:
+        case Comparison():
+            return compare(command, line)
+        case Tuning():
+            return tune(command, line)
+        case Evidence():
+            return evidence(command, line)
+        case Report():
+            return report(command)
+        case View():
+            from .view import view
+
+            return view(command.runs, command.port, command.every_seed)
+    return catalogue(command)
+
+
+def parse(arguments: list[str]) -> Any:
     """The command line as one of the configurations. Raises UserError for one that is wrong."""
+    default = preset_of(arguments)
+    commands = (
+        Annotated[Comparison, tyro.conf.subcommand("compare", default=default)]
+        | Annotated[Tuning, tyro.conf.subcommand("tune")]
+        | Annotated[Evidence, tyro.conf.subcommand("evidence")]
+        | Annotated[Report, tyro.conf.subcommand("report")]
+        | Annotated[View, tyro.conf.subcommand("view")]
+        | Annotated[Catalogue, tyro.conf.subcommand("catalogue")]
+    )
     complaint = io.StringIO()
     try:
         with contextlib.redirect_stderr(complaint):
             return tyro.cli(
-                Command,
+                commands,
                 prog="lossbench",
                 description="Why are classifiers trained with cross-entropy? Measure it.",
                 args=arguments or ["--help"],
@@ -85,6 +146,18 @@ def parse(arguments: list[str]) -> Comparison | View | Catalogue:
         if end.code:
             raise UserError(unboxed(complaint.getvalue())) from None
         raise
+
+
+def preset_of(arguments: list[str]) -> Comparison:
+    """What a comparison begins with, before its flags: the preset that they name, if any."""
+    for at, argument in enumerate(arguments):
+        flag, _, value = argument.partition("=")
+        if flag == "--preset":
+            name = value or (arguments[at + 1] if at + 1 < len(arguments) else "")
+            if name not in PRESETS:
+                raise unknown_name("preset", name, PRESETS)
+            return Comparison(preset=name, **PRESETS[name])
+    return Comparison()
 
 
 def unboxed(box: str) -> str:
@@ -121,25 +194,62 @@ def compare(config: Comparison, command: str) -> int:
     return code
 
 
-def view(command: View) -> int:
-    if not command.runs.is_dir():
-        raise UserError(
-            f"{command.runs} is no directory: run 'lossbench compare' first, or name one with "
-            "--runs"
-        )
-    if not 0 < command.port < 65536:
-        raise UserError(f"--port {command.port}: must be from 1 to 65535")
-    shown = urlencode(
-        {"runFilter": "seed0", "tagFilter": "accuracy|logit_(mean|when)|parameter_norm"}
+def tune(config: Tuning, command: str) -> int:
+    from .tracking.console import Reporter
+    from .training import tuning
+
+    directory = tuning.tune(config, command, Reporter())
+    about = tuning.read(directory / "tuning.json")
+    print(f"Validation accuracy in % for each learning rate, mean of {about['seeds']} seeds")
+    rows = [["loss", *(f"{rate:g}" for rate in about["rates"]), "chosen"], *tuning.table(about)]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for row in rows:
+        cells = [row[0].ljust(widths[0])]
+        cells += [c.rjust(w) for c, w in zip(row[1:], widths[1:], strict=True)]
+        print("  ".join(cells))
+    print("".join(f"{note}\n" for note in tuning.notes(about)), end="")
+    print(f"\nSearch  {directory / 'tuning.md'}")
+    return 0
+
+
+def evidence(command: Evidence, line: str) -> int:
+    from .evidence.examine import CLAIMS, claim_of, claims_of, examine
+
+    if not command.names:
+        width = max(map(len, CLAIMS))
+        for claim in map(claim_of, CLAIMS):
+            print(f"{claim.name:{width}}  {claim.question}")
+        print(f"\n{shlex.join([*PROGRAM, 'evidence', 'all'])} examines them all.")
+        return 0
+    from .tracking.console import Reporter
+    from .training.choices import device_of
+
+    if command.workers is not None and command.workers < 1:
+        raise UserError(f"--workers {command.workers}: must be at least 1")
+    done = examine(
+        claims_of(command.names),
+        command.budget,
+        command.runs,
+        device_of(command.device),
+        command.workers,
+        line,
+        Reporter(),
     )
-    print(f"One seed of each loss: http://localhost:{command.port}/?{shown}#timeseries", flush=True)
-    done = subprocess.run(
-        [
-            *(sys.executable, "-m", "tensorboard.main"),
-            *("--logdir", str(command.runs), "--port", str(command.port)),
-        ]
-    )
-    return done.returncode
+    width = max(len(each.claim.name) for each in done)
+    for each in done:
+        print(f"{each.claim.name:{width}}  {each.finding.verdict:13}  {each.finding.sentence}")
+    print(f"\nReport  {command.runs / 'evidence' / 'report.html'}")
+    return 0
+
+
+def report(command: Report) -> int:
+    from .report.combined import report as write
+
+    if not command.directories:
+        raise UserError("report: name at least one directory that compare or evidence wrote")
+    for path in write(command.directories, command.output):
+        print(path)
+    return 0
 
 
 def catalogue(command: Catalogue) -> int:

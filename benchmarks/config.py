@@ -13,6 +13,9 @@ import tyro
 
 from .errors import UserError
 
+RESERVED = ("evidence", "trials", "tuning")
+"""Directories of `runs` that are no comparisons."""
+
 CONFIDENTLY_WRONG = 0.0003
 """The probability of a cat with which the confidently-wrong start begins, whatever is shown."""
 
@@ -32,15 +35,13 @@ ARTICLE = (
 """The losses of the argument for cross-entropy, which are compared unless others are named."""
 
 
-@dataclass(frozen=True)
-class Comparison:
-    """Train the same small network with each loss over paired seeds, and compare.
+RATES = (0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0)
+"""The learning rates that are tried for every loss unless others are named."""
 
-    Every run of a seed begins as the same function and sees the same batches in the same order,
-    with the same learning rate; only the loss differs, and with it the head, which has one output
-    for losses of one logit and two for those of a softmax. Writes runs/<name>/: results.csv,
-    summary.json, summary.md, report.html, pictures and TensorBoard logs.
-    """
+
+@dataclass(frozen=True)
+class Training:
+    """How the networks of an experiment are trained, whatever the loss."""
 
     losses: Annotated[
         tuple[str, ...] | None,
@@ -62,7 +63,8 @@ class Comparison:
             help_behavior_hint="(default: cifar10; synthetic where that cannot be had)",
         ),
     ] = None
-    """cifar10, oxford-pets, synthetic, or a directory, .zip or .tar of cat and dog pictures."""
+    """cifar10, oxford-pets (cats and dogs), cifar10-ten, oxford-breeds (all their classes),
+    synthetic, or a directory, .zip or .tar of cat and dog pictures."""
     image_size: Annotated[
         int | None,
         tyro.conf.arg(
@@ -70,56 +72,118 @@ class Comparison:
         ),
     ] = None
     """Side of the images in pixels, 32 to 224."""
+    augmentation: Literal["none", "shift", "photographs"] = "shift"
+    """shift: mirrored and shifted by up to an eighth; photographs: cut out at random, mirrored,
+    in another light."""
     epochs: int = 2
     """Passes over the training images."""
     batch_size: int = 64
     """Images in a step."""
-    learning_rate: float = 0.1
-    """Peak of the one-cycle learning rate, the same for every loss."""
-    seeds: int = 3
-    """Runs of each loss; a seed's runs share weights, batches and augmentation."""
+    weight_decay: float = 0.0
+    """Decay of all weights but biases and normalisation; it acts on what the loss does not move."""
     start: Literal["normal", "confidently-wrong"] = "normal"
     """confidently-wrong: the model begins by saying 'dog' with probability 0.9997."""
+    validation: float = 0.1
+    """Share of the training images that are held out, to draw the curves and to tune with; 0: none.
+    A source with a validation split of its own keeps that."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
     """auto: CUDA where there is one."""
-    log_every: int = 10
-    """Steps between two points in TensorBoard."""
-    evaluations: int = 4
-    """Evaluations on the test images in an epoch; the last one of all is the result."""
     runs: Annotated[Path, tyro.conf.arg(metavar="DIR")] = Path("runs")
     """Directory that the experiment's directory is made in."""
-    name: Annotated[
-        str | None,
-        tyro.conf.arg(metavar="NAME", help_behavior_hint="(default: data, model, start and date)"),
-    ] = None
-    """Name of the experiment, which is the name of its directory."""
 
     def to_json(self) -> dict[str, Any]:
         """The settings as JSON knows them."""
         return dataclasses.asdict(self) | {"runs": str(self.runs)}
 
 
-def check(config: Comparison) -> None:
-    """Raise UserError for a value that no comparison can have. Names are checked where they are
+@dataclass(frozen=True)
+class Comparison(Training):
+    """Train the same small network with each loss over paired seeds, and compare.
+
+    Every run of a seed begins as the same function and sees the same batches in the same order;
+    only the loss differs, and with it the head, which has one output for losses of one logit and
+    two for those of a softmax. The test images are looked at once, when a run is over. Writes
+    runs/<name>/: results.csv, summary.json, summary.md, report.html, pictures and TensorBoard logs.
+    """
+
+    learning_rate: float = 0.1
+    """Peak of the one-cycle learning rate, the same for every loss."""
+    tuned: bool = False
+    """Give each loss the learning rate that `lossbench tune` found for it instead, with the same
+    data, model and training."""
+    seeds: int = 5
+    """Runs of each loss; a seed's runs share weights, batches and augmentation."""
+    log_every: int = 10
+    """Steps between two points in TensorBoard."""
+    evaluations: int = 4
+    """Evaluations on the validation images in an epoch."""
+    preset: Annotated[
+        str | None, tyro.conf.arg(metavar="NAME", help_behavior_hint="(default: none)")
+    ] = None
+    """Model, images and training for the best accuracy: photos. Flags beside it count."""
+    name: Annotated[
+        str | None,
+        tyro.conf.arg(metavar="NAME", help_behavior_hint="(default: data, model, start and date)"),
+    ] = None
+    """Name of the experiment, which is the name of its directory."""
+
+
+@dataclass(frozen=True)
+class Tuning(Training):
+    """Find the learning rate that suits each loss, on validation images.
+
+    Every loss is trained with the same learning rates, seeds and number of steps, and the one with
+    the highest mean accuracy on the validation images is kept for `lossbench compare --tuned`. The
+    test images are never looked at, and the seeds are none that a comparison uses. Trials that were
+    made before are not made again. Writes runs/tuning/<name>/: tuning.json, tuning.md, trials.csv.
+    """
+
+    rates: tuple[float, ...] = RATES
+    """Learning rates to try, the peaks of a one-cycle schedule."""
+    seeds: int = 2
+    """Trials of each loss and rate."""
+    workers: Annotated[
+        int | None, tyro.conf.arg(metavar="N", help_behavior_hint="(default: one a core)")
+    ] = None
+    """Networks trained at a time on the CPU, each with one thread."""
+
+
+def check(config: Comparison | Tuning) -> None:
+    """Raise UserError for a value that no experiment can have. Names are checked where they are
     looked up."""
-    for flag, least in {
-        "epochs": 1,
-        "batch_size": 2,
-        "seeds": 1,
-        "log_every": 1,
-        "evaluations": 1,
-        "width": 1,
-    }.items():
-        value = getattr(config, flag)
-        if value is not None and value < least:
-            raise UserError(f"--{flag.replace('_', '-')} {value}: must be at least {least}")
-    if not (math.isfinite(config.learning_rate) and config.learning_rate > 0):
-        raise UserError(f"--learning-rate {config.learning_rate}: must be a number above 0")
+    least = {"epochs": 1, "batch_size": 2, "seeds": 1, "width": 1}
+    least |= {"log_every": 1, "evaluations": 1, "workers": 1}
+    for flag, bound in least.items():
+        value = getattr(config, flag, None)
+        if value is not None and value < bound:
+            raise UserError(f"{_flag(flag)} {value}: must be at least {bound}")
+    rates = config.rates if isinstance(config, Tuning) else (config.learning_rate,)
+    for rate in rates:
+        if not (math.isfinite(rate) and rate > 0):
+            flag = "--rates" if isinstance(config, Tuning) else "--learning-rate"
+            raise UserError(f"{flag} {rate}: must be a number above 0")
+    if isinstance(config, Tuning) and (len(set(rates)) < len(rates) or len(rates) < 2):
+        raise UserError(f"--rates {' '.join(map(str, rates))}: give two or more different ones")
+    if not (math.isfinite(config.weight_decay) and config.weight_decay >= 0):
+        raise UserError(f"--weight-decay {config.weight_decay}: must be 0 or more")
+    if not 0 <= config.validation < 1:
+        raise UserError(f"--validation {config.validation}: must be a share from 0 to below 1")
+    if isinstance(config, Tuning) and config.validation == 0:
+        raise UserError("--validation 0: a learning rate is chosen on validation images")
     if config.losses is not None and not config.losses:
-        raise UserError("--losses: name at least one loss, or leave the flag out for all")
+        raise UserError("--losses: name at least one loss, or leave the flag out for the ten")
     if config.losses is not None and len(set(config.losses)) < len(config.losses):
         raise UserError(f"--losses {' '.join(config.losses)}: each loss can be named once")
-    if config.name is not None and (
-        config.name in ("", ".", "..") or any(c in config.name for c in "/\\\0")
-    ):
-        raise UserError(f"--name {config.name!r}: must be a plain directory name without slashes")
+    if isinstance(config, Comparison):
+        _check_name(config.name)
+
+
+def _check_name(name: str | None) -> None:
+    if name is not None and (name in ("", ".", "..") or any(c in name for c in "/\\\0")):
+        raise UserError(f"--name {name!r}: must be a plain directory name without slashes")
+    if name in RESERVED:
+        raise UserError(f"--name {name}: lossbench keeps its own files there; choose another")
+
+
+def _flag(field: str) -> str:
+    return f"--{field.replace('_', '-')}"

@@ -16,15 +16,17 @@ from benchmarks.data.batches import measure as normalisation
 from benchmarks.training.objective import Objective
 from benchmarks.training.probes import GradientProbes
 from benchmarks.training.run import MOMENTUM, build
+from benchmarks.training.trial import Trial
 
 from .interleaved import Work
 
 CONFIG = Comparison()
+TRIAL = Trial("cross-entropy", seed=0, learning_rate=CONFIG.learning_rate)
 
 
 def step_of(objective: Objective, device: torch.device, *, probed: bool) -> Work:
     """One step of a run at the default settings on pixels of noise; with the probes, if asked."""
-    model = build(CONFIG, 0, objective).to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    model = build(TRIAL, objective).to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     optimiser = torch.optim.SGD(model.parameters(), lr=1e-3, momentum=MOMENTUM, nesterov=True)
     probes = GradientProbes(model, objective)
     pixels = torch.randn(CONFIG.batch_size, 3, 32, 32, device=device)
@@ -86,9 +88,10 @@ def bench_batches(measure: Callable[..., Any], device: torch.device) -> None:
     """An epoch of augmented batches of 2,048 images of 32 px."""
     pixels = np.random.default_rng(0).integers(0, 256, (2048, 32, 32, 3), dtype=np.uint8)
     split = Split(pixels, np.zeros(2048, np.uint8), ("",) * 2048)
+    whole = on_device(split, device)
     batches = TrainingBatches(
-        on_device(split, device),
-        normalisation(split, device),
+        whole,
+        normalisation(whole),
         size=CONFIG.batch_size,
         epochs=1,
         seed=0,

@@ -45,6 +45,19 @@ class GradientProbes:
         self.norms.extend(torch._foreach_norm(gradients))
 
     @torch.no_grad()
+    def pairs(self, step: int, count: int) -> Tensor:
+        """At most `count` of the examples measured since the last `read`, evenly spaced: float32
+        (M, 4) of `step`, margin z, target t and dL/dz of that example's loss."""
+        if self.objective.num_classes != 2:
+            raise ValueError("a margin is that of two classes")
+        z = torch.cat([self.objective.margin(logits) for logits, *_ in self.steps])
+        # The mean over the batch divided every example's gradient by the batch size.
+        g = torch.cat([len(g) * self.objective.margin_gradient(g) for _, g, *_ in self.steps])
+        t = torch.cat([labels for _, _, labels, _ in self.steps])
+        rows = torch.stack([torch.full_like(z, step), z, t.to(z.dtype), g], 1).float()
+        return rows[:: max(1, -(-len(rows) // count))]
+
+    @torch.no_grad()
     def read(self) -> Window:
         """The means since the last `read`, which begin anew. Waits for the device once.
 

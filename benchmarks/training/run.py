@@ -1,4 +1,4 @@
-"""One run: one loss, one seed, from random weights to a row of results.
+"""One run: one loss, one seed, from random weights to what came of it.
 
 Reads top to bottom: the model, the optimiser, the steps with their probes, the evaluations.
 """
@@ -8,50 +8,50 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
-from pathlib import Path
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 import models
-from benchmarks.config import CONFIDENTLY_WRONG, Comparison
-from benchmarks.data.batches import Material, TrainingBatches, evaluation_batches
-from benchmarks.files import write_json
-from benchmarks.tracking.events import EventFile
-from benchmarks.tracking.experiment import MARK
-from benchmarks.tracking.results import Evaluation, Results
+from benchmarks.data.batches import (
+    Material,
+    Normalisation,
+    Pixels,
+    TrainingBatches,
+    evaluation_batches,
+)
 from benchmarks.tracking.window import Window, merged
 
 from .objective import Objective
 from .probes import GradientProbes
+from .trial import Outcome, Point, Predictions, Trial
 
 MOMENTUM = 0.9
+PAIRS = 256
+"""Training examples of a logging window whose margin and gradient are kept, if any are."""
 
 
-@dataclass(frozen=True)
-class Run:
-    """One loss and one seed of an experiment in `directory`."""
+class Watch:
+    """What is told of a run while it goes on. This one does nothing with it."""
 
-    loss: str
-    seed: int
-    directory: Path
+    def window(self, step: int, steps: int, window: Window) -> None:
+        """A logging window has ended with `step` of `steps`."""
 
-    @property
-    def path(self) -> Path:
-        return self.directory / self.loss / f"seed{self.seed}"
+    def point(self, point: Point, steps: int) -> None:
+        """The validation images have been evaluated."""
 
 
-def build(config: Comparison, seed: int, objective: Objective) -> nn.Module:
+def build(trial: Trial, objective: Objective) -> nn.Module:
     """The model of a seed: for every loss the same function of the image."""
-    torch.manual_seed(seed)
-    model = models.build(config.model, num_outputs=1, width=config.width)
-    if config.start == "confidently-wrong":
-        models.begin_at(model, CONFIDENTLY_WRONG)
-    if objective.num_outputs == 2:
+    columns = 1 if objective.num_classes == 2 else objective.num_classes
+    torch.manual_seed(trial.seed)
+    model = models.build(trial.model, num_outputs=columns, width=trial.width)
+    if trial.begin_at is not None:
+        models.begin_at(model, trial.begin_at)
+    if objective.num_outputs != columns:
         models.split_head(model)
     # Splitting has drawn weights; whatever a model draws while it trains is paired as well.
-    torch.manual_seed(seed)
+    torch.manual_seed(trial.seed)
     return model
 
 
@@ -61,120 +61,154 @@ def one_cycle(step: int, steps: int) -> float:
     return at / 0.25 if at < 0.25 else (1 - at) / 0.75
 
 
-def train(
-    run: Run,
-    config: Comparison,
-    material: Material,
-    images: str,
-    progress: Callable[[int, int, str], None],
-) -> Evaluation:
-    """Train one run, write its files, append its rows to results.csv, return the last of them.
+def optimiser_of(trial: Trial, model: nn.Module) -> torch.optim.Optimizer:
+    """SGD with Nesterov momentum; weight decay spares biases and normalisation."""
+    parameters = list(model.parameters())
+    groups = [
+        {"params": [p for p in parameters if p.dim() > 1], "weight_decay": trial.weight_decay},
+        {"params": [p for p in parameters if p.dim() <= 1], "weight_decay": 0.0},
+    ]
+    return torch.optim.SGD(groups, lr=trial.learning_rate, momentum=MOMENTUM, nesterov=True)
 
-    `images` is what the rows say they were measured on. `progress(step, steps, note)` is called
-    whenever a logging window ends.
+
+def train(
+    trial: Trial, material: Material, watch: Watch | None = None, log_every: int | None = None
+) -> tuple[Outcome, nn.Module]:
+    """Train one network; what came of it, and the network.
+
+    Args:
+        material: as `prepare` gives it for this trial, on the device to train on.
+        watch: is told of the run as it goes on.
+        log_every: steps in a logging window; None: from evaluation to evaluation.
+
+    Raises RuntimeError if the trial asks for test images that it has been given before.
     """
-    objective = Objective(run.loss)
-    model = build(config, run.seed, objective)
+    watch = watch or Watch()
+    objective = Objective(trial.loss, len(material.classes), trial.settings)
     device = material.normalise.mean.device
-    model = model.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    model = build(trial, objective).to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    beginning = [p.detach().clone() for p in model.parameters()]
     batches = TrainingBatches(
         material.train,
         material.normalise,
-        size=config.batch_size,
-        epochs=config.epochs,
-        seed=run.seed,
+        size=trial.batch_size,
+        epochs=trial.epochs,
+        seed=trial.seed,
+        augmentation=trial.augmentation,
     )
     steps = len(batches)
-    marks = {batches.per_epoch * k // config.evaluations for k in range(config.evaluations)}
-    # No weight decay: it would move parameters that the loss does not move.
-    optimiser = torch.optim.SGD(
-        model.parameters(), lr=config.learning_rate, momentum=MOMENTUM, nesterov=True
-    )
+    marks = {batches.per_epoch * k // trial.evaluations for k in range(trial.evaluations)}
+    optimiser = optimiser_of(trial, model)
     schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda step: one_cycle(step, steps))
     probes = GradientProbes(model, objective)
-    run.path.mkdir(parents=True)
-    about = {"loss": run.loss, "seed": run.seed, "images": images}
-    write_json(run.path / "config.json", config.to_json() | about)
+    course = Course(batches.per_epoch, device)
+    pairs: list[Tensor] = []
+    done = steps
 
-    with EventFile(run.path) as events:
-        if images == MARK:
-            events.note("images", f"# {MARK} IMAGES\nDrawn by code. No number here is a result.")
-        record = Recorder(run, images, events, device)
-        for step, (pixels, labels) in enumerate(batches):
-            evaluating = step % batches.per_epoch in marks
-            if evaluating:
-                test = record.pause(lambda: evaluate(model, objective, material))
+    def logged(step: int) -> None:
+        if trial.pairs:
+            pairs.append(probes.pairs(step, PAIRS))
+        window = probes.read()
+        course.windows.append(window)
+        watch.window(step, steps, window)
 
-            logits = objective.logits(model(pixels))
-            logits.retain_grad()
-            loss = objective(logits, labels).mean()
-            optimiser.zero_grad()
-            loss.backward()  # type: ignore[no-untyped-call]
-            probes.measure(logits, labels, loss)
+    for step, (pixels, labels) in enumerate(batches):
+        evaluating = step % batches.per_epoch in marks
+        if evaluating:
+            held_out = course.pause(lambda: judge(model, objective, material))
+            if trial.enough is not None and held_out[1] >= trial.enough:
+                done = step
+                break
 
-            if evaluating or step % config.log_every == 0:
-                window = probes.read()
-                record.window(step, window)
-                note = f"accuracy {window.accuracy:.0%}  |dL/dz| {window.logit_mean_abs:.1e}"
-                progress(step, steps, note)
-            if evaluating:
-                record.row(step / batches.per_epoch, step, step * batches.size, *test)
+        logits = objective.logits(model(pixels))
+        logits.retain_grad()
+        loss = objective(logits, labels).mean()
+        optimiser.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]
+        probes.measure(logits, labels, loss)
 
-            optimiser.step()
-            schedule.step()
+        if evaluating or (log_every is not None and step % log_every == 0):
+            logged(step)
+        if evaluating:
+            watch.point(course.point(step, *held_out), steps)
 
-        if probes.steps:
-            record.window(steps - 1, probes.read())
-        test = record.pause(lambda: evaluate(model, objective, material))
-        last = record.row(config.epochs, steps, steps * batches.size, *test)
-    save(run, model, images)
-    return last
+        optimiser.step()
+        schedule.step()
+
+    if probes.steps:
+        logged(done - 1)
+    watch.point(course.point(done, *course.pause(lambda: judge(model, objective, material))), steps)
+    held_out_said = test_said = None
+    test_loss = math.nan
+    if material.validation is not None:
+        held_out_said = predictions(model, objective, material.validation, material.normalise)[1]
+    if trial.test:
+        test = material.test.once(trial.key())
+        test_loss, test_said = predictions(model, objective, test, material.normalise)
+    outcome = Outcome(
+        trial=trial,
+        points=tuple(course.points),
+        moved=distance(beginning, list(model.parameters())),
+        parameters=sum(p.numel() for p in beginning),
+        counts=material.counts,
+        validation=held_out_said,
+        test=test_said,
+        pairs=torch.cat(pairs).cpu().numpy() if pairs else None,
+        seconds=course.points[-1].seconds,
+        test_loss=test_loss,
+    )
+    return outcome, model
+
+
+def judge(model: nn.Module, objective: Objective, material: Material) -> tuple[float, float]:
+    """Mean loss and accuracy on the validation images; NaN where there are none."""
+    if material.validation is None:
+        return math.nan, math.nan
+    loss, said = predictions(model, objective, material.validation, material.normalise)
+    return loss, said.accuracy
 
 
 @torch.no_grad()
-def evaluate(
-    model: nn.Module,
-    objective: Objective,
-    material: Material,
-) -> tuple[float, float]:
-    """Mean loss and accuracy over the test images. A model that has diverged predicts nothing: its
-    accuracy is NaN. The model is in training mode afterwards."""
+def predictions(
+    model: nn.Module, objective: Objective, split: Pixels, normalise: Normalisation
+) -> tuple[float, Predictions]:
+    """The mean loss over a split, and what the model says of each of its images. The model is in
+    training mode afterwards."""
     model.eval()
-    sums = []
-    for pixels, labels in evaluation_batches(material.test, material.normalise):
+    outputs, losses = [], []
+    for pixels, labels in evaluation_batches(split, normalise):
         logits = objective.logits(model(pixels))
-        right = ~objective.wrong(logits, labels)
-        sums.append(torch.stack((objective(logits, labels).sum(), right.float().sum())))
+        outputs.append(logits)
+        losses.append(objective(logits, labels).sum())
     model.train()
-    loss, accuracy = (torch.stack(sums).sum(0) / len(material.test.labels)).tolist()
-    return loss, accuracy if math.isfinite(loss) else math.nan
+    logits = torch.cat(outputs)
+    said = Predictions(
+        outputs=logits.reshape(len(logits), -1).cpu().numpy(),
+        probabilities=objective.probabilities(logits).cpu().numpy(),
+        predicted=objective.predicted(logits).cpu().numpy(),
+        labels=split.labels.cpu().numpy(),
+    )
+    return float(torch.stack(losses).sum()) / len(logits), said
 
 
-def save(run: Run, model: nn.Module, images: str) -> None:
-    """Write the trained weights to checkpoint.pt, readable with torch.load(weights_only=True)."""
-    checkpoint = {
-        "loss": run.loss,
-        "seed": run.seed,
-        "images": images,
-        "model": model.state_dict(),
-    }
-    scratch = run.path / "checkpoint.pt.part"
-    torch.save(checkpoint, scratch)
-    scratch.rename(run.path / "checkpoint.pt")
+@torch.no_grad()
+def distance(before: list[Tensor], after: list[nn.Parameter]) -> float:
+    """How far apart two sets of parameters are, as one Euclidean distance."""
+    squares = [(b.double() - a.double()).square().sum() for b, a in zip(before, after, strict=True)]
+    return float(torch.stack(squares).sum().sqrt())
 
 
-class Recorder:
-    """Writes an evaluation to results.csv and the event file, and keeps the time of training:
-    what happens within `pause` does not count."""
+class Course:
+    """The points of a run as it goes on, and the time of its training: what happens within
+    `pause` does not count."""
 
-    def __init__(self, run: Run, images: str, events: EventFile, device: torch.device) -> None:
-        self.run, self.images, self.events, self.device = run, images, events, device
-        # That of the last row, then those since.
+    def __init__(self, per_epoch: int, device: torch.device) -> None:
+        self.per_epoch, self.device = per_epoch, device
+        self.points: list[Point] = []
+        # That of the last point, then those since.
         self.windows: list[Window] = []
-        self.results = Results(run.directory / "results.csv")
         self.paused = 0.0
         self.began = time.perf_counter()
-        self.seen, self.seconds = 0, 0.0
 
     def pause(self, work: Callable[[], tuple[float, float]]) -> tuple[float, float]:
         if self.device.type == "cuda":
@@ -185,40 +219,24 @@ class Recorder:
         finally:
             self.paused += time.perf_counter() - since
 
-    def window(self, step: int, window: Window) -> None:
-        """A logging window that ends with `step`."""
-        self.events.training(step, window)
-        self.windows.append(window)
-
-    def row(
-        self, epoch: float, step: int, seen: int, test_loss: float, accuracy: float
-    ) -> Evaluation:
-        """An evaluation after `step` steps, with what the windows since the last row have seen."""
-        # Where every step is evaluated the last row has none of its own: it repeats the one before.
-        window = merged(self.windows[1:] or self.windows)
-        self.windows = [window]
-        seconds = time.perf_counter() - self.began - self.paused
-        speed = (seen - self.seen) / (seconds - self.seconds)
-        self.events.evaluation(step, test_loss, accuracy)
-        if seen:
-            self.events.speed(step, speed)
-        row = Evaluation(
-            loss=self.run.loss,
-            seed=self.run.seed,
-            epoch=epoch,
+    def point(self, step: int, loss: float, accuracy: float) -> Point:
+        """An evaluation after `step` steps, with what the windows since the last have seen."""
+        # Where every step is evaluated the last point has none of its own: it repeats the one
+        # before.
+        window = merged(self.windows[1:] or self.windows) if self.windows else None
+        self.windows = [window] if window else []
+        point = Point(
             step=step,
-            train_loss=window.loss,
-            train_accuracy=window.accuracy,
-            test_loss=test_loss,
-            test_accuracy=accuracy,
-            logit_mean_abs=window.logit_mean_abs,
-            logit_when_wrong=window.logit_when_wrong,
-            vanished_fraction=window.vanished_fraction,
-            parameter_norm=window.parameter_norm,
-            seconds=seconds,
-            images_per_second=speed if seen else float("nan"),
-            images=self.images,
+            epoch=step / self.per_epoch,
+            train_loss=window.loss if window else math.nan,
+            train_accuracy=window.accuracy if window else math.nan,
+            validation_loss=loss,
+            validation_accuracy=accuracy,
+            logit_mean_abs=window.logit_mean_abs if window else math.nan,
+            logit_when_wrong=window.logit_when_wrong if window else math.nan,
+            vanished_fraction=window.vanished_fraction if window else math.nan,
+            parameter_norm=window.parameter_norm if window else math.nan,
+            seconds=time.perf_counter() - self.began - self.paused,
         )
-        self.results.add(row)
-        self.seen, self.seconds = seen, seconds
-        return row
+        self.points.append(point)
+        return point

@@ -67,6 +67,18 @@ def test_a_newcomers_comparison(pictures: Path, capsys) -> None:
         (["compre"], "compare"),
         (["compare", "--data", "~nosuchuser/cats"], "~nosuchuser"),
         (["compare", "--data", "./" + "a" * 300], "name another path"),
+        (["compare", "--preset", "photo"], "preset"),
+        (["compare", "--preset"], "preset"),
+        (["compare", "--name", "evidence"], "--name evidence"),
+        (["compare", "--validation", "1"], "--validation 1"),
+        (["tune", "--rates", "0.1"], "--rates 0.1"),
+        (["tune", "--data", "nowhere.zip"], "nowhere.zip"),
+        (["tune", "--learning-rate", "1"], "--learning-rate"),
+        (["evidence", "zero-wun"], "did you mean 'zero-one'"),
+        (["evidence", "zero-one", "--workers", "0"], "--workers 0"),
+        (["evidence", "zero-one", "--budget", "large"], "standard"),
+        (["report"], "name at least one"),
+        (["report", "nowhere"], "nowhere"),
         (["view", "--runs", "nowhere"], "nowhere"),
         (["view", "--runs", ".", "--port", "99999"], "--port 99999"),
         (["catalogue", "--output", "nowhere"], "nowhere"),
@@ -161,15 +173,43 @@ def test_without_network_and_images_it_says_so_and_marks_everything(monkeypatch,
     assert about["synthetic"] is True
 
 
-def test_view_starts_tensorboard_on_the_runs(tmp_path: Path, monkeypatch, capsys) -> None:
-    started = []
-    done = subprocess.CompletedProcess([], 0)
-    monkeypatch.setattr(cli.subprocess, "run", lambda command: started.append(command) or done)
-    assert cli.main(["view", "--runs", str(tmp_path), "--port", "7007"]) == 0
-    assert started == [
-        [sys.executable, "-m", "tensorboard.main", "--logdir", str(tmp_path), "--port", "7007"]
-    ]
-    assert "http://localhost:7007/?runFilter=seed0" in capsys.readouterr().out
+@pytest.mark.usefixtures("pictures")
+def test_tune_and_compare_go_together(pictures: Path, capsys) -> None:
+    options = ["--data", str(pictures), *SMALL[:-2], "--losses", "cross-entropy", "mse"]
+    assert cli.main(["compare", *options, "--tuned"]) == 2
+    assert "lossbench tune" in capsys.readouterr().err
+    assert cli.main(["tune", *options, "--rates", "0.01", "0.1", "--seeds", "1"]) == 0
+    out, _ = capsys.readouterr()
+    assert "cross-entropy" in out
+    assert "tuning.md" in out
+    assert cli.main(["compare", *options, "--tuned", "--seeds", "1", "--name", "tuned"]) == 0
+    about = json.loads(Path("runs/tuned/experiment.json").read_text())
+    assert set(about["config"]["learning_rates"].values()) <= {0.01, 0.1}
+
+
+def test_without_a_name_the_claims_are_listed(capsys) -> None:
+    from benchmarks.evidence.examine import CLAIMS, claim_of
+
+    assert cli.main(["evidence"]) == 0
+    out, _ = capsys.readouterr()
+    for name in CLAIMS:
+        assert f"{name} " in out
+        assert claim_of(name).question in out
+
+
+def test_a_preset_is_where_flags_begin(monkeypatch) -> None:
+    monkeypatch.setitem(cli.PRESETS, "mine", {"epochs": 7, "model": "lenet"})
+    for arguments in (["--preset", "mine"], ["--preset=mine"]):
+        config = cli.parse(["compare", *arguments, "--epochs", "3"])
+        assert (config.preset, config.model, config.epochs) == ("mine", "lenet", 3)
+    assert cli.parse(["compare"]).preset is None
+
+
+@pytest.mark.parametrize("name", cli.PRESETS)
+def test_every_preset_is_a_comparison(name: str) -> None:
+    from benchmarks.config import check
+
+    check(cli.parse(["compare", "--preset", name]))
 
 
 def test_catalogue_writes_a_page_and_a_picture(tmp_path: Path, monkeypatch, capsys) -> None:

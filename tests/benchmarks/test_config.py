@@ -5,11 +5,12 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.config import Comparison, check
+from benchmarks.config import RESERVED, Comparison, Tuning, check
 
 
 def test_the_defaults_are_valid() -> None:
     check(Comparison())
+    check(Tuning())
 
 
 @pytest.mark.parametrize(
@@ -25,16 +26,41 @@ def test_the_defaults_are_valid() -> None:
         ("learning_rate", -1.0),
         ("learning_rate", math.nan),
         ("learning_rate", math.inf),
+        ("weight_decay", -0.1),
+        ("weight_decay", math.inf),
+        ("validation", -0.1),
+        ("validation", 1.0),
+        ("validation", math.nan),
         ("losses", ()),
         ("losses", ("mse", "bce", "mse")),
         ("name", ""),
         ("name", ".."),
         ("name", "a/b"),
         ("name", "a\\b"),
+        *(("name", name) for name in RESERVED),
     ],
 )
 def test_a_value_that_no_comparison_can_have_is_refused_by_its_flag(field, value, refusal) -> None:
     config = dataclasses.replace(Comparison(), **{field: value})
+    refusal(lambda: check(config), f"--{field.replace('_', '-')}")
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("rates", ()),
+        ("rates", (0.1,)),
+        ("rates", (0.1, 0.1)),
+        ("rates", (0.1, 0.0)),
+        ("rates", (0.1, math.nan)),
+        ("seeds", 0),
+        ("workers", 0),
+        ("validation", 0.0),
+        ("epochs", 0),
+    ],
+)
+def test_a_value_that_no_search_can_have_is_refused_by_its_flag(field, value, refusal) -> None:
+    config = dataclasses.replace(Tuning(), **{field: value})
     refusal(lambda: check(config), f"--{field.replace('_', '-')}")
 
 

@@ -5,28 +5,20 @@ import sys
 from pathlib import Path
 
 import pytest
-import torch
 
-from benchmarks.config import ARTICLE, Comparison
+from benchmarks.config import Comparison
 from benchmarks.tracking.console import Reporter
+from benchmarks.training import choices
 from benchmarks.training import compare as comparison
-from benchmarks.training.compare import (
-    ComparisonInterruptedError,
-    compare,
-    device_of,
-    losses_of,
-    model_class,
-    trial,
-)
+from benchmarks.training.choices import losses_of
+from benchmarks.training.compare import ComparisonInterruptedError, compare
 from losses import registry
-
-CPU = torch.device("cpu")
 
 
 @pytest.fixture
 def config(tmp_path: Path, images, monkeypatch) -> Comparison:
     """A comparison of two losses and two seeds on the 96 images of noise."""
-    monkeypatch.setattr(comparison, "open_images", lambda *_, **__: images)
+    monkeypatch.setattr(choices, "open_images", lambda *_, **__: images)
     return Comparison(
         losses=("cross-entropy", "mse"),
         width=4,
@@ -137,12 +129,6 @@ def test_runs_that_cannot_be_a_directory_are_refused(config: Comparison, refusal
         refusal(lambda bad=bad: compare(bad, "", Reporter()), "file", "--runs")
 
 
-def test_the_losses_of_the_argument_are_the_default() -> None:
-    assert losses_of(Comparison()) == ARTICLE
-    assert set(ARTICLE) <= set(registry.names())
-    assert losses_of(Comparison(losses=("all",))) == registry.names()
-
-
 OWN_LOSS = """
 import torch, losses
 
@@ -185,88 +171,3 @@ def test_a_loss_of_ones_own_is_trained(config, refusal, tmp_path, monkeypatch) -
         ("nowhere:Mine", "nowhere"),
     ):
         refusal(lambda name=name: losses_of(Comparison(losses=(name,))), f"--losses {name}", words)
-
-
-def test_an_unknown_loss_is_answered_with_the_nearest(refusal) -> None:
-    config = Comparison(losses=("cross-entropy", "sigmoid-mes"))
-    refusal(lambda: losses_of(config), "'sigmoid-mes'", "did you mean 'sigmoid-mse'")
-
-
-def test_an_unknown_model_is_answered_with_the_nearest(refusal) -> None:
-    refusal(lambda: model_class(Comparison(model="lenett")), "did you mean 'lenet'")
-    refusal(lambda: model_class(Comparison(model="nowhere:Net")), "nowhere:Net", "importable")
-
-
-def test_cuda_that_is_absent_is_refused(refusal, monkeypatch) -> None:
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    refusal(lambda: device_of(Comparison(device="cuda")), "--device cuda", "--device cpu")
-    assert device_of(Comparison(device="auto")) == CPU
-
-
-class NoHead(torch.nn.Module):
-    def __init__(self, num_outputs: int) -> None:
-        super().__init__()
-        self.conv = torch.nn.Conv2d(3, num_outputs, 32)
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return self.conv(x).flatten(1)
-
-
-class TwoColumns(torch.nn.Sequential):
-    def __init__(self, num_outputs: int) -> None:
-        super().__init__(torch.nn.Flatten(), torch.nn.Linear(3072, num_outputs + 1))
-
-
-class SpareHead(torch.nn.Module):
-    """The last linear layer by definition is not the one that answers."""
-
-    def __init__(self, num_outputs: int) -> None:
-        super().__init__()
-        self.head = torch.nn.Linear(3072, num_outputs)
-        self.spare = torch.nn.Linear(3072, 1)
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return self.head(x.flatten(1))
-
-
-class OnlyTrains(torch.nn.Sequential):
-    def __init__(self, num_outputs: int) -> None:
-        super().__init__(torch.nn.Flatten(), torch.nn.Linear(3072, num_outputs))
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        if not self.training:
-            raise RuntimeError("not in\nevaluation")
-        return super().forward(x)
-
-
-class Detached(torch.nn.Sequential):
-    def __init__(self, num_outputs: int) -> None:
-        super().__init__(torch.nn.Flatten(), torch.nn.Linear(3072, num_outputs))
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return super().forward(x).detach()
-
-
-class WrongSize(torch.nn.Sequential):
-    def __init__(self, num_outputs: int) -> None:
-        super().__init__(torch.nn.Flatten(), torch.nn.Linear(5, num_outputs))
-
-
-@pytest.mark.parametrize(
-    ("model", "words"),
-    [
-        (NoHead, "no torch.nn.Linear"),
-        (TwoColumns, "(2, 1)"),
-        (SpareHead, "(2, 2)"),
-        (OnlyTrains, "not in evaluation"),
-        (Detached, "does not require grad"),
-        (WrongSize, "RuntimeError"),
-    ],
-)
-def test_a_model_that_does_not_fit_is_refused(model, words: str, refusal, monkeypatch) -> None:
-    monkeypatch.setattr(comparison.models, "build", lambda *_, **__: model(num_outputs=1))
-    refusal(lambda: trial(Comparison(model="my:Model"), CPU), "my:Model", words)
-
-
-def test_a_trial_counts_the_parameters_of_one_logit() -> None:
-    assert trial(Comparison(), CPU) == 23_761

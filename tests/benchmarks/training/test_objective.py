@@ -66,3 +66,87 @@ def test_a_better_logit_is_never_a_greater_loss(name: str) -> None:
 def test_an_unknown_name_is_a_key_error() -> None:
     with pytest.raises(KeyError, match="did you mean 'bce'"):
         Objective("bcee")
+
+
+K = 5
+MANY = torch.randn(40, K, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+CLASSES = torch.arange(40) % K
+ONE_HOT = F.one_hot(CLASSES, K).double()
+P = torch.softmax(MANY, 1)
+EACH = F.binary_cross_entropy_with_logits(MANY, ONE_HOT, reduction="none").sum(1)
+
+# The losses of the argument for several classes, written without the loss library.
+EXPECTED_OF_MANY = {
+    "zero-one": ((MANY > 0).double() != ONE_HOT).double().sum(1),
+    "probability-sum": (1 - torch.where(ONE_HOT == 1, MANY.sigmoid(), 1 - MANY.sigmoid())).sum(1),
+    "bce": EACH,
+    "bce-with-logits": EACH,
+    "cross-entropy": F.cross_entropy(MANY, CLASSES, reduction="none"),
+    "nll": F.cross_entropy(MANY, CLASSES, reduction="none"),
+    "sigmoid-mse": ((MANY.sigmoid() - ONE_HOT) ** 2 / 2).sum(1),
+    "mse": ((MANY - (2 * ONE_HOT - 1)) ** 2).sum(1),
+    "softmax-mse": ((P - ONE_HOT) ** 2).sum(1),
+    "bernoulli-sum": F.binary_cross_entropy(P, ONE_HOT, reduction="none").sum(1),
+}
+
+
+@pytest.mark.parametrize("name", ARTICLE)
+def test_of_several_classes_a_binary_loss_is_one_against_the_rest(name: str) -> None:
+    torch.testing.assert_close(Objective(name, K)(MANY, CLASSES), EXPECTED_OF_MANY[name])
+
+
+@pytest.mark.parametrize("name", registry.names())
+def test_of_several_classes_the_largest_logit_is_named(name: str) -> None:
+    objective = Objective(name, K)
+    logits = objective.logits(torch.zeros(10, objective.num_outputs) + MANY[:10])
+    assert objective(logits, CLASSES[:10]).shape == (10,)
+    assert torch.equal(objective.predicted(logits), MANY[:10].argmax(1))
+    assert torch.equal(objective.wrong(logits, CLASSES[:10]), MANY[:10].argmax(1) != CLASSES[:10])
+
+
+@pytest.mark.parametrize("classes", [2, K])
+@pytest.mark.parametrize("name", registry.names())
+def test_probabilities_name_the_class_that_is_predicted(name: str, classes: int) -> None:
+    objective = Objective(name, classes)
+    logits = objective.logits(3 * MANY[:, : objective.num_outputs])
+    p = objective.probabilities(logits)
+    assert p.shape == (40, classes)
+    torch.testing.assert_close(p.sum(1), torch.ones(40, dtype=p.dtype))
+    assert (p >= 0).all()
+    named = p.gather(1, objective.predicted(logits)[:, None])[:, 0]
+    assert (named >= p.max(1).values - 1e-12).all()
+
+
+def test_probabilities_are_what_the_loss_reads() -> None:
+    z = torch.tensor([-3.0, 0.0, 0.5, 3.0])
+    cat = {name: Objective(name).probabilities(z)[:, 1] for name in ("bce-with-logits", "mse")}
+    torch.testing.assert_close(cat["bce-with-logits"], torch.sigmoid(z))
+    torch.testing.assert_close(cat["mse"], torch.tensor([0, 0.5, 0.75, 1]))
+    torch.testing.assert_close(Objective("cross-entropy", K).probabilities(MANY), P)
+    share = MANY.sigmoid()
+    torch.testing.assert_close(
+        Objective("bce-with-logits", K).probabilities(MANY), share / share.sum(1, keepdim=True)
+    )
+    nothing = Objective("mse", K).probabilities(torch.full((1, K), -2.0))
+    torch.testing.assert_close(nothing, torch.full((1, K), 1 / K))
+
+
+@pytest.mark.parametrize("name", ["cross-entropy", "softmax-mse", "bernoulli-sum"])
+def test_the_gradient_of_a_margin_is_that_of_its_two_halves(name: str) -> None:
+    objective = Objective(name)
+    z = Z.clone().requires_grad_()
+    logits = torch.stack([-z / 2, z / 2], 1)
+    logits.retain_grad()
+    objective(logits, LABELS).sum().backward()
+    torch.testing.assert_close(objective.margin(logits), z)
+    torch.testing.assert_close(objective.margin_gradient(logits.grad), z.grad)
+
+
+def test_settings_reach_the_loss() -> None:
+    weight = (1.0, 3.0)
+    weighted = Objective("cross-entropy", settings=(("weight", weight),))
+    rows = ROWS.float()
+    expected = F.cross_entropy(rows, LABELS, torch.tensor(weight), reduction="none")
+    torch.testing.assert_close(weighted(rows, LABELS), expected)
+    with pytest.raises(TypeError):
+        Objective("cross-entropy", settings=(("wieght", weight),))

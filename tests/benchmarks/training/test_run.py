@@ -1,126 +1,116 @@
-import csv
 import dataclasses
-import json
 import math
-from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
-from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 import models
-from benchmarks.config import CONFIDENTLY_WRONG, Comparison
-from benchmarks.data.batches import evaluation_batches, measure, on_device, prepare
+from benchmarks.data.batches import evaluation_batches, prepare
 from benchmarks.training.objective import Objective
-from benchmarks.training.run import Run, build, evaluate, one_cycle, train
+from benchmarks.training.probes import VANISHED
+from benchmarks.training.run import Watch, build, one_cycle, optimiser_of, predictions, train
+from benchmarks.training.trial import Trial
 from losses import registry
 
 CPU = torch.device("cpu")
-SMALL = Comparison(width=4, epochs=2, batch_size=16, learning_rate=0.02, log_every=2, evaluations=1)
-SCALARS = {
-    "loss/train",
-    "loss/test",
-    "accuracy/train",
-    "accuracy/test",
-    "gradient/logit_mean_abs",
-    "gradient/logit_when_wrong",
-    "gradient/vanished_fraction",
-    "gradient/parameter_norm",
-    "speed/images_per_second",
-}
-
-
-def trained(directory: Path, images, loss: str = "cross-entropy", **settings):
-    run = Run(loss, settings.pop("seed", 0), directory)
-    config = dataclasses.replace(SMALL, **settings)
-    notes: list[tuple[int, int, str]] = []
-    last = train(run, config, prepare(images, CPU), "SYNTHETIC", lambda *now: notes.append(now))
-    return run, last, notes
-
-
-def rows_of(directory: Path) -> list[dict[str, str]]:
-    with (directory / "results.csv").open() as file:
-        return list(csv.DictReader(file))
-
-
-def events_of(run: Run) -> EventAccumulator:
-    return EventAccumulator(str(run.path), size_guidance={"scalars": 0, "histograms": 0}).Reload()
+SMALL = Trial("cross-entropy", seed=0, learning_rate=0.02, width=4, epochs=2, batch_size=16)
+WRONG = 0.0003
+# 96 images, a quarter held out, 16 a step, 2 epochs.
+PER_EPOCH, STEPS = 4, 8
 
 
 @pytest.mark.parametrize("loss", registry.names())
 def test_the_runs_of_a_seed_begin_as_the_same_function(loss: str, images) -> None:
-    for start in ("normal", "confidently-wrong"):
-        config = dataclasses.replace(SMALL, start=start)
+    material = prepare(images, CPU)
+    for begin_at in (None, WRONG):
         probabilities = []
         for name in ("bce-with-logits", loss):
+            trial = dataclasses.replace(SMALL, loss=name, seed=7, begin_at=begin_at)
             objective = Objective(name)
-            model = build(config, 7, objective).eval()
-            ((pixels, _),) = evaluation_batches(
-                on_device(images.test, CPU), measure(images.train, CPU)
-            )
-            z = objective.logits(model(pixels))
-            probabilities.append(torch.sigmoid(z if z.dim() == 1 else z[:, 1] - z[:, 0]))
+            model = build(trial, objective).eval()
+            ((pixels, _),) = evaluation_batches(material.validation, material.normalise)
+            probabilities.append(torch.sigmoid(objective.margin(objective.logits(model(pixels)))))
         torch.testing.assert_close(*probabilities)
-        if start == "confidently-wrong":
-            assert probabilities[0].max() < 10 * CONFIDENTLY_WRONG
+        if begin_at is not None:
+            assert probabilities[0].max() < 10 * begin_at
 
 
 @pytest.mark.parametrize("loss", registry.names())
-def test_a_run_leaves_its_files_tags_and_rows(loss: str, images, tmp_path: Path) -> None:
-    run, last, notes = trained(tmp_path, images, loss)
-    steps, per_epoch = 12, 6
-    assert {p.name for p in run.path.iterdir() if "tfevents" not in p.name} == {
-        "config.json",
-        "checkpoint.pt",
-    }
-    config = json.loads((run.path / "config.json").read_text())
-    assert (config["loss"], config["seed"], config["width"]) == (loss, 0, 4)
-    assert config["images"] == "SYNTHETIC"
-
-    rows = rows_of(tmp_path)
-    assert [(float(r["epoch"]), int(r["step"])) for r in rows] == [(0, 0), (1, 6), (2, 12)]
-    assert {r["images"] for r in rows} == {"SYNTHETIC"}
-    assert float(rows[-1]["test_accuracy"]) == pytest.approx(last.test_accuracy, abs=1e-6)
-
-    events = events_of(run)
-    tags = set(events.Tags()["scalars"])
-    layers = {t for t in tags if t.startswith("gradient/layer/")}
-    assert tags - layers == SCALARS
-    assert "gradient/layer/head.weight" in layers
-    assert len(layers) == 11
-    assert events.Tags()["histograms"] == ["gradient/logit_log10"]
-    logged = [e.step for e in events.Scalars("gradient/logit_mean_abs")]
-    assert logged == [0, 2, 4, 6, 8, 10, 11]
-    assert [e.step for e in events.Scalars("accuracy/test")] == [0, per_epoch, steps]
-    assert notes[0][0] == 0
-    assert all(n[1] == steps for n in notes)
+def test_every_loss_of_several_classes_begins_with_the_same_columns(loss: str) -> None:
+    weights = [
+        models.last_linear(build(dataclasses.replace(SMALL, loss=name), Objective(name, 5)))[1]
+        for name in ("cross-entropy", loss)
+    ]
+    assert torch.equal(weights[0].weight, weights[1].weight)
+    assert weights[1].out_features == 5
 
 
-def test_results_and_events_agree_value_by_value(images, tmp_path: Path) -> None:
-    # With every step logged, a row has to be the mean of the events since the row before.
-    run, _, _ = trained(tmp_path, images, log_every=1)
-    events = events_of(run)
-    since = -1
-    for row in rows_of(tmp_path):
-        step = int(row["step"])
-        for column, tag in {"test_loss": "loss/test", "test_accuracy": "accuracy/test"}.items():
-            (value,) = [e.value for e in events.Scalars(tag) if e.step == step]
-            assert value == pytest.approx(float(row[column]), rel=1e-6)
-        for column, tag in {
-            "train_loss": "loss/train",
-            "train_accuracy": "accuracy/train",
-            "logit_mean_abs": "gradient/logit_mean_abs",
-            "parameter_norm": "gradient/parameter_norm",
-        }.items():
-            values = [e.value for e in events.Scalars(tag) if since < e.step <= step]
-            assert sum(values) / len(values) == pytest.approx(float(row[column]), rel=1e-5)
-        since = step
+def test_an_outcome_is_complete(trained) -> None:
+    outcome = trained(pairs=True)
+    assert [(p.step, p.epoch) for p in outcome.points] == [(0, 0), (PER_EPOCH, 1), (STEPS, 2)]
+    assert outcome.counts == (36, 36)
+    assert len(outcome.validation.labels) == 24
+    assert len(outcome.test.labels) == 40
+    assert outcome.validation.outputs.shape == (24, 2)
+    assert outcome.validation.accuracy == outcome.points[-1].validation_accuracy
+    assert outcome.points[0].seconds < outcome.points[-1].seconds == outcome.seconds
+    assert outcome.moved > 0
+    assert outcome.pairs.shape[1] == 4
 
 
-def test_a_run_that_diverges_has_no_accuracy(images, tmp_path: Path) -> None:
-    _, last, _ = trained(tmp_path, images, "mse", learning_rate=1e30)
-    assert math.isnan(last.test_accuracy)
-    assert math.isnan(last.vanished_fraction)
+def test_the_test_images_are_asked_for_once_and_only_if_wanted(images) -> None:
+    material = prepare(images, CPU, validation=0.25)
+    without = train(dataclasses.replace(SMALL, epochs=1), material)[0]
+    assert without.test is None
+    assert math.isnan(without.test_loss)
+    asking = dataclasses.replace(SMALL, epochs=1, test=True)
+    assert train(asking, material)[0].test is not None
+    with pytest.raises(RuntimeError):
+        train(asking, material)
+
+
+def test_the_held_out_images_are_never_trained_on(images) -> None:
+    material = prepare(images, CPU, validation=0.25)
+    held_out = set(material.validation.rows.tolist())
+    assert held_out.isdisjoint(material.train.rows.tolist())
+    # Were they trained on, other labels for them would change the network.
+    weights = []
+    for _ in range(2):
+        weights.append(train(SMALL, material)[1].state_dict())
+        material.validation.labels.neg_().add_(1)
+    assert all(torch.equal(a, b) for a, b in zip(*(w.values() for w in weights), strict=True))
+
+
+def test_without_held_out_images_the_curve_has_no_validation(trained) -> None:
+    outcome = trained(validation=0.0)
+    assert outcome.validation is None
+    assert all(math.isnan(p.validation_accuracy) for p in outcome.points)
+    assert outcome.counts == (48, 48)
+    assert outcome.test is not None
+
+
+@pytest.mark.parametrize("loss", registry.names())
+def test_what_is_predicted_is_what_the_probabilities_say(loss: str, trained) -> None:
+    said = trained(loss).test
+    np.testing.assert_allclose(said.probabilities.sum(1), 1, rtol=1e-5)
+    assert (said.probabilities >= 0).all()
+    clear = np.abs(said.probabilities[:, 1] - 0.5) > 1e-6
+    assert (said.predicted[clear] == said.probabilities.argmax(1)[clear]).all()
+
+
+def test_the_test_loss_is_the_mean_of_the_loss(trained) -> None:
+    outcome = trained("bce-with-logits")
+    z = torch.from_numpy(outcome.test.outputs[:, 0])
+    target = torch.from_numpy(outcome.test.labels).float()
+    expected = torch.nn.functional.binary_cross_entropy_with_logits(z, target)
+    assert outcome.test_loss == pytest.approx(expected.item(), rel=1e-5)
+
+
+def test_a_run_that_diverges_has_no_accuracy(trained) -> None:
+    outcome = trained("mse", learning_rate=1e30)
+    assert math.isnan(outcome.test.accuracy)
+    assert math.isnan(outcome.points[-1].validation_accuracy)
 
 
 class Dropping(torch.nn.Sequential):
@@ -134,92 +124,154 @@ def test_what_a_model_draws_while_it_trains_is_paired_too(monkeypatch) -> None:
     monkeypatch.setattr(models, "build", lambda *_, **__: Dropping(1))
     drawn = []
     for name in ("bce-with-logits", "cross-entropy"):
-        build(SMALL, 5, Objective(name))
+        build(SMALL, Objective(name))
         drawn.append(torch.rand(8))
     assert torch.equal(*drawn)
 
 
-def test_the_checkpoint_is_the_evaluated_model(images, tmp_path: Path) -> None:
-    run, last, _ = trained(tmp_path, images)
-    checkpoint = torch.load(run.path / "checkpoint.pt", weights_only=True)
-    assert checkpoint["images"] == "SYNTHETIC"
-    objective = Objective("cross-entropy")
-    model = build(SMALL, 99, objective)
-    model.load_state_dict(checkpoint["model"])
-    loss, accuracy = evaluate(model, objective, prepare(images, CPU))
-    assert (loss, accuracy) == (pytest.approx(last.test_loss), last.test_accuracy)
+def test_a_network_learns(trained) -> None:
+    assert trained(epochs=4).test.accuracy > 0.9
 
 
-def test_a_network_learns(images, tmp_path: Path) -> None:
-    _, last, _ = trained(tmp_path, images, epochs=4)
-    assert last.test_accuracy > 0.9
+def test_the_count_of_errors_moves_nothing(trained) -> None:
+    outcome = trained("zero-one")
+    assert outcome.moved == 0
+    assert {p.parameter_norm for p in outcome.points} == {0.0}
 
 
-def test_the_count_of_errors_moves_nothing(images, tmp_path: Path) -> None:
-    run, _, _ = trained(tmp_path, images, "zero-one")
-    after = torch.load(run.path / "checkpoint.pt", weights_only=True)["model"]
-    before = build(SMALL, 0, Objective("zero-one")).named_parameters()
-    assert all(torch.equal(p, after[name]) for name, p in before)
-    assert {float(r["parameter_norm"]) for r in rows_of(tmp_path)} == {0.0}
+def flat(model: torch.nn.Module) -> torch.Tensor:
+    return torch.cat([p.detach().flatten() for p in model.parameters()])
 
 
-def test_one_seed_twice_gives_the_same_bits(images, tmp_path: Path) -> None:
-    weights = []
-    for part in ("a", "b"):
-        (tmp_path / part).mkdir()
-        run, _, _ = trained(tmp_path / part, images, seed=3)
-        weights.append(torch.load(run.path / "checkpoint.pt", weights_only=True)["model"])
-    assert all(torch.equal(a, b) for a, b in zip(*(w.values() for w in weights), strict=True))
+def test_how_far_the_parameters_moved_is_one_distance(images) -> None:
+    trial = dataclasses.replace(SMALL, epochs=1)
+    before = flat(build(trial, Objective(trial.loss)))
+    outcome, model = train(trial, prepare(images, CPU))
+    after = flat(model)
+    assert outcome.moved == pytest.approx((after - before).norm().item(), rel=1e-5)
 
 
-def test_measuring_more_often_changes_nothing_but_the_log(images, tmp_path: Path) -> None:
-    finals = []
-    for every in (1, 100):
-        (tmp_path / str(every)).mkdir()
-        finals.append(trained(tmp_path / str(every), images, log_every=every)[1])
-    assert finals[0].test_loss == finals[1].test_loss
+def test_one_seed_twice_gives_the_same_bits(trained) -> None:
+    first, second = trained(seed=3), trained(seed=3)
+    assert np.array_equal(first.test.outputs, second.test.outputs)
+    assert first.moved == second.moved
 
 
-def test_the_start_is_evaluated_before_any_step(images, tmp_path: Path) -> None:
-    trained(tmp_path, images, "bce-with-logits", start="confidently-wrong")
-    first = rows_of(tmp_path)[0]
-    assert float(first["test_accuracy"]) == 0.5
+def test_logging_and_evaluating_more_often_change_nothing_else(trained) -> None:
+    often = trained(log_every=1, evaluations=3)
+    seldom = trained(log_every=100)
+    assert np.array_equal(often.test.outputs, seldom.test.outputs)
+
+
+def test_the_start_is_evaluated_before_any_step(trained) -> None:
+    first = trained("bce-with-logits", begin_at=WRONG).points[0]
+    assert first.validation_accuracy == 0.5
     # Half the images are cats, and each of them costs about -ln 0.0003.
-    assert float(first["test_loss"]) == pytest.approx(-math.log(CONFIDENTLY_WRONG) / 2, rel=0.2)
-    assert float(first["logit_when_wrong"]) > 0.99
+    assert first.validation_loss == pytest.approx(-math.log(WRONG) / 2, rel=0.2)
+    assert first.logit_when_wrong > 0.99
 
 
-def test_evaluation_leaves_the_model_in_training_mode(images) -> None:
+def test_evaluations_are_spread_over_the_epoch(trained) -> None:
+    points = trained(evaluations=3).points
+    assert [p.step for p in points] == [0, 1, 2, 4, 5, 6, 8]
+    assert all(p.epoch == pytest.approx(p.step / PER_EPOCH) for p in points)
+
+
+@pytest.mark.parametrize("often", [PER_EPOCH, 50])
+def test_every_step_can_be_evaluated(trained, often: int) -> None:
+    points = trained(evaluations=often).points
+    assert [p.step for p in points] == list(range(STEPS + 1))
+    norms = [p.parameter_norm for p in points]
+    assert norms[-1] == norms[-2] != norms[-3]
+
+
+def test_a_run_ends_when_it_is_good_enough(trained) -> None:
+    whole = trained(epochs=4, evaluations=2)
+    first = next(p for p in whole.points if p.validation_accuracy >= 0.8)
+    assert 0 < first.step < whole.points[-1].step
+    short = trained(epochs=4, evaluations=2, enough=0.8)
+    assert short.points[-1].step == first.step
+    assert short.points[-1].validation_accuracy == first.validation_accuracy
+    assert short.test is not None
+
+
+def test_a_run_that_begins_good_enough_takes_no_step(trained) -> None:
+    outcome = trained(enough=0.0)
+    assert [p.step for p in outcome.points] == [0]
+    assert outcome.moved == 0
+
+
+def test_points_are_means_of_the_windows_since(trained) -> None:
+    class Seen(Watch):
+        def __init__(self) -> None:
+            self.windows, self.points = [], []
+
+        def window(self, step, _steps, window) -> None:
+            self.windows.append((step, window))
+
+        def point(self, point, _steps) -> None:
+            self.points.append(point)
+
+    seen = Seen()
+    outcome = trained(watch=seen, log_every=1)
+    assert tuple(seen.points) == outcome.points
+    assert [step for step, _ in seen.windows] == list(range(STEPS))
+    since = -1
+    for point in outcome.points:
+        part = [w for step, w in seen.windows if since < step <= point.step]
+        for column, name in (("train_loss", "loss"), ("parameter_norm", "parameter_norm")):
+            mean = sum(getattr(w, name) for w in part) / len(part)
+            assert getattr(point, column) == pytest.approx(mean, rel=1e-6)
+        since = point.step
+
+
+@pytest.mark.parametrize("loss", registry.names())
+def test_pairs_are_margins_and_their_own_gradients(loss: str, trained) -> None:
+    pairs = trained(loss, pairs=True, log_every=1).pairs
+    assert len(pairs) == STEPS * 16
+    step, z, t, g = pairs.T
+    assert set(step) == set(range(STEPS))
+    objective = Objective(loss)
+    margin = torch.from_numpy(z).requires_grad_()
+    if objective.num_outputs == 1:
+        each = objective(margin, torch.from_numpy(t).long())
+        (expected,) = torch.autograd.grad(each.sum(), margin)
+        np.testing.assert_allclose(g, expected.numpy(), rtol=1e-4, atol=VANISHED)
+    elif objective.entry.task == "multiclass" and objective.entry.takes == "logits":
+        # A row is known but for what both logits share, of which a softmax knows nothing.
+        assert np.isfinite(g).all()
+
+
+def test_pairs_of_a_softmax_are_those_of_its_difference(trained) -> None:
+    _, z, t, g = trained("cross-entropy", pairs=True).pairs.T
+    np.testing.assert_allclose(g, 1 / (1 + np.exp(-z)) - t, rtol=1e-4, atol=1e-6)
+
+
+def test_a_window_has_no_more_pairs_than_asked_for(trained, monkeypatch) -> None:
+    monkeypatch.setattr("benchmarks.training.run.PAIRS", 10)
+    pairs = trained(pairs=True, log_every=1).pairs
+    assert 0 < len(pairs) <= 10 * STEPS
+
+
+def test_weight_decay_spares_biases_and_normalisation() -> None:
+    model = models.build("convnet", width=4)
+    groups = optimiser_of(dataclasses.replace(SMALL, weight_decay=0.1), model).param_groups
+    decayed = {id(p) for p in groups[0]["params"]}
+    assert groups[0]["weight_decay"] == 0.1
+    assert groups[1]["weight_decay"] == 0
+    for name, parameter in model.named_parameters():
+        assert (id(parameter) in decayed) == (parameter.dim() > 1), name
+    assert len(groups[0]["params"]) + len(groups[1]["params"]) == len(list(model.parameters()))
+
+
+def test_predicting_leaves_the_model_in_training_mode(images) -> None:
     objective = Objective("bce")
-    model = build(SMALL, 0, objective)
+    model = build(dataclasses.replace(SMALL, loss="bce"), objective)
+    material = prepare(images, CPU)
     before = {k: v.clone() for k, v in model.state_dict().items()}
-    evaluate(model, objective, prepare(images, CPU))
+    predictions(model, objective, material.validation, material.normalise)
     assert model.training
     assert all(torch.equal(v, before[k]) for k, v in model.state_dict().items())
-
-
-def test_evaluations_are_spread_over_the_epoch(images, tmp_path: Path) -> None:
-    _, last, _ = trained(tmp_path, images, evaluations=4)
-    rows = [(float(r["epoch"]), int(r["step"])) for r in rows_of(tmp_path)]
-    assert [step for _, step in rows] == [0, 1, 3, 4, 6, 7, 9, 10, 12]
-    assert all(epoch == pytest.approx(step / 6, rel=1e-6) for epoch, step in rows)
-    assert last.epoch == 2
-
-
-@pytest.mark.parametrize("often", [6, 50])
-def test_every_step_can_be_evaluated(images, tmp_path: Path, often: int) -> None:
-    trained(tmp_path, images, evaluations=often)
-    rows = rows_of(tmp_path)
-    assert [int(r["step"]) for r in rows] == list(range(13))
-    assert rows[-1]["parameter_norm"] == rows[-2]["parameter_norm"] != rows[-3]["parameter_norm"]
-
-
-def test_evaluating_more_often_changes_nothing_but_the_log(images, tmp_path: Path) -> None:
-    finals = []
-    for often in (1, 3):
-        (tmp_path / str(often)).mkdir()
-        finals.append(trained(tmp_path / str(often), images, evaluations=often)[1])
-    assert finals[0].test_loss == finals[1].test_loss
 
 
 @pytest.mark.parametrize("steps", [1, 2, 3, 10, 312])

@@ -1,0 +1,31 @@
+import pytest
+import torch
+
+from benchmarks.data.batches import prepare
+from benchmarks.training.run import train
+from benchmarks.training.trial import Outcome, Trial
+
+SMALL = Trial(
+    "cross-entropy", seed=0, learning_rate=0.02, width=4, epochs=2, batch_size=16, evaluations=1
+)
+
+
+@pytest.fixture
+def trained(images):
+    """Trains a small network on the 96 images of noise, of which a quarter is held out."""
+
+    def run(loss: str = "cross-entropy", watch=None, log_every=None, **settings) -> Outcome:
+        fields = {"loss": loss, "validation": 0.25, "test": True} | settings
+        trial = Trial(**{**vars(SMALL), **fields})
+        material = prepare(
+            images,
+            torch.device("cpu"),
+            validation=trial.validation,
+            train_images=trial.train_images,
+            label_noise=trial.label_noise,
+            imbalance=trial.imbalance,
+            seed=trial.seed,
+        )
+        return train(trial, material, watch, log_every)[0]
+
+    return run

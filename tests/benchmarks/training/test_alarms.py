@@ -1,0 +1,188 @@
+import math
+from pathlib import Path
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from benchmarks.errors import UserError
+from benchmarks.tracking.window import Window
+from benchmarks.training.alarms import (
+    COLUMNS,
+    EXPLODED,
+    Alarm,
+    Alarms,
+    append_alarms,
+    read_alarms,
+)
+from benchmarks.training.probes import VANISHED
+
+ALIVE = {"conv.weight": 0.5, "bn.weight": 0.1, "bn.bias": 0.1, "head.weight": 1.0, "head.bias": 0.3}
+DEAD = dict.fromkeys(ALIVE, 0.0)
+
+
+def window(layers: dict[str, float] = ALIVE, *, wrong: int = 5, logit: float = 0.4) -> Window:
+    return Window(
+        steps=1,
+        examples=64,
+        wrong=wrong,
+        loss=1.0,
+        accuracy=1 - wrong / 64,
+        logit_mean_abs=logit,
+        logit_when_wrong=logit if wrong else math.nan,
+        vanished_fraction=float(logit < VANISHED) if wrong else math.nan,
+        parameter_norm=1.0,
+        layers=layers,
+        logit_log10=torch.zeros(64),
+    )
+
+
+def test_a_run_that_learns_is_left_alone() -> None:
+    alarms = Alarms("cross-entropy", 0)
+    assert [alarms.look(step, window()) for step in range(5)] == [[]] * 5
+
+
+def test_a_loss_without_gradient_is_one_line() -> None:
+    alarms = Alarms("zero-one", 2)
+    (alarm,) = alarms.look(0, window(DEAD, logit=0.0))
+    assert alarm == Alarm(
+        loss="zero-one",
+        seed=2,
+        kind="vanished",
+        layer="conv.weight",
+        step=0,
+        value=0.0,
+        text="zero-one seed 2: the gradient of all 5 layers vanished at step 0 (0)",
+    )
+    assert alarms.look(10, window(DEAD, logit=0.0)) == []
+
+
+def test_without_wrong_answers_a_gradient_may_go() -> None:
+    assert Alarms("bce", 0).look(0, window(DEAD, wrong=0, logit=0.0)) == []
+
+
+@pytest.mark.parametrize(
+    ("gone", "words"),
+    [
+        ({"conv.weight": 1e-7}, "the gradient of conv.weight vanished at step 1,250 (1e-07)"),
+        (
+            {"conv.weight": 3e-8, "bn.weight": 0.0, "bn.bias": 0.0},
+            "the gradient of 3 of 5 layers, first conv.weight, vanished at step 1,250 (3e-08)",
+        ),
+    ],
+)
+def test_layers_are_named(gone, words: str) -> None:
+    alarms = Alarms("mse", 1)
+    assert alarms.look(0, window()) == []
+    (alarm,) = alarms.look(1250, window(ALIVE | gone))
+    assert alarm.text == f"mse seed 1: {words}"
+    assert (alarm.layer, alarm.value) == next(iter(gone.items()))
+
+
+def test_the_logit_is_named() -> None:
+    (alarm,) = Alarms("bce", 0).look(3, window(logit=1e-9))
+    assert alarm.layer == "logit"
+    assert alarm.text == "bce seed 0: the gradient of the logit vanished at step 3 (1e-09)"
+    (alarm,) = Alarms("bce", 0).look(3, window(ALIVE | {"conv.weight": 1e-9}, logit=1e-9))
+    assert "of the logit and of conv.weight vanished" in alarm.text
+
+
+def test_what_follows_later_is_told_later_and_once() -> None:
+    alarms = Alarms("mse", 0)
+    assert alarms.look(0, window()) == []
+    first = alarms.look(10, window(ALIVE | {"conv.weight": 0.0}))
+    assert [alarm.layer for alarm in first] == ["conv.weight"]
+    second = alarms.look(20, window(DEAD))
+    assert [alarm.layer for alarm in second] == ["bn.weight"]
+    assert "4 of 5 layers" in second[0].text
+    # Neither what comes back and goes again is told twice.
+    assert alarms.look(30, window()) == []
+    assert alarms.look(40, window(DEAD)) == []
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf, EXPLODED * 1.01])
+def test_an_explosion_is_told(value: float) -> None:
+    alarms = Alarms("mse", 0)
+    (alarm,) = alarms.look(7, window(dict.fromkeys(ALIVE, value), logit=value))
+    assert (alarm.kind, alarm.layer, alarm.step) == ("exploded", "conv.weight", 7)
+    assert alarm.text.startswith("mse seed 0: the gradient of all 5 layers exploded at step 7 (")
+    assert alarms.look(8, window(dict.fromkeys(ALIVE, value), logit=value)) == []
+
+
+def test_both_kinds_in_one_window_are_two() -> None:
+    layers = ALIVE | {"conv.weight": 0.0, "head.weight": 1e5}
+    alarms = Alarms("mse", 0)
+    alarms.look(0, window())
+    assert [alarm.kind for alarm in alarms.look(1, window(layers))] == ["vanished", "exploded"]
+
+
+def test_a_bias_that_normalisation_takes_out_is_as_it_should_be() -> None:
+    alarms = Alarms("cross-entropy", 0)
+    layers = {"conv.weight": 0.5, "conv.bias": 3e-9, "head.weight": 1.0, "head.bias": 0.2}
+    for step, noise in enumerate([3e-9, 2e-8, 0.0, 1e-7, 2e-6, 4e-9]):
+        assert alarms.look(step, window(layers | {"conv.bias": noise})) == []
+
+
+def test_a_head_pulled_both_ways_alike_is_as_it_should_be() -> None:
+    assert Alarms("hinge", 0).look(0, window(ALIVE | {"head.bias": 0.0})) == []
+
+
+def test_a_frozen_layer_is_as_it_should_be() -> None:
+    layers = ALIVE | {"conv.weight": 0.0, "bn.weight": 0.0, "bn.bias": 0.0}
+    alarms = Alarms("cross-entropy", 0)
+    assert alarms.look(0, window(layers)) == []
+    assert alarms.look(10, window(layers)) == []
+    # That does not hide what was alive.
+    (alarm,) = alarms.look(20, window(DEAD))
+    assert "of 2 of 5 layers, first head.weight," in alarm.text
+
+
+norms = st.one_of(st.floats(min_value=0.0), st.just(math.nan), st.just(0.0))
+
+
+@given(st.lists(st.lists(norms, min_size=5, max_size=5), max_size=8))
+def test_nothing_is_told_twice_and_everything_in_one_line(rows: list[list[float]]) -> None:
+    alarms = Alarms("mse", 0)
+    told = [
+        alarm
+        for step, row in enumerate(rows)
+        for alarm in alarms.look(step, window(dict(zip(ALIVE, row, strict=True)), logit=row[0]))
+    ]
+    assert len({(alarm.kind, alarm.layer) for alarm in told}) == len(told)
+    assert all(len(alarm.text.splitlines()) == 1 for alarm in told)
+    exploded = any(not value <= EXPLODED for row in rows for value in row)
+    assert exploded == any(alarm.kind == "exploded" for alarm in told)
+    assert all(alarm.value < VANISHED for alarm in told if alarm.kind == "vanished")
+
+
+def test_warnings_are_written_and_read(tmp_path: Path) -> None:
+    path = tmp_path / "warnings.csv"
+    assert read_alarms(path) == []
+    append_alarms(path, [])
+    assert not path.exists()
+    alarms = [
+        *Alarms("zero-one", 0).look(0, window(DEAD, logit=0.0)),
+        *Alarms('odd, "name"', 3).look(12, window(ALIVE | {"head.weight": math.inf})),
+    ]
+    for alarm in alarms:
+        append_alarms(path, [alarm])
+    assert path.read_text().splitlines()[0] == "loss,seed,kind,layer,step,value,text"
+    assert read_alarms(path) == alarms
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "loss,seed\nmse,0\n",
+        ",".join(COLUMNS) + "\nmse,zero,vanished,head,0,0,text\n",
+        ",".join(COLUMNS) + "\nmse,0,melted,head,0,0,text\n",
+        ",".join(COLUMNS) + "\nmse,0,vanished,head\n",
+        "\x00",
+    ],
+)
+def test_another_file_is_a_user_error(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "warnings.csv"
+    path.write_text(text)
+    with pytest.raises(UserError, match=r"warnings\.csv: no warnings"):
+        read_alarms(path)

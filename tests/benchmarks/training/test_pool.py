@@ -1,0 +1,107 @@
+import dataclasses
+import os
+import signal
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from benchmarks.data import open_images
+from benchmarks.errors import UserError
+from benchmarks.tracking.console import Reporter
+from benchmarks.training import pool as module
+from benchmarks.training.pool import Pool
+from benchmarks.training.run import train
+from benchmarks.training.trial import Trial
+
+CPU = torch.device("cpu")
+
+
+@pytest.fixture
+def trials(tmp_path: Path, monkeypatch) -> list[Trial]:
+    """Four trials on a folder of noise that worker processes can open as well."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    rng = np.random.default_rng(0)
+    for name, bright in (("cat", 55), ("dog", 0)):
+        (tmp_path / "pets" / name).mkdir(parents=True)
+        for i in range(30):
+            noise = rng.integers(0, 200, (32, 32, 3)) + bright
+            Image.fromarray(noise.astype(np.uint8)).save(tmp_path / "pets" / name / f"{i}.png")
+    return [
+        Trial(
+            loss,
+            seed,
+            0.02,
+            data=str(tmp_path / "pets"),
+            image_size=32,
+            width=4,
+            epochs=1,
+            batch_size=16,
+            validation=0.25,
+            test=True,
+        )
+        for loss in ("mse", "nll")
+        for seed in (0, 1)
+    ]
+
+
+def test_processes_give_what_one_thread_gives(trials: list[Trial], tmp_path: Path) -> None:
+    with Pool(tmp_path / "store", CPU, Reporter(), workers=2) as pool:
+        outcomes = pool.train([*trials, trials[0]])
+        assert pool.trained == 4
+    assert [outcome.trial for outcome in outcomes] == [*trials, trials[0]]
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        for trial, outcome in zip(trials, outcomes, strict=False):
+            images = open_images(trial.data, trial.image_size, say=print)
+            alone = train(trial, module.material_of(trial, images, CPU))[0]
+            assert np.array_equal(alone.test.outputs, outcome.test.outputs)
+            assert alone.moved == outcome.moved
+    finally:
+        torch.set_num_threads(threads)
+
+
+def test_what_was_trained_is_not_trained_again(trials: list[Trial], tmp_path: Path) -> None:
+    with Pool(tmp_path / "store", CPU, Reporter(), workers=1) as pool:
+        first = pool.train(trials[:2])
+    with Pool(tmp_path / "store", CPU, Reporter(), workers=1) as pool:
+        again = pool.train(trials[:3])
+        assert pool.trained == 1
+    assert [o.moved for o in again[:2]] == [o.moved for o in first]
+
+
+def test_a_killed_worker_is_one_line_and_what_was_trained_is_kept(
+    trials: list[Trial], tmp_path: Path, refusal
+) -> None:
+    with Pool(tmp_path / "store", CPU, Reporter(), workers=1) as pool:
+        pool.train(trials[:1])
+        (worker,) = module.multiprocessing.active_children()
+        os.kill(worker.pid, signal.SIGKILL)
+        worker.join()
+        refusal(lambda: pool.train(trials), "killed", "--workers 1")
+    with Pool(tmp_path / "store", CPU, Reporter(), workers=1) as pool:
+        pool.train(trials[:1])
+        assert pool.trained == 0
+
+
+def test_images_that_cannot_be_had_are_refused(trials: list[Trial], tmp_path: Path) -> None:
+    nowhere = dataclasses.replace(trials[0], data=str(tmp_path / "nowhere"))
+    with Pool(tmp_path / "store", CPU, Reporter()) as pool, pytest.raises(UserError):
+        pool.train([nowhere])
+    assert not module.multiprocessing.active_children()
+
+
+def test_an_interruption_leaves_no_process_behind(trials: list[Trial], tmp_path: Path) -> None:
+    def interrupted() -> None:
+        with Pool(tmp_path, CPU, Reporter(), workers=1) as pool:
+            pool.train(trials[:1])
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()
+    for child in module.multiprocessing.active_children():
+        child.join(10)
+    assert not module.multiprocessing.active_children()
