@@ -8,13 +8,17 @@ Linear(in_features=64, out_features=1, bias=True)
 from .convnet import ConvNet
 from .head import begin_at, last_linear, split_head
 from .lenet import LeNet
+from .plainnet import PlainNet
 from .registry import build, find, names
 from .resnet9 import ResNet9
+from .xception import Xception
 
 __all__ = [
     "ConvNet",
     "LeNet",
+    "PlainNet",
     "ResNet9",
+    "Xception",
     "begin_at",
     "build",
     "find",

@@ -12,12 +12,16 @@ from torch import nn
 
 from .convnet import ConvNet
 from .lenet import LeNet
+from .plainnet import PlainNet
 from .resnet9 import ResNet9
+from .xception import Xception
 
 _models: dict[str, Callable[..., nn.Module]] = {
     "lenet": LeNet,
     "convnet": ConvNet,
+    "plainnet": PlainNet,
     "resnet9": ResNet9,
+    "xception": Xception,
 }
 
 

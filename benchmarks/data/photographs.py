@@ -29,7 +29,7 @@ class Photographs:
     The random part is that of Szegedy et al. (2015), from 0.35 of the area on, because less often
     shows neither cat nor dog. Cutting out and enlarging makes things look about 1.25 times larger
     than they are in a whole image, so the training images are smaller than those evaluated on by
-    that factor (Touvron et al. 2019): 64 px of 80, 96 of 120, 128 of 160. That is also what makes
+    that factor (Touvron et al. 2019): 80 px of 100, 128 of 160. That is also what makes
     them cheap. Light varies as in Krizhevsky et al. (2012) and after.
     """
 

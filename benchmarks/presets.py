@@ -1,0 +1,44 @@
+"""What `lossbench compare --preset` sets: model, images and training for the best accuracy."""
+
+from __future__ import annotations
+
+from typing import Any
+
+# One loss and one seed, which is a training and no comparison; name more to compare. Nothing is
+# held out: there is nothing left to choose, and every image counts where there are 2,000.
+_ONE_TRAINING: dict[str, Any] = {
+    "losses": ("bce-with-logits",),
+    "seeds": 1,
+    "validation": 0.0,
+    "evaluations": 1,
+    "learning_rate": 0.1,
+    "weight_decay": 2e-3,
+}
+
+PRESETS: dict[str, dict[str, Any]] = {
+    "photos": {
+        **_ONE_TRAINING,
+        "model": "xception",
+        "image_size": 100,
+        "augmentation": "photographs",
+        "epochs": 160,
+    },
+    "photos-full": {
+        **_ONE_TRAINING,
+        "model": "xception",
+        "width": 48,
+        "image_size": 160,
+        "augmentation": "photographs",
+        "epochs": 300,
+    },
+    "cifar-full": {
+        **_ONE_TRAINING,
+        "data": "cifar10",
+        "model": "resnet9",
+        "width": 24,
+        "image_size": 32,
+        "augmentation": "shift",
+        "epochs": 40,
+    },
+}
+"""Name -> the fields of a `benchmarks.config.Comparison` that differ from its defaults."""
