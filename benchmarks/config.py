@@ -51,7 +51,8 @@ class Training:
     ] = None
     """Losses to compare: names of losses/README.md, package.module:Class for your own, or all."""
     model: Annotated[str, tyro.conf.arg(metavar="NAME")] = "convnet"
-    """lenet, convnet, resnet9, or a class of your own as package.module:Class."""
+    """lenet, convnet, plainnet, resnet9, xception, or a class of your own as
+    package.module:Class."""
     width: Annotated[
         int | None, tyro.conf.arg(metavar="N", help_behavior_hint="(default: the model's own)")
     ] = None
@@ -120,7 +121,8 @@ class Comparison(Training):
     preset: Annotated[
         str | None, tyro.conf.arg(metavar="NAME", help_behavior_hint="(default: none)")
     ] = None
-    """Model, images and training for the best accuracy: photos. Flags beside it count."""
+    """Model, images and training for the best accuracy: photos (in minutes), photos-full or
+    cifar-full (in hours). Flags beside it count."""
     name: Annotated[
         str | None,
         tyro.conf.arg(metavar="NAME", help_behavior_hint="(default: data, model, start and date)"),

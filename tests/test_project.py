@@ -3,6 +3,7 @@
 import ast
 import csv
 import json
+import math
 import re
 import sys
 from pathlib import Path
@@ -11,7 +12,7 @@ import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 import losses
-from benchmarks.config import ARTICLE
+from benchmarks.config import ARTICLE, Comparison
 
 ROOT = Path(losses.__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -60,12 +61,14 @@ def test_the_reference_is_a_finished_comparison_on_real_images(start: str) -> No
     about = json.loads((REFERENCE / start / "experiment.json").read_text())
     assert about["synthetic"] is False
     assert about["data"]["name"] == "cifar10"
-    assert (about["data"]["train"], about["data"]["test"]) == (10_000, 2_000)
+    data = about["data"]
+    assert (data["train"], data["validation"], data["test"]) == (9_000, 1_000, 2_000)
     assert about["config"]["start"] == start
     summary = json.loads((REFERENCE / start / "summary.json").read_text())
     assert set(summary["losses"]) == set(ARTICLE)
     assert summary["unfinished_runs"] == []
-    assert {loss["test_accuracy"]["n"] for loss in summary["losses"].values()} == {3}
+    seeds = {loss["test_accuracy"]["n"] for loss in summary["losses"].values()}
+    assert seeds == {Comparison().seeds}
 
 
 @pytest.mark.parametrize("start", STARTS)
@@ -76,15 +79,15 @@ def test_the_references_events_are_its_results(start: str) -> None:
     compared = 0
     for loss in ARTICLE:
         events = EventAccumulator(str(directory / loss / "seed0"), size_guidance={"scalars": 0})
-        written = {e.step: e.value for e in events.Reload().Scalars("accuracy/test")}
-        expected = {
-            int(r["step"]): float(r["test_accuracy"])
-            for r in rows
-            if (r["loss"], r["seed"]) == (loss, "0")
-        }
-        assert written == pytest.approx(expected, rel=1e-6)
-        compared += len(written)
-    assert compared >= 3 * len(ARTICLE)
+        events.Reload()
+        mine = [r for r in rows if (r["loss"], r["seed"]) == (loss, "0")]
+        for part in ("validation", "test"):
+            written = {e.step: e.value for e in events.Scalars(f"accuracy/{part}")}
+            accuracies = {int(r["step"]): float(r[f"{part}_accuracy"]) for r in mine}
+            expected = {step: a for step, a in accuracies.items() if not math.isnan(a)}
+            assert written == pytest.approx(expected, rel=1e-6)
+            compared += len(written)
+    assert compared >= 4 * len(ARTICLE)
 
 
 def test_the_reference_is_small() -> None:

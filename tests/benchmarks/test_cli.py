@@ -1,5 +1,6 @@
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -10,8 +11,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
+import models
 from benchmarks import cli
 from benchmarks.config import ARTICLE
+from benchmarks.data.augmentation import AUGMENTATIONS
+from benchmarks.data.sources import SOURCES
 
 SMALL = ["--model", "convnet", "--width", "4", "--epochs", "1", "--batch-size", "8"]
 SMALL += ["--evaluations", "1"]
@@ -105,6 +109,9 @@ def test_help_needs_no_torch() -> None:
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
     assert done.returncode == 0, done.stderr
     assert all(f in done.stdout for f in ("--losses", "--seeds", "--start", "--device", "--runs"))
+    words = re.sub(r"[\s│]+", " ", done.stdout)
+    assert all(f"{name}," in words for name in models.names())
+    assert all(name in words for name in (*SOURCES, *cli.PRESETS, *AUGMENTATIONS))
 
 
 def test_no_arguments_is_help(capsys) -> None:

@@ -48,6 +48,8 @@ def test_a_comparison_leaves_every_file(config: Comparison) -> None:
         "report.html",
         "comparison.png",
         "closed_forms.png",
+        "differences.png",
+        "tensorboard",
         "cross-entropy",
         "mse",
     }
@@ -56,7 +58,7 @@ def test_a_comparison_leaves_every_file(config: Comparison) -> None:
     about = json.loads((directory / "experiment.json").read_text())
     assert about["command"] == "lossbench compare --some flags"
     assert about["config"]["losses"] == ["cross-entropy", "mse"]
-    assert about["data"]["train"] == 96
+    assert (about["data"]["train"], about["data"]["validation"]) == (86, 10)
     summary = json.loads((directory / "summary.json").read_text())
     assert summary["finished_runs"] == 4
 

@@ -1,0 +1,30 @@
+"""What must hold for every network, and not on average."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from benchmarks.report.statistics import MINIMUM_SEEDS
+from benchmarks.report.table import magnitude
+
+from .claim import Measure, Verdict
+
+
+def at_most(name: str, values: Sequence[float], limit: float, seeds: int) -> Measure:
+    """The largest of some networks' values, which no one of them may have above `limit`.
+
+    One that is above, or no number, refutes; with fewer than MINIMUM_SEEDS seeds it is undecided.
+    There is no interval: that of a largest value would say nothing.
+    """
+    wanted = "0, exactly" if limit == 0 else f"at most {limit:g}"
+    worst = next((value for value in values if math.isnan(value)), max(values, default=None))
+    verdict: Verdict = "holds" if all(value <= limit for value in values) else "does not hold"
+    if seeds < MINIMUM_SEEDS:
+        verdict = "undecided"
+    return Measure(name, worst, None, None, wanted, verdict)
+
+
+def size(value: float | None) -> str:
+    """`magnitude`, of what may be no finite number as well."""
+    return str(value) if value is not None and not math.isfinite(value) else magnitude(value)

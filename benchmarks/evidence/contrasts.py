@@ -1,0 +1,206 @@
+"""Paired comparisons, and what a claim demands of them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Literal, NamedTuple
+
+from benchmarks.report.statistics import (
+    MINIMUM_SEEDS,
+    Interval,
+    above,
+    below,
+    bootstrap_difference,
+    detectable,
+    holm,
+    paired_difference,
+    paired_p,
+)
+from benchmarks.report.table import MINUS, NOTHING
+
+from .claim import Measure, Table, Verdict
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+SIGNIFICANCE = 0.05
+
+
+@dataclass(frozen=True)
+class Contrast:
+    """A figure of one treatment minus that of another, paired by seed.
+
+    Attributes:
+        name: what is compared with what.
+        loss: in whose look it is drawn. hollow: it is a variant of that loss.
+        differences: one a seed.
+        seeds: their mean with its 95 % t interval.
+        examples: the same mean with a 95 % bootstrap interval over test examples, where the
+            figures are accuracies.
+    """
+
+    name: str
+    loss: str
+    differences: tuple[float, ...]
+    seeds: Interval
+    examples: Interval | None = None
+    hollow: bool = False
+
+    @property
+    def interval(self) -> Interval:
+        """The mean between the outer ends of both intervals: other seeds and other test images
+        could each have led to another figure."""
+        seeds, examples = self.seeds, self.examples
+        if examples is None or seeds.low is None or seeds.high is None:
+            return seeds
+        assert examples.low is not None
+        assert examples.high is not None
+        low, high = min(seeds.low, examples.low), max(seeds.high, examples.high)
+        return replace(seeds, low=low, high=high)
+
+
+def contrast(
+    name: str,
+    loss: str,
+    a: Sequence[float],
+    b: Sequence[float],
+    right: tuple[NDArray[np.bool_], NDArray[np.bool_]] | None = None,
+    *,
+    hollow: bool = False,
+) -> Contrast:
+    """`a` minus `b`, a value a seed.
+
+    Args:
+        right: which test examples each got right, (seeds, N), if `a` and `b` are the shares of
+            these, in percent.
+    """
+    seeds, examples = paired_difference(a, b), None
+    if right is not None:
+        drawn = bootstrap_difference(*right)
+        if drawn.low is not None and drawn.high is not None:
+            examples = replace(seeds, low=100 * drawn.low, high=100 * drawn.high)
+    differences = tuple(x - y for x, y in zip(a, b, strict=True))
+    return Contrast(name, loss, differences, seeds, examples, hollow)
+
+
+class Demand(NamedTuple):
+    """A contrast, and the side of a threshold on which it lies if the claim holds."""
+
+    contrast: Contrast
+    side: Literal["above", "below"]
+    threshold: float
+
+    @property
+    def p(self) -> float:
+        """That the true difference is the threshold itself: paired t test, two-sided. 1 where
+        there are too few seeds for one."""
+        differences = self.contrast.differences
+        if len(differences) < MINIMUM_SEEDS:
+            return 1.0
+        p = paired_p(differences, [self.threshold] * len(differences))
+        return 1.0 if math.isnan(p) else p
+
+
+class Judged(NamedTuple):
+    """A demand, its p after Holm's correction for all that were judged with it, and its measure."""
+
+    demand: Demand
+    p: float
+    measure: Measure
+
+
+def judged(demands: Sequence[Demand], unit: str = "points") -> list[Judged]:
+    """Each demand with its verdict: what the interval says, and 'undecided' where the p-value
+    corrected for all demands is not below 0.05."""
+    found = []
+    for demand, p in zip(demands, holm([demand.p for demand in demands]), strict=True):
+        interval = demand.contrast.interval
+        said = (above if demand.side == "above" else below)(interval, demand.threshold)
+        verdict: Verdict = said if p < SIGNIFICANCE else "undecided"
+        measure = Measure(
+            f"{demand.contrast.name}, {unit}",
+            interval.mean,
+            interval.low,
+            interval.high,
+            f"{demand.side} {signed(demand.threshold, None)} {unit}",
+            verdict,
+        )
+        found.append(Judged(demand, p, measure))
+    return found
+
+
+def table_of(
+    title: str, found: Sequence[Judged], *, digits: int = 1, notes: Sequence[str] = ()
+) -> Table:
+    """The intervals, p-values and smallest detectable differences behind the verdicts."""
+    rows = []
+    for demand, p, measure in found:
+        drawn = demand.contrast
+        least = detectable(drawn.differences)
+        rows.append(
+            (
+                measure.name,
+                signed(drawn.seeds.mean, digits),
+                span(drawn.seeds, digits),
+                NOTHING if drawn.examples is None else span(drawn.examples, digits),
+                measure.wanted,
+                f"{p:.3f}" if p >= 0.0005 else "< 0.001",
+                NOTHING if least is None else f"{least:.{digits}f}",
+                str(drawn.seeds.n),
+                measure.verdict,
+            )
+        )
+    columns = (
+        "difference",
+        "mean",
+        "95 % over seeds",
+        "95 % over test images",
+        "wanted",
+        "p (Holm)",
+        "smallest detectable",
+        "seeds",
+        "verdict",
+    )
+    reading = (
+        "Differences are paired by seed: t interval; over test images: paired bootstrap. The "
+        "verdict uses the outer ends of both, and a paired t test against the threshold, corrected "
+        "by Holm for all rows of this table. Smallest detectable: the true difference that this "
+        "many seeds find with a power of 80 %."
+    )
+    return Table(title, columns, tuple(rows), (reading, *notes))
+
+
+def signed(value: float | None, digits: int | None = 1) -> str:
+    """+1.2, −0.3 or 0.0; without `digits` as many as there are."""
+    if value is None:
+        return NOTHING
+    text = f"{value:+g}" if digits is None else f"{value:+.{digits}f}"
+    if float(text) == 0:
+        text = text[1:]
+    return text.replace("-", MINUS)
+
+
+def span(interval: Interval, digits: int = 1) -> str:
+    """'+0.1 to +2.3'."""
+    if interval.low is None or interval.high is None:
+        return NOTHING
+    return f"{signed(interval.low, digits)} to {signed(interval.high, digits)}"
+
+
+def with_span(interval: Interval, digits: int = 1) -> str:
+    """'+1.2 (+0.1 to +2.3)'."""
+    text = signed(interval.mean, digits)
+    return text if interval.low is None else f"{text} ({span(interval, digits)})"
+
+
+def plus_minus(interval: Interval, digits: int = 1) -> str:
+    """'74.1 ± 1.3'."""
+    if interval.mean is None:
+        return NOTHING
+    text = f"{interval.mean:.{digits}f}"
+    if interval.high is None:
+        return text
+    return f"{text} ± {interval.high - interval.mean:.{digits}f}"

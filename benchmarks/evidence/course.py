@@ -1,0 +1,43 @@
+"""Pictures of networks while they are trained."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from benchmarks.report.canvas import CHANCE_LOOK, Label, label_lines, line_look
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+    from benchmarks.training.trial import Outcome
+
+
+def draw_course(
+    axes: Axes, outcomes: Sequence[Outcome], loss: str, measure: str, scale: float = 1
+) -> float:
+    """A field of `Point`, times `scale`, over training steps: a thin line a seed and a thick one
+    for their mean. Returns where that ends."""
+    import numpy as np
+
+    look = line_look(loss)
+    steps = [point.step for point in outcomes[0].points]
+    values = scale * np.array([[getattr(p, measure) for p in o.points] for o in outcomes])
+    for row in values:
+        axes.plot(steps, row, color=look["color"], linewidth=0.8, alpha=0.6)
+    middle = values.mean(0)
+    axes.plot(steps, middle, **look)
+    return float(middle[-1])
+
+
+def finish(axes: Axes, labels: list[Label], *, gap: float, chance: float | None = None) -> None:
+    """The chance level (percent) and the names beside a panel of courses."""
+    if chance is not None:
+        axes.axhline(chance, **CHANCE_LOOK, zorder=7)
+        labels.append(Label(chance, f"chance  {chance:.1f}", None))
+    axes.tick_params(labelbottom=True)
+    axes.xaxis.set_major_formatter("{x:,.0f}")
+    axes.margins(x=0)
+    axes.grid(axis="y", color="#E6E6E6")
+    axes.set_axisbelow(True)
+    label_lines(axes, labels, gap=gap)

@@ -1,0 +1,52 @@
+"""Where claims are examined: networks are trained on real images within a budget."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from benchmarks.tracking.console import Reporter
+from benchmarks.training.pool import Pool
+from benchmarks.training.search import best_rate, search
+from benchmarks.training.trial import Outcome, Trial
+
+from .claim import Budget
+
+GRIDS: dict[Budget, tuple[tuple[float, ...], int]] = {
+    "quick": ((0.01, 0.03, 0.1, 0.3, 1.0), 1),
+    "standard": ((0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0), 2),
+    "full": ((0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0), 3),
+}
+"""The learning rates that a search tries with each budget, and with how many seeds."""
+
+
+class Laboratory:
+    """The `Lab` that trains: `used` counts the networks that a claim asked for."""
+
+    def __init__(self, budget: Budget, pool: Pool, reporter: Reporter) -> None:
+        self.budget: Budget = budget
+        self.pool, self.reporter = pool, reporter
+        self.used: dict[Trial, Outcome] = {}
+
+    def train(self, trials: Sequence[Trial]) -> list[Outcome]:
+        return self._noted(self.pool.train(trials))
+
+    def tuned(self, trials: Sequence[Trial]) -> list[Trial]:
+        found = self.searched(trials)
+        return [
+            replace(trial, learning_rate=best_rate(outcomes))
+            for trial, outcomes in zip(trials, found, strict=True)
+        ]
+
+    def searched(self, trials: Sequence[Trial]) -> list[list[Outcome]]:
+        rates, seeds = GRIDS[self.budget]
+        found = search(self.pool, trials, rates, seeds)
+        self._noted([outcome for outcomes in found for outcome in outcomes])
+        return found
+
+    def say(self, line: str) -> None:
+        self.reporter.say(line)
+
+    def _noted(self, outcomes: list[Outcome]) -> list[Outcome]:
+        self.used |= {outcome.trial: outcome for outcome in outcomes}
+        return outcomes

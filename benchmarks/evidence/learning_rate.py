@@ -1,0 +1,348 @@
+"""Accuracy against learning rate: what a comparison at one rate is worth."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import NamedTuple
+
+import numpy as np
+
+from benchmarks.config import ARTICLE, RATES
+from benchmarks.report.statistics import (
+    MINIMUM_SEEDS,
+    Interval,
+    above,
+    below,
+    detectable,
+    holm,
+    mean_interval,
+    paired_difference,
+    paired_p,
+    within,
+)
+from benchmarks.report.table import NOTHING
+from benchmarks.training.search import FIRST_SEED
+from benchmarks.training.trial import Outcome, Trial
+
+from .claim import Budget, Claim, Finding, Lab, Measure, Table, verdict_of
+from .contrasts import Contrast, contrast, plus_minus, signed, with_span
+from .learning_rate_pictures import draw_curves, draw_ranges
+from .rates import USABLE, Range, Sweep, usable
+from .shared import accuracies, chance_of, right
+
+REFERENCE, OTHER = "cross-entropy", "sigmoid-mse"
+PAIR = (REFERENCE, OTHER)
+# The rates between which the order of the pair turns round.
+LOW, HIGH = 0.01, 3.0
+# A range of rates is narrower if it is so by more than this, in decades: a step of the grid.
+STEP = 0.5
+# Accuracies this near, in points, are about the same.
+NEAR = 3.0
+
+
+class Size(NamedTuple):
+    """What a budget pays for. `seeds`: of the two losses that the verdict is about; `others`: of
+    the rest; train_images None: all there are."""
+
+    train_images: int | None
+    epochs: int
+    seeds: int
+    others: int
+
+
+SIZES: dict[Budget, Size] = {
+    "quick": Size(2_000, 2, 5, 3),
+    "standard": Size(5_000, 2, 8, 4),
+    "full": Size(None, 6, 10, 5),
+}
+
+
+def examine(lab: Lab) -> Finding:
+    size = SIZES[lab.budget]
+    lab.say(f"{len(ARTICLE)} losses at {len(RATES)} learning rates")
+    sweeps, began = swept(lab, size)
+    chosen = {loss: sweep.rates[sweep.best] for loss, sweep in sweeps.items()}
+    lab.say("every loss at its own best rate, with new seeds")
+    found = ranked(lab, size, chosen)
+    ranges = {loss: usable(s.rates, s.mean, s.best) for loss, s in sweeps.items()}
+    differences = {loss: minus_reference(loss, found) for loss in ARTICLE if loss != REFERENCE}
+    measures = measures_of(sweeps, differences[OTHER])
+    chance = chance_of(found[REFERENCE])
+    return Finding(
+        verdict_of(measures),
+        sentence_of(sweeps, found, chosen),
+        measures,
+        (
+            draw_curves({loss: (s.rates, s.accuracy) for loss, s in sweeps.items()}, PAIR, chance),
+            draw_ranges(
+                {loss: (each, chosen[loss]) for loss, each in ranges.items() if loss != "zero-one"},
+                {loss: accuracies(runs) for loss, runs in found.items()},
+                chance,
+                USABLE,
+            ),
+        ),
+        (
+            table_of_ranks(found, chosen, ranges, differences, began),
+            table_of_rates(sweeps),
+        ),
+        notes_of(size, ranges),
+    )
+
+
+def trial_of(loss: str, size: Size) -> Trial:
+    return Trial(
+        loss=loss,
+        seed=0,
+        learning_rate=LOW,
+        epochs=size.epochs,
+        train_images=size.train_images,
+        evaluations=1,
+    )
+
+
+def seeds_of(loss: str, size: Size) -> int:
+    return size.seeds if loss in PAIR else size.others
+
+
+def swept(lab: Lab, size: Size) -> tuple[dict[str, Sweep], dict[str, float]]:
+    """Every loss at every rate on validation images, and mean |dL/dz| of its first batches."""
+    cells = {
+        loss: [
+            replace(trial_of(loss, size), learning_rate=rate, seed=FIRST_SEED + k)
+            for k in range(seeds_of(loss, size))
+            for rate in RATES
+        ]
+        for loss in ARTICLE
+    }
+    outcomes = dict(
+        zip(flat := [t for trials in cells.values() for t in trials], lab.train(flat), strict=True)
+    )
+    sweeps, began = {}, {}
+    for loss, trials in cells.items():
+        runs = [outcomes[trial] for trial in trials]
+        sweeps[loss] = Sweep(
+            RATES, np.array([validated(run) for run in runs]).reshape(-1, len(RATES))
+        )
+        began[loss] = float(np.mean([run.points[0].logit_mean_abs for run in runs]))
+    return sweeps, began
+
+
+def validated(run: Outcome) -> float:
+    """Validation accuracy, percent. A network that has diverged still names a class."""
+    assert run.validation is not None
+    return 100 * float(run.validation.right.mean())
+
+
+def ranked(lab: Lab, size: Size, chosen: Mapping[str, float]) -> dict[str, list[Outcome]]:
+    """Every loss at its own rate, with seeds other than those that chose it, on test images."""
+    trials = [
+        replace(trial_of(loss, size), learning_rate=rate, seed=seed, test=True)
+        for loss, rate in chosen.items()
+        for seed in range(seeds_of(loss, size))
+    ]
+    found: dict[str, list[Outcome]] = {loss: [] for loss in chosen}
+    for outcome in lab.train(trials):
+        found[outcome.trial.loss].append(outcome)
+    return found
+
+
+def minus_reference(loss: str, found: Mapping[str, Sequence[Outcome]]) -> Contrast:
+    """Test accuracy of a loss minus cross-entropy's, with the seeds that both have."""
+    runs, others = found[loss], found[REFERENCE][: len(found[loss])]
+    name = f"{loss} minus {REFERENCE}"
+    return contrast(name, loss, accuracies(runs), accuracies(others), (right(runs), right(others)))
+
+
+def measures_of(sweeps: Mapping[str, Sweep], difference: Contrast) -> tuple[Measure, ...]:
+    ours, other = sweeps[REFERENCE], sweeps[OTHER]
+    slow = paired_difference(other.at(LOW), ours.at(LOW))
+    fast = paired_difference(other.at(HIGH), ours.at(HIGH))
+    wider = paired_difference(decades(ours), decades(other))
+    best = difference.interval
+    name = f"{OTHER} minus {REFERENCE}"
+    return (
+        Measure(
+            f"{name} at a learning rate of {LOW:g}, validation accuracy, points",
+            *ends(slow),
+            "below 0 points",
+            below(slow, 0),
+        ),
+        Measure(
+            f"{name} at a learning rate of {HIGH:g}, validation accuracy, points",
+            *ends(fast),
+            "above 0 points",
+            above(fast, 0),
+        ),
+        Measure(
+            f"{name}, each at its own best rate, test accuracy, points",
+            *ends(best),
+            f"within ±{NEAR:g} points",
+            within(best, -NEAR, NEAR),
+        ),
+        Measure(
+            f"usable range of {REFERENCE} minus that of {OTHER}, decades of learning rate",
+            *ends(wider),
+            f"above {signed(-STEP, None)} decades",
+            above(wider, -STEP),
+        ),
+    )
+
+
+def ends(interval: Interval) -> tuple[float | None, float | None, float | None]:
+    return interval.mean, interval.low, interval.high
+
+
+def decades(sweep: Sweep) -> list[float]:
+    """The width of the usable range of each seed, around the rate that is best over all of them."""
+    return [usable(sweep.rates, row, sweep.best).decades for row in sweep.accuracy]
+
+
+def sentence_of(
+    sweeps: Mapping[str, Sweep],
+    found: Mapping[str, Sequence[Outcome]],
+    chosen: Mapping[str, float],
+) -> str:
+    def gap(rate: float) -> str:
+        return signed(paired_difference(sweeps[OTHER].at(rate), sweeps[REFERENCE].at(rate)).mean)
+
+    own = minus_reference(OTHER, found)
+    wide = {loss: float(np.mean(decades(sweeps[loss]))) for loss in PAIR}
+    return (
+        f"{OTHER} minus {REFERENCE} is {gap(LOW)} points at a learning rate of {LOW:g} and "
+        f"{gap(HIGH)} at {HIGH:g}; each at its own best rate ({chosen[OTHER]:g} and "
+        f"{chosen[REFERENCE]:g}) it is {with_span(own.interval)}. Rates within {USABLE:g} points "
+        f"of the best span {wide[REFERENCE]:.1f} decades for {REFERENCE} and {wide[OTHER]:.1f} for "
+        f"{OTHER}."
+    )
+
+
+def table_of_ranks(
+    found: Mapping[str, Sequence[Outcome]],
+    chosen: Mapping[str, float],
+    ranges: Mapping[str, Range],
+    differences: Mapping[str, Contrast],
+    began: Mapping[str, float],
+) -> Table:
+    ps = dict(zip(differences, holm([p_of(each) for each in differences.values()]), strict=True))
+    order = sorted(found, key=lambda loss: -float(np.mean(accuracies(found[loss]))))
+    rows = []
+    for loss in order:
+        learns = loss != "zero-one"
+        against = differences.get(loss)
+        least = None if against is None else detectable(against.differences)
+        rows.append(
+            (
+                loss,
+                f"{chosen[loss]:g}" if learns else "any",
+                in_words(ranges[loss]) if learns else NOTHING,
+                plus_minus(mean_interval(accuracies(found[loss]))),
+                "reference" if against is None else with_span(against.interval),
+                NOTHING if against is None else f"{ps[loss]:.3f}",
+                NOTHING if least is None else f"{least:.1f}",
+                str(len(found[loss])),
+                f"{began[loss]:.2g}",
+                f"{chosen[loss] * began[loss]:.2g}" if learns else NOTHING,
+            )
+        )
+    return Table(
+        "Each loss at its own best learning rate",
+        (
+            "loss",
+            "best rate",
+            f"usable rates (within {USABLE:g} points)",
+            "test accuracy, %",
+            "minus cross-entropy (95 %), points",
+            "p (Holm)",
+            "smallest detectable, points",
+            "seeds",
+            "mean |dL/dz| at the start",
+            "best rate × |dL/dz|",
+        ),
+        tuple(rows),
+        (
+            "The best rate is chosen on validation images; the accuracy is that of other networks, "
+            "with new seeds, on test images. Mean ± half the 95 % t interval over seeds. "
+            "Differences are paired by seed, between the outer ends of the intervals over seeds "
+            "and over test images. p: paired t test against no difference, corrected by Holm for "
+            "all rows. Smallest detectable: the true difference that this many seeds find with a "
+            "power of 80 %.",
+            "Usable: on the mean curve over seeds; ≤ and ≥: it goes on beyond the rates tried. The "
+            "last column says that what differs between losses at one rate is for the most part "
+            "how large their gradients are.",
+        ),
+    )
+
+
+def p_of(drawn: Contrast) -> float:
+    """That there is no difference; 1 where there are too few for a test."""
+    differences = drawn.differences
+    if len(differences) < MINIMUM_SEEDS:
+        return 1.0
+    return paired_p(differences, [0.0] * len(differences))
+
+
+def in_words(each: Range) -> str:
+    low = f"≤ {each.low:.2g}" if each.open_low else f"{each.low:.2g}"
+    high = f"≥ {each.high:.2g}" if each.open_high else f"{each.high:.2g}"
+    return f"{low} to {high} ({each.decades:.1f} decades)"
+
+
+def table_of_rates(sweeps: Mapping[str, Sweep]) -> Table:
+    rows = [(loss, *(f"{mean:.1f}" for mean in sweep.mean)) for loss, sweep in sweeps.items()]
+    return Table(
+        "Validation accuracy, %, by learning rate",
+        ("loss", *(f"{rate:g}" for rate in RATES)),
+        tuple(rows),
+        ("Means over seeds. A network that diverges names one class for every image.",),
+    )
+
+
+def notes_of(size: Size, ranges: Mapping[str, Range]) -> tuple[str, ...]:
+    images = "all" if size.train_images is None else f"{size.train_images:,}"
+    notes = [
+        f"Trained on {images} images for {size.epochs} epochs with one-cycle SGD with momentum: "
+        "other optimisers, of which some divide the size of the gradient out, have other ranges.",
+        "The verdict is about cross-entropy and sigmoid-mse, which have "
+        f"{size.seeds} seeds; the other losses have {size.others}.",
+        "bce and bce-with-logits, and nll and cross-entropy, are the same functions: what lies "
+        "between them is chance.",
+    ]
+    cut = [loss for loss, r in ranges.items() if (r.open_low or r.open_high) and loss != "zero-one"]
+    if cut:
+        notes.append(
+            f"Usable beyond the rates tried, so that the range is a bound: {', '.join(cut)}."
+        )
+    return tuple(notes)
+
+
+CLAIM = Claim(
+    name="learning-rate",
+    question="Does it depend on the learning rate which loss is ahead?",
+    claim=(
+        "It does: cross-entropy is ahead of sigmoid-mse at a low rate and behind it at a high one. "
+        "At its own best rate either is about as accurate, and cross-entropy is no harder to tune: "
+        "its usable range of rates is no narrower."
+    ),
+    refuted_by=(
+        "The same loss is ahead at both rates, or they differ at their best rates by more than "
+        f"{NEAR:g} points, or the usable range of cross-entropy is narrower."
+    ),
+    procedure=(
+        f"Each of the ten losses is trained at {len(RATES)} rates from {RATES[0]:g} to "
+        f"{RATES[-1]:g}, in pairs, and judged on validation images; then at its own best rate, "
+        "with new seeds, and judged on test images. sigmoid-mse minus cross-entropy must be below "
+        f"0 points at a rate of {LOW:g}, above 0 at {HIGH:g}, and within ±{NEAR:g} at the best "
+        f"rates. Usable are the rates around the best at which validation accuracy is no more than "
+        f"{USABLE:g} points lower; cross-entropy's range minus sigmoid-mse's must be above "
+        f"{signed(-STEP, None)} decades, a step of the grid. 95 % t intervals over paired seeds, "
+        "on test images the outer ends of these and of a bootstrap over images. All four must "
+        "hold, so that nothing is corrected for their number; the nine differences of the ranking "
+        "are, by Holm."
+    ),
+    source=(
+        "Choi et al. 2019, arXiv 1910.05446, and Sivaprasad et al. 2020, arXiv 1910.11758: "
+        "comparisons turn round with the effort of tuning"
+    ),
+    examine=examine,
+)

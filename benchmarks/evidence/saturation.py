@@ -1,0 +1,377 @@
+"""From a confidently wrong start: which loss finds its way back, and how fast?"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from benchmarks.report.statistics import (
+    above,
+    below,
+    detectable,
+    within,
+)
+from benchmarks.report.table import NOTHING
+from benchmarks.training.search import FIRST_SEED
+from benchmarks.training.trial import Outcome, Trial
+
+from .bounds import at_most
+from .claim import Budget, Claim, Finding, Lab, Measure, Table, Verdict, verdict_of
+from .laws import LAWS
+from .pushes import Pushes, pushes, together
+from .saturation_pictures import draw_gradients, draw_steps
+from .steps import Ratio, Steps, bounded, ratio, steps_of
+
+if TYPE_CHECKING:
+    pass
+
+# Both have one output and the same head; bce-with-logits is cross-entropy.
+REFERENCE, OTHER = "bce-with-logits", "sigmoid-mse"
+LOSSES = (REFERENCE, OTHER)
+# How sure the network is at the start that every image is a dog.
+CONFIDENCES = (0.5, 0.9, 0.99, 0.999, 0.9999)
+EVEN, SUREST = CONFIDENCES[0], CONFIDENCES[-1]
+# Steps are counted to this validation accuracy, and these rates are tried for every start.
+ENOUGH = 0.6
+PERCENT = f"{100 * ENOUGH:g} %"
+RATES = (0.1, 0.3, 1.0, 3.0)
+# The rate of `compare`, at which both are shown beside their fastest.
+COMMON = 0.1
+# Cross-entropy recovers if the surest start costs it less than this many times the steps of the
+# even one, ...
+RECOVERS = 8.0
+# ... sigmoid-mse stalls if it then needs more than this many times the steps of cross-entropy, ...
+STALLS = 2.0
+# ... and without a wrong start neither is so much slower than the other.
+ALIKE = 1.5
+# The rounding of float32, relative, with room.
+ROUNDING = 1e-5
+
+
+class Size(NamedTuple):
+    """What a budget pays for."""
+
+    epochs: int
+    seeds: int
+    searches: int
+
+
+SIZES: dict[Budget, Size] = {
+    "quick": Size(3, 3, 1),
+    "standard": Size(4, 6, 1),
+    "full": Size(8, 10, 3),
+}
+
+
+class Start(NamedTuple):
+    """Where and how a network begins."""
+
+    loss: str
+    confidence: float
+    rate: float
+
+
+def examine(lab: Lab) -> Finding:
+    size = SIZES[lab.budget]
+    lab.say(f"finding the fastest of {len(RATES)} learning rates for each start")
+    rates = fastest(lab, size)
+    lab.say(f"{size.seeds} seeds from each start, at its fastest rate and at {COMMON:g}")
+    own = {key: Start(*key, rate) for key, rate in rates.items()}
+    common = {key: Start(*key, COMMON) for key in rates}
+    found = trained(lab, size, [*own.values(), *common.values()])
+    best = {key: steps_of(found[start], ENOUGH) for key, start in own.items()}
+    plain = {key: steps_of(found[start], ENOUGH) for key, start in common.items()}
+    seen = {loss: pushes_of(loss, found) for loss in LOSSES}
+    measures = measures_of(best, plain, seen)
+    return Finding(
+        verdict_of(measures),
+        sentence_of(best, plain, rates),
+        measures,
+        (
+            draw_steps(best, plain, CONFIDENCES, ENOUGH, COMMON),
+            draw_gradients({loss: together(runs) for loss, runs in seen.items()}),
+        ),
+        (table_of_steps(best, plain, rates), table_of_gradients(seen)),
+        notes_of(size, rates),
+    )
+
+
+def trial_of(start: Start, size: Size, seed: int) -> Trial:
+    return Trial(
+        loss=start.loss,
+        seed=seed,
+        learning_rate=start.rate,
+        epochs=size.epochs,
+        evaluations=12,
+        begin_at=1 - start.confidence,
+        enough=ENOUGH,
+        pairs=True,
+    )
+
+
+def fastest(lab: Lab, size: Size) -> dict[tuple[str, float], float]:
+    """For each loss and confidence the rate that takes the fewest steps, with seeds of the
+    search's own. Of those that do not get there, the one that comes nearest; else the highest."""
+    starts = [Start(loss, c, rate) for loss in LOSSES for c in CONFIDENCES for rate in RATES]
+    flat = [
+        replace(trial_of(start, size, FIRST_SEED + k), pairs=False)
+        for start in starts
+        for k in range(size.searches)
+    ]
+    outcomes = lab.train(flat)
+    scores = {}
+    for place, start in enumerate(starts):
+        runs = outcomes[place * size.searches : (place + 1) * size.searches]
+        taken = steps_of(runs, ENOUGH)
+        ended = float(np.mean([run.points[-1].validation_accuracy for run in runs]))
+        scores[start] = (
+            -float(taken.reached.sum()),
+            float(taken.value.mean()),
+            -ended if math.isfinite(ended) else 0.0,
+            -start.rate,
+        )
+    return {
+        (loss, c): min(
+            (start for start in starts if start[:2] == (loss, c)), key=scores.__getitem__
+        ).rate
+        for loss in LOSSES
+        for c in CONFIDENCES
+    }
+
+
+def trained(lab: Lab, size: Size, starts: Sequence[Start]) -> dict[Start, list[Outcome]]:
+    """Each start with the seeds 0 and up; a start that is named twice is trained once."""
+    trials = {
+        (start, seed): trial_of(start, size, seed)
+        for start in dict.fromkeys(starts)
+        for seed in range(size.seeds)
+    }
+    outcomes = dict(zip(trials, lab.train(list(trials.values())), strict=True))
+    return {start: [outcomes[start, k] for k in range(size.seeds)] for start in starts}
+
+
+def pushes_of(loss: str, found: Mapping[Start, Sequence[Outcome]]) -> list[Pushes]:
+    """The training examples of every start of a loss, one set a seed."""
+    runs = [each for start, each in found.items() if start.loss == loss]
+    return [pushes(each) for each in zip(*runs, strict=True)]
+
+
+Found = Mapping[tuple[str, float], Steps]
+
+
+def measures_of(
+    best: Found, plain: Found, seen: Mapping[str, Sequence[Pushes]]
+) -> tuple[Measure, ...]:
+    slowed = ratio(best[REFERENCE, SUREST], best[REFERENCE, EVEN])
+    alike = ratio(best[OTHER, EVEN], best[REFERENCE, EVEN])
+    over = f"sigmoid-mse over cross-entropy: steps to {PERCENT} from {{:g}}, {{}}, ratio"
+    apart = [
+        (f"both at a rate of {COMMON:g}", ratio(plain[OTHER, SUREST], plain[REFERENCE, SUREST])),
+        ("each at its fastest rate", ratio(best[OTHER, SUREST], best[REFERENCE, SUREST])),
+    ]
+    return (
+        _measure(
+            f"cross-entropy at its fastest rates: steps to {PERCENT} from {SUREST:g} over those "
+            f"from {EVEN:g}, ratio",
+            slowed,
+            f"below {RECOVERS:g} times",
+            bounded(below(slowed.interval, RECOVERS), slowed, "does not hold", "holds"),
+        ),
+        *(
+            _measure(
+                over.format(SUREST, rates),
+                found,
+                f"above {STALLS:g} times",
+                bounded(above(found.interval, STALLS), found, "holds", "does not hold"),
+            )
+            for rates, found in apart
+        ),
+        _measure(
+            over.format(EVEN, "each at its fastest rate"),
+            alike,
+            f"within 1/{ALIKE:g} to {ALIKE:g} times",
+            "undecided" if alike.least or alike.most else within(alike.interval, 1 / ALIKE, ALIKE),
+        ),
+        at_most(
+            "measured dL/dz against f - t and (f - t) f (1 - f), largest relative difference of "
+            "all examples",
+            [off(loss, each) for loss in LOSSES for each in seen[loss]],
+            ROUNDING,
+            min(len(runs) for runs in seen.values()),
+        ),
+    )
+
+
+def _measure(name: str, found: Ratio, wanted: str, verdict: Verdict) -> Measure:
+    each = found.interval
+    said = " (at least: not all got there)" if found.least else ""
+    return Measure(name + said, each.mean, each.low, each.high, wanted, verdict)
+
+
+def off(loss: str, seen: Pushes) -> float:
+    """The largest |measured / predicted - 1| of |dL/dz|, where float32 has the predicted number."""
+    predicted = LAWS[loss].push(seen.odds)
+    some = predicted > np.finfo(np.float32).tiny
+    return float(np.abs(seen.push[some] / predicted[some] - 1).max(initial=0.0))
+
+
+def taken(steps: Steps) -> str:
+    """'147 (140 to 163)' or, of those that did not all get there, '2 of 3 in 281'."""
+    if steps.reached.all():
+        low, high = steps.value.min(), steps.value.max()
+        return f"{math.exp(np.log(steps.value).mean()):.0f} ({low:.0f} to {high:.0f})"
+    return f"{steps.reached.sum()} of {len(steps.reached)} in {steps.value.max():.0f}"
+
+
+def sentence_of(best: Found, plain: Found, rates: Mapping[tuple[str, float], float]) -> str:
+    def said(loss: str, steps: Found) -> str:
+        there = steps[loss, SUREST]
+        if there.reached.all():
+            return f"{math.exp(np.log(there.value).mean()):.0f} steps"
+        return (
+            f"{there.value.max():.0f} steps without getting there in "
+            f"{(~there.reached).sum()} of {len(there.reached)} runs"
+        )
+
+    ratios = []
+    for confidence in CONFIDENCES:
+        found = ratio(best[OTHER, confidence], best[REFERENCE, confidence])
+        ratios.append(f"{'at least ' * found.least}{found.interval.mean:.2g} from {confidence:g}")
+    return (
+        f"From a start that is {100 * SUREST:g} % sure of the wrong class, cross-entropy takes "
+        f"{said(REFERENCE, best)} to {PERCENT} accuracy at the fastest rate found for it "
+        f"({rates[REFERENCE, SUREST]:g}) and sigmoid-mse {said(OTHER, best)} "
+        f"({rates[OTHER, SUREST]:g}); at a rate of {COMMON:g}, {said(REFERENCE, plain)} and "
+        f"{said(OTHER, plain)}. Each at its fastest, sigmoid-mse takes this many times the steps: "
+        f"{', '.join(ratios)}."
+    )
+
+
+def table_of_steps(best: Found, plain: Found, rates: Mapping[tuple[str, float], float]) -> Table:
+    rows = []
+    for confidence in CONFIDENCES:
+        found = ratio(best[OTHER, confidence], best[REFERENCE, confidence])
+        each = found.interval
+        least = detectable(found.logs)
+        text = NOTHING if each.mean is None else f"{'≥ ' * found.least}{each.mean:.2g}"
+        if each.low is not None and each.high is not None:
+            text += f" ({each.low:.2g} to {each.high:.2g})"
+        rows.append(
+            (
+                f"{confidence:g}",
+                *(
+                    cell
+                    for loss in LOSSES
+                    for cell in (taken(best[loss, confidence]), f"{rates[loss, confidence]:g}")
+                ),
+                text,
+                NOTHING if least is None else f"{math.exp(least):.2g}",
+                *(taken(plain[loss, confidence]) for loss in LOSSES),
+            )
+        )
+    return Table(
+        f"Steps to {PERCENT} validation accuracy, by how sure the start is of the wrong class",
+        (
+            "sure at the start",
+            "cross-entropy",
+            "its fastest rate",
+            "sigmoid-mse",
+            "its fastest rate",
+            "ratio",
+            "smallest detectable ratio",
+            f"cross-entropy at {COMMON:g}",
+            f"sigmoid-mse at {COMMON:g}",
+        ),
+        tuple(rows),
+        (
+            "Steps: geometric mean over seeds (least to most); '1 of 3 in 281': one of three got "
+            "there, training ended after 281 steps. Ratio: sigmoid-mse over cross-entropy, paired "
+            "by seed, 95 % t interval of its logarithm; ≥: a run that did not get there counts "
+            "with the steps it was given. Smallest detectable: the true ratio that this many seeds "
+            "find with a power of 80 %.",
+        ),
+    )
+
+
+def table_of_gradients(seen: Mapping[str, Sequence[Pushes]]) -> Table:
+    rows = []
+    for loss in LOSSES:
+        each = together(seen[loss])
+        sure = each.push[each.odds < -math.log(999)]
+        rows.append(
+            (
+                loss,
+                LAWS[loss].formula,
+                f"{len(each.push):,}",
+                f"{off(loss, each):.0e}",
+                f"{np.median(sure):.1e}" if len(sure) else NOTHING,
+            )
+        )
+    return Table(
+        "Measured gradients against the formulas",
+        (
+            "loss",
+            "|dL/dz| by formula, e = |f - t|",
+            "examples",
+            "relative difference, at most",
+            "median |dL/dz| where e > 0.999",
+        ),
+        tuple(rows),
+    )
+
+
+def notes_of(size: Size, rates: Mapping[tuple[str, float], float]) -> tuple[str, ...]:
+    notes = [
+        f"Fastest rate: of {', '.join(f'{rate:g}' for rate in RATES)}, for each loss and each "
+        "start, by steps with seeds of the search's own. Giving sigmoid-mse a rate of its own for "
+        "every start is more than it gets in practice, where the start is not known to be wrong.",
+        "The start is the bias of the last layer: the network says the same of every image. A "
+        "network that has become sure of wrong answers by training is another matter.",
+        f"At most {size.epochs} epochs with a one-cycle schedule, whose rate rises over the first "
+        "quarter of the steps: with another length of training steps are other numbers.",
+    ]
+    at_end = [f"{loss} from {c:g}" for (loss, c), rate in rates.items() if rate == RATES[-1]]
+    if at_end:
+        notes.append(
+            f"Fastest at the highest rate that was tried, so that a higher one may be faster "
+            f"still: {', '.join(at_end)}."
+        )
+    return tuple(notes)
+
+
+CLAIM = Claim(
+    name="saturation",
+    question="Which loss recovers from a confidently wrong start?",
+    claim=(
+        "Cross-entropy recovers, however wrong the start. sigmoid-mse, whose gradient "
+        "(f - t) f (1 - f) dies there, stalls, and no learning rate makes up for it."
+    ),
+    refuted_by=(
+        f"From a start that is {SUREST:g} sure cross-entropy needs {RECOVERS:g} times the steps "
+        f"that it needs from an even one; or sigmoid-mse no more than {STALLS:g} times those of "
+        "cross-entropy, at the same rate or with each at its fastest; or gradients are not f - t "
+        "and (f - t) f (1 - f)."
+    ),
+    procedure=(
+        "Cats and dogs; the bias of the last layer makes the network call every image a dog, with "
+        f"a confidence of {', '.join(f'{c:g}' for c in CONFIDENCES)}. Steps to {PERCENT} "
+        "validation accuracy, of cross-entropy (bce-with-logits) and sigmoid-mse, both at a rate "
+        f"of {COMMON:g} and each at the rate that is fastest for it from that very start. Ratios "
+        "are paired by seed, with the 95 % t interval of their logarithm; a run that does not get "
+        "there counts with the steps it was given, which makes its ratio a bound, and a verdict "
+        f"that could turn round is undecided. Cross-entropy from {SUREST:g} over from {EVEN:g}: "
+        f"below {RECOVERS:g} times. sigmoid-mse over cross-entropy from {SUREST:g}: above "
+        f"{STALLS:g} times, at the same rate and at the fastest ones; from {EVEN:g}: within "
+        f"1/{ALIKE:g} to {ALIKE:g} times, so that it is the start that does it. No measured dL/dz "
+        f"may differ from its formula by more than {ROUNDING:g}, relative. All must hold."
+    ),
+    source=(
+        "Nielsen 2015, Neural Networks and Deep Learning, chapter 3; Glorot and Bengio 2010, "
+        "AISTATS (plateaus of squared error)"
+    ),
+    examine=examine,
+)

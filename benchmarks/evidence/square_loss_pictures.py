@@ -1,0 +1,153 @@
+"""Pictures of square loss: how far from cross-entropy, and what the search saw."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from benchmarks.report.canvas import (
+    CHANCE_LOOK,
+    DPI,
+    FAINT,
+    INK,
+    RC,
+    Label,
+    label_lines,
+    line_look,
+    png,
+)
+from benchmarks.report.palette import style_of
+
+from .claim import Picture
+from .contrasts import signed
+from .rows import HOLDS, Row, chance_line, draw_interval, draw_rows, name_rows
+
+if TYPE_CHECKING:
+    from .square_loss import Gap
+
+
+IN_WORDS = {
+    "cross-entropy": "of a softmax",
+    "mse": "squared error, no sigmoid",
+    "bce-with-logits": "cross-entropy of one output",
+    "sigmoid-mse": "squared error of a sigmoid",
+}
+
+
+def named(loss: str) -> str:
+    """A loss with what it is, on two lines."""
+    return f"{loss}\n{IN_WORDS[loss]}"
+
+
+def draw_gaps(
+    found: Mapping[str, Sequence[float]], gaps: Mapping[str, Gap], margin: float, chance: float
+) -> Picture:
+    """Above: the accuracy of every loss beside chance. Below: what each has more than
+    cross-entropy, with its 90 % interval, over the margin within which they are equal."""
+    import matplotlib
+    from matplotlib.figure import Figure
+
+    title = "Each loss at its own best learning rate"
+    below = f"Minus cross-entropy: equal if the bar lies within ±{margin:g} points"
+    rows, under = len(found), len(gaps)
+    height = 2.6 + 0.46 * (rows + under)
+    with matplotlib.rc_context(RC):
+        figure = Figure(figsize=(10, height), dpi=DPI)
+        upper, lower = figure.subplots(2, 1, height_ratios=[rows, under])
+        figure.subplots_adjust(
+            left=0.30,
+            right=0.78,
+            top=1 - 0.48 / height,
+            bottom=0.66 / height,
+            hspace=1.25 * 2 / (height - 1.14 - 1.25),
+        )
+        upper.set_title(title, x=-0.58)
+        draw_rows(
+            upper, [Row(named(loss), loss, values) for loss, values in found.items()], "{:.1f} %"
+        )
+        highest = max(max(values) for values in found.values())
+        upper.set_xlim(chance - 2, highest + 2)
+        chance_line(upper, chance)
+        upper.set_xlabel("test accuracy, % (ticks: seeds, bar: 95 % interval)")
+
+        lower.set_title(below, x=-0.58)
+        for place, gap in enumerate(gaps.values()):
+            draw_interval(lower, place, gap.interval, gap.loss)
+            lower.annotate(
+                f"{signed(gap.interval.mean)}   {words_of(gap)}",
+                (1, place),
+                xycoords=("axes fraction", "data"),
+                xytext=(8, 0),
+                textcoords="offset points",
+                va="center",
+                annotation_clip=False,
+            )
+        name_rows(lower, [named(loss) for loss in gaps])
+        ends = [gap.interval for gap in gaps.values()]
+        drawn = [abs(x) for each in ends for x in (each.mean, each.low, each.high) if x is not None]
+        reach = 1.15 * max([margin * 1.3, *drawn])
+        lower.set_xlim(-reach, reach)
+        lower.axvspan(-margin, margin, color=HOLDS, zorder=0)
+        lower.axvline(0, color=INK, linewidth=1)
+        lower.set_xlabel("difference in test accuracy, points (bar: 90 % interval)")
+        said = [
+            f"{gap.loss} {signed(gap.interval.mean)} ({words_of(gap)})" for gap in gaps.values()
+        ]
+        alt = f"{title}. Difference in test accuracy to cross-entropy, points: {'; '.join(said)}."
+        return Picture("difference.png", png(figure, alt), alt)
+
+
+def words_of(gap: Gap) -> str:
+    """What the interval says of a loss and cross-entropy."""
+    return {"holds": "equal", "does not hold": "different", "undecided": "undecided"}[gap.verdict]
+
+
+def draw_rates(
+    tried: Mapping[str, Mapping[float, float]], chosen: Mapping[str, float], chance: float
+) -> Picture:
+    """Validation accuracy of each loss against the learning rate; filled: the rate chosen."""
+    import matplotlib
+    from matplotlib.figure import Figure
+
+    title = "What the search for a learning rate saw"
+    with matplotlib.rc_context(RC):
+        figure = Figure(figsize=(10, 4.6), dpi=DPI)
+        axes = figure.subplots()
+        figure.subplots_adjust(left=0.08, right=0.72, top=0.90, bottom=0.14)
+        axes.set_title(title)
+        axes.set_xscale("log")
+        axes.set_xlabel("peak learning rate (filled: chosen)")
+        axes.set_ylabel("validation accuracy, %")
+        labels, best = [], []
+        for loss, means in tried.items():
+            rates, heights = list(means), list(means.values())
+            look, marker = line_look(loss) | {"linewidth": 2.4}, style_of(loss)["marker"]
+            hollow: dict[str, Any] = {"marker": marker, "markersize": 8, "markerfacecolor": "white"}
+            axes.plot(rates, heights, **look, **hollow)
+            top = chosen[loss]
+            if top in means:
+                axes.plot(
+                    [top], [means[top]], marker=marker, markersize=11, color=look["color"], zorder=9
+                )
+                best.append(f"{loss} {means[top]:.1f} at {top:g}")
+            # A rate at which a network diverges counts as 0, below the panel.
+            said = loss if heights[-1] >= chance - 4 else f"{loss} (off scale)"
+            labels.append(Label(max(heights[-1], chance - 3), said, loss))
+        axes.axhline(chance, **CHANCE_LOOK)
+        labels.append(Label(chance, f"chance  {chance:.0f}", None))
+        rates = sorted({rate for means in tried.values() for rate in means})
+        axes.set_xticks(rates, [f"{rate:g}" for rate in rates])
+        axes.minorticks_off()
+        axes.set_ylim(chance - 4, None)
+        axes.grid(axis="y", color="#E6E6E6")
+        axes.set_axisbelow(True)
+        label_lines(axes, labels, gap=0.075)
+        axes.annotate(
+            "one mark: mean over the search's seeds",
+            (0.01, 0.02),
+            xycoords="axes fraction",
+            fontsize=9.5,
+            color=FAINT,
+        )
+        alt = f"{title}. Chosen, with validation accuracy in %: {'; '.join(best)}."
+        return Picture("rates.png", png(figure, alt), alt)
