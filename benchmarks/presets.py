@@ -38,7 +38,7 @@ PRESETS: dict[str, dict[str, Any]] = {
         "width": 24,
         "image_size": 32,
         "augmentation": "shift",
-        "epochs": 40,
+        "epochs": 80,
     },
 }
 """Name -> the fields of a `benchmarks.config.Comparison` that differ from its defaults."""

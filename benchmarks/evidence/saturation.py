@@ -38,7 +38,7 @@ EVEN, SUREST = CONFIDENCES[0], CONFIDENCES[-1]
 # Steps are counted to this validation accuracy, and these rates are tried for every start.
 ENOUGH = 0.6
 PERCENT = f"{100 * ENOUGH:g} %"
-RATES = (0.1, 0.3, 1.0, 3.0)
+RATES = (0.1, 0.5, 3.0)
 # The rate of `compare`, at which both are shown beside their fastest.
 COMMON = 0.1
 # Cross-entropy recovers if the surest start costs it less than this many times the steps of the
@@ -47,23 +47,25 @@ RECOVERS = 8.0
 # ... sigmoid-mse stalls if it then needs more than this many times the steps of cross-entropy, ...
 STALLS = 2.0
 # ... and without a wrong start neither is so much slower than the other.
-ALIKE = 1.5
+ALIKE = 2.0
 # The rounding of float32, relative, with room.
 ROUNDING = 1e-5
 
 
 class Size(NamedTuple):
-    """What a budget pays for."""
+    """What a budget pays for. `seeds`: from the two starts that the verdict is about; `between`:
+    from the others; `searches`: of the search for a rate."""
 
     epochs: int
     seeds: int
+    between: int
     searches: int
 
 
 SIZES: dict[Budget, Size] = {
-    "quick": Size(3, 3, 1),
-    "standard": Size(4, 6, 1),
-    "full": Size(8, 10, 3),
+    "quick": Size(3, 6, 3, 1),
+    "standard": Size(4, 8, 4, 1),
+    "full": Size(8, 12, 6, 3),
 }
 
 
@@ -79,7 +81,7 @@ def examine(lab: Lab) -> Finding:
     size = SIZES[lab.budget]
     lab.say(f"finding the fastest of {len(RATES)} learning rates for each start")
     rates = fastest(lab, size)
-    lab.say(f"{size.seeds} seeds from each start, at its fastest rate and at {COMMON:g}")
+    lab.say(f"every start with several seeds, at its fastest rate and at {COMMON:g}")
     own = {key: Start(*key, rate) for key, rate in rates.items()}
     common = {key: Start(*key, COMMON) for key in rates}
     found = trained(lab, size, [*own.values(), *common.values()])
@@ -111,6 +113,10 @@ def trial_of(start: Start, size: Size, seed: int) -> Trial:
         enough=ENOUGH,
         pairs=True,
     )
+
+
+def seeds_of(start: Start, size: Size) -> int:
+    return size.seeds if start.confidence in (EVEN, SUREST) else size.between
 
 
 def fastest(lab: Lab, size: Size) -> dict[tuple[str, float], float]:
@@ -148,16 +154,16 @@ def trained(lab: Lab, size: Size, starts: Sequence[Start]) -> dict[Start, list[O
     trials = {
         (start, seed): trial_of(start, size, seed)
         for start in dict.fromkeys(starts)
-        for seed in range(size.seeds)
+        for seed in range(seeds_of(start, size))
     }
     outcomes = dict(zip(trials, lab.train(list(trials.values())), strict=True))
-    return {start: [outcomes[start, k] for k in range(size.seeds)] for start in starts}
+    return {start: [outcomes[start, k] for k in range(seeds_of(start, size))] for start in starts}
 
 
 def pushes_of(loss: str, found: Mapping[Start, Sequence[Outcome]]) -> list[Pushes]:
-    """The training examples of every start of a loss, one set a seed."""
+    """The training examples of every network of a loss."""
     runs = [each for start, each in found.items() if start.loss == loss]
-    return [pushes(each) for each in zip(*runs, strict=True)]
+    return [pushes([outcome]) for outcomes in runs for outcome in outcomes]
 
 
 Found = Mapping[tuple[str, float], Steps]
@@ -201,7 +207,7 @@ def measures_of(
             "all examples",
             [off(loss, each) for loss in LOSSES for each in seen[loss]],
             ROUNDING,
-            min(len(runs) for runs in seen.values()),
+            min(len(steps.value) for steps in best.values()),
         ),
     )
 

@@ -58,6 +58,10 @@ if TYPE_CHECKING:
 BOARD = "tensorboard"
 """The directory in that of an experiment."""
 
+PHOTOGRAPHS = ".photographs"
+"""How the name of an event file ends that holds images of the data set, and nothing else: not
+everyone who may show what was measured may show those."""
+
 
 def write_board(directory: Path, images: ImageSet | None = None) -> None:
     """Write `<directory>/tensorboard/<loss>/`, a run for each loss of a finished experiment, whole
@@ -135,7 +139,18 @@ def write_loss(
     for step, values in curves(seeds, last):
         events[step] += values
     events[last] += values_of(metrics_of(summary["losses"][loss]))
-    events[last] += pictures(loss, directories, experiment, summary, images)
+    said = read_predictions(directories)
+    if said:
+        classes = experiment.about.get("data", {}).get("classes", ["dog", "cat"])
+        events[last] += pr_curves(said, classes)
+    closed_forms = experiment.directory / "closed_forms.png"
+    if loss == main_loss(summary) and closed_forms.exists():
+        shown = picture("value and gradient of each loss", closed_forms.read_bytes())
+        events[last].append(shown)
+    if said and images is not None and (mistakes := worst_mistakes(said)):
+        drawn = mistakes_picture(loss, len(said.probabilities), mistakes, images)
+        with EventFile(path, PHOTOGRAPHS) as file:
+            file.write(last, [picture("surest wrong answers", drawn)])
     with EventFile(path) as file:
         for step in sorted(events):
             file.write(step, events[step], times.get(step))
@@ -184,28 +199,6 @@ def by_step(curves: dict[str, tuple[Any, Any]]) -> Iterator[tuple[int, list[Summ
     for tag, (steps, values) in curves.items():
         for step, value in zip(steps, values, strict=True):
             yield int(step), values_of({tag: float(value)})
-
-
-def pictures(
-    loss: str,
-    directories: list[Path],
-    experiment: Experiment,
-    summary: dict[str, Any],
-    images: ImageSet | None,
-) -> list[Summary.Value]:
-    """Precision against recall and the worst mistakes of a loss, and the curves of all losses."""
-    found = []
-    if said := read_predictions(directories):
-        classes = experiment.about.get("data", {}).get("classes", ["dog", "cat"])
-        found += pr_curves(said, classes)
-        mistakes = worst_mistakes(said)
-        if images is not None and mistakes:
-            drawn = mistakes_picture(loss, len(said.probabilities), mistakes, images)
-            found.append(picture("surest wrong answers", drawn))
-    closed_forms = experiment.directory / "closed_forms.png"
-    if loss == main_loss(summary) and closed_forms.exists():
-        found.append(picture("value and gradient of each loss", closed_forms.read_bytes()))
-    return found
 
 
 def texts(loss: str, experiment: Experiment, summary: dict[str, Any]) -> dict[str, str]:

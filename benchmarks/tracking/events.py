@@ -28,10 +28,11 @@ BINS = np.arange(round(math.log10(FLOOR)), 2.25, 0.25)
 
 
 class EventFile:
-    """Writes a run's points; a context manager that closes the file."""
+    """Writes a run's points; a context manager that closes the file, whose name ends with
+    `suffix`."""
 
-    def __init__(self, directory: Path) -> None:
-        self.writer = EventFileWriter(str(directory))
+    def __init__(self, directory: Path, suffix: str = "") -> None:
+        self.writer = EventFileWriter(str(directory), filename_suffix=suffix)
 
     def __enter__(self) -> EventFile:
         return self

@@ -115,7 +115,7 @@ def train(
     for step, (pixels, labels) in enumerate(batches):
         evaluating = step % batches.per_epoch in marks
         if evaluating:
-            held_out = course.pause(lambda: judge(model, objective, material))
+            held_out = course.evaluated(lambda: judge(model, objective, material))
             if trial.enough is not None and held_out[1] >= trial.enough:
                 done = step
                 break
@@ -137,7 +137,8 @@ def train(
 
     if probes.steps:
         logged(done - 1)
-    watch.point(course.point(done, *course.pause(lambda: judge(model, objective, material))), steps)
+    held_out = course.evaluated(lambda: judge(model, objective, material))
+    watch.point(course.point(done, *held_out), steps)
     held_out_said = test_said = None
     test_loss = math.nan
     if material.validation is not None:
@@ -200,27 +201,28 @@ def distance(before: list[Tensor], after: list[nn.Parameter]) -> float:
 
 class Course:
     """The points of a run as it goes on, and the time of its training: what happens within
-    `pause` does not count."""
+    `evaluated` does not count."""
 
     def __init__(self, per_epoch: int, device: torch.device) -> None:
         self.per_epoch, self.device = per_epoch, device
         self.points: list[Point] = []
         # That of the last point, then those since.
         self.windows: list[Window] = []
-        self.paused = 0.0
+        self.paused = self.seconds = 0.0
         self.began = time.perf_counter()
 
-    def pause(self, work: Callable[[], tuple[float, float]]) -> tuple[float, float]:
+    def evaluated(self, work: Callable[[], tuple[float, float]]) -> tuple[float, float]:
         if self.device.type == "cuda":
             torch.cuda.synchronize(self.device)
         since = time.perf_counter()
-        try:
-            return work()
-        finally:
-            self.paused += time.perf_counter() - since
+        self.seconds = since - self.began - self.paused
+        result = work()
+        self.paused += time.perf_counter() - since
+        return result
 
     def point(self, step: int, loss: float, accuracy: float) -> Point:
-        """An evaluation after `step` steps, with what the windows since the last have seen."""
+        """An evaluation after `step` steps, with what the windows since the last have seen, and
+        the time that `evaluated` was asked at."""
         # Where every step is evaluated the last point has none of its own: it repeats the one
         # before.
         window = merged(self.windows[1:] or self.windows) if self.windows else None
@@ -236,7 +238,7 @@ class Course:
             logit_when_wrong=window.logit_when_wrong if window else math.nan,
             vanished_fraction=window.vanished_fraction if window else math.nan,
             parameter_norm=window.parameter_norm if window else math.nan,
-            seconds=time.perf_counter() - self.began - self.paused,
+            seconds=self.seconds,
         )
         self.points.append(point)
         return point

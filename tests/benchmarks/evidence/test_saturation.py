@@ -133,7 +133,7 @@ def test_one_gradient_that_is_off_refutes(loss):
 
 @pytest.mark.usefixtures("unpainted")
 def test_two_seeds_decide_nothing(monkeypatch):
-    monkeypatch.setitem(SIZES, "quick", SIZES["quick"]._replace(seeds=2))
+    monkeypatch.setitem(SIZES, "quick", SIZES["quick"]._replace(seeds=2, between=2))
     finding = CLAIM.examine(lab_of())
     assert {m.verdict for m in finding.measures} == {"undecided"}
 
@@ -191,3 +191,10 @@ def test_training_that_ends_early_never_turns_a_verdict_round(needed, cap, other
             decided = bounded(side(seen.interval, bar), seen, up, down)
             truth = side(true.interval, bar)
             assert "undecided" in (decided, truth) or decided == truth
+
+
+def test_one_run_that_did_not_get_there_makes_a_bound():
+    there = Steps(np.array([10.0, 20.0, 30.0]), np.ones(3, bool))
+    some = there._replace(reached=np.array([True, False, True]))
+    assert (ratio(some, there).least, ratio(some, there).most) == (True, False)
+    assert (ratio(there, some).least, ratio(there, some).most) == (False, True)
