@@ -270,7 +270,7 @@ def _measures(measures: Sequence[dict[str, Any]], synthetic: bool) -> Table:
         )
         for each in measures
     )
-    columns = ("measure", "value", "95 % interval", "the claim wants", "verdict")
+    columns = ("measure", "value", "interval, 95 % unless said", "the claim wants", "verdict")
     return Table(columns, rows, title="SYNTHETIC IMAGES" if synthetic else None, alarm=synthetic)
 
 
