@@ -34,7 +34,7 @@ class Evidence:
     names: Annotated[Names, tyro.conf.arg(metavar="[NAME ...]")] = ()
     """Claims to examine, or all."""
     budget: Literal["quick", "standard", "full"] = "quick"
-    """quick: at most 3 minutes a claim on two cores; standard: more seeds and longer training, an
+    """quick: some minutes a claim on two cores; standard: more seeds and longer training, an
     hour or two for all; full: as much as it takes."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
     """auto: CUDA where there is one."""
