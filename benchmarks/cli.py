@@ -195,18 +195,23 @@ def compare(config: Comparison, command: str) -> int:
 
 
 def tune(config: Tuning, command: str) -> int:
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
     from .tracking.console import Reporter
     from .training import tuning
 
     directory = tuning.tune(config, command, Reporter())
     about = tuning.read(directory / "tuning.json")
     print(f"Validation accuracy in % for each learning rate, mean of {about['seeds']} seeds")
-    rows = [["loss", *(f"{rate:g}" for rate in about["rates"]), "chosen"], *tuning.table(about)]
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    for row in rows:
-        cells = [row[0].ljust(widths[0])]
-        cells += [c.rjust(w) for c, w in zip(row[1:], widths[1:], strict=True)]
-        print("  ".join(cells))
+    found = tuning.table(about)
+    table = Table(box=None, pad_edge=False, header_style="")
+    for at, column in enumerate(found.columns):
+        table.add_column(Text(column), justify="right" if at else "left", no_wrap=True)
+    for row in found.rows:
+        table.add_row(*map(str, row))
+    Console(width=None if sys.stdout.isatty() else 110).print(table, highlight=False)
     print("".join(f"{note}\n" for note in tuning.notes(about)), end="")
     print(f"\nSearch  {directory / 'tuning.md'}")
     return 0

@@ -27,12 +27,14 @@ class ConvNet(nn.Module):
     Parameters: 23,761 with the defaults, at every image size.
     """
 
+    block = staticmethod(block)
+
     def __init__(self, num_outputs: int = 1, width: int = 16) -> None:
         super().__init__()
         self.features = nn.Sequential(
-            block(3, width),
-            block(width, 2 * width),
-            block(2 * width, 4 * width),
+            self.block(3, width),
+            self.block(width, 2 * width),
+            self.block(2 * width, 4 * width),
             nn.AdaptiveAvgPool2d(1),
             nn.Flatten(),
         )

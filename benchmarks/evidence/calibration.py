@@ -12,11 +12,20 @@ from benchmarks.report.metrics import brier, expected_calibration_error
 from benchmarks.report.statistics import equivalent, mean_interval, paired_difference
 from benchmarks.training.trial import Outcome, Predictions, Trial
 
-from .calibration_pictures import draw_errors, draw_reliability
 from .claim import Budget, Claim, Finding, Lab, Measure, Table, verdict_of
-from .contrasts import Demand, Judged, contrast, judged, plus_minus, signed, table_of, with_span
-from .rows import judgement
-from .shared import accuracies, over_seeds, tuned
+from .measuring.contrasts import (
+    Demand,
+    Judged,
+    contrast,
+    judged,
+    plus_minus,
+    signed,
+    table_of,
+    with_span,
+)
+from .measuring.networks import accuracies, over_seeds, tuned
+from .pictures.calibration import draw_errors, draw_reliability
+from .pictures.rows import judgement
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

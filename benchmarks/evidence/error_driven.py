@@ -12,11 +12,11 @@ from benchmarks.report.statistics import Interval, below, mean_interval
 from benchmarks.report.table import MINUS, NOTHING
 from benchmarks.training.trial import Trial
 
-from .bounds import at_most
 from .claim import Budget, Claim, Finding, Lab, Measure, Table, verdict_of
-from .error_driven_pictures import draw_panels, draw_pushes
-from .laws import LAWS, error
-from .pushes import Pushes, pushes, together
+from .measuring.bounds import at_most
+from .measuring.laws import LAWS, error
+from .measuring.pushes import Pushes, pushes, together
+from .pictures.error_driven import draw_panels, draw_pushes
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -14,7 +14,7 @@ from benchmarks.report.statistics import mean_interval
 from benchmarks.training.trial import Outcome, Predictions, Trial
 
 from .claim import Budget, Claim, Finding, Lab, Picture, Table, verdict_of
-from .contrasts import (
+from .measuring.contrasts import (
     Contrast,
     Demand,
     contrast,
@@ -23,8 +23,8 @@ from .contrasts import (
     signed,
     table_of,
 )
-from .rows import SEEDS, Row, chance_line, draw_rows, heading, judgement, room_for
-from .shared import over_seeds, tuned
+from .measuring.networks import over_seeds, tuned
+from .pictures.rows import SEEDS, Row, chance_line, draw_rows, heading, judgement, room_for
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -26,10 +26,10 @@ from benchmarks.training.search import FIRST_SEED
 from benchmarks.training.trial import Outcome, Trial
 
 from .claim import Budget, Claim, Finding, Lab, Measure, Table, verdict_of
-from .contrasts import Contrast, contrast, plus_minus, signed, with_span
-from .learning_rate_pictures import draw_curves, draw_ranges
-from .rates import USABLE, Range, Sweep, usable
-from .shared import accuracies, chance_of, right
+from .measuring.contrasts import Contrast, contrast, plus_minus, signed, with_span
+from .measuring.networks import accuracies, chance_of, right
+from .measuring.rates import USABLE, Range, Sweep, usable
+from .pictures.learning_rate import draw_curves, draw_ranges
 
 REFERENCE, OTHER = "cross-entropy", "sigmoid-mse"
 PAIR = (REFERENCE, OTHER)

@@ -10,12 +10,12 @@ from benchmarks.report.statistics import Interval, above, mean_interval
 from benchmarks.report.table import MINUS
 from benchmarks.training.trial import Outcome, Trial
 
-from .bounds import at_most, size
 from .claim import Budget, Claim, Finding, Lab, Measure, Table, verdict_of
-from .contrasts import plus_minus, signed
-from .likelihood_forms import FAR, FORMS, LOWERED, SOFTENED, Reading, read
-from .likelihood_pictures import SLIPS, draw_forms, draw_slip, mean_pushes
-from .shared import accuracies, over_seeds
+from .measuring.bounds import at_most, size
+from .measuring.contrasts import plus_minus, signed
+from .measuring.forms import FAR, FORMS, LOWERED, SOFTENED, Reading, read
+from .measuring.networks import accuracies, over_seeds
+from .pictures.likelihood import SLIPS, draw_forms, draw_slip, mean_pushes
 
 LOSS, RATE = "bce-with-logits", 0.1
 # How far forms may be from the likelihood, as a share of it, and their gradients from f - t: the

@@ -11,9 +11,9 @@ from benchmarks.report.statistics import equivalent, mean_interval, paired_diffe
 from benchmarks.training.trial import Outcome, Trial
 
 from .claim import Budget, Claim, Finding, Lab, Picture, Table, verdict_of
-from .contrasts import Contrast, Demand, contrast, judged, plus_minus, table_of, with_span
-from .rows import SEEDS, Row, chance_line, draw_rows, heading, judgement, room_for
-from .shared import accuracies, chance_of, over_seeds, right, tuned
+from .measuring.contrasts import Contrast, Demand, contrast, judged, plus_minus, table_of, with_span
+from .measuring.networks import accuracies, chance_of, over_seeds, right, tuned
+from .pictures.rows import SEEDS, Row, chance_line, draw_rows, heading, judgement, room_for
 
 REFERENCE = "cross-entropy"
 LOSSES = {

@@ -14,7 +14,7 @@ from benchmarks.training.search import by_rate
 from benchmarks.training.trial import Outcome, Trial
 
 from .claim import Budget, Claim, Finding, Lab, Picture, Table, verdict_of
-from .contrasts import (
+from .measuring.contrasts import (
     Contrast,
     Demand,
     Judged,
@@ -25,8 +25,8 @@ from .contrasts import (
     table_of,
     with_span,
 )
-from .rows import heading, judgement
-from .shared import accuracies, chance_of, over_seeds, right, tuned
+from .measuring.networks import accuracies, chance_of, over_seeds, right, tuned
+from .pictures.rows import heading, judgement
 
 REFERENCE = "cross-entropy"
 LOSSES = {

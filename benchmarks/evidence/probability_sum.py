@@ -12,23 +12,23 @@ import numpy as np
 from benchmarks.report.statistics import Interval, above, below, mean_interval, within
 from benchmarks.training.trial import Outcome, Trial
 
-from .bounds import at_most, size
 from .claim import Budget, Claim, Finding, Lab, Measure, Table, Verdict, verdict_of
-from .contrasts import plus_minus, signed
-from .probability_sum_pictures import draw_gradient, draw_training
-from .pushes import (
+from .measuring.bounds import at_most, size
+from .measuring.contrasts import plus_minus, signed
+from .measuring.laws import LAWS
+from .measuring.networks import accuracies, chance_of, over_seeds
+from .measuring.pushes import (
     END,
     FORMULAS,
     REFERENCE,
     SUM,
     Pushes,
     deviation,
-    predicted,
     pushes,
     slope,
     together,
 )
-from .shared import accuracies, chance_of, over_seeds
+from .pictures.probability_sum import draw_gradient, draw_training
 
 LOSSES = (SUM, REFERENCE)
 # The probability of a cat with which training begins: None is as the weights are drawn.
@@ -192,7 +192,7 @@ def gradient_table(found: Found) -> Table:
         for loss in LOSSES:
             p, push = seen[loss].p, seen[loss].push
             here = (p >= low) & ((p < high) | (high == 1.0))
-            foreseen = predicted(loss, seen[loss].odds[here])
+            foreseen = LAWS[loss].push(seen[loss].odds[here])
             means = [float(x.mean()) if here.any() else None for x in (push[here], foreseen)]
             cells += [f"{here.sum():,}", *map(size, means)]
         rows.append((f"{low:g} to {high:g}", *cells))

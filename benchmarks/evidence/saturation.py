@@ -19,12 +19,12 @@ from benchmarks.report.table import NOTHING
 from benchmarks.training.search import FIRST_SEED
 from benchmarks.training.trial import Outcome, Trial
 
-from .bounds import at_most
 from .claim import Budget, Claim, Finding, Lab, Measure, Table, Verdict, verdict_of
-from .laws import LAWS
-from .pushes import Pushes, pushes, together
-from .saturation_pictures import draw_gradients, draw_steps
-from .steps import Ratio, Steps, bounded, ratio, steps_of
+from .measuring.bounds import at_most
+from .measuring.laws import LAWS
+from .measuring.pushes import Pushes, deviation, pushes, together
+from .measuring.steps import Ratio, Steps, bounded, ratio, steps_of
+from .pictures.saturation import draw_gradients, draw_steps
 
 if TYPE_CHECKING:
     pass
@@ -205,7 +205,7 @@ def measures_of(
         at_most(
             "measured dL/dz against f - t and (f - t) f (1 - f), largest relative difference of "
             "all examples",
-            [off(loss, each) for loss in LOSSES for each in seen[loss]],
+            [deviation(loss, each) for loss in LOSSES for each in seen[loss]],
             ROUNDING,
             min(len(steps.value) for steps in best.values()),
         ),
@@ -216,13 +216,6 @@ def _measure(name: str, found: Ratio, wanted: str, verdict: Verdict) -> Measure:
     each = found.interval
     said = " (at least: not all got there)" if found.least else ""
     return Measure(name + said, each.mean, each.low, each.high, wanted, verdict)
-
-
-def off(loss: str, seen: Pushes) -> float:
-    """The largest |measured / predicted - 1| of |dL/dz|, where float32 has the predicted number."""
-    predicted = LAWS[loss].push(seen.odds)
-    some = predicted > np.finfo(np.float32).tiny
-    return float(np.abs(seen.push[some] / predicted[some] - 1).max(initial=0.0))
 
 
 def taken(steps: Steps) -> str:
@@ -313,7 +306,7 @@ def table_of_gradients(seen: Mapping[str, Sequence[Pushes]]) -> Table:
                 loss,
                 LAWS[loss].formula,
                 f"{len(each.push):,}",
-                f"{off(loss, each):.0e}",
+                f"{deviation(loss, each):.0e}",
                 f"{np.median(sure):.1e}" if len(sure) else NOTHING,
             )
         )

@@ -22,9 +22,9 @@ from benchmarks.training.search import by_rate
 from benchmarks.training.trial import Outcome, Trial
 
 from .claim import Budget, Claim, Finding, Lab, Measure, Table, Verdict
-from .contrasts import plus_minus, signed, span, with_span
-from .shared import accuracies, chance_of, over_seeds, right
-from .square_loss_pictures import draw_gaps, draw_rates, words_of
+from .measuring.contrasts import plus_minus, signed, span, with_span
+from .measuring.networks import accuracies, chance_of, over_seeds, right
+from .pictures.square_loss import draw_gaps, draw_rates, words_of
 
 if TYPE_CHECKING:
     import numpy as np

@@ -10,11 +10,11 @@ from benchmarks.report.canvas import DPI, RC, Label, png
 from benchmarks.report.statistics import above, mean_interval
 from benchmarks.training.trial import Outcome, Trial
 
-from .bounds import at_most, size
 from .claim import Budget, Claim, Finding, Lab, Measure, Picture, Table, verdict_of
-from .contrasts import plus_minus, signed
-from .course import draw_course, finish
-from .shared import over_seeds
+from .measuring.bounds import at_most, size
+from .measuring.contrasts import plus_minus, signed
+from .measuring.networks import over_seeds
+from .pictures.course import draw_course, finish
 
 ZERO_ONE, REFERENCE = "zero-one", "cross-entropy"
 # The default model, and the same without batch normalisation, in which nothing but parameters can

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 
 import models
-from benchmarks.config import ARTICLE, CONFIDENTLY_WRONG, Training
+from benchmarks.config import ARTICLE, CONFIDENTLY_WRONG, Comparison, Training, Tuning, check
 from benchmarks.data import ImageSet, open_images
 from benchmarks.errors import UserError, one_line
 from benchmarks.tracking.console import Reporter
@@ -14,6 +14,18 @@ from losses import registry
 from .objective import Objective
 from .run import build
 from .trial import Trial
+
+
+def looked_up(config: Comparison | Tuning) -> tuple[tuple[str, ...], torch.device]:
+    """The losses to train with and the device to train on; the model is looked for as well.
+
+    Raises UserError for a setting that cannot be, or for one of the three that is not to be had.
+    """
+    check(config)
+    names = losses_of(config)
+    device = device_of(config.device)
+    model_class(config.model)
+    return names, device
 
 
 def losses_of(config: Training) -> tuple[str, ...]:

@@ -6,7 +6,7 @@ from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 
-from benchmarks.config import Comparison, check
+from benchmarks.config import Comparison
 from benchmarks.data.batches import Material, prepare
 from benchmarks.files import write_json
 from benchmarks.report import write_summary
@@ -16,7 +16,7 @@ from benchmarks.tracking.console import Reporter
 from benchmarks.tracking.window import Window
 
 from .alarms import Alarm
-from .choices import device_of, images_of, losses_of, model_class, rehearse, trial_of
+from .choices import images_of, looked_up, rehearse, trial_of
 from .recorder import Recorder
 from .run import train
 from .trial import Trial
@@ -38,10 +38,7 @@ def compare(config: Comparison, command: str, reporter: Reporter) -> Path:
         UserError: a setting is wrong, the images cannot be had, the directory not be written.
         ComparisonInterruptedError: by Ctrl-C; the summary then is of the finished runs.
     """
-    check(config)
-    names = losses_of(config)
-    device = device_of(config.device)
-    model_class(config.model)
+    names, device = looked_up(config)
     with reporter:
         images = images_of(config, reporter)
         config = replace(

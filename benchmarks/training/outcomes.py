@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-import io
 import json
 import zipfile
 from functools import cache
@@ -14,7 +13,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from benchmarks.files import write_whole
+from benchmarks.files import write_arrays
 
 from .trial import Outcome, Point, Predictions, Trial
 
@@ -44,9 +43,7 @@ class Outcomes:
     def put(self, outcome: Outcome, fingerprint: str) -> None:
         """Keep an outcome. Raises OSError if it cannot be written."""
         self.directory.mkdir(parents=True, exist_ok=True)
-        buffer = io.BytesIO()
-        np.savez_compressed(buffer, **written(outcome))
-        write_whole(self.path(outcome.trial, fingerprint), buffer.getvalue())
+        write_arrays(self.path(outcome.trial, fingerprint), written(outcome))
 
 
 def written(outcome: Outcome) -> dict[str, Any]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import multiprocessing
-import os
 import signal
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
@@ -19,15 +18,11 @@ from benchmarks.data import ImageSet, open_images
 from benchmarks.data.batches import Material, prepare
 from benchmarks.errors import UserError
 from benchmarks.tracking.console import Reporter
+from benchmarks.tracking.experiment import cores
 
 from .outcomes import Outcomes
 from .run import train
 from .trial import Outcome, Trial
-
-
-def cores() -> int:
-    """The cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 class Pool:

@@ -6,13 +6,11 @@ import io
 import math
 from collections.abc import Callable
 from pathlib import Path
-from types import TracebackType
 
-import numpy as np
 import torch
 from torch import nn
 
-from benchmarks.files import write_json, write_whole
+from benchmarks.files import write_arrays, write_json, write_whole
 from benchmarks.tracking.events import EventFile
 from benchmarks.tracking.experiment import MARK
 from benchmarks.tracking.results import Evaluation, Results
@@ -67,12 +65,7 @@ class Recorder(Watch):
     def __enter__(self) -> Recorder:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.events.close()
 
     def window(self, step: int, steps: int, window: Window) -> None:
@@ -101,9 +94,7 @@ class Recorder(Watch):
             raise ValueError("a run of a comparison ends with its test images")
         point, accuracy = outcome.points[-1], outcome.test.accuracy
         self.events.test(point.step, outcome.test_loss, accuracy)
-        buffer = io.BytesIO()
-        np.savez_compressed(buffer, **vars(outcome.test))
-        write_whole(self.path / "predictions.npz", buffer.getvalue())
+        write_arrays(self.path / "predictions.npz", vars(outcome.test))
         self._save(model)
         # Last: a run with this row is finished.
         self._row(point, outcome.test_loss, accuracy)
@@ -140,6 +131,6 @@ class Recorder(Watch):
             "images": self.images,
             "model": model.state_dict(),
         }
-        scratch = self.path / "checkpoint.pt.part"
-        torch.save(checkpoint, scratch)
-        scratch.rename(self.path / "checkpoint.pt")
+        buffer = io.BytesIO()
+        torch.save(checkpoint, buffer)
+        write_whole(self.path / "checkpoint.pt", buffer.getvalue())

@@ -13,15 +13,16 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from benchmarks.config import Training, Tuning, check
+from benchmarks.config import Training, Tuning
 from benchmarks.data import ImageSet
 from benchmarks.data.batches import prepare
 from benchmarks.errors import UserError, one_line
 from benchmarks.files import write_json, write_whole
+from benchmarks.report.document import Alarm, Code, Document, Paragraph, Table, markdown
 from benchmarks.tracking import experiment
 from benchmarks.tracking.console import Reporter
 
-from .choices import device_of, images_of, losses_of, model_class, rehearse, trial_of
+from .choices import images_of, looked_up, rehearse, trial_of
 from .pool import Pool
 from .search import best_rate, by_rate, search
 from .trial import Outcome
@@ -41,10 +42,7 @@ def tune(config: Tuning, command: str, reporter: Reporter) -> Path:
     Raises:
         UserError: a setting is wrong, the images cannot be had, the directory not be written.
     """
-    check(config)
-    names = losses_of(config)
-    device = device_of(config.device)
-    model_class(config.model)
+    names, device = looked_up(config)
     with reporter:
         images = images_of(config, reporter)
         source = "synthetic" if images.synthetic else config.data
@@ -101,7 +99,7 @@ def write(directory: Path, about: dict[str, Any]) -> None:
     try:
         directory.mkdir(parents=True, exist_ok=True)
         write_whole(directory / "trials.csv", trials_csv(about).encode())
-        write_whole(directory / "tuning.md", page(about).encode())
+        write_whole(directory / "tuning.md", markdown(page(about)).encode())
         write_json(directory / "tuning.json", about)
     except OSError as error:
         raise UserError(
@@ -121,33 +119,31 @@ def trials_csv(about: dict[str, Any]) -> str:
     return text.getvalue()
 
 
-def page(about: dict[str, Any]) -> str:
-    """The search as a Markdown page."""
-    head = ["loss", *(f"{rate:g}" for rate in about["rates"]), "chosen"]
-    lines = ["| " + " | ".join(head) + " |", "| --- |" + " ---: |" * (len(head) - 1)]
-    lines += ["| " + " | ".join(row) + " |" for row in table(about)]
-    mark = f"**{experiment.MARK} IMAGES**\n\n" if about["synthetic"] else ""
-    return (
-        f"# Learning rates: {about['name']}\n\n{mark}"
+def page(about: dict[str, Any]) -> Document:
+    """The search as a page."""
+    how = (
         f"Accuracy on {about['data']['validation']:,} validation images in %, mean of "
         f"{about['seeds']} seeds, for each peak learning rate; the same rates, seeds and steps for "
-        "every loss. The test images were not looked at.\n\n"
-        + "\n".join(lines)
-        + "".join(f"\n\n{note}" for note in notes(about))
-        + f"\n\nTo repeat it:\n\n    {about['command']}\n"
+        "every loss. The test images were not looked at."
     )
+    mark = (Alarm(f"{experiment.MARK} IMAGES"),) if about["synthetic"] else ()
+    blocks = (*mark, Paragraph(how), table(about), *map(Paragraph, notes(about)))
+    again = (Paragraph("To repeat it:"), Code(about["command"]))
+    return Document(f"Learning rates: {about['name']}", (*blocks, *again))
 
 
-def table(about: dict[str, Any]) -> list[list[str]]:
+def table(about: dict[str, Any]) -> Table:
     """A row a loss: its name, its accuracy with each rate in %, the rate that was chosen."""
-    return [
-        [
+    rates = [f"{rate:g}" for rate in about["rates"]]
+    rows = (
+        (
             name,
-            *(f"{100 * loss['validation_accuracy'][f'{rate:g}']:.1f}" for rate in about["rates"]),
+            *(f"{100 * loss['validation_accuracy'][rate]:.1f}" for rate in rates),
             f"{loss['best']:g}",
-        ]
+        )
         for name, loss in about["losses"].items()
-    ]
+    )
+    return Table(("loss", *rates, "chosen"), tuple(rows))
 
 
 def notes(about: dict[str, Any]) -> list[str]:

@@ -87,7 +87,7 @@ def fake_lab():
     return FakeLab
 
 
-DRAWING = ("calibration_pictures", "imbalance", "multiclass", "noise", "rows")
+DRAWING = ("pictures.calibration", "imbalance", "multiclass", "noise", "pictures.rows")
 
 
 @pytest.fixture(autouse=True)

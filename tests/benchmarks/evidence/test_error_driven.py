@@ -3,11 +3,12 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from benchmarks.evidence import error_driven, error_driven_pictures
+from benchmarks.evidence import error_driven
 from benchmarks.evidence.claim import verdict_of
 from benchmarks.evidence.error_driven import BENT, CLAIM, DRIVEN, SIZES, fit
-from benchmarks.evidence.laws import LAWS, error
-from benchmarks.evidence.pushes import Pushes
+from benchmarks.evidence.measuring.laws import LAWS, error
+from benchmarks.evidence.measuring.pushes import Pushes
+from benchmarks.evidence.pictures import error_driven as error_driven_pictures
 
 from .invented import InventedLab, check, outcome
 

@@ -7,10 +7,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from benchmarks.config import ARTICLE, RATES
-from benchmarks.evidence import learning_rate, learning_rate_pictures
+from benchmarks.evidence import learning_rate
 from benchmarks.evidence.claim import verdict_of
 from benchmarks.evidence.learning_rate import CLAIM, OTHER, PAIR, REFERENCE, SIZES
-from benchmarks.evidence.rates import USABLE, usable
+from benchmarks.evidence.measuring.rates import USABLE, usable
+from benchmarks.evidence.pictures import learning_rate as learning_rate_pictures
 
 from .invented import InventedLab, check, outcome, point, right_in
 

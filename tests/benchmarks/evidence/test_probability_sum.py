@@ -7,18 +7,17 @@ from scipy.stats import linregress
 
 from benchmarks.evidence import probability_sum
 from benchmarks.evidence.claim import verdict_of
-from benchmarks.evidence.probability_sum import CELLS, CLAIM, SIZES, Size
-from benchmarks.evidence.pushes import (
+from benchmarks.evidence.measuring.laws import LAWS, sigmoid
+from benchmarks.evidence.measuring.pushes import (
     REFERENCE,
     SUM,
     Pushes,
     deviation,
-    predicted,
     pushes,
-    sigmoid,
     slope,
     together,
 )
+from benchmarks.evidence.probability_sum import CELLS, CLAIM, SIZES, Size
 from benchmarks.training.trial import Trial
 
 from .invented import InventedLab, check, outcome, point, right_in
@@ -42,7 +41,7 @@ def exact_pairs(trial, count=400):
     """Pairs with a gradient exact to float32."""
     rows = true_pairs(trial, count)
     odds = (2 * rows[:, 2] - 1) * rows[:, 1].astype(np.float64)
-    rows[:, 3] = predicted(trial.loss, odds) * np.where(rows[:, 2] == 1, -1, 1)
+    rows[:, 3] = LAWS[trial.loss].push(odds) * np.where(rows[:, 2] == 1, -1, 1)
     return rows
 
 
@@ -156,14 +155,14 @@ def test_the_prediction_is_the_derivative(loss):
     value = 1 - torch.sigmoid(right) if loss == SUM else -torch.nn.functional.logsigmoid(right)
     (gradient,) = torch.autograd.grad(value.sum(), z)
     np.testing.assert_allclose(
-        predicted(loss, right.detach().numpy()), gradient.abs().numpy(), rtol=1e-9, atol=1e-16
+        LAWS[loss].push(right.detach().numpy()), gradient.abs().numpy(), rtol=1e-9, atol=1e-16
     )
 
 
 def test_slope_and_deviation_against_scipy():
     seen = pushes([outcome(Trial(SUM, 0, 0.1), pairs=true_pairs(Trial(SUM, 0, 0.1)))])
     noisy = Pushes(seen.odds, seen.push * (1 + 0.1 * np.sin(seen.odds)))
-    fit = linregress(predicted(SUM, noisy.odds), noisy.push)
+    fit = linregress(LAWS[SUM].push(noisy.odds), noisy.push)
     assert slope(SUM, noisy) == pytest.approx(fit.slope, rel=1e-9)
     assert slope(REFERENCE, noisy) == pytest.approx(
         linregress(sigmoid(-noisy.odds), noisy.push).slope, rel=1e-9

@@ -6,11 +6,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from benchmarks.evidence import saturation, saturation_pictures
+from benchmarks.evidence import saturation
 from benchmarks.evidence.claim import verdict_of
-from benchmarks.evidence.laws import LAWS
+from benchmarks.evidence.measuring.laws import LAWS
+from benchmarks.evidence.measuring.steps import Steps, bounded, ratio, steps_of
+from benchmarks.evidence.pictures import saturation as saturation_pictures
 from benchmarks.evidence.saturation import CLAIM, CONFIDENCES, OTHER, REFERENCE, SIZES
-from benchmarks.evidence.steps import Steps, bounded, ratio, steps_of
 from benchmarks.report.statistics import above, below
 from benchmarks.training.trial import Trial
 

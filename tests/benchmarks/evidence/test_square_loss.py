@@ -2,8 +2,9 @@ import numpy as np
 import pytest
 from scipy.stats import ttest_1samp
 
-from benchmarks.evidence import square_loss, square_loss_pictures
+from benchmarks.evidence import square_loss
 from benchmarks.evidence.claim import verdict_of
+from benchmarks.evidence.pictures import square_loss as square_loss_pictures
 from benchmarks.evidence.square_loss import CHALLENGER, CLAIM, MARGIN, REFERENCE
 from benchmarks.report.statistics import Interval
 

@@ -127,6 +127,11 @@ def test_probabilities_are_what_the_loss_reads() -> None:
     torch.testing.assert_close(
         Objective("bce-with-logits", K).probabilities(MANY), share / share.sum(1, keepdim=True)
     )
+    fitted = torch.tensor([[1.0, -1, -1], [0, 0, -1], [0, -0.5, -0.5]])
+    torch.testing.assert_close(
+        Objective("mse", 3).probabilities(fitted),
+        torch.tensor([[1.0, 0, 0], [0.5, 0.5, 0], [0.5, 0.25, 0.25]]),
+    )
     nothing = Objective("mse", K).probabilities(torch.full((1, K), -2.0))
     torch.testing.assert_close(nothing, torch.full((1, K), 1 / K))
 

@@ -9,6 +9,7 @@ import torch
 from PIL import Image
 
 from benchmarks.data import open_images
+from benchmarks.data.batches import prepare
 from benchmarks.errors import UserError
 from benchmarks.tracking.console import Reporter
 from benchmarks.training import pool as module
@@ -62,6 +63,19 @@ def test_processes_give_what_one_thread_gives(trials: list[Trial], tmp_path: Pat
             assert alone.moved == outcome.moved
     finally:
         torch.set_num_threads(threads)
+
+
+@pytest.mark.parametrize(
+    "drawn", [{"train_images": 20}, {"label_noise": 0.4}, {"imbalance": 3.0}, {}]
+)
+def test_what_is_drawn_of_the_images_is_drawn_by_the_trials_seed(images, drawn) -> None:
+    trial = Trial("mse", 0, 0.1, validation=0.25, **drawn)
+    for seed in (0, 1):
+        seeded = dataclasses.replace(trial, seed=seed)
+        ours = module.material_of(seeded, images, CPU).train
+        expected = prepare(images, CPU, validation=0.25, seed=seed, **drawn).train
+        assert torch.equal(ours.rows, expected.rows)
+        assert torch.equal(ours.labels, expected.labels)
 
 
 def test_what_was_trained_is_not_trained_again(trials: list[Trial], tmp_path: Path) -> None:

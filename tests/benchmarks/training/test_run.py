@@ -189,7 +189,8 @@ def test_a_run_ends_when_it_is_good_enough(trained) -> None:
     whole = trained(epochs=4, evaluations=2)
     first = next(p for p in whole.points if p.validation_accuracy >= 0.8)
     assert 0 < first.step < whole.points[-1].step
-    short = trained(epochs=4, evaluations=2, enough=0.8)
+    # Exactly as much as that evaluation had is enough.
+    short = trained(epochs=4, evaluations=2, enough=first.validation_accuracy)
     assert short.points[-1].step == first.step
     assert short.points[-1].validation_accuracy == first.validation_accuracy
     assert short.test is not None

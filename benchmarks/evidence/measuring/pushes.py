@@ -10,6 +10,8 @@ import numpy as np
 
 from benchmarks.training.trial import Outcome
 
+from .laws import LAWS, sigmoid
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
@@ -57,23 +59,10 @@ def together(runs: Sequence[Pushes]) -> Pushes:
     return Pushes(*(np.concatenate(column) for column in zip(*runs, strict=True)))
 
 
-def sigmoid(z: NDArray[np.float64]) -> NDArray[np.float64]:
-    """1 / (1 + exp(-z)), small values to all their digits."""
-    small = np.exp(-np.abs(z))
-    f: NDArray[np.float64] = np.where(z < 0, small, 1.0) / (1 + small)
-    return f
-
-
-def predicted(loss: str, odds: NDArray[np.float64]) -> NDArray[np.float64]:
-    """|dL/dz| by the closed form: p (1 - p), of cross-entropy 1 - p."""
-    wrong = sigmoid(-odds)
-    return sigmoid(odds) * wrong if loss == SUM else wrong
-
-
 def slope(loss: str, seen: Pushes) -> float:
     """That of the least-squares line through measured over predicted |dL/dz|; NaN where it cannot
     be had."""
-    x, y = predicted(loss, seen.odds), seen.push
+    x, y = LAWS[loss].push(seen.odds), seen.push
     if len(x) < 2 or not np.ptp(x) > 0 or not np.isfinite(y).all():
         return float("nan")
     x = x - x.mean()
@@ -82,6 +71,6 @@ def slope(loss: str, seen: Pushes) -> float:
 
 def deviation(loss: str, seen: Pushes) -> float:
     """The largest |measured / predicted - 1|, where float32 has the predicted number."""
-    foreseen = predicted(loss, seen.odds)
+    foreseen = LAWS[loss].push(seen.odds)
     some = foreseen > np.finfo(np.float32).tiny
     return float(np.abs(seen.push[some] / foreseen[some] - 1).max(initial=0.0))

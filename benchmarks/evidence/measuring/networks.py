@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from benchmarks.training.trial import Outcome, Trial
 
-    from .claim import Lab
+    from ..claim import Lab
 
 
 def tuned(lab: Lab, trials: Sequence[Trial], **less: Any) -> list[Trial]:

@@ -2,7 +2,7 @@ import math
 
 import pytest
 
-from benchmarks.evidence.bounds import at_most, size
+from benchmarks.evidence.measuring.bounds import at_most, size
 
 
 @pytest.mark.parametrize(

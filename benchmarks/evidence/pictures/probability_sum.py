@@ -10,11 +10,12 @@ from benchmarks.report.canvas import DPI, FAINT, RC, Label, line_look, png
 from benchmarks.report.palette import style_of
 from benchmarks.training.trial import Outcome
 
-from .bounds import size
-from .claim import Picture
+from ..claim import Picture
+from ..measuring.bounds import size
+from ..measuring.laws import LAWS
+from ..measuring.networks import chance_of
+from ..measuring.pushes import END, FORMULAS, LOW, Pushes
 from .course import draw_course, finish
-from .pushes import END, FORMULAS, LOW, Pushes, predicted
-from .shared import chance_of
 
 REACH = 10.0
 SHOWN = (0.0001, 0.001, 0.01, 0.1, 0.5, 0.9, 0.99, 0.999, 0.9999)
@@ -39,7 +40,7 @@ def draw_gradient(seen: Mapping[str, Pushes]) -> Picture:
         )
         for loss, runs in seen.items():
             color = line_look(loss)["color"]
-            axes.plot(z, predicted(loss, z), color=color, linewidth=1.4, zorder=3)
+            axes.plot(z, LAWS[loss].push(z), color=color, linewidth=1.4, zorder=3)
             dots = thinned(runs)
             axes.plot(
                 dots.odds,
@@ -52,7 +53,7 @@ def draw_gradient(seen: Mapping[str, Pushes]) -> Picture:
                 zorder=4,
             )
             # On the left of its curve, where the two are apart.
-            high = float(predicted(loss, np.array(LOW)))
+            high = float(LAWS[loss].push(np.array(LOW)))
             axes.annotate(
                 f"{loss}: {FORMULAS[loss]}",
                 (-REACH + 0.3, high),

@@ -11,8 +11,8 @@ import numpy as np
 
 from benchmarks.report.canvas import DPI, FAINT, INK, RC, line_look, png
 
-from .claim import Picture
-from .likelihood_forms import FORMS, LOWERED, Reading
+from ..claim import Picture
+from ..measuring.forms import FORMS, LOWERED, Reading
 from .rows import Row, draw_rows
 
 if TYPE_CHECKING:

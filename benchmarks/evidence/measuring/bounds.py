@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from benchmarks.report.statistics import MINIMUM_SEEDS
 from benchmarks.report.table import magnitude
 
-from .claim import Measure, Verdict
+from ..claim import Measure, Verdict
 
 
 def at_most(name: str, values: Sequence[float], limit: float, seeds: int) -> Measure:

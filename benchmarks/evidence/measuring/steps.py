@@ -11,7 +11,7 @@ import numpy as np
 from benchmarks.report.statistics import Interval, paired_difference
 from benchmarks.training.trial import Outcome
 
-from .claim import Verdict
+from ..claim import Verdict
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

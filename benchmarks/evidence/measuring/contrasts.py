@@ -20,7 +20,7 @@ from benchmarks.report.statistics import (
 )
 from benchmarks.report.table import MINUS, NOTHING
 
-from .claim import Measure, Table, Verdict
+from ..claim import Measure, Table, Verdict
 
 if TYPE_CHECKING:
     import numpy as np

@@ -12,7 +12,7 @@ from benchmarks.report.metrics import expected_calibration_error, reliability
 from benchmarks.report.palette import style_of
 from benchmarks.training.trial import Predictions
 
-from .claim import Picture
+from ..claim import Picture
 from .rows import SEEDS, Row, draw_rows, heading, room_for
 
 if TYPE_CHECKING:

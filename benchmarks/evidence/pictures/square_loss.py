@@ -18,12 +18,12 @@ from benchmarks.report.canvas import (
 )
 from benchmarks.report.palette import style_of
 
-from .claim import Picture
-from .contrasts import signed
+from ..claim import Picture
+from ..measuring.contrasts import signed
 from .rows import HOLDS, Row, chance_line, draw_interval, draw_rows, name_rows
 
 if TYPE_CHECKING:
-    from .square_loss import Gap
+    from ..square_loss import Gap
 
 
 IN_WORDS = {

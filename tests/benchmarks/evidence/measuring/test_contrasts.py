@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from benchmarks.evidence.contrasts import (
+from benchmarks.evidence.measuring.contrasts import (
     Demand,
     contrast,
     judged,

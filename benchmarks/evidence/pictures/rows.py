@@ -9,8 +9,8 @@ from benchmarks.report.canvas import CHANCE_LOOK, DPI, FAINT, INK, RC, png
 from benchmarks.report.palette import style_of
 from benchmarks.report.statistics import mean_interval
 
-from .claim import Picture
-from .contrasts import Judged, signed
+from ..claim import Picture
+from ..measuring.contrasts import Judged, signed
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -7,8 +7,6 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from .pushes import sigmoid
-
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
@@ -28,13 +26,16 @@ class Law(NamedTuple):
     share: float | None = None
 
 
+def sigmoid(z: NDArray[np.float64]) -> NDArray[np.float64]:
+    """1 / (1 + exp(-z)), small values to all their digits."""
+    small = np.exp(-np.abs(z))
+    f: NDArray[np.float64] = np.where(z < 0, small, 1.0) / (1 + small)
+    return f
+
+
 def error(odds: NDArray[np.float64]) -> NDArray[np.float64]:
     """e = |f - t|, which is what the model gives to the wrong class."""
     return sigmoid(-odds)
-
-
-def _error(odds: NDArray[np.float64]) -> NDArray[np.float64]:
-    return error(odds)
 
 
 def _damped(odds: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -42,10 +43,10 @@ def _damped(odds: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 LAWS: dict[str, Law] = {
-    "cross-entropy": Law("e", _error, 1.0),
-    "nll": Law("e", _error, 1.0),
-    "bce": Law("e", _error, 1.0),
-    "bce-with-logits": Law("e", _error, 1.0),
+    "cross-entropy": Law("e", error, 1.0),
+    "nll": Law("e", error, 1.0),
+    "bce": Law("e", error, 1.0),
+    "bce-with-logits": Law("e", error, 1.0),
     # dL/dp is 2 (dL/dp of cross-entropy) where there are two classes.
     "bernoulli-sum": Law("2 e", lambda odds: 2 * error(odds), 2.0),
     # f (1 - f) = e (1 - e), whichever class is right.

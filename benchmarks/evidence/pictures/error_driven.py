@@ -12,15 +12,15 @@ from benchmarks.report.canvas import DPI, FAINT, INK, RC, Label, label_lines, li
 from benchmarks.report.palette import style_of
 from benchmarks.report.table import MINUS
 
-from .claim import Picture
-from .laws import LAWS, error
-from .pushes import Pushes
+from ..claim import Picture
+from ..measuring.laws import LAWS, error
+from ..measuring.pushes import Pushes
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from numpy.typing import NDArray
 
-    from .error_driven import Fit
+    from ..error_driven import Fit
 
 ACROSS = 5
 # Dots of a panel, evenly over the error, so that its rare values are seen.
@@ -36,7 +36,7 @@ def draw_panels(pooled: Mapping[str, Pushes], fits: Mapping[str, Fit]) -> Pictur
     import matplotlib
     from matplotlib.figure import Figure
 
-    from .error_driven import in_words
+    from ..error_driven import in_words
 
     title = "Is the push proportional to the error?"
     down = -(-len(pooled) // ACROSS)

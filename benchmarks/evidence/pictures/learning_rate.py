@@ -19,13 +19,13 @@ from benchmarks.report.canvas import (
 from benchmarks.report.palette import style_of
 from benchmarks.report.statistics import mean_interval
 
-from .claim import Picture
+from ..claim import Picture
 from .rows import Row, chance_line, draw_rows, look_of, name_rows
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-    from .rates import Range
+    from ..measuring.rates import Range
 
 
 def draw_curves(

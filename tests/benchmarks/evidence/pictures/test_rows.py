@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
-from benchmarks.evidence.contrasts import Demand, contrast, judged
-from benchmarks.evidence.rows import Row, draw_rows, judgement, room_for
+from benchmarks.evidence.measuring.contrasts import Demand, contrast, judged
+from benchmarks.evidence.pictures.rows import Row, draw_rows, judgement, room_for
 from benchmarks.report.statistics import mean_interval
 
 
@@ -38,7 +38,7 @@ def test_a_variant_of_a_loss_is_hollow():
 def test_green_is_the_side_on_which_the_claim_holds(monkeypatch, side, sign):
     kept = []
     monkeypatch.setattr(
-        "benchmarks.evidence.rows.png", lambda figure, _: kept.append(figure) or b""
+        "benchmarks.evidence.pictures.rows.png", lambda figure, _: kept.append(figure) or b""
     )
     values = [sign * 5.0, sign * 5.5, sign * 5.2]
     found = judged([Demand(contrast("a minus b", "mse", values, [0.0] * 3), side, sign * 2.0)])
@@ -57,7 +57,7 @@ def test_green_is_the_side_on_which_the_claim_holds(monkeypatch, side, sign):
 def test_thresholds_are_in_sight(monkeypatch):
     kept = []
     monkeypatch.setattr(
-        "benchmarks.evidence.rows.png", lambda figure, _: kept.append(figure) or b""
+        "benchmarks.evidence.pictures.rows.png", lambda figure, _: kept.append(figure) or b""
     )
     drawn = contrast("a minus b", "mse", [0.1, 0.2, 0.15], [0.0] * 3)
     judgement("x.png", "points", judged([Demand(drawn, "below", 5.0)]))

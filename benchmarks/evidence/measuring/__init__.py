@@ -1,0 +1,1 @@
+"""What claims measure on trained networks, and what follows from it."""

@@ -1,0 +1,1 @@
+"""What claims show: parts that they share, and the pictures of one claim each."""
