@@ -43,7 +43,7 @@ class Size(NamedTuple):
 
 SIZES: dict[Budget, Size] = {
     "quick": Size(2, 3, 6_000),
-    "standard": Size(3, 5, None),
+    "standard": Size(2, 5, None),
     "full": Size(12, 10, None),
 }
 

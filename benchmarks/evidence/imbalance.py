@@ -61,7 +61,7 @@ class Size(NamedTuple):
 
 SIZES: dict[Budget, Size] = {
     "quick": Size(3, 4, 2),
-    "standard": Size(8, 5, 2),
+    "standard": Size(6, 5, 2),
     "full": Size(20, 10, 5),
 }
 

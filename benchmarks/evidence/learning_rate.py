@@ -52,8 +52,8 @@ class Size(NamedTuple):
 
 
 SIZES: dict[Budget, Size] = {
-    "quick": Size(2_000, 2, 5, 3),
-    "standard": Size(5_000, 2, 8, 4),
+    "quick": Size(1_500, 2, 5, 3),
+    "standard": Size(4_000, 2, 8, 3),
     "full": Size(None, 6, 10, 5),
 }
 

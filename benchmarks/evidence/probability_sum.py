@@ -49,7 +49,7 @@ class Size(NamedTuple):
     seeds: int
 
 
-SIZES: dict[Budget, Size] = {"quick": Size(2, 3), "standard": Size(5, 5), "full": Size(15, 10)}
+SIZES: dict[Budget, Size] = {"quick": Size(2, 3), "standard": Size(4, 5), "full": Size(15, 10)}
 
 
 class Cell(NamedTuple):

@@ -34,7 +34,7 @@ class Size(NamedTuple):
     seeds: int
 
 
-SIZES: dict[Budget, Size] = {"quick": Size(3, 4), "standard": Size(6, 5), "full": Size(15, 10)}
+SIZES: dict[Budget, Size] = {"quick": Size(3, 3), "standard": Size(4, 5), "full": Size(15, 10)}
 
 
 class Cell(NamedTuple):
