@@ -150,8 +150,8 @@ class LossTable:
 
         Args:
             share: of the run that is done, from 0 to 1.
-            accuracy: of late, a fraction. gradient: mean |dL/dz|. None leaves what was told
-                before.
+            accuracy: on the training images of late, a fraction. gradient: mean |dL/dz|. None
+                leaves what was told before.
         """
         row = self._touch(loss)
         row.shares[seed] = share
@@ -188,7 +188,7 @@ class LossTable:
         names, with_bar = max(map(len, ["loss", *self.rows])), width >= BESIDE + LEAST
         space = width - BESIDE + (0 if with_bar else BAR)
         table.add_column("loss", no_wrap=True, overflow="ellipsis", width=max(1, min(names, space)))
-        for heading in ("accuracy\nnow, %", "at end,\nmean, %", "mean\n|dL/dz|", "\nseeds"):
+        for heading in ("training\nacc., %", "test\nacc., %", "mean\n|dL/dz|", "\nseeds"):
             table.add_column(Text(heading), justify="right", no_wrap=True)
         if with_bar:
             table.add_column("", width=BAR)
