@@ -43,18 +43,19 @@ NEAR = 3.0
 
 class Size(NamedTuple):
     """What a budget pays for. `seeds`: of the two losses that the verdict is about; `others`: of
-    the rest; train_images None: all there are."""
+    the rest, of which `tried` at every rate; train_images None: all there are."""
 
     train_images: int | None
     epochs: int
     seeds: int
     others: int
+    tried: int
 
 
 SIZES: dict[Budget, Size] = {
-    "quick": Size(1_500, 2, 5, 3),
-    "standard": Size(4_000, 2, 8, 3),
-    "full": Size(None, 6, 10, 5),
+    "quick": Size(1_500, 2, 5, 3, 1),
+    "standard": Size(4_000, 2, 8, 3, 3),
+    "full": Size(None, 6, 10, 5, 5),
 }
 
 
@@ -101,16 +102,12 @@ def trial_of(loss: str, size: Size) -> Trial:
     )
 
 
-def seeds_of(loss: str, size: Size) -> int:
-    return size.seeds if loss in PAIR else size.others
-
-
 def swept(lab: Lab, size: Size) -> tuple[dict[str, Sweep], dict[str, float]]:
     """Every loss at every rate on validation images, and mean |dL/dz| of its first batches."""
     cells = {
         loss: [
             replace(trial_of(loss, size), learning_rate=rate, seed=FIRST_SEED + k)
-            for k in range(seeds_of(loss, size))
+            for k in range(size.seeds if loss in PAIR else size.tried)
             for rate in RATES
         ]
         for loss in ARTICLE
@@ -139,7 +136,7 @@ def ranked(lab: Lab, size: Size, chosen: Mapping[str, float]) -> dict[str, list[
     trials = [
         replace(trial_of(loss, size), learning_rate=rate, seed=seed, test=True)
         for loss, rate in chosen.items()
-        for seed in range(seeds_of(loss, size))
+        for seed in range(size.seeds if loss in PAIR else size.others)
     ]
     found: dict[str, list[Outcome]] = {loss: [] for loss in chosen}
     for outcome in lab.train(trials):
@@ -304,7 +301,8 @@ def notes_of(size: Size, ranges: Mapping[str, Range]) -> tuple[str, ...]:
         f"Trained on {images} images for {size.epochs} epochs with one-cycle SGD with momentum: "
         "other optimisers, of which some divide the size of the gradient out, have other ranges.",
         "The verdict is about cross-entropy and sigmoid-mse, which have "
-        f"{size.seeds} seeds; the other losses have {size.others}.",
+        f"{size.seeds} seeds; the other losses have {size.others}, and {size.tried} at each of the "
+        "rates tried.",
         "bce and bce-with-logits, and nll and cross-entropy, are the same functions: what lies "
         "between them is chance.",
     ]

@@ -55,7 +55,7 @@ class Size(NamedTuple):
 
 
 SIZES: dict[Budget, Size] = {
-    "quick": Size(2, 4, 2),
+    "quick": Size(1, 4, 2),
     "standard": Size(4, 8, 3),
     "full": Size(8, 12, 6),
 }
@@ -300,6 +300,7 @@ def table_of_gradients(seen: Mapping[str, Sequence[Pushes]]) -> Table:
 
 
 def notes_of(size: Size, rates: Mapping[tuple[str, float], float]) -> tuple[str, ...]:
+    epochs = f"{size.epochs} epoch{'s' * (size.epochs > 1)}"
     notes = [
         f"Fastest rate: of {', '.join(f'{rate:g}' for rate in RATES)}, for each loss and each "
         "start, chosen by the very networks it is shown with, which flatters both losses alike. "
@@ -307,7 +308,7 @@ def notes_of(size: Size, rates: Mapping[tuple[str, float], float]) -> tuple[str,
         "start is not known to be wrong.",
         "The start is the bias of the last layer: the network says the same of every image. A "
         "network that has become sure of wrong answers by training is another matter.",
-        f"At most {size.epochs} epochs with a one-cycle schedule, whose rate rises over the first "
+        f"At most {epochs} with a one-cycle schedule, whose rate rises over the first "
         "quarter of the steps: with another length of training steps are other numbers.",
     ]
     at_end = [f"{loss} from {c:g}" for (loss, c), rate in rates.items() if rate == RATES[-1]]

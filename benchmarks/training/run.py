@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -116,7 +117,7 @@ def train(
         evaluating = step % batches.per_epoch in marks
         if evaluating:
             held_out = course.evaluated(lambda: judge(model, objective, material))
-            if trial.enough is not None and held_out[1] >= trial.enough:
+            if trial.enough is not None and held_out.accuracy >= trial.enough:
                 done = step
                 break
 
@@ -130,19 +131,17 @@ def train(
         if evaluating or (log_every is not None and step % log_every == 0):
             logged(step)
         if evaluating:
-            watch.point(course.point(step, *held_out), steps)
+            watch.point(course.point(step, held_out), steps)
 
         optimiser.step()
         schedule.step()
+    else:
+        held_out = course.evaluated(lambda: judge(model, objective, material))
 
     if probes.steps:
         logged(done - 1)
-    held_out = course.evaluated(lambda: judge(model, objective, material))
-    watch.point(course.point(done, *held_out), steps)
-    held_out_said = test_said = None
-    test_loss = math.nan
-    if material.validation is not None:
-        held_out_said = predictions(model, objective, material.validation, material.normalise)[1]
+    watch.point(course.point(done, held_out), steps)
+    test_loss, test_said = math.nan, None
     if trial.test:
         test = material.test.once(trial.key())
         test_loss, test_said = predictions(model, objective, test, material.normalise)
@@ -152,7 +151,7 @@ def train(
         moved=distance(beginning, list(model.parameters())),
         parameters=sum(p.numel() for p in beginning),
         counts=material.counts,
-        validation=held_out_said,
+        validation=held_out.said,
         test=test_said,
         pairs=torch.cat(pairs).cpu().numpy() if pairs else None,
         seconds=course.points[-1].seconds,
@@ -161,12 +160,24 @@ def train(
     return outcome, model
 
 
-def judge(model: nn.Module, objective: Objective, material: Material) -> tuple[float, float]:
-    """Mean loss and accuracy on the validation images; NaN where there are none."""
+class Judged(NamedTuple):
+    """What a network is worth on the validation images: its mean loss, NaN where there are none,
+    and what it says of them."""
+
+    loss: float
+    said: Predictions | None
+
+    @property
+    def accuracy(self) -> float:
+        """The share of right ones, NaN where there are no images or the network has diverged."""
+        return math.nan if self.said is None else self.said.accuracy
+
+
+def judge(model: nn.Module, objective: Objective, material: Material) -> Judged:
+    """The network as it is now, on the validation images."""
     if material.validation is None:
-        return math.nan, math.nan
-    loss, said = predictions(model, objective, material.validation, material.normalise)
-    return loss, said.accuracy
+        return Judged(math.nan, None)
+    return Judged(*predictions(model, objective, material.validation, material.normalise))
 
 
 @torch.no_grad()
@@ -211,7 +222,7 @@ class Course:
         self.paused = self.seconds = 0.0
         self.began = time.perf_counter()
 
-    def evaluated(self, work: Callable[[], tuple[float, float]]) -> tuple[float, float]:
+    def evaluated(self, work: Callable[[], Judged]) -> Judged:
         if self.device.type == "cuda":
             torch.cuda.synchronize(self.device)
         since = time.perf_counter()
@@ -220,7 +231,7 @@ class Course:
         self.paused += time.perf_counter() - since
         return result
 
-    def point(self, step: int, loss: float, accuracy: float) -> Point:
+    def point(self, step: int, judged: Judged) -> Point:
         """An evaluation after `step` steps, with what the windows since the last have seen, and
         the time that `evaluated` was asked at."""
         # Where every step is evaluated the last point has none of its own: it repeats the one
@@ -232,8 +243,8 @@ class Course:
             epoch=step / self.per_epoch,
             train_loss=window.loss if window else math.nan,
             train_accuracy=window.accuracy if window else math.nan,
-            validation_loss=loss,
-            validation_accuracy=accuracy,
+            validation_loss=judged.loss,
+            validation_accuracy=judged.accuracy,
             logit_mean_abs=window.logit_mean_abs if window else math.nan,
             logit_when_wrong=window.logit_when_wrong if window else math.nan,
             vanished_fraction=window.vanished_fraction if window else math.nan,

@@ -57,7 +57,8 @@ def test_holds_where_the_order_turns_round(budget):
     for loss in ARTICLE:
         seeds = {trial.seed for trial in tested if trial.loss == loss}
         assert len(seeds) >= 3
-        assert seeds == {t.seed - 1000 for t in swept if t.loss == loss}
+        tried = {t.seed - 1000 for t in swept if t.loss == loss}
+        assert tried == seeds if loss in PAIR else tried and tried <= seeds
     alike = {
         dataclasses.replace(trial, loss="", learning_rate=0.0, seed=0, test=False)
         for trial in lab.asked
