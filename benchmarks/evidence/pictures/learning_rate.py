@@ -82,7 +82,7 @@ def draw_curves(
         axes.grid(color="#EEEEEE")
         axes.set_axisbelow(True)
         label_lines(axes, labels, gap=0.062)
-        alt = f"{title}. Best validation accuracy in %: {'; '.join(best)}."
+        alt = f"{title} Best validation accuracy in %: {'; '.join(best)}."
         return Picture("curves.png", png(figure, alt), alt)
 
 
@@ -152,5 +152,5 @@ def draw_ranges(
         right.set_xlim(chance - 1, highest + 1)
         chance_line(right, chance)
         right.set_xlabel("test accuracy, % (bar: 95 % interval)")
-        alt = f"{title}. Usable learning rates: {'; '.join(words)}."
+        alt = f"{title} Usable learning rates: {'; '.join(words)}."
         return Picture("ranges.png", png(figure, alt), alt)
