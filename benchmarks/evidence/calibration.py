@@ -188,9 +188,9 @@ def demands_of(found: Found) -> list[Demand]:
 
 
 def gated(item: Judged, unequal: Sequence[str]) -> Judged:
-    """Nothing is decided by comparing losses that are not equally accurate."""
+    """Nothing is decided by a loss that is not as accurate as cross-entropy."""
     demand, p, measure = item
-    if demand.side == "above" and demand.contrast.loss in unequal:
+    if demand.contrast.loss in unequal:
         wanted = f"{measure.wanted}, at equal accuracy, which it has not"
         return Judged(demand, p, replace(measure, wanted=wanted, verdict="undecided"))
     return item
@@ -265,8 +265,9 @@ def loss_table(found: Found, floors: Mapping[str, float]) -> Table:
 def notes_of(size: Size, lost: Sequence[str], unequal: Sequence[str]) -> tuple[str, ...]:
     notes = [
         "Equal accuracy is had by giving each loss the learning rate at which it is most accurate "
-        f"on validation images (searched on {size.search_images:,} training images), and is shown "
-        f"by the 90 % interval of its difference to cross-entropy lying within ±{EQUAL:g} points.",
+        f"on validation images (searched on {size.search_images:,} training images for "
+        f"{min(2, size.epochs)} epochs), and is shown by the 90 % interval of its difference to "
+        f"cross-entropy lying within ±{EQUAL:g} points.",
         f"{size.epochs} epochs: networks this young have not learnt their training images by "
         "heart. The overconfidence of cross-entropy that Guo et al. (2017) report belongs to large "
         "networks trained for long, for which Mukhoti et al. (2020, arXiv 2002.09437) recommend "

@@ -90,7 +90,7 @@ def examine(lab: Lab) -> Finding:
     pooled = {loss: finite(together(runs)) for loss, runs in seen.items()}
     return Finding(
         verdict_of(measures),
-        sentence_of(fits, sum(len(each.push) for each in pooled.values())),
+        sentence_of(fits, sum(len(pooled[loss].push) for loss in DRIVEN)),
         measures,
         (draw_panels(pooled, {loss: middle(fits[loss]) for loss in LAWS}), draw_pushes(pooled)),
         (table_of(fits, pooled),),
@@ -156,8 +156,8 @@ def sentence_of(fits: Mapping[str, Sequence[Fit]], examples: int) -> str:
     others = ", ".join(f"{loss} {in_words(middle(fits[loss]).explained)}" for loss in BENT)
     return (
         f"Over {examples:,} examples in training |dL/dz| of cross-entropy, in each of its forms, "
-        f"is off from (a multiple of) |f - t| by at most {worst:.0e}; of the other losses' "
-        f"|dL/dz| a proportion to |f - t| explains this share (R²): {others}."
+        f"is off from (a multiple of) |f - t| by at most {worst:.0e}; for the other losses R² of a "
+        f"proportion (below 0: a constant would do better) is: {others}."
     )
 
 

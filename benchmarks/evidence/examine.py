@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -17,6 +18,7 @@ from benchmarks.report.claims import write_finding, write_overview
 from benchmarks.tracking import experiment
 from benchmarks.tracking.console import Reporter
 from benchmarks.training.pool import Pool
+from benchmarks.training.search import FIRST_SEED
 
 from .claim import Budget, Claim, Finding
 from .lab import Laboratory
@@ -103,17 +105,23 @@ def examine(
 
 def facts_of(lab: Laboratory, pool: Pool) -> dict[str, object]:
     """What a claim's networks were trained on, and how many there were."""
-    sources = {}
-    for trial in lab.used:
+    sources: dict[tuple[str, int | None], dict[str, Any]] = {}
+    trained_on: dict[tuple[str, int | None], set[int]] = {}
+    for trial, outcome in lab.used.items():
         key = (trial.data, trial.image_size)
         if key not in sources:
             images = pool.image_set(*key)
             sources[key] = experiment.data_facts(
                 images, prepare(images, torch.device("cpu"), validation=trial.validation)
             )
+        trained_on.setdefault(key, set()).add(sum(outcome.counts))
+    for key, numbers in trained_on.items():
+        sources[key]["trained_on"] = sorted(numbers)
+    seeds = {trial.seed for trial in lab.used}
     return {
         "trials": len(lab.used),
-        "seeds": sorted({trial.seed for trial in lab.used}),
+        "seeds": sorted(seed for seed in seeds if seed < FIRST_SEED),
+        "search_seeds": sorted(seed for seed in seeds if seed >= FIRST_SEED),
         "training_seconds": sum(outcome.seconds for outcome in lab.used.values()),
         "data": list(sources.values()),
         "models": sorted({trial.model for trial in lab.used}),

@@ -298,8 +298,8 @@ def notes_of(said: Said, size: Size) -> tuple[str, ...]:
         "tested on, and the validation images, on which learning rates are chosen by accuracy, "
         "keep their share of cats too.",
         f"{size.epochs} epochs for each network and {size.search_epochs} for each of the search. "
-        "Plain cross-entropy answers 'dog' to everything in many of these, so that no rate is "
-        "better for it than another: its rate is then the lowest.",
+        "Where a loss answers 'dog' to everything at every rate of the search, no rate is better "
+        "than another, and the lowest is taken.",
         "Weights are N / (2 n_c). What a weight does is known to fade in long training of networks "
         "that can fit every image (Byrd and Lipton 2019); few epochs do not test that.",
     )
@@ -310,7 +310,7 @@ CLAIM = Claim(
     question="When one class is rare, does it matter which loss is trained with?",
     claim=(
         "It does: told how rare the class is, by weights or by logit adjustment, cross-entropy "
-        "finds it again; focal loss, which is not told, does not."
+        "finds it again, and better than focal loss, which is not told."
     ),
     refuted_by=(
         f"Weights or logit adjustment gain less than {GAIN:g} points of balanced accuracy over "
@@ -324,7 +324,7 @@ CLAIM = Claim(
         "validation images with the same imbalance in training, from the same grid. Differences "
         "in balanced accuracy, paired by seed: weighted minus plain, logit-adjusted minus plain "
         f"and logit-adjusted minus focal must each be above {signed(GAIN, None)} points at both "
-        "ratios. An interval is 95 %, over seeds and over test images, its outer ends; the six "
+        "ratios. An interval is 95 %, for other seeds and other test images together; the six "
         "p-values are corrected by Holm."
     ),
     source=(

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
 from benchmarks.report.statistics import (
     MINIMUM_SEEDS,
     Interval,
+    allowing_for_both,
     bootstrap_difference,
     detectable,
     equivalent,
@@ -64,13 +64,8 @@ class Gap(NamedTuple):
 
     @property
     def interval(self) -> Interval:
-        """The mean between the outer ends of both 90 % intervals: other seeds and other test
-        images could each have led to another figure. Without one over seeds there is none."""
-        lows, highs = (self.seeds.low, self.examples.low), (self.seeds.high, self.examples.high)
-        if None in lows or None in highs:
-            return replace(self.seeds, low=None, high=None)
-        low, high = min(x for x in lows if x is not None), max(x for x in highs if x is not None)
-        return replace(self.seeds, low=low, high=high)
+        """The mean between ends that allow for other seeds and other test images."""
+        return allowing_for_both(self.seeds, self.examples)
 
     @property
     def verdict(self) -> Verdict:
@@ -211,10 +206,11 @@ def table_of_gaps(gaps: Mapping[str, Gap]) -> Table:
         ),
         tuple(rows),
         (
-            "Paired by seed: t interval; over test images: paired bootstrap. Equal: the outer ends "
-            "of both 90 % intervals lie within the margin. p: that there is no difference at all, "
+            "Paired by seed: t interval; over test images: paired bootstrap. Equal: the "
+            "90 % interval of both together, the root of the sum of their squares, lies within the "
+            "margin. p: that there is no difference at all, "
             "paired t test, corrected by Holm for the rows. Smallest detectable: the true "
-            "difference that this many seeds find with a power of 80 %. The first row alone "
+            "difference from 0 that this many seeds find with a power of 80 %. The first row alone "
             "decides.",
         ),
     )
@@ -251,7 +247,8 @@ def notes_of(
         f"mse fits the raw output to -1 for a dog and +1 for a cat, without a sigmoid or softmax; "
         f"{BESIDE} is the same error behind a sigmoid, where its gradient dies.",
         f"{CONTROL} is the same function as {REFERENCE}, computed from one output and not from "
-        "two: its row shows what no difference looks like, tuning included. It comes out as "
+        "two, of which the head learns twice as fast at the same rate: its row shows how little "
+        f"that and chance make, tuning included. It comes out as "
         f"{with_span(gaps[CONTROL].interval)}.",
         f"Two classes and a small network trained for {size.epochs} epochs. Hui and Belkin "
         "compare large networks on 28 tasks; with many classes they rescale the loss, which two "
@@ -277,8 +274,9 @@ CLAIM = Claim(
         "grid and the same number of trials; then they are trained with new seeds, in pairs, and "
         "asked about the test images once. Equal means: the 90 % interval of the difference in "
         f"test accuracy lies within ±{MARGIN:g} points, which is two one-sided tests at 5 % "
-        "(Schuirmann 1987); different: it lies wholly outside. The interval has the outer ends of "
-        "the one over seeds (paired t) and the one over test images (paired bootstrap)."
+        "(Schuirmann 1987); different: it lies wholly outside. The interval allows for other seeds "
+        "(paired t) and other test images (paired bootstrap): each side is the root of the sum of "
+        "the squares of the two."
     ),
     source="Hui and Belkin 2021, arXiv 2006.07322",
     examine=examine,

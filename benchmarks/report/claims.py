@@ -43,8 +43,9 @@ def write_finding(directory: Path, about: dict[str, Any], claim: Claim, finding:
     the pictures.
 
     Args:
-        about: command, date, budget, trials, seeds, seconds, training_seconds, data (a list of
-            data blocks as in experiment.json), models, versions, hardware, git.
+        about: command, date, budget, trials, seeds, search_seeds, seconds, training_seconds, data
+            (a list of data blocks as in experiment.json, with trained_on, numbers of images),
+            models, versions, hardware, git.
 
     Raises:
         UserError: a file cannot be written.
@@ -210,7 +211,10 @@ def _overview(
     synthetic = any(is_synthetic(record) for _, record in records)
     blocks: list[Block] = [Alarm(SYNTHETIC_NOTE)] if synthetic else []
     blocks.append(
-        Paragraph(f"{len(records)} claims examined: {tally(record for _, record in records)}.")
+        Paragraph(
+            f"{len(records)} claim{'s' * (len(records) != 1)} examined: "
+            f"{tally(record for _, record in records)}."
+        )
     )
     if missing:
         blocks.append(Paragraph(f"Not examined yet: {', '.join(missing)}."))
@@ -316,6 +320,8 @@ def _facts(about: dict[str, Any]) -> list[tuple[str, str]]:
         lines.append(("networks trained", text))
     if about.get("seeds"):
         lines.append(("seeds", " ".join(map(str, about["seeds"]))))
+    if about.get("search_seeds"):
+        lines.append(("seeds of searches", " ".join(map(str, about["search_seeds"]))))
     if "seconds" in about:
         lines.append(("time", f"{duration(about['seconds'])}; what was trained before is kept"))
     if about.get("models"):
@@ -323,7 +329,7 @@ def _facts(about: dict[str, Any]) -> list[tuple[str, str]]:
     for data in _data(about):
         lines += data_facts(data)
     known = {"budget", "trials", "training_seconds", "seeds", "seconds", "models", "data"}
-    known |= {"command", "date", "versions", "hardware", "git", "synthetic"}
+    known |= {"command", "date", "versions", "hardware", "git", "synthetic", "search_seeds"}
     if others := {key: value for key, value in about.items() if key not in known}:
         lines.append(("besides", joined(others)))
     return lines + made_by(about)

@@ -23,6 +23,9 @@ def data_facts(data: dict[str, Any]) -> list[tuple[str, str]]:
         if part in data:
             counts = data.get(f"{part}_counts", [])
             lines.append((f"{part} images", split(data[part], counts, classes)))
+        if part == "train" and (numbers := data.get("trained_on", [])) and numbers != [data[part]]:
+            each = " or ".join(f"{number:,}" for number in numbers)
+            lines.append(("of these a network had", each))
     if skipped := data.get("skipped", []):
         shown = ", ".join(str(name) for name in skipped[:SKIPPED_SHOWN])
         more = len(skipped) - SKIPPED_SHOWN

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
@@ -232,6 +232,22 @@ def bootstrap_difference(
     means = drawn @ values / (n * seeds)
     low, high = np.quantile(means, [(1 - level) / 2, (1 + level) / 2])
     return Interval(float(counts @ values / (n * seeds)), float(low), float(high), n)
+
+
+def allowing_for_both(seeds: Interval, examples: Interval) -> Interval:
+    """The mean over seeds with an interval that allows for other seeds and for other test examples.
+
+    Each side is the root of the sum of the squares of the two intervals' sides: the one over seeds
+    holds the examples still, the one over examples the networks, and what the two vary by adds up
+    as variances do. (A little too wide, because what a network and an example have in common
+    is in both.) Without ends if one of the two has none.
+    """
+    mean, ends = seeds.mean, (seeds.low, seeds.high, examples.low, examples.high)
+    if mean is None or None in ends:
+        return replace(seeds, low=None, high=None)
+    left, right, left_too, right_too = (abs(mean - end) for end in ends if end is not None)
+    low, high = mean - math.hypot(left, left_too), mean + math.hypot(right, right_too)
+    return replace(seeds, low=low, high=high)
 
 
 def equivalent(interval_90: Interval, margin: float) -> Verdict:

@@ -1,4 +1,4 @@
-"""What must hold for every network, and not on average."""
+"""What must hold for every network and not on average, and figures known only from one side."""
 
 from __future__ import annotations
 
@@ -23,6 +23,16 @@ def at_most(name: str, values: Sequence[float], limit: float, seeds: int) -> Mea
     if seeds < MINIMUM_SEEDS:
         verdict = "undecided"
     return Measure(name, worst, None, None, wanted, verdict)
+
+
+def bounded(
+    verdict: Verdict, *, least: bool, most: bool, upward: Verdict, downward: Verdict
+) -> Verdict:
+    """The verdict of a figure that is only known to be at `least`, or at `most`, what was seen:
+    `upward` is the one that a larger figure would confirm, `downward` a smaller one."""
+    if (least and verdict != upward) or (most and verdict != downward):
+        return "undecided"
+    return verdict
 
 
 def size(value: float | None) -> str:

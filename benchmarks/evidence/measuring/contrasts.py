@@ -11,6 +11,7 @@ from benchmarks.report.statistics import (
     MINIMUM_SEEDS,
     Interval,
     above,
+    allowing_for_both,
     below,
     bootstrap_difference,
     detectable,
@@ -51,15 +52,11 @@ class Contrast:
 
     @property
     def interval(self) -> Interval:
-        """The mean between the outer ends of both intervals: other seeds and other test images
-        could each have led to another figure."""
-        seeds, examples = self.seeds, self.examples
-        if examples is None or seeds.low is None or seeds.high is None:
-            return seeds
-        assert examples.low is not None
-        assert examples.high is not None
-        low, high = min(seeds.low, examples.low), max(seeds.high, examples.high)
-        return replace(seeds, low=low, high=high)
+        """The mean between ends that allow for other seeds and, where the figures are accuracies,
+        for other test images."""
+        if self.examples is None:
+            return self.seeds
+        return allowing_for_both(self.seeds, self.examples)
 
 
 def contrast(
@@ -164,11 +161,16 @@ def table_of(
         "seeds",
         "verdict",
     )
+    by_images = (
+        "; over test images: paired bootstrap. The verdict uses both together (the root of the sum "
+        "of their squares), and"
+        if any(demand.contrast.examples for demand, _, _ in found)
+        else ". The verdict uses that, and"
+    )
     reading = (
-        "Differences are paired by seed: t interval; over test images: paired bootstrap. The "
-        "verdict uses the outer ends of both, and a paired t test against the threshold, corrected "
-        "by Holm for all rows of this table. Smallest detectable: the true difference that this "
-        "many seeds find with a power of 80 %."
+        f"Paired by seed: t interval{by_images} a paired t test over seeds against the threshold, "
+        "corrected by Holm for all rows of this table. Smallest detectable: the true distance from "
+        "the threshold that this many seeds alone find with a power of 80 %, before the correction."
     )
     return Table(title, columns, tuple(rows), (reading, *notes))
 

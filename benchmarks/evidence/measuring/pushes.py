@@ -70,7 +70,10 @@ def slope(loss: str, seen: Pushes) -> float:
 
 
 def deviation(loss: str, seen: Pushes) -> float:
-    """The largest |measured / predicted - 1|, where float32 has the predicted number."""
+    """The largest |measured / predicted - 1|, where float32 has the predicted number; NaN if a
+    network has diverged."""
+    if not np.isfinite(seen.odds).all():
+        return math.nan
     foreseen = LAWS[loss].push(seen.odds)
     some = foreseen > np.finfo(np.float32).tiny
     return float(np.abs(seen.push[some] / foreseen[some] - 1).max(initial=0.0))

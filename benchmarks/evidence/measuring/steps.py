@@ -11,8 +11,6 @@ import numpy as np
 from benchmarks.report.statistics import Interval, paired_difference
 from benchmarks.training.trial import Outcome
 
-from ..claim import Verdict
-
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
@@ -52,6 +50,12 @@ class Ratio(NamedTuple):
     most: bool
     logs: tuple[float, ...]
 
+    @property
+    def bound(self) -> str:
+        """'at least' or 'at most' if the true ratio can lie on that side alone of what was seen."""
+        sides = {(True, False): "at least", (False, True): "at most"}
+        return sides.get((self.least, self.most), "")
+
 
 def ratio(above_: Steps, below_: Steps) -> Ratio:
     logs = np.log(above_.value), np.log(below_.value)
@@ -65,11 +69,3 @@ def ratio(above_: Steps, below_: Steps) -> Ratio:
         not below_.reached.all(),
         tuple(float(x) for x in logs[0] - logs[1]),
     )
-
-
-def bounded(verdict: Verdict, found: Ratio, upward: Verdict, downward: Verdict) -> Verdict:
-    """A verdict of a ratio that is only known to be at least, or at most, what was seen: `upward`
-    is the one that a larger ratio would confirm, `downward` a smaller one."""
-    if (found.least and verdict != upward) or (found.most and verdict != downward):
-        return "undecided"
-    return verdict

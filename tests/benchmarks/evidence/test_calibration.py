@@ -42,13 +42,14 @@ def test_two_seeds_decide_nothing(fake_lab, monkeypatch):
     assert calibration.CLAIM.examine(lab_of(fake_lab)).verdict == "undecided"
 
 
-def test_a_loss_of_another_accuracy_decides_nothing(fake_lab):
-    finding = calibration.CLAIM.examine(lab_of(fake_lab, right={"probability-sum": 0.60}))
+@pytest.mark.parametrize("loss", ["probability-sum", "mse"])
+def test_a_loss_of_another_accuracy_decides_nothing(fake_lab, loss):
+    finding = calibration.CLAIM.examine(lab_of(fake_lab, right={loss: 0.60}))
     assert finding.verdict == "undecided"
-    (measure,) = [m for m in finding.measures if "probability-sum" in m.name]
+    (measure,) = [m for m in finding.measures if m.name.startswith(loss)]
     assert measure.verdict == "undecided"
     assert "equal accuracy" in measure.wanted
-    assert any("probability-sum" in note for note in finding.notes)
+    assert any(loss in note for note in finding.notes)
 
 
 def test_a_loss_that_diverged_decides_nothing(fake_lab):

@@ -43,6 +43,16 @@ def lab_of(budget="quick", *, best=BEST, peak=0.70, other=0.70, width=1.0, jitte
     return InventedLab(budget, invent)
 
 
+@pytest.mark.usefixtures("unpainted")
+def test_a_range_that_goes_on_beyond_the_rates_tried_is_a_bound():
+    # That of sigmoid-mse is as wide as the other's, and its upper half is not seen.
+    finding = CLAIM.examine(lab_of(best=BEST | {OTHER: 2.5}))
+    range_ = finding.measures[-1]
+    assert range_.low > -0.5
+    assert range_.verdict == "undecided"
+    assert f"decades for {REFERENCE} and at least" in finding.sentence
+
+
 @pytest.mark.parametrize("budget", SIZES)
 def test_holds_where_the_order_turns_round(budget):
     lab = lab_of(budget)

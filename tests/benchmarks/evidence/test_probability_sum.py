@@ -169,6 +169,8 @@ def test_slope_and_deviation_against_scipy():
     )
     assert deviation(SUM, Pushes(np.zeros(3), np.array([0.25, 0.3, 0.24]))) == pytest.approx(0.2)
     assert math.isnan(slope(SUM, Pushes(np.zeros(3), np.ones(3))))
+    # A network that has diverged is not left out as one that has nothing to be compared with.
+    assert math.isnan(deviation(SUM, Pushes(np.array([0.0, math.nan]), np.array([0.25, 0.25]))))
 
 
 def test_sides_and_sums_of_pushes():

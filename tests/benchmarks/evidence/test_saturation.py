@@ -8,10 +8,11 @@ from hypothesis import strategies as st
 
 from benchmarks.evidence import saturation
 from benchmarks.evidence.claim import verdict_of
+from benchmarks.evidence.measuring.bounds import bounded
 from benchmarks.evidence.measuring.laws import LAWS
-from benchmarks.evidence.measuring.steps import Steps, bounded, ratio, steps_of
+from benchmarks.evidence.measuring.steps import Steps, ratio, steps_of
 from benchmarks.evidence.pictures import saturation as saturation_pictures
-from benchmarks.evidence.saturation import CLAIM, CONFIDENCES, OTHER, REFERENCE, SIZES
+from benchmarks.evidence.saturation import CLAIM, CONFIDENCES, OTHER, RATES, REFERENCE, SIZES
 from benchmarks.report.statistics import above, below
 from benchmarks.training.trial import Trial
 
@@ -92,6 +93,20 @@ def test_a_rate_that_makes_up_for_it_refutes():
     apart = {name: v for name, v in verdicts.items() if "from 0.9999, " in name}
     assert sorted(apart.values()) == ["does not hold", "holds"]
     assert finding.verdict == "does not hold"
+
+
+@pytest.mark.usefixtures("unpainted")
+def test_where_the_highest_rate_is_the_fastest_a_higher_one_may_be_faster_still():
+    def needed(trial):
+        if trial.loss == OTHER and trial.learning_rate == RATES[-1]:
+            return 330 * (1 + 0.02 * (trial.seed % 3))
+        return folklore(trial)
+
+    finding = CLAIM.examine(lab_of(needed=needed))
+    (fastest,) = (m for m in finding.measures if "from 0.9999, each" in m.name)
+    assert fastest.low > 2
+    assert "at most that" in fastest.name
+    assert fastest.verdict == "undecided"
 
 
 def slow_cross_entropy(trial):
@@ -199,7 +214,13 @@ def test_training_that_ends_early_never_turns_a_verdict_round(needed, cap, other
             (above, "holds", "does not hold"),
             (below, "does not hold", "holds"),
         ):
-            decided = bounded(side(seen.interval, bar), seen, up, down)
+            decided = bounded(
+                side(seen.interval, bar),
+                least=seen.least,
+                most=seen.most,
+                upward=up,
+                downward=down,
+            )
             truth = side(true.interval, bar)
             assert "undecided" in (decided, truth) or decided == truth
 

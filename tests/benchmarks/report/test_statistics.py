@@ -9,6 +9,7 @@ from benchmarks.report.statistics import (
     MINIMUM_SEEDS,
     Interval,
     above,
+    allowing_for_both,
     below,
     bootstrap_difference,
     detectable,
@@ -31,6 +32,31 @@ def test_interval_of_a_published_example():
     assert interval.n == 195
     assert interval.low == pytest.approx(9.258242, abs=1e-5)
     assert interval.high == pytest.approx(9.264679, abs=1e-5)
+
+
+def test_an_interval_for_both_covers_what_varies_by_both():
+    # Networks and images each vary, and the two together: x[i, j] = a[i] + b[j] + e[i, j].
+    draw = np.random.default_rng(0)
+    networks, images, rounds = 8, 200, 1500
+    covered = {"both": 0, "outer ends": 0}
+    for _ in range(rounds):
+        x = draw.normal(0, 1, (networks, 1)) + draw.normal(0, 5, images)
+        x += draw.normal(0, 3, x.shape)
+        over_networks, over_images = mean_interval(x.mean(1)), mean_interval(x.mean(0))
+        both = allowing_for_both(over_networks, over_images)
+        covered["both"] += both.low < 0 < both.high
+        low = min(over_networks.low, over_images.low)
+        covered["outer ends"] += low < 0 < max(over_networks.high, over_images.high)
+    assert covered["both"] / rounds > 0.94
+    assert covered["outer ends"] / rounds < 0.93
+
+
+def test_an_interval_for_both_by_hand():
+    both = allowing_for_both(Interval(1.0, -2.0, 5.0, 3), Interval(1.0, -3.0, 4.0, 200))
+    assert both == Interval(1.0, -4.0, 6.0, 3)
+    seeds, nothing = Interval(1.0, 0.0, 2.0, 3), Interval(1.0, None, None, 1)
+    assert allowing_for_both(seeds, nothing) == Interval(1.0, None, None, 3)
+    assert allowing_for_both(nothing, seeds) == Interval(1.0, None, None, 1)
 
 
 def test_interval_by_hand():

@@ -25,7 +25,7 @@ def test_contrast_is_scipys_paired_interval():
     assert drawn.differences == pytest.approx([0.5, 1, 1, 0.5])
 
 
-def test_interval_reaches_to_the_outer_ends():
+def test_interval_allows_for_other_examples():
     # Seeds agree exactly, 10 of 100 examples differ: only other images could change the result.
     a = np.zeros((3, 100), bool)
     b = a.copy()
