@@ -21,7 +21,7 @@ PRESETS: dict[str, dict[str, Any]] = {
         "model": "xception",
         "image_size": 100,
         "augmentation": "photographs",
-        "epochs": 160,
+        "epochs": 130,
     },
     "photos-full": {
         **_ONE_TRAINING,
