@@ -5,6 +5,7 @@ import csv
 import json
 import math
 import re
+import shutil
 import statistics
 import sys
 from pathlib import Path
@@ -14,6 +15,9 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 import losses
 from benchmarks.config import ARTICLE, Comparison
+from benchmarks.evidence.claim import Measure, verdict_of
+from benchmarks.evidence.examine import CLAIMS
+from benchmarks.report.claims import is_synthetic, read_claim, write_overview, write_report
 
 ROOT = Path(losses.__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -21,10 +25,10 @@ REFERENCE = ROOT / "runs" / "reference"
 STARTS = ("normal", "confidently-wrong")
 
 
-def table_of(markdown: str) -> list[str]:
-    """The lines of the first table that has a column of test accuracies."""
+def table_of(markdown: str, start: str = "| loss | test accuracy") -> list[str]:
+    """The lines of the first table that begins like that."""
     lines = markdown.splitlines()
-    first = next(i for i, line in enumerate(lines) if line.startswith("| loss | test accuracy"))
+    first = next(i for i, line in enumerate(lines) if line.startswith(start))
     return [line for line in lines[first:][: lines[first:].index("")] if line.startswith("|")]
 
 
@@ -94,8 +98,42 @@ def test_the_references_events_are_the_means_of_its_results(start: str) -> None:
     assert compared >= 4 * len(ARTICLE)
 
 
+@pytest.mark.parametrize("name", CLAIMS)
+def test_the_references_verdicts_are_those_of_their_measures(name: str) -> None:
+    record = read_claim(REFERENCE / "evidence" / name)
+    assert record["about"]["budget"] == "standard"
+    assert not is_synthetic(record)
+    measures = [Measure(**each) for each in record["measures"]]
+    assert record["verdict"] == verdict_of(measures)
+
+
+def test_the_references_evidence_is_what_lossbench_writes_of_its_claims(tmp_path: Path) -> None:
+    kept = REFERENCE / "evidence"
+    for name in CLAIMS:
+        written = tmp_path / name
+        shutil.copytree(kept / name, written, ignore=shutil.ignore_patterns("report.*"))
+        write_report(written)
+        assert (written / "report.md").read_text() == (kept / name / "report.md").read_text()
+    write_overview(tmp_path)
+    for page in ("report.md", "report.html"):
+        assert (tmp_path / page).read_text() == (kept / page).read_text()
+
+
+def test_the_readmes_verdicts_are_those_of_the_reference() -> None:
+    start = "| claim | verdict |"
+    page = (REFERENCE / "evidence" / "report.md").read_text(encoding="utf-8")
+    found = [line.replace("](", "](runs/reference/evidence/") for line in table_of(page, start)]
+    assert len(found) == len(CLAIMS) + 2
+    assert table_of(README, start) == found
+
+
 def test_the_reference_is_small() -> None:
-    ignored = ("checkpoint.pt", "*.photographs", "seed*/events.out.tfevents.*")
+    ignored = (
+        "checkpoint.pt",
+        "*.photographs",
+        "seed*/events.out.tfevents.*",
+        "evidence/*/report.html",
+    )
     files = [p for p in REFERENCE.rglob("*") if p.is_file() and not any(map(p.match, ignored))]
     assert sum(p.stat().st_size for p in files) < 8_000_000
 

@@ -4,13 +4,21 @@ from pathlib import Path
 
 import pytest
 
+import losses
+
+EVIDENCE = Path(losses.__file__).resolve().parents[1] / "runs" / "reference" / "evidence"
+
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [390, 1440])
-def test_the_pictures_load_and_nothing_overflows(page, heard, experiment: Path, width, scheme):
+@pytest.mark.parametrize("what", ["comparison", "evidence"])
+def test_the_pictures_load_and_nothing_overflows(
+    page, heard, experiment: Path, what, width, scheme
+):
     page.set_viewport_size({"width": width, "height": 900})
     page.emulate_media(color_scheme=scheme)
-    address = (experiment / "report.html").as_uri()
+    directory = experiment if what == "comparison" else EVIDENCE
+    address = (directory / "report.html").as_uri()
     page.goto(address)
     pictures = page.locator("img")
     assert pictures.count() >= 2
