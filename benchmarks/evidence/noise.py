@@ -315,8 +315,8 @@ CLAIM = Claim(
         "heart. Every loss gets the learning rate that is best for it on validation images with "
         "20 % wrong labels, from the same grid. Test accuracy minus that of cross-entropy, paired "
         f"by seed: without wrong labels all four must be below {signed(LEVEL, None)} point, with "
-        "40 % generalised and symmetric cross-entropy must be above 0. An interval is 95 %, over "
-        "seeds and other test images together; the six p-values are corrected by Holm. Focal "
+        "40 % generalised and symmetric cross-entropy must be above 0. An interval is 95 %, for "
+        "other seeds and other test images together; the six p-values are corrected by Holm. Focal "
         "loss and the probability sum (half the mean absolute error) are measured beside them."
     ),
     source=(

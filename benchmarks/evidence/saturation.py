@@ -285,8 +285,8 @@ def table_of_steps(best: Found, plain: Found, rates: Mapping[tuple[str, float], 
             "there, training ended after 281 steps. Ratio: sigmoid-mse over cross-entropy, paired "
             "by seed, 95 % t interval of its logarithm; a run that did not get there counts with "
             "the steps it was given, and the highest rate may not be the fastest, which makes it a "
-            "bound (≥, ≤). Smallest detectable: the true "
-            "ratio that this many seeds tell from 1 with a power of 80 %.",
+            "bound (≥, ≤). Smallest detectable: the true ratio that this many seeds tell from 1 "
+            "with a power of 80 %.",
         ),
     )
 

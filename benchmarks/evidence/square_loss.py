@@ -206,12 +206,11 @@ def table_of_gaps(gaps: Mapping[str, Gap]) -> Table:
         ),
         tuple(rows),
         (
-            "Paired by seed: t interval; over test images: paired bootstrap. Equal: the "
-            "90 % interval of both together, the root of the sum of their squares, lies within the "
-            "margin. p: that there is no difference at all, "
-            "paired t test, corrected by Holm for the rows. Smallest detectable: the true "
-            "difference from 0 that this many seeds find with a power of 80 %. The first row alone "
-            "decides.",
+            "Paired by seed: t interval; over test images: paired bootstrap. Equal: the 90 % "
+            "interval of both together, the root of the sum of their squares, lies within the "
+            "margin. p: that there is no difference at all, paired t test, corrected by Holm for "
+            "the rows. Smallest detectable: the true difference from 0 that this many seeds find "
+            "with a power of 80 %. The first row alone decides.",
         ),
     )
 
@@ -248,7 +247,7 @@ def notes_of(
         f"{BESIDE} is the same error behind a sigmoid, where its gradient dies.",
         f"{CONTROL} is the same function as {REFERENCE}, computed from one output and not from "
         "two, of which the head learns twice as fast at the same rate: its row shows how little "
-        f"that and chance make, tuning included. It comes out as "
+        "that and chance make, tuning included. It comes out as "
         f"{with_span(gaps[CONTROL].interval)}.",
         f"Two classes and a small network trained for {size.epochs} epochs. Hui and Belkin "
         "compare large networks on 28 tasks; with many classes they rescale the loss, which two "
