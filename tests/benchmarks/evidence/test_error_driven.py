@@ -174,3 +174,11 @@ def test_pictures_name_no_finding_before_it_is_made():
     finding = CLAIM.examine(lab_of())
     assert all("?" in picture.alt.split(":")[0] for picture in finding.pictures)
     assert error_driven.in_words(1 - 1e-9) == "1 \N{MINUS SIGN} 1e-09"
+
+
+@pytest.mark.usefixtures("unpainted")
+def test_the_examples_that_are_counted_are_those_of_cross_entropy():
+    lab = lab_of()
+    finding = CLAIM.examine(lab)
+    count = sum(len(pairs(trial)) for trial in lab.asked if trial.loss in DRIVEN)
+    assert f"Over {count:,} examples" in finding.sentence

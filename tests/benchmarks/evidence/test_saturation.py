@@ -109,6 +109,19 @@ def test_where_the_highest_rate_is_the_fastest_a_higher_one_may_be_faster_still(
     assert fastest.verdict == "undecided"
 
 
+@pytest.mark.usefixtures("unpainted")
+def test_nor_is_the_highest_rate_known_to_be_the_fastest_of_cross_entropy():
+    def needed(trial):
+        if trial.loss == REFERENCE and trial.learning_rate == RATES[-1]:
+            return 30 + trial.seed % 3
+        return folklore(trial)
+
+    finding = CLAIM.examine(lab_of(needed=needed))
+    (alike,) = (m for m in finding.measures if "from 0.5, each" in m.name)
+    assert "at least that" in alike.name
+    assert alike.verdict == "undecided"
+
+
 def slow_cross_entropy(trial):
     odds = (1 - trial.begin_at) / trial.begin_at
     return 20 + (0.03 * odds if trial.loss == REFERENCE else 0.06 * odds) + trial.seed % 3

@@ -149,6 +149,14 @@ def test_the_overview_follows_the_argument(tmp_path):
         assert target == "data:," or (tmp_path / target).is_file()
 
 
+@pytest.mark.parametrize(("count", "said"), [(1, "1 claim examined:"), (2, "2 claims examined:")])
+def test_the_overview_counts(tmp_path, count, said):
+    for name in ("noise", "zero-one")[:count]:
+        write_finding(tmp_path / name, ABOUT, claim(name), finding())
+    write_overview(tmp_path)
+    assert said in (tmp_path / "report.md").read_text()
+
+
 def test_an_overview_of_nothing(tmp_path):
     with pytest.raises(UserError, match="no claim in"):
         write_overview(tmp_path)

@@ -85,6 +85,13 @@ def test_table_shows_seeds_and_the_smallest_detectable_difference():
     assert power == pytest.approx(0.8, abs=0.05)  # the table rounds to a decimal
 
 
+def test_table_speaks_of_test_images_where_they_were_drawn_from():
+    right = np.ones((4, 50), bool), np.zeros((4, 50), bool)
+    for examples in (None, right):
+        found = judged([Demand(contrast("a minus b", "mse", A, B, examples), "above", 0.0)])
+        assert ("test images" in table_of("", found).notes[0]) == (examples is not None)
+
+
 @pytest.mark.parametrize(
     ("value", "digits", "text"),
     [(1.26, 1, "+1.3"), (-0.31, 1, "−0.3"), (-0.01, 1, "0.0"), (2, None, "+2"), (None, 1, "–")],
