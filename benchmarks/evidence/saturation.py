@@ -55,7 +55,7 @@ class Size(NamedTuple):
 
 
 SIZES: dict[Budget, Size] = {
-    "quick": Size(1, 4, 2),
+    "quick": Size(1, 4, 1),
     "standard": Size(4, 8, 3),
     "full": Size(8, 12, 6),
 }

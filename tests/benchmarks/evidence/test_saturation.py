@@ -180,7 +180,7 @@ def test_a_rate_at_which_one_network_was_quick_is_not_the_fastest():
             return 10 if trial.seed == saturation.FIRST_SEED else 10**9
         return folklore(trial)
 
-    found = saturation.trained(lab_of(needed=lucky), SIZES["quick"])
+    found = saturation.trained(lab_of(needed=lucky), SIZES["standard"])
     rates = saturation.fastest({start: steps_of(runs, 0.6) for start, runs in found.items()})
     assert {rates[REFERENCE, c] for c in CONFIDENCES} == {0.1}
 
