@@ -55,7 +55,7 @@ class Size(NamedTuple):
 
 
 SIZES: dict[Budget, Size] = {
-    "quick": Size(2, 5, 3_000),
+    "quick": Size(2, 3, 2_000),
     "standard": Size(4, 5, 3_000),
     "full": Size(20, 10, 9_000),
 }

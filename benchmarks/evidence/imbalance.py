@@ -60,7 +60,7 @@ class Size(NamedTuple):
 
 
 SIZES: dict[Budget, Size] = {
-    "quick": Size(3, 4, 2),
+    "quick": Size(3, 3, 1),
     "standard": Size(6, 5, 2),
     "full": Size(20, 10, 5),
 }

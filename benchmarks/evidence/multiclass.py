@@ -58,7 +58,7 @@ class Size(NamedTuple):
 
 
 SIZES: dict[Budget, dict[str, Size]] = {
-    "quick": {TEN.data: Size(8_000, 2, 4, 1), BREEDS.data: Size(None, 16, 4, 8)},
+    "quick": {TEN.data: Size(6_000, 2, 4, 1), BREEDS.data: Size(None, 12, 4, 6)},
     "standard": {TEN.data: Size(16_000, 3, 5, 1), BREEDS.data: Size(None, 24, 6, 8)},
     "full": {TEN.data: Size(None, 10, 8, 2), BREEDS.data: Size(None, 60, 12, 20)},
 }

@@ -55,7 +55,7 @@ class Size(NamedTuple):
 
 
 SIZES: dict[Budget, Size] = {
-    "quick": Size(1_000, 12, 3, 500),
+    "quick": Size(800, 10, 3, 500),
     "standard": Size(1_500, 20, 5, 500),
     "full": Size(5_000, 40, 8, 1_500),
 }

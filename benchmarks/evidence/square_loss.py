@@ -49,7 +49,7 @@ class Size(NamedTuple):
     seeds: int
 
 
-SIZES: dict[Budget, Size] = {"quick": Size(2, 8), "standard": Size(4, 8), "full": Size(12, 16)}
+SIZES: dict[Budget, Size] = {"quick": Size(2, 5), "standard": Size(4, 8), "full": Size(12, 16)}
 
 Found = Mapping[str, Sequence[Outcome]]
 
