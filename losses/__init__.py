@@ -11,13 +11,16 @@
 from . import functional, modules, registry
 from .catalogue.entry import Entry
 from .closed_form import ClosedForms, differentiable
+from .kernels import Backend, backend
 from .modules import *  # noqa: F403
 from .registry import add, entry, get, installed, names, register
 
 __all__ = [
+    "Backend",
     "ClosedForms",
     "Entry",
     "add",
+    "backend",
     "differentiable",
     "entry",
     "functional",

@@ -2,12 +2,12 @@
 class dimension moved last, a dtype wide enough to compute in, weights, the reduction.
 """
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
-from . import checks
+from . import checks, kernels
 from .closed_form import Formula
 
 
@@ -18,15 +18,19 @@ def elementwise(
     target: Tensor,
     weight: Tensor | None,
     reduction: str,
-    *rest: object,
+    *rest: Any,
 ) -> Tensor:
     """Check, compute and reduce a loss of single logits; `rest` goes to its formula."""
+    if isinstance(target, Tensor) and target.dtype == torch.bool and isinstance(input, Tensor):
+        target = target.to(input.dtype)
+    third, settings = (rest[0], rest[1:]) if rest and isinstance(rest[0], Tensor) else (None, rest)
+    fused = kernels.elementwise(loss, input, target, weight, reduction, third, *settings)
+    if fused is not None:
+        return fused
     checks.reduction(reduction)
     checks.same_shape(input, target)
     checks.floating(name, input=input)
-    if target.dtype == torch.bool:
-        target = target.to(input.dtype)
-    elif not target.is_floating_point():
+    if not target.is_floating_point():
         raise RuntimeError(
             f"target of dtype {target.dtype} holds no probabilities: convert it with "
             "target.to(input.dtype)"

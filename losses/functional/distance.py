@@ -9,7 +9,7 @@ import warnings
 import torch
 from torch import Tensor
 
-from .. import checks
+from .. import checks, kernels
 from ..arguments import elementwise, reduced, rows, wide
 from ..closed_form import Formula
 from ..forms import binary, outputs, probabilities, softmax
@@ -59,6 +59,12 @@ def _of_difference(
     weight: Tensor | None,
 ) -> Tensor:
     """What `mse_loss` and `l1_loss` do; the warning points at the line that calls them."""
+    # Here weights are divided by, and no kernel does so.
+    fused = (
+        None if weight is not None else kernels.elementwise(loss, input, target, None, reduction)
+    )
+    if fused is not None:
+        return fused
     checks.reduction(reduction)
     checks.tensors(input=input, target=target)
     if target.shape != input.shape:

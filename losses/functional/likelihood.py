@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from .. import checks
+from .. import checks, kernels
 from ..arguments import elementwise, index_arguments, reduced, rows, weighted, wide
 from ..forms import binary, softmax
 
@@ -76,6 +76,9 @@ def binary_cross_entropy(
     >>> binary_cross_entropy(torch.tensor([0.9, 0.0]), torch.tensor([1.0, 1.0]), reduction="none")
     tensor([  0.1054, 100.0000])
     """
+    fused = kernels.elementwise(binary.bce, input, target, weight, reduction)
+    if fused is not None:
+        return fused
     checks.reduction(reduction)
     checks.same_shape(input, target)
     checks.same_dtype(input, target=target)
@@ -141,6 +144,10 @@ def kl_div(
     Source: torch.nn.functional.kl_div, which gives NaN where t is 0 and x is -inf, and warns of
         'mean' that it is to become 'batchmean'; here it stays what it is.
     """
+    loss = binary.kl_div_of_logs if log_target else binary.kl_div
+    fused = kernels.elementwise(loss, input, target, None, reduction)
+    if fused is not None:
+        return fused
     checks.reduction(reduction, KL_REDUCTIONS)
     checks.tensors(input=input, target=target)
     checks.floating("kl_div", input=input, target=target)
@@ -148,7 +155,7 @@ def kl_div(
     x, t = torch.broadcast_tensors(  # type: ignore[no-untyped-call]
         wide(input, dtype), wide(target, dtype)
     )
-    each = (binary.kl_div_of_logs if log_target else binary.kl_div)(x, t)
+    each = loss(x, t)
     if reduction == "batchmean":
         # A single number is a batch of one, as torch has it.
         each, reduction = each.sum() / input.shape[:1].numel(), "none"

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from .. import checks
+from .. import checks, kernels
 from ..arguments import elementwise, reduced, rows, wide
 from ..forms import binary
 from ..forms import margin as forms
@@ -109,6 +109,10 @@ def multi_margin_loss(
     checks.reduction(reduction)
     p = multi_margin_settings(p, weight)
     checks.setting(name, "margin", margin)
+    if isinstance(target, Tensor) and target.dim() == 1:
+        fused = kernels.pairs(input, target, weight, reduction, float(margin), p)
+        if fused is not None:
+            return fused
     x = _rows_of_scores(name, input)
     checks.index_dtype(target)
     # torch lets the one target of a single row be (1,) or have no dimension.
@@ -153,6 +157,10 @@ def multilabel_margin_loss(input: Tensor, target: Tensor, *, reduction: str = "m
     Source: torch.nn.functional.multilabel_margin_loss.
     """
     name = "multilabel_margin_loss"
+    if isinstance(target, Tensor) and target.dim() == 2:
+        fused = kernels.pairs(input, target, None, reduction)
+        if fused is not None:
+            return fused
     checks.reduction(reduction)
     x = _rows_of_scores(name, input)
     checks.index_dtype(target)
@@ -193,10 +201,14 @@ def hinge_embedding_loss(
     name = "hinge_embedding_loss"
     checks.reduction(reduction)
     checks.setting(name, "margin", margin)
+    loss = forms.hinge_embedding
+    fused = kernels.elementwise(loss, input, target, None, reduction, None, float(margin))
+    if fused is not None:
+        return fused
     checks.tensors(input=input, target=target)
     checks.floating(name, input=input)
     x, y = torch.broadcast_tensors(wide(input, input.dtype), target)  # type: ignore[no-untyped-call]
-    return reduced(forms.hinge_embedding(x, y, float(margin)), reduction, input.dtype)
+    return reduced(loss(x, y, float(margin)), reduction, input.dtype)
 
 
 def soft_margin_loss(input: Tensor, target: Tensor, *, reduction: str = "mean") -> Tensor:
@@ -216,6 +228,9 @@ def soft_margin_loss(input: Tensor, target: Tensor, *, reduction: str = "mean") 
     Source: torch.nn.functional.soft_margin_loss, which overflows where y x is below -88 in float32;
         here the loss is -y x there.
     """
+    fused = kernels.elementwise(forms.soft_margin, input, target, None, reduction)
+    if fused is not None:
+        return fused
     checks.reduction(reduction)
     checks.floating("soft_margin_loss", input=input)
     checks.broadcasts(input, target=target)
@@ -244,6 +259,11 @@ def multilabel_soft_margin_loss(
         NotImplementedError: input is not floating point.
     Source: torch.nn.functional.multilabel_soft_margin_loss.
     """
+    # The mean over rows of means over classes is that over all elements.
+    if reduction == "mean" and isinstance(input, Tensor) and input.dim() > 0:
+        fused = kernels.elementwise(binary.bce_with_logits, input, target, weight, reduction)
+        if fused is not None:
+            return fused
     checks.reduction(reduction)
     if input.dim() == 0:
         raise IndexError("input has no class dimension: expected (..., C), got ()")

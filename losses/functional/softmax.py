@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from .. import checks
+from .. import checks, kernels
 from ..arguments import (
     distribution_arguments,
     index_arguments,
@@ -70,6 +70,12 @@ def cross_entropy(
     >>> cross_entropy(z, torch.tensor([0, -100]), label_smoothing=0.1, z_loss=1e-4)
     tensor(0.3555)
     """
+    if softcap is None and z_loss == 0 and 0.0 <= label_smoothing <= 1.0:
+        fused = kernels.cross_entropy(
+            input, target, weight, ignore_index, reduction, label_smoothing
+        )
+        if fused is not None:
+            return fused
     checks.reduction(reduction)
     if not 0.0 <= label_smoothing <= 1.0:
         raise RuntimeError(f"label_smoothing must be between 0.0 and 1.0. Got: {label_smoothing}")

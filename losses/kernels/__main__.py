@@ -1,0 +1,24 @@
+"""`python -m losses.kernels build` builds the kernels; `status` says what is in use and why."""
+
+import argparse
+import sys
+
+from . import backend
+from .build import NoKernelsError, build
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m losses.kernels", description=__doc__)
+    parser.add_argument("action", choices=("build", "status"))
+    if parser.parse_args().action == "build":
+        try:
+            print(build(lambda line: print(line, file=sys.stderr)))
+        except NoKernelsError as reason:
+            print(f"no kernels: {reason}", file=sys.stderr)
+            return 1
+    print(backend())
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,203 @@
+"""Building the kernels: which compiler, where to, and when it has to be done again."""
+
+import contextlib
+import hashlib
+import importlib.machinery
+import importlib.util
+import os
+import platform
+import shutil
+import subprocess
+import sys
+import sysconfig
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import ModuleType
+
+import torch
+
+MODULE = "lossbench_kernels"
+SOURCE = Path(__file__).parent / "source"
+FLAGS = ("-std=c++20", "-O3", "-march=native", "-fPIC", "-fopenmp")
+# Errors and traps of the floating-point unit are of no interest; NaN and infinity are.
+MATH_FLAGS = ("-fno-math-errno", "-fno-trapping-math")
+
+
+class NoKernelsError(Exception):
+    """Why there are no kernels, in one line."""
+
+
+def compiler() -> str | None:
+    """The path of the C++ compiler: $CXX, else c++, g++ or clang++."""
+    names = [os.environ["CXX"]] if os.environ.get("CXX") else ["c++", "g++", "clang++"]
+    return next(filter(None, map(shutil.which, names)), None)
+
+
+def load_built() -> tuple[ModuleType, str]:
+    """The kernels that were built for this torch, Python and processor, and by what.
+
+    Raises NoKernelsError where there are none.
+    """
+    place = _place()
+    found = compiler()
+    # Without a compiler whatever was built in its day is as good.
+    places = [place / _identity(found)] if found else sorted(place.glob("*"))
+    for each in places:
+        library = each / f"{MODULE}.so"
+        if library.exists():
+            return _imported(library), (each / "compiler.txt").read_text().strip()
+    raise NoKernelsError(
+        "none have been built: run `python -m losses.kernels build`" if found else _no_compiler()
+    )
+
+
+def build(say: Callable[[str], None] = lambda _: None) -> Path:
+    """Compile the kernels, unless they are there; returns the library.
+
+    Processes that do so at a time wait for the first. Raises NoKernelsError.
+    """
+    found = compiler()
+    if not found:
+        raise NoKernelsError(_no_compiler())
+    if not (Path(sysconfig.get_paths()["include"]) / "Python.h").exists():
+        raise NoKernelsError("Python.h is missing: install Python's headers (python3-dev)")
+    place = _place() / _identity(found)
+    library = place / f"{MODULE}.so"
+    if library.exists():
+        return library
+    version = _version(found)
+    try:
+        place.mkdir(parents=True, exist_ok=True)
+        with _locked(place / "lock", say):
+            if not library.exists():
+                began = time.perf_counter()
+                say(f"building the kernels of the losses with {version}, once: about a minute")
+                _compile(found, version, place)
+                say(f"built the kernels in {time.perf_counter() - began:.0f} s")
+    except OSError as error:
+        raise NoKernelsError(f"{place} cannot be written: {error.strerror}") from error
+    return library
+
+
+def _no_compiler() -> str:
+    wanted = os.environ.get("CXX")
+    if wanted:
+        return f"CXX={wanted} is not a compiler that can be found: unset it or name one"
+    return "no C++ compiler: install g++ or set CXX, then `python -m losses.kernels build`"
+
+
+def _place() -> Path:
+    """The directory for this torch, Python, processor and source, whatever the compiler."""
+    if sys.platform != "linux":
+        raise NoKernelsError(f"they are for Linux, and this is {platform.system()}")
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    parts = [
+        torch.__version__,
+        torch.__file__,
+        sysconfig.get_config_var("EXT_SUFFIX"),
+        _processor(),
+    ]
+    digest = hashlib.sha256("\n".join(map(str, parts)).encode())
+    for path in sorted(SOURCE.iterdir()):
+        digest.update(path.read_bytes())
+    digest.update(" ".join((*FLAGS, *MATH_FLAGS)).encode())
+    return cache / "lossbench" / "kernels" / digest.hexdigest()[:16]
+
+
+def _processor() -> str:
+    """What -march=native depends on."""
+    with contextlib.suppress(OSError):
+        with open("/proc/cpuinfo") as lines:
+            first = [line for line in iter(lines.readline, "\n") if line]
+        kept = ("model name", "flags", "Features", "CPU implementer", "CPU part")
+        return "".join(line for line in first if line.startswith(kept))
+    return platform.machine()
+
+
+def _identity(path: str) -> str:
+    """A compiler by its file: to ask it for its version would take longer than loading."""
+    real = Path(path).resolve()
+    about = real.stat()
+    return hashlib.sha256(f"{real} {about.st_size} {about.st_mtime_ns}".encode()).hexdigest()[:16]
+
+
+def _version(path: str) -> str:
+    try:
+        result = subprocess.run([path, "--version"], capture_output=True, text=True, check=True)
+    except (OSError, subprocess.CalledProcessError) as error:
+        raise NoKernelsError(f"{path} is no compiler: it does not answer --version") from error
+    return result.stdout.partition("\n")[0].strip()
+
+
+@contextlib.contextmanager
+def _locked(path: Path, say: Callable[[str], None]) -> Iterator[None]:
+    import fcntl
+
+    with open(path, "w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            say("another process is building the kernels: waiting for it")
+            fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def _compile(path: str, version: str, place: Path) -> None:
+    """Compile into a directory beside, and put the library in its place when it is whole."""
+    root = Path(torch.__file__).parent
+    includes = [root / "include", root / "include/torch/csrc/api/include"]
+    common = [
+        *(path, *FLAGS, *MATH_FLAGS, "-DAT_PER_OPERATOR_HEADERS"),
+        f"-D_GLIBCXX_USE_CXX11_ABI={int(torch.compiled_with_cxx11_abi())}",
+        *(f"-I{SOURCE}", "-isystem", sysconfig.get_paths()["include"]),
+        *(word for include in includes for word in ("-isystem", str(include))),
+    ]
+    with tempfile.TemporaryDirectory(dir=place, prefix="building-") as name:
+        work = Path(name)
+        sources = sorted(SOURCE.glob("*.cpp"))
+        objects = [work / f"{source.stem}.o" for source in sources]
+        _run_all(
+            [[*common, "-c", str(s), "-o", str(o)] for s, o in zip(sources, objects, strict=True)],
+            place / "build.log",
+        )
+        library = work / f"{MODULE}.so"
+        # Not -fopenmp: the threads are those of the OpenMP that torch has brought.
+        link = [path, "-shared", "-o", library, *objects, f"-L{root / 'lib'}"]
+        _run_all([[*map(str, link), "-ltorch_python", "-ltorch_cpu", "-lc10"]], place / "build.log")
+        (place / "compiler.txt").write_text(f"{version}, for torch {torch.__version__}\n")
+        with open(library, "rb") as file:
+            os.fsync(file.fileno())
+        library.replace(place / library.name)
+
+
+def _run_all(commands: list[list[str]], log: Path) -> None:
+    """Run commands at a time; raise NoKernelsError if one of them fails."""
+    with open(log, "w") as output:
+        started = [
+            subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT)
+            for command in commands
+        ]
+        try:
+            codes = [process.wait() for process in started]
+        except BaseException:
+            for process in started:
+                process.kill()
+            raise
+    if any(codes):
+        raise NoKernelsError(f"{commands[0][0]} cannot compile them: {log} says why")
+
+
+def _imported(library: Path) -> ModuleType:
+    loader = importlib.machinery.ExtensionFileLoader(MODULE, str(library))
+    spec = importlib.util.spec_from_file_location(MODULE, library, loader=loader)
+    assert spec is not None
+    try:
+        module = importlib.util.module_from_spec(spec)
+        loader.exec_module(module)
+    except ImportError as error:
+        raise NoKernelsError(
+            f"{library} cannot be loaded ({error}): delete it and build anew"
+        ) from error
+    return module

@@ -1,0 +1,171 @@
+// Functions of one number without a branch or a call, which the compiler turns into vector
+// instructions where they stand in a loop. Each is off by less than 4 ulp over the
+// whole range of its argument, denormal numbers, infinities and NaN included; the series are
+// Taylor's, cut where the next term is below the rounding of T.
+#pragma once
+
+#include <cstdint>
+#include <cstring>
+#include <limits>
+
+namespace losses {
+
+template <class T>
+struct Format;
+
+template <>
+struct Format<float> {
+  using Bits = uint32_t;
+  using Integer = int32_t;
+  static constexpr int mantissa = 23, bias = 127;
+  // 1.5 * 2^23: what is added to it is rounded to an integer.
+  static constexpr float rounder = 12582912.0f;
+  // ln 2 in two parts, the first of so few digits that its product with an exponent is exact.
+  static constexpr float ln2_high = 0x1.62e4p-1f, ln2_low = 0x1.7f7d1cp-20f;
+  // exp is infinite above and 0 below.
+  static constexpr float most = 89.0f, least = -104.0f;
+  static constexpr int exp_terms = 7, atanh_terms = 5, wide_atanh_terms = 8;
+};
+
+template <>
+struct Format<double> {
+  using Bits = uint64_t;
+  using Integer = int64_t;
+  static constexpr int mantissa = 52, bias = 1023;
+  static constexpr double rounder = 6755399441055744.0;
+  static constexpr double ln2_high = 0x1.62e42fefap-1, ln2_low = 0x1.cf79abc9e3b398p-40;
+  static constexpr double most = 710.0, least = -746.0;
+  static constexpr int exp_terms = 13, atanh_terms = 12, wide_atanh_terms = 17;
+};
+
+template <class T>
+inline typename Format<T>::Bits bits_of(T x) {
+  typename Format<T>::Bits bits;
+  std::memcpy(&bits, &x, sizeof x);
+  return bits;
+}
+
+template <class T>
+inline T number_of(typename Format<T>::Bits bits) {
+  T x;
+  std::memcpy(&x, &bits, sizeof x);
+  return x;
+}
+
+template <class T>
+constexpr T infinity = std::numeric_limits<T>::infinity();
+
+template <class T>
+inline T magnitude(T x) {
+  return x < 0 ? -x : x;
+}
+
+template <class T>
+inline bool infinite(T x) {
+  return magnitude(x) == infinity<T>;
+}
+
+// 2^n for an n that a normal number has for its exponent.
+template <class T>
+inline T power_of_two(typename Format<T>::Integer n) {
+  using Bits = typename Format<T>::Bits;
+  return number_of<T>(static_cast<Bits>(n + Format<T>::bias) << Format<T>::mantissa);
+}
+
+template <class T>
+inline T exp(T x) {
+  using F = Format<T>;
+  using Bits = typename F::Bits;
+  using Integer = typename F::Integer;
+  // Written so that NaN is passed on.
+  x = x > F::most ? F::most : x;
+  x = x < F::least ? F::least : x;
+  // x = n ln 2 + r with |r| <= ln(2) / 2.
+  const T shifted = x * T(1.4426950408889634) + F::rounder;
+  const T n = shifted - F::rounder;
+  const T r = (x - n * F::ln2_high) - n * F::ln2_low;
+  T sum = 1;
+#pragma GCC unroll 16
+  for (int k = F::exp_terms; k > 0; --k) sum = sum * (r * T(1.0 / k)) + 1;
+  // 2^n in two factors, because it need not be a normal number while exp(x) is one.
+  const Integer whole = static_cast<Integer>(bits_of(shifted) - bits_of(F::rounder));
+  const Integer half = whole >> 1;
+  const Bits low = static_cast<Bits>(half), high = static_cast<Bits>(whole) - low;
+  return (sum * power_of_two<T>(static_cast<Integer>(low))) *
+         power_of_two<T>(static_cast<Integer>(high));
+}
+
+// artanh(s) / s from s^2.
+template <class T, int Terms>
+inline T atanh_ratio(T square) {
+  T sum = T(1.0 / (2 * Terms + 1));
+#pragma GCC unroll 20
+  for (int k = Terms - 1; k >= 0; --k) sum = sum * square + T(1.0 / (2 * k + 1));
+  return sum;
+}
+
+// ln(1 + x) for x in [0, 1].
+template <class T>
+inline T log1p_of_share(T x) {
+  const T s = x / (2 + x);
+  return 2 * s * atanh_ratio<T, Format<T>::wide_atanh_terms>(s * s);
+}
+
+// ln(x + more), more so small beside x that x + more is x or the number beside it.
+template <class T>
+inline T log_of_sum(T x, T more) {
+  using F = Format<T>;
+  using Bits = typename F::Bits;
+  using Integer = typename F::Integer;
+  const T tiny = std::numeric_limits<T>::min();
+  // A denormal number is made a normal one first.
+  const bool small = x < tiny;
+  const T normal = small ? x * power_of_two<T>(F::mantissa + 1) : x;
+  // normal = m 2^e with m in [sqrt(1/2), sqrt(2)).
+  const Bits root = bits_of(T(0.70710678118654752));
+  const Bits offset = bits_of(normal) - root;
+  const Integer exponent = static_cast<Integer>(offset) >> F::mantissa;
+  const Bits fraction = (offset & ((Bits(1) << F::mantissa) - 1)) + root;
+  const T m = number_of<T>(fraction);
+  const T e = static_cast<T>(exponent) - (small ? T(F::mantissa + 1) : T(0));
+  const T s = (m - 1) / (m + 1);
+  const T of_m = 2 * s * atanh_ratio<T, F::atanh_terms>(s * s);
+  const T found = e * F::ln2_high + (of_m + (e * F::ln2_low + more / x));
+  // +0 and -0, what is negative or NaN, and infinity.
+  const T edge = x == 0 ? -infinity<T> : (x > 0 ? x : std::numeric_limits<T>::quiet_NaN());
+  return x > 0 && x < infinity<T> ? found : edge;
+}
+
+template <class T>
+inline T log(T x) {
+  return log_of_sum(x, T(0));
+}
+
+// ln(1 + x).
+template <class T>
+inline T log1p(T x) {
+  const T sum = 1 + x;
+  // What the sum was rounded by.
+  return log_of_sum(sum, sum < infinity<T> ? x - (sum - 1) : T(0));
+}
+
+// 1 / (1 + exp(-x)).
+template <class T>
+inline T sigmoid(T x) {
+  const T small = exp(-magnitude(x));
+  return (x < 0 ? small : T(1)) / (1 + small);
+}
+
+// ln(1 + exp(-|x|)).
+template <class T>
+inline T bend_of_softplus(T x) {
+  return log1p_of_share(exp(-magnitude(x)));
+}
+
+// coefficient * x with 0 * inf = 0: what is weighted by nothing contributes nothing.
+template <class T>
+inline T times(T coefficient, T x) {
+  return coefficient == 0 && infinite(x) ? T(0) : coefficient * x;
+}
+
+}  // namespace losses

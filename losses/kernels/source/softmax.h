@@ -1,0 +1,351 @@
+// Cross-entropy of rows of logits: value and gradient with one exponential a logit.
+//
+// With m the largest logit of a row, e_c = exp(z_c - m) and r = sum_c e_c - 1 (the sum without one
+// of the largest, so that it keeps its digits) the probabilities are p_c = e_c / (1 + r), their
+// complements q_c = (1 + r - e_c) / (1 + r), for the largest r / (1 + r), and -ln p_c is
+// (m - z_c) + ln(1 + r). For targets a_c that add up to A
+//
+//   L = sum_c a_c (m - z_c) + A ln(1 + r),   dL/dz_c = p_c (A - a_c) - a_c q_c,
+//
+// which are losses.forms.softmax.cross_entropy and index_cross_entropy.
+#pragma once
+
+#include <algorithm>
+#include <cmath>
+#include <vector>
+
+#include "numbers.h"
+
+namespace losses {
+
+// Where the logits z[o][c][i] and their gradients lie: i is next to i + 1, and one of `outer` and
+// `inner` may be 1. An example is a pair (o, i).
+template <class T>
+struct Rows {
+  const T* z;
+  int64_t outer, classes, inner;
+  // The class of each example, or a row of probabilities that lies as z does; the other is null.
+  const int64_t* index;
+  const T* target;
+  int64_t ignored;
+  // Weights of the classes; null: 1.
+  const T* weight;
+  double smoothing;
+  // Where the losses and the gradients go; null: nowhere.
+  T *each, *gradient;
+  // What the gradients are multiplied by.
+  T scale;
+
+  T weight_of(int64_t c) const { return weight ? weight[c] : T(1); }
+  // What a target of 1 is worth, and what every class has besides.
+  T kept() const { return static_cast<T>(1 - smoothing); }
+  T shared() const { return static_cast<T>(smoothing / static_cast<double>(classes)); }
+};
+
+// max - z, 0 where they are equal, at infinity too.
+template <class T>
+inline T gap_to(T largest, T z) {
+  return z == largest ? T(0) : largest - z;
+}
+
+// A row without a number above -infinity has no probabilities: its loss and gradients are NaN.
+template <class T>
+inline T largest_or_nan(T largest) {
+  return largest == -infinity<T> ? std::numeric_limits<T>::quiet_NaN() : largest;
+}
+
+// --- one row of many classes, which lie next to each other ---------------------------------------
+
+template <class T>
+struct Row {
+  T largest, rest, log_total;
+  // 1 / (1 + r).
+  T share;
+};
+
+// Writes e_c to `e`. `e` may be where the gradient goes.
+template <class T>
+Row<T> exponentials_of(const T* z, int64_t classes, T* e) {
+  T top = -infinity<T>;
+#pragma omp simd reduction(max : top)
+  for (int64_t c = 0; c < classes; ++c) top = z[c] > top ? z[c] : top;
+  const T largest = largest_or_nan(top);
+  T below = 0, ties = 0;
+#pragma omp simd reduction(+ : below, ties)
+  for (int64_t c = 0; c < classes; ++c) {
+    const bool tied = z[c] == largest;
+    const T one = exp(-gap_to(largest, z[c]));
+    e[c] = one;
+    below += tied ? T(0) : one;
+    ties += tied ? T(1) : T(0);
+  }
+  const T rest = below + (ties - 1);
+  return {largest, rest, log1p(rest), 1 / (1 + rest)};
+}
+
+// q_c of a logit z_c with e_c.
+template <class T>
+inline T complement(const Row<T>& row, T z, T e) {
+  return row.share * (z == row.largest ? row.rest : 1 + row.rest - e);
+}
+
+// The loss of the row at o, whose gradient goes to g (where its exponentials are kept meanwhile).
+template <class T>
+T loss_of_index_row(const Rows<T>& rows, int64_t o, T* g) {
+  const int64_t classes = rows.classes, y = rows.index[o];
+  const T* z = rows.z + o * classes;
+  const Row<T> row = exponentials_of(z, classes, g);
+  const T a = rows.kept() * rows.weight_of(y);
+  T loss = a * (gap_to(row.largest, z[y]) + row.log_total);
+  const T of_target = complement(row, z[y], g[y]);
+  if (rows.smoothing == 0) {
+    const T factor = rows.scale * a * row.share;
+#pragma omp simd
+    for (int64_t c = 0; c < classes; ++c) g[c] *= factor;
+    g[y] = -rows.scale * a * of_target;
+    return loss;
+  }
+  const T shared = rows.shared();
+  T smooth = 0, total = 0;
+#pragma omp simd reduction(+ : smooth, total)
+  for (int64_t c = 0; c < classes; ++c) {
+    const T u = shared * rows.weight_of(c);
+    smooth += times(u, gap_to(row.largest, z[c]));
+    total += u;
+  }
+  const T p = row.share * g[y], u = shared * rows.weight_of(y);
+  const T at_target = (total - u) * p - (a + u) * of_target;
+#pragma omp simd
+  for (int64_t c = 0; c < classes; ++c) {
+    const T w = shared * rows.weight_of(c);
+    g[c] = rows.scale * (row.share * g[c] * (a + total - w) - w * complement(row, z[c], g[c]));
+  }
+  g[y] = rows.scale * at_target;
+  return loss + smooth + total * row.log_total;
+}
+
+// The same for a row of probabilities.
+template <class T>
+T loss_of_target_row(const Rows<T>& rows, int64_t o, T* g) {
+  const int64_t classes = rows.classes;
+  const T* z = rows.z + o * classes;
+  const T* t = rows.target + o * classes;
+  const Row<T> row = exponentials_of(z, classes, g);
+  const T kept = rows.kept(), shared = rows.shared();
+  T loss = 0, total = 0;
+#pragma omp simd reduction(+ : loss, total)
+  for (int64_t c = 0; c < classes; ++c) {
+    const T a = rows.weight_of(c) * (kept * t[c] + shared);
+    loss += times(a, gap_to(row.largest, z[c]));
+    total += a;
+  }
+#pragma omp simd
+  for (int64_t c = 0; c < classes; ++c) {
+    const T a = rows.weight_of(c) * (kept * t[c] + shared);
+    g[c] = rows.scale * (row.share * g[c] * (total - a) - a * complement(row, z[c], g[c]));
+  }
+  return loss + total * row.log_total;
+}
+
+// --- many examples next to each other, whose classes are `stride` apart ---------------------------
+
+// Examples that are computed together.
+constexpr int64_t TILE = 128;
+
+template <class T>
+struct Tile {
+  const T *z, *t;
+  const int64_t* index;
+  T* g;
+  int64_t size, classes;
+  // From a class to the next, of z and t, and of g.
+  int64_t stride, g_stride;
+};
+
+template <class T>
+void losses_of_tile(const Rows<T>& rows, const Tile<T>& tile, T* loss) {
+  T largest[TILE], below[TILE], ties[TILE], share[TILE], log_total[TILE], total[TILE];
+  const int64_t size = tile.size, classes = tile.classes;
+  for (int64_t i = 0; i < size; ++i) largest[i] = -infinity<T>;
+  for (int64_t c = 0; c < classes; ++c) {
+    const T* z = tile.z + c * tile.stride;
+#pragma omp simd
+    for (int64_t i = 0; i < size; ++i) largest[i] = z[i] > largest[i] ? z[i] : largest[i];
+  }
+#pragma omp simd
+  for (int64_t i = 0; i < size; ++i) {
+    largest[i] = largest_or_nan(largest[i]);
+    below[i] = ties[i] = total[i] = loss[i] = 0;
+  }
+  for (int64_t c = 0; c < classes; ++c) {
+    const T* z = tile.z + c * tile.stride;
+    T* g = tile.g + c * tile.g_stride;
+#pragma omp simd
+    for (int64_t i = 0; i < size; ++i) {
+      const bool tied = z[i] == largest[i];
+      const T one = exp(-gap_to(largest[i], z[i]));
+      g[i] = one;
+      below[i] += tied ? T(0) : one;
+      ties[i] += tied ? T(1) : T(0);
+    }
+  }
+  T* rest = below;
+#pragma omp simd
+  for (int64_t i = 0; i < size; ++i) {
+    rest[i] = below[i] + (ties[i] - 1);
+    log_total[i] = log1p(rest[i]);
+    share[i] = 1 / (1 + rest[i]);
+  }
+  const T kept = rows.kept(), shared = rows.shared(), scale = rows.scale;
+  // What every class has of a target that is the same for all examples, and then what it has of
+  // the example's own.
+  if (tile.t || rows.smoothing > 0) {
+    for (int64_t c = 0; c < classes; ++c) {
+      const T* z = tile.z + c * tile.stride;
+      const T* t = tile.t ? tile.t + c * tile.stride : nullptr;
+      const T w = rows.weight_of(c);
+#pragma omp simd
+      for (int64_t i = 0; i < size; ++i) {
+        const T a = w * (t ? kept * t[i] + shared : shared);
+        loss[i] += times(a, gap_to(largest[i], z[i]));
+        total[i] += a;
+      }
+    }
+  }
+  T own[TILE], at_target[TILE];
+  for (int64_t i = 0; i < size; ++i) {
+    own[i] = at_target[i] = 0;
+    if (!tile.index || tile.index[i] == rows.ignored) continue;
+    const int64_t y = tile.index[i];
+    const T z = tile.z[y * tile.stride + i], e = tile.g[y * tile.g_stride + i];
+    const T a = kept * rows.weight_of(y), u = shared * rows.weight_of(y);
+    const T q = share[i] * (z == largest[i] ? rest[i] : 1 + rest[i] - e);
+    own[i] = a;
+    at_target[i] = scale * ((total[i] - u) * share[i] * e - (a + u) * q);
+    loss[i] += a * gap_to(largest[i], z);
+  }
+#pragma omp simd
+  for (int64_t i = 0; i < size; ++i) {
+    total[i] += own[i];
+    loss[i] += total[i] * log_total[i];
+  }
+  for (int64_t c = 0; c < classes; ++c) {
+    const T* z = tile.z + c * tile.stride;
+    const T* t = tile.t ? tile.t + c * tile.stride : nullptr;
+    T* g = tile.g + c * tile.g_stride;
+    const T w = rows.weight_of(c);
+    if (!t && rows.smoothing == 0) {
+#pragma omp simd
+      for (int64_t i = 0; i < size; ++i) g[i] *= scale * total[i] * share[i];
+      continue;
+    }
+#pragma omp simd
+    for (int64_t i = 0; i < size; ++i) {
+      const T a = w * (t ? kept * t[i] + shared : shared);
+      const T q = share[i] * (z[i] == largest[i] ? rest[i] : 1 + rest[i] - g[i]);
+      g[i] = scale * (share[i] * g[i] * (total[i] - a) - a * q);
+    }
+  }
+  if (!tile.index) return;
+  for (int64_t i = 0; i < size; ++i) {
+    if (tile.index[i] != rows.ignored) {
+      tile.g[tile.index[i] * tile.g_stride + i] = at_target[i];
+      continue;
+    }
+    loss[i] = 0;
+    for (int64_t c = 0; c < classes; ++c) tile.g[c * tile.g_stride + i] = 0;
+  }
+}
+
+// --- all of them ---------------------------------------------------------------------------------
+
+// Classes up to which rows are turned round and computed as tiles.
+constexpr int64_t FEW = 32;
+constexpr int64_t WORTH_A_THREAD = 16384;
+
+template <class T>
+double added_up(const T* loss, int64_t size, T* each) {
+  double sum = 0;
+  for (int64_t i = 0; i < size; ++i) sum += static_cast<double>(loss[i]);
+  if (each) std::copy(loss, loss + size, each);
+  return sum;
+}
+
+// Rows of few classes, [first, first + size) of them.
+template <class T>
+double losses_of_short_rows(const Rows<T>& rows, int64_t first, int64_t size) {
+  T z[TILE * FEW], t[TILE * FEW], g[TILE * FEW], loss[TILE];
+  const int64_t classes = rows.classes;
+  const T* from = rows.z + first * classes;
+  const T* target = rows.target ? rows.target + first * classes : nullptr;
+  for (int64_t i = 0; i < size; ++i)
+    for (int64_t c = 0; c < classes; ++c) z[c * TILE + i] = from[i * classes + c];
+  for (int64_t i = 0; target && i < size; ++i)
+    for (int64_t c = 0; c < classes; ++c) t[c * TILE + i] = target[i * classes + c];
+  const int64_t* index = rows.index ? rows.index + first : nullptr;
+  losses_of_tile(rows, {z, target ? t : nullptr, index, g, size, classes, TILE, TILE}, loss);
+  if (rows.gradient) {
+    T* to = rows.gradient + first * classes;
+    for (int64_t i = 0; i < size; ++i)
+      for (int64_t c = 0; c < classes; ++c) to[i * classes + c] = g[c * TILE + i];
+  }
+  return added_up(loss, size, rows.each ? rows.each + first : nullptr);
+}
+
+// Rows of many classes.
+template <class T>
+double losses_of_long_rows(const Rows<T>& rows, int64_t first, int64_t size, T* scratch) {
+  T loss[TILE];
+  for (int64_t k = 0; k < size; ++k) {
+    const int64_t o = first + k;
+    T* g = rows.gradient ? rows.gradient + o * rows.classes : scratch;
+    if (rows.index && rows.index[o] == rows.ignored) {
+      std::fill(g, g + rows.classes, T(0));
+      loss[k] = 0;
+    } else {
+      loss[k] = rows.index ? loss_of_index_row(rows, o, g) : loss_of_target_row(rows, o, g);
+    }
+  }
+  return added_up(loss, size, rows.each ? rows.each + first : nullptr);
+}
+
+// Examples [first, first + size) of the outer one o.
+template <class T>
+double losses_of_columns(const Rows<T>& rows, int64_t o, int64_t first, int64_t size, T* scratch) {
+  T loss[TILE];
+  const int64_t at = o * rows.classes * rows.inner + first, row = o * rows.inner + first;
+  Tile<T> tile{rows.z + at, rows.target ? rows.target + at : nullptr,
+               rows.index ? rows.index + row : nullptr,
+               rows.gradient ? rows.gradient + at : scratch,
+               size, rows.classes, rows.inner, rows.gradient ? rows.inner : TILE};
+  losses_of_tile(rows, tile, loss);
+  return added_up(loss, size, rows.each ? rows.each + row : nullptr);
+}
+
+// The sum of the losses, the same for any number of threads: see `elementwise`.
+template <class T, class Parallel>
+double cross_entropy(const Rows<T>& rows, const Parallel& parallel) {
+  const bool columns = rows.inner > 1, few = !columns && rows.classes <= FEW;
+  // Long rows are one thread's one at a time, where there are few of them.
+  const int64_t part = columns || few ? TILE : std::clamp<int64_t>(4096 / rows.classes, 1, TILE);
+  const int64_t length = columns ? rows.inner : rows.outer;
+  const int64_t tiles = (length + part - 1) / part, count = columns ? rows.outer * tiles : tiles;
+  std::vector<double> sums(static_cast<size_t>(count));
+  const int64_t grain = std::max<int64_t>(1, WORTH_A_THREAD / (part * rows.classes));
+  parallel(count, grain, [&](int64_t begin, int64_t end) {
+    std::vector<T> scratch;
+    if (!rows.gradient && !few) scratch.resize(static_cast<size_t>(rows.classes * (columns ? TILE : 1)));
+    for (int64_t k = begin; k < end; ++k) {
+      const int64_t first = k % tiles * part, size = std::min(part, length - first);
+      double& sum = sums[static_cast<size_t>(k)];
+      if (columns) sum = losses_of_columns(rows, k / tiles, first, size, scratch.data());
+      else if (few) sum = losses_of_short_rows(rows, first, size);
+      else sum = losses_of_long_rows(rows, first, size, scratch.data());
+    }
+  });
+  double total = 0;
+  for (const double sum : sums) total += sum;
+  return total;
+}
+
+}  // namespace losses
