@@ -77,6 +77,24 @@ class View:
 
 
 @dataclass(frozen=True)
+class Speed:
+    """Measure how fast it is beside the alternatives: one table, with the targets. Ten minutes.
+
+    Every figure is a ratio of times taken in turns in one process. Nothing else should run beside
+    it. Writes runs/speed/<date>/.
+    """
+
+    only: Annotated[
+        str | None, tyro.conf.arg(metavar="TEXT", help_behavior_hint="(default: all)")
+    ] = None
+    """The rows with this in their group (losses, memory, training, start) or name."""
+    seconds: float = 2.0
+    """Time spent on a row, at least; slow rows take longer."""
+    runs: Annotated[Path, tyro.conf.arg(metavar="DIR")] = Path("runs")
+    """Directory that speed/ is made in."""
+
+
+@dataclass(frozen=True)
 class Catalogue:
     """Write the catalogue of losses: a page from the registry, its picture, measured errors."""
 
@@ -106,6 +124,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def run(command: Any, line: str) -> int:
     """Do what the command says; `line` is how it was given."""
+    trains = isinstance(command, Comparison | Tuning | Speed)
+    if trains or (isinstance(command, Evidence) and command.names):
+        # Here, because a worker process would build them too.
+        from losses import kernels
+
+        kernels.ensure(lambda said: print(f"lossbench: {said}", file=sys.stderr))
     match command:
         case Comparison():
             return compare(command, line)
@@ -115,6 +139,8 @@ def run(command: Any, line: str) -> int:
             return evidence(command, line)
         case Report():
             return report(command)
+        case Speed():
+            return speed(command)
         case View():
             from .view import view
 
@@ -131,6 +157,7 @@ def parse(arguments: list[str]) -> Any:
         | Annotated[Evidence, tyro.conf.subcommand("evidence")]
         | Annotated[Report, tyro.conf.subcommand("report")]
         | Annotated[View, tyro.conf.subcommand("view")]
+        | Annotated[Speed, tyro.conf.subcommand("speed")]
         | Annotated[Catalogue, tyro.conf.subcommand("catalogue")]
     )
     complaint = io.StringIO()
@@ -254,6 +281,27 @@ def report(command: Report) -> int:
         raise UserError("report: name at least one directory that compare or evidence wrote")
     for path in write(command.directories, command.output):
         print(path)
+    return 0
+
+
+def speed(command: Speed) -> int:
+    from datetime import datetime
+
+    from rich.console import Console
+    from rich.table import Table
+
+    from .speed import table as of_speed
+
+    if command.seconds <= 0:
+        raise UserError(f"--seconds {command.seconds:g}: must be above 0")
+    found = list(
+        of_speed.measured(command.only, command.seconds, lambda line: print(line, file=sys.stderr))
+    )
+    table = Table(*of_speed.HEADINGS, box=None, pad_edge=False, header_style="")
+    for each in found:
+        table.add_row(*of_speed.cells(each))
+    Console(width=None if sys.stdout.isatty() else 110).print(table, highlight=False)
+    print(f"\nTable  {of_speed.write(found, command.runs, datetime.now()) / 'speed.md'}")
     return 0
 
 

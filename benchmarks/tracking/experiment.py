@@ -13,6 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+import losses
 from benchmarks.config import Comparison
 from benchmarks.data import ImageSet
 from benchmarks.data.batches import Material
@@ -100,12 +101,14 @@ def versions() -> dict[str, str | None]:
 
 
 def hardware(device: torch.device) -> dict[str, Any]:
-    """The processor, the cores that this process may use, torch's threads, the GPU."""
+    """The processor, the cores that this process may use, torch's threads, the GPU, and what
+    computes the losses."""
     return {
         "processor": processor(),
         "cores": cores(),
         "threads": torch.get_num_threads(),
         "gpu": torch.cuda.get_device_name(device) if device.type == "cuda" else None,
+        "losses": str(losses.backend()),
     }
 
 

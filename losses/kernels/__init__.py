@@ -11,7 +11,7 @@ Where there is no kernel they compute everything, to the same result within roun
 """
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
@@ -152,13 +152,34 @@ def backend() -> Backend:
     return _backend
 
 
+def ensure(say: Callable[[str], None]) -> Backend:
+    """Build the kernels unless they are there or switched off, and use them. What takes time, and
+    why there are none, is said to `say`, a line at a time."""
+    from .build import NoKernelsError, build
+
+    reason = ""
+    if not _switched_off():
+        try:
+            build(say)
+        except NoKernelsError as error:
+            reason = str(error)
+    load()
+    if reason:
+        say(f"the losses are computed by their closed forms, without kernels: {reason}")
+    return backend()
+
+
+def _switched_off() -> bool:
+    return os.environ.get("LOSSES_KERNELS", "1") == "0"
+
+
 def load() -> None:
     """Use the kernels from now on if they have been built, else the closed forms."""
     global _native, _backend
     from .build import NoKernelsError, load_built
 
     try:
-        if os.environ.get("LOSSES_KERNELS", "1") == "0":
+        if _switched_off():
             raise NoKernelsError("LOSSES_KERNELS=0 switches the kernels off")
         native, by = load_built()
         native.call_again_by(_differentiable_gradient)

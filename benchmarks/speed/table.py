@@ -1,0 +1,89 @@
+"""`lossbench speed`: every row with its target, met or not, and the machine's facts beside it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import asdict
+from datetime import datetime
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+
+from benchmarks.errors import UserError
+from benchmarks.files import write_json, write_whole
+from benchmarks.tracking.experiment import hardware
+
+from .interleaved import Ratio
+from .targets import Row, rows
+
+HEADINGS = ("group", "row", "measured", "quartiles", "target", "met")
+ABOUT = (
+    "Losses: time of a forward and backward pass over torch.nn.functional's, float32, in one "
+    "process and in turns; median and quartiles over pairs of samples. Memory: the most that a "
+    "forward and backward pass allocates, over the size of the logits. Training: time of the other "
+    "way over lossbench's, on pictures of noise; with probes: over a step without."
+)
+
+
+class Found(NamedTuple):
+    row: Row
+    ratio: Ratio
+
+
+def measured(only: str | None, seconds: float, say: Callable[[str], None]) -> Iterable[Found]:
+    """Every row whose group or name has `only` in it, one after the other.
+
+    Raises UserError if there is none.
+    """
+    chosen = [row for row in rows() if only is None or only in f"{row.group} {row.name}"]
+    if not chosen:
+        raise UserError(f"no row of the speed table has {only!r} in its group or name")
+    for at, row in enumerate(chosen, 1):
+        say(f"{at} of {len(chosen)}: {row.name}")
+        yield Found(row, row.measure(seconds))
+
+
+def cells(found: Found) -> tuple[str, ...]:
+    row, ratio = found
+    measured, lower, upper = (f"{x:.3g}" for x in (ratio.median, ratio.lower, ratio.upper))
+    met = "yes" if row.met(ratio) else "no"
+    return row.group, row.name, f"{measured}{row.unit}", f"{lower} to {upper}", row.wanted, met
+
+
+def facts() -> dict[str, Any]:
+    return {"torch": torch.__version__, **hardware(torch.device("cpu"))}
+
+
+def write(found: list[Found], directory: Path, now: datetime) -> Path:
+    """speed.json and speed.md in a directory of `now`; returns it."""
+    place = directory / "speed" / now.strftime("%Y-%m-%d-%H%M%S")
+    place.mkdir(parents=True)
+    table = [
+        {
+            "group": each.row.group,
+            "row": each.row.name,
+            "target": each.row.target,
+            "at_least": each.row.at_least,
+            "met": each.row.met(each.ratio),
+            **asdict(each.ratio),
+        }
+        for each in found
+    ]
+    write_json(place / "speed.json", {"facts": facts(), "rows": table})
+    write_whole(place / "speed.md", markdown(found).encode())
+    return place
+
+
+def markdown(found: list[Found]) -> str:
+    lines = [
+        "# Speed",
+        "",
+        ABOUT,
+        "",
+        f"| {' | '.join(HEADINGS)} |",
+        f"|{' --- |' * len(HEADINGS)}",
+    ]
+    lines += [f"| {' | '.join(cells(each))} |" for each in found]
+    lines += ["", *(f"- {name}: {value}" for name, value in facts().items())]
+    return "\n".join(lines) + "\n"

@@ -1,0 +1,185 @@
+"""The training loop of lossbench beside the usual one: a folder of pictures, torchvision's
+transforms and a DataLoader. And runs of a comparison in processes beside one after the other.
+
+The pictures are noise: what is measured is time, and nothing is learnt from them.
+"""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import nn
+
+import models
+from benchmarks.data import Split
+from benchmarks.data.batches import TrainingBatches, on_device
+from benchmarks.data.batches import measure as normalisation
+from benchmarks.training.objective import Objective
+from benchmarks.training.probes import GradientProbes
+from benchmarks.training.run import MOMENTUM
+
+from .interleaved import Ratio, Work, ratio
+
+BATCH = 128
+
+
+@contextmanager
+def folder(count: int, side: int, suffix: str) -> Iterator[Path]:
+    """A directory of `count` pictures in two classes, blurred noise of `side` pixels."""
+    from PIL import Image
+
+    generator = np.random.default_rng(0)
+    with tempfile.TemporaryDirectory() as name:
+        for k in range(count):
+            place = Path(name) / ("cat", "dog")[k % 2]
+            place.mkdir(exist_ok=True)
+            coarse = generator.integers(0, 256, (side // 8, side // 8, 3), dtype=np.uint8)
+            picture = Image.fromarray(coarse).resize((side, side), Image.Resampling.BICUBIC)
+            picture.save(place / f"{k}.{suffix}", quality=90)
+        yield Path(name)
+
+
+def network() -> tuple[nn.Module, torch.optim.Optimizer]:
+    torch.manual_seed(0)
+    model = models.build("convnet", num_outputs=1).to(memory_format=torch.channels_last)
+    return model, torch.optim.SGD(model.parameters(), lr=1e-3, momentum=MOMENTUM, nesterov=True)
+
+
+def our_epoch(pictures: np.ndarray, augmentation: str, log_every: int = 20) -> Work:
+    """An epoch of `lossbench compare` on decoded pictures, with its gradient probes."""
+    model, optimiser = network()
+    objective = Objective("bce-with-logits")
+    probes = GradientProbes(model, objective)
+    labels = np.arange(len(pictures), dtype=np.uint8) % 2
+    whole = on_device(Split(pictures, labels, ("",) * len(pictures)), torch.device("cpu"))
+    batches = TrainingBatches(
+        whole, normalisation(whole), size=BATCH, epochs=1, seed=0, augmentation=augmentation
+    )
+
+    def epoch() -> None:
+        for pixels, targets in batches:
+            logits = objective.logits(model(pixels))
+            logits.retain_grad()
+            loss = objective(logits, targets).mean()
+            optimiser.zero_grad()
+            loss.backward()  # type: ignore[no-untyped-call]
+            probes.measure(logits, targets, loss)
+            if len(probes.steps) == log_every:
+                probes.read()
+            optimiser.step()
+        probes.read()
+
+    return epoch
+
+
+@contextmanager
+def usual_epoch(pictures: Path, side: int, *, photographs: bool) -> Iterator[Work]:
+    """The same network in a plain loop over ImageFolder, transforms and two loading processes,
+    which stay from epoch to epoch."""
+    from torchvision.datasets import ImageFolder
+    from torchvision.transforms import v2
+
+    cut = (
+        v2.RandomResizedCrop(side, antialias=True)
+        if photographs
+        else v2.RandomCrop(side, padding=side // 8, padding_mode="reflect")
+    )
+    transform = v2.Compose(
+        [
+            v2.ToImage(),
+            cut,
+            v2.RandomHorizontalFlip(),
+            v2.ToDtype(torch.float32, scale=True),
+            v2.Normalize([0.5] * 3, [0.25] * 3),
+        ]
+    )
+    loader = torch.utils.data.DataLoader(
+        ImageFolder(pictures, transform),
+        BATCH,
+        shuffle=True,
+        drop_last=True,
+        num_workers=2,
+        persistent_workers=True,
+    )
+    model, optimiser = network()
+    loss_of = nn.BCEWithLogitsLoss()
+
+    def epoch() -> None:
+        for pixels, targets in loader:
+            logits = model(pixels.contiguous(memory_format=torch.channels_last))
+            loss = loss_of(logits.flatten(), targets.float())
+            optimiser.zero_grad()
+            loss.backward()
+            optimiser.step()
+
+    yield epoch
+    iterator = loader._iterator
+    if iterator is not None:
+        iterator._shutdown_workers()  # type: ignore[attr-defined]
+
+
+def small_pictures(seconds: float) -> Ratio:
+    """Time of the usual epoch over ours: files of 32 px, as CIFAR-10's."""
+    from PIL import Image
+
+    with folder(2048, 32, "png") as place:
+        files = sorted(place.rglob("*.png"))
+        decoded = np.stack([np.asarray(Image.open(file)) for file in files])
+        with usual_epoch(place, 32, photographs=False) as usual:
+            return ratio(usual, our_epoch(decoded, "shift"), seconds, least=5)
+
+
+def photographs(seconds: float) -> Ratio:
+    """Time of the usual epoch over ours from the second on, where ours has its pictures decoded:
+    photographs of 400 px for a network of 64 px."""
+    from PIL import Image
+
+    with folder(256, 400, "jpg") as place:
+        files = sorted(place.rglob("*.jpg"))
+        size = (64, 64)
+        decoded = np.stack([np.asarray(Image.open(file).resize(size)) for file in files])
+        with usual_epoch(place, 64, photographs=True) as usual:
+            return ratio(usual, our_epoch(decoded, "photographs"), seconds, least=5)
+
+
+def many_runs(_seconds: float) -> Ratio:
+    """Time of runs one after the other, each with all threads, over that of the pool's processes
+    with a thread each."""
+    from benchmarks.data import open_images
+    from benchmarks.tracking.console import Reporter
+    from benchmarks.training.pool import Pool
+    from benchmarks.training.trial import Trial
+
+    def trials(begin: int) -> list[Trial]:
+        return [
+            Trial("cross-entropy", begin + k, 0.1, data="synthetic", train_images=2000, epochs=1)
+            for k in range(4)
+        ]
+
+    from benchmarks.data.batches import prepare
+    from benchmarks.training.run import train
+
+    material = prepare(
+        open_images("synthetic", None, say=lambda _: None), torch.device("cpu"), train_images=2000
+    )
+    ratios = []
+    with (
+        tempfile.TemporaryDirectory() as name,
+        Pool(Path(name), torch.device("cpu"), Reporter()) as pool,
+    ):
+        pool.train(trials(0))
+        for k in range(1, 6):
+            began = time.perf_counter()
+            pool.train(trials(10 * k))
+            between = time.perf_counter()
+            for trial in trials(10 * k):
+                train(trial, material)
+            ratios.append((time.perf_counter() - between) / (between - began))
+    ratios.sort()
+    return Ratio(ratios[2], ratios[1], ratios[3], len(ratios))
