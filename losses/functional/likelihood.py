@@ -113,6 +113,9 @@ def nll_loss(
         NotImplementedError: input is not floating point.
     Source: torch.nn.functional.nll_loss.
     """
+    fused = kernels.nll(input, target, weight, ignore_index, reduction)
+    if fused is not None:
+        return fused
     checks.reduction(reduction)
     if input.dim() == 0:
         raise ValueError("Expected input of 1 or more dimensions (got 0): (C,) or (N, C, ...)")

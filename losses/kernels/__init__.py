@@ -53,7 +53,7 @@ FORMS: dict[Formula, int] = {
 }
 """The losses of single numbers that have a kernel, with their number in source/bind.cpp."""
 
-_CROSS_ENTROPY, _PAIRS = -1, -2
+_CROSS_ENTROPY, _PAIRS, _NLL = -1, -2, -3
 
 
 class _ClosedForms:
@@ -62,7 +62,7 @@ class _ClosedForms:
     def cross_entropy(self, *_: object) -> None:
         return None
 
-    elementwise = pairs = cross_entropy
+    elementwise = nll = pairs = cross_entropy
 
     def closed_forms(self, _on: bool) -> None:
         pass
@@ -78,6 +78,10 @@ class _NotLoaded(_ClosedForms):
     def elementwise(self, *arguments: object) -> Any:
         load()
         return _native.elementwise(*arguments)
+
+    def nll(self, *arguments: object) -> Any:
+        load()
+        return _native.nll(*arguments)
 
     def pairs(self, *arguments: object) -> Any:
         load()
@@ -105,6 +109,17 @@ def cross_entropy(
         return None
     return _native.cross_entropy(  # type: ignore[no-any-return]
         input, target, weight, ignore_index, reduction, label_smoothing
+    )
+
+
+def nll(
+    input: Tensor, target: Tensor, weight: Tensor | None, ignore_index: int, reduction: str
+) -> Tensor | None:
+    """`losses.functional.nll_loss`, or None where it is not for a kernel."""
+    if torch.compiler.is_compiling():
+        return None
+    return _native.nll(  # type: ignore[no-any-return]
+        input, target, weight, ignore_index, reduction, 0.0
     )
 
 
@@ -210,6 +225,7 @@ def _differentiable_gradient(
     """The gradient of a loss that a kernel computed, as a function that can be differentiated:
     that of the closed forms. The kernels call this where a graph of the backward pass is built."""
     from ..arguments import weighted
+    from ..functional.likelihood import nll_loss
     from ..functional.margin import multi_margin_loss, multilabel_margin_loss
     from ..functional.softmax import cross_entropy
 
@@ -222,6 +238,8 @@ def _differentiable_gradient(
         )
     elif form == _PAIRS:
         loss = multilabel_margin_loss(input, target, reduction=reduction)
+    elif form == _NLL:
+        loss = nll_loss(input, target, weight, ignore_index=ignore_index, reduction=reduction)
     elif form == _CROSS_ENTROPY:
         loss = cross_entropy(
             input,

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "elementwise.h"
+#include "likelihood.h"
 #include "margin.h"
 #include "softmax.h"
 
@@ -103,6 +104,7 @@ void rows() {
                              integer(0, 1) ? weight.data() : nullptr, integer(0, 1) ? 0.1 : 0.0,
                              each.data(), with_gradient ? gradient.data() : nullptr, T(0.5)};
   losses::cross_entropy(data, Serial{});
+  if (!soft) losses::nll(data, Serial{});
   written(each, "cross-entropy, the losses");
   if (with_gradient) written(gradient, "cross-entropy, the gradients");
 }
@@ -146,6 +148,7 @@ template <class T>
 void functions() {
   const T edge = sizeof(T) == 4 ? T(120) : T(800);
   accuracy<T>("exp", -edge, edge, losses::exp<T>, [](long double x) { return std::exp(x); });
+  accuracy<T>("decay", -edge, 0, losses::decay<T>, [](long double x) { return std::exp(x); });
   accuracy<T>("log", 0, std::numeric_limits<T>::max() / 4, losses::log<T>,
               [](long double x) { return std::log(x); });
   accuracy<T>("log1p", T(-1), T(1e6), losses::log1p<T>, [](long double x) { return std::log1p(x); });

@@ -33,6 +33,7 @@ def cases_of_derivatives() -> Iterator[tuple[str, Callable[[Tensor], Tensor], Te
             z,
         )
     z, y = numbers((3, 4), torch.float64), torch.tensor([0, 3, 1])
+    yield "nll", lambda z: functional.nll_loss(z, y), z
     yield "multi-margin", lambda z: functional.multi_margin_loss(z, y, 2), z
 
 

@@ -30,7 +30,7 @@ def test_the_driver_finds_no_fault(native: Any, tmp_path: Path) -> None:  # noqa
     done = subprocess.run([program], capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
     errors = {tuple(line.split()[:2]): float(line.split()[2]) for line in done.stdout.splitlines()}
-    assert len(errors) == 10
+    assert len(errors) == 12
     assert max(errors.values()) < 4
 
 

@@ -8,11 +8,13 @@
 #include <ATen/Parallel.h>
 #include <ATen/PythonTorchFunctionTLS.h>
 #include <c10/core/impl/TorchDispatchModeTLS.h>
+#include <sys/mman.h>
 #include <torch/csrc/Exceptions.h>
 #include <torch/csrc/autograd/python_variable.h>
 #include <torch/csrc/jit/frontend/tracer.h>
 
 #include "elementwise.h"
+#include "likelihood.h"
 #include "margin.h"
 #include "softmax.h"
 
@@ -132,6 +134,19 @@ bool in_unit_interval(const Tensor& x) {
   return all_of(x, [](auto p) { return p >= 0 && p <= 1; });
 }
 
+// Memory for gradients. Its pages are touched here for the first time, which for a large tensor
+// takes longer than all else; the kernel is asked for large pages, of which there are fewer.
+Tensor room_like(const Tensor& z) {
+  Tensor room = at::empty_like(z);
+#ifdef MADV_HUGEPAGE
+  constexpr uintptr_t page = uintptr_t(1) << 21;
+  const auto begin = reinterpret_cast<uintptr_t>(room.data_ptr());
+  const uintptr_t from = (begin + page - 1) & ~(page - 1), to = (begin + room.nbytes()) & ~(page - 1);
+  if (room.nbytes() >= 4 * page) madvise(reinterpret_cast<void*>(from), to - from, MADV_HUGEPAGE);
+#endif
+  return room;
+}
+
 // The result of a reduction over `sum`, or the losses themselves.
 Tensor reduced(const Call& call, const Tensor& each, double sum, double divisor, const Tensor& like) {
   if (each.defined()) return each;
@@ -197,7 +212,7 @@ Tensor elementwise_of(Call& call) {
   if (call.form == BCE && !(in_unit_interval(z) && in_unit_interval(t))) return {};
   if (call.form == WEIGHTED_BCE && any_negative(call.tensors[3].contiguous())) return {};
   const bool wanted = at::GradMode::is_enabled() && wants_gradient(call.tensors[0]);
-  Tensor gradient = wanted ? at::empty_like(z) : Tensor();
+  Tensor gradient = wanted ? room_like(z) : Tensor();
   Tensor each = call.reduction == "none" ? at::empty_like(z) : Tensor();
   const double divisor = call.reduction == "mean" ? static_cast<double>(z.numel()) : 1.0;
   double sum = 0;
@@ -218,7 +233,7 @@ Tensor elementwise_of(Call& call) {
 
 // --- cross-entropy -------------------------------------------------------------------------------
 
-constexpr int64_t CROSS_ENTROPY = -1;
+constexpr int64_t CROSS_ENTROPY = -1, NLL = -3;
 
 struct Layout {
   Tensor z;
@@ -259,6 +274,7 @@ bool rows_fit(const Call& call) {
   if (weight.defined() && (weight.scalar_type() != z.scalar_type() || weight.dim() != 1 ||
                            weight.size(0) != classes))
     return false;
+  if (is_distribution(call) && call.form == NLL) return false;
   if (is_distribution(call)) return t.scalar_type() == z.scalar_type() && call.ignored < 0;
   if (!at::isIntegralType(t.scalar_type(), /*includeBool=*/false)) return false;
   if (z.dim() == 1) return t.dim() == 0;
@@ -285,7 +301,7 @@ Tensor cross_entropy_of(Call& call) {
   const int64_t count = layout.outer * layout.inner;
   const double divisor = soft ? static_cast<double>(count) : weight_of(rows, count);
   if (divisor < 0) return {};
-  Tensor gradient = wanted ? at::empty_like(z) : Tensor(), each;
+  Tensor gradient = wanted ? room_like(z) : Tensor(), each;
   if (wanted) rows.gradient = gradient.mutable_data_ptr<T>();
   if (call.reduction == "none") {
     auto sizes = z.sizes().vec();
@@ -294,7 +310,7 @@ Tensor cross_entropy_of(Call& call) {
     rows.each = each.mutable_data_ptr<T>();
   }
   if (call.reduction == "mean") rows.scale = static_cast<T>(1 / divisor);
-  const double sum = cross_entropy(rows, Parallel{});
+  const double sum = call.form == NLL ? nll(rows, Parallel{}) : cross_entropy(rows, Parallel{});
   Tensor loss = reduced(call, each, sum, divisor, z);
   if (wanted) attach(loss, std::move(call), std::move(gradient));
   return loss;
@@ -328,7 +344,7 @@ Tensor pairs_of(Call& call) {
   const Tensor weight = call.tensors[2].defined() ? call.tensors[2].contiguous() : Tensor();
   if ((weight.defined() && any_negative(weight)) || !all_classes(lists, z.size(1))) return {};
   const bool wanted = at::GradMode::is_enabled() && wants_gradient(call.tensors[0]);
-  Tensor gradient = wanted ? at::empty_like(z) : Tensor();
+  Tensor gradient = wanted ? room_like(z) : Tensor();
   Tensor each = call.reduction == "none" ? at::empty({z.size(0)}, z.options()) : Tensor();
   const double divisor = call.reduction == "mean" ? static_cast<double>(z.size(0)) : 1.0;
   const Picks<T> picks{z.const_data_ptr<T>(), lists.const_data_ptr<int64_t>(), z.size(0), z.size(1),
@@ -403,12 +419,14 @@ PyObject* pairs_py(PyObject*, PyObject* const* given, Py_ssize_t count) {
   END_HANDLE_TH_ERRORS
 }
 
-// cross_entropy(input, target, weight, ignore_index, reduction, label_smoothing)
-PyObject* cross_entropy_py(PyObject*, PyObject* const* given, Py_ssize_t count) {
+// cross_entropy(input, target, weight, ignore_index, reduction, label_smoothing), and nll with a
+// smoothing of 0
+template <int64_t Form>
+PyObject* rows_py(PyObject*, PyObject* const* given, Py_ssize_t count) {
   HANDLE_TH_ERRORS
   const Arguments arguments(given, count);
   Call call;
-  call.form = CROSS_ENTROPY;
+  call.form = Form;
   call.tensors.resize(3);
   call.settings.resize(1);
   if (!Arguments::undisturbed()) Py_RETURN_NONE;
@@ -437,8 +455,10 @@ PyObject* call_again_by_py(PyObject*, PyObject* function) {
 PyMethodDef methods[] = {
     {"elementwise", reinterpret_cast<PyCFunction>(reinterpret_cast<void*>(elementwise_py)),
      METH_FASTCALL, nullptr},
-    {"cross_entropy", reinterpret_cast<PyCFunction>(reinterpret_cast<void*>(cross_entropy_py)),
+    {"cross_entropy", reinterpret_cast<PyCFunction>(reinterpret_cast<void*>(rows_py<CROSS_ENTROPY>)),
      METH_FASTCALL, nullptr},
+    {"nll", reinterpret_cast<PyCFunction>(reinterpret_cast<void*>(rows_py<NLL>)), METH_FASTCALL,
+     nullptr},
     {"pairs", reinterpret_cast<PyCFunction>(reinterpret_cast<void*>(pairs_py)), METH_FASTCALL,
      nullptr},
     {"closed_forms", closed_forms_py, METH_O, nullptr},

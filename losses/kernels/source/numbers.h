@@ -4,6 +4,7 @@
 // Taylor's, cut where the next term is below the rounding of T.
 #pragma once
 
+#include <cmath>
 #include <cstdint>
 #include <cstring>
 #include <limits>
@@ -57,7 +58,7 @@ constexpr T infinity = std::numeric_limits<T>::infinity();
 
 template <class T>
 inline T magnitude(T x) {
-  return x < 0 ? -x : x;
+  return std::abs(x);
 }
 
 template <class T>
@@ -72,6 +73,35 @@ inline T power_of_two(typename Format<T>::Integer n) {
   return number_of<T>(static_cast<Bits>(n + Format<T>::bias) << Format<T>::mantissa);
 }
 
+// 1 / k!
+template <class T>
+constexpr T over_factorial(int k) {
+  double product = 1;
+  for (int j = 2; j <= k; ++j) product *= j;
+  return static_cast<T>(1 / product);
+}
+
+// exp(x) = 2^n share with share in [sqrt(1/2), sqrt(2)].
+template <class T>
+struct Power {
+  T share;
+  typename Format<T>::Integer n;
+};
+
+// x = n ln 2 + r with |r| <= ln(2) / 2.
+template <class T>
+inline Power<T> power_of(T x) {
+  using F = Format<T>;
+  using Integer = typename F::Integer;
+  const T shifted = x * T(1.4426950408889634) + F::rounder;
+  const T n = shifted - F::rounder;
+  const T r = (x - n * F::ln2_high) - n * F::ln2_low;
+  T sum = over_factorial<T>(F::exp_terms);
+#pragma GCC unroll 16
+  for (int k = F::exp_terms - 1; k >= 0; --k) sum = sum * r + over_factorial<T>(k);
+  return {sum, static_cast<Integer>(bits_of(shifted) - bits_of(F::rounder))};
+}
+
 template <class T>
 inline T exp(T x) {
   using F = Format<T>;
@@ -80,19 +110,23 @@ inline T exp(T x) {
   // Written so that NaN is passed on.
   x = x > F::most ? F::most : x;
   x = x < F::least ? F::least : x;
-  // x = n ln 2 + r with |r| <= ln(2) / 2.
-  const T shifted = x * T(1.4426950408889634) + F::rounder;
-  const T n = shifted - F::rounder;
-  const T r = (x - n * F::ln2_high) - n * F::ln2_low;
-  T sum = 1;
-#pragma GCC unroll 16
-  for (int k = F::exp_terms; k > 0; --k) sum = sum * (r * T(1.0 / k)) + 1;
+  const Power<T> power = power_of(x);
   // 2^n in two factors, because it need not be a normal number while exp(x) is one.
-  const Integer whole = static_cast<Integer>(bits_of(shifted) - bits_of(F::rounder));
-  const Integer half = whole >> 1;
-  const Bits low = static_cast<Bits>(half), high = static_cast<Bits>(whole) - low;
-  return (sum * power_of_two<T>(static_cast<Integer>(low))) *
+  const Integer half = power.n >> 1;
+  const Bits low = static_cast<Bits>(half), high = static_cast<Bits>(power.n) - low;
+  return (power.share * power_of_two<T>(static_cast<Integer>(low))) *
          power_of_two<T>(static_cast<Integer>(high));
+}
+
+// exp(x) for x <= 0.
+template <class T>
+inline T decay(T x) {
+  using F = Format<T>;
+  x = x < F::least ? F::least : x;
+  const Power<T> power = power_of(x);
+  // 2^n need not be a normal number, 2^(n + up) is one.
+  constexpr int up = F::bias / 2 + 1;
+  return (power.share * power_of_two<T>(power.n + up)) * power_of_two<T>(-up);
 }
 
 // artanh(s) / s from s^2.
@@ -152,14 +186,14 @@ inline T log1p(T x) {
 // 1 / (1 + exp(-x)).
 template <class T>
 inline T sigmoid(T x) {
-  const T small = exp(-magnitude(x));
+  const T small = decay(-magnitude(x));
   return (x < 0 ? small : T(1)) / (1 + small);
 }
 
 // ln(1 + exp(-|x|)).
 template <class T>
 inline T bend_of_softplus(T x) {
-  return log1p_of_share(exp(-magnitude(x)));
+  return log1p_of_share(decay(-magnitude(x)));
 }
 
 // coefficient * x with 0 * inf = 0: what is weighted by nothing contributes nothing.

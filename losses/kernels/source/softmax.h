@@ -36,11 +36,23 @@ struct Rows {
   // What the gradients are multiplied by.
   T scale;
 
-  T weight_of(int64_t c) const { return weight ? weight[c] : T(1); }
-  // What a target of 1 is worth, and what every class has besides.
-  T kept() const { return static_cast<T>(1 - smoothing); }
-  T shared() const { return static_cast<T>(smoothing / static_cast<double>(classes)); }
+  // What a target of 1 is worth, times the class's weight, and what a class has besides; they are
+  // `weights` of the classes.
+  const T *kept = nullptr, *shared = nullptr;
 };
+
+// The weights that `Rows::kept` and `Rows::shared` point to, one after the other.
+template <class T>
+std::vector<T> weights(const Rows<T>& rows) {
+  const auto classes = static_cast<size_t>(rows.classes);
+  std::vector<T> found(2 * classes);
+  for (size_t c = 0; c < classes; ++c) {
+    const T w = rows.weight ? rows.weight[c] : T(1);
+    found[c] = w * static_cast<T>(1 - rows.smoothing);
+    found[classes + c] = w * static_cast<T>(rows.smoothing / static_cast<double>(rows.classes));
+  }
+  return found;
+}
 
 // max - z, 0 where they are equal, at infinity too.
 template <class T>
@@ -63,23 +75,31 @@ struct Row {
   T share;
 };
 
-// Writes e_c to `e`. `e` may be where the gradient goes.
+// Writes e_c to `e`, which may be where the gradient goes, and returns r. `gap(z)` is z - m.
+template <class T, class Gap>
+T rest_of(const T* z, int64_t classes, T largest, T* e, const Gap& gap) {
+  T below = 0;
+  typename Format<T>::Integer ties = 0;
+#pragma omp simd reduction(+ : below, ties)
+  for (int64_t c = 0; c < classes; ++c) {
+    const T one = decay(gap(z[c]));
+    e[c] = one;
+    below += z[c] == largest ? T(0) : one;
+    ties += z[c] == largest ? 1 : 0;
+  }
+  return below + static_cast<T>(ties - 1);
+}
+
 template <class T>
 Row<T> exponentials_of(const T* z, int64_t classes, T* e) {
   T top = -infinity<T>;
 #pragma omp simd reduction(max : top)
   for (int64_t c = 0; c < classes; ++c) top = z[c] > top ? z[c] : top;
   const T largest = largest_or_nan(top);
-  T below = 0, ties = 0;
-#pragma omp simd reduction(+ : below, ties)
-  for (int64_t c = 0; c < classes; ++c) {
-    const bool tied = z[c] == largest;
-    const T one = exp(-gap_to(largest, z[c]));
-    e[c] = one;
-    below += tied ? T(0) : one;
-    ties += tied ? T(1) : T(0);
-  }
-  const T rest = below + (ties - 1);
+  // Only at infinity a difference of equal numbers is not 0.
+  const T rest = magnitude(largest) < infinity<T>
+                     ? rest_of(z, classes, largest, e, [&](T x) { return x - largest; })
+                     : rest_of(z, classes, largest, e, [&](T x) { return -gap_to(largest, x); });
   return {largest, rest, log1p(rest), 1 / (1 + rest)};
 }
 
@@ -95,7 +115,7 @@ T loss_of_index_row(const Rows<T>& rows, int64_t o, T* g) {
   const int64_t classes = rows.classes, y = rows.index[o];
   const T* z = rows.z + o * classes;
   const Row<T> row = exponentials_of(z, classes, g);
-  const T a = rows.kept() * rows.weight_of(y);
+  const T a = rows.kept[y];
   T loss = a * (gap_to(row.largest, z[y]) + row.log_total);
   const T of_target = complement(row, z[y], g[y]);
   if (rows.smoothing == 0) {
@@ -105,22 +125,21 @@ T loss_of_index_row(const Rows<T>& rows, int64_t o, T* g) {
     g[y] = -rows.scale * a * of_target;
     return loss;
   }
-  const T shared = rows.shared();
+  const T* shared = rows.shared;
   T smooth = 0, total = 0;
 #pragma omp simd reduction(+ : smooth, total)
   for (int64_t c = 0; c < classes; ++c) {
-    const T u = shared * rows.weight_of(c);
-    smooth += times(u, gap_to(row.largest, z[c]));
-    total += u;
+    smooth += times(shared[c], gap_to(row.largest, z[c]));
+    total += shared[c];
   }
-  const T p = row.share * g[y], u = shared * rows.weight_of(y);
+  const T p = row.share * g[y], u = shared[y], scale = rows.scale;
   const T at_target = (total - u) * p - (a + u) * of_target;
 #pragma omp simd
   for (int64_t c = 0; c < classes; ++c) {
-    const T w = shared * rows.weight_of(c);
-    g[c] = rows.scale * (row.share * g[c] * (a + total - w) - w * complement(row, z[c], g[c]));
+    const T q = complement(row, z[c], g[c]);
+    g[c] = scale * (row.share * g[c] * (a + total - shared[c]) - shared[c] * q);
   }
-  g[y] = rows.scale * at_target;
+  g[y] = scale * at_target;
   return loss + smooth + total * row.log_total;
 }
 
@@ -131,18 +150,19 @@ T loss_of_target_row(const Rows<T>& rows, int64_t o, T* g) {
   const T* z = rows.z + o * classes;
   const T* t = rows.target + o * classes;
   const Row<T> row = exponentials_of(z, classes, g);
-  const T kept = rows.kept(), shared = rows.shared();
+  const T *kept = rows.kept, *shared = rows.shared;
+  const T scale = rows.scale;
   T loss = 0, total = 0;
 #pragma omp simd reduction(+ : loss, total)
   for (int64_t c = 0; c < classes; ++c) {
-    const T a = rows.weight_of(c) * (kept * t[c] + shared);
+    const T a = kept[c] * t[c] + shared[c];
     loss += times(a, gap_to(row.largest, z[c]));
     total += a;
   }
 #pragma omp simd
   for (int64_t c = 0; c < classes; ++c) {
-    const T a = rows.weight_of(c) * (kept * t[c] + shared);
-    g[c] = rows.scale * (row.share * g[c] * (total - a) - a * complement(row, z[c], g[c]));
+    const T a = kept[c] * t[c] + shared[c];
+    g[c] = scale * (row.share * g[c] * (total - a) - a * complement(row, z[c], g[c]));
   }
   return loss + total * row.log_total;
 }
@@ -183,7 +203,7 @@ void losses_of_tile(const Rows<T>& rows, const Tile<T>& tile, T* loss) {
 #pragma omp simd
     for (int64_t i = 0; i < size; ++i) {
       const bool tied = z[i] == largest[i];
-      const T one = exp(-gap_to(largest[i], z[i]));
+      const T one = decay(-gap_to(largest[i], z[i]));
       g[i] = one;
       below[i] += tied ? T(0) : one;
       ties[i] += tied ? T(1) : T(0);
@@ -196,20 +216,24 @@ void losses_of_tile(const Rows<T>& rows, const Tile<T>& tile, T* loss) {
     log_total[i] = log1p(rest[i]);
     share[i] = 1 / (1 + rest[i]);
   }
-  const T kept = rows.kept(), shared = rows.shared(), scale = rows.scale;
+  const T scale = rows.scale;
   // What every class has of a target that is the same for all examples, and then what it has of
   // the example's own.
   if (tile.t || rows.smoothing > 0) {
     for (int64_t c = 0; c < classes; ++c) {
       const T* z = tile.z + c * tile.stride;
       const T* t = tile.t ? tile.t + c * tile.stride : nullptr;
-      const T w = rows.weight_of(c);
+      const T kept = rows.kept[c], shared = rows.shared[c];
+      const auto add = [&](const auto& target_of) {
 #pragma omp simd
-      for (int64_t i = 0; i < size; ++i) {
-        const T a = w * (t ? kept * t[i] + shared : shared);
-        loss[i] += times(a, gap_to(largest[i], z[i]));
-        total[i] += a;
-      }
+        for (int64_t i = 0; i < size; ++i) {
+          const T a = target_of(i);
+          loss[i] += times(a, gap_to(largest[i], z[i]));
+          total[i] += a;
+        }
+      };
+      if (t) add([&](int64_t i) { return kept * t[i] + shared; });
+      else add([&](int64_t) { return shared; });
     }
   }
   T own[TILE], at_target[TILE];
@@ -218,7 +242,7 @@ void losses_of_tile(const Rows<T>& rows, const Tile<T>& tile, T* loss) {
     if (!tile.index || tile.index[i] == rows.ignored) continue;
     const int64_t y = tile.index[i];
     const T z = tile.z[y * tile.stride + i], e = tile.g[y * tile.g_stride + i];
-    const T a = kept * rows.weight_of(y), u = shared * rows.weight_of(y);
+    const T a = rows.kept[y], u = rows.shared[y];
     const T q = share[i] * (z == largest[i] ? rest[i] : 1 + rest[i] - e);
     own[i] = a;
     at_target[i] = scale * ((total[i] - u) * share[i] * e - (a + u) * q);
@@ -233,18 +257,22 @@ void losses_of_tile(const Rows<T>& rows, const Tile<T>& tile, T* loss) {
     const T* z = tile.z + c * tile.stride;
     const T* t = tile.t ? tile.t + c * tile.stride : nullptr;
     T* g = tile.g + c * tile.g_stride;
-    const T w = rows.weight_of(c);
     if (!t && rows.smoothing == 0) {
 #pragma omp simd
       for (int64_t i = 0; i < size; ++i) g[i] *= scale * total[i] * share[i];
       continue;
     }
+    const T kept = rows.kept[c], shared = rows.shared[c];
+    const auto derive = [&](const auto& target_of) {
 #pragma omp simd
-    for (int64_t i = 0; i < size; ++i) {
-      const T a = w * (t ? kept * t[i] + shared : shared);
-      const T q = share[i] * (z[i] == largest[i] ? rest[i] : 1 + rest[i] - g[i]);
-      g[i] = scale * (share[i] * g[i] * (total[i] - a) - a * q);
-    }
+      for (int64_t i = 0; i < size; ++i) {
+        const T a = target_of(i);
+        const T q = share[i] * (z[i] == largest[i] ? rest[i] : 1 + rest[i] - g[i]);
+        g[i] = scale * (share[i] * g[i] * (total[i] - a) - a * q);
+      }
+    };
+    if (t) derive([&](int64_t i) { return kept * t[i] + shared; });
+    else derive([&](int64_t) { return shared; });
   }
   if (!tile.index) return;
   for (int64_t i = 0; i < size; ++i) {
@@ -324,7 +352,10 @@ double losses_of_columns(const Rows<T>& rows, int64_t o, int64_t first, int64_t 
 
 // The sum of the losses, the same for any number of threads: see `elementwise`.
 template <class T, class Parallel>
-double cross_entropy(const Rows<T>& rows, const Parallel& parallel) {
+double cross_entropy(Rows<T> rows, const Parallel& parallel) {
+  const std::vector<T> of_classes = weights(rows);
+  rows.kept = of_classes.data();
+  rows.shared = rows.kept + rows.classes;
   const bool columns = rows.inner > 1, few = !columns && rows.classes <= FEW;
   // Long rows are one thread's one at a time, where there are few of them.
   const int64_t part = columns || few ? TILE : std::clamp<int64_t>(4096 / rows.classes, 1, TILE);
