@@ -124,8 +124,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def run(command: Any, line: str) -> int:
     """Do what the command says; `line` is how it was given."""
-    trains = isinstance(command, Comparison | Tuning | Speed)
-    if trains or (isinstance(command, Evidence) and command.names):
+    computes = isinstance(command, Comparison | Tuning | Speed | Catalogue)
+    if computes or (isinstance(command, Evidence) and command.names):
         # Here, because a worker process would build them too.
         from losses import kernels
 

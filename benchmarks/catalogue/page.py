@@ -19,7 +19,7 @@ from . import tails
 from .curves import of_one_logit
 from .exact import known
 from .picture import draw
-from .words import DIFFERENCES, HOW_TO_USE, NOTATION, OPENING, TAILS, TASKS, WRONG
+from .words import DIFFERENCES, HOW_TO_USE, KERNELS, NOTATION, OPENING, TAILS, TASKS, WRONG
 
 Loss = Callable[[Tensor, Tensor], Tensor]
 PICTURE = "catalogue.png"
@@ -38,7 +38,7 @@ def page(entries: Sequence[Entry], count: int = 100) -> str:
 
 def catalogue(entries: Sequence[Entry]) -> str:
     """The part that is the same on every machine: how to use them, and a table a task."""
-    parts = [OPENING.format(count=len(entries)), HOW_TO_USE]
+    parts = [OPENING.format(count=len(entries)), HOW_TO_USE, KERNELS]
     parts.append(f"![Value and gradient of the binary losses against the logit]({PICTURE})")
     parts += [NOTATION, WRONG]
     for task, title in TASKS.items():

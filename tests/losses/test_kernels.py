@@ -139,16 +139,12 @@ def test_cross_entropy_is_its_closed_form(shape: tuple[int, ...], dtype: torch.d
 @pytest.mark.parametrize("shape", ROWS, ids=str)
 @dtypes(WIDE)
 @each_reduction
-def test_nll_is_its_closed_form(
-    shape: tuple[int, ...], dtype: torch.dtype, reduction: str
-) -> None:
+def test_nll_is_its_closed_form(shape: tuple[int, ...], dtype: torch.dtype, reduction: str) -> None:
     x = -numbers(shape, dtype).abs()
     for ignored in (False, True):
         y = target_of(x, False, ignored)
         for w in (None, shares((shape[min(1, len(shape) - 1)],), dtype) + 0.1):
-            assert_same(
-                lambda x, y=y, w=w: functional.nll_loss(x, y, w, reduction=reduction), x
-            )
+            assert_same(lambda x, y=y, w=w: functional.nll_loss(x, y, w, reduction=reduction), x)
 
 
 @pytest.mark.parametrize("soft", [False, True])
