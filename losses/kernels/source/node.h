@@ -7,22 +7,11 @@
 #include <torch/csrc/autograd/variable.h>
 #include <torch/version.h>
 
-#include <array>
-#include <string>
 #include <vector>
 
+#include "call.h"
+
 namespace losses {
-
-using at::Tensor;
-
-// The call of a loss, to make it again from its closed forms.
-struct Call {
-  // In the order in which the Python function takes them; undefined: None.
-  std::vector<Tensor> tensors;
-  int64_t form = 0, ignored = -100;
-  std::string reduction;
-  std::vector<double> settings;
-};
 
 // While above 0 no kernel is used by this thread.
 extern thread_local int closed_forms_only;
