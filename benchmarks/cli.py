@@ -78,7 +78,7 @@ class View:
 
 @dataclass(frozen=True)
 class Speed:
-    """Measure how fast it is beside the alternatives: one table, with the targets. Ten minutes.
+    """Measure how fast it is beside the alternatives: one table with the targets, in some minutes.
 
     Every figure is a ratio of times taken in turns in one process. Nothing else should run beside
     it. Writes runs/speed/<date>/.

@@ -73,9 +73,9 @@ class Training:
         ),
     ] = None
     """Side of the images in pixels, 32 to 224."""
-    augmentation: Literal["none", "shift", "shift-erase", "photographs"] = "shift"
-    """shift: mirrored and shifted by up to an eighth; shift-erase: the same, and a square of half
-    the side painted grey; photographs: cut out at random, mirrored, in another light."""
+    augmentation: Literal["none", "shift", "photographs"] = "shift"
+    """shift: mirrored and shifted by up to an eighth; photographs: cut out at random, mirrored,
+    in another light."""
     epochs: int = 2
     """Passes over the training images."""
     batch_size: int = 64

@@ -37,7 +37,7 @@ PRESETS: dict[str, dict[str, Any]] = {
         "model": "resnet9",
         "width": 24,
         "image_size": 32,
-        "augmentation": "shift-erase",
+        "augmentation": "shift",
         "epochs": 80,
     },
 }

@@ -54,25 +54,6 @@ class Shift:
         return images[rows[:, None, None], down[:, :, None], across[:, None, :]]
 
 
-class ShiftAndErase(Shift):
-    """`Shift`, and then a square of half the side painted grey, its middle anywhere in the image,
-    so that no single part of a small picture is enough to know it by (DeVries and Taylor 2017,
-    arXiv 1708.04552)."""
-
-    GREY = 127
-
-    def draw(self, count: int, side: int, generator: torch.Generator) -> tuple[Tensor, ...]:
-        moved = super().draw(count, side, generator)
-        middles = torch.randint(0, side, (2, count, 1), generator=generator)
-        down, across = (torch.arange(side) - middles + side // 4).unbind()
-        return *moved, *((at >= 0) & (at < side // 2) for at in (down, across))
-
-    def batch(self, images: Tensor, rows: Tensor, *drawn: Tensor) -> Tensor:
-        *moved, down, across = drawn
-        erased = down[:, :, None, None] & across[:, None, :, None]
-        return super().batch(images, rows, *moved).masked_fill_(erased, self.GREY)
-
-
 def reflected(positions: Tensor, side: int) -> Tensor:
     """Positions outside [0, side) mirrored back inside at the edges, without repeating them."""
     return (side - 1) - (side - 1 - positions.abs()).abs()
@@ -81,7 +62,6 @@ def reflected(positions: Tensor, side: int) -> Tensor:
 AUGMENTATIONS: dict[str, Augmentation] = {
     "none": Unchanged(),
     "shift": Shift(),
-    "shift-erase": ShiftAndErase(),
     "photographs": Photographs(),
 }
 """The augmentations by their names."""

@@ -28,7 +28,7 @@ class Trial:
         data, image_size: as `open_images` takes them; None is the source's own size.
         model, width: as `models.build` takes them.
         epochs: passes over the images that are trained on. batch_size: images a step.
-        augmentation: a name of benchmarks.data.augmentation.
+        augmentation: 'shift' or 'photographs' (benchmarks.data.augmentation), or 'none'.
         weight_decay: of the optimiser.
         begin_at: the probability of class 1 with which a model of two classes begins, whatever
             it is shown; None leaves the head as it was drawn.

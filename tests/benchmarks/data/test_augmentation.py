@@ -26,8 +26,8 @@ def drawn(augmentation, seed=0):
     return augmentation.draw(COUNT, SIDE, torch.Generator().manual_seed(seed))
 
 
-def test_there_are_four():
-    assert sorted(AUGMENTATIONS) == ["none", "photographs", "shift", "shift-erase"]
+def test_there_are_three():
+    assert sorted(AUGMENTATIONS) == ["none", "photographs", "shift"]
 
 
 def test_a_row_is_drawn_for_each_image(augmentation):
@@ -90,21 +90,6 @@ def test_shift_is_numpys_padding_cut_and_mirrored(array):
         expected = padded[top : top + SIDE, left : left + SIDE]
         expected = expected[:, ::-1] if mirrored[i] else expected
         np.testing.assert_array_equal(batch[i].numpy(), expected)
-
-
-def test_erase_paints_a_square_with_its_middle_in_the_image(array):
-    rows = torch.randperm(40)[:COUNT]
-    erase = AUGMENTATIONS["shift-erase"]
-    batch = erase.batch(array, rows, *drawn(erase, seed=3))
-    generator = torch.Generator().manual_seed(3)
-    shift = AUGMENTATIONS["shift"]
-    expected = shift.batch(array, rows, *shift.draw(COUNT, SIDE, generator)).numpy().copy()
-    down, across = torch.randint(0, SIDE, (2, COUNT), generator=generator)
-    for i in range(COUNT):
-        top, left = int(down[i]) - SIDE // 4, int(across[i]) - SIDE // 4
-        bottom, right = top + SIDE // 2, left + SIDE // 2
-        expected[i, max(top, 0) : bottom, max(left, 0) : right] = 127
-    np.testing.assert_array_equal(batch.numpy(), expected)
 
 
 def test_reflected_is_numpys_reflection():
