@@ -88,7 +88,7 @@ class Speed:
         str | None, tyro.conf.arg(metavar="TEXT", help_behavior_hint="(default: all)")
     ] = None
     """The rows with this in their group (losses, memory, training, start) or name."""
-    seconds: float = 2.0
+    seconds: float = 1.0
     """Time spent on a row, at least; slow rows take longer."""
     runs: Annotated[Path, tyro.conf.arg(metavar="DIR")] = Path("runs")
     """Directory that speed/ is made in."""
@@ -222,26 +222,30 @@ def compare(config: Comparison, command: str) -> int:
 
 
 def tune(config: Tuning, command: str) -> int:
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
-
     from .tracking.console import Reporter
     from .training import tuning
 
     directory = tuning.tune(config, command, Reporter())
     about = tuning.read(directory / "tuning.json")
     print(f"Validation accuracy in % for each learning rate, mean of {about['seeds']} seeds")
-    found = tuning.table(about)
-    table = Table(box=None, pad_edge=False, header_style="")
-    for at, column in enumerate(found.columns):
-        table.add_column(Text(column), justify="right" if at else "left", no_wrap=True)
-    for row in found.rows:
-        table.add_row(*map(str, row))
-    Console(width=None if sys.stdout.isatty() else 110).print(table, highlight=False)
+    show(tuning.table(about))
     print("".join(f"{note}\n" for note in tuning.notes(about)), end="")
     print(f"\nSearch  {directory / 'tuning.md'}")
     return 0
+
+
+def show(found: Any) -> None:
+    """Print a table of `benchmarks.report.document`."""
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=None, pad_edge=False, header_style="")
+    for column, number in zip(found.columns, found.numeric, strict=True):
+        table.add_column(Text(column), justify="right" if number else "left", no_wrap=True)
+    for row in found.rows:
+        table.add_row(*map(str, row))
+    Console(width=None if sys.stdout.isatty() else 110).print(table, highlight=False)
 
 
 def evidence(command: Evidence, line: str) -> int:
@@ -287,9 +291,6 @@ def report(command: Report) -> int:
 def speed(command: Speed) -> int:
     from datetime import datetime
 
-    from rich.console import Console
-    from rich.table import Table
-
     from .speed import table as of_speed
 
     if command.seconds <= 0:
@@ -297,10 +298,7 @@ def speed(command: Speed) -> int:
     found = list(
         of_speed.measured(command.only, command.seconds, lambda line: print(line, file=sys.stderr))
     )
-    table = Table(*of_speed.HEADINGS, box=None, pad_edge=False, header_style="")
-    for each in found:
-        table.add_row(*of_speed.cells(each))
-    Console(width=None if sys.stdout.isatty() else 110).print(table, highlight=False)
+    show(of_speed.table(found))
     print(f"\nTable  {of_speed.write(found, command.runs, datetime.now()) / 'speed.md'}")
     return 0
 

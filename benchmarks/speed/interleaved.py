@@ -24,6 +24,11 @@ class Ratio:
     upper: float
     pairs: int
 
+    @classmethod
+    def of(cls, values: list[float]) -> Ratio:
+        lower, median, upper = statistics.quantiles(values, n=4, method="inclusive")
+        return cls(median, lower, upper, len(values))
+
     def __str__(self) -> str:
         return f"{self.median:.2f} ({self.lower:.2f} to {self.upper:.2f})"
 
@@ -57,8 +62,7 @@ def ratio(ours: Work, theirs: Work, seconds: float = 0.25, least: int = 9) -> Ra
             first = sample(ours, calls)
             second = sample(theirs, calls)
         ratios.append(first / second)
-    lower, median, upper = statistics.quantiles(ratios, n=4, method="inclusive")
-    return Ratio(median, lower, upper, len(ratios))
+    return Ratio.of(ratios)
 
 
 def sample(work: Work, calls: int) -> float:

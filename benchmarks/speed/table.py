@@ -12,6 +12,7 @@ import torch
 
 from benchmarks.errors import UserError
 from benchmarks.files import write_json, write_whole
+from benchmarks.report.document import Document, Facts, Paragraph, Table, markdown
 from benchmarks.tracking.experiment import hardware
 
 from .interleaved import Ratio
@@ -59,7 +60,7 @@ def write(found: list[Found], directory: Path, now: datetime) -> Path:
     """speed.json and speed.md in a directory of `now`; returns it."""
     place = directory / "speed" / now.strftime("%Y-%m-%d-%H%M%S")
     place.mkdir(parents=True)
-    table = [
+    values = [
         {
             "group": each.row.group,
             "row": each.row.name,
@@ -70,20 +71,15 @@ def write(found: list[Found], directory: Path, now: datetime) -> Path:
         }
         for each in found
     ]
-    write_json(place / "speed.json", {"facts": facts(), "rows": table})
-    write_whole(place / "speed.md", markdown(found).encode())
+    write_json(place / "speed.json", {"facts": facts(), "rows": values})
+    write_whole(place / "speed.md", markdown(page(found)).encode())
     return place
 
 
-def markdown(found: list[Found]) -> str:
-    lines = [
-        "# Speed",
-        "",
-        ABOUT,
-        "",
-        f"| {' | '.join(HEADINGS)} |",
-        f"|{' --- |' * len(HEADINGS)}",
-    ]
-    lines += [f"| {' | '.join(cells(each))} |" for each in found]
-    lines += ["", *(f"- {name}: {value}" for name, value in facts().items())]
-    return "\n".join(lines) + "\n"
+def page(found: Iterable[Found]) -> Document:
+    pairs = tuple((name, str(value)) for name, value in facts().items())
+    return Document("Speed", (Paragraph(ABOUT), table(found), Facts(pairs)))
+
+
+def table(found: Iterable[Found]) -> Table:
+    return Table(HEADINGS, tuple(map(cells, found)))

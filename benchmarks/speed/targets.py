@@ -7,9 +7,9 @@ A row is a ratio, measured interleaved in one process unless its name says other
 from __future__ import annotations
 
 import os
-import statistics
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
@@ -139,7 +139,6 @@ def _counterpart(name: str, seconds: float) -> Ratio:
         from torchvision.ops import sigmoid_focal_loss
 
         theirs = partial(sigmoid_focal_loss, reduction="mean")
-
     elif name in _TORCH:
         theirs = _TORCH[name]
     return _against(entry.build(), theirs, seconds, z, target)
@@ -160,8 +159,7 @@ def _memory(_seconds: float) -> Ratio:
     z = logits((4096, 1000)).requires_grad_()
     y = _index((4096, 1000))
     most = peak(lambda: torch.autograd.grad(functional.cross_entropy(z, y), z))
-    share = most / (z.numel() * z.element_size())
-    return Ratio(share, share, share, 1)
+    return Ratio.of([most / (z.numel() * z.element_size())] * 2)
 
 
 def _probes(seconds: float) -> Ratio:
@@ -174,18 +172,12 @@ def _probes(seconds: float) -> Ratio:
     return ratio(with_probes, step_of(objective, device, probed=False), 4 * seconds)
 
 
-def _quartiles(values: list[float]) -> Ratio:
-    lower, median, upper = statistics.quantiles(values, n=4, method="inclusive")
-    return Ratio(median, lower, upper, len(values))
-
-
 # As an installed package is: not compiled from its source each time.
 _WITH_BYTECODE = {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"}
 
 
 def _help(_seconds: float) -> Ratio:
     """Seconds of a process."""
-    import time
 
     def once() -> float:
         began = time.perf_counter()
@@ -194,7 +186,7 @@ def _help(_seconds: float) -> Ratio:
         return time.perf_counter() - began
 
     once()
-    return _quartiles([once() for _ in range(9)])
+    return Ratio.of([once() for _ in range(9)])
 
 
 def _import(_seconds: float) -> Ratio:
@@ -214,4 +206,4 @@ def _import(_seconds: float) -> Ratio:
         return float(done.stdout)
 
     once()
-    return _quartiles([once() for _ in range(9)])
+    return Ratio.of([once() for _ in range(9)])

@@ -14,15 +14,16 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from PIL import Image
 from torch import nn
 
 import models
-from benchmarks.data import Split
-from benchmarks.data.batches import TrainingBatches, on_device
-from benchmarks.data.batches import measure as normalisation
-from benchmarks.training.objective import Objective
-from benchmarks.training.probes import GradientProbes
-from benchmarks.training.run import MOMENTUM
+from benchmarks.data import ImageSet, Split, open_images
+from benchmarks.data.batches import prepare
+from benchmarks.tracking.console import Reporter
+from benchmarks.training.pool import Pool
+from benchmarks.training.run import MOMENTUM, train
+from benchmarks.training.trial import Trial
 
 from .interleaved import Ratio, Work, ratio
 
@@ -32,8 +33,6 @@ BATCH = 128
 @contextmanager
 def folder(count: int, side: int, suffix: str) -> Iterator[Path]:
     """A directory of `count` pictures in two classes, blurred noise of `side` pixels."""
-    from PIL import Image
-
     generator = np.random.default_rng(0)
     with tempfile.TemporaryDirectory() as name:
         for k in range(count):
@@ -45,41 +44,28 @@ def folder(count: int, side: int, suffix: str) -> Iterator[Path]:
         yield Path(name)
 
 
-def network() -> tuple[nn.Module, torch.optim.Optimizer]:
-    torch.manual_seed(0)
-    model = models.build("convnet", num_outputs=1).to(memory_format=torch.channels_last)
-    return model, torch.optim.SGD(model.parameters(), lr=1e-3, momentum=MOMENTUM, nesterov=True)
-
-
-def our_epoch(pictures: np.ndarray, augmentation: str, log_every: int = 20) -> Work:
-    """An epoch of `lossbench compare` on decoded pictures, with its gradient probes."""
-    model, optimiser = network()
-    objective = Objective("bce-with-logits")
-    probes = GradientProbes(model, objective)
+def our_epoch(pictures: np.ndarray, augmentation: str) -> Work:
+    """A training of one epoch as `lossbench compare` makes it, on decoded pictures."""
     labels = np.arange(len(pictures), dtype=np.uint8) % 2
-    whole = on_device(Split(pictures, labels, ("",) * len(pictures)), torch.device("cpu"))
-    batches = TrainingBatches(
-        whole, normalisation(whole), size=BATCH, epochs=1, seed=0, augmentation=augmentation
+    split = Split(pictures, labels, ("",) * len(pictures))
+    images = ImageSet(
+        name="noise",
+        description="noise",
+        synthetic=True,
+        fingerprint="",
+        image_size=pictures.shape[1],
+        train=split,
+        validation=None,
+        test=split,
+        skipped=(),
+        classes=("dog", "cat"),
     )
-
-    def epoch() -> None:
-        for pixels, targets in batches:
-            logits = objective.logits(model(pixels))
-            logits.retain_grad()
-            loss = objective(logits, targets).mean()
-            optimiser.zero_grad()
-            loss.backward()  # type: ignore[no-untyped-call]
-            probes.measure(logits, targets, loss)
-            if len(probes.steps) == log_every:
-                probes.read()
-            optimiser.step()
-        probes.read()
-
-    return epoch
+    material = prepare(images, torch.device("cpu"), validation=0.0)
+    trial = Trial("bce-with-logits", 0, 1e-3, epochs=1, batch_size=BATCH, augmentation=augmentation)
+    return lambda: train(trial, material)
 
 
-@contextmanager
-def usual_epoch(pictures: Path, side: int, *, photographs: bool) -> Iterator[Work]:
+def usual_epoch(pictures: Path, side: int, *, photographs: bool) -> Work:
     """The same network in a plain loop over ImageFolder, transforms and two loading processes,
     which stay from epoch to epoch."""
     from torchvision.datasets import ImageFolder
@@ -107,7 +93,8 @@ def usual_epoch(pictures: Path, side: int, *, photographs: bool) -> Iterator[Wor
         num_workers=2,
         persistent_workers=True,
     )
-    model, optimiser = network()
+    model = models.build("convnet", num_outputs=1).to(memory_format=torch.channels_last)
+    optimiser = torch.optim.SGD(model.parameters(), lr=1e-3, momentum=MOMENTUM, nesterov=True)
     loss_of = nn.BCEWithLogitsLoss()
 
     def epoch() -> None:
@@ -118,43 +105,32 @@ def usual_epoch(pictures: Path, side: int, *, photographs: bool) -> Iterator[Wor
             loss.backward()
             optimiser.step()
 
-    yield epoch
-    iterator = loader._iterator
-    if iterator is not None:
-        iterator._shutdown_workers()  # type: ignore[attr-defined]
+    return epoch
 
 
 def small_pictures(seconds: float) -> Ratio:
     """Time of the usual epoch over ours: files of 32 px, as CIFAR-10's."""
-    from PIL import Image
-
     with folder(2048, 32, "png") as place:
         files = sorted(place.rglob("*.png"))
         decoded = np.stack([np.asarray(Image.open(file)) for file in files])
-        with usual_epoch(place, 32, photographs=False) as usual:
-            return ratio(usual, our_epoch(decoded, "shift"), seconds, least=5)
+        usual = usual_epoch(place, 32, photographs=False)
+        return ratio(usual, our_epoch(decoded, "shift"), seconds, least=5)
 
 
 def photographs(seconds: float) -> Ratio:
     """Time of the usual epoch over ours from the second on, where ours has its pictures decoded:
     photographs of 400 px for a network of 64 px."""
-    from PIL import Image
-
     with folder(256, 400, "jpg") as place:
         files = sorted(place.rglob("*.jpg"))
         size = (64, 64)
         decoded = np.stack([np.asarray(Image.open(file).resize(size)) for file in files])
-        with usual_epoch(place, 64, photographs=True) as usual:
-            return ratio(usual, our_epoch(decoded, "photographs"), seconds, least=5)
+        usual = usual_epoch(place, 64, photographs=True)
+        return ratio(usual, our_epoch(decoded, "photographs"), seconds, least=5)
 
 
 def many_runs(_seconds: float) -> Ratio:
     """Time of runs one after the other, each with all threads, over that of the pool's processes
     with a thread each."""
-    from benchmarks.data import open_images
-    from benchmarks.tracking.console import Reporter
-    from benchmarks.training.pool import Pool
-    from benchmarks.training.trial import Trial
 
     def trials(begin: int) -> list[Trial]:
         return [
@@ -162,12 +138,8 @@ def many_runs(_seconds: float) -> Ratio:
             for k in range(4)
         ]
 
-    from benchmarks.data.batches import prepare
-    from benchmarks.training.run import train
-
-    material = prepare(
-        open_images("synthetic", None, say=lambda _: None), torch.device("cpu"), train_images=2000
-    )
+    images = open_images("synthetic", None, say=lambda _: None)
+    material = prepare(images, torch.device("cpu"), train_images=2000)
     ratios = []
     with (
         tempfile.TemporaryDirectory() as name,
@@ -181,5 +153,4 @@ def many_runs(_seconds: float) -> Ratio:
             for trial in trials(10 * k):
                 train(trial, material)
             ratios.append((time.perf_counter() - between) / (between - began))
-    ratios.sort()
-    return Ratio(ratios[2], ratios[1], ratios[3], len(ratios))
+    return Ratio.of(ratios)

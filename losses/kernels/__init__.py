@@ -51,7 +51,8 @@ FORMS: dict[Formula, int] = {
         )
     )
 }
-"""The losses of single numbers that have a kernel, with their number in source/bind.cpp."""
+"""The losses of single numbers that have a kernel, with their number in
+source/compute.cpp."""
 
 _CROSS_ENTROPY, _PAIRS, _NLL = -1, -2, -3
 
@@ -68,28 +69,12 @@ class _ClosedForms:
         pass
 
 
-class _NotLoaded(_ClosedForms):
+class _NotLoaded:
     """Looks for built kernels when the first loss is computed, not when `losses` is imported."""
 
-    def cross_entropy(self, *arguments: object) -> Any:
+    def __getattr__(self, name: str) -> Any:
         load()
-        return _native.cross_entropy(*arguments)
-
-    def elementwise(self, *arguments: object) -> Any:
-        load()
-        return _native.elementwise(*arguments)
-
-    def nll(self, *arguments: object) -> Any:
-        load()
-        return _native.nll(*arguments)
-
-    def pairs(self, *arguments: object) -> Any:
-        load()
-        return _native.pairs(*arguments)
-
-    def closed_forms(self, on: bool) -> None:
-        load()
-        _native.closed_forms(on)
+        return getattr(_native, name)
 
 
 _native: Any = _NotLoaded()
@@ -206,12 +191,11 @@ def load() -> None:
 @contextmanager
 def closed_forms_only() -> Iterator[None]:
     """Without the kernels, in this thread."""
-    native = _native
-    native.closed_forms(True)
+    _native.closed_forms(True)
     try:
         yield
     finally:
-        native.closed_forms(False)
+        _native.closed_forms(False)
 
 
 def _differentiable_gradient(

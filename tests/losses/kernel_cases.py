@@ -113,4 +113,4 @@ def target_of(z: Tensor, soft: bool, ignored: bool) -> Tensor:
     classes = z.shape[min(1, z.dim() - 1)]
     shape = z.shape[:1] + z.shape[2:] if z.dim() > 1 else ()
     y = torch.randint(0, classes, shape, generator=torch.Generator().manual_seed(3))
-    return torch.where(torch.rand(shape) < 0.3, -100, y) if ignored and shape else y
+    return torch.where(shares(tuple(shape), z.dtype) < 0.3, -100, y) if ignored and shape else y

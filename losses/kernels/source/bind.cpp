@@ -11,7 +11,6 @@
 #include <torch/csrc/autograd/python_variable.h>
 #include <torch/csrc/jit/frontend/tracer.h>
 
-
 namespace losses {
 
 thread_local int closed_forms_only = 0;
@@ -46,6 +45,13 @@ class Arguments {
     if ((to.key_set() | usual) != usual || to.layout() != at::kStrided) return false;
     const auto* meta = torch::autograd::impl::get_autograd_meta(to);
     return !meta || !meta->fw_grad_;
+  }
+
+  // The first tensors of a call, from k on: as many as it has places for.
+  bool tensors(Py_ssize_t k, Call& to) const {
+    for (Tensor& each : to.tensors)
+      if (!tensor(k++, each)) return false;
+    return true;
   }
 
   bool number(Py_ssize_t k, double& to) const {
@@ -103,15 +109,15 @@ PyObject* without_gil(Call& call, const F& f) {
   return THPVariable_Wrap(std::move(loss));
 }
 
+// elementwise(form, input, target, weight, third, reduction, *settings)
 PyObject* elementwise_py(PyObject*, PyObject* const* given, Py_ssize_t count) {
   HANDLE_TH_ERRORS
   const Arguments arguments(given, count);
   Call call;
   call.tensors.resize(4);
-  if (!Arguments::undisturbed() || !arguments.integer(0, call.form)) Py_RETURN_NONE;
-  for (size_t k = 0; k < 4; ++k)
-    if (!arguments.tensor(static_cast<Py_ssize_t>(k) + 1, call.tensors[k])) Py_RETURN_NONE;
-  if (!arguments.reduction(5, call.reduction)) Py_RETURN_NONE;
+  if (!Arguments::undisturbed() || !arguments.integer(0, call.form) ||
+      !arguments.tensors(1, call) || !arguments.reduction(5, call.reduction))
+    Py_RETURN_NONE;
   for (Py_ssize_t k = 6; k < count; ++k) {
     call.settings.emplace_back();
     if (!arguments.number(k, call.settings.back())) Py_RETURN_NONE;
@@ -129,10 +135,7 @@ PyObject* pairs_py(PyObject*, PyObject* const* given, Py_ssize_t count) {
   call.form = PAIRS;
   call.tensors.resize(3);
   call.settings.resize(2);
-  if (!Arguments::undisturbed()) Py_RETURN_NONE;
-  for (size_t k = 0; k < 3; ++k)
-    if (!arguments.tensor(static_cast<Py_ssize_t>(k), call.tensors[k])) Py_RETURN_NONE;
-  if (!arguments.reduction(3, call.reduction) || !arguments.number(4, call.settings[0]) ||
+  if (!Arguments::undisturbed() || !arguments.tensors(0, call) || !arguments.reduction(3, call.reduction) || !arguments.number(4, call.settings[0]) ||
       !arguments.number(5, call.settings[1]) || !pairs_fit(call) || by_others(call))
     Py_RETURN_NONE;
   return without_gil(call, pairs_of);
@@ -149,10 +152,7 @@ PyObject* rows_py(PyObject*, PyObject* const* given, Py_ssize_t count) {
   call.form = Form;
   call.tensors.resize(3);
   call.settings.resize(1);
-  if (!Arguments::undisturbed()) Py_RETURN_NONE;
-  for (size_t k = 0; k < 3; ++k)
-    if (!arguments.tensor(static_cast<Py_ssize_t>(k), call.tensors[k])) Py_RETURN_NONE;
-  if (!arguments.integer(3, call.ignored) || !arguments.reduction(4, call.reduction) ||
+  if (!Arguments::undisturbed() || !arguments.tensors(0, call) || !arguments.integer(3, call.ignored) || !arguments.reduction(4, call.reduction) ||
       !arguments.number(5, call.settings[0]) || !rows_fit(call) || by_others(call))
     Py_RETURN_NONE;
   return without_gil(call, rows_of);

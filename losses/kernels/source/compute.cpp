@@ -21,7 +21,6 @@ struct Parallel {
   }
 };
 
-
 template <class F>
 auto by_dtype(const Tensor& x, const F& f) {
   return x.scalar_type() == at::kFloat ? f(float()) : f(double());
@@ -55,8 +54,8 @@ bool in_unit_interval(const Tensor& x) {
   return all_of(x, [](auto p) { return p >= 0 && p <= 1; });
 }
 
-// Memory for gradients. Its pages are touched here for the first time, which for a large tensor
-// takes longer than all else; the kernel is asked for large pages, of which there are fewer.
+// Memory for gradients. For a large tensor the first touch of its pages would take longer than all
+// else; the operating system is asked for large pages, of which there are fewer.
 Tensor room_like(const Tensor& z) {
   Tensor room = at::empty_like(z);
 #ifdef MADV_HUGEPAGE
@@ -125,7 +124,7 @@ bool elementwise_fits(const Call& call) {
   return call.form != FOCAL || z.scalar_type() == at::kFloat || call.settings[0] == 2;
 }
 
-// elementwise(form, input, target, weight, third, reduction, *settings)
+// tensors: input, target, weight, third.
 Tensor elementwise_of(Call& call) {
   const Tensor z = call.tensors[0].contiguous(), t = call.tensors[1].contiguous();
   const auto spread = [&](const Tensor& x) {
@@ -154,9 +153,9 @@ Tensor elementwise_of(Call& call) {
   return loss;
 }
 
-namespace {
+// --- cross-entropy and nll -----------------------------------------------------------------------
 
-// --- cross-entropy -------------------------------------------------------------------------------
+namespace {
 
 struct Layout {
   Tensor z;
@@ -243,9 +242,9 @@ Tensor rows_of_type(Call& call) {
   return loss;
 }
 
-// --- pairs of classes ----------------------------------------------------------------------------
-
 }  // namespace
+
+// --- pairs of classes ----------------------------------------------------------------------------
 
 bool pairs_fit(const Call& call) {
   const Tensor &z = call.tensors[0], &lists = call.tensors[1], &weight = call.tensors[2];

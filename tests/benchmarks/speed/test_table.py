@@ -8,9 +8,10 @@ import torch
 
 from benchmarks.cli import main
 from benchmarks.errors import UserError
+from benchmarks.report.document import markdown
 from benchmarks.speed.interleaved import Ratio
 from benchmarks.speed.memory import peak
-from benchmarks.speed.table import Found, cells, markdown, measured, write
+from benchmarks.speed.table import Found, cells, measured, page, write
 from benchmarks.speed.targets import COUNTERPARTS, Row, rows
 from losses import registry
 
@@ -50,7 +51,7 @@ def test_a_part_of_the_table_is_measured_and_written_whole(tmp_path) -> None:
     about = json.loads((place / "speed.json").read_text())
     assert about["rows"][0]["median"] == found[0].ratio.median > 0
     assert about["facts"]["torch"] == torch.__version__
-    assert markdown(found) == (place / "speed.md").read_text()
+    assert markdown(page(found)) == (place / "speed.md").read_text()
 
 
 def test_a_part_that_is_not_there_is_the_user_s_mistake(capsys) -> None:
