@@ -57,10 +57,11 @@ class Pool:
     ) -> None:
         if self.executor is None:
             return
-        self.executor.shutdown(wait=error is None, cancel_futures=True)
         if error is not None:
             for child in multiprocessing.active_children():
                 child.terminate()
+        # Waits until the executor's own thread has seen them end, so that none is left to it.
+        self.executor.shutdown(cancel_futures=True)
 
     def image_set(self, data: str, image_size: int | None) -> ImageSet:
         """The images of some trials. Raises UserError if they cannot be had."""
