@@ -13,6 +13,7 @@ _ONE_TRAINING: dict[str, Any] = {
     "evaluations": 1,
     "learning_rate": 0.1,
     "weight_decay": 2e-3,
+    "test_time_augmentation": "mirror",
 }
 
 PRESETS: dict[str, dict[str, Any]] = {

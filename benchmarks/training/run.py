@@ -116,7 +116,7 @@ def train(
     for step, (pixels, labels) in enumerate(batches):
         evaluating = step % batches.per_epoch in marks
         if evaluating:
-            held_out = course.evaluated(lambda: judge(model, objective, material))
+            held_out = course.evaluated(lambda: judge(model, objective, material, trial.mirror))
             if trial.enough is not None and held_out.accuracy >= trial.enough:
                 done = step
                 break
@@ -136,7 +136,7 @@ def train(
         optimiser.step()
         schedule.step()
     else:
-        held_out = course.evaluated(lambda: judge(model, objective, material))
+        held_out = course.evaluated(lambda: judge(model, objective, material, trial.mirror))
 
     if probes.steps:
         logged(done - 1)
@@ -144,7 +144,9 @@ def train(
     test_loss, test_said = math.nan, None
     if trial.test:
         test = material.test.once(trial.key())
-        test_loss, test_said = predictions(model, objective, test, material.normalise)
+        test_loss, test_said = predictions(
+            model, objective, test, material.normalise, mirror=trial.mirror
+        )
     outcome = Outcome(
         trial=trial,
         points=tuple(course.points),
@@ -173,23 +175,34 @@ class Judged(NamedTuple):
         return math.nan if self.said is None else self.said.accuracy
 
 
-def judge(model: nn.Module, objective: Objective, material: Material) -> Judged:
+def judge(model: nn.Module, objective: Objective, material: Material, mirror: bool) -> Judged:
     """The network as it is now, on the validation images."""
     if material.validation is None:
         return Judged(math.nan, None)
-    return Judged(*predictions(model, objective, material.validation, material.normalise))
+    return Judged(
+        *predictions(
+            model, objective, material.validation, material.normalise, mirror=mirror
+        )
+    )
 
 
 @torch.no_grad()
 def predictions(
-    model: nn.Module, objective: Objective, split: Pixels, normalise: Normalisation
+    model: nn.Module,
+    objective: Objective,
+    split: Pixels,
+    normalise: Normalisation,
+    *,
+    mirror: bool = False,
 ) -> tuple[float, Predictions]:
-    """The mean loss over a split, and what the model says of each of its images. The model is in
-    training mode afterwards."""
+    """The mean loss over a split, and what the model says of each of its images, with `mirror` by
+    the mean of its outputs for the image and its mirror image. The model is in training mode
+    afterwards."""
     model.eval()
     outputs, losses = [], []
     for pixels, labels in evaluation_batches(split, normalise):
-        logits = objective.logits(model(pixels))
+        output = (model(pixels) + model(pixels.flip(3))) / 2 if mirror else model(pixels)
+        logits = objective.logits(output)
         outputs.append(logits)
         losses.append(objective(logits, labels).sum())
     model.train()

@@ -283,3 +283,16 @@ def test_one_cycle_rises_for_a_quarter_and_falls_to_nothing(steps: int) -> None:
     assert rates[: peak + 1] == sorted(rates[: peak + 1])
     assert rates[peak:] == sorted(rates[peak:], reverse=True)
     assert peak <= steps / 4 + 1
+
+
+def test_by_its_mirror_image_as_well_an_image_is_judged_as_its_mirror_image_is(images) -> None:
+    objective = Objective("cross-entropy")
+    model = build(SMALL, objective)
+    split = prepare(images, CPU).validation
+    mirrored = split._replace(images=split.images.flip(2))
+    normalise = prepare(images, CPU).normalise
+    (_, one), (_, other) = (predictions(model, objective, s, normalise) for s in (split, mirrored))
+    assert not np.array_equal(one.outputs, other.outputs)
+    for each in (split, mirrored):
+        _, both = predictions(model, objective, each, normalise, mirror=True)
+        assert both.outputs == pytest.approx((one.outputs + other.outputs) / 2, abs=1e-6)
