@@ -3,113 +3,39 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import io
 import os
 import re
 import shlex
+import signal
 import sys
+import threading
 from collections.abc import Sequence
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Annotated, Any, Literal
+from types import FrameType
+from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
 
+from .commands import Catalogue, Compare, Evidence, Report, Speed, View
 from .config import Comparison, Tuning
 from .errors import UserError, one_line, unknown_name
 from .presets import PRESETS
 
-Names = tyro.conf.Positional[tuple[str, ...]]
-
-
-@dataclass(frozen=True)
-class Evidence:
-    """Examine the claims of the argument for cross-entropy, each by experiment.
-
-    Without a name it lists them. Writes runs/evidence/<name>/ for each: a report with the verdict,
-    which is computed from measured intervals, and what it rests on. Networks that were trained
-    before are not trained again, so that what was interrupted goes on where it was.
-    """
-
-    names: Annotated[Names, tyro.conf.arg(metavar="[NAME ...]")] = ()
-    """Claims to examine, or all."""
-    budget: Literal["quick", "standard", "full"] = "quick"
-    """quick: some minutes a claim on two cores; standard: more seeds and longer training, an
-    hour or two for all; full: as much as it takes."""
-    device: Literal["auto", "cpu", "cuda"] = "auto"
-    """auto: CUDA where there is one."""
-    workers: Annotated[
-        int | None, tyro.conf.arg(metavar="N", help_behavior_hint="(default: one a core)")
-    ] = None
-    """Networks trained at a time on the CPU, each with one thread."""
-    runs: Annotated[Path, tyro.conf.arg(metavar="DIR")] = Path("runs")
-    """Directory that evidence/ is made in."""
-
-
-@dataclass(frozen=True)
-class Report:
-    """Write the report of finished experiments and claims again, and of several one page."""
-
-    directories: Annotated[
-        tyro.conf.Positional[tuple[Path, ...]], tyro.conf.arg(metavar="RUN [RUN ...]")
-    ]
-    """Directories that compare or evidence wrote."""
-    output: Annotated[
-        Path | None,
-        tyro.conf.arg(metavar="DIR", help_behavior_hint="(default: the working directory)"),
-    ] = None
-    """Directory of the page of several: report.html and report.md."""
-
-
-@dataclass(frozen=True)
-class View:
-    """Open TensorBoard on finished and running experiments.
-
-    Of a finished experiment it shows one line a loss with its band over seeds.
-    """
-
-    runs: Annotated[Path, tyro.conf.arg(metavar="DIR")] = Path("runs")
-    """Directory of the experiments, or one experiment."""
-    port: int = 6006
-    """Port on this machine that TensorBoard answers on."""
-    every_seed: bool = False
-    """Load the runs of every seed as well."""
-
-
-@dataclass(frozen=True)
-class Speed:
-    """Measure how fast it is beside the alternatives: one table with the targets, in some minutes.
-
-    Every figure is a ratio of times taken in turns in one process. Nothing else should run beside
-    it. Writes runs/speed/<date>/.
-    """
-
-    only: Annotated[
-        str | None, tyro.conf.arg(metavar="TEXT", help_behavior_hint="(default: all)")
-    ] = None
-    """The rows with this in their group (losses, memory, training, start) or name."""
-    seconds: float = 1.0
-    """Time spent on a row, at least; slow rows take longer."""
-    runs: Annotated[Path, tyro.conf.arg(metavar="DIR")] = Path("runs")
-    """Directory that speed/ is made in."""
-
-
-@dataclass(frozen=True)
-class Catalogue:
-    """Write the catalogue of losses: a page from the registry, its picture, measured errors."""
-
-    output: Annotated[Path, tyro.conf.arg(metavar="DIR")] = Path("losses")
-    """Directory that README.md and catalogue.png are written to."""
-
+if TYPE_CHECKING:
+    from .training.compare import Ended
 
 # Under `uv run` the command is not on the user's PATH.
 PROGRAM = ["uv", "run", "lossbench"] if "UV" in os.environ else ["lossbench"]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command line and return its exit code: 0, 2 for a user's mistake, 130 for Ctrl-C."""
+    """Run the command line and return its exit code: 0, 1 if a run has failed, 2 for a user's
+    mistake, 130 for Ctrl-C, 143 for SIGTERM."""
     given = list(sys.argv[1:] if arguments is None else arguments)
     try:
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGTERM, terminated)
         return run(parse(given), shlex.join([*PROGRAM, *given]))
     except UserError as error:
         print(f"lossbench: {error}", file=sys.stderr)
@@ -117,9 +43,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except OSError as error:  # a disk that is full, a directory that went away
         print(f"lossbench: {one_line(error)}", file=sys.stderr)
         return 2
+    except TerminatedError:
+        print("lossbench: terminated", file=sys.stderr)
+        return 128 + signal.SIGTERM
     except KeyboardInterrupt:
         print("lossbench: interrupted", file=sys.stderr)
-        return 130
+        return 128 + signal.SIGINT
+
+
+class TerminatedError(KeyboardInterrupt):
+    """SIGTERM has come: what Ctrl-C undoes is undone."""
+
+
+def terminated(_number: int, _frame: FrameType | None) -> None:
+    raise TerminatedError
 
 
 def run(command: Any, line: str) -> int:
@@ -131,7 +68,7 @@ def run(command: Any, line: str) -> int:
 
         kernels.ensure(lambda said: print(f"lossbench: {said}", file=sys.stderr))
     match command:
-        case Comparison():
+        case Compare():
             return compare(command, line)
         case Tuning():
             return tune(command, line)
@@ -152,7 +89,7 @@ def parse(arguments: list[str]) -> Any:
     """The command line as one of the configurations. Raises UserError for one that is wrong."""
     default = preset_of(arguments)
     commands = (
-        Annotated[Comparison, tyro.conf.subcommand("compare", default=default)]
+        Annotated[Compare, tyro.conf.subcommand("compare", default=default)]
         | Annotated[Tuning, tyro.conf.subcommand("tune")]
         | Annotated[Evidence, tyro.conf.subcommand("evidence")]
         | Annotated[Report, tyro.conf.subcommand("report")]
@@ -175,7 +112,7 @@ def parse(arguments: list[str]) -> Any:
         raise
 
 
-def preset_of(arguments: list[str]) -> Comparison:
+def preset_of(arguments: list[str]) -> Compare:
     """What a comparison begins with, before its flags: the preset that they name, if any."""
     for at, argument in enumerate(arguments):
         flag, _, value = argument.partition("=")
@@ -183,8 +120,8 @@ def preset_of(arguments: list[str]) -> Comparison:
             name = value or (arguments[at + 1] if at + 1 < len(arguments) else "")
             if name not in PRESETS:
                 raise unknown_name("preset", name, PRESETS)
-            return Comparison(preset=name, **PRESETS[name])
-    return Comparison()
+            return Compare(preset=name, **PRESETS[name])
+    return Compare()
 
 
 def unboxed(box: str) -> str:
@@ -196,29 +133,61 @@ def unboxed(box: str) -> str:
     return re.sub(r"\.? *For full helptext, (?:see|run) ", "; see ", text)
 
 
-def compare(config: Comparison, command: str) -> int:
+def compare(command: Compare, line: str) -> int:
     # Imported here, because torch takes seconds and --help should not.
-    from rich.console import Console
-
-    from .report import terminal_table
     from .tracking.console import Reporter
     from .training import compare as comparison
 
-    try:
-        directory, code = comparison.compare(config, command, Reporter()), 0
-    except comparison.ComparisonInterruptedError as interrupted:
-        print(f"lossbench: {interrupted}", file=sys.stderr)
-        if not interrupted.finished:
-            return 130
-        directory, code = interrupted.directory, 130
-    # A pipe has no width of its own, and whoever reads the file wants every column.
-    console = Console(width=None if sys.stdout.isatty() else 110)
-    console.print(terminal_table(directory, width=console.width))
-    print(
-        f"\nReport       {directory / 'report.html'}"
-        f"\nTensorBoard  {shlex.join([*PROGRAM, 'view', '--runs', str(directory)])}"
-    )
-    return code
+    if command.resume is None:
+        ended = comparison.compare(plain(command), line, Reporter())
+    elif plain(command) != Comparison():
+        raise UserError(
+            f"--resume {command.resume}: the experiment goes on with the settings that it was "
+            "begun with; give no other flag"
+        )
+    else:
+        ended = comparison.go_on(command.resume, line, Reporter())
+    return told(ended)
+
+
+def plain(command: Compare) -> Comparison:
+    """The settings of an experiment, without what the command line alone has."""
+    names = [field.name for field in dataclasses.fields(Comparison)]
+    return Comparison(**{name: getattr(command, name) for name in names})
+
+
+def told(ended: Ended) -> int:
+    """Print what came of an experiment, and how to go on with it; the exit code."""
+    from rich.console import Console
+
+    from .report import terminal_table
+
+    directory = ended.directory
+    if ended.finished:
+        # A pipe has no width of its own, and whoever reads the file wants every column.
+        console = Console(width=None if sys.stdout.isatty() else 110)
+        console.print(terminal_table(directory, width=console.width))
+        print(
+            f"\nReport       {directory / 'report.html'}"
+            f"\nTensorBoard  {shlex.join([*PROGRAM, 'view', '--runs', str(directory)])}"
+        )
+    again = shlex.join([*PROGRAM, "compare", "--resume", str(directory)])
+    for failure in ended.failed:
+        print(f"lossbench: {failure}", file=sys.stderr)
+    if ended.interrupted:
+        print(
+            f"lossbench: interrupted after {ended.finished} of {ended.planned} runs; to go on: "
+            f"{again}",
+            file=sys.stderr,
+        )
+        return 128 + ended.interrupted
+    if ended.finished < ended.planned:
+        print(
+            f"lossbench: {ended.planned - ended.finished} of {ended.planned} runs failed; "
+            f"failure.txt in their directories says where; to try them again: {again}",
+            file=sys.stderr,
+        )
+    return 1 if ended.failed else 0
 
 
 def tune(config: Tuning, command: str) -> int:

@@ -120,6 +120,8 @@ class Comparison(Training):
     """Steps between two points in TensorBoard."""
     evaluations: int = 4
     """Evaluations on the validation images in an epoch."""
+    checkpoint_every: Annotated[float, tyro.conf.arg(metavar="SECONDS")] = 60.0
+    """Time between two checkpoints of a run, from which --resume goes on; 0: after every step."""
     preset: Annotated[
         str | None, tyro.conf.arg(metavar="NAME", help_behavior_hint="(default: none)")
     ] = None

@@ -5,23 +5,40 @@ from __future__ import annotations
 import io
 import json
 import os
-from collections.abc import Mapping
-from contextlib import suppress
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+from .errors import UserError
+
 
 def write_whole(path: Path, content: bytes) -> None:
-    """Write under another name and rename: there is the old file, and then the whole new one.
+    """Write under another name, sync and rename: there is the old file, and then the whole new
+    one, even if the power goes.
 
     Raises OSError if it cannot be written; nothing is left behind then.
     """
     scratch = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
-        scratch.write_bytes(content)
+        with scratch.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
         os.replace(scratch, path)
     finally:
         with suppress(OSError):
+            scratch.unlink(missing_ok=True)
+
+
+def sweep(directory: Path) -> None:
+    """Remove the scratch files and directories, `.*.tmp`, that killed processes have left in a
+    directory that no other process writes to."""
+    for scratch in directory.glob(".*.tmp"):
+        if scratch.is_dir():
+            shutil.rmtree(scratch, ignore_errors=True)
+        else:
             scratch.unlink(missing_ok=True)
 
 
@@ -37,3 +54,25 @@ def write_arrays(path: Path, arrays: Mapping[str, Any]) -> None:
 def write_json(path: Path, value: Any) -> None:
     """`write_whole` of JSON. Raises ValueError for NaN and infinity, which JSON has not."""
     write_whole(path, (json.dumps(value, indent=2, allow_nan=False) + "\n").encode())
+
+
+@contextmanager
+def locked(directory: Path) -> Iterator[None]:
+    """While this is open, no other process has the directory locked; where the system knows no
+    `flock`, nothing is. The lock is of the process: it goes when that ends, however it ends.
+
+    Raises UserError if another process has it, OSError if the directory cannot be written to.
+    """
+    try:
+        import fcntl
+    except ImportError:
+        yield
+        return
+    with (directory / ".lock").open("a") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise UserError(
+                f"{directory} is being written by another process: wait for it, or stop it first"
+            ) from None
+        yield

@@ -218,14 +218,19 @@ class TrainingBatches:
         return self.per_epoch * self.epochs
 
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
+        return self.since(0)
+
+    def since(self, begin: int) -> Iterator[tuple[Tensor, Tensor]]:
+        """The batches from number `begin` on, counted from 0."""
         # Drawn on the CPU, so that every device sees the same.
         generator = torch.Generator().manual_seed(self.seed)
         count, side, device = len(self.labels), self.images.shape[1], self.images.device
-        for _ in range(self.epochs):
+        for epoch in range(self.epochs):
             order = torch.randperm(count, generator=generator).to(device)
             drawn = [t.to(device) for t in self.augmentation.draw(count, side, generator)]
             rows, labels = self.rows[order], self.labels[order]
-            for step in range(self.per_epoch):
+            # Of an epoch that is over nothing but the draws is needed: the next follow on them.
+            for step in range(max(0, begin - epoch * self.per_epoch), self.per_epoch):
                 part = slice(step * self.size, (step + 1) * self.size)
                 pixels = self.augmentation.batch(self.images, rows[part], *(t[part] for t in drawn))
                 yield self.normalise(pixels), labels[part]

@@ -14,6 +14,7 @@ from zipfile import BadZipFile
 
 from benchmarks.errors import UserError, one_line
 from benchmarks.tracking.results import COLUMNS as WRITTEN
+from benchmarks.tracking.results import FAILURE, RESULTS, WARNINGS, whole_lines
 
 if TYPE_CHECKING:
     import numpy as np
@@ -36,12 +37,13 @@ class Row:
 
 @dataclass(frozen=True)
 class Run:
-    """One loss, one seed: its evaluations by rising step."""
+    """One loss, one seed: its evaluations by rising step. `failure` says which error ended it."""
 
     loss: str
     seed: int
     rows: tuple[Row, ...]
     finished: bool
+    failure: str | None = None
 
     @property
     def epoch(self) -> float | None:
@@ -111,27 +113,49 @@ class Experiment:
 def read_experiment(directory: Path) -> Experiment:
     """Reads experiment.json, results.csv and, if there is one, warnings.csv of `directory`.
 
-    A run is finished if its last row belongs to the configured last epoch. Of rows with the same
-    step the later counts, because a resumed run repeats its last evaluation.
+    A run is finished if its last row belongs to the configured last epoch.
 
     Raises:
         UserError: a file is missing or unreadable, or no run has finished.
     """
     about = _read_description(directory / "experiment.json")
     epochs = int(about["config"]["epochs"])
-    rows = _read_rows(directory / "results.csv")
+    rows = _read_rows(directory / RESULTS)
     runs = []
     for loss, seed in _expected_runs(about["config"], rows):
         by_step = rows.get((loss, seed), {})
         ordered = tuple(by_step[step] for step in sorted(by_step))
         finished = bool(ordered) and ordered[-1].epoch == epochs
-        runs.append(Run(loss, seed, ordered, finished))
+        failure = None if finished else read_failure(directory / loss / f"seed{seed}")
+        runs.append(Run(loss, seed, ordered, finished, failure))
     if not any(run.finished for run in runs):
         raise UserError(
             f"no run has finished in {directory}: there is nothing to report before one loss has "
             f"been trained for all {epochs} epochs"
         )
-    return Experiment(directory, about, tuple(runs), _read_warnings(directory / "warnings.csv"))
+    return Experiment(directory, about, tuple(runs), _read_warnings(directory / WARNINGS))
+
+
+def finished_run(directory: Path, epochs: int) -> tuple[float, float] | None:
+    """The accuracy on the test images, NaN of a network that has diverged, and the seconds of
+    training of the run in `directory`; None if it has not reached its last epoch.
+
+    Raises UserError if its results.csv cannot be read as one.
+    """
+    for rows in _read_rows(directory / RESULTS).values():
+        last = rows[max(rows)]
+        if last.epoch == epochs:
+            accuracy, seconds = last.values["test_accuracy"], last.values["seconds"]
+            return math.nan if accuracy is None else accuracy, seconds or 0.0
+    return None
+
+
+def read_failure(directory: Path) -> str | None:
+    """The line that says which error ended the run in `directory`, None if none did."""
+    try:
+        return (directory / FAILURE).read_text(encoding="utf-8").partition("\n")[0]
+    except (OSError, ValueError):
+        return None
 
 
 def read_right(directory: Path, loss: str, seed: int) -> NDArray[np.bool_] | None:
@@ -166,21 +190,17 @@ def _read_warnings(path: Path) -> tuple[Warned, ...]:
         return ()
     found = {}
     try:
-        with path.open(newline="", encoding="utf-8") as file:
-            for line in csv.DictReader(file):
-                if None in line.values():
-                    continue  # torn by an interruption
-                warned = Warned(
-                    line["loss"],
-                    int(line["seed"]),
-                    line["kind"],
-                    line["layer"],
-                    int(line["step"]),
-                    line["text"],
-                )
-                # A resumed run repeats what it said before.
-                found[warned.loss, warned.seed, warned.kind, warned.layer] = warned
-    except (OSError, KeyError, ValueError) as error:
+        for line in csv.DictReader(whole_lines(path)):
+            warned = Warned(
+                line["loss"],
+                int(line["seed"]),
+                line["kind"],
+                line["layer"],
+                int(line["step"]),
+                line["text"],
+            )
+            found[warned.loss, warned.seed, warned.kind, warned.layer] = warned
+    except (OSError, KeyError, ValueError, TypeError, csv.Error) as error:
         raise UserError(f"cannot read {path}: {one_line(error)}") from None
     return tuple(sorted(found.values(), key=lambda warned: warned.step))
 
@@ -211,7 +231,7 @@ Rows = dict[tuple[str, int], dict[int, Row]]
 
 def _read_rows(path: Path) -> Rows:
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        lines = whole_lines(path)
     except FileNotFoundError:
         return {}
     except (OSError, ValueError) as error:

@@ -59,7 +59,7 @@ def summarise_experiment(experiment: Experiment) -> dict[str, Any]:
         "seeds": sorted({run.seed for run in finished}),
         "finished_runs": len(finished),
         "unfinished_runs": [
-            {"loss": run.loss, "seed": run.seed, "epoch": run.epoch}
+            {"loss": run.loss, "seed": run.seed, "epoch": run.epoch, "failure": run.failure}
             for run in experiment.runs
             if not run.finished
         ],

@@ -82,6 +82,7 @@ def notes(summary: dict[str, Any]) -> list[str]:
         named = ", ".join(
             f"{run['loss']} seed {run['seed']} "
             + ("not started" if run["epoch"] is None else f"at epoch {run['epoch']:g}")
+            + (f", failed with {run['failure']}" if run["failure"] else "")
             for run in unfinished
         )
         lines.append(f"Left out, not finished (epoch {summary['epochs']} is the last): {named}.")

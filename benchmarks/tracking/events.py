@@ -7,6 +7,8 @@ run writes the same tags, so that TensorBoard lays the losses over each other.
 from __future__ import annotations
 
 import math
+import os
+import socket
 import time
 from collections.abc import Iterable
 from pathlib import Path
@@ -14,24 +16,45 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from tensorboard.compat.proto.event_pb2 import Event
+from tensorboard.compat.proto.event_pb2 import Event, SessionLog
 from tensorboard.compat.proto.summary_pb2 import HistogramProto, Summary
 from tensorboard.plugins.text.summary_v2 import text_pb
-from tensorboard.summary.writer.event_file_writer import EventFileWriter
+from tensorboard.summary.writer.record_writer import RecordWriter
 from torch import Tensor
 
 from .window import FLOOR, Window
+
+PREFIX = "events.out.tfevents."
+"""What the name of an event file begins with; the second of its making follows."""
 
 # Quarters of a power of ten, from the floor of the probes to 100.
 BINS = np.arange(round(math.log10(FLOOR)), 2.25, 0.25)
 
 
 class EventFile:
-    """Writes a run's points; a context manager that closes the file, whose name ends with
-    `suffix`."""
+    """Writes a run's points; a context manager that closes the file. What has been written is in
+    the file, whatever happens next: nothing waits in memory, and no thread writes it.
 
-    def __init__(self, directory: Path, suffix: str = "") -> None:
-        self.writer = EventFileWriter(str(directory), filename_suffix=suffix)
+    Args:
+        directory: of the run, made if it is not there; the new file sorts behind those in it.
+        suffix: what the file's name ends with.
+        since: the step that the run goes on from; a TensorBoard that has seen that step and later
+            ones of an earlier file forgets them.
+
+    Raises OSError, as all of its methods do, if the file cannot be written.
+    """
+
+    def __init__(self, directory: Path, suffix: str = "", since: int | None = None) -> None:
+        directory.mkdir(parents=True, exist_ok=True)
+        there = [int(path.name.split(".")[3]) for path in event_files(directory)]
+        second = max([int(time.time()), *(1 + each for each in there)])
+        name = f"{PREFIX}{second:010d}.{socket.gethostname()}.{os.getpid()}{suffix}"
+        self.file = (directory / name).open("xb")
+        self.records = RecordWriter(self.file)
+        self._add(Event(wall_time=time.time(), file_version="brain.Event:2"))
+        if since is not None:
+            start = SessionLog(status=SessionLog.START)
+            self._add(Event(wall_time=time.time(), step=since, session_log=start))
 
     def __enter__(self) -> EventFile:
         return self
@@ -40,8 +63,8 @@ class EventFile:
         self.close()
 
     def close(self) -> None:
-        """Write what is still in memory."""
-        self.writer.close()
+        """Nothing can be written any more."""
+        self.file.close()
 
     def training(self, step: int, window: Window) -> None:
         """The means of a logging window that ends with `step`, and its histogram."""
@@ -86,7 +109,16 @@ class EventFile:
         if not summary.value:
             return
         when = time.time() if at is None else at
-        self.writer.add_event(Event(wall_time=when, step=step, summary=summary))
+        self._add(Event(wall_time=when, step=step, summary=summary))
+
+    def _add(self, event: Event) -> None:
+        self.records.write(event.SerializeToString())
+        self.file.flush()
+
+
+def event_files(directory: Path) -> list[Path]:
+    """The event files in a directory, in the order in which TensorBoard reads them."""
+    return sorted(directory.glob(f"{PREFIX}*"))
 
 
 def values_of(scalars: dict[str, float]) -> list[Summary.Value]:

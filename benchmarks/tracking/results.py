@@ -1,12 +1,22 @@
-"""results.csv: one row an evaluation, appended as it is made, so it is readable at any time."""
+"""results.csv and warnings.csv: a run's grow by a row at a time, an experiment's are gathered."""
 
 from __future__ import annotations
 
 import csv
 import dataclasses
+import io
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from benchmarks.files import write_whole
+
+RESULTS, WARNINGS = "results.csv", "warnings.csv"
+"""Their names, in the directory of a run and in that of an experiment."""
+
+FAILURE = "failure.txt"
+"""In the directory of a run that ended by an error: one line that says which, and where it was."""
 
 
 @dataclass(frozen=True)
@@ -49,18 +59,56 @@ class Evaluation:
 COLUMNS = [field.name for field in dataclasses.fields(Evaluation)]
 
 
-class Results:
-    """Appends to a results.csv, a row at a time."""
+class RowFile:
+    """A CSV file that grows by a row at a time and is made for the first, headings included. What
+    has been added is in the file, whatever happens next.
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        if not path.exists():
-            self._append(COLUMNS)
+    Args:
+        columns: the headings; a row is a dataclass with these fields.
+    """
 
-    def add(self, row: Evaluation) -> None:
-        self._append([f"{v:.7g}" if isinstance(v, float) else v for v in dataclasses.astuple(row)])
+    def __init__(self, path: Path, columns: Sequence[str]) -> None:
+        self.path, self.columns = path, columns
 
-    def _append(self, cells: list[Any]) -> None:
-        # Opened for each row: what has been written is on disk whatever happens next.
-        with self.path.open("a", newline="") as file:
-            csv.writer(file, lineterminator="\n").writerow(cells)
+    def add(self, row: Any) -> None:
+        """Append a row. Raises OSError if it cannot be written."""
+        cells = [f"{v:.7g}" if isinstance(v, float) else v for v in dataclasses.astuple(row)]
+        rows = [cells] if self.path.exists() else [self.columns, cells]
+        # Opened for each row: what has been written is in the file whatever happens next.
+        with self.path.open("ab") as file:
+            file.write(_text(rows).encode())
+
+
+def gather(directory: Path, runs: Iterable[Path]) -> None:
+    """Write results.csv and warnings.csv of the experiment in `directory` anew, from those of its
+    `runs`, in their order. A row that was torn by an interruption is left out, and a file without
+    a row is not written.
+
+    Raises OSError if one cannot be read or written, ValueError if one is no UTF-8.
+    """
+    runs = list(runs)
+    for name in (RESULTS, WARNINGS):
+        headings: list[str] = []
+        rows: list[list[str]] = []
+        for path in (run / name for run in runs):
+            if path.exists():
+                heading, *found = list(csv.reader(whole_lines(path))) or [[]]
+                headings = headings or heading
+                rows += [row for row in found if len(row) == len(heading) and heading == headings]
+        if rows:
+            write_whole(directory / name, _text([headings, *rows]).encode())
+
+
+def whole_lines(path: Path) -> list[str]:
+    """The lines of a file that grows. What an interruption has left behind the last line's end is
+    no line: its last number may lack digits.
+
+    Raises OSError if it cannot be read, ValueError if it is no UTF-8.
+    """
+    return path.read_bytes().rpartition(b"\n")[0].decode().splitlines()
+
+
+def _text(rows: Iterable[Sequence[Any]]) -> str:
+    text = io.StringIO(newline="")
+    csv.writer(text, lineterminator="\n").writerows(rows)
+    return text.getvalue()

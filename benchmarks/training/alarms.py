@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import csv
 import dataclasses
-from collections.abc import Iterable
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
-from benchmarks.errors import UserError
 from benchmarks.tracking.window import Window
 
 from .probes import VANISHED
@@ -64,6 +60,15 @@ class Alarms:
         self.loss, self.seed = loss, seed
         self.told: set[tuple[Kind, str]] = set()
         self.in_use: set[str] = set()
+
+    def state(self) -> dict[str, Any]:
+        """What has been told and seen, in plain values."""
+        return {"told": sorted(self.told), "in_use": sorted(self.in_use)}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Go on from what `state` gave."""
+        self.told = {(kind, name) for kind, name in state["told"]}
+        self.in_use = set(state["in_use"])
 
     def look(self, step: int, window: Window) -> list[Alarm]:
         """What is new in the window that ends with `step`: at most one alarm of each kind."""
@@ -120,48 +125,4 @@ def module_of(parameter: str) -> str:
 
 
 COLUMNS = [field.name for field in dataclasses.fields(Alarm)]
-
-
-def append_alarms(path: Path, alarms: Iterable[Alarm]) -> None:
-    """Add rows to a warnings.csv, which is made for the first: where there is none, none came."""
-    for alarm in alarms:
-        begin = not path.exists()
-        with path.open("a", newline="") as file:
-            writer = csv.writer(file, lineterminator="\n")
-            if begin:
-                writer.writerow(COLUMNS)
-            writer.writerow(dataclasses.astuple(alarm))
-
-
-def read_alarms(path: Path) -> list[Alarm]:
-    """The rows of a warnings.csv, in their order; none if there is no such file.
-
-    Raises UserError if it cannot be read as one.
-    """
-    if not path.exists():
-        return []
-    try:
-        with path.open(newline="") as file:
-            rows = csv.DictReader(file)
-            if rows.fieldnames != COLUMNS:
-                raise ValueError(f"columns {rows.fieldnames}, not {COLUMNS}")
-            return [_alarm_of(row) for row in rows]
-    except (OSError, ValueError, TypeError, csv.Error) as error:
-        raise UserError(
-            f"{path}: no warnings as lossbench writes them ({error}); delete it or run again"
-        ) from None
-
-
-def _alarm_of(row: dict[str, str]) -> Alarm:
-    kind = row["kind"]
-    if kind not in ("vanished", "exploded"):
-        raise ValueError(f"kind {kind!r}, not vanished or exploded")
-    return Alarm(
-        loss=row["loss"],
-        seed=int(row["seed"]),
-        kind="vanished" if kind == "vanished" else "exploded",
-        layer=row["layer"],
-        step=int(row["step"]),
-        value=float(row["value"]),
-        text=row["text"],
-    )
+"""Those of warnings.csv."""

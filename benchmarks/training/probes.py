@@ -7,6 +7,7 @@ window. All logit gradients are those of one example's loss, not of the batch's 
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -32,6 +33,19 @@ class GradientProbes:
         self.parameters = list(model.parameters())
         self.steps: list[tuple[Tensor, Tensor, Tensor, Tensor]] = []
         self.norms: list[Tensor] = []
+
+    def state(self) -> dict[str, Any]:
+        """What has been measured since the last `read`, in tensors."""
+        return {"steps": [list(step) for step in self.steps], "norms": list(self.norms)}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Go on from what `state` gave."""
+        device = self.parameters[0].device
+        self.steps = [
+            (z.to(device), g.to(device), t.to(device), loss.to(device))
+            for z, g, t, loss in state["steps"]
+        ]
+        self.norms = [norm.to(device) for norm in state["norms"]]
 
     @torch.no_grad()
     def measure(self, logits: Tensor, labels: Tensor, loss: Tensor) -> None:

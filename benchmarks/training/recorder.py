@@ -4,19 +4,25 @@ from __future__ import annotations
 
 import io
 import math
+import time
+import traceback
 from collections.abc import Callable
 from pathlib import Path
 
 import torch
 from torch import nn
 
-from benchmarks.files import write_arrays, write_json, write_whole
+from benchmarks.errors import one_line
+from benchmarks.files import sweep, write_arrays, write_json, write_whole
 from benchmarks.tracking.events import EventFile
 from benchmarks.tracking.experiment import MARK
-from benchmarks.tracking.results import Evaluation, Results
+from benchmarks.tracking.results import COLUMNS, FAILURE, RESULTS, WARNINGS, Evaluation, RowFile
 from benchmarks.tracking.window import Window
 
-from .alarms import Alarm, Alarms, append_alarms
+from . import resume
+from .alarms import COLUMNS as ALARM_COLUMNS
+from .alarms import Alarms
+from .resume import STATE, State
 from .run import Watch
 from .trial import Outcome, Point, Trial
 
@@ -26,15 +32,26 @@ def run_path(directory: Path, loss: str, seed: int) -> Path:
     return directory / loss / f"seed{seed}"
 
 
+class RunInterruptedError(Exception):
+    """A run that was asked to stop: its state is saved."""
+
+
 class Recorder(Watch):
     """Writes a run of the experiment in `directory` as it goes on; a context manager that closes
     the event file. The last row is written by `finish`, and no other knows of the test images.
 
+    Where the run has been begun before, `state` is what to go on from, and its files are taken
+    back to where they were then; None: it begins anew.
+
     Args:
-        batch_size: images in a step.
         images: what the rows say they were measured on.
-        moved: is told how far the run is, from 0 to 1, with its latest window.
-        alarmed: is told of a gradient that has vanished or exploded.
+        batch_size: images in a step.
+        checkpoint_every: seconds between two states.
+        stop: whether the run is to end after the step; it is asked at each.
+        moved: is told how far the trial is, from 0 to 1, with its latest window.
+        say: is told of a gradient that has vanished or exploded, and of a damaged state.
+
+    Raises OSError, as all of its methods do, if a file cannot be written.
     """
 
     def __init__(
@@ -42,25 +59,33 @@ class Recorder(Watch):
         trial: Trial,
         directory: Path,
         images: str,
+        *,
         batch_size: int,
-        moved: Callable[[float, Window], None],
-        alarmed: Callable[[Alarm], None],
+        checkpoint_every: float,
+        stop: Callable[[], object],
+        moved: Callable[[Trial, float, Window], None],
+        say: Callable[[str], None],
     ) -> None:
-        self.trial, self.directory, self.images = trial, directory, images
-        self.batch_size = batch_size
-        self.moved, self.alarmed = moved, alarmed
+        self.trial, self.images, self.batch_size = trial, images, batch_size
+        self.checkpoint_every, self.stop = checkpoint_every, stop
+        self.moved, self.say = moved, say
         self.path = run_path(directory, trial.loss, trial.seed)
-        self.path.mkdir(parents=True)
-        write_json(self.path / "config.json", trial.to_json() | {"images": images})
+        self.path.mkdir(parents=True, exist_ok=True)
+        sweep(self.path)
+        (self.path / FAILURE).unlink(missing_ok=True)
         self.alarms = Alarms(trial.loss, trial.seed)
-        self.results = Results(directory / "results.csv")
-        self.events = EventFile(self.path)
-        if images == MARK:
+        self.last: Point | None = None
+        self.speed = math.nan
+        self.state = self._taken_up()
+        write_json(self.path / "config.json", trial.to_json() | {"images": images})
+        self.results = RowFile(self.path / RESULTS, COLUMNS)
+        self.warnings = RowFile(self.path / WARNINGS, ALARM_COLUMNS)
+        self.events = EventFile(self.path, since=self.state["done"] if self.state else None)
+        if images == MARK and self.state is None:
             self.events.note(
                 "images", f"# {MARK} IMAGES\nDrawn by code. No number here is a result."
             )
-        self.last: Point | None = None
-        self.speed = math.nan
+        self.saved = time.monotonic()
 
     def __enter__(self) -> Recorder:
         return self
@@ -68,15 +93,48 @@ class Recorder(Watch):
     def __exit__(self, *_: object) -> None:
         self.events.close()
 
+    def _taken_up(self) -> State | None:
+        """The state to go on from, with the files and what is known here as they were then."""
+        path = self.path / STATE
+        try:
+            found = resume.load(path, self.trial.key())
+            resume.roll_back(self.path, found["files"] if found else {})
+        except resume.DamagedStateError as error:
+            self.say(f"{path} cannot be gone on from ({error}): the run begins anew")
+            resume.roll_back(self.path, {})
+            found = None
+        if found is None:
+            return None
+        self.alarms.restore(found["alarms"])
+        self.last = Point(**found["last"]) if found["last"] else None
+        self.speed = found["speed"]
+        training: State = found["training"]
+        return training
+
+    def stepped(self, state: Callable[[], State]) -> None:
+        asked = self.stop()
+        if asked or time.monotonic() - self.saved >= self.checkpoint_every:
+            about = {
+                # Before the state, which promises that so much of them is on the disk.
+                "files": resume.lengths(self.path),
+                "alarms": self.alarms.state(),
+                "last": vars(self.last) if self.last else None,
+                "speed": self.speed,
+                "training": state(),
+            }
+            resume.save(self.path / STATE, self.trial.key(), about)
+            self.saved = time.monotonic()
+        if asked:
+            raise RunInterruptedError
+
     def window(self, step: int, steps: int, window: Window) -> None:
         self.events.training(step, window)
-        self.moved(step / steps, window)
+        self.moved(self.trial, step / steps, window)
         alarms = self.alarms.look(step, window)
         for alarm in alarms:
             self.events.alarm(step, alarm.text)
-            self.alarmed(alarm)
-        if alarms:
-            append_alarms(self.directory / "warnings.csv", alarms)
+            self.warnings.add(alarm)
+            self.say(f"warning: {alarm.text}")
 
     def point(self, point: Point, steps: int) -> None:
         self.events.evaluation(point.step, point.validation_loss, point.validation_accuracy)
@@ -96,9 +154,20 @@ class Recorder(Watch):
         self.events.test(point.step, outcome.test_loss, accuracy)
         write_arrays(self.path / "predictions.npz", vars(outcome.test))
         self._save(model)
-        # Last: a run with this row is finished.
+        # A run with this row is finished.
         self._row(point, outcome.test_loss, accuracy)
+        resume.lengths(self.path)
+        (self.path / STATE).unlink(missing_ok=True)
         return accuracy
+
+    def failed(self, error: Exception) -> str:
+        """Write that the run has ended by an error, which is said in the first line of a file and
+        shown below, and return that line."""
+        line = f"{type(error).__name__}: {one_line(error)}"
+        shown = "".join(traceback.format_exception(error))
+        write_whole(self.path / FAILURE, f"{line}\n\n{shown}".encode())
+        self.events.note("failure", f"The run ended by an error: {line}", step=0)
+        return line
 
     def _row(self, point: Point, test_loss: float, test_accuracy: float) -> None:
         self.results.add(

@@ -6,25 +6,20 @@ Reads top to bottom: the model, the optimiser, the steps with their probes, the 
 from __future__ import annotations
 
 import math
-import time
 from collections.abc import Callable
-from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 
 import models
-from benchmarks.data.batches import (
-    Material,
-    Normalisation,
-    Pixels,
-    TrainingBatches,
-    evaluation_batches,
-)
-from benchmarks.tracking.window import Window, merged
+from benchmarks.data.batches import Material, Pixels, TrainingBatches
+from benchmarks.tracking.window import Window
 
+from .course import Course
+from .judging import Judged, predictions
 from .objective import Objective
 from .probes import GradientProbes
+from .resume import State
 from .trial import Outcome, Point, Predictions, Trial
 
 MOMENTUM = 0.9
@@ -40,6 +35,9 @@ class Watch:
 
     def point(self, point: Point, steps: int) -> None:
         """The validation images have been evaluated."""
+
+    def stepped(self, state: Callable[[], State]) -> None:
+        """A step is done; `state` gives what a training could go on from here with."""
 
 
 def build(trial: Trial, objective: Objective) -> nn.Module:
@@ -72,8 +70,149 @@ def optimiser_of(trial: Trial, model: nn.Module) -> torch.optim.Optimizer:
     return torch.optim.SGD(groups, lr=trial.learning_rate, momentum=MOMENTUM, nesterov=True)
 
 
+class Training:
+    """A network in training, from its first step or from a state on.
+
+    Args: those of `train`.
+    """
+
+    def __init__(
+        self, trial: Trial, material: Material, watch: Watch, log_every: int | None
+    ) -> None:
+        self.trial, self.material, self.watch = trial, material, watch
+        self.log_every = log_every
+        self.objective = Objective(trial.loss, len(material.classes), trial.settings)
+        self.device = material.normalise.mean.device
+        self.model = build(trial, self.objective).to(
+            self.device,
+            memory_format=torch.channels_last,  # type: ignore[call-overload]
+        )
+        self.beginning = [p.detach().clone() for p in self.model.parameters()]
+        self.batches = TrainingBatches(
+            material.train,
+            material.normalise,
+            size=trial.batch_size,
+            epochs=trial.epochs,
+            seed=trial.seed,
+            augmentation=trial.augmentation,
+        )
+        self.steps = len(self.batches)
+        self.optimiser = optimiser_of(trial, self.model)
+        self.schedule = torch.optim.lr_scheduler.LambdaLR(
+            self.optimiser, lambda step: one_cycle(step, self.steps)
+        )
+        self.probes = GradientProbes(self.model, self.objective)
+        self.course = Course(self.batches.per_epoch, self.device)
+        self.pairs: list[Tensor] = []
+        self.done = 0
+
+    def state(self) -> State:
+        """All that the steps from here on depend on, and what is known of those before."""
+        return {
+            "done": self.done,
+            "model": self.model.state_dict(),
+            "optimiser": self.optimiser.state_dict(),
+            "schedule": self.schedule.state_dict(),
+            "random": torch.get_rng_state(),
+            "random_on_device": torch.cuda.get_rng_state(self.device)
+            if self.device.type == "cuda"
+            else None,
+            "probes": self.probes.state(),
+            "course": self.course.state(),
+            "pairs": self.pairs,
+        }
+
+    def restore(self, state: State) -> None:
+        """Go on from what `state` gave, of the same trial."""
+        self.done = state["done"]
+        self.model.load_state_dict(state["model"])
+        self.optimiser.load_state_dict(state["optimiser"])
+        self.schedule.load_state_dict(state["schedule"])
+        torch.set_rng_state(state["random"])
+        if self.device.type == "cuda" and state["random_on_device"] is not None:
+            torch.cuda.set_rng_state(state["random_on_device"], self.device)
+        self.probes.restore(state["probes"])
+        self.course.restore(state["course"])
+        self.pairs = [each.to(self.device) for each in state["pairs"]]
+
+    def run(self) -> Outcome:
+        """Train to the end, and ask about the test images if the trial says so."""
+        held_out = self._steps()
+        if self.probes.steps:
+            self._logged(self.done - 1)
+        self.watch.point(self.course.point(self.done, held_out), self.steps)
+        test_loss, test_said = math.nan, None
+        if self.trial.test:
+            test = self.material.test.once(self.trial.key())
+            test_loss, test_said = self._predictions(test)
+        return Outcome(
+            trial=self.trial,
+            points=tuple(self.course.points),
+            moved=distance(self.beginning, list(self.model.parameters())),
+            parameters=sum(p.numel() for p in self.beginning),
+            counts=self.material.counts,
+            validation=held_out.said,
+            test=test_said,
+            pairs=torch.cat(self.pairs).cpu().numpy() if self.pairs else None,
+            seconds=self.course.points[-1].seconds,
+            test_loss=test_loss,
+        )
+
+    def _steps(self) -> Judged:
+        """Take the steps that are left; what the network is worth behind the last of them."""
+        per_epoch, evaluations = self.batches.per_epoch, self.trial.evaluations
+        marks = {per_epoch * k // evaluations for k in range(evaluations)}
+        for step, (pixels, labels) in enumerate(self.batches.since(self.done), self.done):
+            evaluating = step % per_epoch in marks
+            if evaluating:
+                held_out = self.course.evaluated(self._judge)
+                if self.trial.enough is not None and held_out.accuracy >= self.trial.enough:
+                    return held_out
+            self._gradients(pixels, labels)
+            if evaluating or (self.log_every is not None and step % self.log_every == 0):
+                self._logged(step)
+            if evaluating:
+                self.watch.point(self.course.point(step, held_out), self.steps)
+            self.optimiser.step()
+            self.schedule.step()
+            self.done = step + 1
+            self.watch.stepped(self.state)
+        return self.course.evaluated(self._judge)
+
+    def _gradients(self, pixels: Tensor, labels: Tensor) -> None:
+        """Forward, backward, and a look at the gradients."""
+        logits = self.objective.logits(self.model(pixels))
+        logits.retain_grad()
+        loss = self.objective(logits, labels).mean()
+        self.optimiser.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]
+        self.probes.measure(logits, labels, loss)
+
+    def _logged(self, step: int) -> None:
+        if self.trial.pairs:
+            self.pairs.append(self.probes.pairs(step, PAIRS))
+        window = self.probes.read()
+        self.course.windows.append(window)
+        self.watch.window(step, self.steps, window)
+
+    def _judge(self) -> Judged:
+        """The network as it is now, on the validation images."""
+        if self.material.validation is None:
+            return Judged(math.nan, None)
+        return Judged(*self._predictions(self.material.validation))
+
+    def _predictions(self, split: Pixels) -> tuple[float, Predictions]:
+        return predictions(
+            self.model, self.objective, split, self.material.normalise, mirror=self.trial.mirror
+        )
+
+
 def train(
-    trial: Trial, material: Material, watch: Watch | None = None, log_every: int | None = None
+    trial: Trial,
+    material: Material,
+    watch: Watch | None = None,
+    log_every: int | None = None,
+    state: State | None = None,
 ) -> tuple[Outcome, nn.Module]:
     """Train one network; what came of it, and the network.
 
@@ -81,139 +220,16 @@ def train(
         material: as `prepare` gives it for this trial, on the device to train on.
         watch: is told of the run as it goes on.
         log_every: steps in a logging window; None: from evaluation to evaluation.
+        state: where to go on from, as `watch` was given it by a training of the same trial. The
+            outcome then is, bit for bit, that of a training without a break, on the same machine
+            with as many threads; but for its seconds.
 
     Raises RuntimeError if the trial asks for test images that it has been given before.
     """
-    watch = watch or Watch()
-    objective = Objective(trial.loss, len(material.classes), trial.settings)
-    device = material.normalise.mean.device
-    model = build(trial, objective).to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-    beginning = [p.detach().clone() for p in model.parameters()]
-    batches = TrainingBatches(
-        material.train,
-        material.normalise,
-        size=trial.batch_size,
-        epochs=trial.epochs,
-        seed=trial.seed,
-        augmentation=trial.augmentation,
-    )
-    steps = len(batches)
-    marks = {batches.per_epoch * k // trial.evaluations for k in range(trial.evaluations)}
-    optimiser = optimiser_of(trial, model)
-    schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda step: one_cycle(step, steps))
-    probes = GradientProbes(model, objective)
-    course = Course(batches.per_epoch, device)
-    pairs: list[Tensor] = []
-    done = steps
-
-    def logged(step: int) -> None:
-        if trial.pairs:
-            pairs.append(probes.pairs(step, PAIRS))
-        window = probes.read()
-        course.windows.append(window)
-        watch.window(step, steps, window)
-
-    for step, (pixels, labels) in enumerate(batches):
-        evaluating = step % batches.per_epoch in marks
-        if evaluating:
-            held_out = course.evaluated(lambda: judge(model, objective, material, trial.mirror))
-            if trial.enough is not None and held_out.accuracy >= trial.enough:
-                done = step
-                break
-
-        logits = objective.logits(model(pixels))
-        logits.retain_grad()
-        loss = objective(logits, labels).mean()
-        optimiser.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
-        probes.measure(logits, labels, loss)
-
-        if evaluating or (log_every is not None and step % log_every == 0):
-            logged(step)
-        if evaluating:
-            watch.point(course.point(step, held_out), steps)
-
-        optimiser.step()
-        schedule.step()
-    else:
-        held_out = course.evaluated(lambda: judge(model, objective, material, trial.mirror))
-
-    if probes.steps:
-        logged(done - 1)
-    watch.point(course.point(done, held_out), steps)
-    test_loss, test_said = math.nan, None
-    if trial.test:
-        test = material.test.once(trial.key())
-        test_loss, test_said = predictions(
-            model, objective, test, material.normalise, mirror=trial.mirror
-        )
-    outcome = Outcome(
-        trial=trial,
-        points=tuple(course.points),
-        moved=distance(beginning, list(model.parameters())),
-        parameters=sum(p.numel() for p in beginning),
-        counts=material.counts,
-        validation=held_out.said,
-        test=test_said,
-        pairs=torch.cat(pairs).cpu().numpy() if pairs else None,
-        seconds=course.points[-1].seconds,
-        test_loss=test_loss,
-    )
-    return outcome, model
-
-
-class Judged(NamedTuple):
-    """What a network is worth on the validation images: its mean loss, NaN where there are none,
-    and what it says of them."""
-
-    loss: float
-    said: Predictions | None
-
-    @property
-    def accuracy(self) -> float:
-        """The share of right ones, NaN where there are no images or the network has diverged."""
-        return math.nan if self.said is None else self.said.accuracy
-
-
-def judge(model: nn.Module, objective: Objective, material: Material, mirror: bool) -> Judged:
-    """The network as it is now, on the validation images."""
-    if material.validation is None:
-        return Judged(math.nan, None)
-    return Judged(
-        *predictions(
-            model, objective, material.validation, material.normalise, mirror=mirror
-        )
-    )
-
-
-@torch.no_grad()
-def predictions(
-    model: nn.Module,
-    objective: Objective,
-    split: Pixels,
-    normalise: Normalisation,
-    *,
-    mirror: bool = False,
-) -> tuple[float, Predictions]:
-    """The mean loss over a split, and what the model says of each of its images, with `mirror` by
-    the mean of its outputs for the image and its mirror image. The model is in training mode
-    afterwards."""
-    model.eval()
-    outputs, losses = [], []
-    for pixels, labels in evaluation_batches(split, normalise):
-        output = (model(pixels) + model(pixels.flip(3))) / 2 if mirror else model(pixels)
-        logits = objective.logits(output)
-        outputs.append(logits)
-        losses.append(objective(logits, labels).sum())
-    model.train()
-    logits = torch.cat(outputs)
-    said = Predictions(
-        outputs=logits.reshape(len(logits), -1).cpu().numpy(),
-        probabilities=objective.probabilities(logits).cpu().numpy(),
-        predicted=objective.predicted(logits).cpu().numpy(),
-        labels=split.labels.cpu().numpy(),
-    )
-    return float(torch.stack(losses).sum()) / len(logits), said
+    training = Training(trial, material, watch or Watch(), log_every)
+    if state is not None:
+        training.restore(state)
+    return training.run(), training.model
 
 
 @torch.no_grad()
@@ -221,48 +237,3 @@ def distance(before: list[Tensor], after: list[nn.Parameter]) -> float:
     """How far apart two sets of parameters are, as one Euclidean distance."""
     squares = [(b.double() - a.double()).square().sum() for b, a in zip(before, after, strict=True)]
     return float(torch.stack(squares).sum().sqrt())
-
-
-class Course:
-    """The points of a run as it goes on, and the time of its training: what happens within
-    `evaluated` does not count."""
-
-    def __init__(self, per_epoch: int, device: torch.device) -> None:
-        self.per_epoch, self.device = per_epoch, device
-        self.points: list[Point] = []
-        # That of the last point, then those since.
-        self.windows: list[Window] = []
-        self.paused = self.seconds = 0.0
-        self.began = time.perf_counter()
-
-    def evaluated(self, work: Callable[[], Judged]) -> Judged:
-        if self.device.type == "cuda":
-            torch.cuda.synchronize(self.device)
-        since = time.perf_counter()
-        self.seconds = since - self.began - self.paused
-        result = work()
-        self.paused += time.perf_counter() - since
-        return result
-
-    def point(self, step: int, judged: Judged) -> Point:
-        """An evaluation after `step` steps, with what the windows since the last have seen, and
-        the time that `evaluated` was asked at."""
-        # Where every step is evaluated the last point has none of its own: it repeats the one
-        # before.
-        window = merged(self.windows[1:] or self.windows) if self.windows else None
-        self.windows = [window] if window else []
-        point = Point(
-            step=step,
-            epoch=step / self.per_epoch,
-            train_loss=window.loss if window else math.nan,
-            train_accuracy=window.accuracy if window else math.nan,
-            validation_loss=judged.loss,
-            validation_accuracy=judged.accuracy,
-            logit_mean_abs=window.logit_mean_abs if window else math.nan,
-            logit_when_wrong=window.logit_when_wrong if window else math.nan,
-            vanished_fraction=window.vanished_fraction if window else math.nan,
-            parameter_norm=window.parameter_norm if window else math.nan,
-            seconds=self.seconds,
-        )
-        self.points.append(point)
-        return point

@@ -91,15 +91,30 @@ def test_an_interrupted_experiment(tmp_path, describe, evaluations, write_experi
     summary = summarise(write_experiment(tmp_path / "e", about, rows))
     assert summary["finished_runs"] == 3
     assert summary["unfinished_runs"] == [
-        {"loss": "cross-entropy", "seed": 1, "epoch": 1},
-        {"loss": "nll", "seed": 0, "epoch": None},
-        {"loss": "nll", "seed": 1, "epoch": None},
+        {"loss": "cross-entropy", "seed": 1, "epoch": 1, "failure": None},
+        {"loss": "nll", "seed": 0, "epoch": None, "failure": None},
+        {"loss": "nll", "seed": 1, "epoch": None, "failure": None},
     ]
     assert list(summary["losses"]) == ["cross-entropy", "mse"]
     assert summary["losses"]["cross-entropy"]["test_accuracy"]["mean"] == 0.7
     difference = summary["losses"]["mse"]["minus_cross_entropy"]
     assert difference["mean"] == pytest.approx(0.1)  # seed 0 alone is in both
     assert (difference["low"], difference["high"], difference["n"]) == (None, None, 1)
+
+
+def test_a_run_that_failed_says_why(tmp_path, describe, evaluations, write_experiment):
+    about = describe(losses=["cross-entropy", "mse"], seeds=[0])
+    rows = [*evaluations("cross-entropy", 0, [0.5, 0.6, 0.7]), *evaluations("mse", 0, [0.5])]
+    directory = write_experiment(tmp_path / "e", about, rows)
+    (directory / "mse" / "seed0").mkdir(parents=True)
+    (directory / "mse" / "seed0" / "failure.txt").write_text("ValueError: <b>no</b>\n\nTraceback")
+    summary = write_summary(directory)
+    (run,) = summary["unfinished_runs"]
+    assert run["failure"] == "ValueError: <b>no</b>"
+    assert "failed with ValueError" in (directory / "summary.md").read_text()
+    page = (directory / "report.html").read_text()
+    assert "ValueError: &lt;b&gt;no" in page
+    assert "<b>no" not in page
 
 
 def test_one_loss_one_seed_without_cross_entropy(tmp_path, describe, evaluations, write_experiment):

@@ -132,12 +132,12 @@ def test_seeds_of_unequal_number_are_named(wide):
 
 def test_unfinished_runs_are_named(wide):
     wide["unfinished_runs"] = [
-        {"loss": "mse", "seed": 1, "epoch": 1},
-        {"loss": "nll", "seed": 2, "epoch": None},
+        {"loss": "mse", "seed": 1, "epoch": 1, "failure": "ValueError: odd"},
+        {"loss": "nll", "seed": 2, "epoch": None, "failure": None},
     ]
     assert notes(wide)[-1] == (
-        "Left out, not finished (epoch 2 is the last): mse seed 1 at epoch 1, nll seed 2 not "
-        "started."
+        "Left out, not finished (epoch 2 is the last): mse seed 1 at epoch 1, failed with "
+        "ValueError: odd, nll seed 2 not started."
     )
 
 

@@ -13,7 +13,7 @@ import torch
 
 from benchmarks.report.statistics import mean_interval
 from benchmarks.tracking.events import EventFile
-from benchmarks.tracking.results import Evaluation, Results
+from benchmarks.tracking.results import COLUMNS, Evaluation, RowFile
 from benchmarks.tracking.window import FLOOR, Window
 
 LOSSES = ("cross-entropy", "sigmoid-mse", "zero-one")
@@ -81,7 +81,7 @@ def make_experiment(
     (directory / "summary.md").write_text(
         f"# made\n\n![chart](comparison.png)\n\n## Numbers\n\n{table}\n"
     )
-    results = Results(directory / "results.csv")
+    results = RowFile(directory / "results.csv", COLUMNS)
     for seed in range(seeds):
         for number, loss in enumerate(losses):
             make_run(directory, loss, seed, number, results, epochs, per_epoch, labels)
@@ -110,7 +110,7 @@ def make_run(
     loss: str,
     seed: int,
     number: int,
-    results: Results,
+    results: RowFile,
     epochs: int,
     per_epoch: int,
     labels: np.ndarray,

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.tracking.results import COLUMNS, Evaluation, Results
+from benchmarks.tracking.results import COLUMNS, Evaluation, RowFile, gather
 
 ROW = Evaluation(
     loss="mse",
@@ -29,7 +29,8 @@ ROW = Evaluation(
 
 
 def test_rows_are_on_disk_as_soon_as_they_are_added(tmp_path: Path) -> None:
-    results = Results(tmp_path / "results.csv")
+    results = RowFile(tmp_path / "results.csv", COLUMNS)
+    assert not results.path.exists()
     results.add(ROW)
     results.add(dataclasses.replace(ROW, seed=2))
     with (tmp_path / "results.csv").open() as file:
@@ -45,5 +46,29 @@ def test_rows_are_on_disk_as_soon_as_they_are_added(tmp_path: Path) -> None:
 
 def test_a_file_that_exists_is_continued(tmp_path: Path) -> None:
     for _ in range(2):
-        Results(tmp_path / "results.csv").add(ROW)
+        RowFile(tmp_path / "results.csv", COLUMNS).add(ROW)
     assert len((tmp_path / "results.csv").read_text().splitlines()) == 3
+
+
+@pytest.mark.parametrize("cut", [0, 1, 5, 30, 10_000])
+def test_an_experiments_rows_are_those_of_its_runs_without_torn_ones(
+    tmp_path: Path, cut: int
+) -> None:
+    odd = 'a loss, "so called"'
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+        for seed in range(3):
+            row = dataclasses.replace(ROW, loss=odd, seed=seed, images=name)
+            RowFile(tmp_path / name / "results.csv", COLUMNS).add(row)
+    torn = tmp_path / "a" / "results.csv"
+    whole = torn.read_bytes()
+    torn.write_bytes(whole[: max(0, len(whole) - cut)])
+    gather(tmp_path, [tmp_path / name for name in ("a", "b", "never begun")])
+    with (tmp_path / "results.csv").open(newline="") as file:
+        rows = list(csv.reader(file))
+    assert rows[0] == COLUMNS
+    assert all(len(row) == len(COLUMNS) and row[0] == odd for row in rows[1:])
+    kept = {0: 3, 10_000: 0}.get(cut, 2)
+    assert [row[-1] for row in rows[1:]].count("b") == 3
+    assert len(rows) == 1 + kept + 3
+    assert not (tmp_path / "warnings.csv").exists()

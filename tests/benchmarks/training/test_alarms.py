@@ -1,20 +1,15 @@
 import math
-from pathlib import Path
 
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from benchmarks.errors import UserError
 from benchmarks.tracking.window import Window
 from benchmarks.training.alarms import (
-    COLUMNS,
     EXPLODED,
     Alarm,
     Alarms,
-    append_alarms,
-    read_alarms,
 )
 from benchmarks.training.probes import VANISHED
 
@@ -156,33 +151,12 @@ def test_nothing_is_told_twice_and_everything_in_one_line(rows: list[list[float]
     assert all(alarm.value < VANISHED for alarm in told if alarm.kind == "vanished")
 
 
-def test_warnings_are_written_and_read(tmp_path: Path) -> None:
-    path = tmp_path / "warnings.csv"
-    assert read_alarms(path) == []
-    append_alarms(path, [])
-    assert not path.exists()
-    alarms = [
-        *Alarms("zero-one", 0).look(0, window(DEAD, logit=0.0)),
-        *Alarms('odd, "name"', 3).look(12, window(ALIVE | {"head.weight": math.inf})),
-    ]
-    for alarm in alarms:
-        append_alarms(path, [alarm])
-    assert path.read_text().splitlines()[0] == "loss,seed,kind,layer,step,value,text"
-    assert read_alarms(path) == alarms
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        "loss,seed\nmse,0\n",
-        ",".join(COLUMNS) + "\nmse,zero,vanished,head,0,0,text\n",
-        ",".join(COLUMNS) + "\nmse,0,melted,head,0,0,text\n",
-        ",".join(COLUMNS) + "\nmse,0,vanished,head\n",
-        "\x00",
-    ],
-)
-def test_another_file_is_a_user_error(tmp_path: Path, text: str) -> None:
-    path = tmp_path / "warnings.csv"
-    path.write_text(text)
-    with pytest.raises(UserError, match=r"warnings\.csv: no warnings"):
-        read_alarms(path)
+def test_what_has_been_told_is_not_told_again_by_one_that_goes_on() -> None:
+    rows = [window(ALIVE), window(DEAD, logit=0.0), window(DEAD, logit=0.0)]
+    alarms = Alarms("mse", 0)
+    told = [alarms.look(step, row) for step, row in enumerate(rows[:2])]
+    assert told[1]
+    later = Alarms("mse", 0)
+    later.restore(alarms.state())
+    assert later.look(2, rows[2]) == []
+    assert Alarms("mse", 0).look(2, rows[2]) != []

@@ -1,17 +1,24 @@
 import csv
 import dataclasses
+import itertools
 import json
+import os
+import shutil
+import signal
+import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+import torch
 
 from benchmarks.config import Comparison
+from benchmarks.files import locked
 from benchmarks.tracking.console import Reporter
-from benchmarks.training import choices
+from benchmarks.training import choices, recorder
 from benchmarks.training import compare as comparison
 from benchmarks.training.choices import losses_of
-from benchmarks.training.compare import ComparisonInterruptedError, compare
+from benchmarks.training.compare import compare, go_on
 from losses import registry
 
 
@@ -39,8 +46,9 @@ def rows_of(directory: Path) -> list[dict[str, str]]:
 
 
 def test_a_comparison_leaves_every_file(config: Comparison) -> None:
-    directory = compare(config, "lossbench compare --some flags", Reporter())
+    directory = compare(config, "lossbench compare --some flags", Reporter()).directory
     assert {p.name for p in directory.iterdir()} == {
+        ".lock",
         "experiment.json",
         "results.csv",
         "summary.json",
@@ -64,7 +72,7 @@ def test_a_comparison_leaves_every_file(config: Comparison) -> None:
 
 
 def test_the_summary_is_of_the_last_rows(config: Comparison) -> None:
-    directory = compare(config, "", Reporter())
+    directory = compare(config, "", Reporter()).directory
     summary = json.loads((directory / "summary.json").read_text())
     for name in ("cross-entropy", "mse"):
         last = [
@@ -76,7 +84,7 @@ def test_the_summary_is_of_the_last_rows(config: Comparison) -> None:
 
 
 def test_synthetic_images_mark_the_name_and_every_row(config: Comparison) -> None:
-    directory = compare(config, "", Reporter())
+    directory = compare(config, "", Reporter()).directory
     assert directory.name == "SYNTHETIC-small"
     assert {row["images"] for row in rows_of(directory)} == {"SYNTHETIC"}
     assert "SYNTHETIC" in (directory / "summary.md").read_text()
@@ -84,37 +92,15 @@ def test_synthetic_images_mark_the_name_and_every_row(config: Comparison) -> Non
 
 
 def test_the_losses_of_a_seed_see_the_same_start(config: Comparison) -> None:
-    directory = compare(config, "", Reporter())
+    directory = compare(config, "", Reporter()).directory
     start = {(r["seed"], r["test_accuracy"]) for r in rows_of(directory) if r["step"] == "0"}
     assert len(start) == 2
 
 
 def test_seeds_come_first_so_that_what_is_cut_short_is_paired(config: Comparison) -> None:
-    directory = compare(config, "", Reporter())
+    directory = compare(config, "", Reporter()).directory
     ends = [(r["seed"], r["loss"]) for r in rows_of(directory) if r["epoch"] == "1"]
     assert ends == [("0", "cross-entropy"), ("0", "mse"), ("1", "cross-entropy"), ("1", "mse")]
-
-
-@pytest.mark.parametrize("finished", [0, 1, 3])
-def test_interrupting_keeps_the_finished_runs(
-    config: Comparison, monkeypatch, finished: int
-) -> None:
-    real, calls = comparison.train, []
-
-    def impatient(*arguments):
-        calls.append(arguments)
-        if len(calls) > finished:
-            raise KeyboardInterrupt
-        return real(*arguments)
-
-    monkeypatch.setattr(comparison, "train", impatient)
-    with pytest.raises(ComparisonInterruptedError, match=f"after {finished} of 4 runs") as caught:
-        compare(config, "", Reporter())
-    assert caught.value.finished == finished
-    summary = caught.value.directory / "summary.json"
-    assert summary.exists() == (finished > 0)
-    if finished:
-        assert json.loads(summary.read_text())["finished_runs"] == finished
 
 
 def test_an_existing_experiment_is_not_touched(config: Comparison, refusal) -> None:
@@ -160,7 +146,7 @@ def test_a_loss_of_ones_own_is_trained(config, refusal, tmp_path, monkeypatch) -
     monkeypatch.setattr(registry, "_entries", dict(registry._entries))
     monkeypatch.delitem(sys.modules, "own_losses", raising=False)
     own = dataclasses.replace(config, losses=("own_losses:Mine", "cross-entropy"), seeds=1)
-    directory = compare(own, "", Reporter())
+    directory = compare(own, "", Reporter()).directory
     assert (directory / "mine" / "seed0").is_dir()
     assert set(json.loads((directory / "summary.json").read_text())["losses"]) == {
         "mine",
@@ -173,3 +159,214 @@ def test_a_loss_of_ones_own_is_trained(config, refusal, tmp_path, monkeypatch) -
         ("nowhere:Mine", "nowhere"),
     ):
         refusal(lambda name=name: losses_of(Comparison(losses=(name,))), f"--losses {name}", words)
+
+
+def equal_but_for_time(one: Path, two: Path) -> None:
+    first, second = rows_of(one), rows_of(two)
+    assert len(first) == len(second) > 0
+    for row in (*first, *second):
+        row |= {"seconds": "", "images_per_second": ""}
+    assert first == second
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("windows", [1, 2, 6])
+def test_asked_to_stop_it_saves_and_goes_on_from_there(
+    config: Comparison, monkeypatch, number: signal.Signals, windows: int
+) -> None:
+    config = dataclasses.replace(config, log_every=1)
+    whole = compare(dataclasses.replace(config, name="whole"), "", Reporter()).directory
+    real, count = recorder.Recorder.window, itertools.count(1)
+
+    def asked(*arguments):
+        if next(count) == windows:
+            os.kill(os.getpid(), number)
+        real(*arguments)
+
+    monkeypatch.setattr(recorder.Recorder, "window", asked)
+    ended = compare(config, "", Reporter())
+    assert (ended.interrupted, ended.planned, ended.failed) == (number, 4, [])
+    assert ended.finished == (windows - 1) // 3
+    assert (ended.directory / "summary.json").exists() == (ended.finished > 0)
+    again = go_on(ended.directory, "", Reporter())
+    assert (again.finished, again.interrupted) == (4, None)
+    equal_but_for_time(whole, ended.directory)
+    once_more = go_on(ended.directory, "", Reporter())
+    assert once_more.finished == 4
+    equal_but_for_time(whole, ended.directory)
+
+
+def test_asked_twice_it_stops_at_once_and_loses_nothing_but_the_step(
+    config: Comparison, monkeypatch
+) -> None:
+    config = dataclasses.replace(config, log_every=1, checkpoint_every=0.0)
+    whole = compare(dataclasses.replace(config, name="whole"), "", Reporter()).directory
+    real, count = recorder.Recorder.window, itertools.count(1)
+
+    def asked(*arguments):
+        if next(count) == 5:
+            os.kill(os.getpid(), signal.SIGINT)
+            os.kill(os.getpid(), signal.SIGINT)
+            pytest.fail("the second was not obeyed")
+        real(*arguments)
+
+    monkeypatch.setattr(recorder.Recorder, "window", asked)
+    ended = compare(config, "", Reporter())
+    assert (ended.interrupted, ended.finished) == (signal.SIGINT, 1)
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    go_on(ended.directory, "", Reporter())
+    equal_but_for_time(whole, ended.directory)
+
+
+def test_a_damaged_state_is_told_and_the_run_begins_anew(config, monkeypatch, capsys) -> None:
+    whole = compare(dataclasses.replace(config, name="whole"), "", Reporter()).directory
+    real = recorder.Recorder.stepped
+
+    def stop_at_once(self, state):
+        self.stop = lambda: True
+        real(self, state)
+
+    monkeypatch.setattr(recorder.Recorder, "stepped", stop_at_once)
+    ended = compare(config, "", Reporter())
+    assert ended.finished == 0
+    monkeypatch.setattr(recorder.Recorder, "stepped", real)
+    state = ended.directory / "cross-entropy" / "seed0" / "resume.pt"
+    state.write_bytes(state.read_bytes()[:-10])
+    again = go_on(ended.directory, "", Reporter())
+    assert "resume.pt cannot be gone on from (it is torn)" in capsys.readouterr().err
+    assert again.finished == 4
+    equal_but_for_time(whole, ended.directory)
+
+
+FAILING = """
+import torch, losses
+
+CALLS = 0
+
+@losses.register("failing", task="binary")
+class Failing(torch.nn.Module):
+    def __init__(self, reduction="mean"):
+        super().__init__()
+
+    def forward(self, input, target):
+        global CALLS
+        CALLS += len(input) > 4
+        if CALLS > 1:
+            raise RuntimeError("not\nagain")
+        return torch.nn.functional.softplus(input * (1 - 2 * target))
+
+@losses.register("diverging", task="binary")
+class Diverging(torch.nn.Module):
+    def __init__(self, reduction="mean"):
+        super().__init__()
+
+    def forward(self, input, target):
+        return input * (float("nan") if len(input) > 4 else 1)
+"""
+
+
+def test_a_run_that_fails_stops_no_other(config, tmp_path, monkeypatch) -> None:
+    (tmp_path / "failing_losses.py").write_text(FAILING)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(registry, "_entries", dict(registry._entries))
+    monkeypatch.delitem(sys.modules, "failing_losses", raising=False)
+    names = ("failing_losses:Failing", "failing_losses:Diverging", "mse")
+    own = dataclasses.replace(config, losses=names, seeds=1)
+    ended = compare(own, "", Reporter())
+    assert (ended.planned, ended.finished) == (3, 2)
+    assert ended.failed == [
+        "failing seed 0: RuntimeError: not again",
+        "diverging seed 0: its network has diverged",
+    ]
+    failure = (ended.directory / "failing" / "seed0" / "failure.txt").read_text()
+    assert failure.startswith("RuntimeError: not again\n\nTraceback")
+    assert "failing_losses.py" in failure
+    (run,) = json.loads((ended.directory / "summary.json").read_text())["unfinished_runs"]
+    assert (run["loss"], run["failure"]) == ("failing", "RuntimeError: not again")
+    assert "RuntimeError: not again" in (ended.directory / "report.html").read_text()
+    # Mended, it is tried again.
+    sys.modules["failing_losses"].CALLS = -(10**6)
+    again = go_on(ended.directory, "", Reporter())
+    assert again.finished == 3
+    assert not (ended.directory / "failing" / "seed0" / "failure.txt").exists()
+    # Of an experiment of which no run can be finished there is no report.
+    only = dataclasses.replace(own, losses=names[:1], name="only")
+    sys.modules["failing_losses"].CALLS = 2
+    ended = compare(only, "", Reporter())
+    assert (ended.finished, len(ended.failed)) == (0, 1)
+
+
+def test_memory_that_is_short_fails_one_run(config: Comparison, monkeypatch) -> None:
+    real, calls = comparison.train, itertools.count()
+
+    def short(*arguments):
+        if next(calls) == 1:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return real(*arguments)
+
+    monkeypatch.setattr(comparison, "train", short)
+    ended = compare(config, "", Reporter())
+    assert (ended.finished, ended.failed) == (
+        3,
+        ["mse seed 0: OutOfMemoryError: CUDA out of memory"],
+    )
+
+
+def test_an_experiment_is_trained_by_one_process_at_a_time(config, refusal) -> None:
+    directory = compare(config, "", Reporter()).directory
+    with locked(directory):
+        refusal(lambda: go_on(directory, "", Reporter()), "another process", str(directory))
+    assert go_on(directory, "", Reporter()).finished == 4
+
+
+def test_what_cannot_be_gone_on_with_is_refused(config, refusal, tmp_path) -> None:
+    refusal(lambda: go_on(tmp_path / "none", "", Reporter()), "no experiment", "lossbench compare")
+    directory = compare(config, "", Reporter()).directory
+    path = directory / "experiment.json"
+    about = json.loads(path.read_text())
+
+    def refused(text: str, *words: str) -> None:
+        path.write_text(text)
+        refusal(lambda: go_on(directory, "", Reporter()), *words)
+
+    refused("{", "cannot read")
+    refused("[]", "not of this version")
+    for change in ({"config": {}}, {"config": about["config"] | {"colour": 1}}, {"data": []}):
+        refused(json.dumps(about | change), "not of this version")
+    other = about["data"] | {"fingerprint": "0" * 64}
+    refused(json.dumps(about | {"data": other}), "other images")
+    refused(json.dumps(about | {"config": about["config"] | {"epochs": 0}}), "--epochs 0")
+    path.write_text(json.dumps(about | {"git": "another"}))
+    assert go_on(directory, "", Reporter()).finished == 4
+    assert "git" in json.loads(path.read_text())["resumed"][-1]
+
+
+def test_a_full_disk_is_one_line_and_loses_nothing(config, tmp_path, refusal) -> None:
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    size = ["mount", "-t", "tmpfs", "-o", "size=400k", "tmpfs", str(disk)]
+    if os.geteuid() != 0 or subprocess.run(size, capture_output=True).returncode != 0:
+        pytest.skip("no right to mount a small disk")
+    try:
+        whole = compare(config, "", Reporter()).directory
+        small = dataclasses.replace(config, runs=disk, checkpoint_every=0.0)
+        (disk / "ballast").write_bytes(bytes(300 * 1024))
+        refusal(lambda: compare(small, "", Reporter()), "No space left", "--resume")
+        (disk / "ballast").unlink()
+        subprocess.run(["mount", "-o", "remount,size=20m", str(disk)], check=True)
+        ended = go_on(disk / "SYNTHETIC-small", "", Reporter())
+        assert ended.finished == 4
+        equal_but_for_time(whole, ended.directory)
+    finally:
+        subprocess.run(["umount", str(disk)], check=True)
+
+
+def test_a_directory_that_goes_away_is_one_line(config, monkeypatch, refusal) -> None:
+    real = comparison.train
+
+    def removing(trial, material, watch, *rest):
+        shutil.rmtree(config.runs / "SYNTHETIC-small")
+        return real(trial, material, watch, *rest)
+
+    monkeypatch.setattr(comparison, "train", removing)
+    refusal(lambda: compare(config, "", Reporter()), "No such file", "stopped")
