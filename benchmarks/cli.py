@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
 
-from .commands import Catalogue, Compare, Evidence, Report, Speed, View
+from .commands import Catalogue, Collect, Compare, Evidence, Plan, Report, RunOne, Speed, View
 from .config import Comparison, Tuning
 from .errors import UserError, one_line, unknown_name
 from .presets import PRESETS
@@ -61,7 +61,7 @@ def terminated(_number: int, _frame: FrameType | None) -> None:
 
 def run(command: Any, line: str) -> int:
     """Do what the command says; `line` is how it was given."""
-    computes = isinstance(command, Comparison | Tuning | Speed | Catalogue)
+    computes = isinstance(command, Comparison | RunOne | Tuning | Speed | Catalogue)
     if computes or (isinstance(command, Evidence) and command.names):
         # Here, because a worker process would build them too.
         from losses import kernels
@@ -70,6 +70,10 @@ def run(command: Any, line: str) -> int:
     match command:
         case Compare():
             return compare(command, line)
+        case Plan():
+            return plan(command, line)
+        case RunOne() | Collect():
+            return part(command)
         case Tuning():
             return tune(command, line)
         case Evidence():
@@ -90,6 +94,9 @@ def parse(arguments: list[str]) -> Any:
     default = preset_of(arguments)
     commands = (
         Annotated[Compare, tyro.conf.subcommand("compare", default=default)]
+        | Annotated[Plan, tyro.conf.subcommand("plan")]
+        | Annotated[RunOne, tyro.conf.subcommand("run-one")]
+        | Annotated[Collect, tyro.conf.subcommand("collect")]
         | Annotated[Tuning, tyro.conf.subcommand("tune")]
         | Annotated[Evidence, tyro.conf.subcommand("evidence")]
         | Annotated[Report, tyro.conf.subcommand("report")]
@@ -150,7 +157,34 @@ def compare(command: Compare, line: str) -> int:
     return told(ended)
 
 
-def plain(command: Compare) -> Comparison:
+def plan(command: Plan, line: str) -> int:
+    from .tracking.console import Reporter
+    from .training.plan import new_plan
+
+    with Reporter() as reporter:
+        planned = new_plan(plain(command), line, reporter)
+    for number in range(len(planned.trials)):
+        print(shlex.join([*PROGRAM, "run-one", str(planned.directory), str(number)]))
+    return 0
+
+
+def part(command: RunOne | Collect) -> int:
+    """Train or gather runs that are trained each by itself."""
+    from .tracking.console import Reporter
+    from .training import compare as comparison
+
+    if isinstance(command, Collect):
+        return told(comparison.collect(command.directory, Reporter()))
+    ended = comparison.run_one(command.directory, command.number, Reporter())
+    for failure in ended.failed:
+        print(f"lossbench: {failure}", file=sys.stderr)
+    if ended.interrupted:
+        print("lossbench: interrupted; the same command goes on", file=sys.stderr)
+        return 128 + ended.interrupted
+    return 1 if ended.failed else 0
+
+
+def plain(command: Comparison) -> Comparison:
     """The settings of an experiment, without what the command line alone has."""
     names = [field.name for field in dataclasses.fields(Comparison)]
     return Comparison(**{name: getattr(command, name) for name in names})
@@ -183,8 +217,8 @@ def told(ended: Ended) -> int:
         return 128 + ended.interrupted
     if ended.finished < ended.planned:
         print(
-            f"lossbench: {ended.planned - ended.finished} of {ended.planned} runs failed; "
-            f"failure.txt in their directories says where; to try them again: {again}",
+            f"lossbench: {ended.planned - ended.finished} of {ended.planned} runs are not "
+            f"finished; failure.txt of one that failed says where; to go on: {again}",
             file=sys.stderr,
         )
     return 1 if ended.failed else 0

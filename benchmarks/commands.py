@@ -52,6 +52,37 @@ Compare.__doc__ = Comparison.__doc__
 
 
 @dataclass(frozen=True)
+class Plan(Comparison):
+    """Prepare a comparison whose runs are trained each by itself, on whatever machines.
+
+    Makes runs/<name>/ and prints one line a run, the command that trains it: for a job array, or
+    xargs. `lossbench collect` writes the report of those that are finished. The machines have to
+    share the directory, and to have the images.
+    """
+
+
+@dataclass(frozen=True)
+class RunOne:
+    """Train one run of a comparison that `lossbench plan` prepared, from its last checkpoint.
+
+    Other processes may train other runs meanwhile. A run that is finished is left as it is.
+    """
+
+    directory: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="RUN")]
+    """Directory of the comparison."""
+    number: Annotated[tyro.conf.Positional[int], tyro.conf.arg(metavar="N")]
+    """Which of its runs, counted from 0."""
+
+
+@dataclass(frozen=True)
+class Collect:
+    """Write the report of a comparison whose runs are trained each by itself."""
+
+    directory: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="RUN")]
+    """Directory of the comparison."""
+
+
+@dataclass(frozen=True)
 class Report:
     """Write the report of finished experiments and claims again, and of several one page."""
 

@@ -32,25 +32,21 @@ def name_of(config: Comparison, images: ImageSet, now: datetime) -> str:
     return f"{MARK}-{config.name}" if config.name else default.replace(images.name, MARK, 1)
 
 
-def create(config: Comparison, name: str) -> Path:
-    """Make the experiment's directory.
-
-    Raises UserError if it exists or cannot be made.
-    """
-    directory = config.runs / name
+def create(directory: Path) -> None:
+    """Make an experiment's directory. Raises UserError if it exists or cannot be made."""
+    runs = directory.parent
     try:
-        config.runs.mkdir(parents=True, exist_ok=True)
+        runs.mkdir(parents=True, exist_ok=True)
         directory.mkdir()
     except FileExistsError:
-        what = directory if directory.exists() else config.runs
+        what = directory if directory.exists() else runs
         raise UserError(
             f"{what} already exists: choose another --name or --runs, or remove it"
         ) from None
     except OSError as error:
         raise UserError(
-            f"cannot write to {config.runs}: {error.strerror}; choose another --runs"
+            f"cannot write to {runs}: {error.strerror}; choose another --runs"
         ) from None
-    return directory
 
 
 def facts(command: str, now: datetime, device: torch.device) -> dict[str, Any]:

@@ -1,12 +1,13 @@
-"""A comparison: every loss with every seed, one run after the other."""
+"""A comparison: every loss with every seed, one run after the other or each by itself."""
 
 from __future__ import annotations
 
 import gc
 import math
 import signal
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import torch
@@ -15,22 +16,22 @@ from benchmarks.config import Comparison
 from benchmarks.errors import UserError, one_line
 from benchmarks.files import locked, sweep
 from benchmarks.report import write_summary
-from benchmarks.report.reading import finished_run
+from benchmarks.report.reading import finished_run, read_failure
 from benchmarks.tracking.board import write_board
-from benchmarks.tracking.console import Reporter
+from benchmarks.tracking.console import LossTable, Reporter
 from benchmarks.tracking.results import gather
 from benchmarks.tracking.window import Window
 
 from .interruption import Interruption
-from .plan import Plan, new_plan, plan_in
-from .recorder import Recorder, RunInterruptedError, run_path
+from .plan import Plan, new_plan, note_resumption, plan_in, run_path
+from .recorder import Recorder, RunInterruptedError
 from .run import train
 from .trial import Trial
 
 
 @dataclass
 class Ended:
-    """How a comparison has ended.
+    """How an experiment stands.
 
     Attributes:
         directory: of the experiment.
@@ -45,89 +46,175 @@ class Ended:
     failed: list[str] = field(default_factory=list)
     interrupted: signal.Signals | None = None
 
+    def finish(self, trial: Trial, accuracy: float) -> None:
+        """Count a run that has reached its end."""
+        self.finished += 1
+        if math.isnan(accuracy):
+            self.failed.append(f"{trial.loss} seed {trial.seed}: its network has diverged")
 
-def compare(config: Comparison, command: str, reporter: Reporter) -> Ended:
+    def fail(self, trial: Trial, why: str) -> None:
+        """Count a run that has not."""
+        self.failed.append(f"{trial.loss} seed {trial.seed}: {why}")
+
+
+class Runs:
+    """The runs of a plan while they are trained: what is told of them goes to the terminal and is
+    counted in `ended`."""
+
+    def __init__(
+        self, plan: Plan, table: LossTable, interruption: Interruption, reporter: Reporter
+    ) -> None:
+        self.plan, self.table, self.interruption = plan, table, interruption
+        self.say = reporter.say
+        self.ended = Ended(plan.directory, len(plan.trials))
+
+    def stop(self) -> bool:
+        """Whether the runs are to save their state and end."""
+        return self.interruption.asked is not None
+
+    def moved(self, trial: Trial, share: float, window: Window) -> None:
+        """A run is going on; `share` of it is done."""
+        self.table.update(trial.loss, trial.seed, share, window.accuracy, window.logit_mean_abs)
+
+    def finished(self, trial: Trial, accuracy: float, seconds: float) -> None:
+        """A run has reached its end."""
+        self.ended.finish(trial, accuracy)
+        self.table.finished(trial.loss, trial.seed, accuracy, seconds)
+
+    def failed(self, trial: Trial, why: str) -> None:
+        """A run has ended by an error."""
+        self.ended.fail(trial, why)
+        self.say(f"{trial.loss} seed {trial.seed} failed: {why}")
+
+
+Executor = Callable[[Runs, Sequence[Trial]], None]
+"""Trains runs, each from where it was left, until all are over or it is to stop."""
+
+
+def here(runs: Runs, trials: Sequence[Trial]) -> None:
+    """One after the other in this process."""
+    for trial in trials:
+        try:
+            accuracy, seconds = train_one(runs.plan, trial, runs.stop, runs.moved, runs.say)
+        except (RunInterruptedError, KeyboardInterrupt):
+            return
+        except RunFailedError as failure:
+            runs.failed(trial, str(failure))
+        else:
+            runs.finished(trial, accuracy, seconds)
+            gather(runs.plan.directory, runs.plan.paths)
+
+
+def compare(
+    config: Comparison, command: str, reporter: Reporter, executor: Executor = here
+) -> Ended:
     """Run a comparison; its report is in the directory of the experiment, if a run is finished.
 
     Raises UserError: a setting is wrong, the images cannot be had, the directory not be written.
     """
     with reporter:
-        return _carried_out(new_plan(config, command, reporter), reporter)
+        plan = new_plan(config, command, reporter)
+        with whole(plan.directory):
+            return _train_all(plan, reporter, executor)
 
 
-def go_on(directory: Path, command: str, reporter: Reporter) -> Ended:
+def go_on(directory: Path, command: str, reporter: Reporter, executor: Executor = here) -> Ended:
     """Continue the unfinished runs of the experiment in `directory`, those that failed included.
 
     Raises UserError: it is none that can be gone on with, or another process is at it.
     """
     with reporter:
-        return _carried_out(plan_in(directory, command, reporter), reporter)
+        plan = plan_in(directory, reporter)
+        with whole(directory):
+            note_resumption(plan, command, reporter)
+            return _train_all(plan, reporter, executor)
 
 
-def _carried_out(plan: Plan, reporter: Reporter) -> Ended:
-    try:
-        with locked(plan.directory):
-            sweep(plan.directory)
-            ended = train_all(plan, plan.trials, reporter)
-            collect(plan, ended)
-    except OSError as error:  # a disk that is full, a directory that went away
-        raise UserError(
-            f"{one_line(error)}: stopped; what was saved in {plan.directory} is whole, and "
-            f"`compare --resume {plan.directory}` goes on from it once that is mended"
-        ) from None
+def run_one(directory: Path, number: int, reporter: Reporter) -> Ended:
+    """Train one run of the experiment in `directory`, from where it was left, counted from 0 in
+    the order of `Plan.trials`; other processes may train others meanwhile.
+
+    Raises UserError: there is no such experiment or run, or another process is at the run.
+    """
+    with reporter:
+        plan = plan_in(directory, reporter)
+        if not 0 <= number < len(plan.trials):
+            raise UserError(f"run {number}: {directory} has the runs 0 to {len(plan.trials) - 1}")
+        trial = plan.trials[number]
+        plan = replace(plan, trials=(trial,))
+        with _disk(directory):
+            return _trained(plan, reporter, here)
+
+
+def collect(directory: Path, reporter: Reporter) -> Ended:
+    """Write tables and report of the experiment in `directory` from the runs that are finished.
+
+    Raises UserError: there is no such experiment, or its images are others now.
+    """
+    with reporter:
+        plan = plan_in(directory, reporter)
+        ended = Ended(directory, len(plan.trials))
+        for trial, path in zip(plan.trials, plan.paths, strict=True):
+            if done := finished_run(path, trial.epochs):
+                ended.finish(trial, done[0])
+            elif why := read_failure(path):
+                ended.fail(trial, why)
+        with whole(directory):
+            _report(plan, ended)
     return ended
 
 
-def collect(plan: Plan, ended: Ended) -> None:
+@contextmanager
+def whole(directory: Path) -> Iterator[None]:
+    """While this is open, no other process writes to the experiment as a whole; an error of the
+    disk is answered with how to go on."""
+    with _disk(directory), locked(directory):
+        sweep(directory)
+        yield
+
+
+@contextmanager
+def _disk(directory: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:  # a disk that is full, a directory that went away
+        raise UserError(
+            f"{one_line(error)}: stopped; what was saved in {directory} is whole, and `compare "
+            f"--resume {directory}` goes on from it once that is mended"
+        ) from None
+
+
+def _train_all(plan: Plan, reporter: Reporter, executor: Executor) -> Ended:
+    ended = _trained(plan, reporter, executor)
+    _report(plan, ended)
+    return ended
+
+
+def _trained(plan: Plan, reporter: Reporter, executor: Executor) -> Ended:
+    """Train those of the plan's runs that are not finished. A run that fails does not stop the
+    others. Ctrl-C or SIGTERM ends the step and saves it; when it comes again, it ends at once what
+    is going on."""
+    losses = list(dict.fromkeys(trial.loss for trial in plan.trials))
+    seeds = sorted({trial.seed for trial in plan.trials})
+    with reporter.table(losses, seeds) as table, Interruption() as interruption:
+        runs = Runs(plan, table, interruption, reporter)
+        missing = []
+        for trial, path in zip(plan.trials, plan.paths, strict=True):
+            if done := finished_run(path, trial.epochs):
+                runs.finished(trial, *done)
+            else:
+                missing.append(trial)
+        executor(runs, missing)
+        runs.ended.interrupted = interruption.asked
+    return runs.ended
+
+
+def _report(plan: Plan, ended: Ended) -> None:
     """Write what the experiment as a whole has: tables, and the report if a run is finished."""
-    gather(plan.directory, paths(plan))
+    gather(plan.directory, plan.paths)
     if ended.finished:
         write_summary(plan.directory)
         write_board(plan.directory, plan.images)
-
-
-def paths(plan: Plan) -> list[Path]:
-    """The directories of all runs, there or not."""
-    return [run_path(plan.directory, trial.loss, trial.seed) for trial in plan.trials]
-
-
-def train_all(plan: Plan, trials: Iterable[Trial], reporter: Reporter) -> Ended:
-    """Train those of the plan's runs that are not finished, in turn, each from where it was left.
-
-    A run that fails does not stop the others. Ctrl-C or SIGTERM ends the step and saves it; when
-    it comes again, it ends at once what is going on.
-    """
-    trials = list(trials)
-    losses = list(dict.fromkeys(trial.loss for trial in trials))
-    ended = Ended(plan.directory, len(trials))
-    with (
-        reporter.table(losses, sorted({trial.seed for trial in trials})) as table,
-        Interruption() as interruption,
-    ):
-
-        def moved(trial: Trial, share: float, window: Window) -> None:
-            table.update(trial.loss, trial.seed, share, window.accuracy, window.logit_mean_abs)
-
-        for trial in trials:
-            name = f"{trial.loss} seed {trial.seed}"
-            try:
-                done = finished_run(run_path(plan.directory, trial.loss, trial.seed), trial.epochs)
-                if done is None:
-                    done = train_one(plan, trial, lambda: interruption.asked, moved, reporter.say)
-            except (RunInterruptedError, KeyboardInterrupt):
-                break
-            except RunFailedError as failure:
-                reporter.say(f"{name} failed: {failure}")
-                ended.failed.append(f"{name}: {failure}")
-                continue
-            ended.finished += 1
-            accuracy, seconds = done
-            if math.isnan(accuracy):
-                ended.failed.append(f"{name}: its network has diverged")
-            table.finished(trial.loss, trial.seed, accuracy, seconds)
-            gather(plan.directory, paths(plan))
-        ended.interrupted = interruption.asked
-    return ended
 
 
 class RunFailedError(Exception):
@@ -149,21 +236,15 @@ def train_one(
     Raises:
         RunInterruptedError: `stop` said so; the state is saved.
         RunFailedError: the loss or the model raised something, or memory was short.
+        UserError: another process is at the run.
         OSError: a file cannot be written.
     """
-    recorder = Recorder(
-        trial,
-        plan.directory,
-        plan.said,
-        batch_size=min(trial.batch_size, len(plan.material.train.labels)),
-        checkpoint_every=plan.checkpoint_every,
-        stop=stop,
-        moved=moved,
-        say=say,
-    )
-    with recorder:
+    path = run_path(plan.directory, trial.loss, trial.seed)
+    path.mkdir(parents=True, exist_ok=True)
+    with locked(path), Recorder(plan, trial, stop=stop, moved=moved, say=say) as recorder:
         try:
-            outcome, model = train(trial, plan.material, recorder, plan.log_every, recorder.state)
+            log_every = plan.config.log_every
+            outcome, model = train(trial, plan.material, recorder, log_every, recorder.state)
         except (RunInterruptedError, OSError, UserError):
             raise
         except Exception as error:  # a loss or model of the user's own may raise whatever it likes

@@ -6,6 +6,7 @@ import dataclasses
 import json
 from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -26,31 +27,43 @@ from .tuning import tuned_rates
 ABOUT = "experiment.json"
 
 
-@dataclass(frozen=True)
+@dataclass
 class Plan:
     """The runs of an experiment, and what they are made of.
 
     Attributes:
         directory: of the experiment.
-        images, material: what is trained on, ready on `device`.
+        config: its settings, names looked up.
+        images: what it is of. device: where it is trained.
         trials: the runs, seeds first, so that an experiment cut short still compares losses pair
             by pair.
-        log_every: steps in a logging window.
-        checkpoint_every: seconds between two states of a run.
     """
 
     directory: Path
+    config: Comparison
     images: ImageSet
     device: torch.device
-    material: Material
     trials: tuple[Trial, ...]
-    log_every: int
-    checkpoint_every: float
+
+    @cached_property
+    def material(self) -> Material:
+        """What every run is trained on, ready on the device."""
+        return prepare(self.images, self.device, validation=self.config.validation)
 
     @property
     def said(self) -> str:
-        """What its rows say they were measured on."""
+        """What the rows say they were measured on."""
         return experiment.MARK if self.images.synthetic else self.images.name
+
+    @property
+    def paths(self) -> list[Path]:
+        """The directories of all runs, there or not."""
+        return [run_path(self.directory, trial.loss, trial.seed) for trial in self.trials]
+
+
+def run_path(directory: Path, loss: str, seed: int) -> Path:
+    """The directory of a run in that of its experiment."""
+    return directory / loss / f"seed{seed}"
 
 
 def new_plan(config: Comparison, command: str, reporter: Reporter) -> Plan:
@@ -72,29 +85,30 @@ def new_plan(config: Comparison, command: str, reporter: Reporter) -> Plan:
         rates = tuned_rates(config, images, names)
     trials = _trials(config, rates)
     parameters = rehearse(list(trials), images.image_size, len(images.classes), device)
-    material = prepare(images, device, validation=config.validation)
     now = datetime.now().astimezone()
-    directory = experiment.create(config, experiment.name_of(config, images, now))
+    directory = config.runs / experiment.name_of(config, images, now)
+    plan = Plan(directory, config, images, device, trials)
+    data = experiment.data_facts(images, plan.material)
+    experiment.create(directory)
     about = experiment.facts(command, now, device) | {
         "name": directory.name,
         "synthetic": images.synthetic,
         "config": config.to_json() | {"learning_rates": rates},
         "own_losses": own,
-        "data": experiment.data_facts(images, material),
+        "data": data,
         "model": {"name": config.model, "parameters": parameters},
     }
     write_json(directory / ABOUT, about)
     reporter.say(
         f"{len(trials)} runs: {len(names)} losses x {config.seeds} seeds of {config.model} "
-        f"({parameters:,} parameters) on {len(material.train.labels):,} {images.name} images, "
+        f"({parameters:,} parameters) on {data['train']:,} {images.name} images, "
         f"{device.type}"
     )
-    return _plan(config, directory, images, device, material, trials)
+    return plan
 
 
-def plan_in(directory: Path, command: str, reporter: Reporter) -> Plan:
-    """The plan of the experiment in `directory`. What there is now, where it is not what it was
-    begun with, is said and added to experiment.json: the last bits of a number can depend on it.
+def plan_in(directory: Path, reporter: Reporter) -> Plan:
+    """The plan of the experiment in `directory`.
 
     A loss or model of one's own that the experiment was begun with is imported again.
 
@@ -114,10 +128,7 @@ def plan_in(directory: Path, command: str, reporter: Reporter) -> Plan:
         )
     trials = _trials(config, rates)
     rehearse(list(trials), images.image_size, len(images.classes), device)
-    material = prepare(images, device, validation=config.validation)
-    now = experiment.facts(command, datetime.now().astimezone(), device)
-    _note_changes(directory, about, now, reporter)
-    return _plan(config, directory, images, device, material, trials)
+    return Plan(directory, config, images, device, trials)
 
 
 def read_about(directory: Path) -> dict[str, Any]:
@@ -156,19 +167,6 @@ def config_of(about: dict[str, Any], directory: Path) -> tuple[Comparison, dict[
     return config, rates
 
 
-def _plan(
-    config: Comparison,
-    directory: Path,
-    images: ImageSet,
-    device: torch.device,
-    material: Material,
-    trials: tuple[Trial, ...],
-) -> Plan:
-    return Plan(
-        directory, images, device, material, trials, config.log_every, config.checkpoint_every
-    )
-
-
 def _trials(config: Comparison, rates: dict[str, float]) -> tuple[Trial, ...]:
     return tuple(
         replace(trial_of(config, name, seed, rate), evaluations=config.evaluations)
@@ -177,15 +175,16 @@ def _trials(config: Comparison, rates: dict[str, float]) -> tuple[Trial, ...]:
     )
 
 
-def _note_changes(
-    directory: Path, about: dict[str, Any], now: dict[str, Any], reporter: Reporter
-) -> None:
-    """Add to experiment.json when it was gone on with, and by what."""
+def note_resumption(plan: Plan, command: str, reporter: Reporter) -> None:
+    """Add to experiment.json when the experiment was gone on with. What there is now, where it is
+    not what it was begun with, is said and added: the last bits of a number can depend on it."""
+    about = read_about(plan.directory)
+    now = experiment.facts(command, datetime.now().astimezone(), plan.device)
     changed = [key for key in ("versions", "hardware", "git") if now[key] != about.get(key)]
     if changed:
         reporter.say(
-            f"{', '.join(changed)}: not what {directory} was begun with, see {ABOUT}; the last "
-            "bits of the results can differ"
+            f"{', '.join(changed)}: not what {plan.directory} was begun with, see {ABOUT}; the "
+            "last bits of the results can differ"
         )
     resumed = [*about.get("resumed", []), {"date": now["date"], **{k: now[k] for k in changed}}]
-    write_json(directory / ABOUT, about | {"resumed": resumed})
+    write_json(plan.directory / ABOUT, about | {"resumed": resumed})

@@ -7,7 +7,6 @@ import math
 import time
 import traceback
 from collections.abc import Callable
-from pathlib import Path
 
 import torch
 from torch import nn
@@ -22,14 +21,10 @@ from benchmarks.tracking.window import Window
 from . import resume
 from .alarms import COLUMNS as ALARM_COLUMNS
 from .alarms import Alarms
+from .plan import Plan, run_path
 from .resume import STATE, State
 from .run import Watch
 from .trial import Outcome, Point, Trial
-
-
-def run_path(directory: Path, loss: str, seed: int) -> Path:
-    """The directory of a run in that of its experiment."""
-    return directory / loss / f"seed{seed}"
 
 
 class RunInterruptedError(Exception):
@@ -37,16 +32,14 @@ class RunInterruptedError(Exception):
 
 
 class Recorder(Watch):
-    """Writes a run of the experiment in `directory` as it goes on; a context manager that closes
+    """Writes a run of an experiment as it goes on; a context manager that closes
     the event file. The last row is written by `finish`, and no other knows of the test images.
 
     Where the run has been begun before, `state` is what to go on from, and its files are taken
     back to where they were then; None: it begins anew.
 
     Args:
-        images: what the rows say they were measured on.
-        batch_size: images in a step.
-        checkpoint_every: seconds between two states.
+        plan: of the experiment. trial: one of its runs.
         stop: whether the run is to end after the step; it is asked at each.
         moved: is told how far the trial is, from 0 to 1, with its latest window.
         say: is told of a gradient that has vanished or exploded, and of a damaged state.
@@ -56,20 +49,18 @@ class Recorder(Watch):
 
     def __init__(
         self,
+        plan: Plan,
         trial: Trial,
-        directory: Path,
-        images: str,
         *,
-        batch_size: int,
-        checkpoint_every: float,
         stop: Callable[[], object],
         moved: Callable[[Trial, float, Window], None],
         say: Callable[[str], None],
     ) -> None:
-        self.trial, self.images, self.batch_size = trial, images, batch_size
-        self.checkpoint_every, self.stop = checkpoint_every, stop
-        self.moved, self.say = moved, say
-        self.path = run_path(directory, trial.loss, trial.seed)
+        self.trial, self.images = trial, plan.said
+        self.batch_size = min(trial.batch_size, len(plan.material.train.labels))
+        self.checkpoint_every = plan.config.checkpoint_every
+        self.stop, self.moved, self.say = stop, moved, say
+        self.path = run_path(plan.directory, trial.loss, trial.seed)
         self.path.mkdir(parents=True, exist_ok=True)
         sweep(self.path)
         (self.path / FAILURE).unlink(missing_ok=True)
@@ -77,11 +68,11 @@ class Recorder(Watch):
         self.last: Point | None = None
         self.speed = math.nan
         self.state = self._taken_up()
-        write_json(self.path / "config.json", trial.to_json() | {"images": images})
+        write_json(self.path / "config.json", trial.to_json() | {"images": self.images})
         self.results = RowFile(self.path / RESULTS, COLUMNS)
         self.warnings = RowFile(self.path / WARNINGS, ALARM_COLUMNS)
         self.events = EventFile(self.path, since=self.state["done"] if self.state else None)
-        if images == MARK and self.state is None:
+        if self.images == MARK and self.state is None:
             self.events.note(
                 "images", f"# {MARK} IMAGES\nDrawn by code. No number here is a result."
             )

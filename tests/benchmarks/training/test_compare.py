@@ -186,7 +186,7 @@ def test_asked_to_stop_it_saves_and_goes_on_from_there(
     monkeypatch.setattr(recorder.Recorder, "window", asked)
     ended = compare(config, "", Reporter())
     assert (ended.interrupted, ended.planned, ended.failed) == (number, 4, [])
-    assert ended.finished == (windows - 1) // 3
+    assert ended.finished == (windows - 1) // 2
     assert (ended.directory / "summary.json").exists() == (ended.finished > 0)
     again = go_on(ended.directory, "", Reporter())
     assert (again.finished, again.interrupted) == (4, None)

@@ -8,9 +8,11 @@ import pytest
 import torch
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
+from benchmarks.config import Comparison
 from benchmarks.data.batches import prepare
 from benchmarks.training.objective import Objective
-from benchmarks.training.recorder import Recorder, run_path
+from benchmarks.training.plan import Plan, run_path
+from benchmarks.training.recorder import Recorder
 from benchmarks.training.run import build, predictions, train
 from benchmarks.training.trial import Outcome, Trial
 from losses import registry
@@ -45,19 +47,17 @@ def recorded(images, tmp_path: Path):
         fields = {"seed": 0, "learning_rate": 0.02, "width": 4, "batch_size": 16}
         fields |= {"evaluations": 1, "validation": 0.25, "test": True} | settings
         trial, told = Trial(loss, **fields), []
+        config = Comparison(validation=trial.validation)
+        plan = Plan(tmp_path, config, images, CPU, (trial,))
         recorder = Recorder(
+            plan,
             trial,
-            tmp_path,
-            "SYNTHETIC",
-            batch_size=trial.batch_size,
-            checkpoint_every=60,
             stop=lambda: False,
             moved=lambda _, share, __: told.append(share),
             say=told.append,
         )
         with recorder:
-            material = prepare(images, CPU, validation=trial.validation)
-            outcome, model = train(trial, material, recorder, log_every)
+            outcome, model = train(trial, plan.material, recorder, log_every)
             assert recorder.finish(outcome, model) is not None
         return outcome, told
 
