@@ -271,9 +271,10 @@ def _read_rows(path: Path) -> Rows:
 
 
 def _number(cell: str) -> float | None:
-    """A cell's value; None if it is empty or not finite, since neither can be averaged."""
+    """A cell's value; None if it is empty or not finite, since neither can be averaged, or so
+    large that its square is infinite."""
     value = float(cell) if cell else math.nan
-    return value if math.isfinite(value) else None
+    return value if abs(value) < 1e100 else None
 
 
 def _expected_runs(
