@@ -1,5 +1,6 @@
 """Directories and archives list and give back the same files, and damage is a clear error."""
 
+import bz2
 import gzip
 import io
 import os
@@ -186,6 +187,23 @@ def test_a_header_that_asks_for_gigabytes_is_refused(tmp_path, kind, refusal):
     for name in (path, path.rename(tmp_path / "without a suffix")):
         if name.exists():
             refusal(lambda name=name: contents(name), "times its size")
+
+
+def test_a_header_is_bounded_in_a_large_archive_too(pack, monkeypatch, refusal):
+    monkeypatch.setattr("benchmarks.data.archives.MAX_FILE_BYTES", 2**20)
+    header = tarfile.TarInfo("header")
+    header.type, header.size = b"x", 2**20 + 513
+    path = pack({"cat.1.jpg": os.urandom(2**20)}, "tar")
+    path.write_bytes(header.tobuf(tarfile.GNU_FORMAT) + path.read_bytes())
+    refusal(lambda: contents(path), "times its size")
+
+
+def test_members_without_content_are_bounded(tmp_path, monkeypatch, refusal):
+    monkeypatch.setattr("benchmarks.data.archives.MAX_FILE_BYTES", 2**20)
+    path = tmp_path / "empty.tar.bz2"
+    with bz2.open(path, "w") as file:
+        file.write(20_000 * tarfile.TarInfo("cat/1.jpg").tobuf())
+    refusal(lambda: contents(path), "times its size")
 
 
 @pytest.mark.parametrize("kind", ["zip", "tar"])
