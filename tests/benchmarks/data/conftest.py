@@ -106,6 +106,9 @@ class Server(ThreadingHTTPServer):
         self.redirects: dict[str, str] = {}
         self.asked: list[str | None] = []
 
+    def handle_error(self, *_: object) -> None:
+        """A client that has heard enough hangs up."""
+
     @property
     def address(self) -> str:
         return f"http://127.0.0.1:{self.server_port}"

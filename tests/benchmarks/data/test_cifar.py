@@ -63,6 +63,25 @@ def test_a_batch_is_read_as_pickle_reads_it(protocol):
     np.testing.assert_array_equal(images, pixels.reshape(-1, 3, 32, 32).transpose(0, 2, 3, 1))
 
 
+def test_a_batch_is_read_as_python_2_wrote_it():
+    """The instructions of CIFAR-10's own files, whose bytes are strings."""
+    pixels = np.random.default_rng(2).integers(0, 256, (3, 3072), np.uint8).tobytes()
+    content = (
+        b"\x80\x02}q\x01(U\x0bbatch_labelq\x02U\x15training batch 1 of 5q\x03"
+        b"U\x06labelsq\x04]q\x05(K\x06K\x09K\x01eU\x04dataq\x06cnumpy.core.multiarray\n"
+        b"_reconstruct\nq\x07cnumpy\nndarray\nq\x08K\x00\x85U\x01b\x87Rq\x09(K\x01K\x03M\x00\x0c\x86"
+        b"cnumpy\ndtype\nq\x0aU\x02u1K\x00K\x01\x87Rq\x0b(K\x03U\x01|NNNJ\xff\xff\xff\xffJ\xff\xff\xff\xff"
+        b"K\x00tb\x89T" + len(pixels).to_bytes(4, "little") + pixels + b"tb"
+        b"U\tfilenamesq\x0c]q\x0d(U\x05a.pngU\x05b.pngU\x05c.pngeu."
+    )
+    images, labels = batch_of(content)
+    assert labels == [6, 9, 1]
+    assert images.transpose(0, 3, 1, 2).tobytes() == pixels
+    theirs = pickle.loads(content, encoding="bytes")
+    assert theirs[b"labels"] == labels
+    assert theirs[b"data"].tobytes() == pixels
+
+
 def test_nothing_in_a_batch_is_run(tmp_path):
     mark = tmp_path / "written"
 

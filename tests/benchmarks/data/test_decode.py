@@ -187,6 +187,7 @@ def test_a_bomb_is_refused_before_it_is_decoded(kind, monkeypatch):
         square(data, 32)
 
 
+@pytest.mark.filterwarnings("ignore::PIL.Image.DecompressionBombWarning")
 def test_a_real_bomb_is_refused():
     data = encoded(Image.new("1", (12_000, 12_000)))
     assert len(data) < 30_000
