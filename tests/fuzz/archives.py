@@ -53,7 +53,7 @@ def _tars() -> Iterator[bytes]:
                 member = tarfile.TarInfo(name)
                 member.size = len(content)
                 if form == tarfile.PAX_FORMAT:
-                    member.pax_headers = {"comment": "é", "GNU.sparse.name": "x"}
+                    member.pax_headers = {"comment": "é", "mtime": "1.5"}
                 archive.addfile(member, io.BytesIO(content))
             for kind, name in ((tarfile.SYMTYPE, "cat/link"), (tarfile.DIRTYPE, "dog/x")):
                 member = tarfile.TarInfo(f"{name}/{'x' * longest}")
