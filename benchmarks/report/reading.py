@@ -153,6 +153,16 @@ def read_experiment(directory: Path) -> Experiment:
     return Experiment(directory, about, tuple(runs), _read_warnings(directory / "warnings.csv"))
 
 
+def run_directory(directory: Path, loss: str, seed: int) -> Path:
+    """The directory of a run of the experiment in `directory`.
+
+    Raises UserError for a name of a loss that leads elsewhere: results.csv may be anybody's.
+    """
+    if Path(loss).is_absolute() or ".." in Path(loss).parts or "\0" in loss:
+        raise UserError(f"cannot use {directory}: {loss!r} is no name of a loss")
+    return directory / loss / f"seed{seed}"
+
+
 def read_right(directory: Path, loss: str, seed: int) -> NDArray[np.bool_] | None:
     """Which test images a run of the experiment in `directory` had right, (N,), in their order.
 
@@ -161,10 +171,7 @@ def read_right(directory: Path, loss: str, seed: int) -> NDArray[np.bool_] | Non
     Raises:
         UserError: the file is unreadable or its arrays are not as said.
     """
-    # results.csv may come from anybody, and what it calls a loss becomes a path.
-    if Path(loss).is_absolute() or ".." in Path(loss).parts or "\0" in loss:
-        raise UserError(f"cannot use {directory / 'results.csv'}: {loss!r} is no name of a loss")
-    path = directory / loss / f"seed{seed}" / "predictions.npz"
+    path = run_directory(directory, loss, seed) / "predictions.npz"
     try:
         predicted, labels = read_arrays(path, "predicted", "labels").values()
     except FileNotFoundError:
