@@ -7,12 +7,16 @@ import json
 import os
 import secrets
 import shutil
+import zipfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from .errors import UserError
+from .errors import UserError, one_line
+
+MAX_ARRAY_BYTES = 2 * 2**30
+"""An .npz of more than this, unpacked, is left unread."""
 
 
 def write_whole(path: Path, content: bytes) -> None:
@@ -50,6 +54,33 @@ def write_arrays(path: Path, arrays: Mapping[str, Any]) -> None:
     buffer = io.BytesIO()
     np.savez_compressed(buffer, **arrays)
     write_whole(path, buffer.getvalue())
+
+
+def read_arrays(path: Path, *names: str) -> dict[str, Any]:
+    """Arrays by name of an .npz, all or those named. Nothing in the file is run: arrays of objects,
+    which are pickles, are refused.
+
+    Raises:
+        OSError: there is no such file, or it can't be read.
+        ValueError: it is no .npz, damaged, larger than MAX_ARRAY_BYTES, or lacks an array.
+    """
+    import numpy as np
+
+    try:
+        with zipfile.ZipFile(path) as archive:
+            size = sum(member.file_size for member in archive.infolist())
+        if size > MAX_ARRAY_BYTES:
+            raise ValueError(f"{size:,} bytes of arrays, more than {MAX_ARRAY_BYTES:,}")
+        with np.load(path, allow_pickle=False) as file:
+            arrays = {name: file[name] for name in names or file.files}
+    except OSError:
+        raise
+    # Damaged bytes make zipfile, zlib and numpy raise nearly anything.
+    except Exception as error:
+        raise ValueError(f"{type(error).__name__}: {one_line(error)}") from error
+    if odd := [name for name, array in arrays.items() if not isinstance(array, np.ndarray)]:
+        raise ValueError(f"{odd[0]} is no array")
+    return arrays
 
 
 def write_json(path: Path, value: Any) -> None:

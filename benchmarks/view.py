@@ -106,7 +106,8 @@ def serve(directory: Path, port: int, look: Callable[[], None] = lambda: None) -
     process = subprocess.Popen(
         [
             *(sys.executable, "-m", "tensorboard.main"),
-            *("--logdir", str(directory), "--port", str(port)),
+            # Said although it is TensorBoard's default: nobody else is to see what is shown.
+            *("--logdir", str(directory), "--host", "localhost", "--port", str(port)),
         ]
     )
     try:

@@ -1,12 +1,17 @@
 """Directories, zip and tar archives as one thing: a list of files that can be read.
 
 Archives are read in place and never unpacked, so a member's name is only ever a label: one that
-begins with `/` or climbs with `..` reaches nothing.
+begins with `/` or climbs with `..` reaches nothing. What an archive says of its sizes is not
+believed: neither a member nor all together become larger than the bounds below.
 """
 
+import bz2
+import contextlib
+import gzip
 import hashlib
 import lzma
 import os
+import struct
 import tarfile
 import zipfile
 import zlib
@@ -15,13 +20,28 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, NoReturn, Protocol
+from typing import IO, Any, NoReturn, Protocol
 
 from benchmarks.data.sources import MAX_FILE_BYTES, Load, UnusableError
 from benchmarks.errors import UserError
 
 TAR_SUFFIXES = (".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz")
-_CORRUPT = (tarfile.TarError, zipfile.BadZipFile, EOFError, zlib.error, lzma.LZMAError, OSError)
+MAX_MEMBERS = 2_000_000
+"""ImageNet has 1.4 million pictures."""
+MAX_RATIO = 200
+"""How many times its own size, beyond one file of the largest size, an archive may unpack to:
+photographs hardly shrink, and what shrinks a thousandfold was made to fill a memory or a disk."""
+
+_DECOMPRESSED: dict[bytes, Any] = {
+    b"\x1f\x8b": gzip.open,
+    b"BZh": bz2.open,
+    b"\xfd7zXZ\0": lzma.open,
+}
+"""What opens a compressed file, by its first bytes."""
+_CORRUPT = (
+    *(tarfile.TarError, zipfile.BadZipFile, zlib.error, lzma.LZMAError, struct.error),
+    *(EOFError, OSError, ValueError, OverflowError, NotImplementedError),
+)
 
 Wanted = Callable[[tuple[str, ...]], bool]
 
@@ -63,7 +83,7 @@ def open_store(path: Path) -> Store:
         if path.is_file():
             if name.endswith(".zip") or zipfile.is_zipfile(path):
                 return ZipStore(path)
-            if name.endswith(TAR_SUFFIXES) or tarfile.is_tarfile(path):
+            if name.endswith(TAR_SUFFIXES) or _is_tar(path):
                 return TarStore(path)
     except OSError as error:
         raise UserError(f"can't read {str(path)!r}: {error.strerror or error}") from error
@@ -115,10 +135,15 @@ class ZipStore:
     def entries(self, wanted: Wanted) -> list[Entry]:
         try:
             with zipfile.ZipFile(self.path) as archive:
-                members = [(i, m) for i, m in enumerate(archive.infolist()) if not m.is_dir()]
-                listed = [(i, _parts(m.filename), m) for i, m in members]
-        except (*_CORRUPT, NotImplementedError) as error:
+                # Not m.is_dir(), which fails on an empty name.
+                everything = enumerate(archive.infolist())
+                members = [(i, m) for i, m in everything if not m.filename.endswith("/")]
+                listed = [(i, parts_of(m.filename), m) for i, m in members]
+        except _CORRUPT as error:
             raise _corrupt(self.path, error) from error
+        _check_members(self.path, len(members))
+        if sum(m.file_size for _, m in members) > most_bytes(self.path):
+            raise _too_large(self.path)
         # The archive's own checksums do: nothing is unpacked to look for a cached copy.
         return _last_of_each(
             Entry(parts, index, f"{m.CRC:08x}:{m.file_size}" if wanted(parts) else "")
@@ -148,12 +173,13 @@ class TarStore:
     def entries(self, wanted: Wanted) -> list[Entry]:
         found = []
         try:
-            with tarfile.open(self.path) as archive:
+            with opened_tar(self.path) as archive:
                 for member in archive:
-                    parts = _parts(member.name)
+                    parts = parts_of(member.name)
                     if parts and not member.isdir():
                         digest = _tar_digest(archive, member) if wanted(parts) else ""
                         found.append(Entry(parts, member.offset, digest))
+                        _check_members(self.path, len(found))
         except _CORRUPT as error:
             raise _corrupt(self.path, error) from error
         return _last_of_each(found)
@@ -161,12 +187,57 @@ class TarStore:
     def load(self, keys: Sequence[Any]) -> Iterator[tuple[int, Load]]:
         positions = {key: position for position, key in enumerate(keys)}
         try:
-            with tarfile.open(self.path) as archive:
+            with opened_tar(self.path) as archive:
                 for member in archive:
                     if member.offset in positions:
                         yield positions[member.offset], _read_tar_member(archive, member)
         except _CORRUPT as error:
             raise _corrupt(self.path, error) from error
+
+
+@contextlib.contextmanager
+def opened_tar(path: Path) -> Iterator[tarfile.TarFile]:
+    """A tar archive, compressed or not, whose bytes are bounded.
+
+    Raises:
+        UserError: while it is read, if it is larger than `most_bytes`, or a header of it is larger
+            than any file may be.
+        _CORRUPT: it is damaged.
+    """
+    with path.open("rb") as file:
+        start = file.read(6)
+    unpack = next((f for magic, f in _DECOMPRESSED.items() if start.startswith(magic)), open)
+    with (
+        unpack(path, "rb") as file,
+        tarfile.open(fileobj=_Bounded(file, path), mode="r:") as archive,  # type: ignore[call-overload]
+    ):
+        yield archive
+
+
+class _Bounded:
+    """A file as `tarfile` reads it, which would believe a header that asks for gigabytes."""
+
+    def __init__(self, file: IO[bytes], path: Path) -> None:
+        self.file, self.path, self.most = file, path, most_bytes(path)
+
+    def read(self, size: int) -> bytes:
+        if size > MAX_FILE_BYTES + tarfile.BLOCKSIZE or self.tell() + size > self.most:
+            raise _too_large(self.path)
+        return self.file.read(size)
+
+    def seek(self, position: int) -> int:
+        # To skip a member of a compressed archive is to decompress it.
+        if position > self.most:
+            raise _too_large(self.path)
+        return self.file.seek(position)
+
+    def tell(self) -> int:
+        return self.file.tell()
+
+
+def most_bytes(path: Path) -> int:
+    """How large an archive may become."""
+    return MAX_RATIO * path.stat().st_size + MAX_FILE_BYTES
 
 
 def read_file(path: Path) -> bytes:
@@ -196,29 +267,33 @@ def _read_zip_member(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> Load:
         _check_size(member.file_size)
         if member.flag_bits & 1:
             raise UnusableError("encrypted")
-        data = archive.read(member)
-    except (UnusableError, *_CORRUPT, NotImplementedError) as error:
+        with archive.open(member) as file:
+            # Asked for all it has, zipfile gives what a member holds, whatever size it states.
+            data = file.read(member.file_size)
+    except (UnusableError, *_CORRUPT) as error:
         return partial(_fail, str(error))
     return lambda: data
 
 
 def _tar_digest(archive: tarfile.TarFile, member: tarfile.TarInfo) -> str:
     try:
-        return hashlib.sha256(_tar_bytes(archive, member)).hexdigest()
+        return hashlib.sha256(tar_bytes(archive, member)).hexdigest()
     except UnusableError as error:
         return f"unusable: {error}"
 
 
 def _read_tar_member(archive: tarfile.TarFile, member: tarfile.TarInfo) -> Load:
     try:
-        data = _tar_bytes(archive, member)
+        data = tar_bytes(archive, member)
     except UnusableError as error:
         return partial(_fail, str(error))
     return lambda: data
 
 
-def _tar_bytes(archive: tarfile.TarFile, member: tarfile.TarInfo) -> bytes:
-    if not member.isreg():
+def tar_bytes(archive: tarfile.TarFile, member: tarfile.TarInfo) -> bytes:
+    """The content of a member. Raises UnusableError if it is none of a photograph."""
+    # A sparse file of a few bytes states any size.
+    if not member.isreg() or member.issparse():
         raise UnusableError("not a plain file")
     _check_size(member.size)
     file = archive.extractfile(member)
@@ -233,11 +308,34 @@ def _check_size(size: int) -> None:
         raise UnusableError("empty file")
 
 
+def _check_members(path: Path, count: int) -> None:
+    if count > MAX_MEMBERS:
+        raise UserError(
+            f"{str(path)!r} has more than {MAX_MEMBERS:,} files; give fewer, or a directory"
+        )
+
+
+def _too_large(path: Path) -> UserError:
+    return UserError(
+        f"{str(path)!r} would unpack to more than {MAX_RATIO} times its size, which no photographs "
+        "do; give them as a directory, or pack them anew"
+    )
+
+
+def _is_tar(path: Path) -> bool:
+    try:
+        with opened_tar(path):
+            return True
+    except _CORRUPT:
+        return False
+
+
 def _fail(reason: str) -> NoReturn:
     raise UnusableError(reason)
 
 
-def _parts(name: str) -> tuple[str, ...]:
+def parts_of(name: str) -> tuple[str, ...]:
+    """The parts of a member's name that can name something: no root, no `.` and no `..`."""
     return tuple(part for part in name.replace("\\", "/").split("/") if part not in ("", ".", ".."))
 
 

@@ -6,8 +6,10 @@ from pathlib import Path
 
 from benchmarks.data.archives import TAR_SUFFIXES
 from benchmarks.data.cache import cached
+from benchmarks.data.cifar import cifar10, cifar10_ten
 from benchmarks.data.folders import path_source
 from benchmarks.data.image_set import ImageSet
+from benchmarks.data.pets import oxford_breeds, oxford_pets
 from benchmarks.data.sources import (
     SOURCES,
     Say,
@@ -17,12 +19,6 @@ from benchmarks.data.sources import (
     data_directory,
 )
 from benchmarks.data.synthetic import synthetic
-from benchmarks.data.torchvision_sources import (
-    cifar10,
-    cifar10_ten,
-    oxford_breeds,
-    oxford_pets,
-)
 from benchmarks.errors import UserError, one_line, unknown_name
 
 SMALLEST, LARGEST = 32, 224

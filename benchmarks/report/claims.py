@@ -28,6 +28,8 @@ from benchmarks.report.document import (
     markdown,
 )
 from benchmarks.report.facts import data_facts, duration, joined, made_by
+from benchmarks.report.reading import DATA
+from benchmarks.report.shape import NUMBER, misfit, refused
 from benchmarks.report.summary import SYNTHETIC_NOTE, write_files
 from benchmarks.report.table import MINUS, NOTHING, magnitude
 
@@ -36,6 +38,21 @@ if TYPE_CHECKING:
 
 FILE = "claim.json"
 TEXTS = ("name", "question", "claim", "refuted_by", "procedure", "source", "verdict", "sentence")
+# What is shown of claim.json, and of what kind it is.
+RECORD: dict[str, Any] = {
+    **dict.fromkeys(TEXTS, str),
+    "measures": [dict.fromkeys(("value", "low", "high"), NUMBER | None)],
+    "pictures": [{"name": str, "alt": str}],
+    "tables": [{"title": str, "columns": list, "rows": [list], "notes": [str]}],
+    "notes": [str],
+    "about": {
+        "trials": int,
+        "training_seconds": NUMBER | None,
+        "seconds": NUMBER,
+        **dict.fromkeys(("seeds", "search_seeds", "models"), list | None),
+        **dict.fromkeys(("versions", "hardware"), dict),
+    },
+}
 
 
 def write_finding(directory: Path, about: dict[str, Any], claim: Claim, finding: Finding) -> None:
@@ -102,24 +119,30 @@ def read_claim(directory: Path) -> dict[str, Any]:
     """
     path = directory / FILE
     try:
-        record = json.loads(path.read_text(encoding="utf-8"))
+        record = json.loads(path.read_text(encoding="utf-8"), parse_constant=refused)
     except FileNotFoundError:
         raise UserError(
             f"no claim in {directory}: {FILE} is missing; give a directory that `lossbench "
             "evidence` wrote"
         ) from None
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise UserError(f"cannot read {path}: {one_line(error)}") from None
     try:
-        if not all(isinstance(record[name], str) for name in TEXTS):
-            raise ValueError(f"{', '.join(TEXTS)} should all be texts")
+        if wrong := misfit(record, RECORD):
+            raise ValueError(wrong)
+        if missing := [name for name in TEXTS if name not in record]:
+            raise ValueError(f"it has no {', '.join(missing)}")
+        if wrong := misfit(_data(record["about"]), [DATA], "about.data"):
+            raise ValueError(wrong)
         if record["verdict"] not in MARKS:
             raise ValueError(f"{record['verdict']!r} is no verdict")
         for picture in record["pictures"]:
             _plain_name(picture["name"], path)
-        _ = [measure["verdict"] for measure in record["measures"]]
-        _ = [(table["columns"], table["rows"]) for table in record["tables"]]
-        _ = record["notes"], record["about"].get("data")
+        for measure in record["measures"]:
+            _ = [measure[key] for key in ("name", "value", "wanted", "verdict")]
+        for table in record["tables"]:
+            _ = [table[key] for key in ("title", "columns", "rows")]
+        _ = record["notes"]
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise UserError(
             f"cannot use {path}: {type(error).__name__}: {one_line(error)}; examine the claim again"

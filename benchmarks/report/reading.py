@@ -10,9 +10,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from zipfile import BadZipFile
 
 from benchmarks.errors import UserError, one_line
+from benchmarks.files import read_arrays
+from benchmarks.report.shape import NUMBER, misfit, refused
 from benchmarks.tracking.results import COLUMNS as WRITTEN
 from benchmarks.tracking.results import FAILURE, RESULTS, WARNINGS, whole_lines
 
@@ -23,6 +24,24 @@ if TYPE_CHECKING:
 MEASURES = ("logit_mean_abs", "logit_when_wrong", "vanished_fraction", "parameter_norm")
 # Those of results.csv that hold numbers, behind the four that say which row it is.
 COLUMNS = tuple(column for column in WRITTEN if column != "images")
+
+MOST_SEEDS = 100_000
+# What is shown of experiment.json, and of what kind it is.
+DATA: dict[str, Any] = {
+    "classes": [str],
+    **dict.fromkeys(("train", "validation", "test"), int),
+    **{f"{split}_counts": [int] for split in ("train", "validation", "test")},
+    "skipped": list,
+    "trained_on": [int],
+}
+DESCRIPTION: dict[str, Any] = {
+    "name": str,
+    "config": {"epochs": int, "losses": [str], "learning_rates": dict, "start": str},
+    "data": DATA,
+    "model": {"parameters": int},
+    "versions": dict,
+    "hardware": dict,
+}
 
 
 @dataclass(frozen=True)
@@ -126,7 +145,7 @@ def read_experiment(directory: Path) -> Experiment:
         by_step = rows.get((loss, seed), {})
         ordered = tuple(by_step[step] for step in sorted(by_step))
         finished = bool(ordered) and ordered[-1].epoch == epochs
-        failure = None if finished else read_failure(directory / loss / f"seed{seed}")
+        failure = None if finished else read_failure(run_directory(directory, loss, seed))
         runs.append(Run(loss, seed, ordered, finished, failure))
     if not any(run.finished for run in runs):
         raise UserError(
@@ -158,6 +177,16 @@ def read_failure(directory: Path) -> str | None:
         return None
 
 
+def run_directory(directory: Path, loss: str, seed: int) -> Path:
+    """The directory of a run of the experiment in `directory`.
+
+    Raises UserError for a name of a loss that leads elsewhere: results.csv may be anybody's.
+    """
+    if Path(loss).is_absolute() or ".." in Path(loss).parts or "\0" in loss:
+        raise UserError(f"cannot use {directory}: {loss!r} is no name of a loss")
+    return directory / loss / f"seed{seed}"
+
+
 def read_right(directory: Path, loss: str, seed: int) -> NDArray[np.bool_] | None:
     """Which test images a run of the experiment in `directory` had right, (N,), in their order.
 
@@ -166,16 +195,15 @@ def read_right(directory: Path, loss: str, seed: int) -> NDArray[np.bool_] | Non
     Raises:
         UserError: the file is unreadable or its arrays are not as said.
     """
-    import numpy as np
-
-    path = directory / loss / f"seed{seed}" / "predictions.npz"
+    path = run_directory(directory, loss, seed) / "predictions.npz"
     try:
-        with np.load(path, allow_pickle=False) as arrays:
-            predicted, labels = arrays["predicted"], arrays["labels"]
+        predicted, labels = read_arrays(path, "predicted", "labels").values()
     except FileNotFoundError:
         return None
-    except (OSError, ValueError, KeyError, EOFError, BadZipFile) as error:
+    except (OSError, ValueError) as error:
         raise UserError(f"cannot read {path}: {one_line(error)}") from None
+    if {predicted.dtype.kind, labels.dtype.kind} - set("biuf"):
+        raise UserError(f"cannot use {path}: predicted and labels should be numbers")
     if predicted.ndim != 1 or predicted.shape != labels.shape:
         raise UserError(
             f"cannot use {path}: predicted {predicted.shape} and labels {labels.shape} should "
@@ -207,23 +235,28 @@ def _read_warnings(path: Path) -> tuple[Warned, ...]:
 
 def _read_description(path: Path) -> dict[str, Any]:
     try:
-        about = json.loads(path.read_text(encoding="utf-8"), parse_constant=_refuse)
+        about = json.loads(path.read_text(encoding="utf-8"), parse_constant=refused)
     except FileNotFoundError:
         raise UserError(
             f"no experiment in {path.parent}: {path.name} is missing; give a directory that "
             "`lossbench compare` wrote"
         ) from None
-    except (OSError, ValueError) as error:
-        raise UserError(f"cannot read {path}: {error}") from None
+    except (OSError, ValueError, RecursionError) as error:
+        raise UserError(f"cannot read {path}: {one_line(error)}") from None
     config = about.get("config") if isinstance(about, dict) else None
     if not isinstance(config, dict) or not isinstance(config.get("epochs"), int):
         raise UserError(f"cannot use {path}: it says no number of epochs under config.epochs")
+    if wrong := misfit(about, DESCRIPTION) or _misfit_of_runs(config):
+        raise UserError(f"cannot use {path}: {wrong}")
     return dict(about)
 
 
-def _refuse(constant: str) -> None:
-    # Python reads NaN and Infinity, JSON has neither, and summary.json must not inherit them.
-    raise ValueError(f"{constant} is not JSON")
+def _misfit_of_runs(config: dict[str, Any]) -> str | None:
+    seeds, rates = config.get("seeds", 0), list(config.get("learning_rates", {}).values())
+    if isinstance(seeds, int) and seeds > MOST_SEEDS:
+        return f"config.seeds is more than {MOST_SEEDS:,}"
+    wrong = misfit(seeds, [int] if isinstance(seeds, list) else int, "config.seeds")
+    return wrong or misfit(rates, [NUMBER], "config.learning_rates")
 
 
 Rows = dict[tuple[str, int], dict[int, Row]]
@@ -236,7 +269,10 @@ def _read_rows(path: Path) -> Rows:
         return {}
     except (OSError, ValueError) as error:
         raise UserError(f"cannot read {path}: {error}") from None
-    table = list(csv.reader(lines))
+    try:
+        table = list(csv.reader(lines))
+    except csv.Error as error:
+        raise UserError(f"cannot read {path}: {error}") from None
     if not table:
         return {}
     header = table[0]
@@ -262,9 +298,10 @@ def _read_rows(path: Path) -> Rows:
 
 
 def _number(cell: str) -> float | None:
-    """A cell's value; None if it is empty or not finite, since neither can be averaged."""
+    """A cell's value; None if it is empty or not finite, since neither can be averaged, or so
+    large that its square is infinite."""
     value = float(cell) if cell else math.nan
-    return value if math.isfinite(value) else None
+    return value if abs(value) < 1e100 else None
 
 
 def _expected_runs(

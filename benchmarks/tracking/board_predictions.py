@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import zipfile
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +16,7 @@ from tensorboard.util import tensor_util
 
 from benchmarks.data import ImageSet
 from benchmarks.errors import UserError, one_line
+from benchmarks.files import read_arrays
 
 THRESHOLDS = 201
 SHOWN = 16
@@ -50,9 +50,8 @@ def read_predictions(runs: Iterable[Path]) -> Said | None:
         if not path.exists():
             continue
         try:
-            with np.load(path) as arrays:
-                probabilities, own = arrays["probabilities"], arrays["labels"]
-        except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
+            probabilities, own = read_arrays(path, "probabilities", "labels").values()
+        except (OSError, ValueError) as error:
             raise UserError(f"cannot read {path}: {one_line(error)}; run again") from None
         if labels is not None and not np.array_equal(own, labels):
             raise UserError(f"{path} is of other test images than the runs beside it; run again")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-import zipfile
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -13,7 +12,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from benchmarks.files import write_arrays
+from benchmarks.files import read_arrays, write_arrays
 
 from .trial import Outcome, Point, Predictions, Trial
 
@@ -35,9 +34,8 @@ class Outcomes:
     def get(self, trial: Trial, fingerprint: str) -> Outcome | None:
         """The outcome of a trial; None if there is none that can be read."""
         try:
-            with np.load(self.path(trial, fingerprint), allow_pickle=False) as file:
-                return read(dict(file), trial)
-        except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile):
+            return read(read_arrays(self.path(trial, fingerprint)), trial)
+        except (OSError, ValueError, KeyError, TypeError, RecursionError):
             return None
 
     def put(self, outcome: Outcome, fingerprint: str) -> None:

@@ -61,7 +61,8 @@ def test_of_a_finished_experiment_the_losses_are_opened(tmp_path, process, capsy
     assert view(directory, 7007) == 0
     assert process.command == [
         *(sys.executable, "-m", "tensorboard.main"),
-        *("--logdir", str(directory / "tensorboard"), "--port", "7007"),
+        *("--logdir", str(directory / "tensorboard")),
+        *("--host", "localhost", "--port", "7007"),
     ]
     assert process.ended
     assert "http://localhost:7007/#custom_scalars" in capsys.readouterr().out

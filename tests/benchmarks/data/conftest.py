@@ -1,15 +1,21 @@
 """A home of its own for every test, and small sources of images to read."""
 
+import hashlib
 import io
 import os
 import tarfile
+import threading
 import zipfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
+
+from benchmarks.data import downloads
+from benchmarks.data.downloads import Archive
 
 Pack = Callable[..., Path]
 
@@ -77,5 +83,96 @@ def pack(tmp_path: Path) -> Pack:
                     member.size = len(content)
                     archive.addfile(member, io.BytesIO(content))
         return path
+
+    return make
+
+
+class Server(ThreadingHTTPServer):
+    """A web server on this machine that serves bytes by path.
+
+    Attributes:
+        files: path -> content.
+        answers: how many bytes the next answers bring before their connection breaks; what is
+            asked for after these is given whole.
+        ranges: whether it can begin in the middle. redirects: path -> address.
+        asked: the Range header of each request.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), Answer)
+        self.files: dict[str, bytes] = {}
+        self.answers: list[int] = []
+        self.ranges = True
+        self.redirects: dict[str, str] = {}
+        self.asked: list[str | None] = []
+
+    def handle_error(self, *_: object) -> None:
+        """A client that has heard enough hangs up."""
+
+    @property
+    def address(self) -> str:
+        return f"http://127.0.0.1:{self.server_port}"
+
+    def publish(self, name: str, content: bytes) -> Archive:
+        """Serves a file, and gives it as lossbench would know it."""
+        self.files[f"/{name}"] = content
+        digest = hashlib.sha256(content).hexdigest()
+        return Archive(f"{self.address}/{name}", len(content), digest)
+
+
+class Answer(BaseHTTPRequestHandler):
+    server: Server
+
+    def do_GET(self) -> None:
+        server, wanted = self.server, self.headers["Range"]
+        server.asked.append(wanted)
+        if self.path in server.redirects:
+            self.send_response(302)
+            self.send_header("Location", server.redirects[self.path])
+            self.end_headers()
+            return
+        content = server.files.get(self.path)
+        if content is None:
+            self.send_error(404)
+            return
+        begin = int(wanted[6:-1]) if wanted and server.ranges else 0
+        self.send_response(206 if begin else 200)
+        if begin:
+            self.send_header("Content-Range", f"bytes {begin}-{len(content) - 1}/{len(content)}")
+        self.send_header("Content-Length", str(len(content) - begin))
+        self.end_headers()
+        self.wfile.write(content[begin:][: server.answers.pop(0) if server.answers else None])
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@pytest.fixture
+def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
+    """A web server on this machine. It has no certificate, so that its address is allowed here."""
+    for name in ("http_proxy", "https_proxy", "all_proxy"):
+        monkeypatch.delenv(name, raising=False)
+        monkeypatch.delenv(name.upper(), raising=False)
+    monkeypatch.setattr(downloads, "SCHEMES", ("http",))
+    with Server() as web:
+        thread = threading.Thread(target=web.serve_forever, args=(0.02,))
+        thread.start()
+        yield web
+        web.shutdown()
+        thread.join()
+
+
+@pytest.fixture(scope="session")
+def packed() -> Callable[..., bytes]:
+    """Makes a .tar.gz of files below a folder."""
+
+    def make(files: Mapping[str, bytes], folder: str) -> bytes:
+        file = io.BytesIO()
+        with tarfile.open(fileobj=file, mode="w:gz") as archive:
+            for name, content in files.items():
+                member = tarfile.TarInfo(f"{folder}/{name}")
+                member.size = len(content)
+                archive.addfile(member, io.BytesIO(content))
+        return file.getvalue()
 
     return make

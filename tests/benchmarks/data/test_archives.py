@@ -1,7 +1,11 @@
 """Directories and archives list and give back the same files, and damage is a clear error."""
 
+import bz2
+import gzip
+import io
 import os
 import tarfile
+import tracemalloc
 import zipfile
 
 import pytest
@@ -63,7 +67,9 @@ def test_names_that_climb_out_are_only_names(pack, kind, tmp_path):
 @pytest.mark.parametrize("kind", KINDS)
 def test_oversized_and_empty_files_are_left_unread(pack, kind, monkeypatch):
     monkeypatch.setattr("benchmarks.data.archives.MAX_FILE_BYTES", 2**20)
-    found = contents(pack({"big": bytes(2**20 + 1), "fits": bytes(2**20), "none": b""}, kind))
+    found = contents(
+        pack({"big": os.urandom(2**20 + 1), "fits": os.urandom(2**20), "none": b""}, kind)
+    )
     assert found["big"] == "larger than 1 MiB"
     assert found["none"] == "empty file"
     assert len(found["fits"]) == 2**20
@@ -113,6 +119,121 @@ def test_an_encrypted_member_is_an_unusable_file(pack):
     content[content.index(b"PK\3\4") + 6] |= 1  # and before the member itself
     path.write_bytes(content)
     assert contents(path) == {"cat.1.jpg": "encrypted"}
+
+
+def test_devices_and_hard_links_and_sparse_files_in_a_tar_are_no_files(tmp_path):
+    with tarfile.open(tmp_path / "odd.tar", "w") as archive:
+        for name, kind in (
+            *(("block", tarfile.BLKTYPE), ("char", tarfile.CHRTYPE), ("hard", tarfile.LNKTYPE)),
+            ("sparse", tarfile.GNUTYPE_SPARSE),
+        ):
+            member = tarfile.TarInfo(name)
+            member.type, member.linkname = kind, "/etc/passwd"
+            archive.addfile(member)
+    assert set(contents(tmp_path / "odd.tar").values()) == {"not a plain file"}
+
+
+def bomb(path, kind, members, size):
+    """An archive of zeros, which shrink a thousandfold."""
+    if kind == "zip":
+        with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+            for n in range(members):
+                archive.writestr(f"cat.{n}.jpg", bytes(size))
+    else:
+        with tarfile.open(path, f"w:{kind.removeprefix('tar.')}") as archive:
+            for n in range(members):
+                member = tarfile.TarInfo(f"cat.{n}.jpg")
+                member.size = size
+                archive.addfile(member, io.BytesIO(bytes(size)))
+    return path
+
+
+@pytest.mark.parametrize("kind", ["zip", "tar.gz", "tar.bz2", "tar.xz"])
+def test_an_archive_that_unpacks_to_hundreds_of_times_its_size_is_refused(
+    tmp_path, kind, monkeypatch, refusal
+):
+    monkeypatch.setattr("benchmarks.data.archives.MAX_FILE_BYTES", 2**20)
+    path = bomb(tmp_path / f"bomb.{kind}", kind, 9, 2**20)
+    refusal(lambda: contents(path), "more than 200 times its size")
+    # One large file of one colour is no bomb.
+    assert len(contents(bomb(tmp_path / f"flat.{kind}", kind, 1, 2**19))) == 1
+
+
+def test_a_member_that_unpacks_to_more_than_it_states_is_cut(tmp_path):
+    """zipfile, asked for the whole member, would give what it holds and not what it states."""
+    path = bomb(tmp_path / "lies.zip", "zip", 1, 2**28)
+    content = bytearray(path.read_bytes())
+    for start, offset in ((b"PK\1\2", 24), (b"PK\3\4", 22)):
+        at = content.index(start) + offset
+        content[at : at + 4] = (100).to_bytes(4, "little")
+    path.write_bytes(content)
+    tracemalloc.start()
+    try:
+        assert "CRC" in contents(path)["cat.0.jpg"]
+        assert tracemalloc.get_traced_memory()[1] < 2**24
+    finally:
+        tracemalloc.stop()
+
+
+@pytest.mark.parametrize("kind", ["x", "g", "L", "K"])
+def test_a_header_that_asks_for_gigabytes_is_refused(tmp_path, kind, refusal):
+    """tarfile reads extended headers whole, into memory."""
+    path = tmp_path / "header.tar.gz"
+    with gzip.open(path, "w", compresslevel=1) as file:
+        member = tarfile.TarInfo("header")
+        member.type, member.size = kind.encode(), 2**30
+        file.write(member.tobuf(tarfile.GNU_FORMAT))
+        file.write(bytes(2**20))
+    for name in (path, path.rename(tmp_path / "without a suffix")):
+        if name.exists():
+            refusal(lambda name=name: contents(name), "times its size")
+
+
+def test_a_header_is_bounded_in_a_large_archive_too(pack, monkeypatch, refusal):
+    monkeypatch.setattr("benchmarks.data.archives.MAX_FILE_BYTES", 2**20)
+    header = tarfile.TarInfo("header")
+    header.type, header.size = b"x", 2**20 + 513
+    path = pack({"cat.1.jpg": os.urandom(2**20)}, "tar")
+    path.write_bytes(header.tobuf(tarfile.GNU_FORMAT) + path.read_bytes())
+    refusal(lambda: contents(path), "times its size")
+
+
+def test_members_without_content_are_bounded(tmp_path, monkeypatch, refusal):
+    monkeypatch.setattr("benchmarks.data.archives.MAX_FILE_BYTES", 2**20)
+    path = tmp_path / "empty.tar.bz2"
+    with bz2.open(path, "w") as file:
+        file.write(20_000 * tarfile.TarInfo("cat/1.jpg").tobuf())
+    refusal(lambda: contents(path), "times its size")
+
+
+@pytest.mark.parametrize("kind", ["zip", "tar"])
+def test_there_is_a_bound_on_members(pack, kind, monkeypatch, refusal):
+    path = pack({f"cat.{n}.jpg": b"x" for n in range(11)}, kind)
+    monkeypatch.setattr("benchmarks.data.archives.MAX_MEMBERS", 11)
+    assert len(contents(path)) == 11
+    monkeypatch.setattr("benchmarks.data.archives.MAX_MEMBERS", 10)
+    refusal(lambda: contents(path), "more than 10 files")
+
+
+def test_a_member_without_a_name_is_passed_over(pack):
+    path = pack({"cat.1.jpg": b"x", "?": b"y"}, "zip")
+    path.write_bytes(path.read_bytes().replace(b"?", b"\0"))
+    assert contents(path) == {"cat.1.jpg": b"x"}
+
+
+def test_a_length_that_no_machine_can_count_is_damage(tmp_path):
+    with tarfile.open(tmp_path / "long.tar", "w", format=tarfile.PAX_FORMAT) as archive:
+        member = tarfile.TarInfo("cat.1.jpg")
+        member.pax_headers = {"comment": "é" + 30 * "x"}
+        archive.addfile(member)
+    content = (tmp_path / "long.tar").read_bytes()
+    at = content.index(b" comment=")
+    text = content[at - 2 : at + 30]
+    assert text[:2].isdigit()
+    longer = content.replace(text, b"9" * 20 + b" c=" + text[23:], 1)
+    (tmp_path / "long.tar").write_bytes(longer)
+    with pytest.raises(UserError, match="damaged or cut short"):
+        contents(tmp_path / "long.tar")
 
 
 @pytest.mark.parametrize("kind", ["zip", "tar", "tar.gz"])

@@ -170,6 +170,31 @@ def test_unusable_files_say_why(jpeg, monkeypatch):
         square(photo, 32)
 
 
+@pytest.mark.parametrize("kind", ["PNG", "GIF", "TIFF", "BMP", "WEBP"])
+def test_a_bomb_is_refused_before_it_is_decoded(kind, monkeypatch):
+    """A few kilobytes that state 121 megapixels."""
+    data = encoded(Image.new("L" if kind != "WEBP" else "RGB", (8, 8)), kind)
+    opened = Image.open
+
+    def claiming(*args, **options):
+        image = opened(*args, **options)
+        image._size = (11_000, 11_000)
+        image.load = lambda: pytest.fail("it was decoded")
+        return image
+
+    monkeypatch.setattr(Image, "open", claiming)
+    with pytest.raises(UnusableError, match="larger than 100 megapixels"):
+        square(data, 32)
+
+
+@pytest.mark.filterwarnings("ignore::PIL.Image.DecompressionBombWarning")
+def test_a_real_bomb_is_refused():
+    data = encoded(Image.new("1", (12_000, 12_000)))
+    assert len(data) < 30_000
+    with pytest.raises(UnusableError, match="larger than 100 megapixels"):
+        square(data, 32)
+
+
 @given(st.data())
 @settings(max_examples=60, deadline=None)
 def test_damage_is_never_anything_but_unusable(data):

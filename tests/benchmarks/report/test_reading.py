@@ -38,10 +38,12 @@ def test_empty_nan_and_infinite_cells_are_nothing(
     tmp_path, describe, evaluations, write_experiment
 ):
     columns = {"logit_mean_abs": ["", "nan", 3], "parameter_norm": ["inf", 1, ""]}
+    columns |= {"logit_when_wrong": ["-1e200", "1e308", 7]}
     rows = evaluations("mse", 0, [0.5, 0.6, 0.7], **columns)
     (run,) = read_experiment(write_experiment(tmp_path / "e", describe(seeds=[0]), rows)).runs
     assert run.first("logit_mean_abs") == 3
     assert run.first("parameter_norm") == 1
+    assert run.first("logit_when_wrong") == 7
     assert run.last("parameter_norm") is None
 
 
@@ -150,6 +152,43 @@ def test_which_answers_were_right(tmp_path, write_predictions):
     write_predictions(tmp_path, "mse", 3, right)
     assert read_right(tmp_path, "mse", 3).tolist() == right.tolist()
     assert read_right(tmp_path, "mse", 4) is None
+
+
+@pytest.mark.parametrize("loss", ["../other/mse", "/etc", "a/../../b", "a\0b"])
+def test_the_name_of_a_loss_leads_nowhere_else(tmp_path, write_predictions, loss):
+    write_predictions(tmp_path / "other", "mse", 0, np.array([True, False]))
+    (tmp_path / "experiment").mkdir()
+    with pytest.raises(UserError, match="is no name of a loss"):
+        read_right(tmp_path / "experiment", loss, 0)
+
+
+@pytest.mark.parametrize(
+    ("change", "wrong"),
+    [
+        ({"losses": [1]}, r"config.losses\[0\] should be str"),
+        ({"losses": "mse"}, "config.losses should be list"),
+        ({"seeds": 10**9}, "config.seeds is more than 100,000"),
+        ({"seeds": ["x"]}, r"config.seeds\[0\] should be int"),
+        ({"learning_rates": {"mse": "x"}}, r"config.learning_rates\[0\] should be int | float"),
+    ],
+)
+def test_a_description_of_another_shape(tmp_path, describe, write_experiment, change, wrong):
+    directory = write_experiment(tmp_path / "e", describe(**change), [])
+    with pytest.raises(UserError, match=wrong):
+        read_experiment(directory)
+
+
+@pytest.mark.parametrize("name", ["results.csv", "warnings.csv"])
+def test_a_cell_that_is_too_long(experiment, name):
+    (experiment / name).write_text(f"{HEADER}\n{'x' * 200_000}\n")
+    with pytest.raises(UserError, match="field larger than"):
+        read_experiment(experiment)
+
+
+def test_json_that_is_too_deep(experiment):
+    (experiment / "experiment.json").write_text('{"config": ' + "[" * 100_000)
+    with pytest.raises(UserError, match="cannot read"):
+        read_experiment(experiment)
 
 
 def test_bad_predictions(tmp_path, write_predictions):

@@ -1,0 +1,163 @@
+"""CIFAR-10: found in a directory, or downloaded."""
+
+import hashlib
+import pickletools
+import re
+from collections.abc import Iterator, Sequence
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+
+from benchmarks.data.downloads import Archive, downloaded
+from benchmarks.data.folders import path_source
+from benchmarks.data.sources import (
+    CATS_AND_DOGS,
+    Load,
+    Picture,
+    Say,
+    Source,
+    SplitName,
+    arranged,
+    cache_home,
+    check_every_class,
+    data_directory,
+)
+from benchmarks.errors import UserError
+
+FOLDER = "cifar-10-batches-py"
+CLASSES = (
+    *("airplane", "automobile", "bird", "cat", "deer"),
+    *("dog", "frog", "horse", "ship", "truck"),
+)
+"""CIFAR-10's classes in its own order."""
+SIDE = 32
+ARCHIVE = Archive(
+    "https://www.cs.toronto.edu/~kriz/cifar-10-python.tar.gz",
+    170_498_071,
+    "6d958be074577803d12ecdefd02955f39262c83c16fe9348329d7fe0b5c001ce",
+)
+MEMBERS = re.compile(rf"{FOLDER}/(?P<path>data_batch_[1-5]|test_batch)")
+TRAIN = [
+    ["data_batch_1", "c99cafc152244af753f735de768cd75f"],
+    ["data_batch_2", "d4bba439e000b95fd0a9bffe97cbabec"],
+    ["data_batch_3", "54ebc095f3ab1f0389bbae665268c751"],
+    ["data_batch_4", "634d18415352ddfa80567beed471001a"],
+    ["data_batch_5", "482c414d41f54cd18b22e5b47cb7c3cb"],
+]
+TEST = [["test_batch", "40351d587109b95175f43aff81a1287e"]]
+"""The files of each split with their MD5, which tells a damaged copy from a good one."""
+
+
+def cifar10(say: Say) -> Source:
+    """The cats and dogs of CIFAR-10: 10,000 to train on and 2,000 to test, 32x32.
+
+    Looked for in the directory LOSSBENCH_DATA, then among earlier downloads; in each as
+    `cifar10-catdog.zip`, `cifar10.zip` (both with train/cat/0001.jpg and so on inside) and
+    `cifar-10-batches-py` (torchvision's folder). Else it is downloaded.
+
+    Args:
+        say: is told when a download begins.
+
+    Raises:
+        UserError: what was found is damaged, or LOSSBENCH_DATA is no directory.
+        UnavailableError: it is nowhere to be found and can't be downloaded.
+    """
+    zips = ("cifar10-catdog.zip", "cifar10.zip")
+    return _found("cifar10", "cats and dogs of CIFAR-10", CATS_AND_DOGS, zips, say)
+
+
+def cifar10_ten(say: Say) -> Source:
+    """The ten classes of CIFAR-10: 50,000 to train on and 10,000 to test, 32x32.
+
+    Looked for as `cifar10` is, but for `cifar10-catdog.zip`; arguments and errors are the same.
+    """
+    return _found("cifar10-ten", "ten classes of CIFAR-10", CLASSES, ("cifar10.zip",), say)
+
+
+def _found(
+    name: str, about: str, classes: tuple[str, ...], zips: tuple[str, ...], say: Say
+) -> Source:
+    """Some classes of CIFAR-10, from wherever it is."""
+    for directory in (data_directory(), cache_home() / "downloads"):
+        if directory is None:
+            continue
+        for file in zips:
+            if (directory / file).is_file():
+                return path_source(
+                    directory / file,
+                    name=name,
+                    description=f"{about} (JPEG copies in {file})",
+                    image_size=SIDE,
+                    classes=classes,
+                )
+        if (directory / FOLDER).is_dir():
+            return _batches(directory, name, about, classes)
+    downloads = downloaded("CIFAR-10 (170 MB)", FOLDER, [ARCHIVE], MEMBERS, say)
+    return _batches(downloads, name, about, classes)
+
+
+def _batches(root: Path, name: str, about: str, classes: tuple[str, ...]) -> Source:
+    # The files have just been compared with these sums, so they stand for the content.
+    sums = hashlib.sha256(repr([*TRAIN, *TEST]).encode()).hexdigest()
+    label_of = {CLASSES.index(each): label for label, each in enumerate(classes)}
+    pixels: dict[SplitName, np.ndarray] = {}
+    pictures = []
+    files: tuple[tuple[SplitName, list[list[str]]], ...] = (("train", TRAIN), ("test", TEST))
+    for split, names in files:
+        pixels[split], targets = _split(root / FOLDER, names)
+        for index, target in enumerate(targets):
+            if (label := label_of.get(target)) is not None:
+                picture = f"{split}/{classes[label]}/{index:05d}"
+                pictures.append(Picture(picture, split, label, (split, index), f"{sums}:{index}"))
+    remedy = "replace it with a complete copy"
+    check_every_class(pictures, classes, str(root / FOLDER), remedy)
+
+    def load(wanted: Sequence[Picture]) -> Iterator[tuple[int, Load]]:
+        for position, picture in enumerate(wanted):
+            part, index = picture.key
+            yield position, partial(pixels[part].__getitem__, index)
+
+    return Source(name, about, False, SIDE, classes, arranged(pictures), load)
+
+
+def _split(folder: Path, names: Sequence[Sequence[str]]) -> tuple[np.ndarray, list[int]]:
+    """The images, uint8 (N, 32, 32, 3), and the labels of some files. Raises UserError."""
+    images, labels = [], []
+    try:
+        for name, md5 in names:
+            content = (folder / name).read_bytes()
+            if hashlib.md5(content, usedforsecurity=False).hexdigest() != md5:
+                raise ValueError(f"{name} has another checksum")
+            pixels, own = batch_of(content)
+            images.append(pixels)
+            labels += own
+    except (OSError, ValueError) as error:
+        raise UserError(
+            f"{str(folder)!r} is damaged or incomplete ({error}); "
+            "remove it or replace it, and start again"
+        ) from error
+    return np.concatenate(images), labels
+
+
+def batch_of(content: bytes) -> tuple[np.ndarray, list[int]]:
+    """The images, uint8 (N, 32, 32, 3), and the labels of a file of CIFAR-10.
+
+    A batch is a pickle, and a pickle is a program. It is not run: its instructions are listed, and
+    the numbers behind the word `labels` and the longest string of bytes taken out of the list.
+
+    Raises ValueError if that is no batch.
+    """
+    pixels: str | bytes | bytearray = b""
+    labels: list[int] = []
+    reading = False
+    for instruction, value, _ in pickletools.genops(content):
+        if isinstance(value, str | bytes | bytearray):
+            reading = value in ("labels", b"labels")
+            pixels = max(pixels, value, key=len)
+        elif reading and instruction.name in ("BININT1", "BININT2", "BININT", "INT"):
+            labels.append(int(value or 0))
+    found = np.frombuffer(pixels.encode("latin-1") if isinstance(pixels, str) else pixels, np.uint8)
+    if not labels or found.size != len(labels) * 3 * SIDE**2:
+        raise ValueError(f"{found.size:,} bytes of pixels do not make {len(labels):,} images")
+    return found.reshape(-1, 3, SIDE, SIDE).transpose(0, 2, 3, 1), labels

@@ -1,0 +1,122 @@
+"""Names and texts that somebody else chose: none of them is more than text on any page."""
+
+import re
+
+import pytest
+from PIL import Image
+
+from benchmarks.data.cache import cached
+from benchmarks.data.folders import path_source
+from benchmarks.evidence.claim import Claim, Table
+from benchmarks.report.claims import write_finding
+from benchmarks.report.combined import report
+from benchmarks.report.summary import write_summary
+
+from .test_claims import ABOUT, finding
+from .test_document import Read
+
+# What a directory can be called; it has no slash.
+EVIL = (
+    '<script>alert("1")<script> <img src=x onerror=alert(1)> | `c` [a](javascript:b) '
+    "$\\frac{$ **d**"
+)
+ALLOWED = {
+    *("html", "head", "meta", "link", "title", "style", "body", "h1", "h2", "h3", "p", "strong"),
+    *("div", "img", "table", "caption", "thead", "tbody", "tfoot", "tr", "th", "td", "span"),
+    *("dl", "dt", "dd", "pre", "ul", "li", "a"),
+}
+
+
+def assert_harmless(directory):
+    """Both pages of a directory show EVIL, and neither takes it for its own."""
+    page = (directory / "report.html").read_text()
+    read = Read(page)
+    assert set(read.tags) <= ALLOWED
+    assert any("alert(" in text for text in read.text)
+    # Nothing is fetched: what is shown is in the page, and links lead to places on this disk.
+    assert all(re.match(r"data:|#|[\w./%-]+$", address) for address in read.fetched)
+    assert not re.search(r"\son\w+=", re.sub(r">[^<]*<", "><", page))
+    assert not re.search(r"url\(|@import|https?://", re.sub(r">[^<]*<", "><", page))
+    (text,) = (p.read_text() for p in directory.glob("*.md"))
+    assert "alert(" in text
+    for line in text.splitlines():
+        bare = line if line.startswith("    ") else re.sub(r"\\.", "", line)
+        if not line.startswith("    "):
+            bare = re.sub(r'<a id="[\w-]+"></a>', "", bare)
+            assert not re.search(r"[<>`$]", bare), line
+            assert "](javascript" not in bare
+    for table in re.findall(r"(?:^\|.*\n)+", text, re.MULTILINE):
+        cells = {re.sub(r"\\.", "", line).count("|") for line in table.splitlines()}
+        assert len(cells) == 1, table
+
+
+@pytest.fixture
+def hostile(tmp_path, describe, evaluations, write_experiment):
+    """An experiment in which everything that has a name is called EVIL."""
+    losses = [EVIL, "cross-entropy"]
+    about = describe(EVIL, losses=losses, seeds=[0, 1, 2], model=f"{EVIL}:Net")
+    about["command"] = f"lossbench compare --losses '{EVIL}'"
+    about["data"] |= {"name": EVIL, "description": EVIL, "classes": [EVIL, f"{EVIL} 2"]}
+    about["data"]["skipped"] = [f"{EVIL}.jpg (damaged image: {EVIL})"]
+    about["model"]["name"] = about["git"] = about["date"] = EVIL
+    about["hardware"]["processor"] = about["versions"]["torch"] = EVIL
+    rows = [
+        row
+        for number, loss in enumerate(losses)
+        for seed in range(3)
+        for row in evaluations(loss, seed, [0.5, 0.6, 0.7 + 0.1 * number + 0.01 * seed])
+    ]
+    directory = write_experiment(tmp_path / "experiment", about, rows)
+    quoted = EVIL.replace('"', '""')
+    (directory / "warnings.csv").write_text(
+        f'loss,seed,kind,layer,step,value,text\n"{quoted}",0,vanished,"{quoted}",10,0,"{quoted}"\n'
+    )
+    return directory
+
+
+def test_names_in_an_experiment_are_text(hostile):
+    write_summary(hostile)
+    assert_harmless(hostile)
+    page = (hostile / "report.html").read_text()
+    for where in ("data", "files skipped", "model", "hardware", "versions", "git commit", "date"):
+        assert re.search(f"<dt>{where}</dt><dd>[^<]*alert", page), where
+
+
+@pytest.fixture
+def claim(tmp_path):
+    """A claim in which everything that has a text says EVIL."""
+    directory = tmp_path / "claim"
+    table = Table(EVIL, (EVIL, "n"), ((EVIL, EVIL),), (EVIL,))
+    found = finding(sentence=EVIL, notes=(EVIL,), tables=(table,))
+    write_finding(directory, ABOUT | {"command": EVIL}, Claim(*6 * (EVIL,), None), found)
+    return directory
+
+
+def test_names_in_a_claim_are_text(claim):
+    assert_harmless(claim)
+
+
+def test_names_on_a_page_of_several_are_text(hostile, claim, tmp_path):
+    report([hostile, claim], tmp_path / "several")
+    assert_harmless(tmp_path / "several")
+
+
+def test_folders_and_files_that_are_called_so_reach_the_page_as_text(
+    tmp_path, monkeypatch, describe, evaluations, write_experiment
+):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "xdg"))
+    photos = tmp_path / "photos"
+    for kind in ("cat", "dog", EVIL):
+        (photos / kind).mkdir(parents=True)
+        for number in range(3):
+            Image.new("RGB", (40, 40)).save(photos / kind / f"{number}.png")
+    (photos / "cat" / f"{EVIL}.jpg").write_bytes(b"no image")
+    images = cached(path_source(photos), 32, say=str)
+    assert images.skipped == (f"cat/{EVIL}.jpg (not an image)",)
+    assert f"left out: 3 files of other folders ({EVIL})" in images.description
+    about = describe(losses=["mse"], seeds=[0])
+    about["data"] |= {"description": images.description, "skipped": list(images.skipped)}
+    rows = evaluations("mse", 0, [0.5, 0.6, 0.7])
+    directory = write_experiment(tmp_path / "experiment", about, rows)
+    write_summary(directory)
+    assert_harmless(directory)

@@ -1,0 +1,162 @@
+"""Archives and folders of pictures, and the batches of CIFAR-10."""
+
+import io
+import os
+import pickle
+import shutil
+import tarfile
+import zipfile
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from benchmarks.data.cifar import batch_of
+from benchmarks.data.folders import path_source
+from benchmarks.data.sources import UnusableError
+from benchmarks.errors import UserError
+
+from .target import Target
+
+FILES = {
+    f"{split}{kind}/{number}.png": f"picture {number} of a {kind}".encode()
+    for split in ("train/", "test/")
+    for kind in ("cat", "dog")
+    for number in range(2)
+}
+
+
+def _zips() -> Iterator[bytes]:
+    stored, deflated = zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED
+    for method in (stored, stored, deflated, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA):
+        file = io.BytesIO()
+        with zipfile.ZipFile(file, "w", method) as archive:
+            archive.comment = b"a comment"
+            for name, content in FILES.items():
+                archive.writestr(name, content)
+            with archive.open("cat.9.jpg", "w", force_zip64=True) as member:
+                member.write(b"picture")
+        yield file.getvalue()
+
+
+def _tars() -> Iterator[bytes]:
+    kinds = (("w", tarfile.PAX_FORMAT), ("w", tarfile.GNU_FORMAT), ("w", tarfile.USTAR_FORMAT))
+    for mode, form in (
+        *kinds,
+        *kinds,
+        *((f"w:{c}", tarfile.PAX_FORMAT) for c in ("gz", "bz2", "xz")),
+    ):
+        file = io.BytesIO()
+        longest = 20 if form == tarfile.USTAR_FORMAT else 160
+        with tarfile.open(fileobj=file, mode=mode, format=form) as archive:  # type: ignore[call-overload]
+            for name, content in FILES.items():
+                member = tarfile.TarInfo(name)
+                member.size = len(content)
+                if form == tarfile.PAX_FORMAT:
+                    member.pax_headers = {"comment": "é", "mtime": "1.5"}
+                archive.addfile(member, io.BytesIO(content))
+            for kind, name in ((tarfile.SYMTYPE, "cat/link"), (tarfile.DIRTYPE, "dog/x")):
+                member = tarfile.TarInfo(f"{name}/{'x' * longest}")
+                member.type, member.linkname = kind, "." * longest
+                archive.addfile(member)
+        # Of the ten kilobytes that an archive is filled up to, no more than what ends it.
+        whole = file.getvalue()
+        yield whole if ":" in mode else whole.rstrip(b"\0") + bytes(1536)
+
+
+def _reader(suffixes: Sequence[str]) -> Callable[[bytes, Path], None]:
+    def read(data: bytes, scratch: Path) -> None:
+        path = scratch / f"archive{suffixes[len(data) % len(suffixes)]}"
+        path.write_bytes(data)
+        _use(path)
+
+    return read
+
+
+def _use(path: Path) -> None:
+    """Lists the pictures at a path and reads each."""
+    source = path_source(path)
+    for picture in source.pictures:
+        assert picture.name.isprintable()
+        assert picture.label in (0, 1)
+    assert source.description.isprintable()
+    seen = []
+    for position, load in source.load(source.pictures):
+        seen.append(position)
+        try:
+            assert isinstance(load(), bytes)
+        except (UnusableError, OSError):
+            continue
+    assert len(set(seen)) == len(seen)
+    assert set(seen) <= set(range(len(source.pictures)))
+
+
+def _read_names(data: bytes, scratch: Path) -> None:
+    """Makes a folder of files with these names, one a line."""
+    folder = scratch / "folder"
+    try:
+        for name in data.split(b"\n")[:12]:
+            parts = [
+                p[:99] for p in name.replace(b"\0", b"").split(b"/") if p not in (b"", b".", b"..")
+            ]
+            path = os.path.join(os.fsencode(folder), *parts[:5])
+            if parts and not os.path.lexists(path):
+                try:
+                    os.makedirs(os.path.dirname(path), exist_ok=True)
+                except (FileExistsError, NotADirectoryError):
+                    continue
+                with open(path, "wb") as file:
+                    file.write(b"picture")
+        _use(folder)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _batches() -> Iterator[bytes]:
+    pixels = np.random.default_rng(0).integers(0, 256, (2, 3072), np.uint8)
+    for protocol in range(pickle.HIGHEST_PROTOCOL + 1):
+        data = pixels if protocol > 2 else pixels.tobytes().decode("latin-1")
+        yield pickle.dumps({"labels": [3, 300], "data": data}, protocol)
+
+
+def _read_batch(data: bytes, _: Path) -> None:
+    images, labels = batch_of(data)
+    assert images.shape == (len(labels), 32, 32, 3)
+
+
+LAYOUTS = (
+    "\n".join(FILES),
+    "cat.1.jpg\ncat.2.jpg\ndog.1.jpg\ndog.2.jpg\nhorse/1.jpg",
+    "x/Cats/é/1.jpg\nx/Cats/2.jpg\nx/DOGS/1.png\nx/DOGS/2\nx/readme.txt\n__MACOSX/cat/._1.jpg",
+    "".join(
+        f"{s}/{c}s/{n}.jpg\n" for s in ("training_set", "val") for c in ("cat", "dog") for n in "12"
+    ),
+)
+WORDS = (
+    b"cat",
+    b"dogs",
+    b"test",
+    b"valid",
+    b"/",
+    b"\n",
+    b".jpg",
+    b"train/",
+    b"\x1b[31m",
+    b"cat.1.",
+)
+ARCHIVE_ERRORS = (UserError,)
+
+ZIP = Target(
+    lambda: list(_zips()),
+    _reader((".zip", ".zip", "")),
+    ARCHIVE_ERRORS,
+    (b"PK\1\2", b"PK\3\4", b"PK\5\6", b"PK\6\6", b"PK\6\7", b"cat/1.png", b"../cat/1"),
+)
+TAR = Target(
+    lambda: list(_tars()),
+    _reader((".tar", ".tgz", "")),
+    ARCHIVE_ERRORS,
+    (b"ustar\x0000", b"ustar  \0", b"17 GNU.sparse.", b"x" * 99, b"\x80\0\0\0", b"cat/1.png"),
+)
+NAMES = Target(lambda: [each.encode() for each in LAYOUTS], _read_names, ARCHIVE_ERRORS, WORDS)
+CIFAR = Target(lambda: list(_batches()), _read_batch, (ValueError,), (b"labels", b"K\3", b"U\6"))

@@ -1,0 +1,51 @@
+"""The command line, and the configuration that it becomes."""
+
+import os
+from pathlib import Path
+
+from benchmarks.cli import parse
+from benchmarks.config import Comparison, Tuning, check
+from benchmarks.errors import UserError
+
+from .target import Target
+
+LINES = (
+    "compare",
+    "compare --losses mse cross-entropy --epochs 2 --seeds 3 --name x",
+    "compare --model lenet --width 8 --data synthetic --image-size 32 --augmentation none",
+    "compare --preset photos --batch-size 32 --learning-rate 0.1 --weight-decay 1e-4",
+    "compare --start confidently-wrong --validation 0.2 --device cpu --runs r --tuned",
+    "tune --rates 0.1 0.3 --seeds 2 --workers 2 --losses all",
+    "evidence noise likelihood --budget quick --device cpu",
+    "report a b --output c",
+    "view --runs runs --port 7007 --every-seed",
+    "speed --only losses --seconds 0.5",
+    "catalogue --output losses",
+)
+TOKENS = (
+    *(b"\0", b"\0--help", b"--", b"=", b"\0-1", b"\0nan", b"\0inf", b"\0None", b"\0True", b"\0:"),
+    *(
+        f"\0{word}".encode()
+        for line in LINES
+        for word in line.split()
+        if word.startswith("--") or word in ("compare", "tune")
+    ),
+)
+
+
+def read(data: bytes, _: Path) -> None:
+    """Parses arguments, which a zero byte ends as it does for the system, and checks them."""
+    arguments = [os.fsdecode(word) for word in data.split(b"\0")]
+    try:
+        config = parse(arguments)
+    except SystemExit as end:
+        if end.code:
+            raise AssertionError(f"it ended with {end.code}") from end
+        return  # it showed its help
+    if isinstance(config, Comparison | Tuning):
+        check(config)
+
+
+COMMAND = Target(
+    lambda: [line.replace(" ", "\0").encode() for line in LINES], read, (UserError,), TOKENS
+)

@@ -1,0 +1,200 @@
+"""The files that experiments leave behind, and that their reports are made of."""
+
+import csv
+import io
+import json
+import zipfile
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+
+from benchmarks.errors import UserError
+from benchmarks.report import claims, page
+from benchmarks.report.document import html, markdown
+from benchmarks.report.reading import COLUMNS, read_experiment, read_right
+from benchmarks.report.summary import summarise_experiment
+from benchmarks.tracking.board_predictions import read_predictions
+from benchmarks.training.outcomes import Outcomes, written
+from benchmarks.training.trial import Outcome, Point, Predictions, Trial
+
+from .target import Target
+
+ABOUT = {
+    "name": "x",
+    "command": "lossbench compare",
+    "date": "2020-01-01",
+    "synthetic": False,
+    "config": {"losses": ["cross-entropy", "mse"], "epochs": 1, "seeds": 2, "start": "normal"},
+    "data": {
+        "name": "d",
+        "description": "of d",
+        "fingerprint": "f",
+        "classes": ["dog", "cat"],
+        "train": 30,
+        "validation": 4,
+        "test": 20,
+        "train_counts": [15, 15],
+        "validation_counts": [2, 2],
+        "test_counts": [12, 8],
+        "skipped": ["a (damaged)"],
+    },
+    "model": {"name": "convnet", "parameters": 1234},
+    "versions": {"torch": "0.0"},
+    "hardware": {"processor": "abacus", "cores": 2, "gpu": None},
+    "git": None,
+}
+WARNINGS = "loss,seed,kind,layer,step,value,text\nmse,1,vanished,head,30,1e9,mse is flat\n"
+BREAK = b"\n--8<--\n"
+
+
+def _experiments() -> list[bytes]:
+    file = io.StringIO()
+    rows = csv.DictWriter(file, COLUMNS)
+    rows.writeheader()
+    for loss in ("cross-entropy", "mse"):
+        for seed in range(2):
+            for step in range(2):
+                row = dict.fromkeys(COLUMNS, 0.5) | {"loss": loss, "seed": seed, "epoch": step}
+                rows.writerow(row | {"step": 10 * step, "test_accuracy": 0.6 if step else "nan"})
+    tuned = ABOUT["config"] | {"tuned": True, "seeds": [0, 1], "learning_rates": {"mse": 0.1}}  # type: ignore[operator]
+    return [
+        BREAK.join((json.dumps(about).encode(), file.getvalue().encode(), WARNINGS.encode()))
+        for about in (ABOUT, {"config": ABOUT["config"]}, ABOUT | {"config": tuned})
+    ]
+
+
+def _read_experiment(data: bytes, scratch: Path) -> None:
+    names = ("experiment.json", "results.csv", "warnings.csv")
+    for name, content in zip(names, (*data.split(BREAK), b"", b""), strict=False):
+        (scratch / name).write_bytes(content)
+    experiment = read_experiment(scratch)
+    summary = summarise_experiment(experiment)
+    document = page.document_of(experiment, summary, {})
+    assert html(document)
+    assert markdown(document)
+    assert json.dumps(summary, allow_nan=False)
+
+
+def _claims() -> list[bytes]:
+    record = {
+        **{name: name for name in claims.TEXTS},
+        "verdict": "holds",
+        "measures": [
+            {"name": "m", "value": 1.0, "low": 0.5, "high": None, "wanted": "x", "verdict": "holds"}
+        ],
+        "pictures": [],
+        "tables": [{"title": "t", "columns": ["a", "b"], "rows": [["1"], [2, 3]], "notes": ["n"]}],
+        "notes": ["note"],
+        "about": {
+            "command": "c",
+            "budget": "quick",
+            "trials": 3,
+            "training_seconds": 61.0,
+            "seeds": [0, 1],
+            "seconds": 3.0,
+            "models": ["convnet"],
+            "data": [ABOUT["data"]],
+            "versions": {"torch": "0.0"},
+            "hardware": {"cores": 2},
+            "git": None,
+        },
+    }
+    return [json.dumps(record).encode(), json.dumps(record | {"about": {}}).encode()]
+
+
+def _read_claim(data: bytes, scratch: Path) -> None:
+    (scratch / claims.FILE).write_bytes(data)
+    document = claims.document_of(scratch, claims.read_claim(scratch))
+    assert html(document)
+    assert markdown(document)
+
+
+def _said() -> Predictions:
+    labels = np.arange(6) % 2
+    halves = np.full((6, 2), 0.5, np.float32)
+    return Predictions(halves[:, :1], halves, labels, labels)
+
+
+def _arrays(arrays: dict[str, np.ndarray]) -> list[bytes]:
+    files = []
+    for save in (np.savez, np.savez_compressed):
+        file = io.BytesIO()
+        save(file, **arrays)  # type: ignore[arg-type]
+        files.append(file.getvalue())
+    parts = []
+    for name, array in arrays.items():
+        file = io.BytesIO()
+        np.save(file, array)
+        parts.append(name.encode() + b".npy\0" + file.getvalue())
+    return [*files, BREAK.join(parts)]
+
+
+def _npz(data: bytes) -> bytes:
+    """An .npz as it is, or of arrays that were changed before they were put in: a change of the
+    whole seldom gets past its checksums."""
+    if data.startswith(b"PK"):
+        return data
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w") as archive:
+        for part in data.split(BREAK):
+            name, _, content = part.partition(b"\0")
+            archive.writestr(name.decode("latin-1") or "x", content)
+    return file.getvalue()
+
+
+def _read_predictions(data: bytes, scratch: Path) -> None:
+    path = scratch / "mse" / "seed0" / "predictions.npz"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(_npz(data))
+    right = read_right(scratch, "mse", 0)
+    assert right is not None
+    assert right.dtype == bool
+    assert right.ndim == 1
+    read_predictions([path.parent])
+
+
+TRIAL = Trial("mse", 0, 0.1)
+
+
+def _outcomes() -> list[bytes]:
+    point = Point(10, 1.0, *9 * (0.5,))
+    outcome = Outcome(
+        TRIAL, (point,), 1.0, 10, (3, 3), _said(), None, np.zeros((2, 4), np.float32), 1.0, 0.5
+    )
+    return _arrays(written(outcome))
+
+
+class NoOutcomeError(Exception):
+    """There is none that can be read: the trial would be made again."""
+
+
+def _read_outcome(data: bytes, scratch: Path) -> None:
+    store = Outcomes(scratch)
+    store.path(TRIAL, "print").write_bytes(_npz(data))
+    outcome = store.get(TRIAL, "print")
+    if outcome is None:
+        raise NoOutcomeError
+    assert outcome.trial == TRIAL
+    assert all(asdict(point) for point in outcome.points)
+
+
+WORDS = (b"seeds", b"losses", b"config", b"data", b"classes", b"test_counts", b"epochs", b"skipped")
+JSON = tuple(b'"%s": %s, ' % (w, v) for w in WORDS for v in (b"null", b"[]", b"7", b'"x"', b"[[]]"))
+NPZ = (
+    b"PK\1\2",
+    b"PK\3\4",
+    b"PK\5\6",
+    b"\x93NUMPY",
+    b"'|O'",
+    b"'<f8'",
+    b"(9999999999,)",
+    b"predicted",
+)
+
+EXPERIMENT = Target(_experiments, _read_experiment, (UserError,), (*WORDS, *JSON, BREAK, b"1e308"))
+CLAIM = Target(
+    _claims, _read_claim, (UserError,), (*JSON, b'"measures": [{}], ', b'"pictures": [{}], ')
+)
+PREDICTIONS = Target(lambda: _arrays(vars(_said())), _read_predictions, (UserError,), NPZ)
+OUTCOMES = Target(_outcomes, _read_outcome, (NoOutcomeError,), NPZ)
