@@ -142,19 +142,49 @@ def unboxed(box: str) -> str:
 
 def compare(command: Compare, line: str) -> int:
     # Imported here, because torch takes seconds and --help should not.
-    from .tracking.console import Reporter
-    from .training import compare as comparison
+    from .training import together
 
-    if command.resume is None:
-        ended = comparison.compare(plain(command), line, Reporter())
-    elif plain(command) != Comparison():
+    if command.resume is not None and plain(command) != Comparison():
         raise UserError(
             f"--resume {command.resume}: the experiment goes on with the settings that it was "
             "begun with; give no other flag"
         )
-    else:
-        ended = comparison.go_on(command.resume, line, Reporter())
-    return told(ended)
+    if not together.started_together():
+        return told(compared(command, line))
+    if command.resume is None and command.name is None:
+        raise UserError(
+            "several processes of torchrun: give the experiment a --name, by which it "
+            "is found again when one of them has died"
+        )
+    with together.group() as number:
+        return told(compared(command, line)) if number == 0 else followed()
+
+
+def compared(command: Compare, line: str) -> Ended:
+    """Carry out a comparison, or go on with it, in this process or as the first of several."""
+    from .tracking.console import Reporter
+    from .training import compare as comparison
+    from .training import together
+
+    executor = comparison.lead if together.size() > 1 else comparison.here
+    directory = command.resume
+    if directory is None and together.size() > 1 and together.restarted():
+        directory = command.runs / str(command.name)
+    if directory is not None and (directory.is_dir() or command.resume):
+        return comparison.go_on(directory, line, Reporter(), executor)
+    return comparison.compare(plain(command), line, Reporter(), executor)
+
+
+def followed() -> int:
+    """Take part in a comparison that another process leads, and say nothing."""
+    from rich.console import Console
+
+    from .tracking.console import Reporter
+    from .training import compare as comparison
+
+    with open(os.devnull, "w") as nowhere:
+        comparison.follow(Reporter(Console(file=nowhere)))
+    return 0
 
 
 def plan(command: Plan, line: str) -> int:

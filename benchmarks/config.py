@@ -122,6 +122,9 @@ class Comparison(Training):
     """Evaluations on the validation images in an epoch."""
     checkpoint_every: Annotated[float, tyro.conf.arg(metavar="SECONDS")] = 60.0
     """Time between two checkpoints of a run, from which --resume goes on; 0: after every step."""
+    deterministic: bool = False
+    """On CUDA, only algorithms that give the same bits every time; some are slower. On the CPU the
+    same machine with as many threads gives the same bits anyway."""
     preset: Annotated[
         str | None, tyro.conf.arg(metavar="NAME", help_behavior_hint="(default: none)")
     ] = None

@@ -220,8 +220,9 @@ class TrainingBatches:
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
         return self.since(0)
 
-    def since(self, begin: int) -> Iterator[tuple[Tensor, Tensor]]:
-        """The batches from number `begin` on, counted from 0."""
+    def since(self, begin: int, share: slice | None = None) -> Iterator[tuple[Tensor, Tensor]]:
+        """The batches from number `begin` on, counted from 0; with `share` of each only those
+        examples."""
         # Drawn on the CPU, so that every device sees the same.
         generator = torch.Generator().manual_seed(self.seed)
         count, side, device = len(self.labels), self.images.shape[1], self.images.device
@@ -231,7 +232,8 @@ class TrainingBatches:
             rows, labels = self.rows[order], self.labels[order]
             # Of an epoch that is over nothing but the draws is needed: the next follow on them.
             for step in range(max(0, begin - epoch * self.per_epoch), self.per_epoch):
-                part = slice(step * self.size, (step + 1) * self.size)
+                batch = range(step * self.size, (step + 1) * self.size)[share or slice(None)]
+                part = slice(batch.start, batch.stop)
                 pixels = self.augmentation.batch(self.images, rows[part], *(t[part] for t in drawn))
                 yield self.normalise(pixels), labels[part]
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import cached_property
@@ -72,6 +73,7 @@ def new_plan(config: Comparison, command: str, reporter: Reporter) -> Plan:
     Raises UserError: a setting is wrong, the images cannot be had, the directory not be written.
     """
     names, device = looked_up(config)
+    _settle(config)
     own = [name for name in config.losses or () if ":" in name]
     images = images_of(config, reporter)
     config = replace(
@@ -108,18 +110,25 @@ def new_plan(config: Comparison, command: str, reporter: Reporter) -> Plan:
 
 
 def plan_in(directory: Path, reporter: Reporter) -> Plan:
-    """The plan of the experiment in `directory`.
+    """The plan of the experiment in `directory`, as `plan_of` makes it of its experiment.json.
+
+    Raises UserError: there is no such experiment, and as `plan_of`.
+    """
+    return plan_of(read_about(directory), directory, reporter)
+
+
+def plan_of(about: dict[str, Any], directory: Path, reporter: Reporter) -> Plan:
+    """The plan of what an experiment.json says, for an experiment in `directory`.
 
     A loss or model of one's own that the experiment was begun with is imported again.
 
-    Raises UserError: there is no such experiment, it is of another version, or its images are not
-    there or are others.
+    Raises UserError: it is of another version, or its images are not there or are others.
     """
-    about = read_about(directory)
     config, rates = config_of(about, directory)
     for name in about.get("own_losses", []):
         loss_name(name)
     _, device = looked_up(config)
+    _settle(config)
     images = images_of(config, reporter)
     if images.fingerprint != about["data"]["fingerprint"]:
         raise UserError(
@@ -165,6 +174,14 @@ def config_of(about: dict[str, Any], directory: Path) -> tuple[Comparison, dict[
             "it is not of this version of lossbench; begin a new experiment"
         ) from None
     return config, rates
+
+
+def _settle(config: Comparison) -> None:
+    """Have torch compute as the settings say, from here on in this process."""
+    # cuBLAS looks at it when it is first used.
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    torch.use_deterministic_algorithms(config.deterministic)
+    torch.backends.cudnn.benchmark = False
 
 
 def _trials(config: Comparison, rates: dict[str, float]) -> tuple[Trial, ...]:

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from benchmarks.tracking.window import FLOOR, Window
 
 from .objective import Objective
+from .together import gathered
 
 VANISHED = 1e-6
 """A logit gradient smaller than this moves nothing any more."""
@@ -73,7 +74,8 @@ class GradientProbes:
 
     @torch.no_grad()
     def read(self) -> Window:
-        """The means since the last `read`, which begin anew. Waits for the device once.
+        """The means since the last `read`, which begin anew. Waits for the device once; where
+        several processes take part, all of them have to call it.
 
         Raises ValueError if nothing has been measured.
         """
@@ -83,10 +85,12 @@ class GradientProbes:
         # The mean over the batch divided every example's gradient by the batch size.
         each = torch.cat([len(g) * g.abs().view(len(g), -1).mean(1) for g in gradients])
         wrong = self.objective.wrong(torch.cat(logits), torch.cat(labels)).to(each.dtype)
+        # Of the whole batch, where several processes have a share each.
+        each, wrong, loss_of = gathered(each), gathered(wrong), gathered(torch.stack(losses))
         vanished = wrong * (each < VANISHED)
         sums = torch.stack((each, each * wrong, vanished, wrong)).sum(1)
         norms = torch.stack(self.norms).view(len(self.steps), -1)
-        means = torch.stack((torch.stack(losses).mean(), norms.norm(dim=1).mean()))
+        means = torch.stack((loss_of.mean(), norms.norm(dim=1).mean()))
         numbers = torch.cat((sums, means, norms.mean(0))).tolist()
         pushed, pushed_wrong, gone, missed, loss, norm = numbers[:6]
         # A gradient that is no number has not vanished, nor has it not.

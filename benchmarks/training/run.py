@@ -20,6 +20,7 @@ from .judging import Judged, predictions
 from .objective import Objective
 from .probes import GradientProbes
 from .resume import State
+from .together import share_of, shared, size
 from .trial import Outcome, Point, Predictions, Trial
 
 MOMENTUM = 0.9
@@ -88,6 +89,7 @@ class Training:
             memory_format=torch.channels_last,  # type: ignore[call-overload]
         )
         self.beginning = [p.detach().clone() for p in self.model.parameters()]
+        self.forward = shared(self.model)
         self.batches = TrainingBatches(
             material.train,
             material.normalise,
@@ -96,6 +98,7 @@ class Training:
             seed=trial.seed,
             augmentation=trial.augmentation,
         )
+        self.share = share_of(self.batches.size)
         self.steps = len(self.batches)
         self.optimiser = optimiser_of(trial, self.model)
         self.schedule = torch.optim.lr_scheduler.LambdaLR(
@@ -162,7 +165,8 @@ class Training:
         """Take the steps that are left; what the network is worth behind the last of them."""
         per_epoch, evaluations = self.batches.per_epoch, self.trial.evaluations
         marks = {per_epoch * k // evaluations for k in range(evaluations)}
-        for step, (pixels, labels) in enumerate(self.batches.since(self.done), self.done):
+        batches = self.batches.since(self.done, self.share)
+        for step, (pixels, labels) in enumerate(batches, self.done):
             evaluating = step % per_epoch in marks
             if evaluating:
                 held_out = self.course.evaluated(self._judge)
@@ -176,12 +180,14 @@ class Training:
             self.optimiser.step()
             self.schedule.step()
             self.done = step + 1
-            self.watch.stepped(self.state)
+            # A state knows of the measurements of one process: of several it holds none.
+            if size() == 1 or not self.probes.steps:
+                self.watch.stepped(self.state)
         return self.course.evaluated(self._judge)
 
     def _gradients(self, pixels: Tensor, labels: Tensor) -> None:
         """Forward, backward, and a look at the gradients."""
-        logits = self.objective.logits(self.model(pixels))
+        logits = self.objective.logits(self.forward(pixels))
         logits.retain_grad()
         loss = self.objective(logits, labels).mean()
         self.optimiser.zero_grad()

@@ -121,8 +121,11 @@ def test_no_arguments_is_help(capsys) -> None:
     assert "compare" in capsys.readouterr().out
 
 
-def test_ctrl_c_keeps_what_is_finished(pictures: Path) -> None:
-    arguments = ["compare", "--data", str(pictures), *SMALL, "--seeds", "200", "--name", "cut"]
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_keeps_what_is_done_and_says_how_to_go_on(
+    pictures: Path, number: signal.Signals
+) -> None:
+    arguments = ["compare", "--data", str(pictures), *SMALL, "--seeds", "3", "--name", "cut"]
     process = subprocess.Popen(
         [sys.executable, "-m", "benchmarks.cli", *arguments],
         stdout=subprocess.PIPE,
@@ -133,21 +136,90 @@ def test_ctrl_c_keeps_what_is_finished(pictures: Path) -> None:
     )
     results, until = Path("runs/cut/results.csv"), time.monotonic() + 60
     while time.monotonic() < until and process.poll() is None:
-        # Two rows a run: five of them are two finished runs and a third.
-        if results.exists() and len(results.read_text().splitlines()) > 5:
+        # Two rows a run: five of them are two finished runs.
+        if results.exists() and len(results.read_text().splitlines()) >= 5:
             break
-        time.sleep(0.05)
-    process.send_signal(signal.SIGINT)
+        time.sleep(0.01)
+    process.send_signal(number)
     try:
         out, err = process.communicate(timeout=60)
     finally:
         process.kill()
-    assert process.returncode == 130
+    assert process.returncode == 128 + number
     assert "Traceback" not in err
     assert "interrupted after" in err
     summary = json.loads(Path("runs/cut/summary.json").read_text())
-    assert summary["finished_runs"] >= 2
+    assert 2 <= summary["finished_runs"] < 30
     assert "zero-one" in out
+    (line,) = (line for line in err.splitlines() if "to go on" in line)
+    command = line.partition("lossbench compare ")[2].split()
+    assert command == ["--resume", "runs/cut"]
+    assert cli.main(["compare", *command]) == 0
+    assert json.loads(Path("runs/cut/summary.json").read_text())["finished_runs"] == 30
+
+
+def test_an_experiment_goes_on_with_its_own_settings(pictures: Path, capsys) -> None:
+    for flags in (["--epochs", "3"], ["--preset", "photos"], ["--name", "other"]):
+        assert cli.main(["compare", "--resume", "runs/cut", *flags]) == 2
+        assert "give no other flag" in capsys.readouterr().err
+    assert cli.main(["compare", "--resume", str(pictures)]) == 2
+    assert "no experiment in" in capsys.readouterr().err
+
+
+def test_runs_can_be_trained_each_by_itself(pictures: Path, capsys) -> None:
+    options = ["--data", str(pictures), *SMALL, "--losses", "mse", "nll", "--seeds", "2"]
+    assert cli.main(["plan", *options, "--name", "apart"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == 4
+    assert cli.main(["collect", "runs/apart"]) == 0
+    assert "4 of 4 runs are not finished" in capsys.readouterr().err
+    for line in reversed(lines):
+        command = line.partition("lossbench ")[2].split()
+        assert command[:2] == ["run-one", "runs/apart"]
+        assert cli.main(command) == 0
+    assert cli.main(["run-one", "runs/apart", "3"]) == 0
+    assert cli.main(["collect", "runs/apart"]) == 0
+    assert "runs/apart/report.html" in capsys.readouterr().out
+    assert cli.main(["compare", *options, "--name", "together"]) == 0
+    one, two = (
+        json.loads(Path(f"runs/{name}/summary.json").read_text())["losses"]
+        for name in ("apart", "together")
+    )
+    for loss in ("mse", "nll"):
+        assert one[loss]["test_accuracy"] == two[loss]["test_accuracy"]
+    for number in ("4", "-1"):
+        assert cli.main(["run-one", "runs/apart", number]) == 2
+        assert "has the runs 0 to 3" in capsys.readouterr().err
+
+
+OWN = """
+import torch, losses
+
+@losses.register("broken", task="binary")
+class Broken(torch.nn.Module):
+    def __init__(self, reduction="mean"):
+        super().__init__()
+
+    def forward(self, input, target):
+        if len(input) > 4:
+            raise RuntimeError("broken on purpose")
+        return torch.nn.functional.softplus(input)
+"""
+
+
+def test_a_run_that_fails_is_told_by_the_exit_code(pictures: Path) -> None:
+    Path("broken_loss.py").write_text(OWN)
+    options = ["--data", str(pictures), *SMALL, "--seeds", "1", "--losses"]
+    environment = os.environ | {"PYTHONPATH": "."}
+    done = run("compare", *options, "broken_loss:Broken", "mse", "--name", "b", env=environment)
+    assert done.returncode == 1
+    assert "broken seed 0: RuntimeError: broken on purpose" in done.stderr
+    assert "1 of 2 runs are not finished" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert "mse" in done.stdout
+    done = run("compare", *options, "broken_loss:Broken", "--name", "c", env=environment)
+    assert done.returncode == 1
+    assert "Traceback" not in done.stderr
 
 
 def test_a_cuda_that_is_absent_is_one_line(pictures: Path) -> None:

@@ -1,5 +1,6 @@
 import csv
 import dataclasses
+import gc
 import itertools
 import json
 import os
@@ -7,6 +8,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -212,7 +214,7 @@ def test_asked_twice_it_stops_at_once_and_loses_nothing_but_the_step(
 
     monkeypatch.setattr(recorder.Recorder, "window", asked)
     ended = compare(config, "", Reporter())
-    assert (ended.interrupted, ended.finished) == (signal.SIGINT, 1)
+    assert (ended.interrupted, ended.finished) == (signal.SIGINT, 2)
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
     go_on(ended.directory, "", Reporter())
     equal_but_for_time(whole, ended.directory)
@@ -252,7 +254,7 @@ class Failing(torch.nn.Module):
         global CALLS
         CALLS += len(input) > 4
         if CALLS > 1:
-            raise RuntimeError("not\nagain")
+            raise RuntimeError("not\\nagain")
         return torch.nn.functional.softplus(input * (1 - 2 * target))
 
 @losses.register("diverging", task="binary")
@@ -370,3 +372,34 @@ def test_a_directory_that_goes_away_is_one_line(config, monkeypatch, refusal) ->
 
     monkeypatch.setattr(comparison, "train", removing)
     refusal(lambda: compare(config, "", Reporter()), "No such file", "stopped")
+
+
+def test_the_same_comparison_gives_the_same_bits_twice(config: Comparison) -> None:
+    try:
+        one, two = (
+            compare(dataclasses.replace(config, name=name, deterministic=True), "", Reporter())
+            for name in ("one", "two")
+        )
+        assert torch.are_deterministic_algorithms_enabled()
+    finally:
+        torch.use_deterministic_algorithms(False)
+    equal_but_for_time(one.directory, two.directory)
+    for path in one.directory.rglob("checkpoint.pt"):
+        other = two.directory / path.relative_to(one.directory)
+        first, second = (torch.load(p, weights_only=True)["model"] for p in (path, other))
+        assert all(torch.equal(first[name], second[name]) for name in first)
+
+
+def test_runs_leave_no_files_open_and_no_threads(config: Comparison) -> None:
+    def held() -> tuple[int, int]:
+        gc.collect()
+        return len(os.listdir("/proc/self/fd")), threading.active_count()
+
+    def trained(name: str, seeds: int) -> None:
+        named = dataclasses.replace(config, name=name, seeds=seeds)
+        assert compare(named, "", Reporter()).finished == 2 * seeds
+
+    trained("first", 1)
+    before = held()
+    trained("second", 6)
+    assert held() == before
