@@ -8,7 +8,7 @@ import os
 import secrets
 import shutil
 import zipfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -89,22 +89,29 @@ def write_json(path: Path, value: Any) -> None:
 
 
 @contextmanager
-def locked(directory: Path) -> Iterator[None]:
+def locked(directory: Path, wait: Callable[[str], None] | None = None) -> Iterator[None]:
     """While this is open, no other process has the directory locked; where the system knows no
     `flock`, nothing is. The lock is of the process: it goes when that ends, however it ends.
+
+    Args:
+        wait: is told if another process has it, which is waited for then; None: that is an error.
 
     Raises UserError if another process has it, OSError if the directory cannot be written to.
     """
     try:
         import fcntl
-    except ImportError:
+    except ImportError:  # Windows
         yield
         return
     with (directory / ".lock").open("a") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise UserError(
-                f"{directory} is being written by another process: wait for it, or stop it first"
-            ) from None
+            if wait is None:
+                raise UserError(
+                    f"{directory} is being written by another process: wait for it, or stop it "
+                    "first"
+                ) from None
+            wait(f"another process is writing to {directory}: waiting for it")
+            fcntl.flock(file, fcntl.LOCK_EX)
         yield

@@ -1,13 +1,12 @@
 """Published archives from the network: over https alone, known by size and SHA-256 before anything
 reads them, gone on with where an earlier attempt broke off, and never unpacked by name."""
 
-import contextlib
 import hashlib
 import os
 import re
 import shutil
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from http.client import HTTPException
 from pathlib import Path
@@ -18,6 +17,7 @@ from urllib.request import HTTPRedirectHandler, Request, build_opener
 from benchmarks.data.archives import opened_tar, parts_of, tar_bytes
 from benchmarks.data.sources import Say, UnavailableError, cache_home
 from benchmarks.errors import UserError, one_line
+from benchmarks.files import locked
 
 NETWORK_TIMEOUT = 10.0
 """Seconds without a byte after which a download is given up."""
@@ -69,7 +69,7 @@ def downloaded(
     downloads = cache_home() / "downloads"
     try:
         downloads.mkdir(parents=True, exist_ok=True)
-        with _alone(downloads / f".{folder}.lock", say):
+        with locked(downloads, wait=say):  # two would write into the same file
             if not (downloads / folder).is_dir():  # another process may have been faster
                 say(f"downloading {what} into {downloads}")
                 for archive in archives:
@@ -187,20 +187,3 @@ def _unpack(archives: Sequence[Path], folder: str, members: re.Pattern[str]) -> 
             path.unlink()
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
-
-
-@contextlib.contextmanager
-def _alone(path: Path, say: Say) -> Iterator[None]:
-    """Lets one process at a time through; two would write into the same file."""
-    try:
-        import fcntl
-    except ImportError:  # Windows
-        yield
-        return
-    with path.open("w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            say("another process is downloading the same: waiting for it")
-            fcntl.flock(file, fcntl.LOCK_EX)
-        yield

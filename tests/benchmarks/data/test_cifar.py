@@ -42,7 +42,7 @@ def served_cifar(tiny_cifar, server, packed, monkeypatch):
 
 
 def downloads(home):
-    return sorted(p.name for p in (home / "downloads").iterdir() if p.suffix != ".lock")
+    return sorted(p.name for p in (home / "downloads").iterdir() if p.name != ".lock")
 
 
 def test_what_is_known_of_the_files_is_what_torchvision_knows():

@@ -63,7 +63,7 @@ def test_pets_are_downloaded(tiny_pets, server, packed, monkeypatch, home):
     assert_pets(oxford_pets(str))
     # The photographs, which were there, are not asked for again.
     assert len(server.asked) == 3
-    kept = [p.name for p in (home / "downloads").iterdir() if p.suffix != ".lock"]
+    kept = [p.name for p in (home / "downloads").iterdir() if p.name != ".lock"]
     assert kept == [pets.FOLDER]
 
 

@@ -343,24 +343,35 @@ def test_what_cannot_be_gone_on_with_is_refused(config, refusal, tmp_path) -> No
     assert "git" in json.loads(path.read_text())["resumed"][-1]
 
 
-def test_a_full_disk_is_one_line_and_loses_nothing(config, tmp_path, refusal) -> None:
-    disk = tmp_path / "disk"
-    disk.mkdir()
-    size = ["mount", "-t", "tmpfs", "-o", "size=400k", "tmpfs", str(disk)]
-    if os.geteuid() != 0 or subprocess.run(size, capture_output=True).returncode != 0:
-        pytest.skip("no right to mount a small disk")
+@pytest.fixture
+def disk(tmp_path: Path):
+    """A small file system of its own; `disk(options)` mounts it again with others."""
+    place = tmp_path / "disk"
+    place.mkdir()
+
+    def mount(*options: str) -> Path:
+        subprocess.run(["mount", *options], check=True, capture_output=True)
+        return place
+
     try:
-        whole = compare(config, "", Reporter()).directory
-        small = dataclasses.replace(config, runs=disk, checkpoint_every=0.0)
-        (disk / "ballast").write_bytes(bytes(300 * 1024))
-        refusal(lambda: compare(small, "", Reporter()), "No space left", "--resume")
-        (disk / "ballast").unlink()
-        subprocess.run(["mount", "-o", "remount,size=20m", str(disk)], check=True)
-        ended = go_on(disk / "SYNTHETIC-small", "", Reporter())
-        assert ended.finished == 4
-        equal_but_for_time(whole, ended.directory)
-    finally:
-        subprocess.run(["umount", str(disk)], check=True)
+        mount("-t", "tmpfs", "-o", "size=400k", "tmpfs", str(place))
+    except (OSError, subprocess.CalledProcessError):
+        pytest.skip("no right to mount a file system")
+    yield lambda options: mount("-o", f"remount,{options}", str(place))
+    subprocess.run(["umount", str(place)], check=True)
+
+
+def test_a_full_disk_is_one_line_and_loses_nothing(config, disk, refusal) -> None:
+    whole = compare(config, "", Reporter()).directory
+    place = disk("size=400k")
+    small = dataclasses.replace(config, runs=place, checkpoint_every=0.0)
+    (place / "ballast").write_bytes(bytes(300 * 1024))
+    refusal(lambda: compare(small, "", Reporter()), "No space left", "--resume")
+    (place / "ballast").unlink()
+    disk("size=20m")
+    ended = go_on(place / "SYNTHETIC-small", "", Reporter())
+    assert ended.finished == 4
+    equal_but_for_time(whole, ended.directory)
 
 
 def test_a_directory_that_goes_away_is_one_line(config, monkeypatch, refusal) -> None:
