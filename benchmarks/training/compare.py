@@ -25,7 +25,7 @@ from benchmarks.tracking.window import Window
 from .interruption import Interruption
 from .plan import Plan, new_plan, note_resumption, plan_in, plan_of, read_about, run_path
 from .recorder import Recorder, RunInterruptedError
-from .resume import State
+from .resume import STATE, State
 from .run import Watch, train
 from .together import agreed, anyone
 from .trial import Trial
@@ -243,6 +243,8 @@ def _trained(plan: Plan, reporter: Reporter, executor: Executor) -> Ended:
         missing = []
         for trial, path in zip(plan.trials, plan.paths, strict=True):
             if done := finished_run(path, trial.epochs):
+                # Where a process was killed behind its last row.
+                (path / STATE).unlink(missing_ok=True)
                 runs.finished(trial, *done)
             else:
                 missing.append(trial)

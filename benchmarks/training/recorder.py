@@ -89,17 +89,23 @@ class Recorder(Watch):
         path = self.path / STATE
         try:
             found = resume.load(path, self.trial.key())
-            resume.roll_back(self.path, found["files"] if found else {})
-        except resume.DamagedStateError as error:
+            if found is None:
+                resume.roll_back(self.path, {})
+                return None
+            training: State = found["training"]
+            self.alarms.restore(found["alarms"])
+            self.last = Point(**found["last"]) if found["last"] else None
+            self.speed = found["speed"]
+            resume.roll_back(self.path, found["files"])
+        except (resume.DamagedStateError, KeyError, TypeError, ValueError) as error:
             self.say(f"{path} cannot be gone on from ({error}): the run begins anew")
+            self.alarms, self.last, self.speed = (
+                Alarms(self.trial.loss, self.trial.seed),
+                None,
+                math.nan,
+            )
             resume.roll_back(self.path, {})
-            found = None
-        if found is None:
             return None
-        self.alarms.restore(found["alarms"])
-        self.last = Point(**found["last"]) if found["last"] else None
-        self.speed = found["speed"]
-        training: State = found["training"]
         return training
 
     def stepped(self, state: Callable[[], State]) -> None:

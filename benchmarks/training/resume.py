@@ -61,7 +61,7 @@ def unpacked(file: bytes, run: str) -> State:
         found = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
         if (found["format"], found["run"]) != (FORMAT, run):
             raise DamagedStateError("it is that of another training")
-        state: State = found["state"]
+        state: State = dict(found["state"])
     except DamagedStateError:
         raise
     except Exception as error:  # torch names none of the many that a strange file raises

@@ -1,13 +1,16 @@
 """The files that experiments leave behind, and that their reports are made of."""
 
 import csv
+import hashlib
 import io
 import json
 import zipfile
 from dataclasses import asdict
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
+import torch
 
 from benchmarks.errors import UserError
 from benchmarks.report import claims, page
@@ -15,6 +18,7 @@ from benchmarks.report.document import html, markdown
 from benchmarks.report.reading import COLUMNS, read_experiment, read_right
 from benchmarks.report.summary import summarise_experiment
 from benchmarks.tracking.board_predictions import read_predictions
+from benchmarks.training import resume
 from benchmarks.training.outcomes import Outcomes, written
 from benchmarks.training.trial import Outcome, Point, Predictions, Trial
 
@@ -179,6 +183,21 @@ def _read_outcome(data: bytes, scratch: Path) -> None:
     assert all(asdict(point) for point in outcome.points)
 
 
+def _states() -> list[bytes]:
+    """What resume.pt holds behind its SHA-256, which no mutation would get past."""
+    with TemporaryDirectory() as directory:
+        path = Path(directory) / "resume.pt"
+        known = {"files": {"results.csv": 10}, "speed": 2.5, "last": None}
+        model = {"head.weight": torch.arange(6.0).view(2, 3), "head.bias": torch.zeros(2)}
+        resume.save(path, "key", known | {"training": {"model": model, "done": 3}})
+        return [path.read_bytes()[32:]]
+
+
+def _read_state(data: bytes, _place: Path) -> None:
+    state = resume.unpacked(hashlib.sha256(data).digest() + data, "key")
+    assert isinstance(state, dict)
+
+
 WORDS = (b"seeds", b"losses", b"config", b"data", b"classes", b"test_counts", b"epochs", b"skipped")
 JSON = tuple(b'"%s": %s, ' % (w, v) for w in WORDS for v in (b"null", b"[]", b"7", b'"x"', b"[[]]"))
 NPZ = (
@@ -198,3 +217,9 @@ CLAIM = Target(
 )
 PREDICTIONS = Target(lambda: _arrays(vars(_said())), _read_predictions, (UserError,), NPZ)
 OUTCOMES = Target(_outcomes, _read_outcome, (NoOutcomeError,), NPZ)
+CHECKPOINT = Target(
+    _states,
+    _read_state,
+    (resume.DamagedStateError,),
+    (b"PK\1\2", b"PK\3\4", b"key", b"c__main__\n"),
+)

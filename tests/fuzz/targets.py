@@ -16,4 +16,5 @@ TARGETS: dict[str, Target] = {
     "claim": records.CLAIM,
     "predictions": records.PREDICTIONS,
     "outcomes": records.OUTCOMES,
+    "checkpoint": records.CHECKPOINT,
 }

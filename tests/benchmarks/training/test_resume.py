@@ -215,30 +215,40 @@ def scalars(run: Path) -> dict[str, list]:
 
 
 def test_killed_at_random_and_resumed_nothing_is_lost(config, images) -> None:
-    whole, broken = config.runs / "SYNTHETIC-whole", config.runs / "SYNTHETIC-small"
+    whole = config.runs / "SYNTHETIC-whole"
     process = killed.start(dataclasses.replace(config, name="whole"), whole, images, None)
     process.join()
     assert process.exitcode == 0
     random_ = random.Random(0)
     deaths = 0
-    for attempt in range(300):
-        if attempt % 3:
+    while deaths < 20:
+        name = f"broken after {deaths}"
+        broken = config.runs / f"SYNTHETIC-{name}"
+        deaths += killed_until_finished(
+            dataclasses.replace(config, name=name), broken, images, random_
+        )
+        same(whole, broken)
+        summaries = [json.loads((d / "summary.json").read_text()) for d in (whole, broken)]
+        assert [summary["finished_runs"] for summary in summaries] == [2, 2]
+        assert not list(broken.rglob("resume.pt"))
+        assert not list(broken.rglob("*.tmp"))
+
+
+def killed_until_finished(config, directory: Path, images, random_: random.Random) -> int:
+    """Train a comparison in processes that are killed, until one reaches the end; how many were."""
+    for deaths in range(300):
+        if deaths % 3:
             # In an operation: a step has about six of them, the report some hundred.
-            process = killed.start(config, broken, images, random_.randint(1, 25 + 3 * attempt))
+            number = random_.randint(1, 25 + 3 * deaths)
+            process = killed.start(config, directory, images, number)
         else:
-            process = killed.start(config, broken, images, None)
+            process = killed.start(config, directory, images, None)
             time.sleep(random_.uniform(0.0, 0.5))
             process.kill()
         process.join()
         if process.exitcode == 0:
-            break
-        assert process.exitcode == -9, attempt
-        deaths += 1
-        if broken.is_dir() and not (broken / "experiment.json").exists():
-            shutil.rmtree(broken)  # killed before it was anything, as its message says
-    assert deaths >= 20
-    same(whole, broken)
-    summaries = [json.loads((d / "summary.json").read_text()) for d in (whole, broken)]
-    assert [s["finished_runs"] for s in summaries] == [2, 2]
-    assert not list(broken.rglob("resume.pt"))
-    assert not list(broken.rglob("*.tmp"))
+            return deaths
+        assert process.exitcode == -9, deaths
+        if directory.is_dir() and not (directory / "experiment.json").exists():
+            shutil.rmtree(directory)  # killed before it was anything, as its message says
+    pytest.fail("300 processes did not reach the end")
