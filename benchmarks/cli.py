@@ -23,7 +23,7 @@ from .errors import UserError, one_line, unknown_name
 from .presets import PRESETS
 
 if TYPE_CHECKING:
-    from .training.compare import Ended
+    from .training.compare import Ended, Executor
 
 # Under `uv run` the command is not on the user's PATH.
 PROGRAM = ["uv", "run", "lossbench"] if "UV" in os.environ else ["lossbench"]
@@ -145,16 +145,28 @@ def compare(command: Compare, line: str) -> int:
     from .tracking.console import Reporter
     from .training import compare as comparison
 
-    if command.resume is None:
-        ended = comparison.compare(plain(command), line, Reporter())
-    elif plain(command) != Comparison():
+    if command.resume is not None and plain(command) != Comparison():
         raise UserError(
             f"--resume {command.resume}: the experiment goes on with the settings that it was "
-            "begun with; give no other flag"
+            "begun with; give no other flag but --executor"
         )
-    else:
-        ended = comparison.go_on(command.resume, line, Reporter())
+    with executor_of(command) as executor:
+        if command.resume is None:
+            ended = comparison.compare(plain(command), line, Reporter(), executor)
+        else:
+            ended = comparison.go_on(command.resume, line, Reporter(), executor)
     return told(ended)
+
+
+def executor_of(command: Compare) -> contextlib.AbstractContextManager[Executor]:
+    """What trains the runs of a comparison, while this is open."""
+    if command.executor == "ray":
+        from .training.on_ray import cluster
+
+        return cluster()
+    from .training.compare import here
+
+    return contextlib.nullcontext(here)
 
 
 def plan(command: Plan, line: str) -> int:
