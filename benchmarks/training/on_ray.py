@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import threading
 from collections import deque
 from collections.abc import Generator, Iterator, Sequence
@@ -64,15 +65,32 @@ def cluster() -> Iterator[Executor]:
 
 
 def _connect(ray: Any) -> None:
+    address = os.environ.get("RAY_ADDRESS", "")
+    if address.startswith("ray://"):
+        raise UserError(
+            f"--executor ray: RAY_ADDRESS={address} is a proxy, which results cannot be streamed "
+            "through: start lossbench on a machine of the cluster"
+        )
     quiet = {"log_to_driver": False, "logging_level": "ERROR"}
     try:
+        if address not in ("", "auto", "local"):
+            _reach(address)
         ray.init(address="auto", **quiet)
-    except ConnectionError as error:
-        if address := os.environ.get("RAY_ADDRESS"):
-            raise UserError(
-                f"--executor ray: no cluster at RAY_ADDRESS={address}: {one_line(error)}"
-            ) from None
+    # RuntimeError: a cluster of another version of Ray or Python, or another token.
+    except (ConnectionError, RuntimeError, ValueError) as error:
+        if address or not isinstance(error, ConnectionError):
+            at = f"RAY_ADDRESS={address}" if address else "the cluster of `ray start`"
+            raise UserError(f"--executor ray: cannot join {at}: {one_line(error)}") from None
         ray.init(address="local", include_dashboard=False, **quiet)
+
+
+def _reach(address: str) -> None:
+    """Raise ConnectionError or ValueError if nothing answers at HOST:PORT: Ray asks for minutes."""
+    host, _, port = address.rpartition(":")
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), timeout=10).close()
+    except OSError as error:
+        raise ConnectionError(one_line(error)) from None
 
 
 @contextmanager

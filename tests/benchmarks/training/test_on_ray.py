@@ -172,3 +172,15 @@ def test_without_ray_it_is_one_line(tmp_path, monkeypatch, capsys) -> None:
     said = "lossbench: --executor ray: Ray is not installed; pip install 'lossbench[ray]'\n"
     assert capsys.readouterr().err == said
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("address", ["ray://127.0.0.1:10001", "127.0.0.1:1"])
+def test_a_cluster_that_is_not_there_is_one_line(address, tmp_path, monkeypatch, capsys) -> None:
+    pytest.importorskip("ray").shutdown()
+    monkeypatch.setenv("RAY_ADDRESS", address)
+    monkeypatch.chdir(tmp_path)
+    assert cli.main(["compare", "--executor", "ray"]) == 2
+    said = capsys.readouterr().err
+    assert f"RAY_ADDRESS={address}" in said
+    assert said.count("\n") == 1
+    assert not list(tmp_path.iterdir())
