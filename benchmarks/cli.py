@@ -23,7 +23,7 @@ from .errors import UserError, one_line, unknown_name
 from .presets import PRESETS
 
 if TYPE_CHECKING:
-    from .training.compare import Ended
+    from .training.compare import Ended, Executor
 
 # Under `uv run` the command is not on the user's PATH.
 PROGRAM = ["uv", "run", "lossbench"] if "UV" in os.environ else ["lossbench"]
@@ -147,10 +147,12 @@ def compare(command: Compare, line: str) -> int:
     if command.resume is not None and plain(command) != Comparison():
         raise UserError(
             f"--resume {command.resume}: the experiment goes on with the settings that it was "
-            "begun with; give no other flag"
+            "begun with; give no other flag but --executor"
         )
     if not together.started_together():
         return told(compared(command, line))
+    if command.executor == "ray":
+        raise UserError("--executor ray: Ray and torchrun both spread work; use one of them")
     if command.resume is None and command.name is None:
         raise UserError(
             "several processes of torchrun: give the experiment a --name, by which it "
@@ -166,13 +168,15 @@ def compared(command: Compare, line: str) -> Ended:
     from .training import compare as comparison
     from .training import together
 
-    executor = comparison.lead if together.size() > 1 else comparison.here
     directory = command.resume
     if directory is None and together.size() > 1 and together.restarted():
-        directory = command.runs / str(command.name)
-    if directory is not None and (directory.is_dir() or command.resume):
+        # Where there is none yet, the processes that are dead had not come so far.
+        named = command.runs / str(command.name)
+        directory = named if named.is_dir() else None
+    with executor_of(command) as executor:
+        if directory is None:
+            return comparison.compare(plain(command), line, Reporter(), executor)
         return comparison.go_on(directory, line, Reporter(), executor)
-    return comparison.compare(plain(command), line, Reporter(), executor)
 
 
 def followed() -> int:
@@ -185,6 +189,18 @@ def followed() -> int:
     with open(os.devnull, "w") as nowhere:
         comparison.follow(Reporter(Console(file=nowhere)))
     return 0
+
+
+def executor_of(command: Compare) -> contextlib.AbstractContextManager[Executor]:
+    """What trains the runs of a comparison, while this is open."""
+    from .training import compare as comparison
+    from .training import together
+
+    if command.executor == "ray":
+        from .training.on_ray import cluster
+
+        return cluster()
+    return contextlib.nullcontext(comparison.lead if together.size() > 1 else comparison.here)
 
 
 def plan(command: Plan, line: str) -> int:

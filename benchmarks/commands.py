@@ -45,7 +45,10 @@ class Compare(Comparison):
     ] = None
     """Continue the experiment in this directory, with the settings that it was begun with: runs
     that are finished are kept, all others go on from their last checkpoint. No other flag beside
-    it."""
+    it but --executor."""
+    executor: Literal["here", "ray"] = "here"
+    """here: one run after the other. ray: each a task of the Ray cluster that RAY_ADDRESS or `ray
+    start` names, else of one on this machine with a run a core."""
 
 
 Compare.__doc__ = Comparison.__doc__
