@@ -96,6 +96,8 @@ Executor = Callable[[Runs, Sequence[Trial]], None]
 def here(runs: Runs, trials: Sequence[Trial]) -> None:
     """One after the other in this process."""
     for trial in trials:
+        if runs.stop():  # it was asked between two steps of two runs
+            return
         try:
             accuracy, seconds = train_one(runs.plan, trial, runs.stop, runs.moved, runs.say)
         except (RunInterruptedError, KeyboardInterrupt):
@@ -249,7 +251,8 @@ def _trained(plan: Plan, reporter: Reporter, executor: Executor) -> Ended:
             else:
                 missing.append(trial)
         executor(runs, missing)
-        runs.ended.interrupted = interruption.asked
+        if runs.ended.finished < runs.ended.planned:
+            runs.ended.interrupted = interruption.asked
     return runs.ended
 
 

@@ -32,8 +32,8 @@ class RunInterruptedError(Exception):
 
 
 class Recorder(Watch):
-    """Writes a run of an experiment as it goes on; a context manager that closes
-    the event file. The last row is written by `finish`, and no other knows of the test images.
+    """Writes a run of an experiment as it goes on; a context manager that closes the event file.
+    The last row is written by `finish`, and no other knows of the test images.
 
     Where the run has been begun before, `state` is what to go on from, and its files are taken
     back to where they were then; None: it begins anew.
@@ -99,11 +99,8 @@ class Recorder(Watch):
             resume.roll_back(self.path, found["files"])
         except (resume.DamagedStateError, KeyError, TypeError, ValueError) as error:
             self.say(f"{path} cannot be gone on from ({error}): the run begins anew")
-            self.alarms, self.last, self.speed = (
-                Alarms(self.trial.loss, self.trial.seed),
-                None,
-                math.nan,
-            )
+            self.alarms = Alarms(self.trial.loss, self.trial.seed)
+            self.last, self.speed = None, math.nan
             resume.roll_back(self.path, {})
             return None
         return training

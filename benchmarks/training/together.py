@@ -23,7 +23,8 @@ from benchmarks.errors import UserError
 
 def started_together() -> bool:
     """Whether this process is one of several that torchrun has started."""
-    return int(os.environ.get("WORLD_SIZE", "1")) > 1
+    # Others set WORLD_SIZE as well, and mean something else.
+    return "TORCHELASTIC_RUN_ID" in os.environ and int(os.environ.get("WORLD_SIZE", "1")) > 1
 
 
 def restarted() -> bool:

@@ -220,6 +220,21 @@ def test_asked_twice_it_stops_at_once_and_loses_nothing_but_the_step(
     equal_but_for_time(whole, ended.directory)
 
 
+def test_asked_at_the_end_of_a_run_it_begins_no_other(config: Comparison, monkeypatch) -> None:
+    real = recorder.Recorder.finish
+
+    def asked(*arguments):
+        os.kill(os.getpid(), signal.SIGINT)
+        return real(*arguments)
+
+    monkeypatch.setattr(recorder.Recorder, "finish", asked)
+    ended = compare(config, "", Reporter())
+    assert (ended.finished, ended.interrupted) == (1, signal.SIGINT)
+    assert not (ended.directory / "mse").exists()
+    last = dataclasses.replace(config, losses=("mse",), seeds=1, name="last")
+    assert compare(last, "", Reporter()).interrupted is None
+
+
 def test_a_damaged_state_is_told_and_the_run_begins_anew(config, monkeypatch, capsys) -> None:
     whole = compare(dataclasses.replace(config, name="whole"), "", Reporter()).directory
     real = recorder.Recorder.stepped

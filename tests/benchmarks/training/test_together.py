@@ -185,5 +185,8 @@ def test_without_a_name_it_could_not_be_found_again(monkeypatch, refusal, tmp_pa
     from benchmarks import cli
 
     monkeypatch.setenv("WORLD_SIZE", "2")
+    assert not together.started_together()
+    monkeypatch.setenv("TORCHELASTIC_RUN_ID", "none")
+    assert together.started_together()
     monkeypatch.chdir(tmp_path)
     refusal(lambda: cli.compare(cli.Compare(), ""), "--name")
