@@ -87,7 +87,9 @@ class Noisy(torch.nn.Module):
 
 
 def test_what_a_model_draws_goes_on_as_well(images, tmp_path) -> None:
-    trial = dataclasses.replace(SMALL, model=f"{__name__}:Noisy", width=None)
+    # So low a rate that there is something left to learn, and a gradient, after the break.
+    rate = {"learning_rate": 1e-4}
+    trial = dataclasses.replace(SMALL, model=f"{__name__}:Noisy", width=None, **rate)
     _, network = train(trial, prepare(images, CPU, validation=0.25))
     with pytest.raises(InterruptedError):
         train(trial, prepare(images, CPU, validation=0.25), Break(5, tmp_path / "state"))
