@@ -8,6 +8,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 from pathlib import Path
 
@@ -22,6 +23,8 @@ from benchmarks.training import compare as comparison
 from benchmarks.training.choices import losses_of
 from benchmarks.training.compare import compare, go_on
 from losses import registry
+
+from . import killed
 
 
 @pytest.fixture
@@ -387,6 +390,25 @@ def test_a_full_disk_is_one_line_and_loses_nothing(config, disk, refusal) -> Non
     ended = go_on(place / "SYNTHETIC-small", "", Reporter())
     assert ended.finished == 4
     equal_but_for_time(whole, ended.directory)
+
+
+def test_a_directory_that_becomes_read_only_is_one_line_and_loses_nothing(config, images) -> None:
+    whole = compare(config, "", Reporter()).directory
+    # Not in tmp_path, which nobody but its owner can enter.
+    with tempfile.TemporaryDirectory() as place:
+        os.chmod(place, 0o777)
+        mine = dataclasses.replace(config, runs=Path(place) / "runs", checkpoint_every=0.0)
+        directory, said = mine.runs / "SYNTHETIC-small", Path(place) / "said"
+        process = killed.protected(mine, images, directory, said)
+        process.join()
+        assert process.exitcode == 0
+        text = said.read_text()
+        assert "Permission denied" in text
+        assert f"--resume {directory}" in text
+        for path in (directory, *directory.rglob("*")):
+            path.chmod(0o777 if path.is_dir() else 0o666)
+        assert go_on(directory, "", Reporter()).finished == 4
+        equal_but_for_time(whole, directory)
 
 
 def test_a_directory_that_goes_away_is_one_line(config, monkeypatch, refusal) -> None:
