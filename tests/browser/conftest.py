@@ -59,7 +59,7 @@ def experiment(tmp_path_factory) -> Path:
     )
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_CACHE_HOME", str(home / "cache"))
-        return compare(config, "lossbench compare --data pictures", Reporter())
+        return compare(config, "lossbench compare --data pictures", Reporter()).directory
 
 
 @pytest.fixture(scope="session")

@@ -67,7 +67,7 @@ def test_the_chosen_rate_has_the_highest_validation_accuracy(config: Tuning) -> 
 
 def test_a_comparison_takes_the_rates_that_were_found(config: Tuning) -> None:
     found = about_of(tune(config, "", Reporter()))["losses"]
-    directory = compare(matching(config), "", Reporter())
+    directory = compare(matching(config), "", Reporter()).directory
     about = json.loads((directory / "experiment.json").read_text())
     assert about["config"]["learning_rates"] == {n: loss["best"] for n, loss in found.items()}
     run = json.loads((directory / "mse" / "seed0" / "config.json").read_text())
