@@ -79,14 +79,16 @@ def notes(summary: dict[str, Any]) -> list[str]:
         if missing:
             lines.append(f"{name} ended without a finite accuracy for seed {', '.join(missing)}.")
     if unfinished := summary["unfinished_runs"]:
-        named = ", ".join(
-            f"{run['loss']} seed {run['seed']} "
-            + ("not started" if run["epoch"] is None else f"at epoch {run['epoch']:g}")
-            + (f", failed with {run['failure']}" if run["failure"] else "")
-            for run in unfinished
-        )
+        named = ", ".join(map(_unfinished, unfinished))
         lines.append(f"Left out, not finished (epoch {summary['epochs']} is the last): {named}.")
     return lines
+
+
+def _unfinished(run: dict[str, Any]) -> str:
+    """How far a run has come, and which error ended it if one did."""
+    at = "" if run["epoch"] is None else f" at epoch {run['epoch']:g}"
+    how = f" failed{at} with {run['failure']}" if run["failure"] else at or " not started"
+    return f"{run['loss']} seed {run['seed']}{how}"
 
 
 def _notes_on_intervals(losses: dict[str, Any]) -> list[str]:

@@ -111,7 +111,7 @@ def test_a_run_that_failed_says_why(tmp_path, describe, evaluations, write_exper
     summary = write_summary(directory)
     (run,) = summary["unfinished_runs"]
     assert run["failure"] == "ValueError: <b>no</b>"
-    assert "failed with ValueError" in (directory / "summary.md").read_text()
+    assert "with ValueError" in (directory / "summary.md").read_text()
     page = (directory / "report.html").read_text()
     assert "ValueError: &lt;b&gt;no" in page
     assert "<b>no" not in page

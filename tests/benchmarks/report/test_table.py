@@ -136,7 +136,7 @@ def test_unfinished_runs_are_named(wide):
         {"loss": "nll", "seed": 2, "epoch": None, "failure": None},
     ]
     assert notes(wide)[-1] == (
-        "Left out, not finished (epoch 2 is the last): mse seed 1 at epoch 1, failed with "
+        "Left out, not finished (epoch 2 is the last): mse seed 1 failed at epoch 1 with "
         "ValueError: odd, nll seed 2 not started."
     )
 
