@@ -142,14 +142,14 @@ def unboxed(box: str) -> str:
 
 def compare(command: Compare, line: str) -> int:
     # Imported here, because torch takes seconds and --help should not.
-    from .training import together
+    from .training import on_torchrun
 
     if command.resume is not None and plain(command) != Comparison():
         raise UserError(
             f"--resume {command.resume}: the experiment goes on with the settings that it was "
             "begun with; give no other flag but --executor"
         )
-    if not together.started_together():
+    if not on_torchrun.started_together():
         return told(compared(command, line))
     if command.executor == "ray":
         raise UserError("--executor ray: Ray and torchrun both spread work; use one of them")
@@ -158,7 +158,7 @@ def compare(command: Compare, line: str) -> int:
             "several processes of torchrun: give the experiment a --name, by which it "
             "is found again when one of them has died"
         )
-    with together.group() as number:
+    with on_torchrun.group() as number:
         return told(compared(command, line)) if number == 0 else followed()
 
 
@@ -166,10 +166,10 @@ def compared(command: Compare, line: str) -> Ended:
     """Carry out a comparison, or go on with it, in this process or as the first of several."""
     from .tracking.console import Reporter
     from .training import compare as comparison
-    from .training import together
+    from .training import on_torchrun
 
     directory = command.resume
-    if directory is None and together.size() > 1 and together.restarted():
+    if directory is None and on_torchrun.started_together() and on_torchrun.restarted():
         # Where there is none yet, the processes that are dead had not come so far.
         named = command.runs / str(command.name)
         directory = named if named.is_dir() else None
@@ -184,23 +184,25 @@ def followed() -> int:
     from rich.console import Console
 
     from .tracking.console import Reporter
-    from .training import compare as comparison
+    from .training import on_torchrun
 
     with open(os.devnull, "w") as nowhere:
-        comparison.follow(Reporter(Console(file=nowhere)))
+        on_torchrun.follow(Reporter(Console(file=nowhere)))
     return 0
 
 
 def executor_of(command: Compare) -> contextlib.AbstractContextManager[Executor]:
     """What trains the runs of a comparison, while this is open."""
     from .training import compare as comparison
-    from .training import together
+    from .training import on_torchrun
 
     if command.executor == "ray":
         from .training.on_ray import cluster
 
         return cluster()
-    return contextlib.nullcontext(comparison.lead if together.size() > 1 else comparison.here)
+    return contextlib.nullcontext(
+        on_torchrun.lead if on_torchrun.started_together() else comparison.here
+    )
 
 
 def plan(command: Plan, line: str) -> int:

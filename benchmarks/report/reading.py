@@ -15,7 +15,7 @@ from benchmarks.errors import UserError, one_line
 from benchmarks.files import read_arrays
 from benchmarks.report.shape import NUMBER, misfit, refused
 from benchmarks.tracking.results import COLUMNS as WRITTEN
-from benchmarks.tracking.results import FAILURE, RESULTS, WARNINGS, whole_lines
+from benchmarks.tracking.results import FAILURE, RESULTS, WARNINGS, run_directory, whole_lines
 
 if TYPE_CHECKING:
     import numpy as np
@@ -25,6 +25,7 @@ MEASURES = ("logit_mean_abs", "logit_when_wrong", "vanished_fraction", "paramete
 # Those of results.csv that hold numbers, behind the four that say which row it is.
 COLUMNS = tuple(column for column in WRITTEN if column != "images")
 
+DESCRIBED = "experiment.json"
 MOST_SEEDS = 100_000
 # What is shown of experiment.json, and of what kind it is.
 DATA: dict[str, Any] = {
@@ -137,7 +138,7 @@ def read_experiment(directory: Path) -> Experiment:
     Raises:
         UserError: a file is missing or unreadable, or no run has finished.
     """
-    about = _read_description(directory / "experiment.json")
+    about = _description(directory)
     epochs = int(about["config"]["epochs"])
     rows = _read_rows(directory / RESULTS)
     runs = []
@@ -175,16 +176,6 @@ def read_failure(directory: Path) -> str | None:
         return (directory / FAILURE).read_text(encoding="utf-8").partition("\n")[0]
     except (OSError, ValueError):
         return None
-
-
-def run_directory(directory: Path, loss: str, seed: int) -> Path:
-    """The directory of a run of the experiment in `directory`.
-
-    Raises UserError for a name of a loss that leads elsewhere: results.csv may be anybody's.
-    """
-    if Path(loss).is_absolute() or ".." in Path(loss).parts or "\0" in loss:
-        raise UserError(f"cannot use {directory}: {loss!r} is no name of a loss")
-    return directory / loss / f"seed{seed}"
 
 
 def read_right(directory: Path, loss: str, seed: int) -> NDArray[np.bool_] | None:
@@ -233,25 +224,33 @@ def _read_warnings(path: Path) -> tuple[Warned, ...]:
     return tuple(sorted(found.values(), key=lambda warned: warned.step))
 
 
-def _read_description(path: Path) -> dict[str, Any]:
+def described(directory: Path) -> Any:
+    """What experiment.json of a directory holds. Raises UserError if there is none, or no JSON."""
+    path = directory / DESCRIBED
     try:
-        about = json.loads(path.read_text(encoding="utf-8"), parse_constant=refused)
+        return json.loads(path.read_text(encoding="utf-8"), parse_constant=refused)
     except FileNotFoundError:
         raise UserError(
-            f"no experiment in {path.parent}: {path.name} is missing; give a directory that "
-            "`lossbench compare` wrote"
+            f"no experiment in {directory}: {path.name} is missing; give a directory that "
+            "`lossbench compare` or `lossbench plan` wrote"
         ) from None
     except (OSError, ValueError, RecursionError) as error:
         raise UserError(f"cannot read {path}: {one_line(error)}") from None
+
+
+def _description(directory: Path) -> dict[str, Any]:
+    """experiment.json of a directory, as far as a report shows it. Raises UserError."""
+    about, path = described(directory), directory / DESCRIBED
     config = about.get("config") if isinstance(about, dict) else None
     if not isinstance(config, dict) or not isinstance(config.get("epochs"), int):
         raise UserError(f"cannot use {path}: it says no number of epochs under config.epochs")
-    if wrong := misfit(about, DESCRIPTION) or _misfit_of_runs(config):
+    if wrong := misfit(about, DESCRIPTION) or misfit_of_runs(config):
         raise UserError(f"cannot use {path}: {wrong}")
     return dict(about)
 
 
-def _misfit_of_runs(config: dict[str, Any]) -> str | None:
+def misfit_of_runs(config: dict[str, Any]) -> str | None:
+    """What in the settings of an experiment makes runs that cannot be, None if nothing does."""
     seeds, rates = config.get("seeds", 0), list(config.get("learning_rates", {}).values())
     if isinstance(seeds, int) and seeds > MOST_SEEDS:
         return f"config.seeds is more than {MOST_SEEDS:,}"

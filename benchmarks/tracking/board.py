@@ -51,6 +51,7 @@ from .board_seeds import (
     share_band,
 )
 from .events import EventFile, values_of
+from .results import run_directory
 
 if TYPE_CHECKING:
     from benchmarks.report.reading import Experiment
@@ -125,7 +126,7 @@ def write_loss(
 ) -> None:
     """Write the run of one loss."""
     runs = [run for run in experiment.finished if run.loss == loss]
-    directories = [experiment.directory / loss / f"seed{run.seed}" for run in runs]
+    directories = [run_directory(experiment.directory, loss, run.seed) for run in runs]
     seeds = [read_seed(directory) for directory in directories if directory.is_dir()]
     last = max(run.rows[-1].step for run in runs)
     times = {step: time for seed in reversed(seeds) for step, time in seed.times.items()}

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from benchmarks.errors import UserError, one_line
 from benchmarks.files import write_whole
 
 RESULTS, WARNINGS = "results.csv", "warnings.csv"
@@ -17,6 +18,16 @@ RESULTS, WARNINGS = "results.csv", "warnings.csv"
 
 FAILURE = "failure.txt"
 """In the directory of a run that ended by an error: one line that says which, and where it was."""
+
+
+def run_directory(directory: Path, loss: str, seed: int) -> Path:
+    """The directory of a run of the experiment in `directory`.
+
+    Raises UserError for a name of a loss that leads elsewhere: results.csv may be anybody's.
+    """
+    if Path(loss).is_absolute() or ".." in Path(loss).parts or "\0" in loss:
+        raise UserError(f"cannot use {directory}: {loss!r} is no name of a loss")
+    return directory / loss / f"seed{seed}"
 
 
 @dataclass(frozen=True)
@@ -84,7 +95,7 @@ def gather(directory: Path, runs: Iterable[Path]) -> None:
     `runs`, in their order. A row that was torn by an interruption is left out, and a file without
     a row is not written.
 
-    Raises OSError if one cannot be read or written, ValueError if one is no UTF-8.
+    Raises OSError if one cannot be read or written, UserError if one is damaged.
     """
     runs = list(runs)
     for name in (RESULTS, WARNINGS):
@@ -92,7 +103,13 @@ def gather(directory: Path, runs: Iterable[Path]) -> None:
         rows: list[list[str]] = []
         for path in (run / name for run in runs):
             if path.exists():
-                heading, *found = list(csv.reader(whole_lines(path))) or [[]]
+                try:
+                    heading, *found = list(csv.reader(whole_lines(path))) or [[]]
+                except (ValueError, csv.Error) as error:
+                    raise UserError(
+                        f"cannot read {path} ({one_line(error)}): remove the directory of that "
+                        "run, which is then trained again"
+                    ) from None
                 headings = headings or heading
                 rows += [row for row in found if len(row) == len(heading) and heading == headings]
         if rows:

@@ -19,15 +19,15 @@ from benchmarks.report import write_summary
 from benchmarks.report.reading import finished_run, read_failure
 from benchmarks.tracking.board import write_board
 from benchmarks.tracking.console import LossTable, Reporter
-from benchmarks.tracking.results import gather
+from benchmarks.tracking.results import gather, run_directory
 from benchmarks.tracking.window import Window
 
 from .interruption import Interruption
-from .plan import Plan, new_plan, note_resumption, plan_in, plan_of, read_about, run_path
+from .plan import Plan, new_plan, note_resumption, plan_in
 from .recorder import Recorder, RunInterruptedError
-from .resume import STATE, State
-from .run import Watch, train
-from .together import agreed, anyone
+from .resume import STATE
+from .run import train
+from .together import agreed
 from .trial import Trial
 
 
@@ -107,46 +107,6 @@ def here(runs: Runs, trials: Sequence[Trial]) -> None:
         else:
             runs.finished(trial, accuracy, seconds)
             gather(runs.plan.directory, runs.plan.paths)
-
-
-def lead(runs: Runs, trials: Sequence[Trial]) -> None:
-    """One after the other on all processes that torchrun has started; the others `follow`."""
-    agreed((read_about(runs.plan.directory), runs.plan.directory, list(trials)))
-    for trial in trials:
-        try:
-            accuracy, seconds = train_one(
-                runs.plan, trial, lambda: anyone(runs.stop()), runs.moved, runs.say
-            )
-        except (RunInterruptedError, KeyboardInterrupt):
-            return
-        except RunFailedError as failure:
-            # The others wait for this one in the middle of a step: all have to end.
-            raise UserError(f"{trial.loss} seed {trial.seed} failed: {failure}") from None
-        runs.finished(trial, accuracy, seconds)
-
-
-def follow(reporter: Reporter) -> None:
-    """Take part in what another process leads, until that is over."""
-    about, directory, trials = agreed(None)
-    plan = plan_of(about, directory, reporter)
-    with Interruption() as interruption:
-        watch = Follower(lambda: anyone(interruption.asked is not None))
-        for trial in trials:
-            try:
-                train(trial, plan.material, watch, plan.config.log_every, agreed(None))
-            except (RunInterruptedError, KeyboardInterrupt):
-                return
-
-
-class Follower(Watch):
-    """Writes nothing, and ends with the leader."""
-
-    def __init__(self, stop: Callable[[], bool]) -> None:
-        self.stop = stop
-
-    def stepped(self, _state: Callable[[], State]) -> None:
-        if self.stop():
-            raise RunInterruptedError
 
 
 def compare(
@@ -286,7 +246,7 @@ def train_one(
         UserError: another process is at the run.
         OSError: a file cannot be written.
     """
-    path = run_path(plan.directory, trial.loss, trial.seed)
+    path = run_directory(plan.directory, trial.loss, trial.seed)
     path.mkdir(parents=True, exist_ok=True)
     with locked(path), Recorder(plan, trial, stop=stop, moved=moved, say=say) as recorder:
         try:

@@ -19,12 +19,13 @@ import torch
 from benchmarks.data.sources import SOURCES
 from benchmarks.errors import UserError
 from benchmarks.files import write_whole
+from benchmarks.report.reading import DESCRIBED, described
 from benchmarks.tracking.console import Reporter
-from benchmarks.tracking.results import FAILURE, RESULTS
+from benchmarks.tracking.results import FAILURE, RESULTS, run_directory
 from benchmarks.tracking.window import Window
 
 from .compare import RunFailedError, train_one
-from .plan import ABOUT, Plan, plan_in, read_about, run_path
+from .plan import Plan, plan_in
 from .recorder import RunInterruptedError
 from .resume import STATE, growing
 from .trial import Trial
@@ -58,7 +59,7 @@ class News:
 def about_for_nodes(plan: Plan) -> bytes:
     """experiment.json as another machine needs it: with the device that this one has chosen, and a
     path to images that does not depend on where a process was started."""
-    about = read_about(plan.directory)
+    about = described(plan.directory)
     data = about["config"]["data"]
     if data is not None and data not in SOURCES:
         data = os.path.abspath(os.path.expanduser(data))
@@ -88,7 +89,7 @@ def trained(
     with TemporaryDirectory(prefix="lossbench-") as scratch:
         plan = replace(shared, directory=Path(scratch))
         plan.material = shared.material
-        put(run_path(plan.directory, trial.loss, trial.seed), files)
+        put(run_directory(plan.directory, trial.loss, trial.seed), files)
         work = _Work(plan, trial)
         work.start()
         try:
@@ -105,7 +106,7 @@ def _plan(about: bytes) -> Plan:
     """The plan with its images, once for all runs of an experiment that this process trains; its
     directory is gone."""
     with TemporaryDirectory(prefix="lossbench-") as scratch:
-        (Path(scratch) / ABOUT).write_bytes(about)
+        (Path(scratch) / DESCRIBED).write_bytes(about)
         return plan_in(Path(scratch), Reporter())
 
 
@@ -115,7 +116,7 @@ class _Work(threading.Thread):
     def __init__(self, plan: Plan, trial: Trial) -> None:
         super().__init__(name=f"{trial.loss} seed {trial.seed}", daemon=True)
         self.plan, self.trial = plan, trial
-        self.path = run_path(plan.directory, trial.loss, trial.seed)
+        self.path = run_directory(plan.directory, trial.loss, trial.seed)
         self.asked = threading.Event()
         self.said: list[str] = []
         self.share: float = 0.0

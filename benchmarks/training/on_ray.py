@@ -17,11 +17,10 @@ from typing import Any
 
 from benchmarks.errors import UserError, one_line
 from benchmarks.files import locked
-from benchmarks.tracking.results import gather
+from benchmarks.tracking.results import gather, run_directory
 
 from .compare import Executor, Runs
 from .on_node import Files, News, about_for_nodes, files_of, put, trained
-from .plan import run_path
 from .resume import STATE, growing
 from .trial import Trial
 
@@ -217,7 +216,7 @@ class _Tasks:
         return int(self.ray.cluster_resources().get(self.kind, 0))
 
     def _open(self, trial: Trial) -> None:
-        task = _Task(trial, run_path(self.runs.plan.directory, trial.loss, trial.seed), MORE)
+        task = _Task(trial, run_directory(self.runs.plan.directory, trial.loss, trial.seed), MORE)
         task.path.mkdir(parents=True, exist_ok=True)
         task.lock.enter_context(locked(task.path))
         self._begin(task)

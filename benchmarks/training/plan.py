@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import os
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -18,14 +17,30 @@ from benchmarks.data import ImageSet
 from benchmarks.data.batches import Material, prepare
 from benchmarks.errors import UserError, one_line
 from benchmarks.files import write_json
+from benchmarks.report.reading import DESCRIBED, described, misfit_of_runs
+from benchmarks.report.shape import NUMBER, misfit
 from benchmarks.tracking import experiment
 from benchmarks.tracking.console import Reporter
+from benchmarks.tracking.results import run_directory
 
 from .choices import images_of, looked_up, loss_name, rehearse, trial_of
 from .trial import Trial
 from .tuning import tuned_rates
 
-ABOUT = "experiment.json"
+
+def _kind(default: Any) -> Any:
+    return NUMBER if isinstance(default, float) else type(default)
+
+
+SETTINGS: dict[str, Any] = {
+    # Of what kind a setting is says its default, where it has one.
+    **{field.name: _kind(field.default) for field in dataclasses.fields(Comparison)},
+    **dict.fromkeys(("width", "image_size"), int | None),
+    **dict.fromkeys(("data", "preset", "name"), str | None),
+    "losses": [str],
+    "runs": str,
+}
+"""The settings in an experiment.json, and of what kind each is."""
 
 
 @dataclass
@@ -59,12 +74,7 @@ class Plan:
     @property
     def paths(self) -> list[Path]:
         """The directories of all runs, there or not."""
-        return [run_path(self.directory, trial.loss, trial.seed) for trial in self.trials]
-
-
-def run_path(directory: Path, loss: str, seed: int) -> Path:
-    """The directory of a run in that of its experiment."""
-    return directory / loss / f"seed{seed}"
+        return [run_directory(self.directory, trial.loss, trial.seed) for trial in self.trials]
 
 
 def new_plan(config: Comparison, command: str, reporter: Reporter) -> Plan:
@@ -100,7 +110,7 @@ def new_plan(config: Comparison, command: str, reporter: Reporter) -> Plan:
         "data": data,
         "model": {"name": config.model, "parameters": parameters},
     }
-    write_json(directory / ABOUT, about)
+    write_json(directory / DESCRIBED, about)
     reporter.say(
         f"{len(trials)} runs: {len(names)} losses x {config.seeds} seeds of {config.model} "
         f"({parameters:,} parameters) on {data['train']:,} {images.name} images, "
@@ -114,7 +124,7 @@ def plan_in(directory: Path, reporter: Reporter) -> Plan:
 
     Raises UserError: there is no such experiment, and as `plan_of`.
     """
-    return plan_of(read_about(directory), directory, reporter)
+    return plan_of(described(directory), directory, reporter)
 
 
 def plan_of(about: dict[str, Any], directory: Path, reporter: Reporter) -> Plan:
@@ -140,38 +150,26 @@ def plan_of(about: dict[str, Any], directory: Path, reporter: Reporter) -> Plan:
     return Plan(directory, config, images, device, trials)
 
 
-def read_about(directory: Path) -> dict[str, Any]:
-    """experiment.json of a directory. Raises UserError if it cannot be gone on with."""
-    path = directory / ABOUT
-    try:
-        about = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise UserError(
-            f"no experiment in {directory}: {path.name} is missing; give a directory that "
-            "`lossbench compare` or `lossbench plan` wrote"
-        ) from None
-    except (OSError, ValueError) as error:
-        raise UserError(f"cannot read {path}: {one_line(error)}") from None
-    return dict(about) if isinstance(about, dict) else {}
-
-
 def config_of(about: dict[str, Any], directory: Path) -> tuple[Comparison, dict[str, float]]:
     """The settings and the learning rates in an experiment.json, for the experiment that now lies
     in `directory`. Raises UserError if they are not those of this version."""
-    fields = {field.name for field in dataclasses.fields(Comparison)}
     try:
         given = {key: value for key, value in about["config"].items() if key != "learning_rates"}
-        if unknown := sorted(set(given) - fields):
+        if unknown := sorted(set(given) - set(SETTINGS)):
             raise ValueError(f"it has settings that there are none of: {', '.join(unknown)}")
+        wrong = misfit(given, SETTINGS) or misfit(about, {"own_losses": [str]})
+        if wrong := wrong or misfit_of_runs(about["config"]):
+            raise ValueError(wrong)
+        given |= {name: float(given[name]) for name in given if SETTINGS[name] == NUMBER}
         given |= {"runs": directory.parent, "name": directory.name}
         names = tuple(map(str, given["losses"]))
         config = Comparison(**given | {"losses": names})
         rates = {name: float(about["config"]["learning_rates"][name]) for name in names}
         str(about["data"]["fingerprint"])
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
         raise UserError(
-            f"cannot go on with {directory / ABOUT} ({type(error).__name__}: {one_line(error)}): "
-            "it is not of this version of lossbench; begin a new experiment"
+            f"cannot go on with {directory / DESCRIBED} ({type(error).__name__}: "
+            f"{one_line(error)}): it is not of this version of lossbench; begin a new experiment"
         ) from None
     return config, rates
 
@@ -195,13 +193,13 @@ def _trials(config: Comparison, rates: dict[str, float]) -> tuple[Trial, ...]:
 def note_resumption(plan: Plan, command: str, reporter: Reporter) -> None:
     """Add to experiment.json when the experiment was gone on with. What there is now, where it is
     not what it was begun with, is said and added: the last bits of a number can depend on it."""
-    about = read_about(plan.directory)
+    about = described(plan.directory)
     now = experiment.facts(command, datetime.now().astimezone(), plan.device)
     changed = [key for key in ("versions", "hardware", "git") if now[key] != about.get(key)]
     if changed:
         reporter.say(
-            f"{', '.join(changed)}: not what {plan.directory} was begun with, see {ABOUT}; the "
+            f"{', '.join(changed)}: not what {plan.directory} was begun with, see {DESCRIBED}; the "
             "last bits of the results can differ"
         )
     resumed = [*about.get("resumed", []), {"date": now["date"], **{k: now[k] for k in changed}}]
-    write_json(plan.directory / ABOUT, about | {"resumed": resumed})
+    write_json(plan.directory / DESCRIBED, about | {"resumed": resumed})

@@ -15,13 +15,21 @@ from benchmarks.errors import one_line
 from benchmarks.files import sweep, write_arrays, write_json, write_whole
 from benchmarks.tracking.events import EventFile
 from benchmarks.tracking.experiment import MARK
-from benchmarks.tracking.results import COLUMNS, FAILURE, RESULTS, WARNINGS, Evaluation, RowFile
+from benchmarks.tracking.results import (
+    COLUMNS,
+    FAILURE,
+    RESULTS,
+    WARNINGS,
+    Evaluation,
+    RowFile,
+    run_directory,
+)
 from benchmarks.tracking.window import Window
 
 from . import resume
 from .alarms import COLUMNS as ALARM_COLUMNS
 from .alarms import Alarms
-from .plan import Plan, run_path
+from .plan import Plan
 from .resume import STATE, State
 from .run import Watch
 from .trial import Outcome, Point, Trial
@@ -60,7 +68,7 @@ class Recorder(Watch):
         self.batch_size = min(trial.batch_size, len(plan.material.train.labels))
         self.checkpoint_every = plan.config.checkpoint_every
         self.stop, self.moved, self.say = stop, moved, say
-        self.path = run_path(plan.directory, trial.loss, trial.seed)
+        self.path = run_directory(plan.directory, trial.loss, trial.seed)
         self.path.mkdir(parents=True, exist_ok=True)
         sweep(self.path)
         (self.path / FAILURE).unlink(missing_ok=True)

@@ -1,52 +1,17 @@
-"""One run on several processes, as torchrun starts them: each takes its share of every batch.
-
-The first process leads: it alone writes, decides and tells. The others follow it step by step.
-Whatever is measured is measured of the whole batch, as one process would.
-"""
+"""What several processes with a share of every batch each have to say to each other, so that
+whatever is computed and measured is that of the whole batch, as of one process."""
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import Any
 
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
-from torch.distributed import PrefixStore  # type: ignore[attr-defined]
-from torch.distributed.rendezvous import rendezvous
 from torch.nn.parallel import DistributedDataParallel
 
 from benchmarks.errors import UserError
-
-
-def started_together() -> bool:
-    """Whether this process is one of several that torchrun has started."""
-    # Others set WORLD_SIZE as well, and mean something else.
-    return "TORCHELASTIC_RUN_ID" in os.environ and int(os.environ.get("WORLD_SIZE", "1")) > 1
-
-
-def restarted() -> bool:
-    """Whether torchrun has started them again, after one of them had died."""
-    return int(os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")) > 0
-
-
-@contextmanager
-def group() -> Iterator[int]:
-    """While this is open, the processes can talk to each other; gives this one's number."""
-    backend = "gloo"
-    if torch.cuda.is_available():
-        torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
-        backend = "cpu:gloo,cuda:nccl"
-    store, number, count = next(rendezvous("env://"))
-    # What processes that are dead have left in the store is not for those after them.
-    store = PrefixStore(f"start {os.environ.get('TORCHELASTIC_RESTART_COUNT', 0)}", store)
-    dist.init_process_group(backend, store=store, rank=number, world_size=count)
-    try:
-        yield dist.get_rank()
-    finally:
-        dist.destroy_process_group()
 
 
 def size() -> int:

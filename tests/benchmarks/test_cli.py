@@ -7,9 +7,7 @@ import sys
 import time
 from pathlib import Path
 
-import numpy as np
 import pytest
-from PIL import Image
 
 import models
 from benchmarks import cli
@@ -22,18 +20,12 @@ SMALL += ["--evaluations", "1"]
 
 
 @pytest.fixture
-def pictures(tmp_path: Path, monkeypatch) -> Path:
+def pictures(tmp_path: Path, monkeypatch, cats_and_dogs) -> Path:
     """A folder of 30 cats and 30 dogs of noise, and a cache and a working directory of its own."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.delenv("LOSSBENCH_DATA", raising=False)
     monkeypatch.chdir(tmp_path)
-    rng = np.random.default_rng(0)
-    for name, bright in (("cat", 55), ("dog", 0)):
-        (tmp_path / "pets" / name).mkdir(parents=True)
-        for i in range(30):
-            noise = rng.integers(0, 200, (32, 32, 3)) + bright
-            Image.fromarray(noise.astype(np.uint8)).save(tmp_path / "pets" / name / f"{i}.png")
-    return tmp_path / "pets"
+    return cats_and_dogs(tmp_path / "pets")
 
 
 def run(*arguments: str, **options) -> subprocess.CompletedProcess[str]:

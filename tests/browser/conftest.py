@@ -12,9 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import numpy as np
 import pytest
-from PIL import Image
 
 from benchmarks.config import Comparison
 from benchmarks.tracking.console import Reporter
@@ -29,20 +27,14 @@ TOLERATED: tuple[str, ...] = ()
 
 
 @pytest.fixture(scope="session")
-def experiment(tmp_path_factory) -> Path:
+def experiment(tmp_path_factory, cats_and_dogs) -> Path:
     """Two losses with three seeds each, trained for a moment on pictures of noise, those of cats
     brighter."""
     home = tmp_path_factory.mktemp("comparison")
-    rng = np.random.default_rng(0)
-    for name, brightness in (("dog", 0), ("cat", 55)):
-        (home / "pictures" / name).mkdir(parents=True)
-        for number in range(60):
-            noise = rng.integers(0, 200, (32, 32, 3)) + brightness
-            picture = Image.fromarray(noise.astype(np.uint8))
-            picture.save(home / "pictures" / name / f"{number}.png")
+    pictures = cats_and_dogs(home / "pictures", 60)
     config = Comparison(
         losses=LOSSES,
-        data=str(home / "pictures"),
+        data=str(pictures),
         image_size=32,
         model="lenet",
         width=4,

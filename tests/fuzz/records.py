@@ -12,14 +12,16 @@ from tempfile import TemporaryDirectory
 import numpy as np
 import torch
 
+from benchmarks.config import Comparison, check
 from benchmarks.errors import UserError
 from benchmarks.report import claims, page
 from benchmarks.report.document import html, markdown
-from benchmarks.report.reading import COLUMNS, read_experiment, read_right
+from benchmarks.report.reading import COLUMNS, DESCRIBED, described, read_experiment, read_right
 from benchmarks.report.summary import summarise_experiment
 from benchmarks.tracking.board_predictions import read_predictions
 from benchmarks.training import resume
 from benchmarks.training.outcomes import Outcomes, written
+from benchmarks.training.plan import config_of
 from benchmarks.training.trial import Outcome, Point, Predictions, Trial
 
 from .target import Target
@@ -198,6 +200,19 @@ def _read_state(data: bytes, _place: Path) -> None:
     assert isinstance(state, dict)
 
 
+def _begun() -> list[bytes]:
+    settings = Comparison(losses=("mse", "cross-entropy")).to_json()
+    rates = {"learning_rates": {"mse": 0.1, "cross-entropy": 0.3}}
+    return [json.dumps(ABOUT | {"config": settings | rates, "own_losses": []}).encode()]
+
+
+def _go_on(data: bytes, place: Path) -> None:
+    (place / DESCRIBED).write_bytes(data)
+    config, rates = config_of(described(place), place)
+    check(config)
+    assert set(rates) == set(config.losses or ())
+
+
 WORDS = (b"seeds", b"losses", b"config", b"data", b"classes", b"test_counts", b"epochs", b"skipped")
 JSON = tuple(b'"%s": %s, ' % (w, v) for w in WORDS for v in (b"null", b"[]", b"7", b'"x"', b"[[]]"))
 NPZ = (
@@ -223,3 +238,4 @@ CHECKPOINT = Target(
     (resume.DamagedStateError,),
     (b"PK\1\2", b"PK\3\4", b"key", b"c__main__\n"),
 )
+RESUMPTION = Target(_begun, _go_on, (UserError,), (*WORDS, *JSON, b"own_losses", b"1e308"))

@@ -16,5 +16,6 @@ TARGETS: dict[str, Target] = {
     "claim": records.CLAIM,
     "predictions": records.PREDICTIONS,
     "outcomes": records.OUTCOMES,
+    "resumption": records.RESUMPTION,
     "checkpoint": records.CHECKPOINT,
 }

@@ -48,15 +48,6 @@ def test_colour_alone_does_not_tell_the_classes_apart():
     assert accuracy < 0.75
 
 
-@pytest.fixture
-def one_thread():
-    """Small batches on a busy machine: a second thread is waited for longer than it helps."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
 @pytest.mark.usefixtures("one_thread")
 def test_a_small_network_learns_the_shapes():
     torch.manual_seed(0)

@@ -72,3 +72,10 @@ def test_an_experiments_rows_are_those_of_its_runs_without_torn_ones(
     assert [row[-1] for row in rows[1:]].count("b") == 3
     assert len(rows) == 1 + kept + 3
     assert not (tmp_path / "warnings.csv").exists()
+
+
+@pytest.mark.parametrize("content", [b"loss,seed\n\xff\xfe\n", b"loss\n" + b"x" * 200_000 + b"\n"])
+def test_a_damaged_file_of_a_run_is_named(tmp_path: Path, refusal, content: bytes) -> None:
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "warnings.csv").write_bytes(content)
+    refusal(lambda: gather(tmp_path, [tmp_path / "run"]), "warnings.csv", "trained again")

@@ -1,7 +1,11 @@
+from pathlib import Path
+
 import pytest
 import torch
 
+from benchmarks.config import Comparison
 from benchmarks.data.batches import prepare
+from benchmarks.training import choices
 from benchmarks.training.run import train
 from benchmarks.training.trial import Outcome, Trial
 
@@ -29,3 +33,21 @@ def trained(images):
         return train(trial, material, watch, log_every)[0]
 
     return run
+
+
+@pytest.fixture
+def config(tmp_path: Path, images, monkeypatch) -> Comparison:
+    """A comparison of two losses and two seeds on the 96 images of noise."""
+    monkeypatch.setattr(choices, "open_images", lambda *_, **__: images)
+    return Comparison(
+        losses=("cross-entropy", "mse"),
+        width=4,
+        epochs=1,
+        batch_size=32,
+        learning_rate=0.02,
+        evaluations=1,
+        seeds=2,
+        device="cpu",
+        runs=tmp_path / "runs",
+        name="small",
+    )

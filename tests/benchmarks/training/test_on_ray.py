@@ -7,10 +7,8 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
-from PIL import Image
 
 from benchmarks import cli
 from benchmarks.config import Comparison
@@ -40,7 +38,7 @@ class Failing(torch.nn.Module):
 
 
 @pytest.fixture(scope="module")
-def machines(tmp_path_factory) -> Iterator:
+def machines(tmp_path_factory, cats_and_dogs) -> Iterator:
     """A cluster of two machines with a CPU each, and a working directory with a folder of 30 cats
     and 30 dogs of noise and a loss of one's own, which fails."""
     pytest.importorskip("ray")
@@ -48,12 +46,7 @@ def machines(tmp_path_factory) -> Iterator:
     from ray.cluster_utils import Cluster
 
     place = tmp_path_factory.mktemp("machines")
-    rng = np.random.default_rng(0)
-    for name, bright in (("cat", 55), ("dog", 0)):
-        (place / "pets" / name).mkdir(parents=True)
-        for i in range(30):
-            noise = rng.integers(0, 200, (32, 32, 3)) + bright
-            Image.fromarray(noise.astype(np.uint8)).save(place / "pets" / name / f"{i}.png")
+    cats_and_dogs(place / "pets")
     (place / "failing_on_nodes.py").write_text(FAILING)
     threads = torch.get_num_threads()
     torch.set_num_threads(1)

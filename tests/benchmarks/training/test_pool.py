@@ -6,7 +6,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from PIL import Image
 
 from benchmarks.data import open_images
 from benchmarks.data.batches import prepare
@@ -21,21 +20,16 @@ CPU = torch.device("cpu")
 
 
 @pytest.fixture
-def trials(tmp_path: Path, monkeypatch) -> list[Trial]:
+def trials(tmp_path: Path, monkeypatch, cats_and_dogs) -> list[Trial]:
     """Four trials on a folder of noise that worker processes can open as well."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    rng = np.random.default_rng(0)
-    for name, bright in (("cat", 55), ("dog", 0)):
-        (tmp_path / "pets" / name).mkdir(parents=True)
-        for i in range(30):
-            noise = rng.integers(0, 200, (32, 32, 3)) + bright
-            Image.fromarray(noise.astype(np.uint8)).save(tmp_path / "pets" / name / f"{i}.png")
+    pets = cats_and_dogs(tmp_path / "pets")
     return [
         Trial(
             loss,
             seed,
             0.02,
-            data=str(tmp_path / "pets"),
+            data=str(pets),
             image_size=32,
             width=4,
             epochs=1,

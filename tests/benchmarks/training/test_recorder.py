@@ -10,8 +10,9 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from benchmarks.config import Comparison
 from benchmarks.data.batches import prepare
+from benchmarks.tracking.results import run_directory
 from benchmarks.training.objective import Objective
-from benchmarks.training.plan import Plan, run_path
+from benchmarks.training.plan import Plan
 from benchmarks.training.recorder import Recorder
 from benchmarks.training.run import build, predictions, train
 from benchmarks.training.trial import Outcome, Trial
@@ -65,19 +66,19 @@ def recorded(images, tmp_path: Path):
 
 
 def rows_of(directory: Path, loss: str = "cross-entropy") -> list[dict[str, str]]:
-    with (run_path(directory, loss, 0) / "results.csv").open() as file:
+    with (run_directory(directory, loss, 0) / "results.csv").open() as file:
         return list(csv.DictReader(file))
 
 
 def events_of(directory: Path, outcome: Outcome) -> EventAccumulator:
-    path = run_path(directory, outcome.trial.loss, outcome.trial.seed)
+    path = run_directory(directory, outcome.trial.loss, outcome.trial.seed)
     return EventAccumulator(str(path), size_guidance={"scalars": 0, "histograms": 0}).Reload()
 
 
 @pytest.mark.parametrize("loss", registry.names())
 def test_a_run_leaves_its_files_tags_and_rows(loss: str, recorded, tmp_path: Path) -> None:
     outcome, told = recorded(loss)
-    path = run_path(tmp_path, loss, 0)
+    path = run_directory(tmp_path, loss, 0)
     assert {p.name for p in path.iterdir() if "tfevents" not in p.name} == {
         "config.json",
         "checkpoint.pt",
@@ -142,14 +143,14 @@ def test_results_and_events_agree_value_by_value(recorded, tmp_path: Path) -> No
 
 def test_the_predictions_are_those_of_the_outcome(recorded, tmp_path: Path) -> None:
     outcome, _ = recorded()
-    with np.load(run_path(tmp_path, "cross-entropy", 0) / "predictions.npz") as file:
+    with np.load(run_directory(tmp_path, "cross-entropy", 0) / "predictions.npz") as file:
         assert set(file) == {"outputs", "probabilities", "predicted", "labels"}
         assert all(np.array_equal(file[name], getattr(outcome.test, name)) for name in file)
 
 
 def test_the_checkpoint_is_the_evaluated_model(recorded, images, tmp_path: Path) -> None:
     outcome, _ = recorded()
-    path = run_path(tmp_path, "cross-entropy", 0) / "checkpoint.pt"
+    path = run_directory(tmp_path, "cross-entropy", 0) / "checkpoint.pt"
     checkpoint = torch.load(path, weights_only=True)
     assert checkpoint["images"] == "SYNTHETIC"
     objective = Objective("cross-entropy")
@@ -166,7 +167,7 @@ def test_a_gradient_that_is_not_there_is_told(recorded, tmp_path: Path) -> None:
     alarms = [line for line in told if isinstance(line, str)]
     assert alarms
     assert all(line.startswith("warning: zero-one") for line in alarms)
-    rows = (run_path(tmp_path, "zero-one", 0) / "warnings.csv").read_text()
+    rows = (run_directory(tmp_path, "zero-one", 0) / "warnings.csv").read_text()
     assert alarms[0].removeprefix("warning: ") in rows
     assert any("warnings" in tag for tag in events_of(tmp_path, outcome).Tags()["tensors"])
 

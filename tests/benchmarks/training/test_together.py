@@ -1,35 +1,26 @@
-import csv
 import dataclasses
-import json
 import os
-import signal
 import socket
-import subprocess
-import sys
-import time
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from PIL import Image
 from torch import nn
 
 from benchmarks.data.batches import prepare
-from benchmarks.training import choices, together
+from benchmarks.training import choices, on_torchrun, together
 from benchmarks.training.run import train
 from benchmarks.training.together import WholeBatchNorm2d
 
 from .killed import PROCESSES
-
-NUMBERS = ("train_loss", "train_accuracy", "validation_loss", "logit_mean_abs", "parameter_norm")
 
 
 def _process(number: int, port: int, task, path: Path, arguments: tuple) -> None:
     os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "LOCAL_RANK": "0"}
     os.environ |= {"RANK": str(number), "WORLD_SIZE": "2"}
     torch.set_num_threads(1)
-    with together.group() as rank:
+    with on_torchrun.group() as rank:
         torch.save(task(rank, *arguments), path / f"{rank}.pt")
 
 
@@ -124,69 +115,3 @@ def test_shares_are_equal_or_refused(monkeypatch, refusal) -> None:
     monkeypatch.setattr(together, "rank", lambda: 2)
     assert together.share_of(12) == slice(8, 12)
     refusal(lambda: together.share_of(64), "--batch-size 64", "multiple of 3")
-
-
-@pytest.fixture
-def pictures(tmp_path: Path) -> Path:
-    """A directory of cats and dogs, of which the cats are brighter."""
-    rng = np.random.default_rng(0)
-    for name, least in (("cats", 100), ("dogs", 0)):
-        (tmp_path / "pictures" / name).mkdir(parents=True)
-        for number in range(60):
-            pixels = rng.integers(least, least + 150, (32, 32, 3), dtype=np.uint8)
-            Image.fromarray(pixels).save(tmp_path / "pictures" / name / f"{number}.png")
-    return tmp_path / "pictures"
-
-
-def torchrun(tmp_path: Path, *arguments: str) -> subprocess.Popen:
-    command = ["-m", "torch.distributed.run", "--nproc-per-node=2", "--max-restarts=2"]
-    command += ["--master-addr=127.0.0.1", "--master-port=0", "--rdzv-backend=c10d"]
-    command += ["--rdzv-endpoint=127.0.0.1:0", "-m", "benchmarks.cli", "compare", *arguments]
-    environment = os.environ | {"OMP_NUM_THREADS": "1", "XDG_CACHE_HOME": str(tmp_path / "cache")}
-    return subprocess.Popen(
-        [sys.executable, *command],
-        cwd=tmp_path,
-        env=environment,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-    )
-
-
-def rows_of(directory: Path) -> list[dict[str, str]]:
-    with (directory / "results.csv").open() as file:
-        rows = list(csv.DictReader(file))
-    return [row | {"seconds": "", "images_per_second": ""} for row in rows]
-
-
-def test_when_a_process_dies_torchrun_goes_on_from_the_checkpoint(pictures, tmp_path) -> None:
-    arguments = ["--losses", "cross-entropy", "mse", "--data", str(pictures), "--seeds", "1"]
-    arguments += ["--width", "4", "--batch-size", "16", "--epochs", "12", "--evaluations", "1"]
-    arguments += ["--checkpoint-every", "0"]
-    whole = torchrun(tmp_path, *arguments, "--name", "whole")
-    out, err = whole.communicate(timeout=240)
-    assert whole.returncode == 0, err
-    assert "cross-entropy" in out
-    broken = torchrun(tmp_path, *arguments, "--name", "broken")
-    run, until = tmp_path / "runs" / "broken" / "cross-entropy" / "seed0", time.monotonic() + 120
-    while not (run / "resume.pt").exists() and time.monotonic() < until:
-        time.sleep(0.01)
-    children = Path(f"/proc/{broken.pid}/task/{broken.pid}/children").read_text().split()
-    os.kill(int(children[-1]), signal.SIGKILL)
-    out, err = broken.communicate(timeout=240)
-    assert broken.returncode == 0, err
-    assert rows_of(tmp_path / "runs" / "broken") == rows_of(tmp_path / "runs" / "whole")
-    about = json.loads((tmp_path / "runs" / "broken" / "experiment.json").read_text())
-    assert len(about["resumed"]) == 1
-
-
-def test_without_a_name_it_could_not_be_found_again(monkeypatch, refusal, tmp_path) -> None:
-    from benchmarks import cli
-
-    monkeypatch.setenv("WORLD_SIZE", "2")
-    assert not together.started_together()
-    monkeypatch.setenv("TORCHELASTIC_RUN_ID", "none")
-    assert together.started_together()
-    monkeypatch.chdir(tmp_path)
-    refusal(lambda: cli.compare(cli.Compare(), ""), "--name")
