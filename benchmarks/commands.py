@@ -31,9 +31,12 @@ class Evidence:
     device: Literal["auto", "cpu", "cuda"] = "auto"
     """auto: CUDA where there is one."""
     workers: Annotated[
-        int | None, tyro.conf.arg(metavar="N", help_behavior_hint="(default: one a core)")
+        int | None,
+        tyro.conf.arg(
+            metavar="N", help_behavior_hint="(default: one a core; what fits in a GPU's memory)"
+        ),
     ] = None
-    """Networks trained at a time on the CPU, each with one thread."""
+    """Networks trained at a time, each with one thread on the CPU."""
     runs: Annotated[Path, tyro.conf.arg(metavar="DIR")] = Path("runs")
     """Directory that evidence/ is made in."""
 
@@ -47,7 +50,7 @@ class Compare(Comparison):
     that are finished are kept, all others go on from their last checkpoint. No other flag beside
     it but --executor."""
     executor: Literal["here", "ray"] = "here"
-    """here: one run after the other. ray: each a task of the Ray cluster that RAY_ADDRESS or `ray
+    """here: one run after the other, on CUDA side by side. ray: each a task of the Ray cluster that RAY_ADDRESS or `ray
     start` names, else of one on this machine with a run a core."""
 
 

@@ -91,6 +91,14 @@ class Training:
     A source with a validation split of its own keeps that."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
     """auto: CUDA where there is one."""
+    precision: Literal["float32", "bfloat16"] = "float32"
+    """bfloat16: of the layers in training; outputs, loss and weights stay float32."""
+    channels_last: bool = True
+    """Keep a pixel's channels beside each other in memory."""
+    compile: bool = False
+    """Compile the network with torch.compile, which takes a minute and pays in long trainings."""
+    cuda_graphs: bool = True
+    """On CUDA, start all kernels of a step with one call. Not for losses and models of your own."""
     runs: Annotated[Path, tyro.conf.arg(metavar="DIR")] = Path("runs")
     """Directory that the experiment's directory is made in."""
 
@@ -122,6 +130,10 @@ class Comparison(Training):
     """Evaluations on the validation images in an epoch."""
     checkpoint_every: Annotated[float, tyro.conf.arg(metavar="SECONDS")] = 60.0
     """Time between two checkpoints of a run, from which --resume goes on; 0: after every step."""
+    at_once: Annotated[
+        int | None, tyro.conf.arg(metavar="N", help_behavior_hint="(default: what fits in memory)")
+    ] = None
+    """Runs that are trained side by side on a CUDA device."""
     deterministic: bool = False
     """On CUDA, only algorithms that give the same bits every time; some are slower. On the CPU the
     same machine with as many threads gives the same bits anyway."""
@@ -152,16 +164,19 @@ class Tuning(Training):
     seeds: int = 2
     """Trials of each loss and rate."""
     workers: Annotated[
-        int | None, tyro.conf.arg(metavar="N", help_behavior_hint="(default: one a core)")
+        int | None,
+        tyro.conf.arg(
+            metavar="N", help_behavior_hint="(default: one a core; what fits in a GPU's memory)"
+        ),
     ] = None
-    """Networks trained at a time on the CPU, each with one thread."""
+    """Networks trained at a time, each with one thread on the CPU."""
 
 
 def check(config: Comparison | Tuning) -> None:
     """Raise UserError for a value that no experiment can have. Names are checked where they are
     looked up."""
     least = {"epochs": 1, "batch_size": 2, "seeds": 1, "width": 1}
-    least |= {"log_every": 1, "evaluations": 1, "workers": 1}
+    least |= {"log_every": 1, "evaluations": 1, "workers": 1, "at_once": 1}
     for flag, bound in least.items():
         value = getattr(config, flag, None)
         if value is not None and value < bound:

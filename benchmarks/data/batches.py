@@ -218,24 +218,27 @@ class TrainingBatches:
         return self.per_epoch * self.epochs
 
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
-        return self.since(0)
+        for labels, *drawn in self.since(0):
+            yield self.pixels(*drawn), labels
 
-    def since(self, begin: int, share: slice | None = None) -> Iterator[tuple[Tensor, Tensor]]:
-        """The batches from number `begin` on, counted from 0; with `share` of each only those
-        examples."""
+    def pixels(self, rows: Tensor, *drawn: Tensor) -> Tensor:
+        """A batch (N, 3, H, W) of what `since` gives beside its labels."""
+        return self.normalise(self.augmentation.batch(self.images, rows, *drawn))
+
+    def since(self, begin: int, share: slice | None = None) -> Iterator[tuple[Tensor, ...]]:
+        """What the batches from number `begin` on, counted from 0, are made of: their labels (N,)
+        and the arguments of `pixels`; with `share` of each only those examples."""
         # Drawn on the CPU, so that every device sees the same.
         generator = torch.Generator().manual_seed(self.seed)
         count, side, device = len(self.labels), self.images.shape[1], self.images.device
         for epoch in range(self.epochs):
             order = torch.randperm(count, generator=generator).to(device)
             drawn = [t.to(device) for t in self.augmentation.draw(count, side, generator)]
-            rows, labels = self.rows[order], self.labels[order]
+            parts = (self.labels[order], self.rows[order], *drawn)
             # Of an epoch that is over nothing but the draws is needed: the next follow on them.
             for step in range(max(0, begin - epoch * self.per_epoch), self.per_epoch):
                 batch = range(step * self.size, (step + 1) * self.size)[share or slice(None)]
-                part = slice(batch.start, batch.stop)
-                pixels = self.augmentation.batch(self.images, rows[part], *(t[part] for t in drawn))
-                yield self.normalise(pixels), labels[part]
+                yield tuple(part[batch.start : batch.stop] for part in parts)
 
 
 def evaluation_batches(

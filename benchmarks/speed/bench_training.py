@@ -15,7 +15,8 @@ from benchmarks.data.batches import TrainingBatches, on_device
 from benchmarks.data.batches import measure as normalisation
 from benchmarks.training.objective import Objective
 from benchmarks.training.probes import GradientProbes
-from benchmarks.training.run import MOMENTUM, build
+from benchmarks.training.run import build
+from benchmarks.training.step import MOMENTUM
 from benchmarks.training.trial import Trial
 
 from .interleaved import Work
@@ -41,7 +42,7 @@ def step_of(objective: Objective, device: torch.device, *, probed: bool) -> Work
         optimiser.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         if probed:
-            probes.measure(logits, labels, loss)
+            probes.keep(probes.look(logits, labels, loss))
             if len(probes.steps) == CONFIG.log_every:
                 probes.read()
         optimiser.step()

@@ -22,7 +22,8 @@ from benchmarks.data import ImageSet, Split, open_images
 from benchmarks.data.batches import prepare
 from benchmarks.tracking.console import Reporter
 from benchmarks.training.pool import Pool
-from benchmarks.training.run import MOMENTUM, train
+from benchmarks.training.run import train
+from benchmarks.training.step import MOMENTUM
 from benchmarks.training.trial import Trial
 
 from .interleaved import Ratio, Work, ratio

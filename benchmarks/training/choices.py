@@ -146,4 +146,8 @@ def trial_of(config: Training, loss: str, seed: int, rate: float) -> Trial:
         begin_at=CONFIDENTLY_WRONG if config.start == "confidently-wrong" else None,
         validation=config.validation,
         test=True,
+        precision=config.precision,
+        channels_last=config.channels_last,
+        compile=config.compile,
+        cuda_graphs=config.cuda_graphs,
     )

@@ -8,6 +8,7 @@ import signal
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from itertools import takewhile
 from pathlib import Path
 
 import torch
@@ -26,7 +27,8 @@ from .interruption import Interruption
 from .plan import Plan, new_plan, note_resumption, plan_in
 from .recorder import Recorder, RunInterruptedError
 from .resume import STATE
-from .run import train
+from .run import of_ours, training
+from .side_by_side import Task, in_turns, to_the_end
 from .together import agreed
 from .trial import Trial
 
@@ -94,19 +96,26 @@ Executor = Callable[[Runs, Sequence[Trial]], None]
 
 
 def here(runs: Runs, trials: Sequence[Trial]) -> None:
-    """One after the other in this process."""
-    for trial in trials:
-        if runs.stop():  # it was asked between two steps of two runs
-            return
-        try:
-            accuracy, seconds = train_one(runs.plan, trial, runs.stop, runs.moved, runs.say)
-        except (RunInterruptedError, KeyboardInterrupt):
-            return
-        except RunFailedError as failure:
-            runs.failed(trial, str(failure))
-        else:
-            runs.finished(trial, accuracy, seconds)
-            gather(runs.plan.directory, runs.plan.paths)
+    """In this process: on a CUDA device as many at a time as it holds, elsewhere one by one."""
+    plan = runs.plan
+    # One of the user's own may draw from the random numbers that all of a process share.
+    most = plan.config.at_once if all(map(of_ours, trials)) else 1
+    # Where it is to stop, no other begins.
+    coming = takewhile(lambda _: not runs.stop(), trials)
+    tasks = ((trial, run_of(plan, trial, runs.stop, runs.moved, runs.say)) for trial in coming)
+    try:
+        for trial, ended in in_turns(tasks, plan.device, most):
+            try:
+                accuracy, seconds = ended.result()
+            except RunInterruptedError:
+                continue
+            except RunFailedError as failure:
+                runs.failed(trial, str(failure))
+            else:
+                runs.finished(trial, accuracy, seconds)
+                gather(plan.directory, plan.paths)
+    except KeyboardInterrupt:
+        return
 
 
 def compare(
@@ -228,13 +237,13 @@ class RunFailedError(Exception):
     """A run has ended by an error that is not a matter of the whole experiment; one line."""
 
 
-def train_one(
+def run_of(
     plan: Plan,
     trial: Trial,
     stop: Callable[[], object],
     moved: Callable[[Trial, float, Window], None],
     say: Callable[[str], None],
-) -> tuple[float, float]:
+) -> Task[tuple[float, float]]:
     """Train a run of the plan to its end, from where it was left; its accuracy on the test images
     and the seconds of its training.
 
@@ -251,7 +260,7 @@ def train_one(
     with locked(path), Recorder(plan, trial, stop=stop, moved=moved, say=say) as recorder:
         try:
             log_every, state = plan.config.log_every, agreed(recorder.state)
-            outcome, model = train(trial, plan.material, recorder, log_every, state)
+            outcome, model = yield from training(trial, plan.material, recorder, log_every, state)
         except (RunInterruptedError, OSError, UserError):
             raise
         except Exception as error:  # a loss or model of the user's own may raise whatever it likes
@@ -263,3 +272,14 @@ def train_one(
                 torch.cuda.empty_cache()
             raise RunFailedError(line) from None
         return recorder.finish(outcome, model), outcome.seconds
+
+
+def train_one(
+    plan: Plan,
+    trial: Trial,
+    stop: Callable[[], object],
+    moved: Callable[[Trial, float, Window], None],
+    say: Callable[[str], None],
+) -> tuple[float, float]:
+    """`run_of`, from its beginning to its end."""
+    return to_the_end(run_of(plan, trial, stop, moved, say), plan.device)

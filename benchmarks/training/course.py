@@ -44,7 +44,8 @@ class Course:
 
     def evaluated(self, work: Callable[[], Judged]) -> Judged:
         if self.device.type == "cuda":
-            torch.cuda.synchronize(self.device)
+            # No other: on other streams other runs go on.
+            torch.cuda.current_stream(self.device).synchronize()
         since = time.perf_counter()
         self.seconds = since - self.began - self.paused
         result = work()

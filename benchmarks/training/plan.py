@@ -35,7 +35,7 @@ def _kind(default: Any) -> Any:
 SETTINGS: dict[str, Any] = {
     # Of what kind a setting is says its default, where it has one.
     **{field.name: _kind(field.default) for field in dataclasses.fields(Comparison)},
-    **dict.fromkeys(("width", "image_size"), int | None),
+    **dict.fromkeys(("width", "image_size", "at_once"), int | None),
     **dict.fromkeys(("data", "preset", "name"), str | None),
     "losses": [str],
     "runs": str,

@@ -1,4 +1,5 @@
-"""Many trials: on the CPU one single-threaded process a core, on a GPU one after the other."""
+"""Many trials: on the CPU one single-threaded process a core, on a GPU side by side in this
+process."""
 
 from __future__ import annotations
 
@@ -13,6 +14,7 @@ from types import TracebackType
 from typing import Any
 
 import torch
+from torch import nn
 
 from benchmarks.data import ImageSet, open_images
 from benchmarks.data.batches import Material, prepare
@@ -21,7 +23,8 @@ from benchmarks.tracking.console import Reporter
 from benchmarks.tracking.experiment import cores
 
 from .outcomes import Outcomes
-from .run import train
+from .run import of_ours, train, training
+from .side_by_side import Task, in_turns
 from .trial import Outcome, Trial
 
 
@@ -33,7 +36,7 @@ class Pool:
         store: directory of the outcomes, made when it is needed.
         device: where to train. On the CPU every trial has one thread, so that its outcome does
             not depend on how many are trained beside it.
-        workers: processes on the CPU; None: one a core.
+        workers: trials at a time; None: one a core on the CPU, as many as it holds on a GPU.
     """
 
     def __init__(
@@ -41,7 +44,7 @@ class Pool:
     ) -> None:
         self.outcomes = Outcomes(store)
         self.device, self.reporter = device, reporter
-        self.workers = workers or cores()
+        self.workers = workers or (cores() if device.type == "cpu" else None)
         self.executor: ProcessPoolExecutor | None = None
         self.images: dict[tuple[str, int | None], ImageSet] = {}
         self.trained = 0
@@ -102,9 +105,14 @@ class Pool:
         return self.image_set(trial.data, trial.image_size).fingerprint
 
     def _here(self, trials: Sequence[Trial]) -> Iterator[Outcome]:
-        for trial in trials:
-            images = self.image_set(trial.data, trial.image_size)
-            yield train(trial, material_of(trial, images, self.device))[0]
+        own = not all(map(of_ours, trials))
+        tasks = ((trial, self._task(trial)) for trial in trials)
+        for _, ended in in_turns(tasks, self.device, 1 if own else self.workers):
+            yield ended.result()[0]
+
+    def _task(self, trial: Trial) -> Task[tuple[Outcome, nn.Module]]:
+        images = self.image_set(trial.data, trial.image_size)
+        return training(trial, material_of(trial, images, self.device))
 
     def _in_processes(self, trials: Sequence[Trial]) -> Iterator[Outcome]:
         if self.executor is None:

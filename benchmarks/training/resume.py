@@ -19,7 +19,7 @@ from benchmarks.tracking.results import RESULTS, WARNINGS
 STATE = "resume.pt"
 """The state's name in the directory of its run."""
 
-FORMAT = 1  # count up when a state means something else
+FORMAT = 2  # count up when a state means something else
 
 State = dict[str, Any]
 """Numbers, texts and tensors by name, in dictionaries and lists: what `torch.save` writes and

@@ -6,7 +6,7 @@ Reads top to bottom: the model, the optimiser, the steps with their probes, the 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 
 import torch
 from torch import Tensor, nn
@@ -14,16 +14,18 @@ from torch import Tensor, nn
 import models
 from benchmarks.data.batches import Material, Pixels, TrainingBatches
 from benchmarks.tracking.window import Window
+from losses import registry
 
 from .course import Course
 from .judging import Judged, predictions
 from .objective import Objective
 from .probes import GradientProbes
 from .resume import State
+from .side_by_side import Task, to_the_end
+from .step import GraphedStep, Step, at_rate, one_cycle, optimiser_of
 from .together import share_of, shared, size
 from .trial import Outcome, Point, Predictions, Trial
 
-MOMENTUM = 0.9
 PAIRS = 256
 """Training examples of a logging window whose margin and gradient are kept, if any are."""
 
@@ -55,20 +57,11 @@ def build(trial: Trial, objective: Objective) -> nn.Module:
     return model
 
 
-def one_cycle(step: int, steps: int) -> float:
-    """The share of the peak learning rate: up over a quarter of the steps, down over the rest."""
-    at = (step + 0.5) / steps
-    return at / 0.25 if at < 0.25 else (1 - at) / 0.75
-
-
-def optimiser_of(trial: Trial, model: nn.Module) -> torch.optim.Optimizer:
-    """SGD with Nesterov momentum; weight decay spares biases and normalisation."""
-    parameters = list(model.parameters())
-    groups = [
-        {"params": [p for p in parameters if p.dim() > 1], "weight_decay": trial.weight_decay},
-        {"params": [p for p in parameters if p.dim() <= 1], "weight_decay": 0.0},
-    ]
-    return torch.optim.SGD(groups, lr=trial.learning_rate, momentum=MOMENTUM, nesterov=True)
+def of_ours(trial: Trial) -> bool:
+    """Whether loss and model are among those that come with lossbench, none of which draws at
+    random or decides anything on the host while it trains."""
+    package = registry.entry(trial.loss).module.__module__.partition(".")[0]
+    return trial.model in models.names() and package == registry.__name__.partition(".")[0]
 
 
 class Training:
@@ -86,10 +79,9 @@ class Training:
         self.device = material.normalise.mean.device
         self.model = build(trial, self.objective).to(
             self.device,
-            memory_format=torch.channels_last,  # type: ignore[call-overload]
+            memory_format=torch.channels_last if trial.channels_last else torch.contiguous_format,  # type: ignore[call-overload]
         )
         self.beginning = [p.detach().clone() for p in self.model.parameters()]
-        self.forward = shared(self.model)
         self.batches = TrainingBatches(
             material.train,
             material.normalise,
@@ -100,11 +92,16 @@ class Training:
         )
         self.share = share_of(self.batches.size)
         self.steps = len(self.batches)
-        self.optimiser = optimiser_of(trial, self.model)
-        self.schedule = torch.optim.lr_scheduler.LambdaLR(
-            self.optimiser, lambda step: one_cycle(step, self.steps)
-        )
+        self.optimiser = optimiser_of(trial.weight_decay, self.model)
         self.probes = GradientProbes(self.model, self.objective)
+        alone = self.device.type == "cuda" and size() == 1
+        self.step = (GraphedStep if alone and trial.cuda_graphs and of_ours(trial) else Step)(
+            self.batches.pixels,
+            outputs_of(trial, self.model),
+            self.objective,
+            self.optimiser,
+            self.probes,
+        )
         self.course = Course(self.batches.per_epoch, self.device)
         self.pairs: list[Tensor] = []
         self.done = 0
@@ -115,7 +112,6 @@ class Training:
             "done": self.done,
             "model": self.model.state_dict(),
             "optimiser": self.optimiser.state_dict(),
-            "schedule": self.schedule.state_dict(),
             "random": torch.get_rng_state(),
             "random_on_device": torch.cuda.get_rng_state(self.device)
             if self.device.type == "cuda"
@@ -130,7 +126,6 @@ class Training:
         self.done = state["done"]
         self.model.load_state_dict(state["model"])
         self.optimiser.load_state_dict(state["optimiser"])
-        self.schedule.load_state_dict(state["schedule"])
         torch.set_rng_state(state["random"])
         if self.device.type == "cuda" and state["random_on_device"] is not None:
             torch.cuda.set_rng_state(state["random_on_device"], self.device)
@@ -138,9 +133,10 @@ class Training:
         self.course.restore(state["course"])
         self.pairs = [each.to(self.device) for each in state["pairs"]]
 
-    def run(self) -> Outcome:
-        """Train to the end, and ask about the test images if the trial says so."""
-        held_out = self._steps()
+    def run(self) -> Generator[None, None, Outcome]:
+        """Train to the end, and ask about the test images if the trial says so. Stops where the
+        device has been given work to do."""
+        held_out = yield from self._steps()
         if self.probes.steps:
             self._logged(self.done - 1)
         self.watch.point(self.course.point(self.done, held_out), self.steps)
@@ -161,38 +157,29 @@ class Training:
             test_loss=test_loss,
         )
 
-    def _steps(self) -> Judged:
+    def _steps(self) -> Generator[None, None, Judged]:
         """Take the steps that are left; what the network is worth behind the last of them."""
         per_epoch, evaluations = self.batches.per_epoch, self.trial.evaluations
         marks = {per_epoch * k // evaluations for k in range(evaluations)}
         batches = self.batches.since(self.done, self.share)
-        for step, (pixels, labels) in enumerate(batches, self.done):
-            evaluating = step % per_epoch in marks
+        for number, batch in enumerate(batches, self.done):
+            evaluating = number % per_epoch in marks
             if evaluating:
                 held_out = self.course.evaluated(self._judge)
                 if self.trial.enough is not None and held_out.accuracy >= self.trial.enough:
                     return held_out
-            self._gradients(pixels, labels)
-            if evaluating or (self.log_every is not None and step % self.log_every == 0):
-                self._logged(step)
+            at_rate(self.optimiser, self.trial.learning_rate * one_cycle(number, self.steps))
+            self.step(*batch)
+            self.done = number + 1
+            yield
+            if evaluating or (self.log_every is not None and number % self.log_every == 0):
+                self._logged(number)
             if evaluating:
-                self.watch.point(self.course.point(step, held_out), self.steps)
-            self.optimiser.step()
-            self.schedule.step()
-            self.done = step + 1
+                self.watch.point(self.course.point(number, held_out), self.steps)
             # A state knows of the measurements of one process: of several it holds none.
             if size() == 1 or not self.probes.steps:
                 self.watch.stepped(self.state)
         return self.course.evaluated(self._judge)
-
-    def _gradients(self, pixels: Tensor, labels: Tensor) -> None:
-        """Forward, backward, and a look at the gradients."""
-        logits = self.objective.logits(self.forward(pixels))
-        logits.retain_grad()
-        loss = self.objective(logits, labels).mean()
-        self.optimiser.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
-        self.probes.measure(logits, labels, loss)
 
     def _logged(self, step: int) -> None:
         if self.trial.pairs:
@@ -213,13 +200,13 @@ class Training:
         )
 
 
-def train(
+def training(
     trial: Trial,
     material: Material,
     watch: Watch | None = None,
     log_every: int | None = None,
     state: State | None = None,
-) -> tuple[Outcome, nn.Module]:
+) -> Task[tuple[Outcome, nn.Module]]:
     """Train one network; what came of it, and the network.
 
     Args:
@@ -232,10 +219,40 @@ def train(
 
     Raises RuntimeError if the trial asks for test images that it has been given before.
     """
-    training = Training(trial, material, watch or Watch(), log_every)
+    network = Training(trial, material, watch or Watch(), log_every)
     if state is not None:
-        training.restore(state)
-    return training.run(), training.model
+        network.restore(state)
+    outcome = yield from network.run()
+    return outcome, network.model
+
+
+def train(
+    trial: Trial,
+    material: Material,
+    watch: Watch | None = None,
+    log_every: int | None = None,
+    state: State | None = None,
+) -> tuple[Outcome, nn.Module]:
+    """`training`, from its beginning to its end."""
+    task = training(trial, material, watch, log_every, state)
+    return to_the_end(task, material.normalise.mean.device)
+
+
+def outputs_of(trial: Trial, model: nn.Module) -> Callable[[Tensor], Tensor]:
+    """What computes the outputs of `model` in training, float32, as the trial wants it computed."""
+    forward = shared(model)
+    if trial.compile:
+        forward = torch.compile(forward)
+    if trial.precision == "float32":
+        return forward
+    device = next(model.parameters()).device.type
+
+    def narrow(pixels: Tensor) -> Tensor:
+        with torch.autocast(device, torch.bfloat16):
+            outputs = forward(pixels)
+        return outputs.float()
+
+    return narrow
 
 
 @torch.no_grad()

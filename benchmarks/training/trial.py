@@ -43,6 +43,12 @@ class Trial:
             this; None: never early.
         pairs: whether `Outcome.pairs` is kept.
         test: whether the trained network is asked about the test images, once, at the end.
+        precision: 'float32', or 'bfloat16' for the layers in training (torch.autocast); the outputs
+            and the loss are float32 in any case, and so is what the network is judged by.
+        channels_last: whether a pixel's channels lie beside each other in memory.
+        compile: whether torch.compile compiles the network for training.
+        cuda_graphs: whether a step is a CUDA graph where it can be one: on one CUDA device, with a
+            loss and a model of lossbench's own. It changes nothing but the time.
     """
 
     loss: str
@@ -67,6 +73,10 @@ class Trial:
     enough: float | None = None
     pairs: bool = False
     test: bool = False
+    precision: str = "float32"
+    channels_last: bool = True
+    compile: bool = False
+    cuda_graphs: bool = True
 
     def to_json(self) -> dict[str, Any]:
         """The fields as JSON knows them."""

@@ -30,7 +30,7 @@ from .trial import Outcome
 SHARED = (
     *("model", "width", "image_size", "augmentation", "epochs", "batch_size", "weight_decay"),
     "test_time_augmentation",
-    *("start", "validation"),
+    *("start", "validation", "precision"),
 )
 """What a search and a comparison have to have in common."""
 

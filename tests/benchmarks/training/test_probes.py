@@ -22,7 +22,7 @@ def step(model: nn.Module, objective: Objective, probes: GradientProbes, seed: i
     loss = objective(logits, labels).mean()
     loss.backward()
     wrong = objective.wrong(logits.detach(), labels)
-    probes.measure(logits, labels, loss)
+    probes.keep(probes.look(logits, labels, loss))
     alone = logits.detach().requires_grad_()
     (each,) = torch.autograd.grad(objective(alone, labels).sum(), alone)
     magnitude = each.abs() if each.dim() == 1 else each.abs().mean(1)
@@ -61,7 +61,7 @@ def window_of(gradient: list[float], wrong: list[bool]) -> Window:
     logits = torch.ones(len(wrong), requires_grad=True)
     # As a mean over the batch leaves it.
     logits.grad = torch.tensor(gradient) / len(wrong)
-    probes.measure(logits, 1 - torch.tensor(wrong).long(), torch.tensor(1.0))
+    probes.keep(probes.look(logits, 1 - torch.tensor(wrong).long(), torch.tensor(1.0)))
     return probes.read()
 
 
@@ -106,7 +106,7 @@ def test_misuse_is_refused() -> None:
     with pytest.raises(ValueError, match="nothing has been measured"):
         probes.read()
     with pytest.raises(ValueError, match="retain_grad"):
-        probes.measure(torch.zeros(1), torch.zeros(1), torch.tensor(0.0))
+        probes.look(torch.zeros(1), torch.zeros(1), torch.tensor(0.0))
 
 
 def test_merged_windows_are_the_window_of_all_their_steps() -> None:

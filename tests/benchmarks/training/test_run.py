@@ -9,7 +9,8 @@ import models
 from benchmarks.data.batches import evaluation_batches, prepare
 from benchmarks.training.objective import Objective
 from benchmarks.training.probes import VANISHED
-from benchmarks.training.run import Watch, build, one_cycle, optimiser_of, predictions, train
+from benchmarks.training.run import Watch, build, predictions, train
+from benchmarks.training.step import one_cycle, optimiser_of
 from benchmarks.training.trial import Trial
 from losses import registry
 
@@ -256,7 +257,7 @@ def test_a_window_has_no_more_pairs_than_asked_for(trained, monkeypatch) -> None
 
 def test_weight_decay_spares_biases_and_normalisation() -> None:
     model = models.build("convnet", width=4)
-    groups = optimiser_of(dataclasses.replace(SMALL, weight_decay=0.1), model).param_groups
+    groups = optimiser_of(0.1, model).param_groups
     decayed = {id(p) for p in groups[0]["params"]}
     assert groups[0]["weight_decay"] == 0.1
     assert groups[1]["weight_decay"] == 0

@@ -1,0 +1,123 @@
+"""One step of training: forward, backward, a look at the gradients, and the optimiser's step."""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+
+from .objective import Objective
+from .probes import GradientProbes, Look
+
+MOMENTUM = 0.9
+
+
+def one_cycle(step: int, steps: int) -> float:
+    """The share of the peak learning rate: up over a quarter of the steps, down over the rest."""
+    at = (step + 0.5) / steps
+    return at / 0.25 if at < 0.25 else (1 - at) / 0.75
+
+
+def optimiser_of(weight_decay: float, model: nn.Module) -> torch.optim.Optimizer:
+    """SGD with Nesterov momentum; weight decay spares biases and normalisation. The rate is that
+    of `at_rate`."""
+    parameters = list(model.parameters())
+    groups = [
+        {"params": [p for p in parameters if p.dim() > 1], "weight_decay": weight_decay},
+        {"params": [p for p in parameters if p.dim() <= 1], "weight_decay": 0.0},
+    ]
+    # The one whose rate may be a tensor, which a CUDA graph reads when it is replayed.
+    fused = parameters[0].is_cuda
+    return torch.optim.SGD(groups, lr=0.0, momentum=MOMENTUM, nesterov=True, fused=fused)
+
+
+def at_rate(optimiser: torch.optim.Optimizer, rate: float) -> None:
+    """Have the optimiser take its next step with this learning rate."""
+    for group in optimiser.param_groups:
+        on = group["params"][0] if group["params"] else None
+        if on is None or not on.is_cuda:
+            group["lr"] = rate
+        elif isinstance(group["lr"], Tensor) and group["lr"].device == on.device:
+            group["lr"].fill_(rate)
+        else:
+            group["lr"] = torch.tensor(rate, device=on.device)
+
+
+class Step:
+    """Called with the labels of a batch and what `pixels` makes the batch of, takes a step.
+
+    Args:
+        pixels: makes a batch (N, 3, H, W) of what was drawn for it.
+        forward: the network's outputs for a batch.
+        probes: keep what is seen of the gradients.
+    """
+
+    def __init__(
+        self,
+        pixels: Callable[..., Tensor],
+        forward: Callable[[Tensor], Tensor],
+        objective: Objective,
+        optimiser: torch.optim.Optimizer,
+        probes: GradientProbes,
+    ) -> None:
+        self.pixels, self.forward, self.objective = pixels, forward, objective
+        self.optimiser, self.probes = optimiser, probes
+
+    def __call__(self, labels: Tensor, *drawn: Tensor) -> None:
+        self.probes.keep(self._taken(labels, *drawn))
+
+    def _taken(self, labels: Tensor, *drawn: Tensor) -> Look:
+        logits = self.objective.logits(self.forward(self.pixels(*drawn)))
+        logits.retain_grad()
+        loss = self.objective(logits, labels).mean()
+        self.optimiser.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]
+        look = self.probes.look(logits, labels, loss)
+        self.optimiser.step()
+        return look
+
+
+class GraphedStep(Step):
+    """The same step as a CUDA graph: all of its kernels are started by one call, where a small
+    network's are over sooner than Python can start the next. The kernels are the same ones.
+
+    It is recorded once, so nothing in the step may be decided on the host. It has to be called on a
+    stream of its own, on which nothing else is recorded.
+    """
+
+    EAGER = 2
+    """Steps before the recording: the first makes what the optimiser keeps, and what libraries
+    set up when they are first used must not be a part of the graph."""
+
+    graph: torch.cuda.CUDAGraph | None = None
+    taken = 0
+
+    def __call__(self, labels: Tensor, *drawn: Tensor) -> None:
+        if self.taken < self.EAGER:
+            self.taken += 1
+            super().__call__(labels, *drawn)
+            return
+        if self.graph is None:
+            self._record(labels, *drawn)
+        assert self.graph is not None
+        torch._foreach_copy_(self.batch, [labels, *drawn])
+        self.graph.replay()
+        self.probes.keep(self.look.copy())
+
+    def _record(self, *batch: Tensor) -> None:
+        self.batch = [part.clone() for part in batch]
+        self.graph = torch.cuda.CUDAGraph()
+        # A collection could free another graph meanwhile, which is no part of this one.
+        collecting = gc.isenabled()
+        gc.disable()
+        try:
+            self.graph.capture_begin()
+            try:
+                self.look = self._taken(*self.batch)
+            finally:
+                self.graph.capture_end()
+        finally:
+            if collecting:
+                gc.enable()
