@@ -50,8 +50,8 @@ class Compare(Comparison):
     that are finished are kept, all others go on from their last checkpoint. No other flag beside
     it but --executor."""
     executor: Literal["here", "ray"] = "here"
-    """here: one run after the other, on CUDA side by side. ray: each a task of the Ray cluster that RAY_ADDRESS or `ray
-    start` names, else of one on this machine with a run a core."""
+    """here: one run after the other, on CUDA side by side. ray: each a task of the Ray cluster that
+    RAY_ADDRESS or `ray start` names, else of one on this machine with a run a core."""
 
 
 Compare.__doc__ = Comparison.__doc__

@@ -10,7 +10,6 @@ from benchmarks.data.batches import evaluation_batches, prepare
 from benchmarks.training.objective import Objective
 from benchmarks.training.probes import VANISHED
 from benchmarks.training.run import Watch, build, predictions, train
-from benchmarks.training.step import one_cycle, optimiser_of
 from benchmarks.training.trial import Trial
 from losses import registry
 
@@ -255,17 +254,6 @@ def test_a_window_has_no_more_pairs_than_asked_for(trained, monkeypatch) -> None
     assert 0 < len(pairs) <= 10 * STEPS
 
 
-def test_weight_decay_spares_biases_and_normalisation() -> None:
-    model = models.build("convnet", width=4)
-    groups = optimiser_of(0.1, model).param_groups
-    decayed = {id(p) for p in groups[0]["params"]}
-    assert groups[0]["weight_decay"] == 0.1
-    assert groups[1]["weight_decay"] == 0
-    for name, parameter in model.named_parameters():
-        assert (id(parameter) in decayed) == (parameter.dim() > 1), name
-    assert len(groups[0]["params"]) + len(groups[1]["params"]) == len(list(model.parameters()))
-
-
 def test_predicting_leaves_the_model_in_training_mode(images) -> None:
     objective = Objective("bce")
     model = build(dataclasses.replace(SMALL, loss="bce"), objective)
@@ -274,16 +262,6 @@ def test_predicting_leaves_the_model_in_training_mode(images) -> None:
     predictions(model, objective, material.validation, material.normalise)
     assert model.training
     assert all(torch.equal(v, before[k]) for k, v in model.state_dict().items())
-
-
-@pytest.mark.parametrize("steps", [1, 2, 3, 10, 312])
-def test_one_cycle_rises_for_a_quarter_and_falls_to_nothing(steps: int) -> None:
-    rates = [one_cycle(step, steps) for step in range(steps)]
-    assert all(0 < rate <= 1 for rate in rates)
-    peak = max(range(steps), key=rates.__getitem__)
-    assert rates[: peak + 1] == sorted(rates[: peak + 1])
-    assert rates[peak:] == sorted(rates[peak:], reverse=True)
-    assert peak <= steps / 4 + 1
 
 
 def test_by_its_mirror_image_as_well_an_image_is_judged_as_its_mirror_image_is(images) -> None:

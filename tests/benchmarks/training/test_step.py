@@ -1,0 +1,166 @@
+import dataclasses
+
+import pytest
+import torch
+
+import models
+from benchmarks.data.batches import prepare
+from benchmarks.training.run import Watch, train, training
+from benchmarks.training.side_by_side import in_turns
+from benchmarks.training.step import at_rate, one_cycle, optimiser_of
+from benchmarks.training.trial import Trial
+from losses import registry
+
+CPU = torch.device("cpu")
+SMALL = Trial("cross-entropy", seed=0, learning_rate=0.02, width=4, epochs=2, batch_size=16)
+cuda = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs CUDA")
+
+
+class Kept(Watch):
+    """Keeps all that is seen of a training."""
+
+    def __init__(self) -> None:
+        self.windows, self.states = [], []
+
+    def window(self, step, steps, window) -> None:  # noqa: ARG002
+        self.windows.append(window)
+
+    def stepped(self, state) -> None:
+        self.states.append(state)
+
+
+def same(one: tuple, other: tuple) -> None:
+    """Bit for bit the same outcome, network and windows."""
+    (outcome, network, kept), (outcome_too, network_too, kept_too) = one, other
+    for name, weights in network.state_dict().items():
+        assert torch.equal(weights, network_too.state_dict()[name]), name
+    for a, b in zip(outcome.points, outcome_too.points, strict=True):
+        left, right = (dataclasses.astuple(p)[:-1] for p in (a, b))
+        assert left == pytest.approx(right, rel=0, abs=0, nan_ok=True)
+    for a, b in zip(kept.windows, kept_too.windows, strict=True):
+        assert torch.equal(a.logit_log10, b.logit_log10)
+        assert a.layers == b.layers
+
+
+def trained(trial: Trial, images, device: torch.device) -> tuple:
+    kept = Kept()
+    outcome, network = train(trial, prepare(images, device, validation=0.25), kept, log_every=2)
+    return outcome, network, kept
+
+
+@pytest.mark.parametrize("steps", [1, 4, 7, 100])
+def test_one_cycle_rises_for_a_quarter_and_falls_to_nothing(steps: int) -> None:
+    rates = [one_cycle(step, steps) for step in range(steps)]
+    assert all(0 < rate <= 1 for rate in rates)
+    top = rates.index(max(rates))
+    assert top <= steps / 4
+    assert rates[:top] == sorted(rates[:top])
+    assert rates[top:] == sorted(rates[top:], reverse=True)
+
+
+def test_weight_decay_spares_biases_and_normalisation() -> None:
+    model = models.build("convnet", width=4)
+    groups = optimiser_of(0.1, model).param_groups
+    decayed = {id(p) for p in groups[0]["params"]}
+    assert groups[0]["weight_decay"] == 0.1
+    assert groups[1]["weight_decay"] == 0
+    for name, parameter in model.named_parameters():
+        assert (id(parameter) in decayed) == (parameter.dim() > 1), name
+    assert len(groups[0]["params"]) + len(groups[1]["params"]) == len(list(model.parameters()))
+
+
+@pytest.mark.parametrize("device", [CPU, pytest.param(torch.device("cuda"), marks=cuda)])
+def test_a_step_is_taken_at_the_rate_that_was_set(device: torch.device) -> None:
+    model = torch.nn.Linear(3, 1).to(device)
+    optimiser = optimiser_of(0.0, model)
+    for rate in (0.5, 0.25):
+        before = model.weight.detach().clone()
+        optimiser.zero_grad()
+        model.weight.grad = torch.ones_like(model.weight)
+        optimiser.state.clear()  # without momentum's share of the step before
+        at_rate(optimiser, rate)
+        optimiser.step()
+        # Nesterov's first step is the gradient and 0.9 of it.
+        torch.testing.assert_close(before - model.weight, torch.full_like(before, 1.9 * rate))
+
+
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_outputs_and_loss_stay_float32(precision: str, images) -> None:
+    outcome, network, kept = trained(dataclasses.replace(SMALL, precision=precision), images, CPU)
+    (*_, last) = kept.states
+    assert {p.dtype for p in network.parameters()} == {torch.float32}
+    assert outcome.validation.outputs.dtype == "float32"
+    assert all(look.dtype == torch.float32 for step in last()["probes"] for look in step[:2])
+
+
+def test_bfloat16_trains_to_other_numbers_near_those_of_float32(images) -> None:
+    one, two = (
+        trained(dataclasses.replace(SMALL, precision=precision), images, CPU)[0]
+        .points[1]
+        .train_loss
+        for precision in ("float32", "bfloat16")
+    )
+    assert one != two
+    assert one == pytest.approx(two, rel=0.05)
+
+
+def test_the_memory_layout_changes_rounding_alone(images) -> None:
+    losses = [
+        trained(dataclasses.replace(SMALL, channels_last=last), images, CPU)[0].points[1].train_loss
+        for last in (True, False)
+    ]
+    assert losses[0] == pytest.approx(losses[1], rel=1e-3)
+
+
+@cuda
+@pytest.mark.parametrize("loss", registry.names())
+def test_a_graph_takes_the_steps_that_are_taken_without(loss: str, images) -> None:
+    trial = dataclasses.replace(SMALL, loss=loss)
+    device = torch.device("cuda")
+    without = trained(dataclasses.replace(trial, cuda_graphs=False), images, device)
+    same(trained(trial, images, device), without)
+
+
+@cuda
+@pytest.mark.parametrize("model", models.names())
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_every_model_is_trained_as_a_graph(model: str, precision: str, images) -> None:
+    trial = dataclasses.replace(SMALL, model=model, precision=precision)
+    device = torch.device("cuda")
+    without = trained(dataclasses.replace(trial, cuda_graphs=False), images, device)
+    same(trained(trial, images, device), without)
+
+
+@cuda
+def test_on_cuda_a_state_is_gone_on_from_bit_for_bit(images) -> None:
+    device = torch.device("cuda")
+    material = prepare(images, device, validation=0.25)
+    whole, states = Kept(), []
+
+    class Saved(Watch):
+        def stepped(self, state) -> None:
+            states.append(state())
+
+    trial = dataclasses.replace(SMALL, model="resnet9")
+    train(trial, material, Saved(), log_every=2)
+    outcome, network = train(trial, material, whole, log_every=2)
+    for at in (0, 2, 5):
+        again, other = train(trial, material, log_every=2, state=states[at])
+        assert again.points[-1].train_loss == outcome.points[-1].train_loss
+        for name, weights in network.state_dict().items():
+            assert torch.equal(weights, other.state_dict()[name]), (at, name)
+
+
+@cuda
+def test_on_cuda_trainings_side_by_side_come_to_what_each_comes_to_alone(images) -> None:
+    device = torch.device("cuda")
+    material = prepare(images, device, validation=0.25)
+    trials = [
+        dataclasses.replace(SMALL, loss=loss, seed=seed, epochs=8)
+        for loss in ("cross-entropy", "sigmoid-mse", "mse", "bernoulli-sum")
+        for seed in range(5)
+    ]
+    kept = {trial: Kept() for trial in trials}
+    tasks = ((t, training(t, material, kept[t], log_every=2)) for t in trials)
+    for trial, ended in in_turns(tasks, device, most=None):
+        same((*ended.result(), kept[trial]), trained(trial, images, device))
