@@ -82,8 +82,9 @@ class Training:
     """Images in a step."""
     weight_decay: float = 0.0
     """Decay of all weights but biases and normalisation; it acts on what the loss does not move."""
-    test_time_augmentation: Literal["none", "mirror"] = "none"
-    """mirror: an image is judged by the mean of the outputs for it and its mirror image."""
+    test_time_augmentation: Literal["none", "mirror", "mirror-shift"] = "none"
+    """mirror: an image is judged by the mean of the outputs for it and its mirror image;
+    mirror-shift: and for both shifted towards each corner, by a pixel of 32."""
     start: Literal["normal", "confidently-wrong"] = "normal"
     """confidently-wrong: the model begins by saying 'dog' with probability 0.9997."""
     validation: float = 0.1

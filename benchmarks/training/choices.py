@@ -142,7 +142,7 @@ def trial_of(config: Training, loss: str, seed: int, rate: float) -> Trial:
         batch_size=config.batch_size,
         augmentation=config.augmentation,
         weight_decay=config.weight_decay,
-        mirror=config.test_time_augmentation == "mirror",
+        test_time_augmentation=config.test_time_augmentation,
         begin_at=CONFIDENTLY_WRONG if config.start == "confidently-wrong" else None,
         validation=config.validation,
         test=True,

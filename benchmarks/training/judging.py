@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import torch
-from torch import nn
+import torch.nn.functional as F
+from torch import Tensor, nn
 
 from benchmarks.data.batches import Normalisation, Pixels, evaluation_batches
 
@@ -27,31 +29,49 @@ class Judged(NamedTuple):
         return math.nan if self.said is None else self.said.accuracy
 
 
+def views(pixels: Tensor, augmentation: str) -> Iterator[Tensor]:
+    """The views of images (N, 3, H, W) by which they are judged, each of that shape.
+
+    'none': the images; 'mirror': they and their mirror images; 'mirror-shift': these and these
+    shifted towards each of the four corners by a 32nd of the side, reflected at the edges.
+    """
+    shifted = [pixels]
+    if augmentation == "mirror-shift":
+        side = pixels.shape[3]
+        by = max(1, side // 32)
+        wide = F.pad(pixels, (by, by, by, by), mode="reflect")
+        corners = [(down, across) for down in (0, 2 * by) for across in (0, 2 * by)]
+        shifted += [wide[:, :, d : d + side, a : a + side] for d, a in corners]
+    for view in shifted:
+        yield view
+        if augmentation != "none":
+            yield view.flip(3)
+
+
 @torch.no_grad()
 def predictions(
     model: nn.Module,
     objective: Objective,
     split: Pixels,
     normalise: Normalisation,
-    *,
-    mirror: bool = False,
+    augmentation: str = "none",
 ) -> tuple[float, Predictions]:
-    """The mean loss over a split, and what the model says of each of its images, with `mirror` by
-    the mean of its outputs for the image and its mirror image. The model is in training mode
-    afterwards."""
+    """The mean loss over a split, and what the model says of each of its images, by the mean of its
+    outputs for the `views` that `augmentation` names. The model is in training mode afterwards."""
     model.eval()
-    outputs, losses = [], []
-    for pixels, labels in evaluation_batches(split, normalise):
-        output = (model(pixels) + model(pixels.flip(3))) / 2 if mirror else model(pixels)
-        logits = objective.logits(output)
-        outputs.append(logits)
-        losses.append(objective(logits, labels).sum())
+    outputs = []
+    for pixels, _ in evaluation_batches(split, normalise):
+        each = [model(view) for view in views(pixels, augmentation)]
+        outputs.append(torch.stack(each).mean(0) if len(each) > 1 else each[0])
     model.train()
-    logits = torch.cat(outputs)
+    logits = objective.logits(torch.cat(outputs))
+    loss = objective(logits, split.labels).mean()
+    # The device is waited for once: what follows is on the CPU.
+    logits = logits.cpu()
     said = Predictions(
-        outputs=logits.reshape(len(logits), -1).cpu().numpy(),
-        probabilities=objective.probabilities(logits).cpu().numpy(),
-        predicted=objective.predicted(logits).cpu().numpy(),
+        outputs=logits.reshape(len(logits), -1).numpy(),
+        probabilities=objective.probabilities(logits).numpy(),
+        predicted=objective.predicted(logits).numpy(),
         labels=split.labels.cpu().numpy(),
     )
-    return float(torch.stack(losses).sum()) / len(logits), said
+    return float(loss), said

@@ -25,20 +25,13 @@ class Look(NamedTuple):
     """What one step leaves behind.
 
     Attributes:
-        logits, gradient: the logits, and the gradient of the batch's mean loss by them.
-        labels: (N,). loss: that mean.
-        norms: of the gradient by each parameter, (parameters,).
+        labels: (N,).
+        numbers: in one row, so that one copy keeps them: the logits, the gradient of the batch's
+            mean loss by them, that loss, and the norm of the gradient by each parameter.
     """
 
-    logits: Tensor
-    gradient: Tensor
     labels: Tensor
-    loss: Tensor
-    norms: Tensor
-
-    def copy(self) -> Look:
-        """The same in memory of its own."""
-        return Look(*(part.clone() for part in self))
+    numbers: Tensor
 
 
 class GradientProbes:
@@ -75,11 +68,25 @@ class GradientProbes:
             raise ValueError("the logits have no gradient: call retain_grad() before backward()")
         gradients = [p.grad if p.grad is not None else torch.zeros_like(p) for p in self.parameters]
         norms = torch.stack(torch._foreach_norm(gradients))
-        return Look(logits.detach(), logits.grad, labels, loss.detach(), norms)
+        parts = (logits.flatten(), logits.grad.flatten(), loss.detach().view(1), norms)
+        return Look(labels, torch.cat(parts))
 
     def keep(self, look: Look) -> None:
         """Count a step in."""
         self.steps.append(look)
+
+    def _seen(self) -> _Seen:
+        """All that the steps have left, on the CPU: waits for the device once. There it is a
+        handful of numbers, for which a GPU would need as many starts of a kernel."""
+        labels = torch.stack([step.labels for step in self.steps])
+        steps, batch = labels.shape
+        numbers = torch.stack([step.numbers for step in self.steps]).cpu()
+        width = batch * self.objective.num_outputs
+        logits, gradient, loss, norms = torch.split(numbers, [width, width, 1, len(self.names)], 1)
+        shape = (steps * batch,) if self.objective.num_outputs == 1 else (steps * batch, -1)
+        # The mean over the batch divided every example's gradient by the batch size.
+        gradient = batch * gradient.reshape(shape)
+        return _Seen(labels.flatten().cpu(), logits.reshape(shape), gradient, loss[:, 0], norms)
 
     @torch.no_grad()
     def pairs(self, step: int, count: int) -> Tensor:
@@ -87,12 +94,9 @@ class GradientProbes:
         (M, 4) of `step`, margin z, target t and dL/dz of that example's loss."""
         if self.objective.num_classes != 2:
             raise ValueError("a margin is that of two classes")
-        z = torch.cat([self.objective.margin(step.logits) for step in self.steps])
-        # The mean over the batch divided every example's gradient by the batch size.
-        gradients = [step.gradient for step in self.steps]
-        g = torch.cat([len(g) * self.objective.margin_gradient(g) for g in gradients])
-        t = torch.cat([step.labels for step in self.steps])
-        rows = torch.stack([torch.full_like(z, step), z, t.to(z.dtype), g], 1).float()
+        seen = self._seen()
+        z, g = self.objective.margin(seen.logits), self.objective.margin_gradient(seen.gradient)
+        rows = torch.stack([torch.full_like(z, step), z, seen.labels.to(z.dtype), g], 1).float()
         return rows[:: max(1, -(-len(rows) // count))]
 
     @torch.no_grad()
@@ -104,17 +108,15 @@ class GradientProbes:
         """
         if not self.steps:
             raise ValueError("nothing has been measured since the last read")
-        logits, gradients, labels, losses, norms_of = zip(*self.steps, strict=True)
-        # The mean over the batch divided every example's gradient by the batch size.
-        each = torch.cat([len(g) * g.abs().view(len(g), -1).mean(1) for g in gradients])
-        wrong = self.objective.wrong(torch.cat(logits), torch.cat(labels)).to(each.dtype)
+        seen = self._seen()
+        each = seen.gradient.abs().view(len(seen.labels), -1).mean(1)
+        wrong = self.objective.wrong(seen.logits, seen.labels).to(each.dtype)
         # Of the whole batch, where several processes have a share each.
-        each, wrong, loss_of = gathered(each), gathered(wrong), gathered(torch.stack(losses))
+        each, wrong, loss_of = gathered(each), gathered(wrong), gathered(seen.loss)
         vanished = wrong * (each < VANISHED)
         sums = torch.stack((each, each * wrong, vanished, wrong)).sum(1)
-        norms = torch.stack(norms_of)
-        means = torch.stack((loss_of.mean(), norms.norm(dim=1).mean()))
-        numbers = torch.cat((sums, means, norms.mean(0))).tolist()
+        means = torch.stack((loss_of.mean(), seen.norms.norm(dim=1).mean()))
+        numbers = torch.cat((sums, means, seen.norms.mean(0))).tolist()
         pushed, pushed_wrong, gone, missed, loss, norm = numbers[:6]
         # A gradient that is no number has not vanished, nor has it not.
         countable = missed > 0 and math.isfinite(pushed_wrong)
@@ -129,7 +131,18 @@ class GradientProbes:
             vanished_fraction=gone / missed if countable else math.nan,
             parameter_norm=norm,
             layers=dict(zip(self.names, numbers[6:], strict=True)),
-            logit_log10=each.clamp_min(FLOOR).log10().cpu(),
+            logit_log10=each.clamp_min(FLOOR).log10(),
         )
         self.steps.clear()
         return window
+
+
+class _Seen(NamedTuple):
+    """Of the examples of some steps in a row: labels, logits, gradient of each one's own loss; of
+    the steps: loss (steps,), norms (steps, parameters)."""
+
+    labels: Tensor
+    logits: Tensor
+    gradient: Tensor
+    loss: Tensor
+    norms: Tensor

@@ -131,7 +131,7 @@ class Training:
             torch.cuda.set_rng_state(state["random_on_device"], self.device)
         self.probes.restore(state["probes"])
         self.course.restore(state["course"])
-        self.pairs = [each.to(self.device) for each in state["pairs"]]
+        self.pairs = list(state["pairs"])
 
     def run(self) -> Generator[None, None, Outcome]:
         """Train to the end, and ask about the test images if the trial says so. Stops where the
@@ -152,7 +152,7 @@ class Training:
             counts=self.material.counts,
             validation=held_out.said,
             test=test_said,
-            pairs=torch.cat(self.pairs).cpu().numpy() if self.pairs else None,
+            pairs=torch.cat(self.pairs).numpy() if self.pairs else None,
             seconds=self.course.points[-1].seconds,
             test_loss=test_loss,
         )
@@ -196,7 +196,11 @@ class Training:
 
     def _predictions(self, split: Pixels) -> tuple[float, Predictions]:
         return predictions(
-            self.model, self.objective, split, self.material.normalise, mirror=self.trial.mirror
+            self.model,
+            self.objective,
+            split,
+            self.material.normalise,
+            self.trial.test_time_augmentation,
         )
 
 

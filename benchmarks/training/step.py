@@ -35,14 +35,16 @@ def optimiser_of(weight_decay: float, model: nn.Module) -> torch.optim.Optimizer
 
 def at_rate(optimiser: torch.optim.Optimizer, rate: float) -> None:
     """Have the optimiser take its next step with this learning rate."""
-    for group in optimiser.param_groups:
-        on = group["params"][0] if group["params"] else None
-        if on is None or not on.is_cuda:
-            group["lr"] = rate
-        elif isinstance(group["lr"], Tensor) and group["lr"].device == on.device:
-            group["lr"].fill_(rate)
-        else:
-            group["lr"] = torch.tensor(rate, device=on.device)
+    groups = optimiser.param_groups
+    device, now = groups[0]["params"][0].device, groups[0]["lr"]
+    # A state that was loaded has a rate for each group, wherever it came from.
+    shared = isinstance(now, Tensor) and all(group["lr"] is now for group in groups)
+    if shared and now.device == device:
+        now.fill_(rate)  # where a CUDA graph looks for it
+        return
+    lr = torch.tensor(rate, device=device) if device.type == "cuda" else rate
+    for group in groups:
+        group["lr"] = lr
 
 
 class Step:
@@ -104,7 +106,8 @@ class GraphedStep(Step):
         assert self.graph is not None
         torch._foreach_copy_(self.batch, [labels, *drawn])
         self.graph.replay()
-        self.probes.keep(self.look.copy())
+        # The labels of an epoch stay as they are; what the graph has seen is overwritten.
+        self.probes.keep(Look(labels, self.look.numbers.clone()))
 
     def _record(self, *batch: Tensor) -> None:
         self.batch = [part.clone() for part in batch]

@@ -30,7 +30,7 @@ class Trial:
         epochs: passes over the images that are trained on. batch_size: images a step.
         augmentation: 'shift' or 'photographs' (benchmarks.data.augmentation), or 'none'.
         weight_decay: of the optimiser.
-        mirror: whether an image is judged by the mean of the outputs for it and its mirror image.
+        test_time_augmentation: by which views of an image it is judged, those of `judging.views`.
         begin_at: the probability of class 1 with which a model of two classes begins, whatever
             it is shown; None leaves the head as it was drawn.
         validation: the share of the training images of each class that is held out. 0: none is.
@@ -63,7 +63,7 @@ class Trial:
     batch_size: int = 64
     augmentation: str = "shift"
     weight_decay: float = 0.0
-    mirror: bool = False
+    test_time_augmentation: str = "none"
     begin_at: float | None = None
     validation: float = 0.1
     train_images: int | None = None

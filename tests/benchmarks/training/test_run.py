@@ -9,7 +9,7 @@ import models
 from benchmarks.data.batches import evaluation_batches, prepare
 from benchmarks.training.objective import Objective
 from benchmarks.training.probes import VANISHED
-from benchmarks.training.run import Watch, build, predictions, train
+from benchmarks.training.run import Watch, build, train
 from benchmarks.training.trial import Trial
 from losses import registry
 
@@ -252,26 +252,3 @@ def test_a_window_has_no_more_pairs_than_asked_for(trained, monkeypatch) -> None
     monkeypatch.setattr("benchmarks.training.run.PAIRS", 10)
     pairs = trained(pairs=True, log_every=1).pairs
     assert 0 < len(pairs) <= 10 * STEPS
-
-
-def test_predicting_leaves_the_model_in_training_mode(images) -> None:
-    objective = Objective("bce")
-    model = build(dataclasses.replace(SMALL, loss="bce"), objective)
-    material = prepare(images, CPU)
-    before = {k: v.clone() for k, v in model.state_dict().items()}
-    predictions(model, objective, material.validation, material.normalise)
-    assert model.training
-    assert all(torch.equal(v, before[k]) for k, v in model.state_dict().items())
-
-
-def test_by_its_mirror_image_as_well_an_image_is_judged_as_its_mirror_image_is(images) -> None:
-    objective = Objective("cross-entropy")
-    model = build(SMALL, objective)
-    split = prepare(images, CPU).validation
-    mirrored = split._replace(images=split.images.flip(2))
-    normalise = prepare(images, CPU).normalise
-    (_, one), (_, other) = (predictions(model, objective, s, normalise) for s in (split, mirrored))
-    assert not np.array_equal(one.outputs, other.outputs)
-    for each in (split, mirrored):
-        _, both = predictions(model, objective, each, normalise, mirror=True)
-        assert both.outputs == pytest.approx((one.outputs + other.outputs) / 2, abs=1e-6)

@@ -164,3 +164,15 @@ def test_on_cuda_trainings_side_by_side_come_to_what_each_comes_to_alone(images)
     tasks = ((t, training(t, material, kept[t], log_every=2)) for t in trials)
     for trial, ended in in_turns(tasks, device, most=None):
         same((*ended.result(), kept[trial]), trained(trial, images, device))
+
+
+@cuda
+@pytest.mark.parametrize("model", models.names())
+def test_on_cuda_deterministic_algorithms_give_the_same_bits_twice(model: str, images) -> None:
+    trial = dataclasses.replace(SMALL, model=model)
+    device = torch.device("cuda")
+    torch.use_deterministic_algorithms(True)
+    try:
+        same(trained(trial, images, device), trained(trial, images, device))
+    finally:
+        torch.use_deterministic_algorithms(False)
