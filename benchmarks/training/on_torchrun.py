@@ -44,8 +44,11 @@ def group() -> Iterator[int]:
     """While this is open, the processes can talk to each other; gives this one's number."""
     backend = "gloo"
     if torch.cuda.is_available():
-        torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
-        backend = "cpu:gloo,cuda:nccl"
+        devices = torch.cuda.device_count()
+        torch.cuda.set_device(int(os.environ["LOCAL_RANK"]) % devices)
+        # NCCL does not let processes share a GPU, which is of use to try things out.
+        if int(os.environ["LOCAL_WORLD_SIZE"]) <= devices:
+            backend = "cpu:gloo,cuda:nccl"
     store, number, count = next(rendezvous("env://"))
     # What processes that are dead have left in the store is not for those after them.
     store = PrefixStore(f"start {os.environ.get('TORCHELASTIC_RESTART_COUNT', 0)}", store)
