@@ -149,6 +149,20 @@ def test_the_same_comparison_gives_the_same_bits_twice(config: Comparison) -> No
         assert all(torch.equal(first[name], second[name]) for name in first)
 
 
+def test_runs_side_by_side_write_what_they_write_one_by_one(config: Comparison) -> None:
+    longer = dataclasses.replace(config, epochs=12, log_every=1)
+    one, other = (
+        compare(dataclasses.replace(longer, name=f"{most}", at_once=most), "", Reporter())
+        for most in (1, 4)
+    )
+    assert (one.finished, other.finished) == (4, 4)
+    equal_but_for_time(one.directory, other.directory)
+    for path in one.directory.rglob("checkpoint.pt"):
+        beside = other.directory / path.relative_to(one.directory)
+        first, second = (torch.load(p, weights_only=True)["model"] for p in (path, beside))
+        assert all(torch.equal(first[name], second[name]) for name in first)
+
+
 def test_runs_leave_no_files_open_and_no_threads(config: Comparison) -> None:
     def held() -> tuple[int, int]:
         gc.collect()

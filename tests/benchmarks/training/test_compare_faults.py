@@ -51,6 +51,46 @@ def test_asked_to_stop_it_saves_and_goes_on_from_there(
     equal_but_for_time(whole, ended.directory)
 
 
+def test_asked_to_stop_all_that_are_side_by_side_save_and_go_on(
+    config: Comparison, monkeypatch
+) -> None:
+    config = dataclasses.replace(config, log_every=1, epochs=12, at_once=4)
+    whole = compare(dataclasses.replace(config, name="whole"), "", Reporter()).directory
+    real, count, began = recorder.Recorder.window, itertools.count(1), set()
+
+    def asked(self, *arguments):
+        began.add(self.path)
+        if next(count) == 40:
+            os.kill(os.getpid(), signal.SIGTERM)
+        real(self, *arguments)
+
+    monkeypatch.setattr(recorder.Recorder, "window", asked)
+    ended = compare(config, "", Reporter())
+    assert (ended.interrupted, ended.finished) == (signal.SIGTERM, 0)
+    assert len(began) == 4
+    assert all((path / "resume.pt").exists() for path in began)
+    assert go_on(ended.directory, "", Reporter()).finished == 4
+    equal_but_for_time(whole, ended.directory)
+
+
+def test_of_runs_side_by_side_one_that_fails_stops_no_other(
+    config: Comparison, monkeypatch
+) -> None:
+    config = dataclasses.replace(config, log_every=1, epochs=12, at_once=4)
+    real = recorder.Recorder.window
+
+    def failing(self, step, *arguments):
+        if self.trial.loss == "mse" and step == 5:
+            raise RuntimeError("something of the run's own")
+        real(self, step, *arguments)
+
+    monkeypatch.setattr(recorder.Recorder, "window", failing)
+    ended = compare(config, "", Reporter())
+    assert ended.finished == 2
+    assert len(ended.failed) == 2
+    assert all("something of the run's own" in line for line in ended.failed)
+
+
 def test_asked_twice_it_stops_at_once_and_loses_nothing_but_the_step(
     config: Comparison, monkeypatch
 ) -> None:
@@ -167,14 +207,14 @@ def test_a_run_that_fails_stops_no_other(config, tmp_path, monkeypatch) -> None:
 
 
 def test_memory_that_is_short_fails_one_run(config: Comparison, monkeypatch) -> None:
-    real, calls = comparison.train, itertools.count()
+    real, calls = comparison.training, itertools.count()
 
     def short(*arguments):
         if next(calls) == 1:
             raise torch.OutOfMemoryError("CUDA out of memory")
         return real(*arguments)
 
-    monkeypatch.setattr(comparison, "train", short)
+    monkeypatch.setattr(comparison, "training", short)
     ended = compare(config, "", Reporter())
     assert (ended.finished, ended.failed) == (
         3,
@@ -267,11 +307,11 @@ def test_a_directory_that_becomes_read_only_is_one_line_and_loses_nothing(config
 
 
 def test_a_directory_that_goes_away_is_one_line(config, monkeypatch, refusal) -> None:
-    real = comparison.train
+    real = comparison.training
 
     def removing(trial, material, watch, *rest):
         shutil.rmtree(config.runs / "SYNTHETIC-small")
         return real(trial, material, watch, *rest)
 
-    monkeypatch.setattr(comparison, "train", removing)
+    monkeypatch.setattr(comparison, "training", removing)
     refusal(lambda: compare(config, "", Reporter()), "No such file", "stopped")
