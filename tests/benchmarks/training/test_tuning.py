@@ -112,13 +112,13 @@ def test_a_second_search_trains_nothing_twice_and_keeps_other_losses(
     config: Tuning, monkeypatch
 ) -> None:
     tune(config, "", Reporter())
-    real, trained = pool.train, []
+    real, trained = pool.training, []
 
     def noted(trial, *rest):
         trained.append(trial)
         return real(trial, *rest)
 
-    monkeypatch.setattr(pool, "train", noted)
+    monkeypatch.setattr(pool, "training", noted)
     directory = tune(config, "", Reporter())
     assert not trained
     tune(dataclasses.replace(config, losses=("nll",)), "", Reporter())
