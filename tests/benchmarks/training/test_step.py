@@ -1,7 +1,10 @@
 import dataclasses
+import shutil
+from typing import Any
 
 import pytest
 import torch
+import torch._dynamo.utils
 
 import models
 from benchmarks.data.batches import prepare
@@ -109,6 +112,18 @@ def test_the_memory_layout_changes_rounding_alone(images) -> None:
         trained(dataclasses.replace(SMALL, channels_last=last), images, CPU)[0].points[1].train_loss
         for last in (True, False)
     ]
+    assert losses[0] == pytest.approx(losses[1], rel=1e-3)
+
+
+@pytest.mark.skipif(shutil.which("c++") is None, reason="torch.compile needs a compiler")
+def test_a_compiled_network_is_trained_to_the_same_within_rounding(images) -> None:
+    seen: Any = torch._dynamo.utils.counters["stats"]
+    losses = []
+    for compiled in (False, True):
+        before = seen["unique_graphs"]
+        outcome, *_ = trained(dataclasses.replace(SMALL, compile=compiled), images, CPU)
+        assert (seen["unique_graphs"] > before) == compiled
+        losses.append(outcome.points[1].train_loss)
     assert losses[0] == pytest.approx(losses[1], rel=1e-3)
 
 
