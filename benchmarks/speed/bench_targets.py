@@ -8,7 +8,8 @@ import pytest
 
 from losses import kernels
 
-from .targets import Row, rows
+from .row import Row
+from .targets import rows
 
 
 @pytest.mark.benchmark(group="targets")

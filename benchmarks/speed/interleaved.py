@@ -52,15 +52,22 @@ def ratio(ours: Work, theirs: Work, seconds: float = 0.25, least: int = 9) -> Ra
     `seconds` and at least `least` pairs. Both callables have to be synchronised.
     """
     calls = max(calls_for(ours), calls_for(theirs))
+    return of_turns(lambda: sample(ours, calls), lambda: sample(theirs, calls), seconds, least)
+
+
+def of_turns(
+    ours: Callable[[], float], theirs: Callable[[], float], seconds: float, least: int
+) -> Ratio:
+    """The same for functions that say how long it takes."""
     ratios: list[float] = []
     until = time.perf_counter() + seconds
     while len(ratios) < least or time.perf_counter() < until:
         if len(ratios) % 2:
-            second = sample(theirs, calls)
-            first = sample(ours, calls)
+            second = theirs()
+            first = ours()
         else:
-            first = sample(ours, calls)
-            second = sample(theirs, calls)
+            first = ours()
+            second = theirs()
         ratios.append(first / second)
     return Ratio.of(ratios)
 

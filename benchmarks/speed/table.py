@@ -16,7 +16,8 @@ from benchmarks.report.document import Document, Facts, Paragraph, Table, markdo
 from benchmarks.tracking.experiment import hardware
 
 from .interleaved import Ratio
-from .targets import Row, rows
+from .row import Row
+from .targets import rows
 
 HEADINGS = ("group", "row", "measured", "quartiles", "target", "met")
 ABOUT = (

@@ -1,6 +1,5 @@
 """What lossbench means to be ahead of, by how much, and how each of it is measured.
 
-A row is a ratio, measured interleaved in one process unless its name says otherwise, and a target.
 `lossbench speed` prints all rows, and `pytest benchmarks` has one benchmark a row.
 """
 
@@ -11,7 +10,6 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -22,8 +20,9 @@ from torch import Tensor
 from losses import functional, registry
 
 from . import usual
-from .interleaved import Ratio, Work, ratio
+from .interleaved import Ratio, ratio
 from .memory import peak
+from .row import Row, forward_backward
 
 # The losses that torch or torchvision has, beside cross-entropy and bce-with-logits.
 COUNTERPARTS = (
@@ -34,27 +33,15 @@ ELEMENTS = 1_000_000
 LARGE = 1 << 24
 
 
-@dataclass(frozen=True)
-class Row:
-    """A figure and what it should be: at most `target`, or at least it."""
-
-    group: str
-    name: str
-    measure: Callable[[float], Ratio]
-    target: float
-    at_least: bool = False
-    unit: str = ""
-
-    def met(self, found: Ratio) -> bool:
-        return found.median >= self.target if self.at_least else found.median <= self.target
-
-    @property
-    def wanted(self) -> str:
-        return f"{'≥' if self.at_least else '≤'} {self.target:g}{self.unit}"
-
-
 def rows() -> Iterator[Row]:
-    """All rows for the CPU."""
+    """All rows: those of the CPU, and those of a GPU where there is one."""
+    from . import on_cuda
+
+    yield from on_the_cpu()
+    yield from on_cuda.rows()
+
+
+def on_the_cpu() -> Iterator[Row]:
     for shape, target in (
         ((64, 2), 0.85),
         ((512, 10), 0.85),
@@ -80,11 +67,6 @@ def rows() -> Iterator[Row]:
     yield Row("training", runs, usual.many_runs, 1.4, at_least=True, unit=" x")
     yield Row("start", "lossbench --help", _help, 0.4, unit=" s")
     yield Row("start", "import losses, beyond torch", _import, 0.030, unit=" s")
-
-
-def forward_backward(loss: Callable[..., Tensor], z: Tensor, *target: Tensor) -> Work:
-    z = z.detach().requires_grad_()
-    return lambda: torch.autograd.grad(loss(z, *target), z)
 
 
 def logits(shape: tuple[int, ...]) -> Tensor:

@@ -1,16 +1,16 @@
 """Fused kernels: the value of a loss and its gradient in one pass over the memory.
 
-They are C++ in `source/`, built once by `python -m losses.kernels build` (or by the command
-`lossbench`) into the user's cache, and used from then on for plain float32 and float64 tensors on
-the CPU. The closed forms compute everything else: what is compiled, traced or transformed by
-`torch.func`, other dtypes and devices, derivatives by targets and weights, and second derivatives.
-Where there is no kernel they compute everything, to the same result within rounding.
+For plain float32 and float64 tensors on the CPU they are C++ in `source/`, built once by
+`python -m losses.kernels build` (or by the command `lossbench`) into the user's cache, and used
+from then on. For tensors on CUDA they are in Triton, in `cuda/`. The closed forms compute
+everything else: what is compiled, traced or transformed by `torch.func`, other dtypes and devices,
+derivatives by targets and weights, and second derivatives. Where there is no kernel they compute
+everything, to the same result within rounding.
 
 `losses.backend()` says which of the two is in use and why; the environment variable
 `LOSSES_KERNELS=0` switches the kernels off.
 """
 
-import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, NamedTuple
@@ -20,11 +20,11 @@ from torch import Tensor
 
 from ..closed_form import Formula
 from ..forms import binary, focal, margin
+from .switches import switched_off, this_thread
 
 
 class Backend(NamedTuple):
-    """What computes the losses of plain tensors on the CPU ('kernels' or 'closed forms'), and
-    why."""
+    """What computes the losses of plain tensors ('kernels' or 'closed forms'), and why."""
 
     name: str
     why: str
@@ -92,9 +92,13 @@ def cross_entropy(
     """`losses.functional.cross_entropy`, or None where it is not for a kernel."""
     if torch.compiler.is_compiling():
         return None
-    return _native.cross_entropy(  # type: ignore[no-any-return]
-        input, target, weight, ignore_index, reduction, label_smoothing
-    )
+    arguments = (input, target, weight, ignore_index, reduction, label_smoothing)
+    found = _native.cross_entropy(*arguments)
+    if found is None and _on_cuda(input):
+        from . import cuda
+
+        return cuda.cross_entropy(*arguments)
+    return found  # type: ignore[no-any-return]
 
 
 def nll(
@@ -122,9 +126,12 @@ def elementwise(
     form = FORMS.get(loss)
     if form is None or torch.compiler.is_compiling():
         return None
-    return _native.elementwise(  # type: ignore[no-any-return]
-        form, input, target, weight, third, reduction, *settings
-    )
+    found = _native.elementwise(form, input, target, weight, third, reduction, *settings)
+    if found is None and _on_cuda(input):
+        from . import cuda
+
+        return cuda.elementwise(form, input, target, weight, third, reduction, settings)
+    return found  # type: ignore[no-any-return]
 
 
 def pairs(
@@ -144,8 +151,23 @@ def pairs(
     )
 
 
-def backend() -> Backend:
-    """What computes the losses of plain float32 and float64 tensors on the CPU, and why."""
+def _on_cuda(input: object) -> bool:
+    return isinstance(input, Tensor) and input.is_cuda
+
+
+def backend(device: str | torch.device = "cpu") -> Backend:
+    """What computes the losses of plain tensors on `device`, and why.
+
+    'kernels' are used on the CPU for float32 and float64, and on CUDA for float32, bfloat16 and
+    float16.
+    """
+    device = torch.device(device)
+    if device.type == "cuda":
+        from . import cuda
+
+        return cuda.backend(device.index)
+    if device.type != "cpu":
+        return Backend("closed forms", f"there are no kernels for {device.type}")
     if _backend is None:
         load()
     assert _backend is not None
@@ -158,7 +180,7 @@ def ensure(say: Callable[[str], None]) -> Backend:
     from .build import NoKernelsError, build
 
     reason = ""
-    if not _switched_off():
+    if not switched_off():
         try:
             build(say)
         except NoKernelsError as error:
@@ -169,17 +191,13 @@ def ensure(say: Callable[[str], None]) -> Backend:
     return backend()
 
 
-def _switched_off() -> bool:
-    return os.environ.get("LOSSES_KERNELS", "1") == "0"
-
-
 def load() -> None:
     """Use the kernels from now on if they have been built, else the closed forms."""
     global _native, _backend
     from .build import NoKernelsError, load_built
 
     try:
-        if _switched_off():
+        if switched_off():
             raise NoKernelsError("LOSSES_KERNELS=0 switches the kernels off")
         native, by = load_built()
         native.call_again_by(_differentiable_gradient)
@@ -192,9 +210,11 @@ def load() -> None:
 def closed_forms_only() -> Iterator[None]:
     """Without the kernels, in this thread."""
     _native.closed_forms(True)
+    this_thread.closed_forms_only += 1
     try:
         yield
     finally:
+        this_thread.closed_forms_only -= 1
         _native.closed_forms(False)
 
 

@@ -12,7 +12,8 @@ from benchmarks.report.document import markdown
 from benchmarks.speed.interleaved import Ratio
 from benchmarks.speed.memory import peak
 from benchmarks.speed.table import Found, cells, measured, page, write
-from benchmarks.speed.targets import COUNTERPARTS, Row, rows
+from benchmarks.speed.row import Row
+from benchmarks.speed.targets import COUNTERPARTS, rows
 from losses import registry
 
 

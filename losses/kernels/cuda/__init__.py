@@ -1,0 +1,218 @@
+"""The fused kernels on CUDA: in Triton, compiled at their first call, for plain float32, bfloat16
+and float16 tensors. They compute cross-entropy with class indices, binary cross-entropy with logits
+and the sigmoid's focal loss; nothing waits for the device, and the logits are not written to.
+
+Triton is imported with the first loss of tensors on CUDA. What the kernels are not for they answer
+with None, and the closed forms compute it.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.autograd import forward_ad
+
+from .. import Backend
+from ..build import NoKernelsError
+from ..switches import switched_off, this_thread
+from . import singles
+from .call import Call
+
+DEVICE = "cuda"
+"""The type of the devices whose tensors are computed here."""
+
+_CROSS_ENTROPY = -1
+_DTYPES = (torch.float32, torch.bfloat16, torch.float16)
+_PLAIN = (Tensor, torch.nn.Parameter)
+
+
+def cross_entropy(
+    input: Tensor,
+    target: Tensor,
+    weight: Tensor | None,
+    ignore_index: int,
+    reduction: str,
+    label_smoothing: float,
+) -> Tensor | None:
+    """As losses.kernels.cross_entropy."""
+    if not (
+        _plain(input, target, weight)
+        and type(ignore_index) is int
+        and -(2**63) <= ignore_index < 2**63
+        and isinstance(label_smoothing, int | float)
+        and _rows_fit(input, target, weight, label_smoothing)
+    ):
+        return None
+    settings = (float(label_smoothing),)
+    return _computed(_CROSS_ENTROPY, input, target, weight, None, reduction, ignore_index, settings)
+
+
+def elementwise(
+    form: int,
+    input: Tensor,
+    target: Tensor,
+    weight: Tensor | None,
+    third: Tensor | None,
+    reduction: str,
+    settings: tuple[float, ...],
+) -> Tensor | None:
+    """As losses.kernels.elementwise."""
+    if not (
+        form in (singles.BCE_WITH_LOGITS, singles.WEIGHTED_BCE, singles.FOCAL)
+        and _plain(input, target, weight, third)
+        and target.shape == input.shape
+        and input.numel() > 0
+        and all(_beside(x, input) for x in (target, weight, third))
+        and (form != singles.FOCAL or settings[0] in singles.POWERS)
+    ):
+        return None
+    return _computed(form, input, target, weight, third, reduction, -100, settings)
+
+
+def _computed(
+    form: int,
+    input: Tensor,
+    target: Tensor,
+    weight: Tensor | None,
+    third: Tensor | None,
+    reduction: str,
+    ignored: int,
+    settings: tuple[float, ...],
+) -> Tensor | None:
+    if reduction not in ("mean", "sum", "none") or not _undisturbed() or not _usable(input.device):
+        return None
+    from .node import Loss, compute
+
+    # As the closed forms have it.
+    wide = input.dtype.itemsize < 4 and torch.is_autocast_enabled(input.device.type)
+    dtype = torch.float32 if wide else input.dtype
+    call = Call(form, input, target, weight, third, reduction, ignored, settings, dtype)
+    if not torch.is_grad_enabled() or not any(
+        x.requires_grad for x in call.tensors if x is not None
+    ):
+        with torch.no_grad():
+            return compute(call, gradient=False)[0]
+    if any(x.requires_grad for x in call.tensors[1:] if x is not None):
+        return None
+    loss: Tensor = Loss.apply(input, call)
+    return loss
+
+
+# --- whether a kernel can serve a call -----------------------------------------------------------
+
+
+def _undisturbed() -> bool:
+    """Whether nothing that intercepts operations is active."""
+    c: Any = torch._C
+    return not (
+        this_thread.closed_forms_only
+        or c._is_torch_function_mode_enabled()
+        or c._len_torch_dispatch_stack()
+        or c._dispatch_tls_is_dispatch_key_included(c.DispatchKey.FuncTorchDynamicLayerFrontMode)
+        or c._is_tracing()
+        or forward_ad._current_level >= 0
+    )
+
+
+@cache
+def _usual_keys(device: str) -> int:
+    return _keys(torch.empty(0, device=device))
+
+
+def _keys(x: Tensor) -> int:
+    keys: int = torch._C._dispatch_keys(x).raw_repr()
+    return keys
+
+
+def _plain(*tensors: Tensor | None) -> bool:
+    """Whether all are numbers in memory on one device, and no wrappers around them."""
+    first = tensors[0]
+    return all(
+        x is None
+        or (
+            type(x) in _PLAIN
+            and first is not None
+            and x.device == first.device
+            and not _keys(x) & ~_usual_keys(DEVICE)
+            and x.layout == torch.strided
+        )
+        for x in tensors
+    )
+
+
+def _rows_fit(z: Tensor, y: Tensor, weight: Tensor | None, smoothing: float) -> bool:
+    if z.dtype not in _DTYPES or z.dim() == 0 or z.numel() == 0 or y.shape == z.shape:
+        return False
+    wanted = z.shape[:1] + z.shape[2:] if z.dim() > 1 else torch.Size(())
+    if y.shape != wanted or y.is_floating_point() or y.is_complex() or y.dtype == torch.bool:
+        return False
+    if weight is None:
+        return True
+    # With both every class has another share of the target.
+    return (
+        smoothing == 0
+        and weight.dtype == z.dtype
+        and weight.shape == (z.shape[min(1, z.dim() - 1)],)
+    )
+
+
+def _beside(x: Tensor | None, z: Tensor) -> bool:
+    """Whether x has z's dtype and can be broadcast to its shape."""
+    if x is None:
+        return True
+    sizes = zip(reversed(x.shape), reversed(z.shape), strict=False)
+    return (
+        z.dtype in _DTYPES
+        and x.dtype == z.dtype
+        and x.dim() <= z.dim()
+        and all(a in (1, b) for a, b in sizes)
+    )
+
+
+# --- whether there are kernels -------------------------------------------------------------------
+
+
+def _usable(device: torch.device) -> bool:
+    return _backend(device.index or 0).name == "kernels"
+
+
+def backend(index: int | None = None) -> Backend:
+    """Of the device `index`, or of the current one; it is looked at once."""
+    if index is None:
+        index = torch.cuda.current_device() if torch.cuda.is_available() else 0
+    return _backend(index)
+
+
+@cache
+def _backend(index: int) -> Backend:
+    try:
+        return Backend("kernels", load(index))
+    except NoKernelsError as reason:
+        return Backend("closed forms", str(reason))
+
+
+def load(index: int = 0) -> str:
+    """Say by what the kernels are compiled; raises NoKernelsError if they cannot be."""
+    if switched_off():
+        raise NoKernelsError("LOSSES_KERNELS=0 switches the kernels off")
+    if not torch.cuda.is_available():
+        raise NoKernelsError("torch sees no CUDA device")
+    if torch.version.hip or torch.cuda.get_device_capability(index) < (8, 0):
+        name = torch.cuda.get_device_name(index)
+        raise NoKernelsError(f"{name} is no NVIDIA device of compute capability 8.0 or more")
+    try:
+        import triton
+    except ImportError as error:
+        raise NoKernelsError(f"no Triton: {error}") from None
+    try:
+        with torch.cuda.device(index):
+            one = torch.ones(1, device="cuda")
+            singles.scale(one, one, in_place=True)
+    # Whatever stands in the way of compiling and starting one stands in that of all.
+    except Exception as error:
+        what = str(error).strip().splitlines() or [type(error).__name__]
+        raise NoKernelsError(f"Triton {triton.__version__} cannot compile: {what[0]}") from error
+    return f"Triton {triton.__version__}"

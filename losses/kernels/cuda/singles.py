@@ -1,0 +1,104 @@
+"""The kernels of losses of single numbers on torch's tensors."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from .call import Call, Computed
+
+# Of losses.kernels.FORMS.
+BCE_WITH_LOGITS, WEIGHTED_BCE, FOCAL = 0, 1, 10
+# Powers up to which the focal loss multiplies.
+POWERS = range(9)
+
+_BLOCK = 2048
+_WARPS = 8
+
+
+def compute(call: Call, gradient: bool, upstream: Tensor | None) -> Computed:
+    from .source import elements
+
+    z = call.input.contiguous()
+    t = call.target.contiguous()
+    count = z.numel()
+    programs = -(-count // _BLOCK)
+    third, third_kind, third_period = _beside(call.third, z)
+    weight, weight_kind, weight_period = _beside(call.weight, z)
+    none = call.reduction == "none"
+    each = torch.empty_like(z, dtype=call.dtype) if none else None
+    sums = None if none else torch.empty(programs, dtype=torch.float32, device=z.device)
+    g = torch.empty_like(z) if gradient else None
+    along, stride = _along(upstream)
+    gamma, alpha = call.settings if call.form == FOCAL else (0.0, 0.0)
+    options: dict[str, Any] = {
+        "FOCAL": call.form == FOCAL,
+        "GAMMA": int(gamma),
+        "BALANCED": alpha >= 0,
+        "THIRD": third_kind,
+        "WEIGHT": weight_kind,
+    }
+    elements.elementwise[(programs,)](
+        z,
+        t,
+        third,
+        weight,
+        each,
+        sums,
+        g,
+        along,
+        count,
+        third_period,
+        weight_period,
+        stride,
+        1.0 / count if call.reduction == "mean" else 1.0,
+        float(alpha),
+        **options,
+        BLOCK=_BLOCK,
+        num_warps=_WARPS,
+    )
+    if upstream is not None:
+        return None, g
+    return (each if sums is None else sums.sum().to(call.dtype)), g
+
+
+def scale(gradient: Tensor, upstream: Tensor, in_place: bool) -> Tensor:
+    """gradient * upstream, a number on the device; in place nothing is done where it is 1."""
+    from .source import elements
+
+    # Laid out as it is: what is next to what does not matter here.
+    to = gradient if in_place else torch.empty_like(gradient)
+    block = 4096
+    programs = min(-(-gradient.numel() // block), 2048)
+    elements.scaled[(programs,)](
+        gradient,
+        to,
+        upstream,
+        gradient.numel(),
+        programs,
+        IN_PLACE=in_place,
+        BLOCK=block,
+        num_warps=8,
+    )
+    return to
+
+
+def _beside(x: Tensor | None, z: Tensor) -> tuple[Tensor | None, int, int]:
+    """A tensor that is broadcast to z; whether it is None (0), has a number for each of z's (1) or
+    for the last dimensions (2), and how many."""
+    if x is None:
+        return None, 0, 0
+    if x.numel() == 1 or (x.numel() < z.numel() and x.shape == z.shape[z.dim() - x.dim() :]):
+        return x.contiguous(), 2, x.numel()
+    return x.expand(z.shape).contiguous(), 1, 0
+
+
+def _along(upstream: Tensor | None) -> tuple[Tensor | None, int]:
+    """An upstream gradient, and the step from a number to the next: 0 where all are the same."""
+    if upstream is None:
+        return None, 0
+    if upstream.numel() == 1 or not any(upstream.stride()):
+        return upstream, 0
+    return upstream.contiguous(), 1

@@ -1,0 +1,1 @@
+"""What Triton compiles. Importing anything in here imports Triton."""

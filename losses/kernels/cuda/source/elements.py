@@ -1,0 +1,120 @@
+"""Losses of single numbers: value and gradient in one pass.
+
+Each form is the closed form of the same name in losses/forms, whose comments give the reasons.
+"""
+
+import triton
+import triton.language as tl
+
+from .numbers import decay, log1p_of_share, times
+
+# What a tensor beside input and target has: nothing, a number for each element, or numbers for the
+# last dimensions, over and over.
+NONE, EACH, REPEATED = tl.constexpr(0), tl.constexpr(1), tl.constexpr(2)
+
+
+@triton.jit
+def _bce_with_logits(z, t):
+    small = decay(-tl.abs(z), False)
+    share = 1 / (1 + small)
+    f, rest = tl.where(z < 0, small, 1.0) * share, tl.where(z < 0, 1.0, small) * share
+    value = times(tl.where(z < 0, -t, 1 - t), z) + log1p_of_share(small)
+    return value, (1 - t) * f - t * rest, f, rest
+
+
+@triton.jit
+def _weighted_bce(z, t, w):
+    small = decay(-tl.abs(z), False)
+    share = 1 / (1 + small)
+    f, rest = tl.where(z < 0, small, 1.0) * share, tl.where(z < 0, 1.0, small) * share
+    positive, negative = w * t, 1 - t
+    linear = times(tl.where(z < 0, -positive, negative), z)
+    value = linear + (positive + negative) * log1p_of_share(small)
+    return value, negative * f - positive * rest
+
+
+@triton.jit
+def _sigmoid_focal(z, t, alpha, GAMMA: tl.constexpr, BALANCED: tl.constexpr):
+    bce, error, f, rest = _bce_with_logits(z, t)
+    u = t * rest + (1 - t) * f
+    kappa = (1 - 2 * t) * tl.where(u == 0, 1.0, f * rest / tl.where(u == 0, 1.0, u))
+    factor = tl.full(u.shape, 1.0, tl.float32)
+    for _ in tl.static_range(GAMMA):
+        factor *= tl.maximum(u, 1.1754943508222875e-38, propagate_nan=tl.PropagateNan.ALL)
+    if BALANCED:
+        factor *= alpha * t + (1 - alpha) * (1 - t)
+    return times(factor, bce), factor * (error + GAMMA * times(kappa, bce))
+
+
+@triton.jit
+def _beside(x_at, at, period, inside, KIND: tl.constexpr):
+    if KIND == REPEATED:
+        at = at % period
+    return tl.load(x_at + at, mask=inside, other=0.0).to(tl.float32)
+
+
+@triton.jit
+def elementwise(
+    z_at,
+    t_at,
+    third_at,
+    w_at,
+    each_at,
+    sums_at,
+    g_at,
+    upstream_at,
+    count,
+    third_period,
+    w_period,
+    upstream_stride,
+    scale,
+    alpha,
+    FOCAL: tl.constexpr,
+    GAMMA: tl.constexpr,
+    BALANCED: tl.constexpr,
+    THIRD: tl.constexpr,
+    WEIGHT: tl.constexpr,
+    BLOCK: tl.constexpr,
+):
+    pid = tl.program_id(0)
+    at = pid.to(tl.int64) * BLOCK + tl.arange(0, BLOCK)
+    inside = at < count
+    z = tl.load(z_at + at, mask=inside, other=0.0).to(tl.float32)
+    t = tl.load(t_at + at, mask=inside, other=0.0).to(tl.float32)
+    if FOCAL:
+        value, gradient = _sigmoid_focal(z, t, alpha, GAMMA, BALANCED)
+    elif THIRD != NONE:
+        w = _beside(third_at, at, third_period, inside, THIRD)
+        value, gradient = _weighted_bce(z, t, w)
+    else:
+        value, gradient, _f, _rest = _bce_with_logits(z, t)
+    if WEIGHT != NONE:
+        weight = _beside(w_at, at, w_period, inside, WEIGHT)
+        value *= weight
+        gradient *= weight
+    if each_at is not None:
+        tl.store(each_at + at, value, mask=inside)
+    else:
+        tl.store(sums_at + pid, scale * tl.sum(tl.where(inside, value, 0.0), 0))
+    if g_at is not None:
+        gradient *= scale
+        if upstream_at is not None:
+            along = tl.load(upstream_at + at * upstream_stride, mask=inside, other=0.0)
+            gradient *= along.to(tl.float32)
+        tl.store(g_at + at, gradient, mask=inside)
+
+
+@triton.jit
+def scaled(from_at, to_at, factor_at, count, programs, IN_PLACE: tl.constexpr, BLOCK: tl.constexpr):
+    """Numbers times a factor that lies on the device. In place there is nothing to do where it
+    is 1."""
+    factor = tl.load(factor_at).to(tl.float32)
+    if IN_PLACE:
+        if factor == 1:
+            return
+    begin = tl.program_id(0).to(tl.int64) * BLOCK
+    step = programs.to(tl.int64) * BLOCK
+    for start in range(begin, count, step):
+        at = start + tl.arange(0, BLOCK)
+        x = tl.load(from_at + at, mask=at < count, other=0.0).to(tl.float32)
+        tl.store(to_at + at, x * factor, mask=at < count)
