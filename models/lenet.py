@@ -1,6 +1,35 @@
 """LeNet-5 with the sigmoid activations of its day."""
 
+import torch
 from torch import Tensor, nn
+
+
+class AveragePool(nn.Module):
+    """torch.nn.AdaptiveAvgPool2d, whose gradient on CUDA is a sum in any order, as a product with
+    two matrices.
+
+    Args:
+        side: of the map that it makes.
+    Shape: (N, C, H, W) to (N, C, side, side).
+    """
+
+    def __init__(self, side: int) -> None:
+        super().__init__()
+        self.side = side
+
+    def forward(self, x: Tensor) -> Tensor:
+        height, width = x.shape[2:]
+        if height == width == self.side:
+            return x
+        return self._shares(height, x) @ x @ self._shares(width, x).T
+
+    def _shares(self, length: int, like: Tensor) -> Tensor:
+        """What each pixel of a line counts in each mean: (side, length)."""
+        k = torch.arange(self.side, device=like.device).unsqueeze(1)
+        at = torch.arange(length, device=like.device)
+        # From the floor of one bound to the ceiling of the next: parts may share a pixel.
+        part = (at >= k * length // self.side) & (at < -((k + 1) * -length // self.side))
+        return part.to(like.dtype) / part.sum(1, keepdim=True)
 
 
 class LeNet(nn.Module):
@@ -27,7 +56,7 @@ class LeNet(nn.Module):
             nn.Conv2d(width, wide, 5),
             nn.Sigmoid(),
             nn.AvgPool2d(2),
-            nn.AdaptiveAvgPool2d(5),
+            AveragePool(5),
             nn.Flatten(),
             nn.Linear(wide * 25, 120),
             nn.Sigmoid(),

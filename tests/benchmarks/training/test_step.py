@@ -19,6 +19,14 @@ SMALL = Trial("cross-entropy", seed=0, learning_rate=0.02, width=4, epochs=2, ba
 cuda = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs CUDA")
 
 
+@pytest.fixture
+def deterministic():
+    """Of some convolutions the fastest algorithm adds up in any order."""
+    torch.use_deterministic_algorithms(True)
+    yield
+    torch.use_deterministic_algorithms(False)
+
+
 class Kept(Watch):
     """Keeps all that is seen of a training."""
 
@@ -129,6 +137,7 @@ def test_a_compiled_network_is_trained_to_the_same_within_rounding(images) -> No
 
 @cuda
 @pytest.mark.parametrize("loss", registry.names())
+@pytest.mark.usefixtures("deterministic")
 def test_a_graph_takes_the_steps_that_are_taken_without(loss: str, images) -> None:
     trial = dataclasses.replace(SMALL, loss=loss)
     device = torch.device("cuda")
@@ -139,6 +148,7 @@ def test_a_graph_takes_the_steps_that_are_taken_without(loss: str, images) -> No
 @cuda
 @pytest.mark.parametrize("model", models.names())
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+@pytest.mark.usefixtures("deterministic")
 def test_every_model_is_trained_as_a_graph(model: str, precision: str, images) -> None:
     trial = dataclasses.replace(SMALL, model=model, precision=precision)
     device = torch.device("cuda")
@@ -147,6 +157,7 @@ def test_every_model_is_trained_as_a_graph(model: str, precision: str, images) -
 
 
 @cuda
+@pytest.mark.usefixtures("deterministic")
 def test_on_cuda_a_state_is_gone_on_from_bit_for_bit(images) -> None:
     device = torch.device("cuda")
     material = prepare(images, device, validation=0.25)
@@ -167,6 +178,7 @@ def test_on_cuda_a_state_is_gone_on_from_bit_for_bit(images) -> None:
 
 
 @cuda
+@pytest.mark.usefixtures("deterministic")
 def test_on_cuda_trainings_side_by_side_come_to_what_each_comes_to_alone(images) -> None:
     device = torch.device("cuda")
     material = prepare(images, device, validation=0.25)
@@ -182,12 +194,8 @@ def test_on_cuda_trainings_side_by_side_come_to_what_each_comes_to_alone(images)
 
 
 @cuda
+@pytest.mark.usefixtures("deterministic")
 @pytest.mark.parametrize("model", models.names())
 def test_on_cuda_deterministic_algorithms_give_the_same_bits_twice(model: str, images) -> None:
-    trial = dataclasses.replace(SMALL, model=model)
-    device = torch.device("cuda")
-    torch.use_deterministic_algorithms(True)
-    try:
-        same(trained(trial, images, device), trained(trial, images, device))
-    finally:
-        torch.use_deterministic_algorithms(False)
+    trial, device = dataclasses.replace(SMALL, model=model), torch.device("cuda")
+    same(trained(trial, images, device), trained(trial, images, device))
