@@ -167,6 +167,8 @@ def test_each_way_through_a_row_is_the_closed_form(
     z = 4 * numbers((6, classes), dtype)
     z[1, 5], z[2, 7], z[3], z[4, -1] = NAN, -INF, -INF, INF
     y = classes_of(z)
+    # The largest in the first part of the row, and in the last.
+    z[0, 1], z[5, -3], y[0], y[5] = 16, 17, 3, 2
     w = shares((classes,), dtype) + 0.1
     options: list[dict[str, Any]] = [{"w": w}]
     if plan.way != "shared":

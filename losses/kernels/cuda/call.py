@@ -36,5 +36,8 @@ class Call(NamedTuple):
         return self.input.dtype == torch.float16 or self.reduction == "none"
 
 
+OPTIONS = {"enable_fp_fusion": True}
+"""For every kernel: a product and a sum are rounded once, which Triton wants to be told."""
+
 Computed = tuple[Tensor | None, Tensor | None]
 """The loss, or None where it is not asked for, and its gradient, likewise."""

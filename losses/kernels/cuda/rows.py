@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from .call import Call, Computed
+from .call import OPTIONS, Call, Computed
 
 
 class Plan(NamedTuple):
@@ -61,7 +61,7 @@ def compute(call: Call, gradient: bool, upstream: Tensor | None) -> Computed:
     stride = along.stride(0) if along is not None and along.numel() > 1 else 0
     numbers = (rows, classes, z.stride(0), call.ignored)
     plan = plan_of(classes, smoothing > 0)
-    sizes: dict[str, Any] = {"BLOCK": plan.block, "num_warps": plan.warps}
+    sizes: dict[str, Any] = {"BLOCK": plan.block, "num_warps": plan.warps, **OPTIONS}
     if plan.registers is not None:
         sizes["maxnreg"] = plan.registers
     if plan.way == "shared":
@@ -119,6 +119,7 @@ def _total_weight(call: Call, y: Tensor, weight: Tensor | None, classes: int) ->
         call.ignored,
         BLOCK=block,
         num_warps=8,
+        **OPTIONS,
         debug=True,
     )
     return parts.sum() if programs > 1 else parts.squeeze(0)

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from .call import Call, Computed
+from .call import OPTIONS, Call, Computed
 
 # Of losses.kernels.FORMS.
 BCE_WITH_LOGITS, WEIGHTED_BCE, FOCAL = 0, 1, 10
@@ -58,6 +58,7 @@ def compute(call: Call, gradient: bool, upstream: Tensor | None) -> Computed:
         **options,
         BLOCK=_BLOCK,
         num_warps=_WARPS,
+        **OPTIONS,
     )
     if upstream is not None:
         return None, g
@@ -81,6 +82,7 @@ def scale(gradient: Tensor, upstream: Tensor, in_place: bool) -> Tensor:
         IN_PLACE=in_place,
         BLOCK=block,
         num_warps=8,
+        **OPTIONS,
     )
     return to
 

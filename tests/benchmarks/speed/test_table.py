@@ -11,8 +11,8 @@ from benchmarks.errors import UserError
 from benchmarks.report.document import markdown
 from benchmarks.speed.interleaved import Ratio
 from benchmarks.speed.memory import peak
-from benchmarks.speed.table import Found, cells, measured, page, write
 from benchmarks.speed.row import Row
+from benchmarks.speed.table import Found, cells, measured, page, write
 from benchmarks.speed.targets import COUNTERPARTS, rows
 from losses import registry
 
