@@ -78,7 +78,6 @@ def scale(gradient: Tensor, upstream: Tensor, in_place: bool) -> Tensor:
         to,
         upstream,
         gradient.numel(),
-        programs,
         IN_PLACE=in_place,
         BLOCK=block,
         num_warps=8,

@@ -105,7 +105,7 @@ def elementwise(
 
 
 @triton.jit
-def scaled(from_at, to_at, factor_at, count, programs, IN_PLACE: tl.constexpr, BLOCK: tl.constexpr):
+def scaled(from_at, to_at, factor_at, count, IN_PLACE: tl.constexpr, BLOCK: tl.constexpr):
     """Numbers times a factor that lies on the device. In place there is nothing to do where it
     is 1."""
     factor = tl.load(factor_at).to(tl.float32)
@@ -113,7 +113,7 @@ def scaled(from_at, to_at, factor_at, count, programs, IN_PLACE: tl.constexpr, B
         if factor == 1:
             return
     begin = tl.program_id(0).to(tl.int64) * BLOCK
-    step = programs.to(tl.int64) * BLOCK
+    step = tl.num_programs(0).to(tl.int64) * BLOCK
     for start in range(begin, count, step):
         at = start + tl.arange(0, BLOCK)
         x = tl.load(from_at + at, mask=at < count, other=0.0).to(tl.float32)
