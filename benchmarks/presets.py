@@ -40,6 +40,7 @@ PRESETS: dict[str, dict[str, Any]] = {
         "image_size": 32,
         "augmentation": "shift",
         "epochs": 80,
+        "test_time_augmentation": "mirror-shift",
     },
 }
 """Name -> the fields of a `benchmarks.config.Comparison` that differ from its defaults."""

@@ -1,3 +1,4 @@
+import copy
 import dataclasses
 import shutil
 from typing import Any
@@ -165,7 +166,8 @@ def test_on_cuda_a_state_is_gone_on_from_bit_for_bit(images) -> None:
 
     class Saved(Watch):
         def stepped(self, state) -> None:
-            states.append(state())
+            # Its tensors are the training's own.
+            states.append(copy.deepcopy(state()))
 
     trial = dataclasses.replace(SMALL, model="resnet9")
     train(trial, material, Saved(), log_every=2)

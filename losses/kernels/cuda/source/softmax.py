@@ -21,7 +21,6 @@ import triton.language as tl
 from .numbers import decay, decay_of, gap, log1p
 
 _INFINITY = tl.constexpr(float("inf"))
-_NAN = tl.constexpr(float("nan"))
 _LOWEST = tl.constexpr(-3.4028234663852886e38)
 
 
@@ -111,7 +110,7 @@ def whole_rows(
     y = tl.load(y_at + row, mask=here, other=0).to(tl.int64)
     kept = here & (y != ignored)
     known = kept & (y >= 0) & (y < classes)
-    z_y = tl.load(z_at + row * stride + y, mask=known, other=_NAN).to(tl.float32)
+    z_y = tl.load(z_at + row * stride + y, mask=known, other=float("nan")).to(tl.float32)
     weight, factor = _factor(row, here, y, known, w_at, divisor_at, upstream_at, upstream_stride)
     is_target = c == y.to(tl.int32)[:, None]
 
@@ -141,7 +140,12 @@ def _target(z_at, y_at, row, classes, stride, ignored):
     y = tl.load(y_at + row).to(tl.int64)
     kept = y != ignored
     known = kept & (y >= 0) & (y < classes)
-    return y, kept, known, tl.load(z_at + row * stride + y, mask=known, other=_NAN).to(tl.float32)
+    return (
+        y,
+        kept,
+        known,
+        tl.load(z_at + row * stride + y, mask=known, other=float("nan")).to(tl.float32),
+    )
 
 
 @triton.jit
@@ -186,7 +190,7 @@ def rows_twice(
         if SMOOTH:
             gaps += tl.sum(tl.where(c < classes, gap(largest, z), 0.0), 0)
             gaps += tl.where(begin > 0, begin * gap(largest, before), 0.0)
-    rest = tl.where(largest == -_INFINITY, _NAN, rest)
+    rest = tl.where(largest == -_INFINITY, float("nan"), rest)
     of_target = gap(largest, z_y)
     own = decay(-of_target, False)
     loss = weight * _loss(of_target, rest, gaps, own, smoothing, classes, SMOOTH)
@@ -268,7 +272,7 @@ def rows_shared(
     largest = tl.max(largest_of, 0)
     base = tl.maximum(largest, _LOWEST)
     rest = tl.sum(tl.where(slots < TEAM, rest_of * decay_of(largest_of, base, False), 0.0), 0)
-    rest = tl.where(largest == -_INFINITY, _NAN, rest)
+    rest = tl.where(largest == -_INFINITY, float("nan"), rest)
 
     of_target = gap(largest, z_y)
     own = decay(-of_target, False)
