@@ -223,7 +223,8 @@ def cut(directory):
 
 
 @pytest.mark.parametrize("damage", [damage_byte, cut], ids=lambda f: f.__name__)
-def test_a_large_array_that_was_changed_is_built_again(source, decodes, large, damage):
+@pytest.mark.usefixtures("large")
+def test_a_large_array_that_was_changed_is_built_again(source, decodes, damage):
     cached(source, 32, say=str)
     damage(entry_directory(source, 32))
     said = []
@@ -233,7 +234,7 @@ def test_a_large_array_that_was_changed_is_built_again(source, decodes, large, d
     assert len(images.train.images) == 10
 
 
-def test_a_write_at_once_gives_the_array_another_time(source, large):
+def test_a_write_at_once_gives_the_array_another_time(source):
     """However coarse the clock of the file system is."""
     cached(source, 32, say=str)
     array = entry_directory(source, 32) / "images.npy"

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -42,7 +43,8 @@ def listings(monkeypatch):
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_second_start_lists_and_reads_nothing(pack, pets, kind, settled, listings, monkeypatch):
+@pytest.mark.usefixtures("settled")
+def test_a_second_start_lists_and_reads_nothing(pack, pets, kind, listings, monkeypatch):
     path = pack(pets(*SPLIT, "horse/{}.jpg"), kind)
     first = path_source(path)
     images = cached(first, 32, say=str)
@@ -58,7 +60,8 @@ def test_a_second_start_lists_and_reads_nothing(pack, pets, kind, settled, listi
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_the_pictures_are_there_for_who_asks(pack, pets, kind, settled, listings):
+@pytest.mark.usefixtures("settled")
+def test_the_pictures_are_there_for_who_asks(pack, pets, kind, listings):
     path = pack(pets(*SPLIT), kind)
     first, second = path_source(path), path_source(path)
     assert len(listings) == 1
@@ -71,7 +74,7 @@ def test_the_pictures_are_there_for_who_asks(pack, pets, kind, settled, listings
     assert len(listings) == 3
 
 
-def rewrite(path: Path, jpeg) -> None:
+def rewrite(path: Path) -> None:
     """Other content of the same length and the same time of modification."""
     before = path.stat()
     content = bytearray(path.read_bytes())
@@ -82,26 +85,28 @@ def rewrite(path: Path, jpeg) -> None:
 
 CHANGES = {
     "content": rewrite,
-    "added": lambda path, jpeg: (path.parent / "new.jpg").write_bytes(jpeg(77)),
-    "removed": lambda path, jpeg: path.unlink(),
-    "renamed": lambda path, jpeg: path.rename(path.parent / "other.jpg"),
-    "replaced": lambda path, jpeg: os.replace(path.parent / "1.jpg", path),
-    "moved": lambda path, jpeg: path.rename(path.parents[1] / "dog" / "moved.jpg"),
+    "added": lambda path: shutil.copy(path, path.parent / "new.jpg"),
+    "removed": lambda path: path.unlink(),
+    "renamed": lambda path: path.rename(path.parent / "other.jpg"),
+    "replaced": lambda path: os.replace(path.parent / "1.jpg", path),
+    "moved": lambda path: path.rename(path.parents[1] / "dog" / "moved.jpg"),
 }
 
 
 @pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES)
-def test_any_change_of_a_directory_is_seen(pack, pets, jpeg, settled, listings, change):
+@pytest.mark.usefixtures("settled")
+def test_any_change_of_a_directory_is_seen(pack, pets, listings, change):
     path = pack(pets(*SPLIT))
     before = path_source(path)
-    change(path / "train" / "cat" / "0.jpg", jpeg)
+    change(path / "train" / "cat" / "0.jpg")
     after = path_source(path)
     assert len(listings) == 2
     assert after.fingerprint != before.fingerprint
 
 
 @pytest.mark.parametrize("kind", ["zip", "tar"])
-def test_another_archive_in_its_place_is_seen(pack, pets, jpeg, settled, kind):
+@pytest.mark.usefixtures("settled")
+def test_another_archive_in_its_place_is_seen(pack, pets, jpeg, kind):
     files = pets(*SPLIT)
     before = path_source(pack(files, kind))
     after = path_source(pack({**files, "train/cat/0.jpg": jpeg(99)}, kind))
@@ -116,14 +121,16 @@ def test_a_file_changed_just_now_is_not_believed(pack, pets, listings, home):
     assert not (home / "sources").exists()
 
 
-def test_other_classes_are_looked_up_for_themselves(pack, pets, settled):
+@pytest.mark.usefixtures("settled")
+def test_other_classes_are_looked_up_for_themselves(pack, pets):
     path = pack(pets(*SPLIT, "train/ant/{}.jpg", "test/ant/{}.jpg"))
     two, three = path_source(path), path_source(path, classes=("dog", "cat", "ant"))
     assert (len(two.pictures), len(three.pictures)) == (20, 30)
     assert path_source(path).fingerprint == two.fingerprint != three.fingerprint
 
 
-def test_a_name_and_a_description_of_ones_own_count(pack, pets, settled):
+@pytest.mark.usefixtures("settled")
+def test_a_name_and_a_description_of_ones_own_count(pack, pets):
     path = pack(pets(*SPLIT))
     first = path_source(path)
     named = path_source(path, name="mine", description="my own")
@@ -131,7 +138,8 @@ def test_a_name_and_a_description_of_ones_own_count(pack, pets, settled):
     assert path_source(path).description == first.description
 
 
-def test_what_is_no_source_is_no_source_again(pack, pets, settled, home):
+@pytest.mark.usefixtures("settled")
+def test_what_is_no_source_is_no_source_again(pack, pets, home):
     path = pack(pets("cat/{}.jpg"))
     for _ in range(2):
         with pytest.raises(Exception, match="images of every class are needed"):
@@ -143,15 +151,16 @@ def test_what_is_no_source_is_no_source_again(pack, pets, settled, home):
     "damage",
     [
         lambda text: text[:-9],
-        lambda text: "[]",
-        lambda text: "",
+        lambda _: "[]",
+        lambda _: "",
         lambda text: json.dumps({**json.loads(text), "fingerprint": 5}),
         lambda text: json.dumps({**json.loads(text), "format": 0}),
         lambda text: text.replace("description", "remark"),
     ],
     ids=["cut", "list", "empty", "number", "format", "lacking"],
 )
-def test_a_damaged_memory_is_none(pack, pets, settled, home, listings, damage):
+@pytest.mark.usefixtures("settled")
+def test_a_damaged_memory_is_none(pack, pets, home, listings, damage):
     path = pack(pets(*SPLIT))
     first = path_source(path)
     (memory,) = (home / "sources").iterdir()
@@ -162,7 +171,8 @@ def test_a_damaged_memory_is_none(pack, pets, settled, home, listings, damage):
     assert len(listings) == 2
 
 
-def test_without_a_place_to_remember_it_is_looked_up_each_time(pack, pets, settled, home, listings):
+@pytest.mark.usefixtures("settled")
+def test_without_a_place_to_remember_it_is_looked_up_each_time(pack, pets, home, listings):
     path = pack(pets(*SPLIT))
     home.parent.mkdir(parents=True)
     home.write_text("a file where a directory should be")
@@ -170,7 +180,8 @@ def test_without_a_place_to_remember_it_is_looked_up_each_time(pack, pets, settl
     assert len(listings) == 2
 
 
-def test_a_missing_file_is_remembered_as_missing(tmp_path, settled):
+@pytest.mark.usefixtures("settled")
+def test_a_missing_file_is_remembered_as_missing(tmp_path):
     asked = []
 
     def look():
@@ -186,7 +197,8 @@ def test_a_missing_file_is_remembered_as_missing(tmp_path, settled):
     assert len(asked) == 2
 
 
-def test_odd_names_and_numbers_beyond_64_bits_are_remembered_too(tmp_path, settled, monkeypatch):
+@pytest.mark.usefixtures("settled")
+def test_odd_names_and_numbers_beyond_64_bits_are_remembered_too(tmp_path, monkeypatch):
     odd = tmp_path / os.fsdecode(b"caf\xe9\n.jpg")
     odd.write_bytes(b"1")
     far = SimpleNamespace(st_mtime_ns=2**70 + 1, st_ctime_ns=5, st_size=1, st_ino=2**64)
