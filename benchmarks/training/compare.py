@@ -19,7 +19,7 @@ from benchmarks.report import write_summary
 from benchmarks.report.reading import finished_run, read_failure
 from benchmarks.tracking.board import write_board
 from benchmarks.tracking.console import LossTable, Reporter
-from benchmarks.tracking.results import gather, run_directory
+from benchmarks.tracking.results import Gathering, gather, run_directory
 from benchmarks.tracking.window import Window
 
 from .interruption import Interruption
@@ -95,6 +95,10 @@ Executor = Callable[[Runs, Sequence[Trial]], None]
 
 def here(runs: Runs, trials: Sequence[Trial]) -> None:
     """One after the other in this process."""
+    paths = dict(zip(runs.plan.trials, runs.plan.paths, strict=True))
+    missing = set(trials)
+    before = [path for trial, path in paths.items() if trial not in missing]
+    tables: Gathering | None = None
     for trial in trials:
         if runs.stop():  # it was asked between two steps of two runs
             return
@@ -106,7 +110,8 @@ def here(runs: Runs, trials: Sequence[Trial]) -> None:
             runs.failed(trial, str(failure))
         else:
             runs.finished(trial, accuracy, seconds)
-            gather(runs.plan.directory, runs.plan.paths)
+            tables = tables or Gathering(runs.plan.directory, before)
+            tables.add(paths[trial])
 
 
 def compare(
