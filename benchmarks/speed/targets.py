@@ -21,7 +21,7 @@ from torch import Tensor
 
 from losses import functional, registry
 
-from . import usual
+from . import growth, usual
 from .interleaved import Ratio, Work, ratio
 from .memory import peak
 
@@ -80,6 +80,7 @@ def rows() -> Iterator[Row]:
     yield Row("training", runs, usual.many_runs, 1.4, at_least=True, unit=" x")
     yield Row("start", "lossbench --help", _help, 0.4, unit=" s")
     yield Row("start", "import losses, beyond torch", _import, 0.030, unit=" s")
+    yield from growth.rows()
 
 
 def forward_backward(loss: Callable[..., Tensor], z: Tensor, *target: Tensor) -> Work:
