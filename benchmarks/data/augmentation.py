@@ -1,12 +1,14 @@
 """How training images are varied: what is drawn for an epoch, and how a batch is made with it.
 
 An augmentation has `draw(count, side, generator)`, CPU tensors with a row for each of `count`
-images, drawn at once for an epoch; and `batch(images, rows, *drawn)`, the images `rows` of the
-whole uint8 array (M, H, W, 3) with their rows of what was drawn, as (B, H', W', 3).
+images, drawn at once for an epoch and therefore a few numbers an image; and `batch(images, rows,
+*drawn)`, the images `rows` of the whole uint8 array (M, H, W, 3) with their rows of what was drawn,
+as (B, H', W', 3).
 """
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Protocol
 
 import torch
@@ -39,19 +41,32 @@ class Unchanged:
 
 class Shift:
     """Mirrored with probability 1/2 and shifted by up to an eighth of the side, reflected at the
-    edges. A batch is one gather: which image, which rows and which columns are index arithmetic."""
+    edges. A batch is one gather: which image, which rows and which columns are looked up."""
 
     def draw(self, count: int, side: int, generator: torch.Generator) -> tuple[Tensor, ...]:
+        """Which lines of `places` are the rows and the columns of each image, int64 (count,)
+        twice. A line itself has a number for each pixel of the side, which over an epoch of a
+        million images would be half a gigabyte."""
         reach = side // 8
         mirrored = torch.rand(count, generator=generator) < 0.5
-        shifts = torch.randint(-reach, reach + 1, (2, count), generator=generator)
-        rows = reflected(torch.arange(side) + shifts[0].unsqueeze(1), side)
-        columns = reflected(torch.arange(side) + shifts[1].unsqueeze(1), side)
-        return rows, torch.where(mirrored.unsqueeze(1), columns.flip(1), columns)
+        shifts = torch.randint(-reach, reach + 1, (2, count), generator=generator) + reach
+        return shifts[0], shifts[1] + mirrored * (2 * reach + 1)
 
     def batch(self, images: Tensor, rows: Tensor, *drawn: Tensor) -> Tensor:
-        down, across = drawn
+        lines = places(images.shape[1], images.device)
+        down, across = (lines[each] for each in drawn)
         return images[rows[:, None, None], down[:, :, None], across[:, None, :]]
+
+
+@cache
+def places(side: int, device: torch.device) -> Tensor:
+    """Where each pixel of a line is taken from, int64 (2 (2 reach + 1), side) with a reach of an
+    eighth of the side: a line a shift from -reach to reach, then the same mirrored. It is kept: a
+    CUDA graph goes on reading it."""
+    reach = side // 8
+    shifts = torch.arange(-reach, reach + 1).unsqueeze(1)
+    shifted = reflected(torch.arange(side) + shifts, side)
+    return torch.cat([shifted, shifted.flip(1)]).to(device)
 
 
 def reflected(positions: Tensor, side: int) -> Tensor:

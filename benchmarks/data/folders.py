@@ -6,18 +6,22 @@ import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from itertools import takewhile
 from pathlib import Path
 
-from benchmarks.data.archives import TAR_SUFFIXES, Entry, open_store
+from benchmarks.data.archives import TAR_SUFFIXES, Entry, Store, open_store
+from benchmarks.data.remembered import Known, remembered
 from benchmarks.data.sources import (
     CATS_AND_DOGS,
     Load,
+    OnDemand,
     Picture,
     Source,
     SplitName,
     arranged,
     check_every_class,
+    fingerprint_of,
 )
 from benchmarks.errors import UserError
 
@@ -74,7 +78,31 @@ def path_source(
             the classes or splits is missing.
     """
     store = open_store(path)
-    labels = labels_of(classes)
+    listed = cache(lambda: _listed(store, classes))
+
+    def look() -> Known:
+        pictures, about = listed()
+        return Known(fingerprint_of(pictures), about)
+
+    def load(wanted: Sequence[Picture]) -> Iterator[tuple[int, Load]]:
+        return store.load([picture.key for picture in wanted])
+
+    known = remembered(path, classes, store.files, look)
+    return Source(
+        name=name or _name_of(path),
+        description=known.description if description is None else description,
+        synthetic=False,
+        image_size=image_size,
+        classes=classes,
+        pictures=OnDemand(lambda: listed()[0]),
+        load=load,
+        known_fingerprint=known.fingerprint,
+    )
+
+
+def _listed(store: Store, classes: tuple[str, ...]) -> tuple[tuple[Picture, ...], str]:
+    """The pictures of a store, and what there is to say of them. Raises UserError."""
+    path, labels = store.path, labels_of(classes)
     entries = [
         entry
         for entry in store.entries(lambda parts: label_of(parts, labels) is not None)
@@ -85,22 +113,9 @@ def path_source(
     pictures, notes = _split(labelled)
     remedy = "add images to the folder that is short of them"
     check_every_class(pictures, classes, str(path), remedy)
-
-    def load(wanted: Sequence[Picture]) -> Iterator[tuple[int, Load]]:
-        return store.load([picture.key for picture in wanted])
-
-    if description is None:
-        what = "cats and dogs" if classes == CATS_AND_DOGS else f"{len(classes)} classes"
-        description = "; ".join([f"{what} of {path}", *notes, *_left_out(entries, labels)])
-    return Source(
-        name=name or _name_of(path),
-        description=description,
-        synthetic=False,
-        image_size=image_size,
-        classes=classes,
-        pictures=arranged(pictures),
-        load=load,
-    )
+    what = "cats and dogs" if classes == CATS_AND_DOGS else f"{len(classes)} classes"
+    about = "; ".join([f"{what} of {path}", *notes, *_left_out(entries, labels)])
+    return arranged(pictures), about
 
 
 def labels_of(classes: tuple[str, ...]) -> dict[str, int]:

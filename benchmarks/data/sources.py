@@ -9,6 +9,7 @@ import os
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any, Literal
 
@@ -75,6 +76,7 @@ class Source:
         pictures: split by split as in `SPLITS`, each sorted by name.
         load: takes pictures and yields (position, Load) once for each, in whatever order is
             cheap to read. It is iterated in one thread; the Loads run in others.
+        known_fingerprint: the fingerprint where it is known; '': it is made of the pictures.
     """
 
     name: str
@@ -82,17 +84,39 @@ class Source:
     synthetic: bool
     image_size: int
     classes: tuple[str, ...]
-    pictures: tuple[Picture, ...]
+    pictures: Sequence[Picture]
     load: Callable[[Sequence[Picture]], Iterator[tuple[int, Load]]]
+    known_fingerprint: str = ""
 
     @property
     def fingerprint(self) -> str:
         """SHA-256 (64 hex digits) of the pictures: names, splits, labels, checksums."""
-        sha = hashlib.sha256()
-        for picture in self.pictures:
-            line = f"{picture.name}\0{picture.split}\0{picture.label}\0{picture.digest}\n"
-            sha.update(line.encode())
-        return sha.hexdigest()
+        return self.known_fingerprint or fingerprint_of(self.pictures)
+
+
+class OnDemand(Sequence[Picture]):
+    """Pictures that are listed when they are first asked for: from a cache nobody asks."""
+
+    def __init__(self, listed: Callable[[], Sequence[Picture]]) -> None:
+        self._listed = cache(listed)
+
+    def __len__(self) -> int:
+        return len(self._listed())
+
+    def __getitem__(self, index: Any) -> Any:
+        return self._listed()[index]
+
+    def __iter__(self) -> Iterator[Picture]:
+        return iter(self._listed())
+
+
+def fingerprint_of(pictures: Sequence[Picture]) -> str:
+    """As `Source.fingerprint`."""
+    sha = hashlib.sha256()
+    for picture in pictures:
+        line = f"{picture.name}\0{picture.split}\0{picture.label}\0{picture.digest}\n"
+        sha.update(line.encode())
+    return sha.hexdigest()
 
 
 def arranged(pictures: Sequence[Picture]) -> tuple[Picture, ...]:

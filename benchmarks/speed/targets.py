@@ -19,7 +19,7 @@ from torch import Tensor
 
 from losses import functional, registry
 
-from . import usual
+from . import growth, usual
 from .interleaved import Ratio, ratio
 from .memory import peak
 from .row import Row, forward_backward
@@ -67,6 +67,7 @@ def on_the_cpu() -> Iterator[Row]:
     yield Row("training", runs, usual.many_runs, 1.4, at_least=True, unit=" x")
     yield Row("start", "lossbench --help", _help, 0.4, unit=" s")
     yield Row("start", "import losses, beyond torch", _import, 0.030, unit=" s")
+    yield from growth.rows()
 
 
 def logits(shape: tuple[int, ...]) -> Tensor:

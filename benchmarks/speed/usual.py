@@ -45,11 +45,11 @@ def folder(count: int, side: int, suffix: str) -> Iterator[Path]:
         yield Path(name)
 
 
-def our_epoch(pictures: np.ndarray, augmentation: str) -> Work:
-    """A training of one epoch as `lossbench compare` makes it, on decoded pictures."""
+def noise(pictures: np.ndarray) -> ImageSet:
+    """An image set of decoded pictures, uint8 (N, H, W, 3), of two classes in turns."""
     labels = np.arange(len(pictures), dtype=np.uint8) % 2
     split = Split(pictures, labels, ("",) * len(pictures))
-    images = ImageSet(
+    return ImageSet(
         name="noise",
         description="noise",
         synthetic=True,
@@ -61,7 +61,11 @@ def our_epoch(pictures: np.ndarray, augmentation: str) -> Work:
         skipped=(),
         classes=("dog", "cat"),
     )
-    material = prepare(images, torch.device("cpu"), validation=0.0)
+
+
+def our_epoch(pictures: np.ndarray, augmentation: str) -> Work:
+    """A training of one epoch as `lossbench compare` makes it, on decoded pictures."""
+    material = prepare(noise(pictures), torch.device("cpu"), validation=0.0)
     trial = Trial("bce-with-logits", 0, 1e-3, epochs=1, batch_size=BATCH, augmentation=augmentation)
     return lambda: train(trial, material)
 

@@ -92,8 +92,8 @@ class RowFile:
 
 def gather(directory: Path, runs: Iterable[Path]) -> None:
     """Write results.csv and warnings.csv of the experiment in `directory` anew, from those of its
-    `runs`, in their order. A row that was torn by an interruption is left out, and a file without
-    a row is not written.
+    `runs`, in their order. A row that was torn by an interruption is left out, and there is no file
+    without a row.
 
     Raises OSError if one cannot be read or written, UserError if one is damaged.
     """
@@ -101,19 +101,54 @@ def gather(directory: Path, runs: Iterable[Path]) -> None:
     for name in (RESULTS, WARNINGS):
         headings: list[str] = []
         rows: list[list[str]] = []
-        for path in (run / name for run in runs):
-            if path.exists():
-                try:
-                    heading, *found = list(csv.reader(whole_lines(path))) or [[]]
-                except (ValueError, csv.Error) as error:
-                    raise UserError(
-                        f"cannot read {path} ({one_line(error)}): remove the directory of that "
-                        "run, which is then trained again"
-                    ) from None
-                headings = headings or heading
-                rows += [row for row in found if len(row) == len(heading) and heading == headings]
+        for run in runs:
+            heading, found = _table(run / name)
+            headings = headings or heading
+            rows += [row for row in found if heading == headings]
         if rows:
             write_whole(directory / name, _text([headings, *rows]).encode())
+        else:
+            (directory / name).unlink(missing_ok=True)
+
+
+class Gathering:
+    """results.csv and warnings.csv of an experiment while its runs end, one after the other. Each
+    run is read once: the hundredth costs no more than the first.
+
+    Args:
+        directory: of the experiment.
+        runs: the directories of the runs that have ended before.
+
+    Raises OSError and UserError, as `add` does, as `gather`.
+    """
+
+    def __init__(self, directory: Path, runs: Iterable[Path]) -> None:
+        self.directory = directory
+        gather(directory, runs)
+
+    def add(self, run: Path) -> None:
+        """Append the rows of a run that has ended."""
+        for name in (RESULTS, WARNINGS):
+            headings, rows = _table(run / name)
+            if rows:
+                path = self.directory / name
+                text = _text(rows if path.exists() else [headings, *rows])
+                with path.open("ab") as file:
+                    file.write(text.encode())
+
+
+def _table(path: Path) -> tuple[list[str], list[list[str]]]:
+    """The headings of a run's file and its rows that are whole; none where there is no file."""
+    if not path.exists():
+        return [], []
+    try:
+        headings, *rows = list(csv.reader(whole_lines(path))) or [[]]
+    except (ValueError, csv.Error) as error:
+        raise UserError(
+            f"cannot read {path} ({one_line(error)}): remove the directory of that run, which is "
+            "then trained again"
+        ) from None
+    return headings, [row for row in rows if len(row) == len(headings)]
 
 
 def whole_lines(path: Path) -> list[str]:

@@ -20,7 +20,7 @@ from benchmarks.report import write_summary
 from benchmarks.report.reading import finished_run, read_failure
 from benchmarks.tracking.board import write_board
 from benchmarks.tracking.console import LossTable, Reporter
-from benchmarks.tracking.results import gather, run_directory
+from benchmarks.tracking.results import Gathering, gather, run_directory
 from benchmarks.tracking.window import Window
 
 from .interruption import Interruption
@@ -98,6 +98,10 @@ Executor = Callable[[Runs, Sequence[Trial]], None]
 def here(runs: Runs, trials: Sequence[Trial]) -> None:
     """In this process: on a CUDA device as many at a time as it holds, elsewhere one by one."""
     plan = runs.plan
+    paths = dict(zip(plan.trials, plan.paths, strict=True))
+    missing = set(trials)
+    before = [path for trial, path in paths.items() if trial not in missing]
+    tables: Gathering | None = None
     # One of the user's own may draw from the random numbers that all of a process share.
     most = plan.config.at_once if all(map(of_ours, trials)) else 1
     # Where it is to stop, no other begins.
@@ -113,7 +117,8 @@ def here(runs: Runs, trials: Sequence[Trial]) -> None:
                 runs.failed(trial, str(failure))
             else:
                 runs.finished(trial, accuracy, seconds)
-                gather(plan.directory, plan.paths)
+                tables = tables or Gathering(plan.directory, before)
+                tables.add(paths[trial])
     except KeyboardInterrupt:
         return
 

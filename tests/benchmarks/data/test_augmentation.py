@@ -36,6 +36,13 @@ def test_a_row_is_drawn_for_each_image(augmentation):
         assert each.device.type == "cpu"
 
 
+def test_what_is_drawn_for_an_image_is_a_few_numbers(augmentation):
+    """Of whatever side, because an epoch has them for all images at once."""
+    for side in (SIDE, 224):
+        each = augmentation.draw(COUNT, side, torch.Generator().manual_seed(0))
+        assert sum(t.numel() * t.element_size() for t in each) <= 32 * COUNT
+
+
 def test_what_is_drawn_depends_on_the_generator_alone(augmentation):
     first = drawn(augmentation)
     torch.manual_seed(5)

@@ -131,7 +131,7 @@ def damage_byte(directory):
         lambda d: (d / "meta.json").write_text("{"),
         lambda d: (d / "meta.json").write_text("[]"),
         lambda d: (d / "meta.json").write_text(
-            (d / "meta.json").read_text().replace('"format": 2', '"format": 1')
+            (d / "meta.json").read_text().replace('"format": 3', '"format": 2')
         ),
         lambda d: [file.unlink() for file in d.iterdir()],
     ],
@@ -187,6 +187,61 @@ def test_broken_pictures_are_skipped_counted_and_named(pack, pets, jpeg, kind):
     again = []
     assert cached(source, 32, say=again.append).skipped == images.skipped
     assert again == said[-1:]
+
+
+@pytest.fixture
+def large(monkeypatch):
+    """Every array counts as one that is too large to be read at each start; those read since."""
+    monkeypatch.setattr(cache, "READ_ANYWAY", 0)
+    read = []
+    plain = cache._sha256
+    monkeypatch.setattr(cache, "_sha256", lambda path: (read.append(path.name), plain(path))[1])
+    return read
+
+
+def test_a_large_array_is_read_again_only_if_it_may_have_been_changed(source, large):
+    cached(source, 32, say=str)
+    large.clear()
+    cached(source, 32, say=str)
+    assert "labels.npy" in large
+    assert "images.npy" not in large
+    # A copy has another time: it is read once.
+    array = entry_directory(source, 32) / "images.npy"
+    os.utime(array)
+    for times in (1, 1):
+        said = []
+        cached(source, 32, say=said.append)
+        assert (large.count("images.npy"), said) == (times, [])
+
+
+def cut(directory):
+    """Shorter, with the time that it had."""
+    array = directory / "images.npy"
+    before = array.stat()
+    os.truncate(array, before.st_size - 100)
+    os.utime(array, ns=(before.st_atime_ns, before.st_mtime_ns))
+
+
+@pytest.mark.parametrize("damage", [damage_byte, cut], ids=lambda f: f.__name__)
+@pytest.mark.usefixtures("large")
+def test_a_large_array_that_was_changed_is_built_again(source, decodes, damage):
+    cached(source, 32, say=str)
+    damage(entry_directory(source, 32))
+    said = []
+    images = cached(source, 32, say=said.append)
+    assert "is damaged" in said[0]
+    assert len(decodes) == 40
+    assert len(images.train.images) == 10
+
+
+def test_a_write_at_once_gives_the_array_another_time(source):
+    """However coarse the clock of the file system is."""
+    cached(source, 32, say=str)
+    array = entry_directory(source, 32) / "images.npy"
+    made = array.stat().st_mtime
+    assert made <= time.time() - 60
+    damage_byte(array.parent)
+    assert array.stat().st_mtime > made + 50
 
 
 def test_a_class_with_nothing_but_broken_pictures_is_an_error(pack, pets, home):

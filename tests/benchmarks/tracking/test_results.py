@@ -1,11 +1,13 @@
 import csv
 import dataclasses
 import math
+import shutil
 from pathlib import Path
 
 import pytest
 
-from benchmarks.tracking.results import COLUMNS, Evaluation, RowFile, gather
+from benchmarks.tracking import results
+from benchmarks.tracking.results import COLUMNS, Evaluation, Gathering, RowFile, gather
 
 ROW = Evaluation(
     loss="mse",
@@ -29,10 +31,10 @@ ROW = Evaluation(
 
 
 def test_rows_are_on_disk_as_soon_as_they_are_added(tmp_path: Path) -> None:
-    results = RowFile(tmp_path / "results.csv", COLUMNS)
-    assert not results.path.exists()
-    results.add(ROW)
-    results.add(dataclasses.replace(ROW, seed=2))
+    kept = RowFile(tmp_path / "results.csv", COLUMNS)
+    assert not kept.path.exists()
+    kept.add(ROW)
+    kept.add(dataclasses.replace(ROW, seed=2))
     with (tmp_path / "results.csv").open() as file:
         rows = list(csv.DictReader(file))
     assert [row["seed"] for row in rows] == ["1", "2"]
@@ -72,6 +74,56 @@ def test_an_experiments_rows_are_those_of_its_runs_without_torn_ones(
     assert [row[-1] for row in rows[1:]].count("b") == 3
     assert len(rows) == 1 + kept + 3
     assert not (tmp_path / "warnings.csv").exists()
+
+
+def runs_of(directory: Path, *names: str) -> list[Path]:
+    """The directories of runs with two rows each, of which the last one of "torn" is."""
+    for seed, name in enumerate(names):
+        (directory / name).mkdir()
+        for step in (0, 312):
+            row = dataclasses.replace(ROW, seed=seed, step=step)
+            RowFile(directory / name / "results.csv", COLUMNS).add(row)
+        RowFile(directory / name / "warnings.csv", ["loss"]).add(Loss(f"of {name}"))
+    for file in directory.glob("torn/*.csv"):
+        file.write_bytes(file.read_bytes()[:-3])
+    return [directory / name for name in names]
+
+
+@dataclasses.dataclass
+class Loss:
+    loss: str
+
+
+def test_runs_added_one_by_one_are_as_if_they_had_been_gathered(tmp_path: Path) -> None:
+    runs = runs_of(tmp_path, "a", "torn", "b", "c", "never begun")
+    shutil.rmtree(runs[-1])
+    gather(tmp_path, runs)
+    whole = [(tmp_path / name).read_text() for name in ("results.csv", "warnings.csv")]
+    for ended in range(3):
+        tables = Gathering(tmp_path, runs[:ended])
+        for run in runs[ended:]:
+            tables.add(run)
+        assert [
+            (tmp_path / name).read_text() for name in ("results.csv", "warnings.csv")
+        ] == whole, ended
+
+
+def test_a_run_that_is_added_is_the_only_one_that_is_read(tmp_path: Path, monkeypatch) -> None:
+    runs = runs_of(tmp_path, *"abcd")
+    tables = Gathering(tmp_path, runs[:3])
+    read = []
+    plain = results.whole_lines
+    monkeypatch.setattr(results, "whole_lines", lambda path: (read.append(path), plain(path))[1])
+    tables.add(runs[3])
+    assert {path.parent for path in read} == {runs[3]}
+
+
+def test_where_no_run_has_a_row_there_is_no_file(tmp_path: Path) -> None:
+    """Not even one of rows that a run had before it was begun anew."""
+    gather(tmp_path, runs_of(tmp_path, "a"))
+    assert (tmp_path / "results.csv").exists()
+    Gathering(tmp_path, [])
+    assert [path.name for path in tmp_path.iterdir()] == ["a"]
 
 
 @pytest.mark.parametrize("content", [b"loss,seed\n\xff\xfe\n", b"loss\n" + b"x" * 200_000 + b"\n"])

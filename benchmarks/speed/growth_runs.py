@@ -1,0 +1,216 @@
+"""What grows with the runs of an experiment: what is done beside each of them, its report, its
+TensorBoard.
+
+One run is trained, and 200 are recorded as if they had gone as it went, each with other mistakes:
+what is measured is everything but the training.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from functools import lru_cache
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+from unittest.mock import patch
+
+import numpy as np
+from rich.console import Console
+from torch import nn
+
+from benchmarks.config import ARTICLE, Comparison
+from benchmarks.report.summary import write_summary
+from benchmarks.tracking.board import write_board
+from benchmarks.tracking.console import Reporter
+from benchmarks.tracking.window import Window
+from benchmarks.training import compare
+from benchmarks.training.interruption import Interruption
+from benchmarks.training.plan import Plan, new_plan
+from benchmarks.training.run import Watch, train
+from benchmarks.training.side_by_side import Task
+from benchmarks.training.trial import Outcome, Point, Trial
+
+from .interleaved import Ratio
+
+SEEDS = 20
+"""Of each of ten losses."""
+WARM, COMPARED = 5, 20
+"""Runs that are not counted, because what they need is loaded with the first of them; and how many
+of those after them are compared with as many of the last."""
+PATIENCE = 60.0
+"""Seconds after which a TensorBoard that has not read everything is given up."""
+
+
+class Tape(Watch):
+    """What a run is told to whom watches it, to be told again."""
+
+    def __init__(self) -> None:
+        self.told: list[Callable[[Watch], None]] = []
+
+    def window(self, step: int, steps: int, window: Window) -> None:
+        self.told.append(lambda watch: watch.window(step, steps, window))
+
+    def point(self, point: Point, steps: int) -> None:
+        self.told.append(lambda watch: watch.point(point, steps))
+
+    def outcome(self, trial: Trial, model: Outcome) -> Outcome:
+        """That of a trial whose network makes other mistakes than the one of `model`."""
+        assert model.test is not None
+        by = 37 * len(trial.loss) + 11 * trial.seed
+        rolled = {
+            name: np.roll(getattr(model.test, name), by, axis=0)
+            for name in ("outputs", "probabilities", "predicted")
+        }
+        return replace(model, trial=trial, test=replace(model.test, **rolled))
+
+
+class Recorded:
+    """An experiment of 200 runs.
+
+    Attributes:
+        plan: of it. seconds: of processor time beside the training, run by run.
+    """
+
+    def __init__(self, runs: Path, seeds: int = SEEDS) -> None:
+        config = Comparison(
+            losses=ARTICLE, data="synthetic", seeds=seeds, epochs=1, runs=runs, device="cpu"
+        )
+        reporter = Reporter(Console(file=io.StringIO()))
+        self.plan: Plan = new_plan(config, "lossbench speed", reporter)
+        tape, first = Tape(), self.plan.trials[0]
+        outcome, model = train(first, self.plan.material, tape, config.log_every)
+        times: list[float] = []
+
+        def told(
+            trial: Trial, _: object, watch: Watch, *__: object
+        ) -> Task[tuple[Outcome, nn.Module]]:
+            times.append(time.process_time())
+            for tell in tape.told:
+                tell(watch)
+            yield
+            return tape.outcome(trial, outcome), model
+
+        losses, of_each = list(ARTICLE), list(range(seeds))
+        with (
+            patch.object(compare, "training", told),
+            reporter.table(losses, of_each) as table,
+            Interruption() as interruption,
+        ):
+            recorded = compare.Runs(self.plan, table, interruption, reporter)
+            compare.here(recorded, self.plan.trials)
+            times.append(time.process_time())
+        if interruption.asked is not None:
+            raise KeyboardInterrupt
+        self.seconds = [after - before for before, after in pairwise(times)]
+
+
+@lru_cache(maxsize=1)
+def _kept() -> tuple[tempfile.TemporaryDirectory[str], Recorded]:
+    # Its directory goes with this process, however that ends but by a kill.
+    place = tempfile.TemporaryDirectory(prefix="lossbench-")
+    return place, Recorded(Path(place.name))
+
+
+def recorded() -> Recorded:
+    """The experiment, made when it is first asked for."""
+    return _kept()[1]
+
+
+def cost_of_a_run(_seconds: float) -> Ratio:
+    """Processor time beside the last COMPARED of 200 runs, over that beside the first: events,
+    rows, predictions, weights, tables. Waiting for the disk, which is as long for each, would
+    drown the difference."""
+    times = recorded().seconds
+    pairs = zip(times[-COMPARED:], times[WARM : WARM + COMPARED], strict=True)
+    return Ratio.of([last / first for last, first in pairs])
+
+
+def report_seconds(_seconds: float) -> Ratio:
+    """Seconds in which summary, pictures and page are written."""
+
+    def once() -> float:
+        began = time.perf_counter()
+        write_summary(recorded().plan.directory)
+        return time.perf_counter() - began
+
+    return Ratio.of([once() for _ in range(3)])
+
+
+def report_size(_seconds: float) -> Ratio:
+    """MB of the page that needs no server."""
+    directory = recorded().plan.directory
+    write_summary(directory)
+    return Ratio.of([(directory / "report.html").stat().st_size / 1e6] * 2)
+
+
+def board_seconds(_seconds: float) -> Ratio:
+    """Seconds from TensorBoard's start until it has given everything that its pages ask for of all
+    losses and of the runs of every seed. What a browser takes to draw that is not in it."""
+    experiment = recorded()
+    write_summary(experiment.plan.directory)
+    write_board(experiment.plan.directory, experiment.plan.images)
+    runs = len(experiment.plan.trials) + len(ARTICLE)
+    return Ratio.of([until_read(experiment.plan.directory, runs) for _ in range(3)])
+
+
+def until_read(directory: Path, runs: int) -> float:
+    """Seconds until a new TensorBoard has read so many runs and answered for each page.
+
+    Raises TimeoutError if it has not within PATIENCE seconds.
+    """
+    began = time.perf_counter()
+    with _tensorboard(directory) as ask:
+        before = -1
+        while True:
+            tags = ask("data/plugin/timeseries/tags")
+            scalars = tags.get("scalars", {}).get("runTagInfo", {})
+            count = sum(map(len, scalars.values()))
+            if len(scalars) >= runs and count == before:
+                break
+            if time.perf_counter() - began > PATIENCE:
+                raise TimeoutError(f"TensorBoard has read {len(scalars)} of {runs} runs")
+            before = count
+            time.sleep(0.1)
+        for page in ("runs", "plugins_listing", "plugin/custom_scalars/layout"):
+            ask(f"data/{page}")
+        for plugin in ("scalars", "histograms", "images", "text", "pr_curves"):
+            ask(f"data/plugin/{plugin}/tags")
+        return time.perf_counter() - began
+
+
+@contextmanager
+def _tensorboard(directory: Path) -> Iterator[Callable[[str], Any]]:
+    """A TensorBoard on a port that is free; gives what it answers to a path, {} before it does."""
+    with socket.socket() as free:
+        free.bind(("localhost", 0))
+        port = free.getsockname()[1]
+    command = [
+        *(sys.executable, "-m", "tensorboard.main", "--logdir", str(directory)),
+        *("--host", "localhost", "--port", str(port)),
+    ]
+    # Not through a proxy, which would not know this machine.
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+
+    def ask(path: str) -> Any:
+        try:
+            with opener.open(f"http://localhost:{port}/{path}", timeout=PATIENCE) as answer:
+                return json.loads(answer.read())
+        except OSError:
+            return {}
+
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        yield ask
+    finally:
+        process.terminate()
+        process.wait()
