@@ -34,12 +34,12 @@ class Unchanged:
         return ()
 
     def batch(self, images: Tensor, rows: Tensor, *drawn: Tensor) -> Tensor:  # noqa: ARG002
-        return images[rows]
+        return images.index_select(0, rows)
 
 
 class Shift:
     """Mirrored with probability 1/2 and shifted by up to an eighth of the side, reflected at the
-    edges. A batch is one gather: which image, which rows and which columns are index arithmetic."""
+    edges. A batch is one gather of pixels: which image, row and column is index arithmetic."""
 
     def draw(self, count: int, side: int, generator: torch.Generator) -> tuple[Tensor, ...]:
         reach = side // 8
@@ -51,7 +51,10 @@ class Shift:
 
     def batch(self, images: Tensor, rows: Tensor, *drawn: Tensor) -> Tensor:
         down, across = drawn
-        return images[rows[:, None, None], down[:, :, None], across[:, None, :]]
+        side = images.shape[1]
+        lines = rows[:, None] * side + down
+        pixels = lines[:, :, None] * side + across[:, None, :]
+        return images.flatten(0, 2).index_select(0, pixels.flatten()).view(*pixels.shape, 3)
 
 
 def reflected(positions: Tensor, side: int) -> Tensor:
