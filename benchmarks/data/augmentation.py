@@ -36,12 +36,12 @@ class Unchanged:
         return ()
 
     def batch(self, images: Tensor, rows: Tensor, *drawn: Tensor) -> Tensor:  # noqa: ARG002
-        return images[rows]
+        return images.index_select(0, rows)
 
 
 class Shift:
     """Mirrored with probability 1/2 and shifted by up to an eighth of the side, reflected at the
-    edges. A batch is one gather: which image, which rows and which columns are looked up."""
+    edges. A batch is one gather of pixels: which rows and which columns are looked up."""
 
     def draw(self, count: int, side: int, generator: torch.Generator) -> tuple[Tensor, ...]:
         """Which lines of `places` are the rows and the columns of each image, int64 (count,)
@@ -55,7 +55,10 @@ class Shift:
     def batch(self, images: Tensor, rows: Tensor, *drawn: Tensor) -> Tensor:
         lines = places(images.shape[1], images.device)
         down, across = (lines[each] for each in drawn)
-        return images[rows[:, None, None], down[:, :, None], across[:, None, :]]
+        side = images.shape[1]
+        down = rows[:, None] * side + down
+        pixels = down[:, :, None] * side + across[:, None, :]
+        return images.flatten(0, 2).index_select(0, pixels.flatten()).view(*pixels.shape, 3)
 
 
 @cache

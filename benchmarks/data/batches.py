@@ -36,7 +36,10 @@ class Normalisation:
     def __call__(self, images: Tensor) -> Tensor:
         """uint8 or float32 (N, H, W, 3) to float32 (N, 3, H, W) in channels_last, mean 0 and
         spread 1."""
-        return ((images.float() - self.mean) / self.spread).permute(0, 3, 1, 2)
+        # A row an image, because what is broadcast over three numbers at a time is not vectorised.
+        pixels = images.shape[1] * images.shape[2]
+        rows = images.flatten(1).float() - self.mean.repeat(pixels)
+        return rows.div_(self.spread.repeat(pixels)).view(images.shape).permute(0, 3, 1, 2)
 
 
 class Pixels(NamedTuple):
@@ -250,4 +253,4 @@ def evaluation_batches(
         size = max(250, 2_000 * 32**2 // split.images.shape[1] ** 2 if split.images.is_cuda else 0)
     for at in range(0, len(split.labels), size):
         part = slice(at, at + size)
-        yield normalise(split.images[split.rows[part]]), split.labels[part]
+        yield normalise(split.images.index_select(0, split.rows[part])), split.labels[part]

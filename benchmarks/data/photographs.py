@@ -57,12 +57,14 @@ class Photographs:
         side = images.shape[1]
         out = trained_side(side)
         top, left, height, width = cut.T
-        down, across = resizing(top, height, side, out), resizing(left, width, side, out)
-        across = torch.where(mirrored[:, None, None], across.flip(1), across)
-        # A plane a colour, so that both resizings are products of large matrices.
-        planes = images[rows].permute(0, 3, 1, 2).float()
-        planes = down.unsqueeze(1) @ planes @ across.unsqueeze(1).transpose(2, 3)
-        return relit(planes, light).permute(0, 2, 3, 1).contiguous()
+        down = resizing(top, height, side, out)
+        across = resizing(left, width, side, out, backwards=mirrored)
+        # The rows of all colours at once, then the columns of a plane a colour: both resizings are
+        # products of large matrices, and what is turned round between them is the smaller image.
+        pixels = images.index_select(0, rows).float().flatten(2)
+        planes = torch.bmm(down, pixels).view(-1, out, side, 3).permute(0, 3, 1, 2)
+        planes = torch.bmm(planes.reshape(-1, 3 * out, side), across.transpose(1, 2))
+        return relit(planes.view(-1, 3, out * out), light).view(-1, out, out, 3)
 
 
 def trained_side(side: int) -> int:
@@ -70,7 +72,9 @@ def trained_side(side: int) -> int:
     return max(STEP, STEP * round(SHRINK * side / STEP))
 
 
-def resizing(start: Tensor, length: Tensor, side: int, out: int) -> Tensor:
+def resizing(
+    start: Tensor, length: Tensor, side: int, out: int, backwards: Tensor | None = None
+) -> Tensor:
     """What resizes a line of pixels as a matrix: (B, out, side), each row a mean's weights.
 
     Output pixel i is the mean of the pixels around start + (i + 1/2) length / out, weighted by a
@@ -80,28 +84,34 @@ def resizing(start: Tensor, length: Tensor, side: int, out: int) -> Tensor:
     Args:
         start, length: of the part that is resized, (B,), as shares of the line.
         side, out: pixels before and after.
+        backwards: whether the last output pixel comes first, bool (B,).
     """
     spacing = length * (side / out)
     places = torch.arange(out, device=start.device) + 0.5
+    if backwards is not None:
+        places = torch.where(backwards[:, None], out - places, places)
     centres = (start * side)[:, None] + places * spacing[:, None]
     pixels = torch.arange(side, device=start.device) + 0.5
-    distance = (pixels - centres[:, :, None]).abs() / spacing.clamp(min=1)[:, None, None]
-    weights = (1 - distance).clamp(min=0)
-    return weights / weights.sum(2, keepdim=True)
+    # In one piece of memory, because these are more numbers than pixels come of them.
+    weights = (pixels - centres[:, :, None]).abs_()
+    weights.mul_(-1 / spacing.clamp(min=1)[:, None, None]).add_(1).clamp_(min=0)
+    return weights.div_(weights.sum(2, keepdim=True))
 
 
 def relit(planes: Tensor, light: Tensor) -> Tensor:
-    """Images (B, 3, H, W) with their brightness, contrast and saturation multiplied by the factors
-    (B, 3) of `light`, cut off at 0 and 255.
+    """Images (B, 3, P), a plane of P pixels a colour, with their brightness, contrast and
+    saturation multiplied by the factors (B, 3) of `light`, cut off at 0 and 255; pixel by pixel,
+    (B, P, 3).
 
     Saturation s moves x from the grey of its pixel, sx + (1 - s) grey; contrast c from the mean
-    grey of the image, cx + (1 - c) mean; brightness b from black, bx.
+    grey of the image, cx + (1 - c) mean; brightness b from black, bx. All three together are
+    one matrix of the pixel's colours, bcs + bc (1 - s) luma, and a number, b (1 - c) mean.
     """
     brightness, contrast, saturation = light.T[:, :, None, None]
-    red, green, blue = planes.unbind(1)
-    grey = LUMA[0] * red + LUMA[1] * green + LUMA[2] * blue
-    mean = grey.mean((1, 2), keepdim=True)
-    # All three at once: the colours are gone over twice instead of eight times.
-    colourless = contrast * (1 - saturation) * grey + (1 - contrast) * mean
-    factor = (brightness * contrast * saturation).unsqueeze(1)
-    return torch.addcmul((brightness * colourless).unsqueeze(1), planes, factor).clamp_(0, 255)
+    red, green, blue = planes.mean(2)[:, :, None, None].unbind(1)
+    mean = LUMA[0] * red + LUMA[1] * green + LUMA[2] * blue
+    grey = brightness * contrast * (1 - saturation)
+    colourless = torch.cat([weight * grey for weight in LUMA], 1)
+    colour = brightness * contrast * saturation * torch.eye(3, device=planes.device)
+    relit = torch.bmm(planes.transpose(1, 2), colourless + colour)
+    return relit.add_(brightness * (1 - contrast) * mean).clamp_(0, 255)

@@ -39,7 +39,7 @@ from benchmarks.training.trial import Trial
 
 from .interleaved import Ratio, ratio
 from .row import Row
-from .usual import folder, noise
+from .usual import folder, image_set
 
 SIZE, FEW, MANY = 64, 1_000, 100_000
 CACHE_BYTES = 4_000_000_000
@@ -93,7 +93,7 @@ def step_cost(count: int, seconds: float) -> Ratio:
     """Time of a training step on `count` images of 32 px, over that on FEW."""
     with black(FEW, 32) as few, black(count, 32) as many:
         device = torch.device("cpu")
-        small, large = (prepare(noise(each), device, validation=0.0) for each in (few, many))
+        small, large = (prepare(image_set(each), device, validation=0.0) for each in (few, many))
         return _of_steps(small, large, seconds)
 
 
@@ -128,7 +128,7 @@ def most_private(size: int = CACHE_BYTES, steps: int = 30) -> float:
         most = max(most, _private())
 
     with black(size // (SIZE * SIZE * 3), SIZE) as images:
-        Steps(steps, look).train(prepare(noise(images), torch.device("cpu"), validation=0.001))
+        Steps(steps, look).train(prepare(image_set(images), torch.device("cpu"), validation=0.001))
     return most
 
 

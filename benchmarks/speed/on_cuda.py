@@ -8,7 +8,9 @@ cache.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from functools import cache, partial
 from typing import Any
 
@@ -16,10 +18,16 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from benchmarks.config import ARTICLE, Comparison
+from benchmarks.data.batches import prepare
+from benchmarks.training.run import training
+from benchmarks.training.side_by_side import in_turns
+from benchmarks.training.trial import Trial
 from losses import functional
 
 from .interleaved import Ratio, Work, of_turns
 from .row import Row, forward_backward
+from .usual import noise_set
 
 SHAPES = ((16384, 32768), (16384, 131072))
 DTYPES = (torch.float32, torch.bfloat16)
@@ -47,6 +55,8 @@ def rows() -> Iterator[Row]:
             yield Row("cuda", f"{name}, {theirs}", partial(_binary, loss, dtype), 0.40)
             share = partial(_share_of_copy, loss, (ELEMENTS,), dtype)
             yield Row("cuda", f"{name}, bandwidth of a copy", share, 0.85, at_least=True)
+    runs = "50 runs side by side, one at a time"
+    yield Row("cuda", runs, _side_by_side, 10.0, at_least=True, unit=" x")
 
 
 @cache
@@ -167,3 +177,24 @@ def _share_of_copy(loss: str, shape: tuple[int, ...], dtype: torch.dtype, second
     found = ratio(lambda: to.copy_(z), ours, seconds)
     share = moved / (2 * size)
     return Ratio(share * found.median, share * found.lower, share * found.upper, found.pairs)
+
+
+def _side_by_side(seconds: float) -> Ratio:
+    """Time of a run of the default comparison (ten losses, five seeds) with a step started kernel
+    by kernel, one run at a time, over that of all 50 side by side."""
+    device = torch.device("cuda")
+    material = prepare(noise_set(10_000, 32), device)
+    base = Trial("cross-entropy", 0, Comparison().learning_rate)
+    trials = [replace(base, loss=loss, seed=seed) for seed in range(5) for loss in ARTICLE]
+
+    def trained(chosen: Sequence[Trial], most: int | None) -> float:
+        began = time.perf_counter()
+        tasks = ((trial, training(trial, material, log_every=10)) for trial in chosen)
+        for _, ended in in_turns(tasks, device, most):
+            ended.result()
+        torch.cuda.synchronize(device)
+        return (time.perf_counter() - began) / len(chosen)
+
+    alone = [replace(trial, cuda_graphs=False) for trial in trials[::10]]
+    trained(trials[:1], 1)
+    return of_turns(lambda: trained(alone, 1), lambda: trained(trials, None), seconds, 3)

@@ -24,8 +24,9 @@ ABOUT = (
     "Losses: time of a forward and backward pass over torch.nn.functional's, float32, in one "
     "process and in turns; median and quartiles over pairs of samples. Memory: the most that a "
     "forward and backward pass allocates, over the size of the logits. Training: time of the other "
-    "way over lossbench's, on pictures of noise; with probes: over a step without. Growth: what a "
-    "hundred or a thousand times as many images or runs cost, each of them or all together."
+    "way over lossbench's, on pictures of noise; with probes and TensorBoard: over the same steps "
+    "alone. Growth: what a hundred or a thousand times as many images or runs cost, one of them or "
+    "all together."
 )
 
 

@@ -19,7 +19,7 @@ from torch import Tensor
 
 from losses import functional, registry
 
-from . import growth, usual
+from . import growth, usual, whole_runs
 from .interleaved import Ratio, ratio
 from .memory import peak
 from .row import Row, forward_backward
@@ -62,7 +62,12 @@ def on_the_cpu() -> Iterator[Row]:
     few, many = "files of 32 px, ImageFolder and DataLoader", "photographs of 400 px, the same"
     yield Row("training", few, usual.small_pictures, 3.3, at_least=True, unit=" x")
     yield Row("training", many, usual.photographs, 8.0, at_least=True, unit=" x")
-    yield Row("training", "a step with gradient probes", _probes, 1.03)
+    yield Row("training", "a run with probes and TensorBoard", whole_runs.recorded, 1.03)
+    if whole_runs.has_lightning():
+        theirs = whole_runs.against_lightning
+        yield Row(
+            "training", "Lightning's Trainer, in memory", theirs, 1.2, at_least=True, unit=" x"
+        )
     runs = "runs in processes, one at a time"
     yield Row("training", runs, usual.many_runs, 1.4, at_least=True, unit=" x")
     yield Row("start", "lossbench --help", _help, 0.4, unit=" s")
@@ -143,16 +148,6 @@ def _memory(_seconds: float) -> Ratio:
     y = _index((4096, 1000))
     most = peak(lambda: torch.autograd.grad(functional.cross_entropy(z, y), z))
     return Ratio.of([most / (z.numel() * z.element_size())] * 2)
-
-
-def _probes(seconds: float) -> Ratio:
-    from benchmarks.training.objective import Objective
-
-    from .bench_training import step_of
-
-    objective, device = Objective("cross-entropy"), torch.device("cpu")
-    with_probes = step_of(objective, device, probed=True)
-    return ratio(with_probes, step_of(objective, device, probed=False), 4 * seconds)
 
 
 # As an installed package is: not compiled from its source each time.

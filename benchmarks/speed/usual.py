@@ -45,8 +45,14 @@ def folder(count: int, side: int, suffix: str) -> Iterator[Path]:
         yield Path(name)
 
 
-def noise(pictures: np.ndarray) -> ImageSet:
-    """An image set of decoded pictures, uint8 (N, H, W, 3), of two classes in turns."""
+def noise_set(count: int, side: int) -> ImageSet:
+    """`count` pictures of noise in two classes."""
+    generator = np.random.default_rng(0)
+    return image_set(generator.integers(0, 256, (count, side, side, 3), dtype=np.uint8))
+
+
+def image_set(pictures: np.ndarray) -> ImageSet:
+    """Decoded pictures, every second of them a cat."""
     labels = np.arange(len(pictures), dtype=np.uint8) % 2
     split = Split(pictures, labels, ("",) * len(pictures))
     return ImageSet(
@@ -65,7 +71,7 @@ def noise(pictures: np.ndarray) -> ImageSet:
 
 def our_epoch(pictures: np.ndarray, augmentation: str) -> Work:
     """A training of one epoch as `lossbench compare` makes it, on decoded pictures."""
-    material = prepare(noise(pictures), torch.device("cpu"), validation=0.0)
+    material = prepare(image_set(pictures), torch.device("cpu"), validation=0.0)
     trial = Trial("bce-with-logits", 0, 1e-3, epochs=1, batch_size=BATCH, augmentation=augmentation)
     return lambda: train(trial, material)
 

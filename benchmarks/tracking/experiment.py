@@ -104,7 +104,7 @@ def hardware(device: torch.device) -> dict[str, Any]:
         "cores": cores(),
         "threads": torch.get_num_threads(),
         "gpu": torch.cuda.get_device_name(device) if device.type == "cuda" else None,
-        "losses": str(losses.backend()),
+        "losses": str(losses.backend(device)),
     }
 
 

@@ -171,5 +171,11 @@ int main() {
   }
   functions<float>();
   functions<double>();
+#ifdef __AVX512F__
+  accuracy<float>(
+      "decay-avx512", -120, 0,
+      [](float x) { return _mm512_cvtss_f32(losses::decay(_mm512_set1_ps(x))); },
+      [](long double x) { return std::exp(x); });
+#endif
   return failures ? 1 : 0;
 }

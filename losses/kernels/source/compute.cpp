@@ -1,13 +1,13 @@
 // The kernels on torch's tensors: memory, layouts, reductions, threads.
 #include <ATen/ATen.h>
 #include <ATen/Parallel.h>
-#include <sys/mman.h>
 
 #include "call.h"
 #include "elementwise.h"
 #include "likelihood.h"
 #include "margin.h"
 #include "node.h"
+#include "room.h"
 #include "softmax.h"
 
 namespace losses {
@@ -52,19 +52,6 @@ bool any_negative(const Tensor& x) {
 
 bool in_unit_interval(const Tensor& x) {
   return all_of(x, [](auto p) { return p >= 0 && p <= 1; });
-}
-
-// Memory for gradients. For a large tensor the first touch of its pages would take longer than all
-// else; the operating system is asked for large pages, of which there are fewer.
-Tensor room_like(const Tensor& z) {
-  Tensor room = at::empty_like(z);
-#ifdef MADV_HUGEPAGE
-  constexpr uintptr_t page = uintptr_t(1) << 21;
-  const auto begin = reinterpret_cast<uintptr_t>(room.data_ptr());
-  const uintptr_t from = (begin + page - 1) & ~(page - 1), to = (begin + room.nbytes()) & ~(page - 1);
-  if (room.nbytes() >= 4 * page) madvise(reinterpret_cast<void*>(from), to - from, MADV_HUGEPAGE);
-#endif
-  return room;
 }
 
 // The result of a reduction over `sum`, or the losses themselves.

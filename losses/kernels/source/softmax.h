@@ -12,8 +12,10 @@
 
 #include <algorithm>
 #include <cmath>
+#include <type_traits>
 #include <vector>
 
+#include "avx512.h"
 #include "numbers.h"
 
 namespace losses {
@@ -90,6 +92,16 @@ T rest_of(const T* z, int64_t classes, T largest, T* e, const Gap& gap) {
   return below + static_cast<T>(ties - 1);
 }
 
+// The same for a finite m. The next row is expected behind this one.
+template <class T>
+T rest_of_finite(const T* z, int64_t classes, T largest, T* e) {
+#ifdef __AVX512F__
+  if constexpr (std::is_same_v<T, float>)
+    return rest_of(z, classes, largest, e, z + classes, e + classes);
+#endif
+  return rest_of(z, classes, largest, e, [&](T x) { return x - largest; });
+}
+
 template <class T>
 Row<T> exponentials_of(const T* z, int64_t classes, T* e) {
   T top = -infinity<T>;
@@ -98,7 +110,7 @@ Row<T> exponentials_of(const T* z, int64_t classes, T* e) {
   const T largest = largest_or_nan(top);
   // Only at infinity a difference of equal numbers is not 0.
   const T rest = magnitude(largest) < infinity<T>
-                     ? rest_of(z, classes, largest, e, [&](T x) { return x - largest; })
+                     ? rest_of_finite(z, classes, largest, e)
                      : rest_of(z, classes, largest, e, [&](T x) { return -gap_to(largest, x); });
   return {largest, rest, log1p(rest), 1 / (1 + rest)};
 }

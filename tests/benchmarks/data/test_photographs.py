@@ -3,7 +3,15 @@ import pytest
 import torch
 from PIL import Image, ImageEnhance
 
-from benchmarks.data.photographs import AREA, RATIO, Photographs, relit, resizing, trained_side
+from benchmarks.data.photographs import (
+    AREA,
+    LUMA,
+    RATIO,
+    Photographs,
+    relit,
+    resizing,
+    trained_side,
+)
 
 PLAIN = torch.ones(1, 3)
 
@@ -50,6 +58,32 @@ def test_a_cut_has_its_rows_from_the_height_and_its_columns_from_the_width() -> 
     assert (got[:, 2:-2, 4:-4] > 199).all()
 
 
+def test_a_batch_is_what_float64_makes_of_it_image_by_image() -> None:
+    """Every step of it at once: which image, cut out, resized, mirrored, relit."""
+    images, rows = noise(7, 40), torch.tensor([5, 0, 5, 3])
+    drawn = Photographs().draw(4, 40, generator(1))
+    got = Photographs().batch(images, rows, *drawn)
+    for k, (cut, mirrored, light) in enumerate(zip(*(d.tolist() for d in drawn), strict=True)):
+        top, left, height, width = (40 * share for share in cut)
+        picture = images[rows[k]].double().numpy()
+        colours = [
+            np.asarray(
+                Image.fromarray(picture[..., c].astype(np.float32)).resize(
+                    (32, 32), Image.Resampling.BILINEAR, box=(left, top, left + width, top + height)
+                )
+            )
+            for c in range(3)
+        ]
+        wanted = np.stack(colours, 2).astype(np.float64)[:, :: -1 if mirrored else 1]
+        brightness, contrast, saturation = light
+        grey = wanted @ LUMA
+        mean = grey.mean()
+        wanted = saturation * wanted + (1 - saturation) * grey[..., None]
+        wanted = brightness * (contrast * wanted + (1 - contrast) * mean)
+        np.testing.assert_allclose(got[k].numpy(), wanted.clip(0, 255), atol=2e-3)
+    assert {True, False} == set(drawn[1].tolist())
+
+
 def test_mirroring_is_from_left_to_right() -> None:
     images, cut = noise(3, 40), torch.tensor([[0.1, 0.3, 0.7, 0.6]]).repeat(3, 1)
     rows, light = torch.arange(3), PLAIN.repeat(3, 1)
@@ -67,24 +101,24 @@ def test_light_is_that_of_pil(place: int, enhance, factor: float) -> None:
     (image,) = noise(1, 16)
     light = PLAIN.clone()
     light[0, place] = factor
-    got = relit(image.permute(2, 0, 1).unsqueeze(0).float(), light)[0].permute(1, 2, 0)
+    got = relit(image.reshape(1, -1, 3).mT.float(), light).view(16, 16, 3)
     wanted = enhance(Image.fromarray(image.numpy())).enhance(factor)
     # PIL cuts off the fraction of the grey and that of the sum.
     np.testing.assert_allclose(got.numpy(), np.asarray(wanted), atol=1.3)
 
 
 def test_the_three_are_one_after_the_other() -> None:
-    planes = torch.rand(5, 3, 8, 8, generator=generator()) * 60 + 90
+    planes = torch.rand(5, 3, 64, generator=generator()) * 60 + 90
     light = torch.rand(5, 3, generator=generator(1)) * 0.4 + 0.8
     single = [torch.where(torch.arange(3) == k, light, 1.0) for k in range(3)]
-    after = relit(relit(relit(planes, single[2]), single[1]), single[0])
+    after = relit(relit(relit(planes, single[2]).mT, single[1]).mT, single[0])
     torch.testing.assert_close(relit(planes, light), after)
 
 
 def test_grey_stays_grey_and_nothing_leaves_the_range() -> None:
-    grey = (torch.rand(4, 1, 8, 8, generator=generator()) * 255).expand(4, 3, 8, 8)
+    grey = (torch.rand(4, 1, 64, generator=generator()) * 255).expand(4, 3, 64)
     got = relit(grey, torch.tensor([[1.2, 1.2, s] for s in (0.8, 0.9, 1.1, 1.2)]))
-    torch.testing.assert_close(got[:, 0], got[:, 2], atol=1e-3, rtol=0)
+    torch.testing.assert_close(got[:, :, 0], got[:, :, 2], atol=1e-3, rtol=0)
     assert got.min() >= 0
     assert got.max() == 255
 

@@ -14,7 +14,7 @@ from benchmarks.data.folders import path_source
 from benchmarks.speed import growth
 from benchmarks.speed.growth import STEPS, WARM, Steps, black, empty_cache, write_links
 from benchmarks.speed.targets import rows
-from benchmarks.speed.usual import folder, noise
+from benchmarks.speed.usual import folder, image_set
 
 
 @pytest.fixture(autouse=True)
@@ -66,7 +66,7 @@ def test_a_training_ends_after_the_steps_that_were_wanted(count: int) -> None:
     seen: list[int] = []
     with black(count, 32) as images:
         watch = Steps(3, lambda: seen.append(1))
-        seconds = watch.train(prepare(noise(images), torch.device("cpu"), validation=0.0))
+        seconds = watch.train(prepare(image_set(images), torch.device("cpu"), validation=0.0))
     assert watch.taken == len(seen) == WARM + 3
     assert seconds > 0
 
