@@ -97,7 +97,7 @@ class Training:
     channels_last: bool = True
     """Keep a pixel's channels beside each other in memory."""
     compile: bool = False
-    """Compile the network with torch.compile, which takes a minute and pays in long trainings."""
+    """Compile the network with torch.compile, which takes half a minute; try whether it pays."""
     cuda_graphs: bool = True
     """On CUDA, start all kernels of a step with one call. Not for losses and models of your own."""
     runs: Annotated[Path, tyro.conf.arg(metavar="DIR")] = Path("runs")
