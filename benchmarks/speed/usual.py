@@ -20,6 +20,7 @@ from torch import nn
 import models
 from benchmarks.data import ImageSet, Split, open_images
 from benchmarks.data.batches import prepare
+from benchmarks.data.photographs import trained_side
 from benchmarks.tracking.console import Reporter
 from benchmarks.training.pool import Pool
 from benchmarks.training.run import train
@@ -130,12 +131,12 @@ def small_pictures(seconds: float) -> Ratio:
 
 def photographs(seconds: float) -> Ratio:
     """Time of the usual epoch over ours from the second on, where ours has its pictures decoded:
-    photographs of 400 px for a network of 64 px."""
+    photographs of 400 px, cached at 64 px, of which both train on cuts of `trained_side(64)`."""
     with folder(256, 400, "jpg") as place:
         files = sorted(place.rglob("*.jpg"))
         size = (64, 64)
         decoded = np.stack([np.asarray(Image.open(file).resize(size)) for file in files])
-        usual = usual_epoch(place, 64, photographs=True)
+        usual = usual_epoch(place, trained_side(64), photographs=True)
         return ratio(usual, our_epoch(decoded, "photographs"), seconds, least=5)
 
 
