@@ -20,6 +20,7 @@ from benchmarks.errors import unknown_name
 
 from . import ImageSet, Split
 from .augmentation import AUGMENTATIONS
+from .room import scattered
 from .selection import select
 
 MEASURED = 10_000
@@ -62,7 +63,9 @@ def on_device(split: Split, device: torch.device) -> Pixels:
     with warnings.catch_warnings():
         # The cache is read-only and nothing here writes to it.
         warnings.filterwarnings("ignore", message="The given NumPy array is not writable")
-        images = torch.from_numpy(split.images)
+        # A GPU is given the array whole, from its beginning to its end.
+        pixels = scattered(split.images) if device.type == "cpu" else split.images
+        images = torch.from_numpy(pixels)
     labels = torch.from_numpy(split.labels.astype(np.int64))
     return Pixels(images.to(device), labels.to(device), torch.arange(len(labels), device=device))
 

@@ -32,7 +32,6 @@ import numpy as np
 
 from benchmarks.data.decode import square
 from benchmarks.data.image_set import ImageSet, Split
-from benchmarks.data.room import scattered
 from benchmarks.data.sources import (
     SPLITS,
     Load,
@@ -110,7 +109,7 @@ def _opened(directory: Path, source: Source, size: int) -> ImageSet:
             known = meta["modified"] if file == IMAGES else None
             if not _as_it_was(directory / file, known, meta["sha256"][file]):
                 raise _DamagedError(f"{file} has changed")
-        images = scattered(np.load(directory / IMAGES, mmap_mode="r"))
+        images = np.load(directory / IMAGES, mmap_mode="r")
         labels = np.load(directory / "labels.npy", mmap_mode="r")
         names = tuple(json.loads((directory / "names.json").read_text(encoding="utf-8")))
         skipped = tuple(f"{name} ({reason})" for name, reason in meta["skipped"])

@@ -10,6 +10,7 @@ import contextlib
 import hashlib
 import json
 import os
+import re
 import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -69,7 +70,9 @@ def _recall(memory: Path, stamp: str) -> Known | None:
         known = Known(about["fingerprint"], about["description"])
     except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return None
-    return known if all(isinstance(each, str) for each in known) else None
+    texts = all(isinstance(each, str) for each in known)
+    # A fingerprint becomes a part of a path.
+    return known if texts and re.fullmatch("[0-9a-f]{64}", known.fingerprint) else None
 
 
 def _stamp(files: Callable[[], Iterable[str]]) -> str | None:

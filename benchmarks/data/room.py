@@ -5,12 +5,15 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
+
+Pixels = NDArray[np.uint8]
 
 SHARE = 0.5
 """Of the memory that there is: what a mapped array may take of it and still stay there."""
 
 
-def scattered(array: np.memmap, root: Path = Path("/")) -> np.memmap:
+def scattered(array: Pixels, root: Path = Path("/")) -> Pixels:
     """A mapped array whose rows are going to be read one here and one there.
 
     Where it is too large to stay in memory the system is told so. It would otherwise read up to
@@ -29,8 +32,8 @@ def scattered(array: np.memmap, root: Path = Path("/")) -> np.memmap:
 
 
 def available(root: Path = Path("/")) -> int | None:
-    """Bytes of memory that this process may fill before others have to give some up or it is
-    ended; None where the system (no Linux) does not say."""
+    """Bytes of memory that this process can count on at most: what is available, or the limit of
+    its control group if that is less; None where the system (no Linux) does not say."""
     found = [*_free(root), *_limits(root)]
     return min(found) if found else None
 

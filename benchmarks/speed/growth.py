@@ -31,13 +31,12 @@ from benchmarks.data.cache import cached
 from benchmarks.data.decode import square
 from benchmarks.data.folders import path_source
 from benchmarks.data.remembered import SETTLED
-from benchmarks.data.room import scattered
 from benchmarks.data.sources import Load, Picture
 from benchmarks.tracking.experiment import cores
 from benchmarks.training.run import Watch, train
 from benchmarks.training.trial import Trial
 
-from .interleaved import Ratio, ratio
+from .interleaved import Ratio, of_turns, ratio
 from .row import Row
 from .usual import folder, image_set
 
@@ -86,7 +85,7 @@ def black(count: int, side: int) -> Iterator[NDArray[np.uint8]]:
         path = Path(name) / "images.npy"
         shape = (count, side, side, 3)
         np.lib.format.open_memmap(path, mode="w+", dtype=np.uint8, shape=shape)
-        yield scattered(np.load(path, mmap_mode="r"))
+        yield np.load(path, mmap_mode="r")
 
 
 def step_cost(count: int, seconds: float) -> Ratio:
@@ -94,17 +93,11 @@ def step_cost(count: int, seconds: float) -> Ratio:
     with black(FEW, 32) as few, black(count, 32) as many:
         device = torch.device("cpu")
         small, large = (prepare(image_set(each), device, validation=0.0) for each in (few, many))
-        return _of_steps(small, large, seconds)
 
+        def of(material: Material) -> float:
+            return Steps(STEPS).train(material)
 
-def _of_steps(small: Material, large: Material, seconds: float) -> Ratio:
-    found: list[float] = []
-    until = time.perf_counter() + seconds
-    while len(found) < 9 or time.perf_counter() < until:
-        order = (small, large) if len(found) % 2 else (large, small)
-        times = {id(material): Steps(STEPS).train(material) for material in order}
-        found.append(times[id(large)] / times[id(small)])
-    return Ratio.of(found)
+        return of_turns(lambda: of(large), lambda: of(small), seconds, 9)
 
 
 def private_memory(_seconds: float) -> Ratio:

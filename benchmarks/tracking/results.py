@@ -43,8 +43,8 @@ class Evaluation:
         validation_loss, validation_accuracy: on the images held out of training, NaN where none
             are. Accuracies are fractions from 0 to 1.
         test_loss, test_accuracy: on the test images in a run's last row, NaN in all others.
-        seconds: of training so far, evaluations excluded. images_per_second: since
-            the row before.
+        seconds: of training so far, evaluations and the turns of others excluded.
+        images_per_second: since the row before.
         images: the data's name, or SYNTHETIC: such rows are no result.
     """
 

@@ -102,11 +102,24 @@ def here(runs: Runs, trials: Sequence[Trial]) -> None:
     missing = set(trials)
     before = [path for trial, path in paths.items() if trial not in missing]
     tables: Gathering | None = None
+    for trial in _ending(runs, trials):
+        tables = tables or Gathering(plan.directory, before)
+        tables.add(paths[trial])
+
+
+def _ending(runs: Runs, trials: Sequence[Trial]) -> Iterator[Trial]:
+    """The same without the tables of the experiment; gives each run that is finished."""
+    plan = runs.plan
+    trouble: list[Exception] = []
+
+    def stop() -> bool:
+        return runs.stop() or bool(trouble)
+
     # One of the user's own may draw from the random numbers that all of a process share.
     most = plan.config.at_once if all(map(of_ours, trials)) else 1
     # Where it is to stop, no other begins.
-    coming = takewhile(lambda _: not runs.stop(), trials)
-    tasks = ((trial, run_of(plan, trial, runs.stop, runs.moved, runs.say)) for trial in coming)
+    coming = takewhile(lambda _: not stop(), trials)
+    tasks = ((trial, run_of(plan, trial, stop, runs.moved, runs.say)) for trial in coming)
     try:
         for trial, ended in in_turns(tasks, plan.device, most):
             try:
@@ -115,12 +128,22 @@ def here(runs: Runs, trials: Sequence[Trial]) -> None:
                 continue
             except RunFailedError as failure:
                 runs.failed(trial, str(failure))
+            except (OSError, UserError) as error:
+                # Of the experiment as a whole; those beside it save what they have.
+                trouble.append(error)
             else:
                 runs.finished(trial, accuracy, seconds)
-                tables = tables or Gathering(plan.directory, before)
-                tables.add(paths[trial])
+                yield trial
     except KeyboardInterrupt:
         return
+    if trouble:
+        raise trouble[0]
+
+
+def by_itself(runs: Runs, trials: Sequence[Trial]) -> None:
+    """In this process, without the tables of the experiment: others may write other runs of it."""
+    for _ in _ending(runs, trials):
+        pass
 
 
 def compare(
@@ -161,7 +184,7 @@ def run_one(directory: Path, number: int, reporter: Reporter) -> Ended:
         trial = plan.trials[number]
         plan = replace(plan, trials=(trial,))
         with _disk(directory):
-            return _trained(plan, reporter, here)
+            return _trained(plan, reporter, by_itself)
 
 
 def collect(directory: Path, reporter: Reporter) -> Ended:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import dataclasses
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -18,7 +19,7 @@ from .trial import Point
 
 class Course:
     """The points of a run as it goes on, and the time of its training: what happens within
-    `evaluated` does not count."""
+    `evaluated` and `away` does not count."""
 
     def __init__(self, per_epoch: int, device: torch.device) -> None:
         self.per_epoch, self.device = per_epoch, device
@@ -41,6 +42,13 @@ class Course:
         self.points = [Point(**point) for point in state["points"]]
         self.windows = [Window(**window) for window in state["windows"]]
         self.began, self.paused = time.perf_counter() - state["seconds"], 0.0
+
+    @contextmanager
+    def away(self) -> Iterator[None]:
+        """While this is open, others have their turn."""
+        since = time.perf_counter()
+        yield
+        self.paused += time.perf_counter() - since
 
     def evaluated(self, work: Callable[[], Judged]) -> Judged:
         if self.device.type == "cuda":

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from functools import lru_cache
+from itertools import takewhile
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -106,13 +107,27 @@ class Pool:
 
     def _here(self, trials: Sequence[Trial]) -> Iterator[Outcome]:
         own = not all(map(of_ours, trials))
-        tasks = ((trial, self._task(trial)) for trial in trials)
-        for _, ended in in_turns(tasks, self.device, 1 if own else self.workers):
-            yield ended.result()[0]
+        material = lru_cache(maxsize=8)(self._material)
+        errors: list[BaseException] = []
 
-    def _task(self, trial: Trial) -> Task[tuple[Outcome, nn.Module]]:
-        images = self.image_set(trial.data, trial.image_size)
-        return training(trial, material_of(trial, images, self.device))
+        def task(trial: Trial) -> Task[tuple[Outcome, nn.Module]]:
+            choice = tuple(_choice(trial).items())
+            return training(trial, material(trial.data, trial.image_size, choice))
+
+        tasks = ((trial, task(trial)) for trial in takewhile(lambda _: not errors, trials))
+        for _, ended in in_turns(tasks, self.device, 1 if own else self.workers):
+            # What is trained beside one that fails is not lost.
+            if error := ended.exception():
+                errors.append(error)
+            else:
+                yield ended.result()[0]
+        if errors:
+            raise errors[0]
+
+    def _material(
+        self, data: str, image_size: int | None, choice: tuple[tuple[str, Any], ...]
+    ) -> Material:
+        return prepare(self.image_set(data, image_size), self.device, **dict(choice))
 
     def _in_processes(self, trials: Sequence[Trial]) -> Iterator[Outcome]:
         if self.executor is None:
@@ -130,11 +145,6 @@ class Pool:
                 "a worker process was killed, most likely for want of memory: start the same "
                 "command again with --workers 1; what was trained is kept"
             ) from None
-
-
-def material_of(trial: Trial, images: ImageSet, device: torch.device) -> Material:
-    """What a trial is trained on."""
-    return prepare(images, device, **_choice(trial))
 
 
 def _choice(trial: Trial) -> dict[str, Any]:

@@ -111,7 +111,7 @@ class Training:
         return {
             "done": self.done,
             "model": self.model.state_dict(),
-            "optimiser": self.optimiser.state_dict(),
+            "momentum": self.optimiser.state_dict()["state"],
             "random": torch.get_rng_state(),
             "random_on_device": torch.cuda.get_rng_state(self.device)
             if self.device.type == "cuda"
@@ -125,7 +125,9 @@ class Training:
         """Go on from what `state` gave, of the same trial."""
         self.done = state["done"]
         self.model.load_state_dict(state["model"])
-        self.optimiser.load_state_dict(state["optimiser"])
+        # How it computes is settled by the device, which may be another one than then.
+        settings = self.optimiser.state_dict()["param_groups"]
+        self.optimiser.load_state_dict({"state": state["momentum"], "param_groups": settings})
         torch.set_rng_state(state["random"])
         if self.device.type == "cuda" and state["random_on_device"] is not None:
             torch.cuda.set_rng_state(state["random_on_device"], self.device)
@@ -171,7 +173,8 @@ class Training:
             at_rate(self.optimiser, self.trial.learning_rate * one_cycle(number, self.steps))
             self.step(*batch)
             self.done = number + 1
-            yield
+            with self.course.away():
+                yield
             if evaluating or (self.log_every is not None and number % self.log_every == 0):
                 self._logged(number)
             if evaluating:

@@ -1,8 +1,8 @@
 """Several trainings at a time in one process, which keep one CUDA device busy together.
 
 A training of a small network leaves most of a GPU idle: each of its kernels is over soon, and the
-next has to wait for it. Here every training has a stream of its own and takes a step whenever it is
-its turn; the device does what the streams hold side by side. None of them depends on another.
+next has to wait for it. Here every training has its stream (of the 32 that torch has; more share
+them) and takes a step whenever it is its turn; the device does what the streams hold side by side.
 """
 
 from __future__ import annotations

@@ -37,9 +37,7 @@ def at_rate(optimiser: torch.optim.Optimizer, rate: float) -> None:
     """Have the optimiser take its next step with this learning rate."""
     groups = optimiser.param_groups
     device, now = groups[0]["params"][0].device, groups[0]["lr"]
-    # A state that was loaded has a rate for each group, wherever it came from.
-    shared = isinstance(now, Tensor) and all(group["lr"] is now for group in groups)
-    if shared and now.device == device:
+    if isinstance(now, Tensor):
         now.fill_(rate)  # where a CUDA graph looks for it
         return
     lr = torch.tensor(rate, device=device) if device.type == "cuda" else rate
@@ -85,8 +83,8 @@ class GraphedStep(Step):
     """The same step as a CUDA graph: all of its kernels are started by one call, where a small
     network's are over sooner than Python can start the next. The kernels are the same ones.
 
-    It is recorded once, so nothing in the step may be decided on the host. It has to be called on a
-    stream of its own, on which nothing else is recorded.
+    It is recorded once, so nothing in the step may be decided on the host. It has to be called on
+    another stream than the default one, always the same.
     """
 
     EAGER = 2

@@ -131,7 +131,7 @@ class Point:
     vanished_fraction: float
     parameter_norm: float
     seconds: float = math.nan
-    """Of training so far, evaluations excluded."""
+    """Of training so far, evaluations and the turns of others excluded."""
 
 
 @dataclass(frozen=True)
@@ -149,7 +149,7 @@ class Outcome:
         pairs: float32 (M, 4), a row for each of some training examples of every logging window:
             step, margin z (the logit of class 1, for two outputs z1 - z0), target t (0 or 1),
             dL/dz of that example's loss. Two classes only; None unless asked for.
-        seconds: of training, evaluations excluded.
+        seconds: of training, evaluations excluded, and the turns of runs side by side.
     """
 
     trial: Trial

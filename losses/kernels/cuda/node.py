@@ -26,8 +26,8 @@ def compute(call: Call, gradient: bool, upstream: Tensor | None = None) -> Compu
         return of(call, gradient, upstream)
 
 
-def plain(x: Tensor, like: Tensor) -> bool:
-    """Whether x is numbers in memory beside those of `like`, and no wrapper around them."""
+def _as(x: Tensor, like: Tensor) -> bool:
+    """Whether x is on the device of `like`, and as plain."""
     keys: Any = torch._C._dispatch_keys
     return x.device == like.device and bool(keys(x) == keys(like))
 
@@ -69,7 +69,7 @@ def _late(ctx: Any, upstream: Tensor) -> Tensor | None:
     input, target, weight, third = ctx.saved_tensors
     input = input.detach()
     call: Call = ctx.call._replace(input=input, target=target, weight=weight, third=third)
-    if plain(upstream, input):
+    if _as(upstream, input):
         return compute(call, gradient=True, upstream=upstream)[1]
     gradient = compute(call._replace(input=input.float()), gradient=True)[1]
     assert gradient is not None
@@ -85,7 +85,7 @@ def _along(ctx: Any, upstream: Tensor) -> Tensor:
         # Given away: saved tensors are gone too, and torch says so in its own words.
         _ = ctx.saved_tensors
         raise RuntimeError("Trying to backward through the graph a second time")
-    if not plain(upstream, gradient):
+    if not _as(upstream, gradient):
         return gradient * upstream
     own = given_away()
     if own:

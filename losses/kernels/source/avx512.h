@@ -35,6 +35,8 @@ inline __m512 decay(__m512 x) {
 inline float rest_of(const float* z, int64_t classes, float largest, float* e, const float* next,
                      const float* next_e) {
   const __m512 one = _mm512_set1_ps(1.0f), m = _mm512_set1_ps(largest);
+  const auto ahead = reinterpret_cast<uintptr_t>(next), ahead_e = reinterpret_cast<uintptr_t>(next_e);
+  constexpr uintptr_t bytes = sizeof(float);
   __m512 below = _mm512_setzero_ps();
   __m512i ties = _mm512_setzero_si512();
   for (int64_t c = 0; c < classes; c += 16) {
@@ -47,8 +49,9 @@ inline float rest_of(const float* z, int64_t classes, float largest, float* e, c
     below = _mm512_mask_add_ps(below, less, below, found);
     const auto tied = static_cast<__mmask16>(here & ~less);
     ties = _mm512_mask_add_epi32(ties, tied, ties, _mm512_set1_epi32(1));
-    __builtin_prefetch(next + c);
-    __builtin_prefetch(next_e + c, 1);
+    // As numbers: behind the last row there is nothing that a pointer may point to.
+    __builtin_prefetch(reinterpret_cast<const void*>(ahead + bytes * c));
+    __builtin_prefetch(reinterpret_cast<const void*>(ahead_e + bytes * c), 1);
   }
   return _mm512_reduce_add_ps(below) + static_cast<float>(_mm512_reduce_add_epi32(ties) - 1);
 }

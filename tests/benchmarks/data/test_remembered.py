@@ -154,10 +154,11 @@ def test_what_is_no_source_is_no_source_again(pack, pets, home):
         lambda _: "[]",
         lambda _: "",
         lambda text: json.dumps({**json.loads(text), "fingerprint": 5}),
+        lambda text: json.dumps({**json.loads(text), "fingerprint": "/../../elsewhere"}),
         lambda text: json.dumps({**json.loads(text), "format": 0}),
         lambda text: text.replace("description", "remark"),
     ],
-    ids=["cut", "list", "empty", "number", "format", "lacking"],
+    ids=["cut", "list", "empty", "number", "path", "format", "lacking"],
 )
 @pytest.mark.usefixtures("settled")
 def test_a_damaged_memory_is_none(pack, pets, home, listings, damage):
@@ -186,7 +187,7 @@ def test_a_missing_file_is_remembered_as_missing(tmp_path):
 
     def look():
         asked.append(1)
-        return Known("fingerprint", "about")
+        return Known("f" * 64, "about")
 
     link = tmp_path / "link.jpg"
     link.symlink_to(tmp_path / "nowhere")
@@ -207,7 +208,9 @@ def test_odd_names_and_numbers_beyond_64_bits_are_remembered_too(tmp_path, monke
         patched = SimpleNamespace(stat=stat, path=os.path, fsencode=os.fsencode)
         monkeypatch.setattr(remembered, "os", patched)
         for _ in range(2):
-            known_of(tmp_path, (), lambda: [str(odd)], lambda: asked.append(1) or Known("f", "d"))
+            known_of(
+                tmp_path, (), lambda: [str(odd)], lambda: asked.append(1) or Known("f" * 64, "d")
+            )
     assert len(asked) == 2
 
 
@@ -220,5 +223,5 @@ def test_time_is_taken_before_the_files_are_looked_at(tmp_path, monkeypatch):
     monkeypatch.setattr(remembered.time, "time", lambda: next(clock))
     asked = []
     for _ in range(2):
-        known_of(tmp_path, (), lambda: [str(file)], lambda: asked.append(1) or Known("f", "d"))
+        known_of(tmp_path, (), lambda: [str(file)], lambda: asked.append(1) or Known("f" * 64, "d"))
     assert len(asked) == 2

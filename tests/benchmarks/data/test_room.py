@@ -6,7 +6,9 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import torch
 
+from benchmarks.data.batches import on_device
 from benchmarks.data.cache import cached
 from benchmarks.data.room import available, scattered
 from benchmarks.data.synthetic import synthetic
@@ -59,14 +61,17 @@ def test_an_array_of_more_than_half_the_memory_is_told_of(tmp_path, kilobytes, t
     assert told_of == ([mmap.MADV_RANDOM] if told else [])
 
 
-def test_the_images_of_the_cache_are_asked_about(monkeypatch):
+def test_images_that_stay_in_the_cache_are_asked_about(monkeypatch):
     asked = []
     monkeypatch.setattr(
-        "benchmarks.data.cache.scattered", lambda array: (asked.append(array.shape), array)[1]
+        "benchmarks.data.batches.scattered", lambda array: (asked.append(array), array)[1]
     )
     images = cached(synthetic(32, train=4, test=2), 32, say=str)
-    assert asked == [(6, 32, 32, 3)]
-    assert len(images.train.images) == 4
+    on_device(images.train, torch.device("cpu"))
+    on_device(images.train, torch.device("meta"))
+    (array,) = asked
+    assert array.shape == (4, 32, 32, 3)
+    assert isinstance(array._mmap, mmap.mmap)
 
 
 def test_a_real_mapping_takes_the_advice_and_reads_the_same(tmp_path):

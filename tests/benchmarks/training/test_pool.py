@@ -52,7 +52,7 @@ def test_processes_give_what_one_thread_gives(trials: list[Trial], tmp_path: Pat
     try:
         for trial, outcome in zip(trials, outcomes, strict=False):
             images = open_images(trial.data, trial.image_size, say=print)
-            alone = train(trial, module.material_of(trial, images, CPU))[0]
+            alone = train(trial, prepare(images, CPU, **module._choice(trial)))[0]
             assert np.array_equal(alone.test.outputs, outcome.test.outputs)
             assert alone.moved == outcome.moved
     finally:
@@ -66,7 +66,7 @@ def test_what_is_drawn_of_the_images_is_drawn_by_the_trials_seed(images, drawn) 
     trial = Trial("mse", 0, 0.1, validation=0.25, **drawn)
     for seed in (0, 1):
         seeded = dataclasses.replace(trial, seed=seed)
-        ours = module.material_of(seeded, images, CPU).train
+        ours = prepare(images, CPU, **module._choice(seeded)).train
         expected = prepare(images, CPU, validation=0.25, seed=seed, **drawn).train
         assert torch.equal(ours.rows, expected.rows)
         assert torch.equal(ours.labels, expected.labels)

@@ -1,4 +1,5 @@
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 import torch
@@ -106,18 +107,30 @@ def test_on_cuda_others_begin_while_there_is_memory(
 
 def test_trainings_side_by_side_come_to_what_each_comes_to_alone(images, one_thread) -> None:  # noqa: ARG001
     trials = [
-        Trial(**SMALL.to_json() | {"loss": loss, "seed": seed, "settings": ()})
+        Trial(**SMALL.to_json() | {"loss": loss, "seed": seed, "settings": (), "epochs": 8})
         for loss in ("cross-entropy", "sigmoid-mse", "bce")
         for seed in (0, 1)
     ]
     material = prepare(images, CPU, validation=0.25)
     tasks = [(trial, training(trial, material, log_every=2)) for trial in trials]
-    for trial, ended in in_turns(tasks, CPU, most=4):
+    going: set[Trial] = set()
+    most = 0
+
+    def noted() -> Iterator[tuple[Trial, Task[Any]]]:
+        nonlocal most
+        for trial, task in tasks:
+            going.add(trial)
+            most = max(most, len(going))
+            yield trial, task
+
+    for trial, ended in in_turns(noted(), CPU, most=4):
+        going.remove(trial)
         outcome, model = ended.result()
         alone, network = train(trial, material, log_every=2)
         assert [p.train_loss for p in outcome.points] == [p.train_loss for p in alone.points]
         for name, weights in network.state_dict().items():
             assert torch.equal(model.state_dict()[name], weights), name
+    assert most > 1
 
 
 def test_every_loss_of_lossbench_is_known_to_be_one() -> None:

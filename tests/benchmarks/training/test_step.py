@@ -32,13 +32,13 @@ class Kept(Watch):
     """Keeps all that is seen of a training."""
 
     def __init__(self) -> None:
-        self.windows, self.states = [], []
+        self.windows, self.measured = [], []
 
     def window(self, step, steps, window) -> None:  # noqa: ARG002
         self.windows.append(window)
 
     def stepped(self, state) -> None:
-        self.states.append(state)
+        self.measured += state()["probes"]
 
 
 def same(one: tuple, other: tuple) -> None:
@@ -98,11 +98,11 @@ def test_a_step_is_taken_at_the_rate_that_was_set(device: torch.device) -> None:
 
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
 def test_outputs_and_loss_stay_float32(precision: str, images) -> None:
-    outcome, network, kept = trained(dataclasses.replace(SMALL, precision=precision), images, CPU)
-    (*_, last) = kept.states
+    trial = dataclasses.replace(SMALL, precision=precision, evaluations=1)
+    outcome, network, kept = trained(trial, images, CPU)
     assert {p.dtype for p in network.parameters()} == {torch.float32}
     assert outcome.validation.outputs.dtype == "float32"
-    assert all(look.dtype == torch.float32 for step in last()["probes"] for look in step[:2])
+    assert {numbers.dtype for _, numbers in kept.measured} == {torch.float32}
 
 
 def test_bfloat16_trains_to_other_numbers_near_those_of_float32(images) -> None:
@@ -172,6 +172,16 @@ def test_on_cuda_a_state_is_gone_on_from_bit_for_bit(images) -> None:
     trial = dataclasses.replace(SMALL, model="resnet9")
     train(trial, material, Saved(), log_every=2)
     outcome, network = train(trial, material, whole, log_every=2)
+    # One of the CPU as well, whose optimiser computes in another way.
+    on_cpu = []
+
+    class SavedThere(Watch):
+        def stepped(self, state) -> None:
+            on_cpu.append(copy.deepcopy(state()))
+
+    train(trial, prepare(images, CPU, validation=0.25), SavedThere(), log_every=2)
+    elsewhere, _ = train(trial, material, log_every=2, state=on_cpu[2])
+    assert elsewhere.points[-1].train_loss == pytest.approx(outcome.points[-1].train_loss, rel=0.1)
     for at in (0, 2, 5):
         again, other = train(trial, material, log_every=2, state=states[at])
         assert again.points[-1].train_loss == outcome.points[-1].train_loss

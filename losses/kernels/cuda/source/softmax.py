@@ -245,7 +245,8 @@ def rows_shared(
     TEAM: tl.constexpr,
 ):
     # Who comes first takes the first part: of all rows that are begun only the last can wait for
-    # programs that have not started, so that they never all wait.
+    # programs that have not started, so that they never all wait. That is so for one such kernel at
+    # a time.
     ticket = tl.atomic_add(board_at, 1, sem="relaxed")
     row = ticket // TEAM
     part = (ticket % TEAM).to(tl.int32)
