@@ -35,7 +35,7 @@ def test_asked_to_stop_it_saves_and_goes_on_from_there(
 
     def asked(*arguments):
         if next(count) == windows:
-            os.kill(os.getpid(), number)
+            signal.raise_signal(number)
         real(*arguments)
 
     monkeypatch.setattr(recorder.Recorder, "window", asked)
@@ -61,7 +61,7 @@ def test_asked_to_stop_all_that_are_side_by_side_save_and_go_on(
     def asked(self, *arguments):
         began.add(self.path)
         if next(count) == 40:
-            os.kill(os.getpid(), signal.SIGTERM)
+            signal.raise_signal(signal.SIGTERM)
         real(self, *arguments)
 
     monkeypatch.setattr(recorder.Recorder, "window", asked)
@@ -96,19 +96,21 @@ def test_asked_twice_it_stops_at_once_and_loses_nothing_but_the_step(
 ) -> None:
     config = dataclasses.replace(config, log_every=1, checkpoint_every=0.0)
     whole = compare(dataclasses.replace(config, name="whole"), "", Reporter()).directory
+    # A shell has its background processes ignore it.
+    before = signal.getsignal(signal.SIGINT)
     real, count = recorder.Recorder.window, itertools.count(1)
 
     def asked(*arguments):
         if next(count) == 5:
-            os.kill(os.getpid(), signal.SIGINT)
-            os.kill(os.getpid(), signal.SIGINT)
+            signal.raise_signal(signal.SIGINT)
+            signal.raise_signal(signal.SIGINT)
             pytest.fail("the second was not obeyed")
         real(*arguments)
 
     monkeypatch.setattr(recorder.Recorder, "window", asked)
     ended = compare(config, "", Reporter())
     assert (ended.interrupted, ended.finished) == (signal.SIGINT, 2)
-    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    assert signal.getsignal(signal.SIGINT) is before
     go_on(ended.directory, "", Reporter())
     equal_but_for_time(whole, ended.directory)
 
@@ -117,7 +119,7 @@ def test_asked_at_the_end_of_a_run_it_begins_no_other(config: Comparison, monkey
     real = recorder.Recorder.finish
 
     def asked(*arguments):
-        os.kill(os.getpid(), signal.SIGINT)
+        signal.raise_signal(signal.SIGINT)
         return real(*arguments)
 
     monkeypatch.setattr(recorder.Recorder, "finish", asked)
