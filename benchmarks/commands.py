@@ -129,7 +129,8 @@ class Speed:
     only: Annotated[
         str | None, tyro.conf.arg(metavar="TEXT", help_behavior_hint="(default: all)")
     ] = None
-    """The rows with this in their group (losses, memory, training, start, growth) or name."""
+    """The rows with this in their group (losses, memory, training, start, growth, cuda) or
+    name."""
     seconds: float = 1.0
     """Time spent on a row, at least; slow rows take longer."""
     runs: Annotated[Path, tyro.conf.arg(metavar="DIR")] = Path("runs")

@@ -9,7 +9,6 @@ import os
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 from typing import Any, Literal
 
@@ -95,10 +94,10 @@ class Source:
 
 
 class OnDemand(Sequence[Picture]):
-    """Pictures that are listed when they are first asked for: from a cache nobody asks."""
+    """Pictures that `listed` lists, once, when they are asked for: from a cache nobody asks."""
 
     def __init__(self, listed: Callable[[], Sequence[Picture]]) -> None:
-        self._listed = cache(listed)
+        self._listed = listed
 
     def __len__(self) -> int:
         return len(self._listed())

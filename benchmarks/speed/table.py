@@ -26,7 +26,7 @@ ABOUT = (
     "forward and backward pass allocates, over the size of the logits. Training: time of the other "
     "way over lossbench's, on pictures of noise; with probes and TensorBoard: over the same steps "
     "alone. Growth: what a hundred or a thousand times as many images or runs cost, one of them or "
-    "all together."
+    "all together. CUDA, where there is one: time of the device, or bytes a second over a copy's."
 )
 
 

@@ -54,7 +54,8 @@ FORMS: dict[Formula, int] = {
 """The losses of single numbers that have a kernel, with their number in
 source/compute.cpp."""
 
-_CROSS_ENTROPY, _PAIRS, _NLL = -1, -2, -3
+CROSS_ENTROPY, PAIRS, NLL = -1, -2, -3
+"""The numbers of those of rows, as in source/call.h."""
 
 
 class _ClosedForms:
@@ -236,15 +237,15 @@ def _differentiable_gradient(
     input, target, weight, *third = tensors
     assert input is not None
     assert target is not None
-    if form == _PAIRS and target.dim() == 1:
+    if form == PAIRS and target.dim() == 1:
         loss = multi_margin_loss(
             input, target, int(settings[1]), settings[0], weight, reduction=reduction
         )
-    elif form == _PAIRS:
+    elif form == PAIRS:
         loss = multilabel_margin_loss(input, target, reduction=reduction)
-    elif form == _NLL:
+    elif form == NLL:
         loss = nll_loss(input, target, weight, ignore_index=ignore_index, reduction=reduction)
-    elif form == _CROSS_ENTROPY:
+    elif form == CROSS_ENTROPY:
         loss = cross_entropy(
             input,
             target,

@@ -1,8 +1,11 @@
 """The kernels, for the tests that ask for them; all others run on the closed forms."""
 
+import os
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from torch import Tensor
 
 from losses import kernels
 from losses.kernels import build
@@ -22,3 +25,22 @@ def native() -> Any:
 @pytest.fixture
 def switched_on(native: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(kernels, "_native", native)
+
+
+@pytest.fixture
+def on_cuda_switched_on(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Those of CUDA; on tensors of the CPU where Triton interprets them."""
+    from losses.kernels import cuda
+
+    if os.environ.get("TRITON_INTERPRET") == "1":
+        # Without those of the CPU, which come first.
+        monkeypatch.setattr(kernels, "_native", kernels._ClosedForms())
+        monkeypatch.setattr(cuda, "DEVICE", "cpu")
+        monkeypatch.setattr(cuda, "_backend", lambda _: kernels.Backend("kernels", "for a test"))
+        monkeypatch.setattr(kernels, "_on_cuda", lambda input: isinstance(input, Tensor))
+        yield
+        return
+    monkeypatch.setenv("LOSSES_KERNELS", "1")
+    cuda._backend.cache_clear()
+    yield
+    cuda._backend.cache_clear()

@@ -12,10 +12,11 @@ import pytest
 
 @pytest.mark.skipif(importlib.util.find_spec("triton") is None, reason="there is no Triton")
 def test_the_interpreter_computes_what_the_closed_forms_do() -> None:
-    tests = Path(__file__).with_name("test_kernels_cuda.py")
+    here = Path(__file__).parent
+    tests = [str(here / f"test_kernels_cuda{part}.py") for part in ("", "_autograd")]
     done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", str(tests)],
-        cwd=tests.parents[2],
+        [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", *tests],
+        cwd=here.parents[1],
         env={**os.environ, "TRITON_INTERPRET": "1"},
         capture_output=True,
         text=True,

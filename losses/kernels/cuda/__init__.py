@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 from torch.autograd import forward_ad
 
-from .. import Backend
+from .. import CROSS_ENTROPY, Backend
 from ..build import NoKernelsError
 from ..switches import switched_off, this_thread
 from . import singles
@@ -24,7 +24,6 @@ from .call import Call
 DEVICE = "cuda"
 """The type of the devices whose tensors are computed here."""
 
-_CROSS_ENTROPY = -1
 _DTYPES = (torch.float32, torch.bfloat16, torch.float16)
 _PLAIN = (Tensor, torch.nn.Parameter)
 
@@ -47,7 +46,7 @@ def cross_entropy(
     ):
         return None
     settings = (float(label_smoothing),)
-    return _computed(_CROSS_ENTROPY, input, target, weight, None, reduction, ignore_index, settings)
+    return _computed(CROSS_ENTROPY, input, target, weight, None, reduction, ignore_index, settings)
 
 
 def elementwise(

@@ -7,10 +7,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ...forms import binary, focal
+from .. import FORMS
 from .call import OPTIONS, Call, Computed
 
-# Of losses.kernels.FORMS.
-BCE_WITH_LOGITS, WEIGHTED_BCE, FOCAL = 0, 1, 10
+BCE_WITH_LOGITS = FORMS[binary.bce_with_logits]
+WEIGHTED_BCE = FORMS[binary.weighted_bce]
+FOCAL = FORMS[focal.sigmoid_focal]
 # Powers up to which the focal loss multiplies.
 POWERS = range(9)
 
