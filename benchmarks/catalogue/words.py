@@ -53,10 +53,10 @@ KERNELS = """\
 `lossbench` does so by itself. They give value and gradient in one pass over the memory: of
 cross-entropy with all its options but the z-loss and soft-capping, and of every other loss that
 torch has too. They serve plain float32 and float64 tensors on the CPU, on Linux. On CUDA, Triton,
-which torch brings, compiles kernels at their first call: of cross-entropy with class indices, BCE
-with logits and the sigmoid's focal loss, for float32, bfloat16 and float16. The closed forms do the
-rest (other losses, devices and dtypes, `torch.compile`, `torch.func`, second derivatives), and all
-of it where there is no compiler. `losses.backend()` and `losses.backend("cuda")` say which is in
+which torch brings, compiles kernels at their first call: of cross-entropy with the same options,
+BCE with logits and the sigmoid's focal loss, for float32, bfloat16 and float16. The closed forms do
+the rest (other losses, devices and dtypes, `torch.compile`, `torch.func`, second derivatives), and
+all of it where there is no compiler. `losses.backend()` and `losses.backend("cuda")` say which is in
 use and why; `LOSSES_KERNELS=0` in the environment switches the kernels off. `uv run lossbench
 speed` measures them beside torch's losses."""
 

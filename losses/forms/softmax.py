@@ -81,12 +81,12 @@ class Row(NamedTuple):
 def exponentials(z: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """The largest logit, its index, exp(z - largest) with 0 in its place, and their sum."""
     largest, top = z.max(-1, keepdim=True)
-    gap = z - largest
+    z, bound = finite(z), finite(largest)
+    gap = z - bound
     # What the difference was rounded by, which alone would cost 4e-6 of exp(-80) in float32.
     back = gap - z
-    lost = (z - (gap - back)) - (largest + back)
+    lost = (z - (gap - back)) - (bound + back)
     rest = torch.exp(gap) * (1 + torch.where(lost.isfinite(), lost, 0.0))
-    # Written over, because an infinite largest logit gives inf - inf here.
     rest = rest.scatter(-1, top, 0.0)
     return largest, top, rest, rest.sum(-1, keepdim=True)
 
@@ -216,7 +216,7 @@ def nll_curvature(x: Tensor, v: Tensor, y: Tensor) -> Tensor:
 
 
 def bernoulli_sum_value(z: Tensor, t: Tensor) -> Tensor:
-    r = row(z)
+    r, z = row(z), finite(z)
     log_total = torch.log1p(r.others)
     largest = z.gather(-1, r.top)
     # 1 - p of the largest is a sum that underflows long before its logarithm does.
@@ -252,7 +252,7 @@ class _BernoulliSum:
         r = row(z)
         self.top, self.p, self.q, self.t = r.top, r.p, r.q, t
         self.t_top, self.p_top = t.gather(-1, r.top), r.p.gather(-1, r.top)
-        others = z.scatter(-1, r.top, -torch.inf)
+        others = finite(z).scatter(-1, r.top, -torch.inf)
         # Where every other logit is -inf they share what a softmax over them would give.
         alone = others.amax(-1, keepdim=True) == -torch.inf
         share = 1 / max(1, z.shape[-1] - 1)

@@ -127,6 +127,7 @@ def families(z: Tensor) -> list[Loss]:
     t = shares(tuple(z.shape), z.dtype)
     return [
         cross_entropy(classes_of(z)),
+        cross_entropy(t / z.shape[1], label_smoothing=0.1),
         functional_bce(t, reduction="mean"),
         functional_focal(t, "mean"),
     ]

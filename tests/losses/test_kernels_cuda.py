@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor
+from torch.nn.functional import one_hot
 
 from losses import functional, kernels
 from losses.kernels.cuda import rows
@@ -42,7 +43,7 @@ pytestmark = [where_they_run, pytest.mark.usefixtures("on_cuda_switched_on")]
 # --- cross-entropy -------------------------------------------------------------------------------
 
 ROWS = [
-    *[(5,), (1, 1), (3, 2), (130, 3), (64, 10), (5, 32), (5, 33), (7, 1000), (3, 4097), (2, 5000)],
+    *[(5,), (1, 1), (3, 2), (130, 3), (64, 10), (5, 32), (5, 33), (7, 1000), (3, 4097), (2, 2049)],
     *[(2, 3, 4, 5), (1, 21, 6, 7), (2, 40, 3), (2, 7, 1), (2, 50, 1, 1)],
 ]
 
@@ -53,10 +54,14 @@ def test_cross_entropy_is_its_closed_form(shape: tuple[int, ...], dtype: torch.d
     z = 4 * numbers(shape, dtype)
     y = classes_of(z)
     w = shares((shape[min(1, len(shape) - 1)],), dtype) + 0.1
-    for reduction, options in some(
-        itertools.product(("mean", "sum", "none"), ({}, {"w": w}, {"label_smoothing": 0.1}))
+    t = 3 * shares(shape, dtype).square() / len(w)
+    for target, reduction, weight, smoothing in some(
+        itertools.product((y, t), ("mean", "sum", "none"), (None, w), (0.0, 0.1))
     ):
-        assert_same(cross_entropy(y, reduction=reduction, **options), z)
+        loss = cross_entropy(target, weight, reduction=reduction, label_smoothing=smoothing)
+        # With shares of all classes the gradient is a difference of what may be as large as they.
+        close = CLOSE[dtype] if target is y else {**CLOSE[dtype], "atol": 4e-7}
+        assert_same(loss, z, **close)
 
 
 PLANS = [
@@ -99,19 +104,28 @@ def test_long_rows(classes: int, dtype: torch.dtype, monkeypatch: pytest.MonkeyP
         monkeypatch.setattr(rows, "chosen", plan)
         assert_same(cross_entropy(classes_of(z)), z)
         assert_same(cross_entropy(classes_of(z, ignored=False), reduction="none"), z)
+    t = shares((3, classes), dtype) / classes
+    assert_same(cross_entropy(t, shares((classes,), dtype), label_smoothing=0.1), z)
 
 
-@pytest.mark.parametrize("classes", [3, 40])
-def test_the_edges_of_cross_entropy(classes: int) -> None:
+# A row at a time, in parts or whole, and many rows at a time.
+@pytest.mark.parametrize(("classes", "tile"), [(40, 32), (40, 4096), (3, 4096)])
+def test_the_edges_of_cross_entropy(
+    classes: int, tile: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(rows, "_TILE", tile)
+    monkeypatch.setattr(rows, "_TILE_OF_SHARES", tile)
     edges = torch.tensor([0.0, 1e-45, 30.0, -30.0, 88.0, -104.0, 1e4, -1e4, INF, -INF, NAN])
     pairs = torch.cartesian_prod(edges, edges)
     z = torch.zeros(len(pairs), classes)
     z[:, 0], z[:, -1] = pairs[:, 0], pairs[:, 1]
-    for y in (0, 1, classes - 1):
-        index = torch.full((len(z),), y, device=DEVICE)
-        loss = cross_entropy(index, reduction="none")
-        # In float32: float64 has room for what overflows or vanishes there.
-        z = z.to(DEVICE)
+    # In float32: float64 has room for what overflows or vanishes there.
+    z = z.to(DEVICE)
+    indices = [torch.full((len(z),), y, device=DEVICE) for y in (0, 1, classes - 1)]
+    rows_of = [one_hot(y, classes).float() for y in indices]
+    both = (rows_of[0] + rows_of[1]) / 2
+    for target in (*some(indices), *some(rows_of), both):
+        loss = cross_entropy(target, reduction="none")
         mine = by_kernel(loss, z)
         leaf = z.clone().requires_grad_()
         with kernels.closed_forms_only():
@@ -138,6 +152,8 @@ def test_what_is_ignored_has_no_gradient() -> None:
     for reduction in ("mean", "sum", "none"):
         assert_same(cross_entropy(y, reduction=reduction), z)
         assert_same(cross_entropy(y, reduction=reduction, label_smoothing=0.1), z)
+        w = shares((7,))
+        assert_same(cross_entropy(y, w, reduction=reduction, label_smoothing=0.1), z)
     assert_same(cross_entropy(torch.full_like(y, -100)), z)
     assert_same(cross_entropy(torch.where(y < 0, 3, y), ignore_index=3), z)
 
@@ -162,6 +178,10 @@ def test_cross_entropy_takes_any_layout() -> None:
         assert_same(cross_entropy(y), change(z))
     for part in (slice(1, None), slice(None, None, 2)):
         assert_same(cross_entropy(y[part, 1:, ::2]), z[part, :, 1:, ::2])
+    t = shares((3, 21, 6, 10)) / 21
+    for change in (lambda x: x.contiguous(memory_format=torch.channels_last), lambda x: x[:1]):
+        assert_same(cross_entropy(change(t)), change(z), rtol=4e-6, atol=4e-7)
+        assert_same(cross_entropy(change(t)), change(z.clone()).contiguous(), rtol=4e-6, atol=4e-7)
     flat = numbers((50, 41))
     for change in (lambda x: x[3:, 1:], lambda x: x[::2, ::3], lambda x: x.t(), lambda x: x[:, :1]):
         assert_same(cross_entropy(classes_of(change(flat))), change(flat))

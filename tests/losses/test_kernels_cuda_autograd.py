@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Callable
 
 import pytest
 import torch
@@ -37,9 +38,9 @@ pytestmark = [where_they_run, pytest.mark.usefixtures("on_cuda_switched_on")]
 
 @each_dtype
 def test_a_graph_that_is_kept_gives_the_same_gradient_again(dtype: torch.dtype) -> None:
-    for k in range(3):
+    for family in families(numbers((8, 3), dtype)):
         z = numbers((8, 3), dtype).requires_grad_()
-        loss = families(z)[k](z)
+        loss = family(z)
         (first,) = torch.autograd.grad(loss, z, retain_graph=True)
         copy = first.clone()
         first.zero_()
@@ -113,6 +114,8 @@ def test_second_derivatives_are_those_of_the_closed_forms(reduction: str) -> Non
     for loss in (
         cross_entropy(y, shares((4,)), reduction=reduction),
         cross_entropy(y, reduction=reduction, label_smoothing=0.1),
+        cross_entropy(y, shares((4,)), reduction=reduction, label_smoothing=0.1),
+        cross_entropy(t, shares((4,)), reduction=reduction, label_smoothing=0.1),
         functional_bce(t, reduction=reduction, weight=t, pos_weight=t[0]),
         functional_focal(t, reduction),
     ):
@@ -140,9 +143,12 @@ def test_upstream_has_a_derivative_too() -> None:
 
 @each_dtype
 @each_reduction
-def test_batches_of_upstream_gradients(dtype: torch.dtype, reduction: str) -> None:
+@pytest.mark.parametrize("target", [classes_of, lambda z: shares((4, 3), z.dtype)])
+def test_batches_of_upstream_gradients(
+    dtype: torch.dtype, reduction: str, target: Callable[[Tensor], Tensor]
+) -> None:
     z = numbers((4, 3), dtype).requires_grad_()
-    value = functional.cross_entropy(z, classes_of(z), reduction=reduction)
+    value = functional.cross_entropy(z, target(z), reduction=reduction)
     upstream = numbers((5, *value.shape), dtype)
     (found,) = torch.autograd.grad(value, z, upstream, is_grads_batched=True, retain_graph=True)
     each = [torch.autograd.grad(value, z, u, retain_graph=True)[0] for u in upstream]

@@ -137,6 +137,20 @@ def test_an_infinite_logit_on_a_wrong_class_is_the_greatest_loss(name: str) -> N
 
 
 @each_softmax_loss
+@pytest.mark.parametrize("right", [0, 1, 2])
+def test_two_infinite_logits_share_the_probability(name: str, right: int) -> None:
+    equal = index_and_row(name, [30.0, 30.0, -200.0], right)
+    for (value, gradient), (same, same_gradient) in zip(
+        index_and_row(name, [INF, INF, 1.0], right), equal, strict=True
+    ):
+        assert_near(gradient, same_gradient)
+        if right < 2 or name == "softmax-mse":
+            assert_near(value, same)
+        else:
+            assert value.item() == INF
+
+
+@each_softmax_loss
 def test_a_masked_class_changes_nothing(name: str) -> None:
     masked, open_ = index_and_row(name, [0.5, -INF, 1.0], 2), index_and_row(name, [0.5, 1.0], 1)
     for (value, gradient), (expected, expected_gradient) in zip(masked, open_, strict=True):

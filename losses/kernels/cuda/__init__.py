@@ -1,6 +1,6 @@
 """The fused kernels on CUDA: in Triton, compiled at their first call, for plain float32, bfloat16
-and float16 tensors. They compute cross-entropy with class indices, binary cross-entropy with logits
-and the sigmoid's focal loss; nothing waits for the device, and the logits are not written to.
+and float16 tensors. They compute cross-entropy, binary cross-entropy with logits and the sigmoid's
+focal loss; nothing waits for the device, and the logits are not written to.
 
 Triton is imported with the first loss of tensors on CUDA. What the kernels are not for they answer
 with None, and the closed forms compute it.
@@ -42,7 +42,7 @@ def cross_entropy(
         and type(ignore_index) is int
         and -(2**63) <= ignore_index < 2**63
         and isinstance(label_smoothing, int | float)
-        and _rows_fit(input, target, weight, label_smoothing)
+        and _rows_fit(input, target, weight, ignore_index)
     ):
         return None
     settings = (float(label_smoothing),)
@@ -142,20 +142,18 @@ def _plain(*tensors: Tensor | None) -> bool:
     )
 
 
-def _rows_fit(z: Tensor, y: Tensor, weight: Tensor | None, smoothing: float) -> bool:
-    if z.dtype not in _DTYPES or z.dim() == 0 or z.numel() == 0 or y.shape == z.shape:
+def _rows_fit(z: Tensor, y: Tensor, weight: Tensor | None, ignored: int) -> bool:
+    if z.dtype not in _DTYPES or z.dim() == 0 or z.numel() == 0:
         return False
+    if weight is not None and not (
+        weight.dtype == z.dtype and weight.shape == (z.shape[min(1, z.dim() - 1)],)
+    ):
+        return False
+    if y.shape == z.shape:
+        return y.dtype == z.dtype and ignored < 0
     wanted = z.shape[:1] + z.shape[2:] if z.dim() > 1 else torch.Size(())
-    if y.shape != wanted or y.is_floating_point() or y.is_complex() or y.dtype == torch.bool:
-        return False
-    if weight is None:
-        return True
-    # With both every class has another share of the target.
-    return (
-        smoothing == 0
-        and weight.dtype == z.dtype
-        and weight.shape == (z.shape[min(1, z.dim() - 1)],)
-    )
+    integer = not (y.is_floating_point() or y.is_complex() or y.dtype == torch.bool)
+    return integer and y.shape == wanted
 
 
 def _beside(x: Tensor | None, z: Tensor) -> bool:

@@ -27,6 +27,8 @@ _WHOLE, _PARTS = 16384, 32
 # Numbers that a thread holds.
 _HELD = 32
 _TILE = 4096
+# Numbers of a program that has shares beside them: with more, its threads lack registers.
+_TILE_OF_SHARES = 2048
 
 
 def plan_of(classes: int, smooth: bool, narrow: bool, by_itself: bool = True) -> Plan:
@@ -53,49 +55,105 @@ def _on_the_default_stream(z: Tensor) -> bool:
     return not z.is_cuda or bool(cuda.current_stream(z.device) == cuda.default_stream(z.device))
 
 
-def compute(call: Call, gradient: bool, upstream: Tensor | None) -> Computed:
-    from .source import softmax
+class Rows(NamedTuple):
+    """What every kernel takes: logits (rows, classes), the weights of the classes, where each
+    row's loss and the gradients go, what a mean divides by, and the upstream gradient with the
+    step from a row's to the next's."""
 
+    z: Tensor
+    weight: Tensor | None
+    each: Tensor
+    gradient: Tensor | None
+    divisor: Tensor | None
+    upstream: Tensor | None
+    step: int
+
+
+def compute(call: Call, gradient: bool, upstream: Tensor | None) -> Computed:
     input = call.input
     z = _rows_of(input)
-    rows, classes = z.shape
-    y = call.target.reshape(-1).contiguous()
+    count, classes = z.shape
     weight = None if call.weight is None else call.weight.contiguous()
-    smoothing = call.settings[0]
-    total = _total_weight(call, y, weight, classes)
-    divisor = total if call.reduction == "mean" else None
-    dtype = call.dtype if call.reduction == "none" else torch.float32
-    each = torch.empty(rows, dtype=dtype, device=z.device)
-    g = torch.empty((rows, classes), dtype=z.dtype, device=z.device) if gradient else None
+    y, total = None, None
+    if call.target.shape != input.shape:
+        y = call.target.reshape(-1).contiguous()
+        total = _total_weight(call, y, weight, classes)
+    elif call.reduction == "mean":
+        total = torch.full((), count, dtype=torch.float32, device=z.device)
     along = upstream.reshape(-1) if upstream is not None else None
-    tensors = (z, y, weight, each, g, divisor, along)
-    stride = along.stride(0) if along is not None and along.numel() > 1 else 0
-    numbers = (rows, classes, z.stride(0), call.ignored)
+    rows = Rows(
+        z,
+        weight,
+        torch.empty(
+            count, dtype=call.dtype if call.reduction == "none" else torch.float32, device=z.device
+        ),
+        torch.empty((count, classes), dtype=z.dtype, device=z.device) if gradient else None,
+        total if call.reduction == "mean" else None,
+        along,
+        along.stride(0) if along is not None and along.numel() > 1 else 0,
+    )
+    smoothing = call.settings[0]
+    if y is not None and (weight is None or smoothing == 0):
+        _by_index(rows, y, call.ignored, smoothing)
+    else:
+        _by_shares(rows, None if y is not None else _rows_of(call.target), y, call)
+    loss = _reduced(call, rows) if upstream is None else None
+    return loss, None if rows.gradient is None else _laid_out(rows.gradient, input)
+
+
+def _by_index(rows: Rows, y: Tensor, ignored: int, smoothing: float) -> None:
+    """A target that is a class, of which every class has the same share if any."""
+    from .source import softmax
+
+    z, weight, *rest, step = rows
+    tensors = (z, y, weight, *rest)
+    count, classes = z.shape
+    numbers = (count, classes, z.stride(0), ignored)
     plan = plan_of(classes, smoothing > 0, z.element_size() < 4, _on_the_default_stream(z))
     sizes: dict[str, Any] = {"BLOCK": plan.block, "num_warps": plan.warps, **OPTIONS}
     if plan.registers is not None:
         sizes["maxnreg"] = plan.registers
     if plan.way == "shared":
         team = -(-classes // plan.block)
-        board = torch.zeros(1 + rows * team, dtype=torch.int64, device=z.device)
-        softmax.rows_shared[(rows * team,)](*tensors, board, *numbers, stride, **sizes, TEAM=team)
-    elif plan.way == "twice":
-        softmax.rows_twice[(rows,)](
-            *tensors, *numbers, smoothing, stride, **sizes, SMOOTH=smoothing > 0
-        )
+        board = torch.zeros(1 + count * team, dtype=torch.int64, device=z.device)
+        softmax.rows_shared[(count * team,)](*tensors, board, *numbers, step, **sizes, TEAM=team)
+        return
+    sizes["SMOOTH"] = smoothing > 0
+    if plan.way == "twice":
+        softmax.rows_twice[(count,)](*tensors, *numbers, smoothing, step, **sizes)
     else:
         at_once = max(1, _TILE // plan.block)
-        softmax.whole_rows[(-(-rows // at_once),)](
-            *tensors,
-            *numbers,
-            smoothing,
-            stride,
-            **sizes,
-            SMOOTH=smoothing > 0,
-            ROWS=at_once,
-        )
-    loss = _reduced(call, each, divisor) if upstream is None else None
-    return loss, None if g is None else _laid_out(g, input)
+        grid = (-(-count // at_once),)
+        softmax.whole_rows[grid](*tensors, *numbers, smoothing, step, **sizes, ROWS=at_once)
+
+
+def _by_shares(rows: Rows, t: Tensor | None, y: Tensor | None, call: Call) -> None:
+    """A target of which each class has another share: rows of them, or a class besides weights."""
+    from .source import shares
+
+    z, *rest, step = rows
+    count, classes = z.shape
+    smoothing = call.settings[0]
+    block = min(_TILE_OF_SHARES, 1 << (classes - 1).bit_length())
+    at_once = _TILE_OF_SHARES // block
+    shares.rows_of_shares[(-(-count // at_once),)](
+        z,
+        t,
+        y,
+        *rest,
+        count,
+        classes,
+        z.stride(0),
+        0 if t is None else t.stride(0),
+        call.ignored,
+        1 - smoothing,
+        smoothing / classes,
+        step,
+        ROWS=at_once,
+        BLOCK=block,
+        num_warps=8,
+        **OPTIONS,
+    )
 
 
 def _rows_of(input: Tensor) -> Tensor:
@@ -136,8 +194,9 @@ def _total_weight(call: Call, y: Tensor, weight: Tensor | None, classes: int) ->
     return parts.sum() if programs > 1 else parts.squeeze(0)
 
 
-def _reduced(call: Call, each: Tensor, divisor: Tensor | None) -> Tensor:
+def _reduced(call: Call, rows: Rows) -> Tensor:
     if call.reduction == "none":
-        return each.view(call.target.shape)
-    total = each.sum()
-    return (total if divisor is None else total / divisor).to(call.dtype)
+        shape = call.input.shape
+        return rows.each.view(shape[:1] + shape[2:] if len(shape) > 1 else ())
+    total = rows.each.sum()
+    return (total if rows.divisor is None else total / rows.divisor).to(call.dtype)
