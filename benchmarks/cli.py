@@ -350,6 +350,9 @@ def speed(command: Speed) -> int:
         of_speed.measured(command.only, command.seconds, lambda line: print(line, file=sys.stderr))
     )
     show(of_speed.table(found))
+    for row, ratio in found:
+        if ratio.note:
+            print(f"{row.name}: {ratio.note}")
     print(f"\nTable  {of_speed.write(found, command.runs, datetime.now()) / 'speed.md'}")
     return 0
 

@@ -97,7 +97,7 @@ def step_cost(count: int, seconds: float) -> Ratio:
         def of(material: Material) -> float:
             return Steps(STEPS).train(material)
 
-        return of_turns(lambda: of(large), lambda: of(small), seconds, 9)
+        return of_turns(lambda: of(large), lambda: of(small), seconds, 15)
 
 
 def private_memory(_seconds: float) -> Ratio:
@@ -148,7 +148,7 @@ def decoding(seconds: float) -> Ratio:
     those of one process a core that does nothing but read and decode files, one after the other."""
     workers = cores()
     with (
-        folder(400, 500, "jpg") as place,
+        folder(1200, 500, "jpg") as place,
         ProcessPoolExecutor(workers, get_context("spawn")) as pool,
     ):
         files = sorted(place.rglob("*.jpg"))

@@ -17,12 +17,14 @@ SHORTEST = 1e-3
 
 @dataclass(frozen=True)
 class Ratio:
-    """Median and quartiles of the ratio of `pairs` pairs of samples."""
+    """Median and quartiles of the ratio of `pairs` pairs of samples, and what else there is to say
+    of them."""
 
     median: float
     lower: float
     upper: float
     pairs: int
+    note: str = ""
 
     @classmethod
     def of(cls, values: list[float]) -> Ratio:

@@ -25,6 +25,7 @@ from benchmarks.training.side_by_side import in_turns
 from benchmarks.training.trial import Trial
 from losses import functional
 
+from . import to_accuracy
 from .interleaved import Ratio, Work, of_turns
 from .row import Row, forward_backward
 from .usual import noise_set
@@ -57,6 +58,8 @@ def rows() -> Iterator[Row]:
             yield Row("cuda", f"{name}, bandwidth of a copy", share, 0.85, at_least=True)
     runs = "50 runs side by side, one at a time without graphs"
     yield Row("cuda", runs, _side_by_side, 10.0, at_least=True, unit=" x")
+    until = f"training to {100 * to_accuracy.ACCURACY:g} % on CIFAR-10, straightforward recipe's"
+    yield Row("cuda", until, to_accuracy.measure, 1.0, at_least=True, unit=" x")
 
 
 @cache

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
@@ -36,7 +36,8 @@ class Found(NamedTuple):
 
 
 def measured(only: str | None, seconds: float, say: Callable[[str], None]) -> Iterable[Found]:
-    """Every row whose group or name has `only` in it, one after the other.
+    """Every row whose group or name has `only` in it, one after the other. One that cannot be
+    measured here, for want of images, is left out.
 
     Raises UserError if there is none.
     """
@@ -45,7 +46,12 @@ def measured(only: str | None, seconds: float, say: Callable[[str], None]) -> It
         raise UserError(f"no row of the speed table has {only!r} in its group or name")
     for at, row in enumerate(chosen, 1):
         say(f"{at} of {len(chosen)}: {row.name}")
-        yield Found(row, row.measure(seconds))
+        try:
+            found = row.measure(seconds)
+        except UserError as error:
+            say(f"left out: {error}")
+        else:
+            yield Found(row, found)
 
 
 def cells(found: Found) -> tuple[str, ...]:
@@ -79,9 +85,10 @@ def write(found: list[Found], directory: Path, now: datetime) -> Path:
     return place
 
 
-def page(found: Iterable[Found]) -> Document:
+def page(found: Sequence[Found]) -> Document:
     pairs = tuple((name, str(value)) for name, value in facts().items())
-    return Document("Speed", (Paragraph(ABOUT), table(found), Facts(pairs)))
+    notes = tuple(Paragraph(f"{row.name}: {ratio.note}.") for row, ratio in found if ratio.note)
+    return Document("Speed", (Paragraph(ABOUT), table(found), *notes, Facts(pairs)))
 
 
 def table(found: Iterable[Found]) -> Table:

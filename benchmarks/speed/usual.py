@@ -132,7 +132,7 @@ def small_pictures(seconds: float) -> Ratio:
 def photographs(seconds: float) -> Ratio:
     """Time of the usual epoch over ours from the second on, where ours has its pictures decoded:
     photographs of 400 px, cached at 64 px, of which both train on cuts of `trained_side(64)`."""
-    with folder(256, 400, "jpg") as place:
+    with folder(1024, 400, "jpg") as place:
         files = sorted(place.rglob("*.jpg"))
         size = (64, 64)
         decoded = np.stack([np.asarray(Image.open(file).resize(size)) for file in files])
