@@ -227,7 +227,7 @@ def _decode(source: Source, slots: np.ndarray, progress: Progress | None) -> dic
         if progress:
             progress(total - len(unsettled), total)
 
-    workers = min(8, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 4)
+    workers = min(32, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 4)
     # PIL warns of odd metadata, which is not for the user to mend.
     with warnings.catch_warnings(), ThreadPoolExecutor(workers) as pool:
         warnings.simplefilter("ignore")
