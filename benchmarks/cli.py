@@ -61,6 +61,8 @@ def terminated(_number: int, _frame: FrameType | None) -> None:
 
 def run(command: Any, line: str) -> int:
     """Do what the command says; `line` is how it was given."""
+    if not isinstance(command, Compare):
+        refuse_company()
     computes = isinstance(command, Comparison | RunOne | Tuning | Speed | Catalogue)
     if computes or (isinstance(command, Evidence) and command.names):
         # Here, because a worker process would build them too.
@@ -87,6 +89,19 @@ def run(command: Any, line: str) -> int:
 
             return view(command.runs, command.port, command.every_seed)
     return catalogue(command)
+
+
+def refuse_company() -> None:
+    """Raise UserError where torchrun has started several processes, each of which would do all."""
+    if "TORCHELASTIC_RUN_ID" not in os.environ:
+        return  # Known without torch, whose import takes seconds.
+    from .training import on_torchrun
+
+    if on_torchrun.started_together():
+        raise UserError(
+            "several processes of torchrun: `compare` alone shares its work among them; start "
+            "this command once, without torchrun"
+        )
 
 
 def parse(arguments: list[str]) -> Any:

@@ -56,8 +56,8 @@ torch has too. They serve plain float32 and float64 tensors on the CPU, on Linux
 which torch brings, compiles kernels at their first call: of cross-entropy with the same options,
 BCE with logits and the sigmoid's focal loss, for float32, bfloat16 and float16. The closed forms do
 the rest (other losses, devices and dtypes, `torch.compile`, `torch.func`, second derivatives), and
-all of it where there is no compiler. `losses.backend()` and `losses.backend("cuda")` say which is in
-use and why; `LOSSES_KERNELS=0` in the environment switches the kernels off. `uv run lossbench
+all of it where there is no compiler. `losses.backend()` and `losses.backend("cuda")` say which is
+in use and why; `LOSSES_KERNELS=0` in the environment switches the kernels off. `uv run lossbench
 speed` measures them beside torch's losses."""
 
 NOTATION = """\

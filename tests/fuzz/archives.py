@@ -1,8 +1,10 @@
 """Archives and folders of pictures, and the batches of CIFAR-10."""
 
 import io
+import json
 import os
 import pickle
+import re
 import shutil
 import tarfile
 import zipfile
@@ -11,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
+from benchmarks.data import remembered
 from benchmarks.data.cifar import batch_of
 from benchmarks.data.folders import path_source
 from benchmarks.data.sources import UnusableError
@@ -146,6 +149,26 @@ WORDS = (
 )
 ARCHIVE_ERRORS = (UserError,)
 
+
+class NothingKnownError(Exception):
+    """Nothing that can be believed: the pictures would be looked at again."""
+
+
+def _memories() -> list[bytes]:
+    known = remembered.Known("0123456789abcdef" * 4, "cats and dogs of a folder; 3 files left out")
+    return [json.dumps({"format": remembered.FORMAT, "stamp": "s", **known._asdict()}).encode()]
+
+
+def _remember(data: bytes, place: Path) -> None:
+    memory = place / "memory.json"
+    memory.write_bytes(data)
+    known = remembered._recall(memory, "s")
+    if known is None:
+        raise NothingKnownError
+    assert re.fullmatch("[0-9a-f]{64}", known.fingerprint)
+    assert isinstance(known.description, str)
+
+
 ZIP = Target(
     lambda: list(_zips()),
     _reader((".zip", ".zip", "")),
@@ -160,3 +183,17 @@ TAR = Target(
 )
 NAMES = Target(lambda: [each.encode() for each in LAYOUTS], _read_names, ARCHIVE_ERRORS, WORDS)
 CIFAR = Target(lambda: list(_batches()), _read_batch, (ValueError,), (b"labels", b"K\3", b"U\6"))
+REMEMBERED = Target(
+    _memories,
+    _remember,
+    (NothingKnownError,),
+    (
+        b'"fingerprint": ',
+        b'"description": ',
+        b'"stamp": "s", ',
+        b"null",
+        b"[" * 5000,
+        b"1e999",
+        b"\\ud800",
+    ),
+)

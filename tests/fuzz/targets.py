@@ -11,6 +11,7 @@ TARGETS: dict[str, Target] = {
     "tar": archives.TAR,
     "names": archives.NAMES,
     "cifar": archives.CIFAR,
+    "remembered": archives.REMEMBERED,
     "command": commands.COMMAND,
     "experiment": records.EXPERIMENT,
     "claim": records.CLAIM,

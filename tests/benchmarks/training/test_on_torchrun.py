@@ -6,6 +6,8 @@ import sys
 import time
 from pathlib import Path
 
+import pytest
+
 from benchmarks.training import on_torchrun
 
 from .rows import equal_but_for_time
@@ -58,3 +60,20 @@ def test_without_a_name_it_could_not_be_found_again(monkeypatch, refusal, tmp_pa
     assert on_torchrun.started_together()
     monkeypatch.chdir(tmp_path)
     refusal(lambda: cli.compare(cli.Compare(), ""), "--name")
+
+
+@pytest.mark.parametrize(
+    "command",
+    [["tune"], ["evidence", "all"], ["plan"], ["run-one", "runs/x", "0"], ["report", "x"]],
+)
+def test_what_is_not_shared_is_not_done_in_every_process(command, monkeypatch, capsys) -> None:
+    from benchmarks import cli
+
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    monkeypatch.setenv("TORCHELASTIC_RUN_ID", "none")
+    assert cli.main(command) == 2
+    assert "without torchrun" in capsys.readouterr().err
+    # One process of torchrun's is one like any other.
+    monkeypatch.setenv("WORLD_SIZE", "1")
+    assert cli.main(["report", "none"]) == 2
+    assert "torchrun" not in capsys.readouterr().err
