@@ -13,7 +13,7 @@ _ONE_TRAINING: dict[str, Any] = {
     "evaluations": 1,
     "learning_rate": 0.1,
     "weight_decay": 2e-3,
-    "test_time_augmentation": "mirror",
+    "test_time_augmentation": "mirror-shift",
 }
 
 PRESETS: dict[str, dict[str, Any]] = {
@@ -40,7 +40,6 @@ PRESETS: dict[str, dict[str, Any]] = {
         "image_size": 32,
         "augmentation": "shift",
         "epochs": 80,
-        "test_time_augmentation": "mirror-shift",
     },
 }
 """Name -> the fields of a `benchmarks.config.Comparison` that differ from its defaults."""
