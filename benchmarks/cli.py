@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import io
+import math
 import os
 import re
 import shlex
@@ -20,6 +21,7 @@ import tyro
 from .commands import Catalogue, Collect, Compare, Evidence, Plan, Report, RunOne, Speed, View
 from .config import Comparison, Tuning
 from .errors import UserError, one_line, unknown_name
+from .files import make
 from .presets import PRESETS
 
 if TYPE_CHECKING:
@@ -33,6 +35,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit code: 0, 1 if a run has failed, 2 for a user's
     mistake, 130 for Ctrl-C, 143 for SIGTERM."""
     given = list(sys.argv[1:] if arguments is None else arguments)
+    for stream in (sys.stdout, sys.stderr):
+        # What a terminal has no letter for is no reason to end without a result.
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")
     try:
         if threading.current_thread() is threading.main_thread():
             signal.signal(signal.SIGTERM, terminated)
@@ -40,6 +46,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except UserError as error:
         print(f"lossbench: {error}", file=sys.stderr)
         return 2
+    except BrokenPipeError:
+        # Who read has seen enough. Python would say so again when it empties its buffers.
+        with open(os.devnull, "w") as nowhere:
+            os.dup2(nowhere.fileno(), sys.stdout.fileno())
+        return 128 + 13  # SIGPIPE, which Windows has no name for
     except OSError as error:  # a disk that is full, a directory that went away
         print(f"lossbench: {one_line(error)}", file=sys.stderr)
         return 2
@@ -359,10 +370,12 @@ def speed(command: Speed) -> int:
 
     from .speed import table as of_speed
 
-    if command.seconds <= 0:
-        raise UserError(f"--seconds {command.seconds:g}: must be above 0")
+    if not 0 < command.seconds < math.inf:
+        raise UserError(f"--seconds {command.seconds:g}: must be above 0 and finite")
+    rows = of_speed.chosen(command.only)
+    make(command.runs)
     found = list(
-        of_speed.measured(command.only, command.seconds, lambda line: print(line, file=sys.stderr))
+        of_speed.measured(rows, command.seconds, lambda line: print(line, file=sys.stderr))
     )
     show(of_speed.table(found))
     for row, ratio in found:

@@ -12,7 +12,9 @@ from typing import Annotated, Any, Literal
 import tyro
 
 from .errors import UserError
+from .presets import PRESETS
 
+MOST_SEEDS = 100_000
 RESERVED = ("evidence", "trials", "tuning")
 """Directories of `runs` that are no comparisons."""
 
@@ -182,6 +184,8 @@ def check(config: Comparison | Tuning) -> None:
         value = getattr(config, flag, None)
         if value is not None and value < bound:
             raise UserError(f"{_flag(flag)} {value}: must be at least {bound}")
+    if config.seeds > MOST_SEEDS:
+        raise UserError(f"--seeds {config.seeds}: must be at most {MOST_SEEDS:,}")
     rates = config.rates if isinstance(config, Tuning) else (config.learning_rate,)
     for rate in rates:
         if not (math.isfinite(rate) and rate > 0):
@@ -200,7 +204,21 @@ def check(config: Comparison | Tuning) -> None:
     if config.losses is not None and len(set(config.losses)) < len(config.losses):
         raise UserError(f"--losses {' '.join(config.losses)}: each loss can be named once")
     if isinstance(config, Comparison):
-        _check_name(config.name)
+        _check_comparison(config)
+
+
+def _check_comparison(config: Comparison) -> None:
+    _check_name(config.name)
+    every = config.checkpoint_every
+    if not (math.isfinite(every) and every >= 0):
+        raise UserError(f"--checkpoint-every {every}: must be 0 or more seconds")
+    preset = PRESETS.get(config.preset or "", {})
+    usual = preset.get("learning_rate", Comparison().learning_rate)
+    if config.tuned and config.learning_rate != usual:
+        raise UserError(
+            f"--learning-rate {config.learning_rate} and --tuned: each loss has the rate that was "
+            "found for it; leave one of the two out"
+        )
 
 
 def _check_name(name: str | None) -> None:

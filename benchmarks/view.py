@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -50,6 +51,7 @@ def view(runs: Path, port: int, every_seed: bool = False) -> int:
             f"{runs} holds no experiment: run 'lossbench compare' first, or name another "
             "directory with --runs"
         )
+    check_free(port)
     print(*addresses(found, port), sep="\n", flush=True)
     if every_seed:
         return serve(runs, port)
@@ -60,6 +62,17 @@ def view(runs: Path, port: int, every_seed: bool = False) -> int:
     with tempfile.TemporaryDirectory(prefix="lossbench-") as tree:
         link(Path(tree), runs)
         return serve(Path(tree), port, lambda: link(Path(tree), runs))
+
+
+def check_free(port: int) -> None:
+    """Raise UserError where another program answers on a port of this machine."""
+    with socket.socket() as here:
+        # As TensorBoard binds it: what a server that has just ended left behind is in nobody's way.
+        here.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            here.bind(("localhost", port))
+        except OSError as error:
+            raise UserError(f"--port {port}: {error.strerror}; choose another") from None
 
 
 def experiments(runs: Path, levels: int = DEEPEST) -> Iterator[Path]:

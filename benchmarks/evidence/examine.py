@@ -13,7 +13,8 @@ from typing import Any
 import torch
 
 from benchmarks.data.batches import prepare
-from benchmarks.errors import UserError, unknown_name
+from benchmarks.errors import unknown_name
+from benchmarks.files import make
 from benchmarks.report.claims import write_finding, write_overview
 from benchmarks.tracking import experiment
 from benchmarks.tracking.console import Reporter
@@ -80,12 +81,7 @@ def examine(
         UserError: images cannot be had, a directory cannot be written, a worker was killed.
     """
     evidence = runs / "evidence"
-    try:
-        evidence.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UserError(
-            f"cannot write to {evidence}: {error.strerror}; choose another --runs"
-        ) from None
+    make(evidence)
     done = []
     with reporter, Pool(runs / "trials", device, reporter, workers) as pool:
         for number, claim in enumerate(claims, start=1):

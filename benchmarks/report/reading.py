@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from benchmarks.config import MOST_SEEDS
 from benchmarks.errors import UserError, one_line
 from benchmarks.files import read_arrays
 from benchmarks.report.shape import NUMBER, misfit, refused
@@ -26,7 +27,6 @@ MEASURES = ("logit_mean_abs", "logit_when_wrong", "vanished_fraction", "paramete
 COLUMNS = tuple(column for column in WRITTEN if column != "images")
 
 DESCRIBED = "experiment.json"
-MOST_SEEDS = 100_000
 # What is shown of experiment.json, and of what kind it is.
 DATA: dict[str, Any] = {
     "classes": [str],

@@ -35,17 +35,21 @@ class Found(NamedTuple):
     ratio: Ratio
 
 
-def measured(only: str | None, seconds: float, say: Callable[[str], None]) -> Iterable[Found]:
-    """Every row whose group or name has `only` in it, one after the other. One that cannot be
-    measured here, for want of images, is left out.
-
-    Raises UserError if there is none.
-    """
-    chosen = [row for row in rows() if only is None or only in f"{row.group} {row.name}"]
-    if not chosen:
+def chosen(only: str | None) -> list[Row]:
+    """The rows whose group or name has `only` in it. Raises UserError if there is none."""
+    found = [row for row in rows() if only is None or only in f"{row.group} {row.name}"]
+    if not found and only == "cuda":
+        raise UserError("--only cuda: there is no CUDA device that torch can use")
+    if not found:
         raise UserError(f"no row of the speed table has {only!r} in its group or name")
-    for at, row in enumerate(chosen, 1):
-        say(f"{at} of {len(chosen)}: {row.name}")
+    return found
+
+
+def measured(of: list[Row], seconds: float, say: Callable[[str], None]) -> Iterable[Found]:
+    """The rows, one after the other. One that cannot be measured here, for want of images, is left
+    out."""
+    for at, row in enumerate(of, 1):
+        say(f"{at} of {len(of)}: {row.name}")
         try:
             found = row.measure(seconds)
         except UserError as error:

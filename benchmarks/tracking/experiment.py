@@ -18,6 +18,7 @@ from benchmarks.config import Comparison
 from benchmarks.data import ImageSet
 from benchmarks.data.batches import Material
 from benchmarks.errors import UserError
+from benchmarks.files import make
 
 MARK = "SYNTHETIC"
 
@@ -34,18 +35,16 @@ def name_of(config: Comparison, images: ImageSet, now: datetime) -> str:
 
 def create(directory: Path) -> None:
     """Make an experiment's directory. Raises UserError if it exists or cannot be made."""
-    runs = directory.parent
+    make(directory.parent)
     try:
-        runs.mkdir(parents=True, exist_ok=True)
         directory.mkdir()
     except FileExistsError:
-        what = directory if directory.exists() else runs
         raise UserError(
-            f"{what} already exists: choose another --name or --runs, or remove it"
+            f"{directory} already exists: choose another --name or --runs, or remove it"
         ) from None
     except OSError as error:
         raise UserError(
-            f"cannot write to {runs}: {error.strerror}; choose another --runs"
+            f"cannot make {directory}: {error.strerror}; choose another --name or --runs"
         ) from None
 
 

@@ -21,7 +21,7 @@ from benchmarks.report.reading import DESCRIBED, described, misfit_of_runs
 from benchmarks.report.shape import NUMBER, misfit
 from benchmarks.tracking import experiment
 from benchmarks.tracking.console import Reporter
-from benchmarks.tracking.results import run_directory
+from benchmarks.tracking.results import RESULTS, run_directory
 
 from .choices import images_of, looked_up, loss_name, rehearse, trial_of
 from .trial import Trial
@@ -122,9 +122,17 @@ def new_plan(config: Comparison, command: str, reporter: Reporter) -> Plan:
 def plan_in(directory: Path, reporter: Reporter) -> Plan:
     """The plan of the experiment in `directory`, as `plan_of` makes it of its experiment.json.
 
-    Raises UserError: there is no such experiment, and as `plan_of`.
+    Raises UserError: there is no such experiment, what its runs wrote is gone, and as `plan_of`.
     """
-    return plan_of(described(directory), directory, reporter)
+    plan = plan_of(described(directory), directory, reporter)
+    tables = directory / RESULTS
+    told = tables.is_file() and len(tables.read_bytes().splitlines()) > 1
+    if told and not any((path / RESULTS).exists() for path in plan.paths):
+        raise UserError(
+            f"{directory} has the tables of its runs but none of the runs, whose place new ones "
+            "would take: begin a new experiment"
+        )
+    return plan
 
 
 def plan_of(about: dict[str, Any], directory: Path, reporter: Reporter) -> Plan:

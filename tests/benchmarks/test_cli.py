@@ -106,6 +106,27 @@ def test_help_needs_no_torch() -> None:
     assert all(name in words for name in (*SOURCES, *cli.PRESETS, *AUGMENTATIONS))
 
 
+@pytest.mark.parametrize("arguments", [["--help"], ["evidence"]])
+def test_what_a_terminal_has_no_letter_for_is_no_error(arguments: list[str]) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "benchmarks.cli", *arguments],
+        env={**os.environ, "PYTHONIOENCODING": "ascii"},
+        capture_output=True,
+    )
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert done.stdout.isascii()
+
+
+@pytest.mark.skipif(os.name == "nt", reason="pipes end otherwise there")
+def test_who_has_read_enough_is_told_nothing() -> None:
+    read, write = os.pipe()
+    os.close(read)
+    command = [sys.executable, "-m", "benchmarks.cli", "evidence"]
+    done = subprocess.run(command, stdout=write, stderr=subprocess.PIPE)
+    os.close(write)
+    assert (done.returncode, done.stderr) == (141, b"")
+
+
 def test_no_arguments_is_help(capsys) -> None:
     with pytest.raises(SystemExit) as end:
         cli.main([])

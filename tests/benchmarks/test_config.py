@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks.config import RESERVED, Comparison, Tuning, check
+from benchmarks.presets import PRESETS
 
 
 def test_the_defaults_are_valid() -> None:
@@ -31,6 +32,10 @@ def test_the_defaults_are_valid() -> None:
         ("validation", -0.1),
         ("validation", 1.0),
         ("validation", math.nan),
+        ("seeds", 10**9),
+        ("checkpoint_every", -1.0),
+        ("checkpoint_every", math.nan),
+        ("checkpoint_every", math.inf),
         ("losses", ()),
         ("losses", ("mse", "bce", "mse")),
         ("name", ""),
@@ -43,6 +48,15 @@ def test_the_defaults_are_valid() -> None:
 def test_a_value_that_no_comparison_can_have_is_refused_by_its_flag(field, value, refusal) -> None:
     config = dataclasses.replace(Comparison(), **{field: value})
     refusal(lambda: check(config), f"--{field.replace('_', '-')}")
+
+
+def test_rates_that_were_found_leave_no_room_for_another(refusal) -> None:
+    tuned = dataclasses.replace(Comparison(), tuned=True)
+    check(tuned)
+    refusal(lambda: check(dataclasses.replace(tuned, learning_rate=0.3)), "0.3", "--tuned")
+    preset = {**PRESETS["cifar-full"], "preset": "cifar-full", "tuned": True}
+    check(Comparison(**preset))
+    refusal(lambda: check(Comparison(**preset | {"learning_rate": 0.2})), "0.2", "--tuned")
 
 
 @pytest.mark.parametrize(

@@ -1,3 +1,4 @@
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -135,6 +136,16 @@ def test_with_too_many_runs_it_says_what_tensorboard_does(tmp_path: Path) -> Non
 @pytest.mark.parametrize("port", [0, -1, 65536])
 def test_a_port_that_there_is_not(tmp_path: Path, refusal, port: int) -> None:
     refusal(lambda: view(experiment(tmp_path / "a"), port), f"--port {port}")
+
+
+def test_a_port_that_another_program_has(tmp_path: Path, refusal, process) -> None:
+    with socket.socket() as other:
+        other.bind(("localhost", 0))
+        other.listen()
+        port = other.getsockname()[1]
+        refusal(lambda: view(experiment(tmp_path / "a"), port), f"--port {port}", "another")
+    assert process.command == []
+    assert view(experiment(tmp_path / "b"), port) == 0
 
 
 def test_where_there_is_nothing_to_view(tmp_path: Path, refusal) -> None:

@@ -12,7 +12,7 @@ from benchmarks.report.document import markdown
 from benchmarks.speed.interleaved import Ratio
 from benchmarks.speed.memory import peak
 from benchmarks.speed.row import Row
-from benchmarks.speed.table import Found, cells, measured, page, write
+from benchmarks.speed.table import Found, cells, chosen, measured, page, write
 from benchmarks.speed.targets import COUNTERPARTS, rows
 from losses import registry
 
@@ -45,7 +45,7 @@ def test_rows_have_names_of_their_own_and_every_loss_of_torch_is_among_them() ->
 
 def test_a_part_of_the_table_is_measured_and_written_whole(tmp_path) -> None:
     said: list[str] = []
-    found = list(measured("cross-entropy (64, 2)", 0.01, said.append))
+    found = list(measured(chosen("cross-entropy (64, 2)"), 0.01, said.append))
     assert said == ["1 of 1: cross-entropy (64, 2)"]
     place = write(found, tmp_path, datetime(2026, 1, 2, 3, 4, 5))
     assert place == tmp_path / "speed" / "2026-01-02-030405"
@@ -57,10 +57,14 @@ def test_a_part_of_the_table_is_measured_and_written_whole(tmp_path) -> None:
 
 def test_a_part_that_is_not_there_is_the_user_s_mistake(capsys) -> None:
     with pytest.raises(UserError, match="no row of the speed table has 'nothing'"):
-        list(measured("nothing", 0.01, print))
+        chosen("nothing")
+    if not torch.cuda.is_available():
+        with pytest.raises(UserError, match="no CUDA device"):
+            chosen("cuda")
     assert main(["speed", "--only", "nothing"]) == 2
-    assert main(["speed", "--seconds", "0"]) == 2
-    assert "--seconds 0: must be above 0" in capsys.readouterr().err
+    for seconds in ("0", "inf", "nan"):
+        assert main(["speed", "--seconds", seconds]) == 2
+        assert f"--seconds {seconds}: must be above 0" in capsys.readouterr().err
 
 
 def test_the_peak_is_what_is_alive_at_a_time() -> None:

@@ -257,6 +257,18 @@ def test_what_cannot_be_gone_on_with_is_refused(config, refusal, tmp_path) -> No
     assert "git" in json.loads(path.read_text())["resumed"][-1]
 
 
+def test_tables_whose_runs_are_gone_are_not_written_over(config, refusal) -> None:
+    """As of a comparison in git, which keeps no files of single runs."""
+    directory = compare(config, "", Reporter()).directory
+    for path in directory.glob("*/*/results.csv"):
+        path.unlink()
+    kept = {p: p.read_bytes() for p in directory.rglob("*") if p.is_file() and p.name != ".lock"}
+    refusal(lambda: go_on(directory, "", Reporter()), "none of the runs", str(directory))
+    refusal(lambda: comparison.collect(directory, Reporter()), "none of the runs")
+    refusal(lambda: comparison.run_one(directory, 0, Reporter()), "none of the runs")
+    assert {p: p.read_bytes() for p in kept} == kept
+
+
 @pytest.fixture
 def disk(tmp_path: Path):
     """A small file system of its own; `disk(options)` mounts it again with others."""
