@@ -35,8 +35,8 @@ MOST_WORKERS = 8
 
 
 class Reached(NamedTuple):
-    """The best accuracy that a training came to, and after how many seconds; or those of the whole
-    training where that is less than was wanted."""
+    """The accuracy that a training ended with, and its seconds: as soon as it was enough, or at the
+    end of all epochs."""
 
     seconds: float
     accuracy: float
