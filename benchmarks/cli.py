@@ -21,7 +21,6 @@ import tyro
 from .commands import Catalogue, Collect, Compare, Evidence, Plan, Report, RunOne, Speed, View
 from .config import Comparison, Tuning
 from .errors import UserError, one_line, unknown_name
-from .files import make
 from .presets import PRESETS
 
 if TYPE_CHECKING:
@@ -72,7 +71,8 @@ def terminated(_number: int, _frame: FrameType | None) -> None:
 
 def run(command: Any, line: str) -> int:
     """Do what the command says; `line` is how it was given."""
-    if not isinstance(command, Compare):
+    # Known without torch, whose import takes seconds.
+    if "TORCHELASTIC_RUN_ID" in os.environ and not isinstance(command, Compare):
         refuse_company()
     computes = isinstance(command, Comparison | RunOne | Tuning | Speed | Catalogue)
     if computes or (isinstance(command, Evidence) and command.names):
@@ -104,8 +104,6 @@ def run(command: Any, line: str) -> int:
 
 def refuse_company() -> None:
     """Raise UserError where torchrun has started several processes, each of which would do all."""
-    if "TORCHELASTIC_RUN_ID" not in os.environ:
-        return  # Known without torch, whose import takes seconds.
     from .training import on_torchrun
 
     if on_torchrun.started_together():
@@ -369,18 +367,17 @@ def speed(command: Speed) -> int:
     from datetime import datetime
 
     from .speed import table as of_speed
+    from .tracking.experiment import make_runs
 
     if not 0 < command.seconds < math.inf:
         raise UserError(f"--seconds {command.seconds:g}: must be above 0 and finite")
     rows = of_speed.chosen(command.only)
-    make(command.runs)
+    make_runs(command.runs)
     found = list(
         of_speed.measured(rows, command.seconds, lambda line: print(line, file=sys.stderr))
     )
     show(of_speed.table(found))
-    for row, ratio in found:
-        if ratio.note:
-            print(f"{row.name}: {ratio.note}")
+    print("".join(f"{note}\n" for note in of_speed.notes(found)), end="")
     print(f"\nTable  {of_speed.write(found, command.runs, datetime.now()) / 'speed.md'}")
     return 0
 

@@ -19,19 +19,6 @@ MAX_ARRAY_BYTES = 2 * 2**30
 """An .npz of more than this, unpacked, is left unread."""
 
 
-def make(directory: Path) -> None:
-    """Make a directory that runs are written to, unless it is there. Raises UserError if that
-    cannot be: before hours of work, not behind them."""
-    try:
-        directory.mkdir(parents=True, exist_ok=True)
-    except FileExistsError:
-        raise UserError(f"--runs: {directory} is no directory; choose another") from None
-    except OSError as error:
-        raise UserError(
-            f"cannot write to {directory}: {error.strerror}; choose another --runs"
-        ) from None
-
-
 def write_whole(path: Path, content: bytes) -> None:
     """Write under another name, sync and rename: there is the old file, and then the whole new
     one, even if the power goes.

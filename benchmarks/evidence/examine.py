@@ -14,7 +14,6 @@ import torch
 
 from benchmarks.data.batches import prepare
 from benchmarks.errors import unknown_name
-from benchmarks.files import make
 from benchmarks.report.claims import write_finding, write_overview
 from benchmarks.tracking import experiment
 from benchmarks.tracking.console import Reporter
@@ -81,7 +80,7 @@ def examine(
         UserError: images cannot be had, a directory cannot be written, a worker was killed.
     """
     evidence = runs / "evidence"
-    make(evidence)
+    experiment.make_runs(evidence)
     done = []
     with reporter, Pool(runs / "trials", device, reporter, workers) as pool:
         for number, claim in enumerate(claims, start=1):

@@ -91,8 +91,13 @@ def write(found: list[Found], directory: Path, now: datetime) -> Path:
 
 def page(found: Sequence[Found]) -> Document:
     pairs = tuple((name, str(value)) for name, value in facts().items())
-    notes = tuple(Paragraph(f"{row.name}: {ratio.note}.") for row, ratio in found if ratio.note)
-    return Document("Speed", (Paragraph(ABOUT), table(found), *notes, Facts(pairs)))
+    said = map(Paragraph, notes(found))
+    return Document("Speed", (Paragraph(ABOUT), table(found), *said, Facts(pairs)))
+
+
+def notes(found: Iterable[Found]) -> list[str]:
+    """What else there is to say of some rows."""
+    return [f"{row.name}: {ratio.note}." for row, ratio in found if ratio.note]
 
 
 def table(found: Iterable[Found]) -> Table:

@@ -18,7 +18,6 @@ from benchmarks.config import Comparison
 from benchmarks.data import ImageSet
 from benchmarks.data.batches import Material
 from benchmarks.errors import UserError
-from benchmarks.files import make
 
 MARK = "SYNTHETIC"
 
@@ -33,9 +32,22 @@ def name_of(config: Comparison, images: ImageSet, now: datetime) -> str:
     return f"{MARK}-{config.name}" if config.name else default.replace(images.name, MARK, 1)
 
 
+def make_runs(directory: Path) -> None:
+    """Make a directory that runs are written to, unless it is there. Raises UserError if that
+    cannot be: before hours of work, not behind them."""
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+    except FileExistsError:
+        raise UserError(f"--runs: {directory} is no directory; choose another") from None
+    except OSError as error:
+        raise UserError(
+            f"cannot write to {directory}: {error.strerror}; choose another --runs"
+        ) from None
+
+
 def create(directory: Path) -> None:
     """Make an experiment's directory. Raises UserError if it exists or cannot be made."""
-    make(directory.parent)
+    make_runs(directory.parent)
     try:
         directory.mkdir()
     except FileExistsError:

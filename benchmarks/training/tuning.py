@@ -17,7 +17,7 @@ from benchmarks.config import Training, Tuning
 from benchmarks.data import ImageSet
 from benchmarks.data.batches import prepare
 from benchmarks.errors import UserError, one_line
-from benchmarks.files import make, write_json, write_whole
+from benchmarks.files import write_json, write_whole
 from benchmarks.report.document import Alarm, Code, Document, Paragraph, Table, markdown
 from benchmarks.tracking import experiment
 from benchmarks.tracking.console import Reporter
@@ -55,7 +55,7 @@ def tune(config: Tuning, command: str, reporter: Reporter) -> Path:
             f"{len(names)} losses x {len(config.rates)} learning rates x {config.seeds} seeds of "
             f"{config.model} on {len(material.train.labels):,} {images.name} images"
         )
-        make(config.runs)
+        experiment.make_runs(config.runs)
         with Pool(config.runs / "trials", device, reporter, config.workers) as pool:
             found = dict(zip(names, search(pool, trials, config.rates, config.seeds), strict=True))
     directory = directory_of(config, images)

@@ -32,21 +32,36 @@ def easy(monkeypatch: pytest.MonkeyPatch) -> ImageSet:
     return image_set(pictures)
 
 
+@pytest.fixture
+def steps(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """One more for each step of an optimiser."""
+    taken: list[int] = []
+    plain = torch.optim.SGD.step
+    monkeypatch.setattr(torch.optim.SGD, "step", lambda *a: (taken.append(1), plain(*a))[1])
+    return taken
+
+
 @pytest.mark.parametrize("way", [preset, straightforward])
-def test_it_ends_where_it_is_right_often_enough(way, easy: ImageSet) -> None:
+def test_it_ends_where_it_is_right_often_enough(way, easy: ImageSet, steps: list[int]) -> None:
     whole = way(easy, TRIAL, CPU, 1.01)
     assert whole.accuracy == 1
+    assert len(steps) == TRIAL.epochs * 128 // 16
+    steps.clear()
     soon = way(easy, TRIAL, CPU, 0.4)
-    assert 0 < soon.seconds < whole.seconds
+    assert len(steps) <= (TRIAL.epochs - 1) * 128 // 16
+    assert soon.seconds > 0
     assert soon.accuracy >= 0.4
 
 
 @pytest.mark.parametrize("way", [preset, straightforward])
-def test_what_is_not_reached_takes_the_whole_training(way, easy: ImageSet) -> None:
+def test_what_is_not_reached_takes_the_whole_training(
+    way, easy: ImageSet, steps: list[int]
+) -> None:
     turned = replace(easy, test=replace(easy.test, labels=1 - easy.test.labels))
     found = way(turned, TRIAL, CPU, 0.9)
     assert found.accuracy < 0.5
     assert found.seconds > 0
+    assert len(steps) == TRIAL.epochs * 128 // 16
 
 
 def test_the_preset_s_training_is_the_one_that_compare_makes() -> None:

@@ -9,8 +9,9 @@ import triton
 import triton.language as tl
 
 _KEEP = tl.constexpr(tl.PropagateNan.ALL)
-_INFINITY = tl.constexpr(float("inf"))
+INFINITY = tl.constexpr(float("inf"))
 _LARGEST = tl.constexpr(3.4028234663852886e38)
+LOWEST = tl.constexpr(-3.4028234663852886e38)
 # 1 / ln 2; and ln 2 in two parts, the first of so few digits that its product with an exponent is
 # exact.
 _PER_LN2 = tl.constexpr(1.4426950408889634)
@@ -52,7 +53,7 @@ def gap(largest, z):
 @triton.jit
 def times(coefficient, x):
     """coefficient * x with 0 * inf = 0: what is weighted by nothing contributes nothing."""
-    return tl.where((coefficient == 0) & (tl.abs(x) == _INFINITY), 0.0, coefficient * x)
+    return tl.where((coefficient == 0) & (tl.abs(x) == INFINITY), 0.0, coefficient * x)
 
 
 @triton.jit
@@ -71,7 +72,7 @@ def log1p(x):
     """ln(1 + x) for x >= 0."""
     near = 1 + x
     # What the sum was rounded by.
-    more = tl.where(near < _INFINITY, x - (near - 1), 0.0)
+    more = tl.where(near < INFINITY, x - (near - 1), 0.0)
     # near = m 2^e with m in [sqrt(1/2), sqrt(2)).
     root: tl.constexpr = 0x3F3504F3
     offset = near.to(tl.int32, bitcast=True) - root
@@ -83,4 +84,4 @@ def log1p(x):
     for k in tl.static_range(5):
         total = total * square + 1.0 / (9 - 2 * k)
     found = e * _LN2_HIGH + (2 * s * total + (e * _LN2_LOW + more / near))
-    return tl.where(near < _INFINITY, found, near)
+    return tl.where(near < INFINITY, found, near)

@@ -13,10 +13,8 @@ which is losses.forms.softmax.cross_entropy.
 import triton
 import triton.language as tl
 
-from .numbers import decay_of, gap, log1p, times
-
-_INFINITY = tl.constexpr(float("inf"))
-_LOWEST = tl.constexpr(-3.4028234663852886e38)
+from .numbers import INFINITY, LOWEST, decay_of, gap, log1p, times
+from .softmax import weight_and_factor
 
 
 @triton.jit
@@ -65,7 +63,7 @@ def rows_of_shares(
 
     # The sums so far: of e_c without those of the largest so far, of which there are `ties`, of a_c
     # and of a_c (largest so far - z_c).
-    largest = tl.full((ROWS,), -_INFINITY, tl.float32)
+    largest = tl.full((ROWS,), -INFINITY, tl.float32)
     below = tl.full((ROWS,), 0.0, tl.float32)
     ties = tl.full((ROWS,), 0.0, tl.float32)
     total = tl.full((ROWS,), 0.0, tl.float32)
@@ -73,11 +71,11 @@ def rows_of_shares(
     for begin in range(0, classes, BLOCK):
         c = begin + tl.arange(0, BLOCK)[None, :]
         inside = here[:, None] & (c < classes)
-        z = tl.load(z_at + c, mask=inside, other=-_INFINITY).to(tl.float32)
+        z = tl.load(z_at + c, mask=inside, other=-INFINITY).to(tl.float32)
         a = _share(t_at, w_at, row, y, c, inside, t_stride, own, every)
         before = largest
         largest = tl.maximum(largest, tl.max(z, 1))
-        base = tl.maximum(largest, _LOWEST)
+        base = tl.maximum(largest, LOWEST)
         e = decay_of(z, base[:, None], narrow)
         tied = inside & (z == largest[:, None])
         grown = largest > before
@@ -87,24 +85,22 @@ def rows_of_shares(
         gaps += times(total, gap(largest, before))
         gaps += tl.sum(tl.where(inside, times(a, gap(largest[:, None], z)), 0.0), 1)
         total += tl.sum(a, 1)
-    rest = tl.where(largest == -_INFINITY, float("nan"), below + (ties - 1))
+    rest = tl.where(largest == -INFINITY, float("nan"), below + (ties - 1))
     loss = gaps + total * log1p(rest)
     tl.store(each_at + row, tl.where(kept, loss, 0.0), mask=here)
     if g_at is not None:
-        factor = tl.full((ROWS,), 1.0, tl.float32)
-        if divisor_at is not None:
-            factor /= tl.load(divisor_at)
-        if upstream_at is not None:
-            along = tl.load(upstream_at + row * upstream_stride, mask=here, other=0.0)
-            factor *= along.to(tl.float32)
+        # The weights of the classes are in their shares.
+        _one, factor = weight_and_factor(
+            row, here, y, kept, None, divisor_at, upstream_at, upstream_stride
+        )
         share = 1 / (1 + rest)
-        base = tl.maximum(largest, _LOWEST)
+        base = tl.maximum(largest, LOWEST)
         blocks = tl.cdiv(classes, BLOCK)
         # Backwards: what was read last is in the cache.
         for k in range(blocks):
             c = (blocks - 1 - k) * BLOCK + tl.arange(0, BLOCK)[None, :]
             inside = here[:, None] & (c < classes)
-            z = tl.load(z_at + c, mask=inside, other=-_INFINITY).to(tl.float32)
+            z = tl.load(z_at + c, mask=inside, other=-INFINITY).to(tl.float32)
             a = _share(t_at, w_at, row, y, c, inside, t_stride, own, every)
             e = decay_of(z, base[:, None], narrow)
             others = tl.where(z == largest[:, None], rest[:, None], (1 + rest)[:, None] - e)

@@ -18,10 +18,7 @@ a second time for its gradient, and `rows_shared` has as many programs hold a ro
 import triton
 import triton.language as tl
 
-from .numbers import decay, decay_of, gap, log1p
-
-_INFINITY = tl.constexpr(float("inf"))
-_LOWEST = tl.constexpr(-3.4028234663852886e38)
+from .numbers import INFINITY, LOWEST, decay, decay_of, gap, log1p
 
 
 @triton.jit
@@ -41,7 +38,7 @@ def weigh(y_at, w_at, parts_at, rows, classes, ignored, BLOCK: tl.constexpr):
 
 
 @triton.jit
-def _factor(
+def weight_and_factor(
     row,
     inside,
     y,
@@ -106,12 +103,14 @@ def whole_rows(
     c = tl.arange(0, BLOCK)[None, :]
     here = row < rows
     inside = here[:, None] & (c < classes)
-    z = tl.load(z_at + row[:, None] * stride + c, mask=inside, other=-_INFINITY).to(tl.float32)
+    z = tl.load(z_at + row[:, None] * stride + c, mask=inside, other=-INFINITY).to(tl.float32)
     y = tl.load(y_at + row, mask=here, other=0).to(tl.int64)
     kept = here & (y != ignored)
     known = kept & (y >= 0) & (y < classes)
     z_y = tl.load(z_at + row * stride + y, mask=known, other=float("nan")).to(tl.float32)
-    weight, factor = _factor(row, here, y, known, w_at, divisor_at, upstream_at, upstream_stride)
+    weight, factor = weight_and_factor(
+        row, here, y, known, w_at, divisor_at, upstream_at, upstream_stride
+    )
     is_target = c == y.to(tl.int32)[:, None]
 
     largest = tl.max(z, 1)
@@ -168,29 +167,29 @@ def rows_twice(
 ):
     row = tl.program_id(0).to(tl.int64)
     y, kept, known, z_y = _target(z_at, y_at, row, classes, stride, ignored)
-    weight, factor = _factor(
+    weight, factor = weight_and_factor(
         row, row < rows, y, known, w_at, divisor_at, upstream_at, upstream_stride
     )
     z_at += row * stride
 
     # The sums so far are of exp(z - largest so far), and of largest so far - z.
-    largest = tl.full((), -_INFINITY, tl.float32)
+    largest = tl.full((), -INFINITY, tl.float32)
     rest = tl.full((), 0.0, tl.float32)
     gaps = tl.full((), 0.0, tl.float32)
     for begin in range(0, classes, BLOCK):
         c = begin + tl.arange(0, BLOCK)
-        z = tl.load(z_at + c, mask=c < classes, other=-_INFINITY, eviction_policy="evict_last").to(
+        z = tl.load(z_at + c, mask=c < classes, other=-INFINITY, eviction_policy="evict_last").to(
             tl.float32
         )
         before = largest
         largest = tl.maximum(largest, tl.max(z, 0))
-        base = tl.maximum(largest, _LOWEST)
+        base = tl.maximum(largest, LOWEST)
         e = decay_of(z, base, z_at.dtype.element_ty != tl.float32)
         rest = rest * decay_of(before, base, False) + tl.sum(tl.where(c == y, 0.0, e), 0)
         if SMOOTH:
             gaps += tl.sum(tl.where(c < classes, gap(largest, z), 0.0), 0)
             gaps += tl.where(begin > 0, begin * gap(largest, before), 0.0)
-    rest = tl.where(largest == -_INFINITY, float("nan"), rest)
+    rest = tl.where(largest == -INFINITY, float("nan"), rest)
     of_target = gap(largest, z_y)
     own = decay(-of_target, False)
     loss = weight * _loss(of_target, rest, gaps, own, smoothing, classes, SMOOTH)
@@ -203,7 +202,7 @@ def rows_twice(
         for k in range(blocks):
             c = (blocks - 1 - k) * BLOCK + tl.arange(0, BLOCK)
             z = tl.load(
-                z_at + c, mask=c < classes, other=-_INFINITY, eviction_policy="evict_first"
+                z_at + c, mask=c < classes, other=-INFINITY, eviction_policy="evict_first"
             ).to(tl.float32)
             g = decay_of(z, largest, z_at.dtype.element_ty != tl.float32) * share
             if SMOOTH:
@@ -252,13 +251,13 @@ def rows_shared(
     part = (ticket % TEAM).to(tl.int32)
     c = part * BLOCK + tl.arange(0, BLOCK)
     inside = c < classes
-    z = tl.load(z_at + row * stride + c, mask=inside, other=-_INFINITY).to(tl.float32)
+    z = tl.load(z_at + row * stride + c, mask=inside, other=-INFINITY).to(tl.float32)
     y, kept, known, z_y = _target(z_at, y_at, row, classes, stride, ignored)
-    weight, factor = _factor(
+    weight, factor = weight_and_factor(
         row, row < rows, y, known, w_at, divisor_at, upstream_at, upstream_stride
     )
     own_largest = tl.max(z, 0)
-    e = decay_of(z, tl.maximum(own_largest, _LOWEST), z_at.dtype.element_ty != tl.float32)
+    e = decay_of(z, tl.maximum(own_largest, LOWEST), z_at.dtype.element_ty != tl.float32)
     own_rest = tl.sum(tl.where(c == y, 0.0, e), 0)
 
     board_at += 1 + row * TEAM
@@ -269,11 +268,11 @@ def rows_shared(
     while tl.min((words != 0).to(tl.int32), 0) == 0:
         words = tl.load(board_at + slots, mask=slots < TEAM, other=1, volatile=True)
     largest_of, rest_of = _read(words)
-    largest_of = tl.where(slots < TEAM, largest_of, -_INFINITY)
+    largest_of = tl.where(slots < TEAM, largest_of, -INFINITY)
     largest = tl.max(largest_of, 0)
-    base = tl.maximum(largest, _LOWEST)
+    base = tl.maximum(largest, LOWEST)
     rest = tl.sum(tl.where(slots < TEAM, rest_of * decay_of(largest_of, base, False), 0.0), 0)
-    rest = tl.where(largest == -_INFINITY, float("nan"), rest)
+    rest = tl.where(largest == -INFINITY, float("nan"), rest)
 
     of_target = gap(largest, z_y)
     own = decay(-of_target, False)
