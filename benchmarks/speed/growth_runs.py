@@ -17,9 +17,8 @@ import time
 import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import lru_cache
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
@@ -40,13 +39,13 @@ from benchmarks.training.run import Watch, train
 from benchmarks.training.side_by_side import Task
 from benchmarks.training.trial import Outcome, Point, Trial
 
-from .interleaved import Ratio
+from .interleaved import Ratio, of_turns
 
-SEEDS = 20
-"""Of each of ten losses."""
+SEEDS, FEW = 20, 3
+"""Of each of ten losses: of the experiment, and of the one that its last runs are compared with."""
 WARM, COMPARED = 5, 20
-"""Runs that are not counted, because what they need is loaded with the first of them; and how many
-of those after them are compared with as many of the last."""
+"""Runs of the few that are not counted, because what they need is loaded with the first of them,
+and how many of those after them are compared with the last of the many."""
 PATIENCE = 60.0
 """Seconds after which a TensorBoard that has not read everything is given up."""
 
@@ -74,65 +73,87 @@ class Tape(Watch):
         return replace(model, trial=trial, test=replace(model.test, **rolled))
 
 
+def experiment(runs: Path, seeds: int) -> Plan:
+    """The plan of one of ten losses, of which so many seeds are to be recorded."""
+    config = Comparison(
+        losses=ARTICLE, data="synthetic", seeds=seeds, epochs=1, runs=runs, device="cpu"
+    )
+    return new_plan(config, "lossbench speed", _silent())
+
+
+def _silent() -> Reporter:
+    return Reporter(Console(file=io.StringIO()))
+
+
+@contextmanager
+def recording(plan: Plan, interruption: Interruption) -> Iterator[Callable[[], float]]:
+    """While this is open, no network is trained, and what it gives records the next run of the
+    plan; the seconds of processor time that this takes."""
+    tape, first = Tape(), plan.trials[0]
+    outcome, model = train(first, plan.material, tape, plan.config.log_every)
+
+    def told(trial: Trial, _: object, watch: Watch, *__: object) -> Task[tuple[Outcome, nn.Module]]:
+        for tell in tape.told:
+            tell(watch)
+        yield
+        return tape.outcome(trial, outcome), model
+
+    with (
+        patch.object(compare, "training", told),
+        _silent().table(list(ARTICLE), plan.config.seeds) as table,
+    ):
+        coming = compare.run_by_run(compare.Runs(plan, table, interruption, _silent()), plan.trials)
+
+        def record() -> float:
+            began = time.process_time()
+            next(coming, None)
+            if interruption.asked is not None:
+                raise KeyboardInterrupt
+            return time.process_time() - began
+
+        yield record
+
+
+@dataclass(frozen=True)
 class Recorded:
-    """An experiment of 200 runs.
+    """An experiment of SEEDS seeds, recorded.
 
     Attributes:
-        plan: of it. seconds: of processor time beside the training, run by run.
+        place: what its directory is in, which goes with this process, however that ends but by a
+        kill.
+        plan: of it.
+        cost: of one of its last COMPARED runs, over that of one of the first of another experiment,
+        of which WARM were there already.
     """
 
-    def __init__(self, runs: Path, seeds: int = SEEDS) -> None:
-        config = Comparison(
-            losses=ARTICLE, data="synthetic", seeds=seeds, epochs=1, runs=runs, device="cpu"
-        )
-        reporter = Reporter(Console(file=io.StringIO()))
-        self.plan: Plan = new_plan(config, "lossbench speed", reporter)
-        tape, first = Tape(), self.plan.trials[0]
-        outcome, model = train(first, self.plan.material, tape, config.log_every)
-        times: list[float] = []
-
-        def told(
-            trial: Trial, _: object, watch: Watch, *__: object
-        ) -> Task[tuple[Outcome, nn.Module]]:
-            times.append(time.process_time())
-            for tell in tape.told:
-                tell(watch)
-            yield
-            return tape.outcome(trial, outcome), model
-
-        losses, of_each = list(ARTICLE), list(range(seeds))
-        with (
-            patch.object(compare, "training", told),
-            reporter.table(losses, of_each) as table,
-            Interruption() as interruption,
-        ):
-            recorded = compare.Runs(self.plan, table, interruption, reporter)
-            compare.here(recorded, self.plan.trials)
-            times.append(time.process_time())
-        if interruption.asked is not None:
-            raise KeyboardInterrupt
-        self.seconds = [after - before for before, after in pairwise(times)]
+    place: tempfile.TemporaryDirectory[str]
+    plan: Plan
+    cost: Ratio
 
 
 @lru_cache(maxsize=1)
-def _kept() -> tuple[tempfile.TemporaryDirectory[str], Recorded]:
-    # Its directory goes with this process, however that ends but by a kill.
-    place = tempfile.TemporaryDirectory(prefix="lossbench-")
-    return place, Recorded(Path(place.name))
-
-
-def recorded() -> Recorded:
+def recorded(seeds: int = SEEDS) -> Recorded:
     """The experiment, made when it is first asked for."""
-    return _kept()[1]
+    place = tempfile.TemporaryDirectory(prefix="lossbench-")
+    many, few = (experiment(Path(place.name) / str(count), count) for count in (seeds, FEW))
+    with (
+        Interruption() as interruption,
+        recording(many, interruption) as last,
+        recording(few, interruption) as first,
+    ):
+        for record, warm in ((last, len(many.trials) - COMPARED), (first, WARM)):
+            for _ in range(warm):
+                record()
+        # In turns, because a file system's own cost depends on what was written just before.
+        cost = of_turns(last, first, 0, COMPARED)
+    return Recorded(place, many, cost)
 
 
 def cost_of_a_run(_seconds: float) -> Ratio:
-    """Processor time beside the last COMPARED of 200 runs, over that beside the first: events,
+    """Processor time beside a run with nearly 200 before it, over that beside one with few: events,
     rows, predictions, weights, tables. Waiting for the disk, which is as long for each, would
     drown the difference."""
-    times = recorded().seconds
-    pairs = zip(times[-COMPARED:], times[WARM : WARM + COMPARED], strict=True)
-    return Ratio.of([last / first for last, first in pairs])
+    return recorded().cost
 
 
 def report_seconds(_seconds: float) -> Ratio:

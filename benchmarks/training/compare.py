@@ -97,6 +97,12 @@ Executor = Callable[[Runs, Sequence[Trial]], None]
 
 def here(runs: Runs, trials: Sequence[Trial]) -> None:
     """In this process: on a CUDA device as many at a time as it holds, elsewhere one by one."""
+    for _ in run_by_run(runs, trials):
+        pass
+
+
+def run_by_run(runs: Runs, trials: Sequence[Trial]) -> Iterator[Trial]:
+    """`here`, giving each run that is finished once it is in the tables of the experiment."""
     plan = runs.plan
     paths = dict(zip(plan.trials, plan.paths, strict=True))
     missing = set(trials)
@@ -105,6 +111,7 @@ def here(runs: Runs, trials: Sequence[Trial]) -> None:
     for trial in _ending(runs, trials):
         tables = tables or Gathering(plan.directory, before)
         tables.add(paths[trial])
+        yield trial
 
 
 def _ending(runs: Runs, trials: Sequence[Trial]) -> Iterator[Trial]:

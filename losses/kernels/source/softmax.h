@@ -77,29 +77,34 @@ struct Row {
   T share;
 };
 
-// Writes e_c to `e`, which may be where the gradient goes, and returns r. `gap(z)` is z - m.
+// Writes e_c to `e`, which may be where the gradient goes, and returns their sum. `gap(z)` is z - m.
 template <class T, class Gap>
-T rest_of(const T* z, int64_t classes, T largest, T* e, const Gap& gap) {
-  T below = 0;
-  typename Format<T>::Integer ties = 0;
-#pragma omp simd reduction(+ : below, ties)
-  for (int64_t c = 0; c < classes; ++c) {
-    const T one = decay(gap(z[c]));
-    e[c] = one;
-    below += z[c] == largest ? T(0) : one;
-    ties += z[c] == largest ? 1 : 0;
-  }
-  return below + static_cast<T>(ties - 1);
+T sum_of(const T* z, int64_t classes, T* e, const Gap& gap) {
+  T sum = 0;
+#pragma omp simd reduction(+ : sum)
+  for (int64_t c = 0; c < classes; ++c) sum += e[c] = decay(gap(z[c]));
+  return sum;
 }
 
 // The same for a finite m. The next row is expected behind this one.
 template <class T>
-T rest_of_finite(const T* z, int64_t classes, T largest, T* e) {
+T sum_of_finite(const T* z, int64_t classes, T largest, T* e) {
 #ifdef __AVX512F__
   if constexpr (std::is_same_v<T, float>)
-    return rest_of(z, classes, largest, e, z + classes, e + classes);
+    return sum_of(z, classes, largest, e, z + classes, e + classes);
 #endif
-  return rest_of(z, classes, largest, e, [&](T x) { return x - largest; });
+  return sum_of(z, classes, e, [&](T x) { return x - largest; });
+}
+
+// r of the sum of e. One that is below 1 has lost digits in it, and is added up anew: of the
+// exponentials only the largest is 1 then.
+template <class T>
+T rest_of(T sum, const T* e, int64_t classes) {
+  if (!(sum < 2)) return sum - 1;
+  T rest = 0;
+#pragma omp simd reduction(+ : rest)
+  for (int64_t c = 0; c < classes; ++c) rest += e[c] == 1 ? T(0) : e[c];
+  return rest;
 }
 
 template <class T>
@@ -109,9 +114,10 @@ Row<T> exponentials_of(const T* z, int64_t classes, T* e) {
   for (int64_t c = 0; c < classes; ++c) top = z[c] > top ? z[c] : top;
   const T largest = largest_or_nan(top);
   // Only at infinity a difference of equal numbers is not 0.
-  const T rest = magnitude(largest) < infinity<T>
-                     ? rest_of_finite(z, classes, largest, e)
-                     : rest_of(z, classes, largest, e, [&](T x) { return -gap_to(largest, x); });
+  const T sum = magnitude(largest) < infinity<T>
+                    ? sum_of_finite(z, classes, largest, e)
+                    : sum_of(z, classes, e, [&](T x) { return -gap_to(largest, x); });
+  const T rest = rest_of(sum, e, classes);
   return {largest, rest, log1p(rest), 1 / (1 + rest)};
 }
 

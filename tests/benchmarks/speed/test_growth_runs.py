@@ -2,39 +2,42 @@
 
 import csv
 import json
-from types import SimpleNamespace
+import signal
+from contextlib import contextmanager
 
 import pytest
 
 from benchmarks.config import ARTICLE
 from benchmarks.report.summary import summarise
 from benchmarks.speed import growth_runs
-from benchmarks.speed.growth_runs import COMPARED, WARM, Recorded, until_read
+from benchmarks.speed.growth_runs import COMPARED, FEW, WARM, recorded, until_read
+from benchmarks.training.interruption import Interruption
 
 
 @pytest.fixture(scope="module")
-def experiment(tmp_path_factory):
-    return Recorded(tmp_path_factory.mktemp("runs"), seeds=2)
+def experiment():
+    made = recorded(seeds=2)
+    yield made.plan
 
 
 def test_every_run_is_recorded_whole(experiment) -> None:
-    directory = experiment.plan.directory
-    assert len(experiment.plan.trials) == len(experiment.seconds) == 2 * len(ARTICLE)
-    for path in experiment.plan.paths:
+    directory = experiment.directory
+    assert len(experiment.trials) == 2 * len(ARTICLE)
+    for path in experiment.paths:
         for name in ("config.json", "results.csv", "predictions.npz", "checkpoint.pt"):
             assert (path / name).stat().st_size > 0
         assert len(list(path.glob("events.out.*"))) == 1
     with (directory / "results.csv").open() as file:
         rows = list(csv.DictReader(file))
     assert {(row["loss"], int(row["seed"])) for row in rows} == {
-        (trial.loss, trial.seed) for trial in experiment.plan.trials
+        (trial.loss, trial.seed) for trial in experiment.trials
     }
-    config = json.loads((experiment.plan.paths[-1] / "config.json").read_text())
+    config = json.loads((experiment.paths[-1] / "config.json").read_text())
     assert (config["loss"], config["seed"]) == (ARTICLE[-1], 1)
 
 
 def test_they_make_other_mistakes_each(experiment) -> None:
-    summary = summarise(experiment.plan.directory)
+    summary = summarise(experiment.directory)
     assert summary["finished_runs"] == 20
     accuracies = {
         value
@@ -44,15 +47,41 @@ def test_they_make_other_mistakes_each(experiment) -> None:
     assert len(accuracies) > 5
 
 
-def test_the_last_runs_are_compared_with_the_first(monkeypatch) -> None:
-    seconds = [9.0] * WARM + [2.0] * COMPARED + [5.0] * 100 + [3.0] * COMPARED
-    monkeypatch.setattr(growth_runs, "recorded", lambda: SimpleNamespace(seconds=seconds))
-    found = growth_runs.cost_of_a_run(0)
-    assert (found.lower, found.median, found.upper, found.pairs) == (1.5, 1.5, 1.5, COMPARED)
+def test_the_last_runs_are_compared_with_the_first_in_turns(monkeypatch) -> None:
+    recorded: list[int] = []
+
+    @contextmanager
+    def recording(plan, _):
+        def record() -> float:
+            recorded.append(len(plan.trials))
+            # As if a run took as long as those before it are many.
+            return float(recorded.count(len(plan.trials)))
+
+        yield record
+
+    monkeypatch.setattr(growth_runs, "recording", recording)
+    few, many = FEW * len(ARTICLE), 4 * len(ARTICLE)
+    cost = growth_runs.recorded.__wrapped__(seeds=4).cost
+    assert recorded[: many - COMPARED + WARM] == [many] * (many - COMPARED) + [few] * WARM
+    pairs = recorded[many - COMPARED + WARM :]
+    assert pairs == [many, few, few, many] * (COMPARED // 2)
+    assert cost.pairs == COMPARED
+    # (21 / 6, 22 / 7, ..., 40 / 25)
+    assert cost.median == pytest.approx((30 / 15 + 31 / 16) / 2)
+
+
+def test_ctrl_c_ends_the_recording(tmp_path) -> None:
+    plan = growth_runs.experiment(tmp_path, 1)
+    with Interruption() as interruption, growth_runs.recording(plan, interruption) as record:
+        assert record() > 0
+        signal.raise_signal(signal.SIGINT)
+        with pytest.raises(KeyboardInterrupt):
+            record()
+    assert sum((path / "predictions.npz").exists() for path in plan.paths) == 1
 
 
 def test_a_tensorboard_is_waited_for_until_it_has_all_runs(experiment, monkeypatch) -> None:
-    assert until_read(experiment.plan.directory, 20) > 0
+    assert until_read(experiment.directory, 20) > 0
     monkeypatch.setattr(growth_runs, "PATIENCE", 5.0)
     with pytest.raises(TimeoutError, match="of 21 runs"):
-        until_read(experiment.plan.directory, 21)
+        until_read(experiment.directory, 21)
