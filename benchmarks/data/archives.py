@@ -11,6 +11,7 @@ import gzip
 import hashlib
 import lzma
 import os
+import stat
 import struct
 import tarfile
 import zipfile
@@ -274,10 +275,15 @@ def read_file(path: Path) -> bytes:
             reader wait for ever).
         OSError: it can't be read.
     """
-    if not path.is_file():
-        raise UnusableError("not a plain file" if path.exists() else "missing")
-    _check_size(path.stat().st_size)
-    return path.read_bytes()
+    try:
+        about = os.stat(path)
+    except (FileNotFoundError, NotADirectoryError):
+        raise UnusableError("missing") from None
+    if not stat.S_ISREG(about.st_mode):
+        raise UnusableError("not a plain file")
+    _check_size(about.st_size)
+    with open(path, "rb", buffering=0) as file:
+        return file.read()
 
 
 def file_digest(path: Path) -> str:

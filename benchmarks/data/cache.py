@@ -24,7 +24,9 @@ import tempfile
 import time
 import warnings
 from collections import deque
+from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -51,6 +53,8 @@ FILES = (IMAGES, "labels.npy", "splits.npy", "names.json")
 READ_ANYWAY = 64 * 2**20
 """Bytes that are read for their checksum at each start: they take a twentieth of a second."""
 ABANDONED_SECONDS = 24 * 3600
+TOGETHER = 8
+"""Pictures that a thread is given at a time: to hand them out one by one took a tenth of it all."""
 
 
 class _DamagedError(Exception):
@@ -211,38 +215,51 @@ def _backdated(path: Path) -> int:
 
 def _decode(source: Source, slots: np.ndarray, progress: Progress | None) -> dict[int, str]:
     """Decodes every picture into its slot; the reasons of those that can't be, by position."""
-    total, size = len(source.pictures), slots.shape[1]
+    total = len(source.pictures)
     unsettled = dict.fromkeys(range(total), "not found when it was read")
     skipped: dict[int, str] = {}
-    waiting: deque[tuple[int, Future[np.ndarray]]] = deque()
+    waiting: deque[Future[list[tuple[int, str | None]]]] = deque()
+    # Written to as a plain array: each access to a map as such takes as long as a small picture.
+    pixels = np.asarray(slots)
 
     def settle() -> None:
-        position, future = waiting.popleft()
-        unsettled.pop(position, None)
-        try:
-            slots[position] = future.result()
-        except (UnusableError, OSError) as error:
-            reason = error.strerror if isinstance(error, OSError) else None
-            skipped[position] = reason or str(error)
+        for position, reason in waiting.popleft().result():
+            unsettled.pop(position, None)
+            if reason is not None:
+                skipped[position] = reason
         if progress:
             progress(total - len(unsettled), total)
 
     workers = min(32, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 4)
+    loads = iter(source.load(source.pictures))
     # PIL warns of odd metadata, which is not for the user to mend.
     with warnings.catch_warnings(), ThreadPoolExecutor(workers) as pool:
         warnings.simplefilter("ignore")
-        for position, load in source.load(source.pictures):
-            waiting.append((position, pool.submit(_decoded, load, size)))
+        while some := list(islice(loads, TOGETHER)):
+            waiting.append(pool.submit(_decode_some, some, pixels))
             # Few at a time: what waits here is held in memory.
-            if len(waiting) >= 4 * workers:
+            if len(waiting) > workers + 1:
                 settle()
         while waiting:
             settle()
     return {**skipped, **unsettled}
 
 
-def _decoded(load: Load, size: int) -> np.ndarray:
-    return square(load(), size)
+def _decode_some(
+    some: Sequence[tuple[int, Load]], slots: np.ndarray
+) -> list[tuple[int, str | None]]:
+    """Decodes pictures into their slots; gives each one's position, and why where it can't be."""
+    settled = []
+    for position, load in some:
+        reason = None
+        try:
+            slots[position] = square(load(), slots.shape[1])
+        except UnusableError as error:
+            reason = str(error)
+        except OSError as error:
+            reason = error.strerror or str(error)
+        settled.append((position, reason))
+    return settled
 
 
 def _reserved(path: Path, shape: tuple[int, ...]) -> np.memmap[Any, np.dtype[np.uint8]]:

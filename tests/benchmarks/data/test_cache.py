@@ -83,7 +83,9 @@ def test_the_second_opening_decodes_nothing(source, decodes):
     first = cached(source, 32, say=said.append, progress=lambda *step: steps.append(step))
     assert len(decodes) == 20
     assert said == [f"decoding 20 images once into {entry_directory(source, 32)}"]
-    assert steps == [(n, 20) for n in range(1, 21)]
+    assert steps == sorted(steps)
+    assert (steps[-1], {total for _, total in steps}) == ((20, 20), {20})
+    assert len(steps) > 1
     second = cached(source, 32, say=said.append)
     assert len(decodes) == 20
     assert len(said) == 1
@@ -275,7 +277,7 @@ def test_an_archive_that_vanishes_is_an_error_about_the_archive(source, tmp_path
 @pytest.mark.parametrize("error", [KeyboardInterrupt, MemoryError])
 def test_an_interrupted_build_leaves_nothing_behind(source, home, error):
     def stop(done, total):
-        if done == total // 2:
+        if done < total:
             raise error
 
     with pytest.raises(error):

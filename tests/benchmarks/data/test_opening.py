@@ -112,7 +112,8 @@ def test_synthetic_by_name(monkeypatch):
     steps = []
     images = open_images("synthetic", None, say=str, progress=lambda *step: steps.append(step))
     assert images.synthetic
-    assert steps == [(n, 12) for n in range(1, 13)]
+    assert steps == sorted(steps)
+    assert steps[-1] == (12, 12)
 
 
 @pytest.mark.parametrize("size", [-1, 0, 31, 225, 10**9])

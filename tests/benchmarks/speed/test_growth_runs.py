@@ -15,9 +15,13 @@ from benchmarks.training.interruption import Interruption
 
 
 @pytest.fixture(scope="module")
-def experiment():
-    made = recorded(seeds=2)
-    yield made.plan
+def made():
+    return recorded(seeds=2)
+
+
+@pytest.fixture
+def experiment(made):
+    return made.plan
 
 
 def test_every_run_is_recorded_whole(experiment) -> None:
