@@ -40,14 +40,14 @@ def recorded(seconds: float) -> Ratio:
         "cross-entropy",
         0,
         config.learning_rate,
-        epochs=1,
+        epochs=config.epochs,
         batch_size=config.batch_size,
         evaluations=config.evaluations,
     )
     with tempfile.TemporaryDirectory() as name:
         plan = Plan(Path(name), config, images, CPU, (trial,))
         with_all = recorded_run(plan, trial, material)
-        return ratio(with_all, steps_alone(trial, material), 8 * seconds, least=5)
+        return ratio(with_all, steps_alone(trial, material), 8 * seconds, least=9)
 
 
 def recorded_run(plan: Plan, trial: Trial, material: Material) -> Work:

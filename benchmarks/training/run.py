@@ -17,6 +17,7 @@ from benchmarks.tracking.window import Window
 from losses import registry
 
 from .course import Course
+from .heap import keep_freed_memory
 from .judging import Judged, predictions
 from .objective import Objective
 from .probes import GradientProbes
@@ -77,6 +78,8 @@ class Training:
         self.log_every = log_every
         self.objective = Objective(trial.loss, len(material.classes), trial.settings)
         self.device = material.normalise.mean.device
+        if self.device.type == "cpu":
+            keep_freed_memory()
         self.model = build(trial, self.objective).to(
             self.device,
             memory_format=torch.channels_last if trial.channels_last else torch.contiguous_format,  # type: ignore[call-overload]
