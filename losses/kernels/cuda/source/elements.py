@@ -6,7 +6,7 @@ Each form is the closed form of the same name in losses/forms, whose comments gi
 import triton
 import triton.language as tl
 
-from .numbers import decay, log1p_of_share, times
+from .numbers import decay, log1p_of_share, reciprocal
 
 # What a tensor beside input and target has: nothing, a number for each element, or numbers for the
 # last dimensions, over and over.
@@ -14,36 +14,53 @@ NONE, EACH, REPEATED = tl.constexpr(0), tl.constexpr(1), tl.constexpr(2)
 
 
 @triton.jit
-def _bce_with_logits(z, t):
-    small = decay(-tl.abs(z), False)
-    share = 1 / (1 + small)
-    f, rest = tl.where(z < 0, small, 1.0) * share, tl.where(z < 0, 1.0, small) * share
-    value = times(tl.where(z < 0, -t, 1 - t), z) + log1p_of_share(small)
-    return value, (1 - t) * f - t * rest, f, rest
+def _times(coefficient, x):
+    """coefficient * x with 0 * inf = 0. Where x is NaN here, so is the coefficient or what is
+    added."""
+    return tl.where(coefficient == 0, 0.0, coefficient * x)
 
 
 @triton.jit
-def _weighted_bce(z, t, w):
-    small = decay(-tl.abs(z), False)
-    share = 1 / (1 + small)
-    f, rest = tl.where(z < 0, small, 1.0) * share, tl.where(z < 0, 1.0, small) * share
+def _shares(z, NARROW: tl.constexpr):
+    """exp(-|z|), and a, b and c with sigmoid(z) = a c and sigmoid(-z) = b c."""
+    small = decay(-tl.abs(z), NARROW)
+    return (
+        small,
+        tl.where(z < 0, small, 1.0),
+        tl.where(z < 0, 1.0, small),
+        reciprocal(1 + small, NARROW),
+    )
+
+
+@triton.jit
+def _bce_with_logits(z, t, NARROW: tl.constexpr):
+    small, a, b, c = _shares(z, NARROW)
+    value = _times(tl.where(z < 0, -t, 1 - t), z) + log1p_of_share(small, NARROW)
+    return value, ((1 - t) * a - t * b) * c, a * c, b * c
+
+
+@triton.jit
+def _weighted_bce(z, t, w, NARROW: tl.constexpr):
+    small, a, b, c = _shares(z, NARROW)
     positive, negative = w * t, 1 - t
-    linear = times(tl.where(z < 0, -positive, negative), z)
-    value = linear + (positive + negative) * log1p_of_share(small)
-    return value, negative * f - positive * rest
+    linear = _times(tl.where(z < 0, -positive, negative), z)
+    value = linear + (positive + negative) * log1p_of_share(small, NARROW)
+    return value, (negative * a - positive * b) * c
 
 
 @triton.jit
-def _sigmoid_focal(z, t, alpha, GAMMA: tl.constexpr, BALANCED: tl.constexpr):
-    bce, error, f, rest = _bce_with_logits(z, t)
+def _sigmoid_focal(z, t, alpha, GAMMA: tl.constexpr, BALANCED: tl.constexpr, NARROW: tl.constexpr):
+    bce, error, f, rest = _bce_with_logits(z, t, NARROW)
     u = t * rest + (1 - t) * f
-    kappa = (1 - 2 * t) * tl.where(u == 0, 1.0, f * rest / tl.where(u == 0, 1.0, u))
+    # As a normal number. What is smaller is raised to a power that is 0, or to the power 0.
+    normal = tl.maximum(u, 1.1754943508222875e-38, propagate_nan=tl.PropagateNan.ALL)
+    kappa = (1 - 2 * t) * (f * rest * reciprocal(normal, NARROW))
     factor = tl.full(u.shape, 1.0, tl.float32)
     for _ in tl.static_range(GAMMA):
-        factor *= tl.maximum(u, 1.1754943508222875e-38, propagate_nan=tl.PropagateNan.ALL)
+        factor *= normal
     if BALANCED:
         factor *= alpha * t + (1 - alpha) * (1 - t)
-    return times(factor, bce), factor * (error + GAMMA * times(kappa, bce))
+    return _times(factor, bce), factor * (error + GAMMA * _times(kappa, bce))
 
 
 @triton.jit
@@ -81,13 +98,14 @@ def elementwise(
     inside = at < count
     z = tl.load(z_at + at, mask=inside, other=0.0).to(tl.float32)
     t = tl.load(t_at + at, mask=inside, other=0.0).to(tl.float32)
+    narrow: tl.constexpr = z_at.dtype.element_ty != tl.float32
     if FOCAL:
-        value, gradient = _sigmoid_focal(z, t, alpha, GAMMA, BALANCED)
+        value, gradient = _sigmoid_focal(z, t, alpha, GAMMA, BALANCED, narrow)
     elif THIRD != NONE:
         w = _beside(third_at, at, third_period, inside, THIRD)
-        value, gradient = _weighted_bce(z, t, w)
+        value, gradient = _weighted_bce(z, t, w, narrow)
     else:
-        value, gradient, _f, _rest = _bce_with_logits(z, t)
+        value, gradient, _f, _rest = _bce_with_logits(z, t, narrow)
     if WEIGHT != NONE:
         weight = _beside(w_at, at, w_period, inside, WEIGHT)
         value *= weight
