@@ -52,7 +52,8 @@ def _weighted_bce(z, t, w, NARROW: tl.constexpr):
 def _sigmoid_focal(z, t, alpha, GAMMA: tl.constexpr, BALANCED: tl.constexpr, NARROW: tl.constexpr):
     bce, error, f, rest = _bce_with_logits(z, t, NARROW)
     u = t * rest + (1 - t) * f
-    # As a normal number. What is smaller is raised to a power that is 0, or to the power 0.
+    # As a normal number. A smaller one's power is next to nothing, or GAMMA is 0 and kappa counts
+    # for nothing.
     normal = tl.maximum(u, 1.1754943508222875e-38, propagate_nan=tl.PropagateNan.ALL)
     kappa = (1 - 2 * t) * (f * rest * reciprocal(normal, NARROW))
     factor = tl.full(u.shape, 1.0, tl.float32)
