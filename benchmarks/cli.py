@@ -7,7 +7,6 @@ import dataclasses
 import io
 import math
 import os
-import re
 import shlex
 import signal
 import sys
@@ -19,6 +18,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import tyro
 
 from .commands import Catalogue, Collect, Compare, Evidence, Plan, Report, RunOne, Speed, View
+from .complaints import complaint_of
 from .config import Comparison, Tuning
 from .errors import UserError, one_line, unknown_name
 from .presets import PRESETS
@@ -139,7 +139,7 @@ def parse(arguments: list[str]) -> Any:
             )
     except SystemExit as end:
         if end.code:
-            raise UserError(unboxed(complaint.getvalue())) from None
+            raise UserError(complaint_of(complaint.getvalue(), arguments[0])) from None
         raise
 
 
@@ -153,15 +153,6 @@ def preset_of(arguments: list[str]) -> Compare:
                 raise unknown_name("preset", name, PRESETS)
             return Compare(preset=name, **PRESETS[name])
     return Compare()
-
-
-def unboxed(box: str) -> str:
-    """What a boxed error of tyro's says, without the box, its title and the text of --help."""
-    bare = re.sub(r"\x1b\[[0-9;]*m", "", box)
-    lines = [re.sub(r"[─-╿]+", " ", line).strip() for line in bare.splitlines()]
-    text = " ".join(line for line in lines[1:] if line)
-    text = re.sub(r"Argument helptext:.*?(?=For full helptext|$)", "", text)
-    return re.sub(r"\.? *For full helptext, (?:see|run) ", "; see ", text)
 
 
 def compare(command: Compare, line: str) -> int:

@@ -20,7 +20,7 @@ from benchmarks.files import write_json
 from benchmarks.report.reading import DESCRIBED, described, misfit_of_runs
 from benchmarks.report.shape import NUMBER, misfit
 from benchmarks.tracking import experiment
-from benchmarks.tracking.console import Reporter
+from benchmarks.tracking.console import Reporter, many
 from benchmarks.tracking.results import RESULTS, run_directory
 
 from .choices import images_of, looked_up, loss_name, rehearse, trial_of
@@ -112,7 +112,8 @@ def new_plan(config: Comparison, command: str, reporter: Reporter) -> Plan:
     }
     write_json(directory / DESCRIBED, about)
     reporter.say(
-        f"{len(trials)} runs: {len(names)} losses x {config.seeds} seeds of {config.model} "
+        f"{many(len(trials), 'run')}: {many(len(names), 'loss', 'losses')} x "
+        f"{many(config.seeds, 'seed')} of {config.model} "
         f"({parameters:,} parameters) on {data['train']:,} {images.name} images, "
         f"{device.type}"
     )

@@ -20,7 +20,7 @@ from benchmarks.errors import UserError, one_line
 from benchmarks.files import write_json, write_whole
 from benchmarks.report.document import Alarm, Code, Document, Paragraph, Table, markdown
 from benchmarks.tracking import experiment
-from benchmarks.tracking.console import Reporter
+from benchmarks.tracking.console import Reporter, many
 
 from .choices import images_of, looked_up, rehearse, trial_of
 from .pool import Pool
@@ -52,8 +52,9 @@ def tune(config: Tuning, command: str, reporter: Reporter) -> Path:
         rehearse(trials, images.image_size, len(images.classes), device)
         material = prepare(images, device, validation=config.validation)
         reporter.say(
-            f"{len(names)} losses x {len(config.rates)} learning rates x {config.seeds} seeds of "
-            f"{config.model} on {len(material.train.labels):,} {images.name} images"
+            f"{many(len(names), 'loss', 'losses')} x {len(config.rates)} learning rates x "
+            f"{many(config.seeds, 'seed')} of {config.model} on "
+            f"{len(material.train.labels):,} {images.name} images"
         )
         experiment.make_runs(config.runs)
         with Pool(config.runs / "trials", device, reporter, config.workers) as pool:
