@@ -74,7 +74,7 @@ class Tape(Watch):
 
 
 def experiment(runs: Path, seeds: int) -> Plan:
-    """The plan of one of ten losses, of which so many seeds are to be recorded."""
+    """The plan of an experiment of ten losses and so many seeds, to be recorded."""
     config = Comparison(
         losses=ARTICLE, data="synthetic", seeds=seeds, epochs=1, runs=runs, device="cpu"
     )
@@ -87,9 +87,9 @@ def _silent() -> Reporter:
 
 @contextmanager
 def recording(plan: Plan, interruption: Interruption) -> Iterator[Callable[[], float]]:
-    """While this is open, no network is trained, and what it gives records the next run of the
-    plan; the seconds of processor time that this takes."""
-    tape, first = Tape(), plan.trials[0]
+    """While this is open, no network is trained. What it gives records the plan's next run and
+    returns the seconds of processor time that this took."""
+    tape, first, reporter = Tape(), plan.trials[0], _silent()
     outcome, model = train(first, plan.material, tape, plan.config.log_every)
 
     def told(trial: Trial, _: object, watch: Watch, *__: object) -> Task[tuple[Outcome, nn.Module]]:
@@ -100,9 +100,9 @@ def recording(plan: Plan, interruption: Interruption) -> Iterator[Callable[[], f
 
     with (
         patch.object(compare, "training", told),
-        _silent().table(list(ARTICLE), plan.config.seeds) as table,
+        reporter.table(list(ARTICLE), plan.config.seeds) as table,
     ):
-        coming = compare.run_by_run(compare.Runs(plan, table, interruption, _silent()), plan.trials)
+        coming = compare.run_by_run(compare.Runs(plan, table, interruption, reporter), plan.trials)
 
         def record() -> float:
             began = time.process_time()

@@ -2,7 +2,8 @@
 whole range of their argument, denormal numbers, infinities and NaN included.
 
 The device's own exp, which multiplies by 1 / ln 2 and rounds, is off by |x| / 10 ulp, and its own
-logarithm near 1 by any number of them: the steps here are those of source/numbers.h.
+logarithm near 1 by any number of them: the steps here are those of source/numbers.h, but where
+another takes fewer of the device's instructions.
 """
 
 import triton
