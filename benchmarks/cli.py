@@ -17,14 +17,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
 
-from .commands import Catalogue, Collect, Compare, Evidence, Plan, Report, RunOne, Speed, View
-from .complaints import complaint_of
+from .cli_errors import complaint_of
 from .config import Comparison, Tuning
 from .errors import UserError, one_line, unknown_name
 from .presets import PRESETS
+from .subcommands import Catalogue, Collect, Compare, Evidence, Plan, Report, RunOne, Speed, View
 
 if TYPE_CHECKING:
-    from .training.compare import Ended, Executor
+    from .commands.compare import Ended, Executor
 
 # Under `uv run` the command is not on the user's PATH.
 PROGRAM = ["uv", "run", "lossbench"] if "UV" in os.environ else ["lossbench"]
@@ -77,7 +77,7 @@ def run(command: Any, line: str) -> int:
     computes = isinstance(command, Comparison | RunOne | Tuning | Speed | Catalogue)
     if computes or (isinstance(command, Evidence) and command.names):
         # Here, because a worker process would build them too.
-        from losses import kernels
+        from lossbench.losses import kernels
 
         kernels.ensure(lambda said: print(f"lossbench: {said}", file=sys.stderr))
     match command:
@@ -96,7 +96,7 @@ def run(command: Any, line: str) -> int:
         case Speed():
             return speed(command)
         case View():
-            from .view import view
+            from .commands.view import view
 
             return view(command.runs, command.port, command.every_seed)
     return catalogue(command)
@@ -104,7 +104,7 @@ def run(command: Any, line: str) -> int:
 
 def refuse_company() -> None:
     """Raise UserError where torchrun has started several processes, each of which would do all."""
-    from .training import on_torchrun
+    from .training.executors import torchrun as on_torchrun
 
     if on_torchrun.started_together():
         raise UserError(
@@ -157,7 +157,7 @@ def preset_of(arguments: list[str]) -> Compare:
 
 def compare(command: Compare, line: str) -> int:
     # Imported here, because torch takes seconds and --help should not.
-    from .training import on_torchrun
+    from .training.executors import torchrun as on_torchrun
 
     if command.resume is not None and plain(command) != Comparison():
         raise UserError(
@@ -179,9 +179,9 @@ def compare(command: Compare, line: str) -> int:
 
 def compared(command: Compare, line: str) -> Ended:
     """Carry out a comparison, or go on with it, in this process or as the first of several."""
-    from .tracking.console import Reporter
-    from .training import compare as comparison
-    from .training import on_torchrun
+    from .commands import compare as comparison
+    from .console import Reporter
+    from .training.executors import torchrun as on_torchrun
 
     directory = command.resume
     if directory is None and on_torchrun.started_together() and on_torchrun.restarted():
@@ -198,8 +198,8 @@ def followed() -> int:
     """Take part in a comparison that another process leads, and say nothing."""
     from rich.console import Console
 
-    from .tracking.console import Reporter
-    from .training import on_torchrun
+    from .console import Reporter
+    from .training.executors import torchrun as on_torchrun
 
     with open(os.devnull, "w") as nowhere:
         on_torchrun.follow(Reporter(Console(file=nowhere)))
@@ -208,11 +208,11 @@ def followed() -> int:
 
 def executor_of(command: Compare) -> contextlib.AbstractContextManager[Executor]:
     """What trains the runs of a comparison, while this is open."""
-    from .training import compare as comparison
-    from .training import on_torchrun
+    from .commands import compare as comparison
+    from .training.executors import torchrun as on_torchrun
 
     if command.executor == "ray":
-        from .training.on_ray import cluster
+        from .training.executors.ray import cluster
 
         return cluster()
     return contextlib.nullcontext(
@@ -221,7 +221,7 @@ def executor_of(command: Compare) -> contextlib.AbstractContextManager[Executor]
 
 
 def plan(command: Plan, line: str) -> int:
-    from .tracking.console import Reporter
+    from .console import Reporter
     from .training.plan import new_plan
 
     with Reporter() as reporter:
@@ -233,8 +233,8 @@ def plan(command: Plan, line: str) -> int:
 
 def part(command: RunOne | Collect) -> int:
     """Train or gather runs that are trained each by itself."""
-    from .tracking.console import Reporter
-    from .training import compare as comparison
+    from .commands import compare as comparison
+    from .console import Reporter
 
     if isinstance(command, Collect):
         return told(comparison.collect(command.directory, Reporter()))
@@ -288,8 +288,8 @@ def told(ended: Ended) -> int:
 
 
 def tune(config: Tuning, command: str) -> int:
-    from .tracking.console import Reporter
-    from .training import tuning
+    from .commands import tune as tuning
+    from .console import Reporter
 
     directory = tuning.tune(config, command, Reporter())
     about = tuning.read(directory / "tuning.json")
@@ -315,7 +315,7 @@ def show(found: Any) -> None:
 
 
 def evidence(command: Evidence, line: str) -> int:
-    from .evidence.examine import CLAIMS, claim_of, claims_of, examine
+    from .evidence.runner import CLAIMS, claim_of, claims_of, examine
 
     if not command.names:
         width = max(map(len, CLAIMS))
@@ -323,8 +323,8 @@ def evidence(command: Evidence, line: str) -> int:
             print(f"{claim.name:{width}}  {claim.question}")
         print(f"\n{shlex.join([*PROGRAM, 'evidence', 'all'])} examines them all.")
         return 0
-    from .tracking.console import Reporter
-    from .training.choices import device_of
+    from .console import Reporter
+    from .training.setup import device_of
 
     if command.workers is not None and command.workers < 1:
         raise UserError(f"--workers {command.workers}: must be at least 1")
@@ -357,8 +357,8 @@ def report(command: Report) -> int:
 def speed(command: Speed) -> int:
     from datetime import datetime
 
+    from .records.experiment import make_runs
     from .speed import table as of_speed
-    from .tracking.experiment import make_runs
 
     if not 0 < command.seconds < math.inf:
         raise UserError(f"--seconds {command.seconds:g}: must be above 0 and finite")
@@ -379,7 +379,7 @@ def catalogue(command: Catalogue) -> int:
             f"{command.output} is no directory: run this in a clone of the repository, or name "
             "one with --output"
         )
-    from .catalogue import page
+    from .curves import page
 
     print("measuring every loss against 160 digits: a few minutes", file=sys.stderr)
     for path in page.write(command.output):

@@ -13,13 +13,17 @@ from pathlib import Path
 import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-import losses
-from benchmarks.config import ARTICLE, Comparison
-from benchmarks.evidence.claim import Measure, verdict_of
-from benchmarks.evidence.examine import CLAIMS
-from benchmarks.report.claims import is_synthetic, read_claim, write_overview, write_report
+from lossbench.benchmarks.config import ARTICLE, Comparison
+from lossbench.benchmarks.evidence.claim import Measure, verdict_of
+from lossbench.benchmarks.evidence.runner import CLAIMS
+from lossbench.benchmarks.report.claims import (
+    is_synthetic,
+    read_claim,
+    write_overview,
+    write_report,
+)
 
-ROOT = Path(losses.__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 REFERENCE = ROOT / "runs" / "reference"
 STARTS = ("normal", "confidently-wrong")

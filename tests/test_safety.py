@@ -8,9 +8,7 @@ from pathlib import Path
 
 import pytest
 
-import losses
-
-ROOT = Path(losses.__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[1]
 SOURCES = sorted(
     p for part in ("losses", "models", "benchmarks") for p in (ROOT / part).rglob("*.py")
 )

@@ -16,12 +16,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from benchmarks.errors import unknown_name
+from lossbench.benchmarks.errors import unknown_name
 
 from . import ImageSet, Split
-from .augmentation import AUGMENTATIONS
-from .room import scattered
-from .selection import select
+from .augment import AUGMENTATIONS
+from .memory import scattered
+from .split import select
 
 MEASURED = 10_000
 """Images that the mean and the spread of the pixels are measured on, evenly spaced."""
@@ -192,7 +192,7 @@ def prepare(
 
 class TrainingBatches:
     """The augmented batches of a seed: in every epoch each image once, in a new order, and with
-    another draw of the augmentation (a name of `benchmarks.data.augmentation`).
+    another draw of the augmentation (a name of `benchmarks.data.augment`).
 
     A last batch that is not full is left out, unless it is the only one. Iterating again gives the
     same batches again.

@@ -32,9 +32,11 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.data.decode import square
-from benchmarks.data.image_set import ImageSet, Split
-from benchmarks.data.sources import (
+from lossbench.benchmarks.errors import UserError
+
+from .decode import square
+from .image_set import ImageSet, Split
+from .sources import (
     SPLITS,
     Load,
     Progress,
@@ -45,7 +47,6 @@ from benchmarks.data.sources import (
     check_every_class,
     counted,
 )
-from benchmarks.errors import UserError
 
 FORMAT = 3  # count up when the files or the decoding change, so that older ones are built again
 IMAGES = "images.npy"

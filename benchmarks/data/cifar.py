@@ -9,9 +9,11 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.data.downloads import Archive, downloaded
-from benchmarks.data.folders import path_source
-from benchmarks.data.sources import (
+from lossbench.benchmarks.errors import UserError
+
+from .download import Archive, downloaded
+from .folder import path_source
+from .sources import (
     CATS_AND_DOGS,
     Load,
     Picture,
@@ -23,7 +25,6 @@ from benchmarks.data.sources import (
     check_every_class,
     data_directory,
 )
-from benchmarks.errors import UserError
 
 FOLDER = "cifar-10-batches-py"
 CLASSES = (

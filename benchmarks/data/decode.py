@@ -5,7 +5,7 @@ import io
 import numpy as np
 from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 
-from benchmarks.data.sources import UnusableError
+from .sources import UnusableError
 
 # Formats of photographs. PIL knows stranger ones (EPS starts Ghostscript) that no photograph is
 # stored in, and a file must not choose which of them is run.

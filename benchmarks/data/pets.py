@@ -7,9 +7,11 @@ from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
-from benchmarks.data.archives import file_digest, read_file
-from benchmarks.data.downloads import Archive, downloaded
-from benchmarks.data.sources import (
+from lossbench.benchmarks.errors import UserError
+
+from .archive import file_digest, read_file
+from .download import Archive, downloaded
+from .sources import (
     CATS_AND_DOGS,
     Load,
     Picture,
@@ -21,7 +23,6 @@ from benchmarks.data.sources import (
     check_every_class,
     data_directory,
 )
-from benchmarks.errors import UserError
 
 FOLDER = "oxford-iiit-pet"
 ARCHIVES = (

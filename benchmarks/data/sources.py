@@ -14,7 +14,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from benchmarks.errors import UserError
+from lossbench.benchmarks.errors import UserError
 
 SOURCES = ("cifar10", "cifar10-ten", "oxford-breeds", "oxford-pets", "synthetic")
 """The names that `--data` takes beside a path."""

@@ -11,7 +11,7 @@ from functools import partial
 import numpy as np
 from PIL import Image, ImageDraw, ImageFilter
 
-from benchmarks.data.sources import CATS_AND_DOGS, Load, Picture, Source, SplitName, arranged
+from .sources import CATS_AND_DOGS, Load, Picture, Source, SplitName, arranged
 
 DRAWING = 1  # count up when the drawings change, so that cached ones are drawn again
 SEED = 20210

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from benchmarks.report.metrics import brier, expected_calibration_error
-from benchmarks.report.statistics import equivalent, mean_interval, paired_difference
-from benchmarks.training.trial import Outcome, Predictions, Trial
+from lossbench.benchmarks.stats.inference import equivalent, mean_interval, paired_difference
+from lossbench.benchmarks.stats.metrics import brier, expected_calibration_error
+from lossbench.benchmarks.training.result import Outcome, Predictions, Trial
 
 from .claim import Budget, Claim, Finding, Lab, Measure, Table, verdict_of
 from .measuring.contrasts import (

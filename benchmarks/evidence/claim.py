@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
-from benchmarks.training.trial import Outcome, Trial
+from lossbench.benchmarks.training.result import Outcome, Trial
 
 Budget = Literal["quick", "standard", "full"]
 Verdict = Literal["holds", "does not hold", "undecided"]

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from benchmarks.config import CONFIDENTLY_WRONG
-from benchmarks.report.statistics import Interval, below, mean_interval
-from benchmarks.report.table import MINUS, NOTHING
-from benchmarks.training.trial import Trial
+from lossbench.benchmarks.config import CONFIDENTLY_WRONG
+from lossbench.benchmarks.report.table import MINUS, NOTHING
+from lossbench.benchmarks.stats.inference import Interval, below, mean_interval
+from lossbench.benchmarks.training.result import Trial
 
 from .claim import Budget, Claim, Finding, Lab, Measure, Table, verdict_of
 from .measuring.bounds import at_most

@@ -8,21 +8,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from benchmarks.report.canvas import DPI, FAINT, RC, png
-from benchmarks.report.metrics import balanced_accuracy
-from benchmarks.report.statistics import mean_interval
-from benchmarks.training.trial import Outcome, Predictions, Trial
+from lossbench.benchmarks.plots.canvas import DPI, FAINT, RC, png
+from lossbench.benchmarks.stats.inference import mean_interval
+from lossbench.benchmarks.stats.metrics import balanced_accuracy
+from lossbench.benchmarks.training.result import Outcome, Predictions, Trial
 
 from .claim import Budget, Claim, Finding, Lab, Picture, Table, verdict_of
-from .measuring.contrasts import (
-    Contrast,
-    Demand,
-    contrast,
-    judged,
-    plus_minus,
-    signed,
-    table_of,
-)
+from .measuring.contrasts import Contrast, Demand, contrast, judged, plus_minus, signed, table_of
 from .measuring.networks import over_seeds, tuned
 from .pictures.rows import SEEDS, Row, chance_line, draw_rows, heading, judgement, room_for
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from benchmarks.tracking.console import Reporter
-from benchmarks.training.pool import Pool
-from benchmarks.training.search import best_rate, search
-from benchmarks.training.trial import Outcome, Trial
+from lossbench.benchmarks.console import Reporter
+from lossbench.benchmarks.training.executors.pool import Pool
+from lossbench.benchmarks.training.result import Outcome, Trial
+from lossbench.benchmarks.training.search import best_rate, search
 
 from .claim import Budget
 

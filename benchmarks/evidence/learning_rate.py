@@ -8,8 +8,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from benchmarks.config import ARTICLE, RATES
-from benchmarks.report.statistics import (
+from lossbench.benchmarks.config import ARTICLE, RATES
+from lossbench.benchmarks.report.table import NOTHING
+from lossbench.benchmarks.stats.inference import (
     MINIMUM_SEEDS,
     Interval,
     above,
@@ -21,9 +22,8 @@ from benchmarks.report.statistics import (
     paired_p,
     within,
 )
-from benchmarks.report.table import NOTHING
-from benchmarks.training.search import FIRST_SEED
-from benchmarks.training.trial import Outcome, Trial
+from lossbench.benchmarks.training.result import Outcome, Trial
+from lossbench.benchmarks.training.search import FIRST_SEED
 
 from .claim import Budget, Claim, Finding, Lab, Measure, Table, verdict_of
 from .measuring.bounds import bounded

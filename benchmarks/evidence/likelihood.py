@@ -6,14 +6,14 @@ from collections.abc import Sequence
 from statistics import fmean as mean
 from typing import NamedTuple
 
-from benchmarks.report.statistics import Interval, above, mean_interval
-from benchmarks.report.table import MINUS
-from benchmarks.training.trial import Outcome, Trial
+from lossbench.benchmarks.report.table import MINUS
+from lossbench.benchmarks.stats.inference import Interval, above, mean_interval
+from lossbench.benchmarks.training.result import Outcome, Trial
 
 from .claim import Budget, Claim, Finding, Lab, Measure, Table, verdict_of
 from .measuring.bounds import at_most, size
 from .measuring.contrasts import plus_minus, signed
-from .measuring.forms import FAR, FORMS, LOWERED, SOFTENED, Reading, read
+from .measuring.likelihood_forms import FAR, FORMS, LOWERED, SOFTENED, Reading, read
 from .measuring.networks import accuracies, over_seeds
 from .pictures.likelihood import SLIPS, draw_forms, draw_slip, mean_pushes
 

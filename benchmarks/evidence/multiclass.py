@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from benchmarks.report.canvas import DPI, RC, png
-from benchmarks.report.statistics import equivalent, mean_interval, paired_difference
-from benchmarks.training.trial import Outcome, Trial
+from lossbench.benchmarks.plots.canvas import DPI, RC, png
+from lossbench.benchmarks.stats.inference import equivalent, mean_interval, paired_difference
+from lossbench.benchmarks.training.result import Outcome, Trial
 
 from .claim import Budget, Claim, Finding, Lab, Picture, Table, verdict_of
 from .measuring.contrasts import Contrast, Demand, contrast, judged, plus_minus, table_of, with_span

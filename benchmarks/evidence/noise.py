@@ -6,12 +6,20 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple
 
-from benchmarks.report.canvas import CHANCE_LOOK, DPI, RC, Label, label_lines, line_look, png
-from benchmarks.report.palette import style_of
-from benchmarks.report.statistics import mean_interval
-from benchmarks.report.table import percent
-from benchmarks.training.search import by_rate
-from benchmarks.training.trial import Outcome, Trial
+from lossbench.benchmarks.plots.canvas import (
+    CHANCE_LOOK,
+    DPI,
+    RC,
+    Label,
+    label_lines,
+    line_look,
+    png,
+)
+from lossbench.benchmarks.plots.palette import style_of
+from lossbench.benchmarks.report.table import percent
+from lossbench.benchmarks.stats.inference import mean_interval
+from lossbench.benchmarks.training.result import Outcome, Trial
+from lossbench.benchmarks.training.search import by_rate
 
 from .claim import Budget, Claim, Finding, Lab, Picture, Table, verdict_of
 from .measuring.contrasts import (

@@ -9,8 +9,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from benchmarks.report.statistics import Interval, above, below, mean_interval, within
-from benchmarks.training.trial import Outcome, Trial
+from lossbench.benchmarks.stats.inference import Interval, above, below, mean_interval, within
+from lossbench.benchmarks.training.result import Outcome, Trial
 
 from .claim import Budget, Claim, Finding, Lab, Measure, Table, Verdict, verdict_of
 from .measuring.bounds import at_most, size

@@ -9,9 +9,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from benchmarks.report.statistics import above, below, detectable, within
-from benchmarks.report.table import NOTHING
-from benchmarks.training.trial import Outcome, Trial
+from lossbench.benchmarks.report.table import NOTHING
+from lossbench.benchmarks.stats.inference import above, below, detectable, within
+from lossbench.benchmarks.training.result import Outcome, Trial
 
 from .claim import Budget, Claim, Finding, Lab, Measure, Table, Verdict, verdict_of
 from .measuring.bounds import at_most, bounded

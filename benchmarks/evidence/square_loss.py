@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
-from benchmarks.report.statistics import (
+from lossbench.benchmarks.report.table import NOTHING
+from lossbench.benchmarks.stats.inference import (
     MINIMUM_SEEDS,
     Interval,
     allowing_for_both,
@@ -17,9 +18,8 @@ from benchmarks.report.statistics import (
     paired_difference,
     paired_p,
 )
-from benchmarks.report.table import NOTHING
-from benchmarks.training.search import by_rate
-from benchmarks.training.trial import Outcome, Trial
+from lossbench.benchmarks.training.result import Outcome, Trial
+from lossbench.benchmarks.training.search import by_rate
 
 from .claim import Budget, Claim, Finding, Lab, Measure, Table, Verdict
 from .measuring.contrasts import plus_minus, signed, span, with_span

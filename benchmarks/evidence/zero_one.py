@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from statistics import fmean as mean
 from typing import NamedTuple
 
-from benchmarks.report.canvas import DPI, RC, Label, png
-from benchmarks.report.statistics import above, mean_interval
-from benchmarks.training.trial import Outcome, Trial
+from lossbench.benchmarks.plots.canvas import DPI, RC, Label, png
+from lossbench.benchmarks.stats.inference import above, mean_interval
+from lossbench.benchmarks.training.result import Outcome, Trial
 
 from .claim import Budget, Claim, Finding, Lab, Measure, Picture, Table, verdict_of
 from .measuring.bounds import at_most, size

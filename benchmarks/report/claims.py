@@ -8,8 +8,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from benchmarks.errors import UserError, one_line
-from benchmarks.report.document import (
+from lossbench.benchmarks.errors import UserError, one_line
+from lossbench.benchmarks.records.reading import DATA
+from lossbench.benchmarks.records.schema import NUMBER, misfit, refused
+
+from .document import (
     MARKS,
     Alarm,
     Block,
@@ -27,14 +30,12 @@ from benchmarks.report.document import (
     html,
     markdown,
 )
-from benchmarks.report.facts import data_facts, duration, joined, made_by
-from benchmarks.report.reading import DATA
-from benchmarks.report.shape import NUMBER, misfit, refused
-from benchmarks.report.summary import SYNTHETIC_NOTE, write_files
-from benchmarks.report.table import MINUS, NOTHING, magnitude
+from .facts import data_facts, duration, joined, made_by
+from .summary import SYNTHETIC_NOTE, write_files
+from .table import MINUS, NOTHING, magnitude
 
 if TYPE_CHECKING:
-    from benchmarks.evidence.claim import Claim, Finding
+    from lossbench.benchmarks.evidence.claim import Claim, Finding
 
 FILE = "claim.json"
 TEXTS = ("name", "question", "claim", "refuted_by", "procedure", "source", "verdict", "sentence")
@@ -212,7 +213,7 @@ def write_overview(evidence_directory: Path) -> None:
     Raises:
         UserError: a claim is unreadable, there is none, or a file cannot be written.
     """
-    from benchmarks.evidence.examine import CLAIMS
+    from lossbench.benchmarks.evidence.runner import CLAIMS
 
     found = {
         path.parent.name: read_claim(path.parent) for path in evidence_directory.glob(f"*/{FILE}")

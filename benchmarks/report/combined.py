@@ -7,19 +7,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarks.errors import UserError
-from benchmarks.report import claims
-from benchmarks.report.document import (
-    Alarm,
-    Block,
-    Bullets,
-    Cell,
-    Document,
-    Link,
-    Paragraph,
-    section,
-)
-from benchmarks.report.summary import SYNTHETIC_NOTE, rewrite
+from lossbench.benchmarks.errors import UserError
+
+from . import claims
+from .document import Alarm, Block, Bullets, Cell, Document, Link, Paragraph, section
+from .summary import SYNTHETIC_NOTE, rewrite
 
 COMPARISON, CLAIM = "experiment.json", claims.FILE
 SYNTHETIC = "SYNTHETIC IMAGES"

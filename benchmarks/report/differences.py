@@ -7,9 +7,9 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from benchmarks.errors import UserError
-from benchmarks.report.reading import read_right
-from benchmarks.report.statistics import (
+from lossbench.benchmarks.errors import UserError
+from lossbench.benchmarks.records.reading import read_right
+from lossbench.benchmarks.stats.inference import (
     MINIMUM_SEEDS,
     Interval,
     bootstrap_difference,

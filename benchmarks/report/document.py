@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from html import escape
 from urllib.parse import quote
 
-from benchmarks.report.style import CSS
+from .style import CSS
 
 MOST_PICTURES = 2_000_000
 """Bytes of PNG in a page: a third more as text, and it stays well below 3 MB."""
@@ -183,7 +183,7 @@ def _fitted(blocks: Sequence[Block]) -> list[Block]:
     pictures = [block.png for block in blocks if isinstance(block, Picture)]
     if sum(map(len, pictures)) <= MOST_PICTURES:
         return list(blocks)
-    from benchmarks.report.canvas import smaller
+    from lossbench.benchmarks.plots.canvas import smaller
 
     # The largest share at which all fit: what small pictures do not need, large ones have.
     room, share = MOST_PICTURES, 0

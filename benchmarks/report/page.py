@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from benchmarks.report.differences import REFERENCE
-from benchmarks.report.document import (
+from .differences import REFERENCE
+from .document import (
     Alarm,
     Block,
     Bullets,
@@ -18,8 +18,8 @@ from benchmarks.report.document import (
     Table,
     Verdict,
 )
-from benchmarks.report.facts import article, data_facts, joined, made_by
-from benchmarks.report.table import (
+from .facts import article, data_facts, joined, made_by
+from .table import (
     NOTHING,
     fineness,
     magnitude,
@@ -33,7 +33,7 @@ from benchmarks.report.table import (
 )
 
 if TYPE_CHECKING:
-    from benchmarks.report.reading import Experiment
+    from lossbench.benchmarks.records.reading import Experiment
 
 ALT = {
     "differences.png": "A row a loss: its test accuracy minus cross-entropy's, with intervals.",

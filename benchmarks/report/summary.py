@@ -7,14 +7,15 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from benchmarks.errors import UserError
-from benchmarks.files import write_whole
-from benchmarks.report.differences import minus_cross_entropy
-from benchmarks.report.reading import MEASURES, Experiment, Run, Warned, read_experiment
-from benchmarks.report.statistics import mean_interval
+from lossbench.benchmarks.errors import UserError
+from lossbench.benchmarks.records.files import write_whole
+from lossbench.benchmarks.records.reading import MEASURES, Experiment, Run, Warned, read_experiment
+from lossbench.benchmarks.stats.inference import mean_interval
+
+from .differences import minus_cross_entropy
 
 if TYPE_CHECKING:
-    from benchmarks.report.document import Document
+    from .document import Document
 
 SYNTHETIC_NOTE = (
     "SYNTHETIC IMAGES: drawn by code, not photographs. These numbers say nothing about real "
@@ -87,9 +88,9 @@ def write_summary(directory: Path) -> dict[str, Any]:
 
 def rewrite(directory: Path) -> tuple[dict[str, Any], Document]:
     """As `write_summary`, and returns the page as a document as well."""
-    from benchmarks.report.document import html, markdown
-    from benchmarks.report.page import document_of
-    from benchmarks.report.plots import draw_pictures
+    from .document import html, markdown
+    from .figures import draw_pictures
+    from .page import document_of
 
     experiment = read_experiment(directory)
     summary = summarise_experiment(experiment)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from benchmarks.report import document
-from benchmarks.report.differences import REFERENCE
-from benchmarks.report.facts import article
-from benchmarks.report.statistics import MINIMUM_SEEDS
-from benchmarks.report.summary import summarise
+from lossbench.benchmarks.stats.inference import MINIMUM_SEEDS
+
+from . import document
+from .differences import REFERENCE
+from .facts import article
+from .summary import summarise
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 import torch
 
-from benchmarks.config import ARTICLE
-from losses import registry
-from losses.registry import Entry
+from lossbench.benchmarks.config import ARTICLE
+from lossbench.losses import registry
+from lossbench.losses.registry import Entry
 
 from .interleaved import Work
 

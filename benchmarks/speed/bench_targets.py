@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from losses import kernels
+from lossbench.losses import kernels
 
 from .row import Row
 from .targets import rows

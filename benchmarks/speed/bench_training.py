@@ -9,15 +9,15 @@ import numpy as np
 import pytest
 import torch
 
-from benchmarks.config import ARTICLE, Comparison
-from benchmarks.data import Split
-from benchmarks.data.batches import TrainingBatches, on_device
-from benchmarks.data.batches import measure as normalisation
-from benchmarks.training.objective import Objective
-from benchmarks.training.probes import GradientProbes
-from benchmarks.training.run import build
-from benchmarks.training.step import MOMENTUM
-from benchmarks.training.trial import Trial
+from lossbench.benchmarks.config import ARTICLE, Comparison
+from lossbench.benchmarks.data import Split
+from lossbench.benchmarks.data.batches import TrainingBatches, on_device
+from lossbench.benchmarks.data.batches import measure as normalisation
+from lossbench.benchmarks.training.gradient_probes import GradientProbes
+from lossbench.benchmarks.training.objective import Objective
+from lossbench.benchmarks.training.result import Trial
+from lossbench.benchmarks.training.step import MOMENTUM
+from lossbench.benchmarks.training.train import build
 
 from .interleaved import Work
 

@@ -9,7 +9,7 @@ import pytest
 import torch
 from pytest_benchmark.fixture import BenchmarkFixture
 
-from benchmarks.tracking.experiment import hardware
+from lossbench.benchmarks.records.experiment import hardware
 
 from .interleaved import Ratio, Work, ratio, synchronised
 

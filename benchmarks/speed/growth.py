@@ -25,16 +25,16 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from benchmarks.data import open_images
-from benchmarks.data.batches import Material, prepare
-from benchmarks.data.cache import cached
-from benchmarks.data.decode import square
-from benchmarks.data.folders import path_source
-from benchmarks.data.remembered import SETTLED
-from benchmarks.data.sources import Load, Picture
-from benchmarks.tracking.experiment import cores
-from benchmarks.training.run import Watch, train
-from benchmarks.training.trial import Trial
+from lossbench.benchmarks.data import open_images
+from lossbench.benchmarks.data.batches import Material, prepare
+from lossbench.benchmarks.data.cache import cached
+from lossbench.benchmarks.data.decode import square
+from lossbench.benchmarks.data.folder import path_source
+from lossbench.benchmarks.data.listing_cache import SETTLED
+from lossbench.benchmarks.data.sources import Load, Picture
+from lossbench.benchmarks.records.experiment import cores
+from lossbench.benchmarks.training.result import Trial
+from lossbench.benchmarks.training.train import Watch, train
 
 from .interleaved import Ratio, of_turns, ratio
 from .row import Row

@@ -27,17 +27,17 @@ import numpy as np
 from rich.console import Console
 from torch import nn
 
-from benchmarks.config import ARTICLE, Comparison
-from benchmarks.report.summary import write_summary
-from benchmarks.tracking.board import write_board
-from benchmarks.tracking.console import Reporter
-from benchmarks.tracking.window import Window
-from benchmarks.training import compare
-from benchmarks.training.interruption import Interruption
-from benchmarks.training.plan import Plan, new_plan
-from benchmarks.training.run import Watch, train
-from benchmarks.training.side_by_side import Task
-from benchmarks.training.trial import Outcome, Point, Trial
+from lossbench.benchmarks.commands import compare
+from lossbench.benchmarks.config import ARTICLE, Comparison
+from lossbench.benchmarks.console import Reporter
+from lossbench.benchmarks.records.gradient_stats import Window
+from lossbench.benchmarks.report.board import write_board
+from lossbench.benchmarks.report.summary import write_summary
+from lossbench.benchmarks.training.executors.cuda_streams import Task
+from lossbench.benchmarks.training.interruption import Interruption
+from lossbench.benchmarks.training.plan import Plan, new_plan
+from lossbench.benchmarks.training.result import Outcome, Point, Trial
+from lossbench.benchmarks.training.train import Watch, train
 
 from .interleaved import Ratio, of_turns
 

@@ -18,12 +18,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from benchmarks.config import ARTICLE, Comparison
-from benchmarks.data.batches import prepare
-from benchmarks.training.run import training
-from benchmarks.training.side_by_side import in_turns
-from benchmarks.training.trial import Trial
-from losses import functional
+from lossbench.benchmarks.config import ARTICLE, Comparison
+from lossbench.benchmarks.data.batches import prepare
+from lossbench.benchmarks.training.executors.cuda_streams import in_turns
+from lossbench.benchmarks.training.result import Trial
+from lossbench.benchmarks.training.train import training
+from lossbench.losses import functional
 
 from . import to_accuracy
 from .interleaved import Ratio, Work, of_turns

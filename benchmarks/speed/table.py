@@ -10,10 +10,10 @@ from typing import Any, NamedTuple
 
 import torch
 
-from benchmarks.errors import UserError
-from benchmarks.files import write_json, write_whole
-from benchmarks.report.document import Document, Facts, Paragraph, Table, markdown
-from benchmarks.tracking.experiment import hardware
+from lossbench.benchmarks.errors import UserError
+from lossbench.benchmarks.records.experiment import hardware
+from lossbench.benchmarks.records.files import write_json, write_whole
+from lossbench.benchmarks.report.document import Document, Facts, Paragraph, Table, markdown
 
 from .interleaved import Ratio
 from .row import Row

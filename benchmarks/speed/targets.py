@@ -17,7 +17,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from losses import functional, registry
+from lossbench.losses import functional, registry
 
 from . import growth, usual, whole_runs
 from .interleaved import Ratio, ratio
@@ -159,7 +159,7 @@ def _help(_seconds: float) -> Ratio:
 
     def once() -> float:
         began = time.perf_counter()
-        command = [sys.executable, "-m", "benchmarks.cli", "--help"]
+        command = [sys.executable, "-m", "lossbench.benchmarks.cli", "--help"]
         subprocess.run(command, check=True, stdout=subprocess.DEVNULL, env=_WITH_BYTECODE)
         return time.perf_counter() - began
 

@@ -15,16 +15,16 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
-import models
-from benchmarks.config import Comparison
-from benchmarks.data import ImageSet, Split, open_images
-from benchmarks.data.batches import prepare
-from benchmarks.presets import PRESETS
-from benchmarks.tracking.experiment import cores
-from benchmarks.training.choices import trial_of
-from benchmarks.training.run import train
-from benchmarks.training.step import MOMENTUM
-from benchmarks.training.trial import Trial
+from lossbench import models
+from lossbench.benchmarks.config import Comparison
+from lossbench.benchmarks.data import ImageSet, Split, open_images
+from lossbench.benchmarks.data.batches import prepare
+from lossbench.benchmarks.presets import PRESETS
+from lossbench.benchmarks.records.experiment import cores
+from lossbench.benchmarks.training.result import Trial
+from lossbench.benchmarks.training.setup import trial_of
+from lossbench.benchmarks.training.step import MOMENTUM
+from lossbench.benchmarks.training.train import train
 
 from .interleaved import Ratio
 

@@ -17,15 +17,15 @@ import torch
 from PIL import Image
 from torch import nn
 
-import models
-from benchmarks.data import ImageSet, Split, open_images
-from benchmarks.data.batches import prepare
-from benchmarks.data.photographs import trained_side
-from benchmarks.tracking.console import Reporter
-from benchmarks.training.pool import Pool
-from benchmarks.training.run import train
-from benchmarks.training.step import MOMENTUM
-from benchmarks.training.trial import Trial
+from lossbench import models
+from lossbench.benchmarks.console import Reporter
+from lossbench.benchmarks.data import ImageSet, Split, open_images
+from lossbench.benchmarks.data.batches import prepare
+from lossbench.benchmarks.data.photographs import trained_side
+from lossbench.benchmarks.training.executors.pool import Pool
+from lossbench.benchmarks.training.result import Trial
+from lossbench.benchmarks.training.step import MOMENTUM
+from lossbench.benchmarks.training.train import train
 
 from .interleaved import Ratio, Work, ratio
 

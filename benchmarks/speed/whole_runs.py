@@ -15,15 +15,15 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-import models
-from benchmarks.config import Comparison
-from benchmarks.data.batches import Material, TrainingBatches, prepare
-from benchmarks.training.objective import Objective
-from benchmarks.training.plan import Plan
-from benchmarks.training.recorder import Recorder
-from benchmarks.training.run import build, train
-from benchmarks.training.step import MOMENTUM, at_rate, one_cycle, optimiser_of
-from benchmarks.training.trial import Trial
+from lossbench import models
+from lossbench.benchmarks.config import Comparison
+from lossbench.benchmarks.data.batches import Material, TrainingBatches, prepare
+from lossbench.benchmarks.training.objective import Objective
+from lossbench.benchmarks.training.plan import Plan
+from lossbench.benchmarks.training.recorder import Recorder
+from lossbench.benchmarks.training.result import Trial
+from lossbench.benchmarks.training.step import MOMENTUM, at_rate, one_cycle, optimiser_of
+from lossbench.benchmarks.training.train import build, train
 
 from .interleaved import Ratio, Work, ratio
 from .usual import BATCH, noise_set

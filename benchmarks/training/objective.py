@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from losses import registry
+from lossbench.losses import registry
 
 
 class Objective:

@@ -12,20 +12,20 @@ from typing import Any
 
 import torch
 
-from benchmarks.config import Comparison
-from benchmarks.data import ImageSet
-from benchmarks.data.batches import Material, prepare
-from benchmarks.errors import UserError, one_line
-from benchmarks.files import write_json
-from benchmarks.report.reading import DESCRIBED, described, misfit_of_runs
-from benchmarks.report.shape import NUMBER, misfit
-from benchmarks.tracking import experiment
-from benchmarks.tracking.console import Reporter, many
-from benchmarks.tracking.results import RESULTS, run_directory
+from lossbench.benchmarks.commands.tune import tuned_rates
+from lossbench.benchmarks.config import Comparison
+from lossbench.benchmarks.console import Reporter, many
+from lossbench.benchmarks.data import ImageSet
+from lossbench.benchmarks.data.batches import Material, prepare
+from lossbench.benchmarks.errors import UserError, one_line
+from lossbench.benchmarks.records import experiment
+from lossbench.benchmarks.records.files import write_json
+from lossbench.benchmarks.records.reading import DESCRIBED, described, misfit_of_runs
+from lossbench.benchmarks.records.results import RESULTS, run_directory
+from lossbench.benchmarks.records.schema import NUMBER, misfit
 
-from .choices import images_of, looked_up, loss_name, rehearse, trial_of
-from .trial import Trial
-from .tuning import tuned_rates
+from .result import Trial
+from .setup import images_of, looked_up, loss_name, rehearse, trial_of
 
 
 def _kind(default: Any) -> Any:

@@ -11,11 +11,12 @@ from collections.abc import Callable
 import torch
 from torch import nn
 
-from benchmarks.errors import one_line
-from benchmarks.files import sweep, write_arrays, write_json, write_whole
-from benchmarks.tracking.events import EventFile
-from benchmarks.tracking.experiment import MARK
-from benchmarks.tracking.results import (
+from lossbench.benchmarks.errors import one_line
+from lossbench.benchmarks.records.events import EventFile
+from lossbench.benchmarks.records.experiment import MARK
+from lossbench.benchmarks.records.files import sweep, write_arrays, write_json, write_whole
+from lossbench.benchmarks.records.gradient_stats import Window
+from lossbench.benchmarks.records.results import (
     COLUMNS,
     FAILURE,
     RESULTS,
@@ -24,15 +25,14 @@ from benchmarks.tracking.results import (
     RowFile,
     run_directory,
 )
-from benchmarks.tracking.window import Window
 
-from . import resume
-from .alarms import COLUMNS as ALARM_COLUMNS
-from .alarms import Alarms
+from . import checkpoint as resume
+from .checkpoint import STATE, State
+from .gradient_warnings import COLUMNS as ALARM_COLUMNS
+from .gradient_warnings import Alarms
 from .plan import Plan
-from .resume import STATE, State
-from .run import Watch
-from .trial import Outcome, Point, Trial
+from .result import Outcome, Point, Trial
+from .train import Watch
 
 
 class RunInterruptedError(Exception):

@@ -7,8 +7,8 @@ import statistics
 from collections.abc import Sequence
 from dataclasses import replace
 
-from .pool import Pool
-from .trial import Outcome, Trial
+from .executors.pool import Pool
+from .result import Outcome, Trial
 
 FIRST_SEED = 1000
 """Where the seeds of a search begin: a comparison has no such seed."""

@@ -8,8 +8,8 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
+from .gradient_probes import GradientProbes, Look
 from .objective import Objective
-from .probes import GradientProbes, Look
 
 MOMENTUM = 0.9
 

@@ -3,8 +3,18 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from benchmarks.data import ImageSet, Split
-from benchmarks.errors import UserError
+from lossbench.benchmarks.data import ImageSet, Split
+from lossbench.benchmarks.errors import UserError
+
+from .made_experiments import make_experiment_fixture  # noqa: F401
+from .trained_runs import config, trained  # noqa: F401
+from .written_experiments import (  # noqa: F401
+    describe,
+    evaluations,
+    experiment,
+    write_experiment,
+    write_predictions,
+)
 
 
 def drawn_split(count: int, seed: int, classes: int = 2) -> Split:

@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
-import models
-from benchmarks import cli
-from benchmarks.config import ARTICLE
-from benchmarks.data.augmentation import AUGMENTATIONS
-from benchmarks.data.sources import SOURCES
+from lossbench import models
+from lossbench.benchmarks import cli
+from lossbench.benchmarks.config import ARTICLE
+from lossbench.benchmarks.data.augment import AUGMENTATIONS
+from lossbench.benchmarks.data.sources import SOURCES
 
 SMALL = ["--model", "convnet", "--width", "4", "--epochs", "1", "--batch-size", "8"]
 SMALL += ["--evaluations", "1"]
@@ -29,7 +29,7 @@ def pictures(tmp_path: Path, monkeypatch, cats_and_dogs) -> Path:
 
 
 def run(*arguments: str, **options) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "benchmarks.cli", *arguments]
+    command = [sys.executable, "-m", "lossbench.benchmarks.cli", *arguments]
     return subprocess.run(command, capture_output=True, text=True, timeout=120, **options)
 
 
@@ -119,7 +119,7 @@ def test_help_needs_no_torch() -> None:
 @pytest.mark.parametrize("arguments", [["--help"], ["evidence"]])
 def test_what_a_terminal_has_no_letter_for_is_no_error(arguments: list[str]) -> None:
     done = subprocess.run(
-        [sys.executable, "-m", "benchmarks.cli", *arguments],
+        [sys.executable, "-m", "lossbench.benchmarks.cli", *arguments],
         env={**os.environ, "PYTHONIOENCODING": "ascii"},
         capture_output=True,
     )
@@ -131,7 +131,7 @@ def test_what_a_terminal_has_no_letter_for_is_no_error(arguments: list[str]) -> 
 def test_who_has_read_enough_is_told_nothing() -> None:
     read, write = os.pipe()
     os.close(read)
-    command = [sys.executable, "-m", "benchmarks.cli", "evidence"]
+    command = [sys.executable, "-m", "lossbench.benchmarks.cli", "evidence"]
     done = subprocess.run(command, stdout=write, stderr=subprocess.PIPE)
     os.close(write)
     assert (done.returncode, done.stderr) == (141, b"")
@@ -150,7 +150,7 @@ def test_a_signal_keeps_what_is_done_and_says_how_to_go_on(
 ) -> None:
     arguments = ["compare", "--data", str(pictures), *SMALL, "--seeds", "3", "--name", "cut"]
     process = subprocess.Popen(
-        [sys.executable, "-m", "benchmarks.cli", *arguments],
+        [sys.executable, "-m", "lossbench.benchmarks.cli", *arguments],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -255,9 +255,9 @@ def test_a_cuda_that_is_absent_is_one_line(pictures: Path) -> None:
 
 @pytest.mark.usefixtures("pictures")
 def test_without_network_and_images_it_says_so_and_marks_everything(monkeypatch, capsys) -> None:
-    from benchmarks.data import opening
-    from benchmarks.data.sources import UnavailableError
-    from benchmarks.data.synthetic import synthetic
+    from lossbench.benchmarks.data import resolve as opening
+    from lossbench.benchmarks.data.sources import UnavailableError
+    from lossbench.benchmarks.data.synthetic import synthetic
 
     def nowhere(_say):
         raise UnavailableError("the download failed: no network")
@@ -290,7 +290,7 @@ def test_tune_and_compare_go_together(pictures: Path, capsys) -> None:
 
 
 def test_without_a_name_the_claims_are_listed(capsys) -> None:
-    from benchmarks.evidence.examine import CLAIMS, claim_of
+    from lossbench.benchmarks.evidence.runner import CLAIMS, claim_of
 
     assert cli.main(["evidence"]) == 0
     out, _ = capsys.readouterr()
@@ -309,14 +309,14 @@ def test_a_preset_is_where_flags_begin(monkeypatch) -> None:
 
 @pytest.mark.parametrize("name", cli.PRESETS)
 def test_every_preset_is_a_comparison(name: str) -> None:
-    from benchmarks.config import check
+    from lossbench.benchmarks.config import check
 
     check(cli.parse(["compare", "--preset", name]))
 
 
 def test_catalogue_writes_a_page_and_a_picture(tmp_path: Path, monkeypatch, capsys) -> None:
-    from benchmarks.catalogue import page
-    from losses.catalogue import ENTRIES
+    from lossbench.benchmarks.curves import page
+    from lossbench.losses.catalogue import ENTRIES
 
     monkeypatch.setattr(page, "exactness", lambda _entries, _count: "measured elsewhere")
     assert cli.main(["catalogue", "--output", str(tmp_path)]) == 0

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.config import RESERVED, Comparison, Tuning, check
-from benchmarks.presets import PRESETS
+from lossbench.benchmarks.config import RESERVED, Comparison, Tuning, check
+from lossbench.benchmarks.presets import PRESETS
 
 
 def test_the_defaults_are_valid() -> None:

@@ -1,4 +1,4 @@
-from benchmarks.errors import unknown_name
+from lossbench.benchmarks.errors import unknown_name
 
 
 def test_a_near_name_is_suggested_and_all_are_listed() -> None:

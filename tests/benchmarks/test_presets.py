@@ -1,11 +1,10 @@
 import pytest
 import torch
 
-import losses
-import models
-from benchmarks.config import Comparison, check
-from benchmarks.data.augmentation import AUGMENTATIONS
-from benchmarks.presets import PRESETS
+from lossbench import losses, models
+from lossbench.benchmarks.config import Comparison, check
+from lossbench.benchmarks.data.augment import AUGMENTATIONS
+from lossbench.benchmarks.presets import PRESETS
 
 EVERY = pytest.mark.parametrize("name", PRESETS)
 

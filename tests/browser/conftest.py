@@ -14,9 +14,9 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.config import Comparison
-from benchmarks.tracking.console import Reporter
-from benchmarks.training.compare import compare
+from lossbench.benchmarks.commands.compare import compare
+from lossbench.benchmarks.config import Comparison
+from lossbench.benchmarks.console import Reporter
 
 LOSSES = ("cross-entropy", "sigmoid-mse")
 SEEDS = 3
@@ -60,7 +60,7 @@ def tensorboard(experiment: Path) -> Iterator[str]:
     with socket.socket() as free:
         free.bind(("localhost", 0))
         port = free.getsockname()[1]
-    command = [sys.executable, "-m", "benchmarks.cli", "view"]
+    command = [sys.executable, "-m", "lossbench.benchmarks.cli", "view"]
     process = subprocess.Popen(
         [*command, "--runs", str(experiment), "--port", str(port)],
         stdout=subprocess.DEVNULL,

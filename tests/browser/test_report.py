@@ -4,9 +4,7 @@ from pathlib import Path
 
 import pytest
 
-import losses
-
-EVIDENCE = Path(losses.__file__).resolve().parents[1] / "runs" / "reference" / "evidence"
+EVIDENCE = Path(__file__).resolve().parents[2] / "runs" / "reference" / "evidence"
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

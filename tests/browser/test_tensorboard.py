@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.tracking.board_layout import CHARTS
+from lossbench.benchmarks.report.board_layout import CHARTS
 
 from .conftest import LOSSES
 

@@ -13,11 +13,11 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.data import remembered
-from benchmarks.data.cifar import batch_of
-from benchmarks.data.folders import path_source
-from benchmarks.data.sources import UnusableError
-from benchmarks.errors import UserError
+from lossbench.benchmarks.data import listing_cache as remembered
+from lossbench.benchmarks.data.cifar import batch_of
+from lossbench.benchmarks.data.folder import path_source
+from lossbench.benchmarks.data.sources import UnusableError
+from lossbench.benchmarks.errors import UserError
 
 from .target import Target
 

@@ -3,9 +3,9 @@
 import os
 from pathlib import Path
 
-from benchmarks.cli import parse
-from benchmarks.config import Comparison, Tuning, check
-from benchmarks.errors import UserError
+from lossbench.benchmarks.cli import parse
+from lossbench.benchmarks.config import Comparison, Tuning, check
+from lossbench.benchmarks.errors import UserError
 
 from .target import Target
 

@@ -8,8 +8,8 @@ from unittest import mock
 import numpy as np
 from PIL import Image
 
-from benchmarks.data import decode
-from benchmarks.data.sources import UnusableError
+from lossbench.benchmarks.data import decode
+from lossbench.benchmarks.data.sources import UnusableError
 
 from .target import Target
 

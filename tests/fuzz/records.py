@@ -12,17 +12,23 @@ from tempfile import TemporaryDirectory
 import numpy as np
 import torch
 
-from benchmarks.config import Comparison, check
-from benchmarks.errors import UserError
-from benchmarks.report import claims, page
-from benchmarks.report.document import html, markdown
-from benchmarks.report.reading import COLUMNS, DESCRIBED, described, read_experiment, read_right
-from benchmarks.report.summary import summarise_experiment
-from benchmarks.tracking.board_predictions import read_predictions
-from benchmarks.training import resume
-from benchmarks.training.outcomes import Outcomes, written
-from benchmarks.training.plan import config_of
-from benchmarks.training.trial import Outcome, Point, Predictions, Trial
+from lossbench.benchmarks.config import Comparison, check
+from lossbench.benchmarks.errors import UserError
+from lossbench.benchmarks.records.reading import (
+    COLUMNS,
+    DESCRIBED,
+    described,
+    read_experiment,
+    read_right,
+)
+from lossbench.benchmarks.report import claims, page
+from lossbench.benchmarks.report.board_predictions import read_predictions
+from lossbench.benchmarks.report.document import html, markdown
+from lossbench.benchmarks.report.summary import summarise_experiment
+from lossbench.benchmarks.training import checkpoint as resume
+from lossbench.benchmarks.training.plan import config_of
+from lossbench.benchmarks.training.result import Outcome, Point, Predictions, Trial
+from lossbench.benchmarks.training.result_store import Outcomes, written
 
 from .target import Target
 

@@ -13,8 +13,8 @@ import torch
 from hypothesis import HealthCheck, settings
 from torch import Tensor
 
-from losses import registry
-from losses.registry import Entry
+from lossbench.losses import registry
+from lossbench.losses.registry import Entry
 
 BUILT_IN = [registry.entry(name) for name in registry.names()]
 ENTRIES = [*BUILT_IN, *(registry.entry(name) for name in registry.installed())]

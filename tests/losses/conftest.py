@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 from torch import Tensor
 
-from losses import kernels
-from losses.kernels import build
+from lossbench.losses import kernels
+from lossbench.losses.kernels import build
 
 
 @pytest.fixture(scope="session")
@@ -30,7 +30,7 @@ def switched_on(native: Any, monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def on_cuda_switched_on(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Those of CUDA; on tensors of the CPU where Triton interprets them."""
-    from losses.kernels import cuda
+    from lossbench.losses.kernels import cuda
 
     if os.environ.get("TRITON_INTERPRET") == "1":
         # Without those of the CPU, which come first.

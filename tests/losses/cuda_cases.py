@@ -14,7 +14,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from losses import functional, kernels
+from lossbench.losses import functional, kernels
 
 INTERPRETED = os.environ.get("TRITON_INTERPRET") == "1"
 DEVICE = "cpu" if INTERPRETED else "cuda"

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from losses import functional, kernels
+from lossbench.losses import functional, kernels
 
 INF, NAN = math.inf, math.nan
 SIZES = (0, 1, 7, 8, 65, 2047, 2048, 2049, 5000)

@@ -8,8 +8,8 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from losses import functional
-from losses.registry import Entry
+from lossbench.losses import functional
+from lossbench.losses.registry import Entry
 
 from .cases import (
     NARROW,

@@ -11,7 +11,7 @@ from hypothesis import given
 from mpmath import mp
 from torch import Tensor
 
-from losses import functional, registry
+from lossbench.losses import functional, registry
 
 from .cases import QUICK, WIDE, assert_near, dtypes, tensors, value_and_gradient
 

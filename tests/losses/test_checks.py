@@ -10,8 +10,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from losses import functional
-from losses.registry import Entry
+from lossbench.losses import functional
+from lossbench.losses.registry import Entry
 
 from .cases import assert_near, each_built_in, each_built_in_case, sample
 

@@ -9,9 +9,9 @@ import torch
 from torch import Tensor
 from torch.autograd import gradcheck, gradgradcheck
 
-from losses import ClosedForms, differentiable, functional
-from losses.forms import binary
-from losses.registry import Entry
+from lossbench.losses import ClosedForms, differentiable, functional
+from lossbench.losses.forms import binary
+from lossbench.losses.registry import Entry
 
 from .cases import each_built_in_case, each_case, each_smooth_case, sample
 

@@ -11,7 +11,7 @@ from torch import Tensor
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.func import grad, jvp, vmap
 
-from losses.registry import Entry
+from lossbench.losses.registry import Entry
 
 from .cases import assert_near, dtypes, each_case, each_loss, sample, value_and_gradient
 from .test_properties import scalar

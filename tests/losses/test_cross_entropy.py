@@ -10,8 +10,8 @@ from mpmath import mp
 from torch import Tensor
 from torch.autograd import gradcheck, gradgradcheck
 
-import losses
-from losses import functional
+from lossbench import losses
+from lossbench.losses import functional
 
 from .cases import assert_near, each_reduction, value_and_gradient
 

@@ -15,8 +15,8 @@ from mpmath import mp
 from torch import Tensor
 from torch.autograd import gradcheck, gradgradcheck
 
-import losses
-from losses import functional, registry
+from lossbench import losses
+from lossbench.losses import functional, registry
 
 from .cases import QUICK, assert_near, each_reduction, tensors, value_and_gradient
 
@@ -61,7 +61,10 @@ def compare(input: Tensor, target: Tensor, **options: Any) -> None:
 
 
 def test_parameters_of_l1_are_those_of_torch() -> None:
-    for ours, theirs in [(functional.l1_loss, F.l1_loss), (losses.L1Loss, torch.nn.L1Loss)]:
+    for ours, theirs in [
+        (functional.l1_loss, F.l1_loss),
+        (losses.L1Loss, torch.nn.L1Loss),
+    ]:
         expected = dict(inspect.signature(theirs).parameters)
         del expected["size_average"], expected["reduce"]
         parameters = inspect.signature(ours).parameters

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from losses import functional
+from lossbench.losses import functional
 
 from .cases import QUICK, assert_near, each_reduction, value_and_gradient
 

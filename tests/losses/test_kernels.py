@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from losses import functional, kernels
+from lossbench.losses import functional, kernels
 
 from .cases import WIDE, dtypes
 from .kernel_cases import (

@@ -10,7 +10,7 @@ from torch import Tensor
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.autograd import gradcheck, gradgradcheck
 
-from losses import functional, kernels
+from lossbench.losses import functional, kernels
 
 from .kernel_cases import ELEMENTWISE, USED, numbers, shares, target_of, value_and_gradient
 

@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 import torch
 
-import losses
-from losses import kernels
-from losses.kernels import build as building
+from lossbench import losses
+from lossbench.losses import kernels
+from lossbench.losses.kernels import build as building
 
 
 @pytest.mark.parametrize("without", [(), ("-mno-avx512f",)], ids=["native", "without-avx512"])

@@ -11,9 +11,9 @@ import torch
 from torch import Tensor
 from torch.nn.functional import one_hot
 
-from losses import functional, kernels
-from losses.kernels.cuda import rows
-from losses.kernels.cuda.rows import Plan
+from lossbench.losses import functional, kernels
+from lossbench.losses.kernels.cuda import rows
+from lossbench.losses.kernels.cuda.rows import Plan
 
 from .cuda_cases import (
     CLOSE,

@@ -11,9 +11,9 @@ import torch
 from torch import Tensor
 from torch._subclasses.fake_tensor import FakeTensorMode
 
-import losses
-from losses import functional, kernels
-from losses.kernels import cuda
+from lossbench import losses
+from lossbench.losses import functional, kernels
+from lossbench.losses.kernels import cuda
 
 from .cuda_cases import (
     CLOSE,

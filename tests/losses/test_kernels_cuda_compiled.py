@@ -10,9 +10,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from losses.kernels import CROSS_ENTROPY
-from losses.kernels.cuda import rows, singles
-from losses.kernels.cuda.call import Call
+from lossbench.losses.kernels import CROSS_ENTROPY
+from lossbench.losses.kernels.cuda import rows, singles
+from lossbench.losses.kernels.cuda.call import Call
 
 if importlib.util.find_spec("triton") is None:
     pytest.skip("there is no Triton", allow_module_level=True)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from losses.kernels.cuda.rows import plan_of
+from lossbench.losses.kernels.cuda.rows import plan_of
 
 CLASSES = (2, 1000, 16384, 16385, 32768, 65536, 65537, 131072, 262144, 262145, 2_000_000)
 

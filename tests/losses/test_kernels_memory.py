@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from losses import functional
+from lossbench.losses import functional
 
 from .kernel_cases import numbers
 

@@ -9,8 +9,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-import losses
-from losses import functional
+from lossbench import losses
+from lossbench.losses import functional
 
 from .cases import assert_near, value_and_gradient
 from .test_closed_form import check_derivatives, leaves

@@ -9,8 +9,8 @@ import torch.nn.functional as F
 from mpmath import mp
 from torch import Tensor, nn
 
-from losses import functional
-from losses.reference import margin as reference
+from lossbench.losses import functional
+from lossbench.losses.reference import margin as reference
 
 from .cases import assert_near, each_reduction, labels, value_and_gradient
 from .test_closed_form import check_derivatives, leaves

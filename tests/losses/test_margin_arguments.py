@@ -8,8 +8,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-import losses
-from losses import functional
+from lossbench import losses
+from lossbench.losses import functional
 
 from .cases import assert_near
 from .test_margin import INF, LISTS, OPTIONS, SIGN, WEIGHT, T, Y, Z

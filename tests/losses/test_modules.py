@@ -9,8 +9,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-import losses
-from losses.registry import Entry
+from lossbench import losses
+from lossbench.losses.registry import Entry
 
 from .cases import each_built_in, each_loss, each_reduction, sample
 

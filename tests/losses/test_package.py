@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-import losses
-from losses.kernels.build import NoKernelsError, build
+from lossbench import losses
+from lossbench.losses.kernels.build import NoKernelsError, build
 
 FOLDER = Path(losses.__file__).parent
 FILES = sorted(FOLDER.rglob("*.py"))
@@ -37,7 +37,10 @@ def test_imports_torch_and_nothing_else(file: Path) -> None:
 
 
 def test_triton_is_not_imported_with_the_package() -> None:
-    program = "import sys, losses; assert not {'triton', 'losses.kernels.cuda'} & set(sys.modules)"
+    program = (
+        "import sys, lossbench.losses; "
+        "assert not {'triton', 'lossbench.losses.kernels.cuda'} & set(sys.modules)"
+    )
     subprocess.run([sys.executable, "-c", program], check=True, cwd=FOLDER.parent)
 
 

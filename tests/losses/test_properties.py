@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 from torch.func import functional_call, grad, hessian, jacfwd, jacrev, jvp, vmap
 
-from losses.registry import Entry
+from lossbench.losses.registry import Entry
 
 from .cases import (
     QUICK,

@@ -14,9 +14,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-import losses
-from losses import Entry, registry
-from losses.reference import distance as reference
+from lossbench import losses
+from lossbench.losses import Entry, registry
+from lossbench.losses.reference import distance as reference
 
 from .cases import each_built_in
 
@@ -29,7 +29,7 @@ class AbsoluteLoss(nn.Module):
         return (input - target).abs().mean()
 
 
-ROOT = Path(losses.__file__).parents[1]
+ROOT = Path(losses.__file__).resolve().parents[1]
 OWN = Entry(
     "absolute", AbsoluteLoss, "binary", "outputs", ("probability",), reference.mse, "absolute error"
 )
@@ -269,7 +269,10 @@ def test_what_is_no_registered_loss_is_an_import_error() -> None:
 
 # --- examples ------------------------------------------------------------------------------------
 
-MODULES = [losses, *(import_module(m.name) for m in walk_packages(losses.__path__, "losses."))]
+MODULES = [
+    losses,
+    *(import_module(m.name) for m in walk_packages(losses.__path__, "lossbench.losses.")),
+]
 
 
 @pytest.mark.parametrize("module", MODULES, ids=lambda m: m.__name__)

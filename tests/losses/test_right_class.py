@@ -11,8 +11,8 @@ import torch
 import torchvision
 from torch import Tensor
 
-import losses
-from losses import functional, registry
+from lossbench import losses
+from lossbench.losses import functional, registry
 
 from .cases import assert_near, each_reduction, value_and_gradient
 

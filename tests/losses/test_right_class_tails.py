@@ -9,8 +9,8 @@ import pytest
 import torch
 from mpmath import mpf
 
-import losses
-from losses import registry
+from lossbench import losses
+from lossbench.losses import registry
 
 Class = Callable[[mpf, mpf, mpf], mpf]
 

@@ -11,8 +11,8 @@ from torch import Tensor
 from torch.autograd import gradcheck, gradgradcheck
 from torch.func import hessian
 
-from losses import functional, registry
-from losses.registry import Entry
+from lossbench.losses import functional, registry
+from lossbench.losses.registry import Entry
 
 from .cases import (
     ENTRIES,

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from mpmath import mp
 from torch import Tensor
 
-from losses import functional, registry
+from lossbench.losses import functional, registry
 
 from .cases import QUICK, assert_near, tensors, value_and_gradient
 

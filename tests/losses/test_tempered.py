@@ -7,8 +7,8 @@ from mpmath import mpf
 from torch import Tensor
 from torch.autograd import gradcheck, gradgradcheck
 
-from losses import functional
-from losses.forms import tempered
+from lossbench.losses import functional
+from lossbench.losses.forms import tempered
 
 from .cases import assert_near, value_and_gradient
 

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-import models
+from lossbench import models
 
 
 @pytest.mark.parametrize("name", models.names())

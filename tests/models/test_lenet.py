@@ -2,7 +2,7 @@ import pytest
 import torch
 from torch import nn
 
-from models.lenet import AveragePool
+from lossbench.models.lenet import AveragePool
 
 
 @pytest.mark.parametrize(("height", "width"), [(5, 5), (6, 7), (13, 29), (53, 5), (3, 4)])

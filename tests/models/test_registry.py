@@ -4,7 +4,7 @@ import sys
 import pytest
 import torch
 
-import models
+from lossbench import models
 
 SIZES = (32, 47, 64, 224)
 

@@ -1,7 +1,7 @@
 import torch
 from torch import nn
 
-import models
+from lossbench import models
 
 
 def test_the_maximum_over_the_map_is_torchs() -> None:

@@ -5,10 +5,9 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from benchmarks.report.statistics import MINIMUM_SEEDS
-from benchmarks.report.table import magnitude
-
-from ..claim import Measure, Verdict
+from lossbench.benchmarks.evidence.claim import Measure, Verdict
+from lossbench.benchmarks.report.table import magnitude
+from lossbench.benchmarks.stats.inference import MINIMUM_SEEDS
 
 
 def at_most(name: str, values: Sequence[float], limit: float, seeds: int) -> Measure:

@@ -7,7 +7,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
-from benchmarks.report.statistics import (
+from lossbench.benchmarks.evidence.claim import Measure, Table, Verdict
+from lossbench.benchmarks.report.table import MINUS, NOTHING
+from lossbench.benchmarks.stats.inference import (
     MINIMUM_SEEDS,
     Interval,
     above,
@@ -19,9 +21,6 @@ from benchmarks.report.statistics import (
     paired_difference,
     paired_p,
 )
-from benchmarks.report.table import MINUS, NOTHING
-
-from ..claim import Measure, Table, Verdict
 
 if TYPE_CHECKING:
     import numpy as np

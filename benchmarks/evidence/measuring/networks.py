@@ -10,9 +10,8 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from benchmarks.training.trial import Outcome, Trial
-
-    from ..claim import Lab
+    from lossbench.benchmarks.evidence.claim import Lab
+    from lossbench.benchmarks.training.result import Outcome, Trial
 
 
 def tuned(lab: Lab, trials: Sequence[Trial], **less: Any) -> list[Trial]:

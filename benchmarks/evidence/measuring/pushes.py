@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from benchmarks.training.trial import Outcome
+from lossbench.benchmarks.training.result import Outcome
 
 from .laws import LAWS, sigmoid
 

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from benchmarks.report.statistics import Interval, paired_difference
-from benchmarks.training.trial import Outcome
+from lossbench.benchmarks.stats.inference import Interval, paired_difference
+from lossbench.benchmarks.training.result import Outcome
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

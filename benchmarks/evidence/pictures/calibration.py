@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from benchmarks.report.canvas import CHANCE_LOOK, DPI, FAINT, INK, RC, png
-from benchmarks.report.metrics import expected_calibration_error, reliability
-from benchmarks.report.palette import style_of
-from benchmarks.training.trial import Predictions
+from lossbench.benchmarks.evidence.claim import Picture
+from lossbench.benchmarks.plots.canvas import CHANCE_LOOK, DPI, FAINT, INK, RC, png
+from lossbench.benchmarks.plots.palette import style_of
+from lossbench.benchmarks.stats.metrics import expected_calibration_error, reliability
+from lossbench.benchmarks.training.result import Predictions
 
-from ..claim import Picture
 from .rows import SEEDS, Row, draw_rows, heading, room_for
 
 if TYPE_CHECKING:

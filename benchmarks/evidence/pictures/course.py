@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from benchmarks.report.canvas import CHANCE_LOOK, Label, label_lines, line_look
+from lossbench.benchmarks.plots.canvas import CHANCE_LOOK, Label, label_lines, line_look
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-    from benchmarks.training.trial import Outcome
+    from lossbench.benchmarks.training.result import Outcome
 
 
 def draw_course(

@@ -8,19 +8,27 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from benchmarks.report.canvas import DPI, FAINT, INK, RC, Label, label_lines, line_look, png
-from benchmarks.report.palette import style_of
-from benchmarks.report.table import MINUS
-
-from ..claim import Picture
-from ..measuring.laws import LAWS, error
-from ..measuring.pushes import Pushes
+from lossbench.benchmarks.evidence.claim import Picture
+from lossbench.benchmarks.evidence.measuring.laws import LAWS, error
+from lossbench.benchmarks.evidence.measuring.pushes import Pushes
+from lossbench.benchmarks.plots.canvas import (
+    DPI,
+    FAINT,
+    INK,
+    RC,
+    Label,
+    label_lines,
+    line_look,
+    png,
+)
+from lossbench.benchmarks.plots.palette import style_of
+from lossbench.benchmarks.report.table import MINUS
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from numpy.typing import NDArray
 
-    from ..error_driven import Fit
+    from lossbench.benchmarks.evidence.error_driven import Fit
 
 ACROSS = 5
 # Dots of a panel, evenly over the error, so that its rare values are seen.
@@ -36,7 +44,7 @@ def draw_panels(pooled: Mapping[str, Pushes], fits: Mapping[str, Fit]) -> Pictur
     import matplotlib
     from matplotlib.figure import Figure
 
-    from ..error_driven import in_words
+    from lossbench.benchmarks.evidence.error_driven import in_words
 
     title = "Is the push proportional to the error?"
     down = -(-len(pooled) // ACROSS)

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from benchmarks.report.canvas import (
+from lossbench.benchmarks.evidence.claim import Picture
+from lossbench.benchmarks.plots.canvas import (
     CHANCE_LOOK,
     DPI,
     RC,
@@ -16,16 +17,15 @@ from benchmarks.report.canvas import (
     line_look,
     png,
 )
-from benchmarks.report.palette import style_of
-from benchmarks.report.statistics import mean_interval
+from lossbench.benchmarks.plots.palette import style_of
+from lossbench.benchmarks.stats.inference import mean_interval
 
-from ..claim import Picture
 from .rows import Row, chance_line, draw_rows, look_of, name_rows
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-    from ..measuring.rates import Range
+    from lossbench.benchmarks.evidence.measuring.rates import Range
 
 
 def draw_curves(

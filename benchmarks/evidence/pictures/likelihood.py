@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from benchmarks.report.canvas import DPI, FAINT, INK, RC, line_look, png
+from lossbench.benchmarks.evidence.claim import Picture
+from lossbench.benchmarks.evidence.measuring.likelihood_forms import FORMS, LOWERED, Reading
+from lossbench.benchmarks.plots.canvas import DPI, FAINT, INK, RC, line_look, png
 
-from ..claim import Picture
-from ..measuring.forms import FORMS, LOWERED, Reading
 from .rows import Row, draw_rows
 
 if TYPE_CHECKING:

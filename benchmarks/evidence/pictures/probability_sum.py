@@ -6,15 +6,15 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from benchmarks.report.canvas import DPI, FAINT, RC, Label, line_look, png
-from benchmarks.report.palette import style_of
-from benchmarks.training.trial import Outcome
+from lossbench.benchmarks.evidence.claim import Picture
+from lossbench.benchmarks.evidence.measuring.bounds import size
+from lossbench.benchmarks.evidence.measuring.laws import LAWS
+from lossbench.benchmarks.evidence.measuring.networks import chance_of
+from lossbench.benchmarks.evidence.measuring.pushes import END, FORMULAS, LOW, Pushes
+from lossbench.benchmarks.plots.canvas import DPI, FAINT, RC, Label, line_look, png
+from lossbench.benchmarks.plots.palette import style_of
+from lossbench.benchmarks.training.result import Outcome
 
-from ..claim import Picture
-from ..measuring.bounds import size
-from ..measuring.laws import LAWS
-from ..measuring.networks import chance_of
-from ..measuring.pushes import END, FORMULAS, LOW, Pushes
 from .course import draw_course, finish
 
 REACH = 10.0

@@ -5,18 +5,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from benchmarks.report.canvas import CHANCE_LOOK, DPI, FAINT, INK, RC, png
-from benchmarks.report.palette import style_of
-from benchmarks.report.statistics import mean_interval
-
-from ..claim import Picture
-from ..measuring.contrasts import Judged, signed
+from lossbench.benchmarks.evidence.claim import Picture
+from lossbench.benchmarks.evidence.measuring.contrasts import Judged, signed
+from lossbench.benchmarks.plots.canvas import CHANCE_LOOK, DPI, FAINT, INK, RC, png
+from lossbench.benchmarks.plots.palette import style_of
+from lossbench.benchmarks.stats.inference import mean_interval
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-    from benchmarks.report.statistics import Interval
+    from lossbench.benchmarks.stats.inference import Interval
 
 HOLDS = "#E3F1EA"
 SEEDS = "marker: mean over seeds, bar: its 95 % interval, ticks: the seeds"

@@ -7,19 +7,28 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from benchmarks.report.canvas import DPI, FAINT, INK, RC, Label, label_lines, line_look, png
-from benchmarks.report.palette import style_of
+from lossbench.benchmarks.evidence.claim import Picture
+from lossbench.benchmarks.evidence.measuring.laws import LAWS
+from lossbench.benchmarks.evidence.measuring.pushes import Pushes
+from lossbench.benchmarks.plots.canvas import (
+    DPI,
+    FAINT,
+    INK,
+    RC,
+    Label,
+    label_lines,
+    line_look,
+    png,
+)
+from lossbench.benchmarks.plots.palette import style_of
 
-from ..claim import Picture
-from ..measuring.laws import LAWS
-from ..measuring.pushes import Pushes
 from .rows import look_of
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from numpy.typing import NDArray
 
-    from ..measuring.steps import Steps
+    from lossbench.benchmarks.evidence.measuring.steps import Steps
 
 FORMULAS = {"bce-with-logits": "f - t", "sigmoid-mse": "(f - t) f (1 - f)"}
 # Log-odds of being wrong that have a tick, by the error that they are.

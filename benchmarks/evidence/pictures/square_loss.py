@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from benchmarks.report.canvas import (
+from lossbench.benchmarks.evidence.claim import Picture
+from lossbench.benchmarks.evidence.measuring.contrasts import signed
+from lossbench.benchmarks.plots.canvas import (
     CHANCE_LOOK,
     DPI,
     FAINT,
@@ -16,14 +18,12 @@ from benchmarks.report.canvas import (
     line_look,
     png,
 )
-from benchmarks.report.palette import style_of
+from lossbench.benchmarks.plots.palette import style_of
 
-from ..claim import Picture
-from ..measuring.contrasts import signed
 from .rows import HOLDS, Row, chance_line, draw_interval, draw_rows, name_rows
 
 if TYPE_CHECKING:
-    from ..square_loss import Gap
+    from lossbench.benchmarks.evidence.square_loss import Gap
 
 
 IN_WORDS = {

@@ -14,8 +14,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from benchmarks.data import downloads
-from benchmarks.data.downloads import Archive
+from lossbench.benchmarks.data import download as downloads
+from lossbench.benchmarks.data.download import Archive
 
 Pack = Callable[..., Path]
 

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import torch
 
-from benchmarks.data import Split, open_images
-from benchmarks.data.augmentation import AUGMENTATIONS
-from benchmarks.data.batches import (
+from lossbench.benchmarks.data import Split, open_images
+from lossbench.benchmarks.data.augment import AUGMENTATIONS
+from lossbench.benchmarks.data.batches import (
     HeldOut,
     Normalisation,
     Pixels,
@@ -70,7 +70,7 @@ def test_the_normalisation_is_that_of_the_rows(split: Split) -> None:
 def test_more_images_than_are_measured_are_measured_evenly_spaced(
     split: Split, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("benchmarks.data.batches.MEASURED", 10)
+    monkeypatch.setattr("lossbench.benchmarks.data.batches.MEASURED", 10)
     found = measure(on_device(split, CPU))
     np.testing.assert_allclose(found.mean, split.images[::5].mean((0, 1, 2)), rtol=1e-6)
 

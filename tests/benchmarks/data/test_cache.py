@@ -11,11 +11,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmarks.data import cache
-from benchmarks.data.cache import cached, entry_directory
-from benchmarks.data.decode import square
-from benchmarks.data.folders import path_source
-from benchmarks.errors import UserError
+from lossbench.benchmarks.data import cache
+from lossbench.benchmarks.data.cache import cached, entry_directory
+from lossbench.benchmarks.data.decode import square
+from lossbench.benchmarks.data.folder import path_source
+from lossbench.benchmarks.errors import UserError
 
 SPLIT = ("train/cat/{}.jpg", "train/dog/{}.jpg", "test/cat/{}.jpg", "test/dog/{}.jpg")
 

@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 from torchvision.datasets import CIFAR10
 
-from benchmarks.data import cifar
-from benchmarks.data.cache import cached
-from benchmarks.data.cifar import CLASSES, FOLDER, batch_of, cifar10, cifar10_ten
-from benchmarks.data.sources import UnavailableError
-from benchmarks.errors import UserError
+from lossbench.benchmarks.data import cifar
+from lossbench.benchmarks.data.cache import cached
+from lossbench.benchmarks.data.cifar import CLASSES, FOLDER, batch_of, cifar10, cifar10_ten
+from lossbench.benchmarks.data.sources import UnavailableError
+from lossbench.benchmarks.errors import UserError
 
 
 def batch(seed, rows=20):

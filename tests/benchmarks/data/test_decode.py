@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from benchmarks.data.decode import square
-from benchmarks.data.sources import UnusableError
+from lossbench.benchmarks.data.decode import square
+from lossbench.benchmarks.data.sources import UnusableError
 
 
 def encoded(image, kind="PNG", **options):
@@ -162,7 +162,7 @@ def test_unusable_files_say_why(jpeg, monkeypatch):
         with pytest.raises(UnusableError, match=reason):
             square(data, 32)
     with monkeypatch.context() as patch:
-        patch.setattr("benchmarks.data.decode.MAX_PIXELS", 300 * 299)
+        patch.setattr("lossbench.benchmarks.data.decode.MAX_PIXELS", 300 * 299)
         with pytest.raises(UnusableError, match="megapixels"):
             square(photo, 32)
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 1000)

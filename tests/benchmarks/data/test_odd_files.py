@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from benchmarks.data.cache import cached
-from benchmarks.data.folders import path_source
+from lossbench.benchmarks.data.cache import cached
+from lossbench.benchmarks.data.folder import path_source
 
 PIXELS = np.full((48, 64, 3), (200, 40, 40), np.uint8)
 PHOTO = Image.fromarray(PIXELS)

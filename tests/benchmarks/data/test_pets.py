@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 from torchvision.datasets import OxfordIIITPet
 
-from benchmarks.data import pets
-from benchmarks.data.cache import cached
-from benchmarks.data.pets import oxford_breeds, oxford_pets
-from benchmarks.data.sources import UnavailableError
-from benchmarks.errors import UserError
+from lossbench.benchmarks.data import pets
+from lossbench.benchmarks.data.cache import cached
+from lossbench.benchmarks.data.pets import oxford_breeds, oxford_pets
+from lossbench.benchmarks.data.sources import UnavailableError
+from lossbench.benchmarks.errors import UserError
 
 
 def test_where_they_are_is_where_torchvision_finds_them():

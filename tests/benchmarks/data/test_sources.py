@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.data.sources import (
+from lossbench.benchmarks.data.sources import (
     Picture,
     Source,
     arranged,
@@ -14,7 +14,7 @@ from benchmarks.data.sources import (
     counted,
     data_directory,
 )
-from benchmarks.errors import UserError
+from lossbench.benchmarks.errors import UserError
 
 TWO, THREE = ("dog", "cat"), ("ant", "bee", "cow")
 PICTURES = tuple(

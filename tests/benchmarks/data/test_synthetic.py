@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch import nn
 
-from benchmarks.data.synthetic import draw, synthetic
+from lossbench.benchmarks.data.synthetic import draw, synthetic
 
 
 def pixels(source, count):

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from benchmarks.evidence.claim import verdict_of
-from benchmarks.training.trial import Outcome, Point, Predictions, Trial
+from lossbench.benchmarks.evidence.claim import verdict_of
+from lossbench.benchmarks.training.result import Outcome, Point, Predictions, Trial
 
 RATES = (0.01, 0.1)
 
@@ -96,7 +96,7 @@ def no_ink(request, monkeypatch):
     looked at."""
     if "check_finding" not in request.fixturenames:
         for name in DRAWING:
-            module = importlib.import_module(f"benchmarks.evidence.{name}")
+            module = importlib.import_module(f"lossbench.benchmarks.evidence.{name}")
             monkeypatch.setattr(module, "png", lambda *_: b"")
 
 

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from benchmarks.evidence.claim import Budget, Claim, Finding, verdict_of
-from benchmarks.training.trial import Outcome, Point, Predictions, Trial
+from lossbench.benchmarks.evidence.claim import Budget, Claim, Finding, verdict_of
+from lossbench.benchmarks.training.result import Outcome, Point, Predictions, Trial
 
 
 @dataclass

@@ -3,8 +3,8 @@ import dataclasses
 import numpy as np
 import pytest
 
-from benchmarks.evidence import calibration
-from benchmarks.report.metrics import expected_calibration_error
+from lossbench.benchmarks.evidence import calibration
+from lossbench.benchmarks.stats.metrics import expected_calibration_error
 
 # How sure each network is; all are right of 75 %.
 SURE = dict.fromkeys(calibration.PROPER, 0.77)

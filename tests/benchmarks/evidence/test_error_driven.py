@@ -3,12 +3,12 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from benchmarks.evidence import error_driven
-from benchmarks.evidence.claim import verdict_of
-from benchmarks.evidence.error_driven import BENT, CLAIM, DRIVEN, SIZES, fit
-from benchmarks.evidence.measuring.laws import LAWS, error
-from benchmarks.evidence.measuring.pushes import Pushes
-from benchmarks.evidence.pictures import error_driven as error_driven_pictures
+from lossbench.benchmarks.evidence import error_driven
+from lossbench.benchmarks.evidence.claim import verdict_of
+from lossbench.benchmarks.evidence.error_driven import BENT, CLAIM, DRIVEN, SIZES, fit
+from lossbench.benchmarks.evidence.measuring.laws import LAWS, error
+from lossbench.benchmarks.evidence.measuring.pushes import Pushes
+from lossbench.benchmarks.evidence.pictures import error_driven as error_driven_pictures
 
 from .invented import InventedLab, check, outcome
 
@@ -67,7 +67,7 @@ def test_laws_are_the_gradients_of_torch(loss):
 
 
 def test_laws_are_of_the_ten_of_the_argument():
-    from benchmarks.config import ARTICLE
+    from lossbench.benchmarks.config import ARTICLE
 
     assert set(LAWS) == set(ARTICLE) == {*DRIVEN, *BENT, "zero-one"}
 

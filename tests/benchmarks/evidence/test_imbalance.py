@@ -3,8 +3,8 @@ import dataclasses
 import numpy as np
 import pytest
 
-from benchmarks.evidence import imbalance
-from benchmarks.training.trial import Predictions
+from lossbench.benchmarks.evidence import imbalance
+from lossbench.benchmarks.training.result import Predictions
 
 # The shares of dogs and of cats that are recognised.
 TELLING = {"plain": (0.98, 0.10), "weighted": (0.70, 0.66), "focal": (0.97, 0.14)}
@@ -76,7 +76,7 @@ def test_methods_are_told_how_many_there_were(fake_lab):
 
 
 def test_settings_are_those_of_the_losses():
-    from losses import registry
+    from lossbench.losses import registry
 
     for method in imbalance.TRAINED:
         settings = imbalance.settings_of(method, (900, 90))

@@ -6,12 +6,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from benchmarks.config import ARTICLE, RATES
-from benchmarks.evidence import learning_rate
-from benchmarks.evidence.claim import verdict_of
-from benchmarks.evidence.learning_rate import CLAIM, OTHER, PAIR, REFERENCE, SIZES
-from benchmarks.evidence.measuring.rates import USABLE, usable
-from benchmarks.evidence.pictures import learning_rate as learning_rate_pictures
+from lossbench.benchmarks.config import ARTICLE, RATES
+from lossbench.benchmarks.evidence import learning_rate
+from lossbench.benchmarks.evidence.claim import verdict_of
+from lossbench.benchmarks.evidence.learning_rate import CLAIM, OTHER, PAIR, REFERENCE, SIZES
+from lossbench.benchmarks.evidence.measuring.rates import USABLE, usable
+from lossbench.benchmarks.evidence.pictures import learning_rate as learning_rate_pictures
 
 from .invented import InventedLab, check, outcome, point, right_in
 

@@ -6,11 +6,11 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from benchmarks.evidence import likelihood
-from benchmarks.evidence.claim import verdict_of
-from benchmarks.evidence.likelihood import CLAIM, SIZES, Size
-from benchmarks.evidence.measuring import forms as likelihood_forms
-from benchmarks.evidence.measuring.forms import FORMS, read
+from lossbench.benchmarks.evidence import likelihood
+from lossbench.benchmarks.evidence.claim import verdict_of
+from lossbench.benchmarks.evidence.likelihood import CLAIM, SIZES, Size
+from lossbench.benchmarks.evidence.measuring import likelihood_forms
+from lossbench.benchmarks.evidence.measuring.likelihood_forms import FORMS, read
 
 from .invented import InventedLab, check, outcome, said
 

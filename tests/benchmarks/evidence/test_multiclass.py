@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from benchmarks.evidence import multiclass
+from lossbench.benchmarks.evidence import multiclass
 
 LEVEL = {
     ("cifar10-ten", "cross-entropy"): 0.600,

@@ -3,7 +3,7 @@ import dataclasses
 import numpy as np
 import pytest
 
-from benchmarks.evidence import noise
+from lossbench.benchmarks.evidence import noise
 
 CLEAN = dict.fromkeys(noise.LOSSES, 0.60)
 

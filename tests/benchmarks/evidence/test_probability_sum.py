@@ -5,10 +5,10 @@ import pytest
 import torch
 from scipy.stats import linregress
 
-from benchmarks.evidence import probability_sum
-from benchmarks.evidence.claim import verdict_of
-from benchmarks.evidence.measuring.laws import LAWS, sigmoid
-from benchmarks.evidence.measuring.pushes import (
+from lossbench.benchmarks.evidence import probability_sum
+from lossbench.benchmarks.evidence.claim import verdict_of
+from lossbench.benchmarks.evidence.measuring.laws import LAWS, sigmoid
+from lossbench.benchmarks.evidence.measuring.pushes import (
     REFERENCE,
     SUM,
     Pushes,
@@ -17,8 +17,8 @@ from benchmarks.evidence.measuring.pushes import (
     slope,
     together,
 )
-from benchmarks.evidence.probability_sum import CELLS, CLAIM, SIZES, Size
-from benchmarks.training.trial import Trial
+from lossbench.benchmarks.evidence.probability_sum import CELLS, CLAIM, SIZES, Size
+from lossbench.benchmarks.training.result import Trial
 
 from .invented import InventedLab, check, outcome, point, right_in
 

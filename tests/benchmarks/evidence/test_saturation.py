@@ -6,15 +6,22 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from benchmarks.evidence import saturation
-from benchmarks.evidence.claim import verdict_of
-from benchmarks.evidence.measuring.bounds import bounded
-from benchmarks.evidence.measuring.laws import LAWS
-from benchmarks.evidence.measuring.steps import Steps, ratio, steps_of
-from benchmarks.evidence.pictures import saturation as saturation_pictures
-from benchmarks.evidence.saturation import CLAIM, CONFIDENCES, OTHER, RATES, REFERENCE, SIZES
-from benchmarks.report.statistics import above, below
-from benchmarks.training.trial import Trial
+from lossbench.benchmarks.evidence import saturation
+from lossbench.benchmarks.evidence.claim import verdict_of
+from lossbench.benchmarks.evidence.measuring.bounds import bounded
+from lossbench.benchmarks.evidence.measuring.laws import LAWS
+from lossbench.benchmarks.evidence.measuring.steps import Steps, ratio, steps_of
+from lossbench.benchmarks.evidence.pictures import saturation as saturation_pictures
+from lossbench.benchmarks.evidence.saturation import (
+    CLAIM,
+    CONFIDENCES,
+    OTHER,
+    RATES,
+    REFERENCE,
+    SIZES,
+)
+from lossbench.benchmarks.stats.inference import above, below
+from lossbench.benchmarks.training.result import Trial
 
 from .invented import InventedLab, check, outcome, point
 

@@ -2,10 +2,10 @@ import math
 
 import pytest
 
-from benchmarks.evidence import zero_one
-from benchmarks.evidence.claim import verdict_of
-from benchmarks.evidence.zero_one import CLAIM, PLAIN, REFERENCE, SIZES, Size
-from benchmarks.training.trial import Trial
+from lossbench.benchmarks.evidence import zero_one
+from lossbench.benchmarks.evidence.claim import verdict_of
+from lossbench.benchmarks.evidence.zero_one import CLAIM, PLAIN, REFERENCE, SIZES, Size
+from lossbench.benchmarks.training.result import Trial
 
 from .invented import InventedLab, check, outcome, point, right_in
 
@@ -115,7 +115,7 @@ def test_the_picture_says_what_was_measured():
 def test_the_plain_net_answers_by_its_parameters_alone():
     import torch
 
-    import models
+    from lossbench import models
 
     net = models.build(PLAIN, 1)
     assert sum(p.numel() for p in net.parameters()) == 23_649

@@ -5,10 +5,10 @@ import re
 import pytest
 from PIL import Image
 
-from benchmarks.errors import UserError
-from benchmarks.evidence.claim import Claim, Finding, Measure, Picture, Table
-from benchmarks.report.claims import number, read_claim, write_finding, write_overview
-from benchmarks.report.combined import report
+from lossbench.benchmarks.errors import UserError
+from lossbench.benchmarks.evidence.claim import Claim, Finding, Measure, Picture, Table
+from lossbench.benchmarks.report.claims import number, read_claim, write_finding, write_overview
+from lossbench.benchmarks.report.combined import report
 
 EVIL = "<script>alert('x')</script> | a"
 ABOUT = {

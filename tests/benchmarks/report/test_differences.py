@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from benchmarks.errors import UserError
-from benchmarks.report.differences import minus_cross_entropy
-from benchmarks.report.forest import draw_differences, reach_of
-from benchmarks.report.statistics import bootstrap_difference
-from benchmarks.report.summary import summarise
+from lossbench.benchmarks.errors import UserError
+from lossbench.benchmarks.plots.forest import draw_differences, reach_of
+from lossbench.benchmarks.report.differences import minus_cross_entropy
+from lossbench.benchmarks.report.summary import summarise
+from lossbench.benchmarks.stats.inference import bootstrap_difference
 
 
 def rights(accuracy, count=1000):

@@ -5,9 +5,9 @@ from html.parser import HTMLParser
 import numpy as np
 import pytest
 
-from benchmarks.report import document
-from benchmarks.report.canvas import png
-from benchmarks.report.document import (
+from lossbench.benchmarks.plots.canvas import png
+from lossbench.benchmarks.report import document
+from lossbench.benchmarks.report.document import (
     MARKS,
     Alarm,
     Bullets,

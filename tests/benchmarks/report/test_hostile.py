@@ -5,12 +5,12 @@ import re
 import pytest
 from PIL import Image
 
-from benchmarks.data.cache import cached
-from benchmarks.data.folders import path_source
-from benchmarks.evidence.claim import Claim, Table
-from benchmarks.report.claims import write_finding
-from benchmarks.report.combined import report
-from benchmarks.report.summary import write_summary
+from lossbench.benchmarks.data.cache import cached
+from lossbench.benchmarks.data.folder import path_source
+from lossbench.benchmarks.evidence.claim import Claim, Table
+from lossbench.benchmarks.report.claims import write_finding
+from lossbench.benchmarks.report.combined import report
+from lossbench.benchmarks.report.summary import write_summary
 
 from .test_claims import ABOUT, finding
 from .test_document import Read

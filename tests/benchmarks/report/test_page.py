@@ -1,10 +1,18 @@
 import pytest
 
-from benchmarks.report.document import Bullets, Facts, Picture, Table, Verdict, html, markdown
-from benchmarks.report.facts import data_facts, duration, split
-from benchmarks.report.page import document_of, evidence_table, facts, sentence, verdicts
-from benchmarks.report.reading import Warned, read_experiment
-from benchmarks.report.summary import summarise_experiment
+from lossbench.benchmarks.records.reading import Warned, read_experiment
+from lossbench.benchmarks.report.document import (
+    Bullets,
+    Facts,
+    Picture,
+    Table,
+    Verdict,
+    html,
+    markdown,
+)
+from lossbench.benchmarks.report.facts import data_facts, duration, split
+from lossbench.benchmarks.report.page import document_of, evidence_table, facts, sentence, verdicts
+from lossbench.benchmarks.report.summary import summarise_experiment
 
 EVIL = "<script>alert('x')</script>"
 PICTURES = {"differences.png": b"zero", "comparison.png": b"one", "closed_forms.png": b"two"}

@@ -5,11 +5,11 @@ import sys
 import pytest
 from scipy import stats
 
-from benchmarks.errors import UserError
-from benchmarks.report import write_summary
-from benchmarks.report.reading import Warned
-from benchmarks.report.statistics import detectable
-from benchmarks.report.summary import summarise, warned_of
+from lossbench.benchmarks.errors import UserError
+from lossbench.benchmarks.records.reading import Warned
+from lossbench.benchmarks.report import write_summary
+from lossbench.benchmarks.report.summary import summarise, warned_of
+from lossbench.benchmarks.stats.inference import detectable
 
 PICTURES = {"differences.png", "comparison.png", "closed_forms.png"}
 FILES = {"summary.json", "summary.md", "report.html"} | PICTURES

@@ -3,8 +3,8 @@ import io
 import pytest
 from rich.console import Console
 
-from benchmarks.report.summary import summarise
-from benchmarks.report.table import (
+from lossbench.benchmarks.report.summary import summarise
+from lossbench.benchmarks.report.table import (
     COLUMNS,
     body,
     fineness,

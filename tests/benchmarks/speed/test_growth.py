@@ -9,13 +9,14 @@ import numpy as np
 import pytest
 import torch
 
-from benchmarks.data import archives, remembered
-from benchmarks.data.batches import prepare
-from benchmarks.data.folders import path_source
-from benchmarks.speed import growth
-from benchmarks.speed.growth import STEPS, WARM, Steps, black, empty_cache, write_links
-from benchmarks.speed.targets import rows
-from benchmarks.speed.usual import folder, image_set
+from lossbench.benchmarks.data import archive as archives
+from lossbench.benchmarks.data import listing_cache as remembered
+from lossbench.benchmarks.data.batches import prepare
+from lossbench.benchmarks.data.folder import path_source
+from lossbench.benchmarks.speed import growth
+from lossbench.benchmarks.speed.growth import STEPS, WARM, Steps, black, empty_cache, write_links
+from lossbench.benchmarks.speed.targets import rows
+from lossbench.benchmarks.speed.usual import folder, image_set
 
 
 @pytest.fixture(autouse=True)

@@ -7,11 +7,11 @@ from contextlib import contextmanager
 
 import pytest
 
-from benchmarks.config import ARTICLE
-from benchmarks.report.summary import summarise
-from benchmarks.speed import growth_runs
-from benchmarks.speed.growth_runs import COMPARED, FEW, WARM, recorded, until_read
-from benchmarks.training.interruption import Interruption
+from lossbench.benchmarks.config import ARTICLE
+from lossbench.benchmarks.report.summary import summarise
+from lossbench.benchmarks.speed import growth_runs
+from lossbench.benchmarks.speed.growth_runs import COMPARED, FEW, WARM, recorded, until_read
+from lossbench.benchmarks.training.interruption import Interruption
 
 
 @pytest.fixture(scope="module")

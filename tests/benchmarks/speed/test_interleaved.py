@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from benchmarks.speed import interleaved
-from benchmarks.speed.interleaved import Ratio, calls_for, ratio, synchronised
-from losses import registry
+from lossbench.benchmarks.speed import interleaved
+from lossbench.benchmarks.speed.interleaved import Ratio, calls_for, ratio, synchronised
+from lossbench.losses import registry
 
 ROOT = Path(interleaved.__file__).resolve().parents[2]
 

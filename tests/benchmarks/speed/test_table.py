@@ -6,15 +6,15 @@ from datetime import datetime
 import pytest
 import torch
 
-from benchmarks.cli import main
-from benchmarks.errors import UserError
-from benchmarks.report.document import markdown
-from benchmarks.speed.interleaved import Ratio
-from benchmarks.speed.memory import peak
-from benchmarks.speed.row import Row
-from benchmarks.speed.table import Found, cells, chosen, measured, page, write
-from benchmarks.speed.targets import COUNTERPARTS, rows
-from losses import registry
+from lossbench.benchmarks.cli import main
+from lossbench.benchmarks.errors import UserError
+from lossbench.benchmarks.report.document import markdown
+from lossbench.benchmarks.speed.interleaved import Ratio
+from lossbench.benchmarks.speed.memory import peak
+from lossbench.benchmarks.speed.row import Row
+from lossbench.benchmarks.speed.table import Found, cells, chosen, measured, page, write
+from lossbench.benchmarks.speed.targets import COUNTERPARTS, rows
+from lossbench.losses import registry
 
 
 def row(target: float, *, at_least: bool = False) -> Row:

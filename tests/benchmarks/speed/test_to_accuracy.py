@@ -8,15 +8,15 @@ import numpy as np
 import pytest
 import torch
 
-from benchmarks.data import ImageSet
-from benchmarks.errors import UserError
-from benchmarks.report.document import markdown
-from benchmarks.speed import table, to_accuracy
-from benchmarks.speed.interleaved import Ratio
-from benchmarks.speed.row import Row
-from benchmarks.speed.to_accuracy import Reached, preset, preset_trial, straightforward
-from benchmarks.speed.usual import image_set
-from benchmarks.training.trial import Trial
+from lossbench.benchmarks.data import ImageSet
+from lossbench.benchmarks.errors import UserError
+from lossbench.benchmarks.report.document import markdown
+from lossbench.benchmarks.speed import table, to_accuracy
+from lossbench.benchmarks.speed.interleaved import Ratio
+from lossbench.benchmarks.speed.row import Row
+from lossbench.benchmarks.speed.to_accuracy import Reached, preset, preset_trial, straightforward
+from lossbench.benchmarks.speed.usual import image_set
+from lossbench.benchmarks.training.result import Trial
 
 CPU = torch.device("cpu")
 TRIAL = replace(preset_trial(), model="convnet", width=4, epochs=6, batch_size=16)

@@ -6,14 +6,14 @@ from pathlib import Path
 import pytest
 import torch
 
-from benchmarks.config import Comparison
-from benchmarks.data.batches import prepare
-from benchmarks.speed import targets, whole_runs
-from benchmarks.speed.usual import noise_set
-from benchmarks.tracking.events import event_files
-from benchmarks.training import run
-from benchmarks.training.plan import Plan
-from benchmarks.training.trial import Trial
+from lossbench.benchmarks.config import Comparison
+from lossbench.benchmarks.data.batches import prepare
+from lossbench.benchmarks.records.events import event_files
+from lossbench.benchmarks.speed import targets, whole_runs
+from lossbench.benchmarks.speed.usual import noise_set
+from lossbench.benchmarks.training import train as run
+from lossbench.benchmarks.training.plan import Plan
+from lossbench.benchmarks.training.result import Trial
 
 CPU = torch.device("cpu")
 TRIAL = Trial("cross-entropy", 0, 0.1, epochs=1, batch_size=16, width=4)

@@ -2,9 +2,9 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from benchmarks.config import ARTICLE
-from benchmarks.training.objective import Objective
-from losses import registry
+from lossbench.benchmarks.config import ARTICLE
+from lossbench.benchmarks.training.objective import Objective
+from lossbench.losses import registry
 
 Z = torch.linspace(-3, 3, 13, dtype=torch.float64)
 LABELS = torch.arange(13) % 2

@@ -8,15 +8,15 @@ import pytest
 import torch
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from benchmarks.config import Comparison
-from benchmarks.data.batches import prepare
-from benchmarks.tracking.results import run_directory
-from benchmarks.training.objective import Objective
-from benchmarks.training.plan import Plan
-from benchmarks.training.recorder import Recorder
-from benchmarks.training.run import build, predictions, train
-from benchmarks.training.trial import Outcome, Trial
-from losses import registry
+from lossbench.benchmarks.config import Comparison
+from lossbench.benchmarks.data.batches import prepare
+from lossbench.benchmarks.records.results import run_directory
+from lossbench.benchmarks.training.objective import Objective
+from lossbench.benchmarks.training.plan import Plan
+from lossbench.benchmarks.training.recorder import Recorder
+from lossbench.benchmarks.training.result import Outcome, Trial
+from lossbench.benchmarks.training.train import build, predictions, train
+from lossbench.losses import registry
 
 CPU = torch.device("cpu")
 SCALARS = {

@@ -4,8 +4,8 @@ import statistics
 import numpy as np
 import pytest
 
-from benchmarks.training.search import FIRST_SEED, best_rate, by_rate, search
-from benchmarks.training.trial import Outcome, Predictions, Trial
+from lossbench.benchmarks.training.result import Outcome, Predictions, Trial
+from lossbench.benchmarks.training.search import FIRST_SEED, best_rate, by_rate, search
 
 
 def outcome(rate: float, seed: int, accuracy: float) -> Outcome:

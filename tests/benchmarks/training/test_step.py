@@ -7,13 +7,13 @@ import pytest
 import torch
 import torch._dynamo.utils
 
-import models
-from benchmarks.data.batches import prepare
-from benchmarks.training.run import Watch, train, training
-from benchmarks.training.side_by_side import in_turns
-from benchmarks.training.step import at_rate, one_cycle, optimiser_of
-from benchmarks.training.trial import Trial
-from losses import registry
+from lossbench import models
+from lossbench.benchmarks.data.batches import prepare
+from lossbench.benchmarks.training.executors.cuda_streams import in_turns
+from lossbench.benchmarks.training.result import Trial
+from lossbench.benchmarks.training.step import at_rate, one_cycle, optimiser_of
+from lossbench.benchmarks.training.train import Watch, train, training
+from lossbench.losses import registry
 
 CPU = torch.device("cpu")
 SMALL = Trial("cross-entropy", seed=0, learning_rate=0.02, width=4, epochs=2, batch_size=16)

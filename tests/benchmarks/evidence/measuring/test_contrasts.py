@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from benchmarks.evidence.measuring.contrasts import (
+from lossbench.benchmarks.evidence.measuring.contrasts import (
     Demand,
     contrast,
     judged,
@@ -11,7 +11,7 @@ from benchmarks.evidence.measuring.contrasts import (
     span,
     table_of,
 )
-from benchmarks.report.statistics import Interval
+from lossbench.benchmarks.stats.inference import Interval
 
 A = [71.0, 74.0, 80.0, 77.0]
 B = [70.5, 73.0, 79.0, 76.5]

@@ -3,8 +3,14 @@ import dataclasses
 import numpy as np
 import pytest
 
-from benchmarks.evidence.measuring.networks import accuracies, chance_of, over_seeds, right, tuned
-from benchmarks.training.trial import Trial
+from lossbench.benchmarks.evidence.measuring.networks import (
+    accuracies,
+    chance_of,
+    over_seeds,
+    right,
+    tuned,
+)
+from lossbench.benchmarks.training.result import Trial
 
 TRIALS = [Trial("mse", 7, 0.1, epochs=4), Trial("nll", 7, 0.1, epochs=6, label_noise=0.2)]
 

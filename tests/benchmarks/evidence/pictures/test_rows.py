@@ -2,9 +2,9 @@ import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
-from benchmarks.evidence.measuring.contrasts import Demand, contrast, judged
-from benchmarks.evidence.pictures.rows import Row, draw_rows, judgement, room_for
-from benchmarks.report.statistics import mean_interval
+from lossbench.benchmarks.evidence.measuring.contrasts import Demand, contrast, judged
+from lossbench.benchmarks.evidence.pictures.rows import Row, draw_rows, judgement, room_for
+from lossbench.benchmarks.stats.inference import mean_interval
 
 
 def texts(axes):

@@ -1,0 +1,1 @@
+"""The commands that train and show: compare, tune, plan, view."""

@@ -1,0 +1,212 @@
+"""The learning rate of each loss, found on validation images and kept for comparisons."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import io
+import json
+import math
+import shlex
+from dataclasses import replace
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from lossbench.benchmarks.config import Training, Tuning
+from lossbench.benchmarks.console import Reporter, many
+from lossbench.benchmarks.data import ImageSet
+from lossbench.benchmarks.data.batches import prepare
+from lossbench.benchmarks.errors import UserError, one_line
+from lossbench.benchmarks.records import experiment
+from lossbench.benchmarks.records.files import write_json, write_whole
+from lossbench.benchmarks.report.document import Alarm, Code, Document, Paragraph, Table, markdown
+from lossbench.benchmarks.training.executors.pool import Pool
+from lossbench.benchmarks.training.result import Outcome
+from lossbench.benchmarks.training.search import best_rate, by_rate, search
+from lossbench.benchmarks.training.setup import images_of, looked_up, rehearse, trial_of
+
+SHARED = (
+    *("model", "width", "image_size", "augmentation", "epochs", "batch_size", "weight_decay"),
+    "test_time_augmentation",
+    *("start", "validation", "precision"),
+)
+"""What a search and a comparison have to have in common."""
+
+
+def tune(config: Tuning, command: str, reporter: Reporter) -> Path:
+    """Search the learning rate of every loss and return the directory with tuning.json.
+
+    Losses that an earlier search with the same rates and seeds has found are kept beside the new.
+
+    Raises:
+        UserError: a setting is wrong, the images cannot be had, the directory not be written.
+    """
+    names, device = looked_up(config)
+    with reporter:
+        images = images_of(config, reporter)
+        source = "synthetic" if images.synthetic else config.data
+        config = replace(config, losses=names, image_size=images.image_size, data=source)
+        trials = [replace(trial_of(config, name, 0, 1.0), test=False) for name in names]
+        rehearse(trials, images.image_size, len(images.classes), device)
+        material = prepare(images, device, validation=config.validation)
+        reporter.say(
+            f"{many(len(names), 'loss', 'losses')} x {len(config.rates)} learning rates x "
+            f"{many(config.seeds, 'seed')} of {config.model} on "
+            f"{len(material.train.labels):,} {images.name} images"
+        )
+        experiment.make_runs(config.runs)
+        with Pool(config.runs / "trials", device, reporter, config.workers) as pool:
+            found = dict(zip(names, search(pool, trials, config.rates, config.seeds), strict=True))
+    directory = directory_of(config, images)
+    about = experiment.facts(command, datetime.now().astimezone(), device) | {
+        "name": directory.name,
+        "synthetic": images.synthetic,
+        "shared": shared(config, images),
+        "data": experiment.data_facts(images, material),
+        "rates": list(config.rates),
+        "seeds": config.seeds,
+        "losses": {name: of_loss(outcomes) for name, outcomes in found.items()},
+    }
+    write(directory, about)
+    return directory
+
+
+def of_loss(outcomes: list[Outcome]) -> dict[str, Any]:
+    """What a search has found of a loss, as JSON knows it. The trials that diverged have None."""
+    return {
+        "best": best_rate(outcomes),
+        "validation_accuracy": {f"{rate:g}": mean for rate, mean in by_rate(outcomes).items()},
+        "trials": [
+            {
+                "learning_rate": outcome.trial.learning_rate,
+                "seed": outcome.trial.seed,
+                "validation_accuracy": _finite(outcome.points[-1].validation_accuracy),
+                "validation_loss": _finite(outcome.points[-1].validation_loss),
+            }
+            for outcome in outcomes
+        ],
+    }
+
+
+def _finite(value: float) -> float | None:
+    return value if math.isfinite(value) else None
+
+
+def write(directory: Path, about: dict[str, Any]) -> None:
+    """Write tuning.json, tuning.md and trials.csv. Raises UserError if they cannot be written."""
+    kept = read(directory / "tuning.json") if (directory / "tuning.json").is_file() else None
+    if kept and (kept["rates"], kept["seeds"]) == (about["rates"], about["seeds"]):
+        about = about | {"losses": kept["losses"] | about["losses"]}
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        write_whole(directory / "trials.csv", trials_csv(about).encode())
+        write_whole(directory / "tuning.md", markdown(page(about)).encode())
+        write_json(directory / "tuning.json", about)
+    except OSError as error:
+        raise UserError(
+            f"cannot write to {directory}: {one_line(error)}; choose another --runs"
+        ) from None
+
+
+def trials_csv(about: dict[str, Any]) -> str:
+    """One row a trial."""
+    text = io.StringIO()
+    rows = csv.writer(text, lineterminator="\n")
+    columns = ("learning_rate", "seed", "validation_accuracy", "validation_loss")
+    rows.writerow(["loss", *columns, "images"])
+    images = experiment.MARK if about["synthetic"] else about["data"]["name"]
+    for name, loss in about["losses"].items():
+        rows.writerows([name, *(trial[c] for c in columns), images] for trial in loss["trials"])
+    return text.getvalue()
+
+
+def page(about: dict[str, Any]) -> Document:
+    """The search as a page."""
+    how = (
+        f"Accuracy on {about['data']['validation']:,} validation images in %, mean of "
+        f"{about['seeds']} seeds, for each peak learning rate; the same rates, seeds and steps for "
+        "every loss. The test images were not looked at."
+    )
+    mark = (Alarm(f"{experiment.MARK} IMAGES"),) if about["synthetic"] else ()
+    blocks = (*mark, Paragraph(how), table(about), *map(Paragraph, notes(about)))
+    again = (Paragraph("To repeat it:"), Code(about["command"]))
+    return Document(f"Learning rates: {about['name']}", (*blocks, *again))
+
+
+def table(about: dict[str, Any]) -> Table:
+    """A row a loss: its name, its accuracy with each rate in %, the rate that was chosen."""
+    rates = [f"{rate:g}" for rate in about["rates"]]
+    rows = (
+        (
+            name,
+            *(f"{100 * loss['validation_accuracy'][rate]:.1f}" for rate in rates),
+            f"{loss['best']:g}",
+        )
+        for name, loss in about["losses"].items()
+    )
+    return Table(("loss", *rates, "chosen"), tuple(rows))
+
+
+def notes(about: dict[str, Any]) -> list[str]:
+    """What to know of a search: which losses might do better outside of it."""
+    ends = (min(about["rates"]), max(about["rates"]))
+    edge = [name for name, loss in about["losses"].items() if loss["best"] in ends]
+    if not edge:
+        return []
+    return [f"At the end of the range, so that a rate outside it may be better: {', '.join(edge)}."]
+
+
+def read(path: Path) -> dict[str, Any]:
+    """A tuning.json. Raises UserError if it cannot be read or is none."""
+    try:
+        about: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        for key in ("shared", "rates", "seeds", "losses", "date"):
+            about[key]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise UserError(
+            f"cannot use {path} ({type(error).__name__}: {one_line(error)}); remove it and run "
+            "`lossbench tune` again"
+        ) from None
+    return about
+
+
+def shared(config: Training, images: ImageSet) -> dict[str, Any]:
+    """What a search and a comparison have to have in common, with the images' fingerprint."""
+    settings = config.to_json()
+    return {key: settings[key] for key in SHARED} | {"fingerprint": images.fingerprint}
+
+
+def directory_of(config: Training, images: ImageSet) -> Path:
+    """Where the search with these settings is kept."""
+    text = json.dumps(shared(config, images), sort_keys=True)
+    key = hashlib.sha256(text.encode()).hexdigest()[:8]
+    name = experiment.MARK if images.synthetic else images.name
+    model = config.model.rpartition(":")[2]
+    return config.runs / "tuning" / f"{name}-{model}-{config.start}-{key}"
+
+
+def tuned_rates(config: Training, images: ImageSet, names: tuple[str, ...]) -> dict[str, float]:
+    """The learning rate of each loss, from the search with the same settings.
+
+    Raises UserError, with the command to run first, if there is none or it lacks a loss.
+    """
+    path = directory_of(config, images) / "tuning.json"
+    losses = read(path)["losses"] if path.is_file() else {}
+    if missing := [name for name in names if name not in losses]:
+        raise UserError(
+            f"--tuned: no learning rate was searched for {', '.join(missing)} with this data, "
+            f"model and training; run `{command_for(config, missing)}` first"
+        )
+    return {name: float(losses[name]["best"]) for name in names}
+
+
+def command_for(config: Training, losses: list[str]) -> str:
+    """The command that searches what a comparison asks for."""
+    default = Training()
+    flags = ["--losses", *losses]
+    for field in ("data", "runs", *SHARED):
+        value = getattr(config, field)
+        if value is not None and value != getattr(default, field):
+            flags += [f"--{field.replace('_', '-')}", str(value)]
+    return shlex.join(["lossbench", "tune", *flags])

@@ -1,0 +1,113 @@
+"""The picture of the catalogue: value and gradient of every binary loss against the logit."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from lossbench.benchmarks.plots.canvas import DPI, FAINT, RC, png
+from lossbench.benchmarks.plots.palette import BLUE, DOTTED, VERMILLION
+
+from .one_logit import of_one_logit
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+    from torch import Tensor
+
+    from lossbench.losses.registry import Entry
+
+COLUMNS = 3
+Z_LIMIT = 6.0
+# What is steeper than this leaves its panel.
+LIMITS = (-2.8, 6.2)
+VALUE: dict[str, Any] = {"color": BLUE, "linewidth": 2.2, "zorder": 4}
+GRADIENT: dict[str, Any] = {"color": VERMILLION, "linewidth": 2.2, "zorder": 5}
+MIRRORED: dict[str, Any] = {"linewidth": 1.4, "linestyle": DOTTED}
+GREY: dict[str, Any] = {"color": "#9A9A9A", "linewidth": 0.9, "zorder": 3}
+
+
+def drawn(entries: Sequence[Entry]) -> list[Entry]:
+    """Those that have a panel: the losses of one number that is a logit or an output."""
+    return [e for e in entries if e.task == "binary" and e.takes in ("logits", "outputs")]
+
+
+def draw(entries: Sequence[Entry], reference: Entry) -> bytes:
+    """A PNG with a panel for each of `drawn(entries)`, and `reference` in grey in all of them."""
+    import matplotlib
+    import torch
+    from matplotlib.figure import Figure
+
+    # The reference first, in a panel of its own.
+    shown = sorted(drawn(entries), key=lambda entry: entry.name != reference.name)
+    lines = -(-len(shown) // COLUMNS)
+    # Even in number, so that the jump of a step function at z = 0 falls between two points.
+    z = torch.linspace(-Z_LIMIT, Z_LIMIT, 602, dtype=torch.float64)
+    height = 1.3 + 1.7 * lines
+    with matplotlib.rc_context({**RC, "axes.titlesize": 10, "font.size": 9}):
+        figure = Figure(figsize=(10, height), dpi=DPI)
+        panels = figure.subplots(lines, COLUMNS, sharex=True, sharey=True, squeeze=False).flatten()
+        edges = {"top": 1 - 0.95 / height, "bottom": 0.5 / height}
+        figure.subplots_adjust(left=0.035, right=0.99, wspace=0.07, hspace=0.3, **edges)
+        for axes, entry in zip(panels, shown, strict=False):
+            _panel(axes, entry, reference, z)
+        for at, axes in enumerate(panels):
+            if at >= len(shown):
+                axes.set_axis_off()
+            elif at + COLUMNS >= len(shown):
+                axes.tick_params(labelbottom=True)
+                axes.set_xlabel("← wrong      logit z      right →")
+        _head(figure, height, reference.name)
+        return png(figure, "value and gradient of the binary losses against the logit")
+
+
+def _panel(axes: Axes, entry: Entry, reference: Entry, z: Tensor) -> None:
+    for each, looks in ((reference, (GREY, GREY)), (entry, (VALUE, GRADIENT))):
+        for curve, look in zip(_curves(each, z), looks, strict=True):
+            axes.plot(z, curve, **look)
+    # What class 0 costs, seen from its own side. For an output that is fitted to 0 or 1 there is
+    # no such side.
+    if entry.takes == "logits":
+        value, gradient = _curves(entry, -z, right=0)
+        if not value.allclose(_curves(entry, z)[0]):
+            axes.plot(z, value, **{**VALUE, **MIRRORED})
+            axes.plot(z, -gradient, **{**GRADIENT, **MIRRORED})
+    axes.set_title(entry.name, pad=3)
+    axes.set_xlim(-Z_LIMIT, Z_LIMIT)
+    axes.set_ylim(*LIMITS)
+    axes.set_xticks([-4, 0, 4])
+    axes.set_yticks([-2, 0, 2, 4, 6])
+    axes.axvline(0, color=FAINT, linewidth=0.7, zorder=1)
+    axes.axhline(0, color=FAINT, linewidth=0.7, zorder=1)
+    axes.grid(color="#E9E9E9", zorder=0)
+    axes.spines[["left", "bottom"]].set_visible(False)
+    axes.tick_params(length=0)
+
+
+def _curves(entry: Entry, z: Tensor, right: int = 1) -> tuple[Tensor, Tensor]:
+    curves = of_one_logit(entry, z, right)
+    assert curves is not None
+    return curves
+
+
+def _head(figure: Figure, height: float, reference: str) -> None:
+    from matplotlib.lines import Line2D
+
+    title = "What a logit costs when class 1 is right, and how hard that pulls on it"
+    figure.text(0.012, 1 - 0.1 / height, title, va="top", fontsize=13, fontweight="bold")
+    lines = {
+        "loss L": VALUE,
+        "gradient dL/dz": GRADIENT,
+        f"both of {reference}": GREY,
+        "mirrored, for class 0, where that differs": {"color": FAINT, **MIRRORED},
+    }
+    figure.legend(
+        [Line2D([], [], **look) for look in lines.values()],
+        [*lines],
+        loc="upper left",
+        bbox_to_anchor=(0.002, 1 - 0.33 / height),
+        ncols=len(lines),
+        frameon=False,
+        fontsize=10.5,
+        columnspacing=1.6,
+    )

@@ -1,0 +1,189 @@
+"""How many digits a loss keeps in float32: its worst relative error against `exact.py`.
+
+The draws reach where the textbook formula has no digits left: numbers of spread 1, 8 and 50, and
+the edges, which are infinities, +-1e4, zeros and denormals. What is expected there is the limit.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from lossbench.losses.registry import Entry
+
+from .exact import sensitivity, truth
+
+EDGES = "edges"
+GROUPS: tuple[float | str, ...] = (1.0, 8.0, 50.0, EDGES)
+TINY = torch.finfo(torch.float32).tiny
+# An error worth a second look: whether it is that of a zero crossing.
+DOUBTFUL = 1e-6
+# Away from infinity, and small or large enough to lose everything in a formula that is careless.
+_FINITE = (1e4, 89.0, 1.0, 1e-30, 1e-40, 1e-45, 0.0)
+
+
+class Errors(NamedTuple):
+    """The worst relative error of the value and of the gradient; NaN if either is one somewhere."""
+
+    value: float
+    gradient: float
+
+
+class Batch(NamedTuple):
+    """Examples, the targets as `exact` and in every form as the loss takes them, and the truth."""
+
+    input: Tensor
+    rows: Tensor
+    targets: list[Tensor]
+    value: Tensor
+    gradient: Tensor
+
+
+def measure(entry: Entry, loss: Callable[[Tensor, Tensor], Tensor], batch: Batch) -> Errors:
+    """The worst of all examples, and of all forms of the target."""
+    return worst([_measure(entry, loss, batch, target) for target in batch.targets])
+
+
+def worst(errors: list[Errors]) -> Errors:
+    return Errors(*(_largest(column) for column in zip(*errors, strict=True)))
+
+
+def _largest(numbers: tuple[float, ...]) -> float:
+    return math.nan if any(map(math.isnan, numbers)) else max(numbers)
+
+
+def _measure(
+    entry: Entry, loss: Callable[[Tensor, Tensor], Tensor], batch: Batch, target: Tensor
+) -> Errors:
+    leaf = batch.input.clone().requires_grad_()
+    value = loss(leaf, target)
+    (gradient,) = torch.autograd.grad(value.sum(), leaf)
+    count = len(batch.input)
+    # One number an example, also of kl_div, which gives one a class.
+    value = value.detach().reshape(count, -1).double().sum(-1, keepdim=True)
+    gradient = gradient.reshape(count, -1).double()
+    size = batch.value.abs()
+    steepness = batch.gradient.nan_to_num(0.0, math.inf, -math.inf).abs().amax(-1, keepdim=True)
+    return Errors(
+        _confirmed(entry, batch, value, batch.value, size, 0),
+        _confirmed(entry, batch, gradient, batch.gradient, steepness, 1),
+    )
+
+
+def _confirmed(
+    entry: Entry, batch: Batch, actual: Tensor, expected: Tensor, size: Tensor, rung: int
+) -> float:
+    """The largest error that is not one of a zero crossing: the largest is looked at again, with
+    its size as the truth's sensitivity has it (of the value or the gradient), until it stands."""
+    size, looked_at = size.clone(), set()
+    while True:
+        errors = _errors(actual, expected, size).amax(-1)
+        at = int(errors.argmax())  # that of a NaN, where there is one
+        x = batch.input[at].reshape(-1)
+        if at in looked_at or not errors[at] > DOUBTFUL or not x.isfinite().all():
+            return float(errors[at])
+        looked_at.add(at)
+        if size[at] >= TINY:
+            found = sensitivity(entry.name, tuple(x.tolist()), tuple(batch.rows[at].tolist()))
+            size[at] = max(float(found[rung]), float(size[at]))
+
+
+def _errors(actual: Tensor, expected: Tensor, size: Tensor) -> Tensor:
+    """Relative to `size`. Where nothing is expected, at a kink, only NaN is an error."""
+    size = size.expand_as(expected)
+    off = (actual - expected).abs()
+    # Below the smallest normal number digits end; there a result may also be zero.
+    lost = (expected.abs() < TINY) & (off < TINY)
+    error = torch.where(lost, 0.0, off / size.clamp_min(TINY))
+    # An infinity has to be met. Beside one, what is finite has no size to be compared with.
+    missed = torch.where(expected.isinf() & (actual != expected), torch.inf, 0.0)
+    error = torch.where(size.isinf() & ~actual.isnan(), missed, error)
+    return torch.where(expected.isnan() & ~actual.isnan(), 0.0, error)
+
+
+# --- draws ---------------------------------------------------------------------------------------
+
+
+def batches(entry: Entry, group: float | str, count: int, seed: int = 0) -> Iterator[Batch]:
+    """The examples of `group`, `count` of each number of classes where they are drawn."""
+    generator = torch.Generator().manual_seed(seed)
+    if isinstance(group, str):
+        yield from _edges(entry)
+        return
+    if entry.task == "binary":
+        z = group * torch.randn(count, generator=generator)
+        hard = torch.randint(2, (count,), generator=generator).float()
+        yield _batch(entry, z, hard)
+        if "probability" in entry.targets:
+            soft = torch.tensor([0.25, 0.75, 0.5, 0.9])[torch.arange(len(z[::10])) % 4]
+            yield _batch(entry, z[::10], soft)
+        return
+    for classes in (2, 3, 10):
+        z = group * torch.randn(count, classes, generator=generator)
+        if entry.task == "multilabel":
+            yield _batch(entry, z, torch.randint(2, z.shape, generator=generator).float())
+            continue
+        y = torch.randint(classes, (count,), generator=generator)
+        y[::2] = z.argmax(-1)[::2]
+        yield _batch(entry, z, F.one_hot(y, classes).float())
+        if "distribution" in entry.targets and classes == 3:
+            noise = torch.randn(z[::5].shape, generator=generator)
+            yield _batch(entry, z[::5], torch.softmax(noise, -1))
+
+
+def _edges(entry: Entry) -> Iterator[Batch]:
+    ends = [sign * size for size in (math.inf, *_FINITE) for sign in (1, -1)]
+    if entry.task == "binary":
+        z = torch.tensor(ends).repeat_interleave(2)
+        hard = torch.tensor([0.0, 1.0]).repeat(len(ends))
+        yield _batch(entry, z, hard)
+        return
+    for others in ([0.5], [0.5, -1.0]):
+        classes = 1 + len(others)
+        rows = torch.tensor([[end, *others] for end in ends])
+        for y in range(classes):
+            hard = F.one_hot(torch.full((len(ends),), y), classes).float()
+            yield _batch(entry, rows, hard)
+
+
+def _taken(entry: Entry, z: Tensor) -> Tensor:
+    """What the loss takes, of logits z: float32 numbers, and the truth is that of these."""
+    match entry.takes:
+        case "probabilities":
+            return torch.sigmoid(z.double()).float()
+        case "log-probabilities":
+            wide = z.double().clamp(-1e30, 1e30)
+            x = torch.log_softmax(wide, -1)
+            return torch.where(x < -1e29, -torch.inf, x).float()
+        case "distances":
+            return z.abs()
+        case _:
+            return z
+
+
+def _batch(entry: Entry, z: Tensor, target: Tensor) -> Batch:
+    """`target` is 0 to 1 for each logit of a binary loss, and else a row for each row."""
+    input, given = _taken(entry, z), 2 * target - 1 if "sign" in entry.targets else target
+    rows = given.reshape(len(given), -1)
+    pairs = zip(input.reshape(len(input), -1).tolist(), rows.tolist(), strict=True)
+    found = [truth(entry.name, x, t) for x, t in pairs]
+    value = torch.tensor([[float(each.value)] for each in found], dtype=torch.float64)
+    slopes = [[math.nan if g is None else float(g) for g in each.gradient] for each in found]
+    hard = entry.task != "binary" and bool(((target == 0) | (target == 1)).all())
+    targets = [_form(kind, target) for kind in entry.targets] if hard else [given]
+    return Batch(input, rows, targets, value, torch.tensor(slopes, dtype=torch.float64))
+
+
+def _form(kind: str, rows: Tensor) -> Tensor:
+    """Rows of zeros and ones as the target of a kind."""
+    if kind == "index":
+        return rows.argmax(-1)
+    if kind == "labels":
+        order = rows.argsort(dim=-1, descending=True, stable=True)
+        return torch.where(rows.gather(-1, order) > 0, order, -1)
+    return rows

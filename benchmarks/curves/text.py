@@ -1,0 +1,114 @@
+"""What `losses/README.md` says besides its tables."""
+
+from lossbench.losses.catalogue.entry import Task
+
+OPENING = """\
+<!-- Written by `uv run lossbench catalogue`; change the registry, not this file. -->
+
+# The catalogue of losses
+
+{count} classification losses, each with value, gradient and curvature derived by hand, and kept
+accurate in float32 where textbook formulas lose their digits. Those that torch has are drop-in
+replacements: same names, same arguments, same results. This page is made from the registry, and
+its numbers are measured."""
+
+HOW_TO_USE = """\
+## How to use one
+
+```python
+import torch
+
+import losses
+from losses import CrossEntropyLoss, functional
+
+z, y = torch.tensor([[2.0, 0.0, -1.0]]), torch.tensor([0])
+
+CrossEntropyLoss(label_smoothing=0.1)(z, y)  # as torch.nn has it
+functional.cross_entropy(z, y, reduction="none")  # as torch.nn.functional has it
+losses.get("poly-1", reduction="sum")(z, y)  # by its name in the tables below
+losses.names("binary")  # the names, of one task or all
+```
+
+A loss of your own is found by its name in the same way, by `lossbench compare --losses` too:
+
+```python
+from torch import nn
+
+
+@losses.register("absolute-logit", task="binary", summary="how far the logit is from its target")
+class AbsoluteLogitLoss(nn.Module):
+    def __init__(self, reduction="mean"):
+        super().__init__()
+        self.reduction = reduction
+
+    def forward(self, input, target):
+        each = (input - (2 * target - 1)).abs()
+        return each if self.reduction == "none" else getattr(each, self.reduction)()
+```"""
+
+KERNELS = """\
+## Fused kernels
+
+`python -m losses.kernels build` compiles C++ kernels for this machine, once, in about a minute;
+`lossbench` does so by itself. They give value and gradient in one pass over the memory: of
+cross-entropy with all its options but the z-loss and soft-capping, and of every other loss that
+torch has too. They serve plain float32 and float64 tensors on the CPU, on Linux. On CUDA, Triton,
+which torch brings, compiles kernels at their first call: of cross-entropy with the same options,
+BCE with logits and the sigmoid's focal loss, for float32, bfloat16 and float16. The closed forms do
+the rest (other losses, devices and dtypes, `torch.compile`, `torch.func`, second derivatives), and
+all of it where there is no compiler. `losses.backend()` and `losses.backend("cuda")` say which is
+in use and why; `LOSSES_KERNELS=0` in the environment switches the kernels off. `uv run lossbench
+speed` measures them beside torch's losses."""
+
+NOTATION = """\
+## The losses
+
+z is a logit or a row of them, x what a loss takes instead, t the target, y the index of the right
+class and e_y its one-hot row; f = σ(z) is the sigmoid, p = softmax(z), J = diag(p) - p pᵀ."""
+
+WRONG = """\
+*Confidently wrong* is what becomes of the gradient when class 1 is right and the model gives it a
+probability of 0.01, and then of 0.0001: |dL/dz| at both, measured in float64, z being the logit,
+the difference of two logits, or the output that stands for them. A gradient that *dies* leaves such
+an example unlearnt, one that *stays* corrects it at a steady pace, and one that *grows* lets it, or
+a wrong label, outweigh all others."""
+
+TASKS: dict[Task, str] = {
+    "binary": "### Two classes, one number an example",
+    "multiclass": "### One right class of many",
+    "multilabel": "### Any number of right classes",
+}
+
+TAILS = """\
+The worst relative error in float32 against arithmetic of 160 digits, of ours and, below it, of the
+loss of `torch.nn.functional` ("torch"), or of the formula as one writes it in torch where that has
+none ("plain"). Logits are drawn with spreads 1, 8 and 50, for 2, 3 and 10 classes, half of them
+right; the edges are ±inf, ±1e4, ±89, ±1, zeros and denormals, where the limit is what is expected.
+A row's gradient is measured by its largest entry, and only true values that are normal float32
+numbers count; where one crosses zero it is taken to be as large as the terms of which it is the
+difference. What is above 4e-6 is bold: an error of 1 is a result of 0, or one without a right
+digit. The draws are seeded, but processors round differently, and another machine may have another
+digit.
+
+4e-6 is what float32 leaves of exp(-87), its smallest number: the difference of two logits, 87, is
+rounded by 4e-6."""
+
+DIFFERENCES = """\
+## What is deliberately different from torch
+
+- An infinite logit gives the limit: 0 for a certain and right answer where torch's formulas give
+  NaN. A class with target 0 and probability 0 contributes nothing, in `kl_div` too.
+- Small losses and gradients keep their digits instead of being rounded to 0, and
+  `soft_margin_loss` does not overflow.
+- The gradient of `sigmoid_focal_loss` is finite for a `gamma` below 1 too, where torchvision's is
+  NaN for a certain and right example.
+- Where torch's deprecated `size_average` and `reduce` stand between two arguments, and are left out
+  here, what follows them is given by name.
+- `kl_div` does not warn of its 'mean', and does not change it either.
+- Class indices may be of any integer dtype, and the target of a loss of single logits bool.
+- A class weight or `pos_weight` that is negative or NaN is a ValueError where it can be seen for
+  free, on the CPU; torch computes with it. A weight of single elements may be negative.
+- Nothing in an ignored row reaches a derivative, NaN and infinities included.
+- Modules cannot be compiled by the deprecated `torch.jit.script`.
+- Every loss can be differentiated more than once, by soft targets and weights as well, under
+  `torch.func` and `torch.compile(fullgraph=True)`."""

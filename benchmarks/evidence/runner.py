@@ -1,0 +1,123 @@
+"""Claims examined one after the other, each in a directory of its own."""
+
+from __future__ import annotations
+
+import importlib
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from lossbench.benchmarks.console import Reporter
+from lossbench.benchmarks.data.batches import prepare
+from lossbench.benchmarks.errors import unknown_name
+from lossbench.benchmarks.records import experiment
+from lossbench.benchmarks.report.claims import write_finding, write_overview
+from lossbench.benchmarks.training.executors.pool import Pool
+from lossbench.benchmarks.training.search import FIRST_SEED
+
+from .claim import Budget, Claim, Finding
+from .lab import Laboratory
+
+CLAIMS = (
+    "zero-one",
+    "probability-sum",
+    "likelihood",
+    "saturation",
+    "error-driven",
+    "multiclass",
+    "square-loss",
+    "noise",
+    "imbalance",
+    "calibration",
+    "learning-rate",
+)
+"""The names of the claims, in the order of the argument."""
+
+
+def claim_of(name: str) -> Claim:
+    """The claim of that name. Raises UserError for an unknown one."""
+    if name not in CLAIMS:
+        raise unknown_name("claim", name, CLAIMS)
+    module = importlib.import_module(f".{name.replace('-', '_')}", __package__)
+    claim: Claim = module.CLAIM
+    return claim
+
+
+def claims_of(names: Sequence[str]) -> list[Claim]:
+    """The claims of these names, `all` being every one. Raises UserError for an unknown one."""
+    return [claim_of(name) for name in (CLAIMS if tuple(names) == ("all",) else names)]
+
+
+@dataclass(frozen=True)
+class Examined:
+    """A claim, what was found, and where it is written."""
+
+    claim: Claim
+    finding: Finding
+    directory: Path
+
+
+def examine(
+    claims: Sequence[Claim],
+    budget: Budget,
+    runs: Path,
+    device: torch.device,
+    workers: int | None,
+    command: str,
+    reporter: Reporter,
+) -> list[Examined]:
+    """Examine the claims and write runs/evidence/<name>/ for each, and the page of them all.
+
+    A claim that was examined before with the same budget is written anew from the trained networks
+    that are kept in runs/trials/.
+
+    Raises:
+        UserError: images cannot be had, a directory cannot be written, a worker was killed.
+    """
+    evidence = runs / "evidence"
+    experiment.make_runs(evidence)
+    done = []
+    with reporter, Pool(runs / "trials", device, reporter, workers) as pool:
+        for number, claim in enumerate(claims, start=1):
+            reporter.say(f"{number}/{len(claims)}  {claim.name}: {claim.question}")
+            lab, began = Laboratory(budget, pool, reporter), time.perf_counter()
+            finding = claim.examine(lab)
+            seconds = time.perf_counter() - began
+            about = experiment.facts(command, datetime.now().astimezone(), device)
+            about |= {"budget": budget, "seconds": seconds} | facts_of(lab, pool)
+            directory = evidence / claim.name
+            write_finding(directory, about, claim, finding)
+            write_overview(evidence)
+            reporter.say(f"{claim.name}: {finding.verdict}. {finding.sentence}  ({seconds:.0f} s)")
+            done.append(Examined(claim, finding, directory))
+    return done
+
+
+def facts_of(lab: Laboratory, pool: Pool) -> dict[str, object]:
+    """What a claim's networks were trained on, and how many there were."""
+    sources: dict[tuple[str, int | None], dict[str, Any]] = {}
+    trained_on: dict[tuple[str, int | None], set[int]] = {}
+    for trial, outcome in lab.used.items():
+        key = (trial.data, trial.image_size)
+        if key not in sources:
+            images = pool.image_set(*key)
+            sources[key] = experiment.data_facts(
+                images, prepare(images, torch.device("cpu"), validation=trial.validation)
+            )
+        trained_on.setdefault(key, set()).add(sum(outcome.counts))
+    for key, numbers in trained_on.items():
+        sources[key]["trained_on"] = sorted(numbers)
+    seeds = {trial.seed for trial in lab.used}
+    return {
+        "trials": len(lab.used),
+        "seeds": sorted(seed for seed in seeds if seed < FIRST_SEED),
+        "search_seeds": sorted(seed for seed in seeds if seed >= FIRST_SEED),
+        "training_seconds": sum(outcome.seconds for outcome in lab.used.values()),
+        "data": list(sources.values()),
+        "models": sorted({trial.model for trial in lab.used}),
+    }

@@ -1,0 +1,1 @@
+"""Canvas, palette and the figures that everything uses."""

@@ -1,0 +1,116 @@
+"""closed_forms.png: value and gradient of the losses against the logit, before any training."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from lossbench.benchmarks.report.facts import article
+
+from .canvas import (
+    DPI,
+    FAINT,
+    RC,
+    Label,
+    height_of,
+    label_lines,
+    line_look,
+    margin_of,
+    png,
+    short,
+    stamp_synthetic,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from matplotlib.axes import Axes
+    from numpy.typing import NDArray
+
+Z_LIMIT = 8.0
+# The squared error of a raw output would flatten all others; its line leaves the panel instead.
+VALUE_LIMITS = (-0.25, 9.0)
+GRADIENT_LIMITS = (-2.25, 0.75)
+
+
+def curve(loss: str, z: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
+    """Value and gradient dL/dz of a registered loss at each logit `z`, for target t = 1.
+
+    A softmax loss is given the two logits (-z/2, +z/2), whose difference is z.
+    """
+    import torch
+
+    from lossbench.benchmarks.training.objective import Objective
+    from lossbench.losses import registry
+
+    logit = torch.tensor(z, dtype=torch.float64, requires_grad=True)
+    binary = registry.entry(loss).task == "binary"
+    logits = logit if binary else torch.stack([-logit / 2, logit / 2], dim=1)
+    value = Objective(loss)(logits, torch.ones(len(z), dtype=torch.int64))
+    (gradient,) = torch.autograd.grad(value.sum(), logit)
+    return value.detach().numpy(), gradient.numpy()
+
+
+def draw_closed_forms(
+    losses: list[str], *, synthetic: bool, classes: Sequence[str] = ()
+) -> bytes | None:
+    """Two panels over the logit: value and gradient of the registered ones among `losses`.
+
+    None if none is registered. `classes` are the names by label; of two they stand on the axis.
+    """
+    import matplotlib
+    import numpy as np
+    from matplotlib.figure import Figure
+
+    from lossbench.losses import registry
+
+    known = set(registry.names())
+    # Even in number, so that the jump of a step function at z = 0 falls between two points.
+    z = np.linspace(-Z_LIMIT, Z_LIMIT, 802)
+    curves = {loss: curve(loss, z) for loss in losses if loss in known}
+    if not curves:
+        return None
+    wrong, right = classes if len(classes) == 2 else ("", "")
+    two = len(classes) == 2
+    asked = f"the image is {article(right)}" if two else "its class is the right one"
+    ends = (article(wrong), article(right)) if two else ("another class", "this class")
+    with matplotlib.rc_context(RC):
+        height = height_of(len(curves))
+        figure = Figure(figsize=(10, height), dpi=DPI)
+        upper, lower = figure.subplots(2, 1, sharex=True)
+        left, top, bottom = 0.30 + margin_of(curves), 1 - 0.46 / height, 0.88 / height
+        figure.subplots_adjust(left=left, right=0.925, top=top, bottom=bottom, hspace=0.24)
+        upper.set_title(f"What does a logit z cost when {asked} (t = 1)?")
+        upper.set_ylabel("loss L")
+        lower.set_title("How hard does it push on that logit?")
+        lower.set_ylabel("gradient dL/dz")
+        lower.set_xlabel(
+            f"logit z\n← confidently wrong: sure of {ends[0]}        sure of {ends[1]} →"
+        )
+        _draw(upper, z, {loss: values for loss, (values, _) in curves.items()}, VALUE_LIMITS)
+        _draw(lower, z, {loss: slopes for loss, (_, slopes) in curves.items()}, GRADIENT_LIMITS)
+        upper.tick_params(labelbottom=True)
+        figure.align_ylabels()
+        if synthetic:
+            stamp_synthetic(figure)
+        return png(figure, "SYNTHETIC IMAGES" if synthetic else "closed forms of the losses")
+
+
+def _draw(
+    axes: Axes, z: NDArray[Any], curves: dict[str, NDArray[Any]], limits: tuple[float, float]
+) -> None:
+    """Draws the curves; labels stand at the left, where the losses differ most."""
+    labels = []
+    for loss, values in curves.items():
+        axes.plot(z, values, **line_look(loss))
+        y = min(max(float(values[0]), limits[0]), limits[1])
+        away = "" if y == values[0] else " (off scale)"
+        labels.append(Label(y, short(loss) + away, loss))
+    axes.set_xlim(-Z_LIMIT, Z_LIMIT)
+    axes.set_ylim(*limits)
+    axes.axvline(0, color=FAINT, linewidth=0.8, zorder=1)
+    axes.axhline(0, color=FAINT, linewidth=0.8, zorder=1)
+    axes.yaxis.tick_right()
+    axes.yaxis.set_label_position("right")
+    axes.spines[["left", "right"]].set_visible(False)
+    axes.grid(color="#E6E6E6", zorder=0)
+    label_lines(axes, labels, gap=0.085, left=True)

@@ -1,0 +1,1 @@
+"""The records of runs and experiments, and how they are written and read."""

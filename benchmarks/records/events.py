@@ -1,0 +1,167 @@
+"""The TensorBoard event file of one run.
+
+All scalars of a step are one event: an event of 20 scalars costs as much as an event of one. Every
+run writes the same tags, so that TensorBoard lays the losses over each other.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import socket
+import time
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from tensorboard.compat.proto.event_pb2 import Event, SessionLog
+from tensorboard.compat.proto.summary_pb2 import HistogramProto, Summary
+from tensorboard.plugins.text.summary_v2 import text_pb
+from tensorboard.summary.writer.record_writer import RecordWriter
+from torch import Tensor
+
+from .gradient_stats import FLOOR, Window
+
+PREFIX = "events.out.tfevents."
+"""What the name of an event file begins with; the second of its making follows."""
+
+# Quarters of a power of ten, from the floor of the probes to 100.
+BINS = np.arange(round(math.log10(FLOOR)), 2.25, 0.25)
+
+
+class EventFile:
+    """Writes a run's points; a context manager that closes the file. What has been written is in
+    the file, whatever happens next: nothing waits in memory, and no thread writes it.
+
+    Args:
+        directory: of the run, made if it is not there; the new file sorts behind those in it.
+        suffix: what the file's name ends with.
+        since: the step that the run goes on from; a TensorBoard that has seen that step and later
+            ones of an earlier file forgets them.
+
+    Raises OSError, as all of its methods do, if the file cannot be written.
+    """
+
+    def __init__(self, directory: Path, suffix: str = "", since: int | None = None) -> None:
+        directory.mkdir(parents=True, exist_ok=True)
+        there = [int(path.name.split(".")[3]) for path in event_files(directory)]
+        second = max([int(time.time()), *(1 + each for each in there)])
+        name = f"{PREFIX}{second:010d}.{socket.gethostname()}.{os.getpid()}{suffix}"
+        self.file = (directory / name).open("xb")
+        self.records = RecordWriter(self.file)
+        self._add(Event(wall_time=time.time(), file_version="brain.Event:2"))
+        if since is not None:
+            start = SessionLog(status=SessionLog.START)
+            self._add(Event(wall_time=time.time(), step=since, session_log=start))
+
+    def __enter__(self) -> EventFile:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Nothing can be written any more."""
+        self.file.close()
+
+    def training(self, step: int, window: Window) -> None:
+        """The means of a logging window that ends with `step`, and its histogram."""
+        scalars = {
+            "loss/train": window.loss,
+            "accuracy/train": window.accuracy,
+            "gradient/logit_mean_abs": window.logit_mean_abs,
+            "gradient/logit_when_wrong": window.logit_when_wrong,
+            "gradient/vanished_fraction": window.vanished_fraction,
+            "gradient/parameter_norm": window.parameter_norm,
+        }
+        scalars |= {f"gradient/layer/{name}": norm for name, norm in window.layers.items()}
+        histogram = Summary.Value(
+            tag="gradient/logit_log10", histo=histogram_of(window.logit_log10)
+        )
+        self.write(step, [*values_of(scalars), histogram])
+
+    def evaluation(self, step: int, loss: float, accuracy: float) -> None:
+        """Loss and accuracy on the validation images at `step`; NaN, where there are none, is left
+        out."""
+        self.write(step, values_of({"loss/validation": loss, "accuracy/validation": accuracy}))
+
+    def test(self, step: int, loss: float, accuracy: float) -> None:
+        """Loss and accuracy on the test images, once, after the last step."""
+        self.write(step, values_of({"loss/test": loss, "accuracy/test": accuracy}))
+
+    def speed(self, step: int, images_per_second: float) -> None:
+        """Training speed since the last evaluation."""
+        self.write(step, values_of({"speed/images_per_second": images_per_second}))
+
+    def note(self, tag: str, text: str, step: int = 0) -> None:
+        """A text, in Markdown, for TensorBoard's text page."""
+        self.write(step, text_pb(tag, text).value)
+
+    def alarm(self, step: int, text: str) -> None:
+        """A warning for TensorBoard's text page."""
+        self.note("warnings", text, step)
+
+    def write(self, step: int, values: Iterable[Summary.Value], at: float | None = None) -> None:
+        """One event of summaries of any kind, at a time other than now if `at` is given."""
+        summary = Summary(value=values)
+        if not summary.value:
+            return
+        when = time.time() if at is None else at
+        self._add(Event(wall_time=when, step=step, summary=summary))
+
+    def _add(self, event: Event) -> None:
+        self.records.write(event.SerializeToString())
+        self.file.flush()
+
+
+def event_files(directory: Path) -> list[Path]:
+    """The event files in a directory, in the order in which TensorBoard reads them."""
+    return sorted(directory.glob(f"{PREFIX}*"))
+
+
+def values_of(scalars: dict[str, float]) -> list[Summary.Value]:
+    """The scalars that have a value; TensorBoard draws a NaN as a triangle at a wrong place."""
+    return [
+        Summary.Value(tag=tag, simple_value=value)
+        for tag, value in scalars.items()
+        if not math.isnan(value)
+    ]
+
+
+def histogram_of(log10: Tensor) -> HistogramProto:
+    """A histogram over `BINS` of the finite values."""
+    values = log10[log10.isfinite()].double().numpy()
+    counts, _ = np.histogram(values.clip(BINS[0], BINS[-1]), BINS)
+    return binned(counts, float(values.sum()), float((values**2).sum()))
+
+
+def binned(counts: NDArray[Any], total: float, squares: float) -> HistogramProto:
+    """A histogram of `counts` over `BINS`, cut to the bins that hold something.
+
+    Its ends are edges of bins and not the extreme values: TensorBoard draws a histogram of one
+    value, all gradients zero, as nothing if its ends coincide.
+
+    Args:
+        counts: of the values in each bin.
+        total, squares: the sum of the values and that of their squares.
+    """
+    used = np.flatnonzero(counts)
+    first, last = (used[0], used[-1] + 1) if len(used) else (0, 1)
+    return HistogramProto(
+        min=BINS[first],
+        max=BINS[last],
+        num=counts.sum(),
+        sum=total,
+        sum_squares=squares,
+        bucket_limit=BINS[first + 1 : last + 1],
+        bucket=counts[first:last],
+    )
+
+
+def counts_of(limits: ArrayLike, counts: ArrayLike) -> NDArray[np.float64]:
+    """What `binned` was given, of a histogram's bucket limits and buckets."""
+    found = np.zeros(len(BINS) - 1)
+    found[np.searchsorted(BINS, limits) - 1] = counts
+    return found

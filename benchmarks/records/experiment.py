@@ -1,0 +1,155 @@
+"""The directory of an experiment, and what it says of how it was made."""
+
+from __future__ import annotations
+
+import os
+import platform
+import subprocess
+from datetime import datetime
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from lossbench import losses
+from lossbench.benchmarks.config import Comparison
+from lossbench.benchmarks.data import ImageSet
+from lossbench.benchmarks.data.batches import Material
+from lossbench.benchmarks.errors import UserError
+
+MARK = "SYNTHETIC"
+
+
+def name_of(config: Comparison, images: ImageSet, now: datetime) -> str:
+    """The experiment's name: the user's, or data, model and date. Synthetic pictures put
+    SYNTHETIC before either, so that the name itself says that these are no results."""
+    model = config.model.rpartition(":")[2]
+    default = f"{images.name}-{model}-{config.start}-{now:%Y%m%d-%H%M%S}"
+    if not images.synthetic:
+        return config.name or default
+    return f"{MARK}-{config.name}" if config.name else default.replace(images.name, MARK, 1)
+
+
+def make_runs(directory: Path) -> None:
+    """Make a directory that runs are written to, unless it is there. Raises UserError if that
+    cannot be: before hours of work, not behind them."""
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+    except FileExistsError:
+        raise UserError(f"--runs: {directory} is no directory; choose another") from None
+    except OSError as error:
+        raise UserError(
+            f"cannot write to {directory}: {error.strerror}; choose another --runs"
+        ) from None
+
+
+def create(directory: Path) -> None:
+    """Make an experiment's directory. Raises UserError if it exists or cannot be made."""
+    make_runs(directory.parent)
+    try:
+        directory.mkdir()
+    except FileExistsError:
+        raise UserError(
+            f"{directory} already exists: choose another --name or --runs, or remove it"
+        ) from None
+    except OSError as error:
+        raise UserError(
+            f"cannot make {directory}: {error.strerror}; choose another --name or --runs"
+        ) from None
+
+
+def facts(command: str, now: datetime, device: torch.device) -> dict[str, Any]:
+    """How something was made: command, date, versions, hardware, git commit."""
+    return {
+        "command": command,
+        "date": now.isoformat(timespec="seconds"),
+        "versions": versions(),
+        "hardware": hardware(device),
+        "git": commit(),
+    }
+
+
+def data_facts(images: ImageSet, material: Material) -> dict[str, Any]:
+    """What images there were, and how they were used: numbers by split and class."""
+    classes = len(images.classes)
+    held_out = material.validation
+    counts = {
+        "train": list(material.counts),
+        "validation": _counts(held_out.labels, classes) if held_out else [0] * classes,
+        "test": _counts(material.test.labels, classes),
+    }
+    return {
+        "name": images.name,
+        "description": images.description,
+        "fingerprint": images.fingerprint,
+        "classes": list(images.classes),
+        **{split: sum(each) for split, each in counts.items()},
+        **{f"{split}_counts": each for split, each in counts.items()},
+        "skipped": list(images.skipped),
+    }
+
+
+def _counts(labels: Tensor, classes: int) -> list[int]:
+    counts: list[int] = torch.bincount(labels, minlength=classes).tolist()
+    return counts
+
+
+def versions() -> dict[str, str | None]:
+    """Of lossbench (None where it runs without being installed) and what its numbers rest on."""
+    found: dict[str, str | None] = {"python": platform.python_version()}
+    for name in ("lossbench", "torch", "torchvision"):
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            found[name] = None
+    return found
+
+
+def hardware(device: torch.device) -> dict[str, Any]:
+    """The processor, the cores that this process may use, torch's threads, the GPU, and what
+    computes the losses."""
+    return {
+        "processor": processor(),
+        "cores": cores(),
+        "threads": torch.get_num_threads(),
+        "gpu": torch.cuda.get_device_name(device) if device.type == "cuda" else None,
+        "losses": str(losses.backend(device)),
+    }
+
+
+def cores() -> int:
+    """The cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def processor() -> str:
+    """The processor's name as its maker gives it, where the system tells."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        lines = []
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.processor() or platform.machine()
+
+
+def commit() -> str | None:
+    """The git commit of this source, with '+' if it was changed since; None outside git."""
+    root = Path(__file__).resolve().parents[2]
+
+    def git(*arguments: str) -> str | None:
+        try:
+            done = subprocess.run(
+                ["git", "-C", str(root), *arguments], capture_output=True, text=True, timeout=10
+            )
+        except (OSError, subprocess.SubprocessError):
+            return None
+        return done.stdout.strip() if done.returncode == 0 else None
+
+    # An installed copy may lie inside some other repository.
+    if git("ls-files", "--error-unmatch", str(Path(__file__).resolve())) is None:
+        return None
+    changed = git("status", "--porcelain", "--untracked-files=no")
+    head = git("rev-parse", "--short=12", "HEAD")
+    return f"{head}+" if head and changed else head

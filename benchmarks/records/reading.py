@@ -1,0 +1,316 @@
+"""An experiment's files, read and checked: experiment.json, results.csv, warnings.csv, and
+each run's predictions.npz."""
+
+from __future__ import annotations
+
+import csv
+import json
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from lossbench.benchmarks.config import MOST_SEEDS
+from lossbench.benchmarks.errors import UserError, one_line
+
+from .files import read_arrays
+from .results import COLUMNS as WRITTEN
+from .results import FAILURE, RESULTS, WARNINGS, run_directory, whole_lines
+from .schema import NUMBER, misfit, refused
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+MEASURES = ("logit_mean_abs", "logit_when_wrong", "vanished_fraction", "parameter_norm")
+# Those of results.csv that hold numbers, behind the four that say which row it is.
+COLUMNS = tuple(column for column in WRITTEN if column != "images")
+
+DESCRIBED = "experiment.json"
+# What is shown of experiment.json, and of what kind it is.
+DATA: dict[str, Any] = {
+    "classes": [str],
+    **dict.fromkeys(("train", "validation", "test"), int),
+    **{f"{split}_counts": [int] for split in ("train", "validation", "test")},
+    "skipped": list,
+    "trained_on": [int],
+}
+DESCRIPTION: dict[str, Any] = {
+    "name": str,
+    "config": {"epochs": int, "losses": [str], "learning_rates": dict, "start": str},
+    "data": DATA,
+    "model": {"parameters": int},
+    "versions": dict,
+    "hardware": dict,
+}
+
+
+@dataclass(frozen=True)
+class Row:
+    """One evaluation, `epoch` passes over the training images in; `values` holds the measured
+    columns, None where nothing was measured."""
+
+    epoch: float
+    step: int
+    values: dict[str, float | None]
+
+
+@dataclass(frozen=True)
+class Run:
+    """One loss, one seed: its evaluations by rising step. `failure` says which error ended it."""
+
+    loss: str
+    seed: int
+    rows: tuple[Row, ...]
+    finished: bool
+    failure: str | None = None
+
+    @property
+    def epoch(self) -> float | None:
+        """The last epoch evaluated, None if there was none."""
+        return self.rows[-1].epoch if self.rows else None
+
+    def first(self, column: str) -> float | None:
+        """The earliest value of a column: that at the start wherever it was measured there."""
+        values = (row.values[column] for row in self.rows)
+        return next((value for value in values if value is not None), None)
+
+    def last(self, column: str) -> float | None:
+        """The value in the final row, and never an earlier or better one."""
+        return self.rows[-1].values[column] if self.rows else None
+
+
+@dataclass(frozen=True)
+class Warned:
+    """A line of warnings.csv: at `step` the gradient of `layer` had vanished or exploded, which
+    `text` says in words."""
+
+    loss: str
+    seed: int
+    kind: str
+    layer: str
+    step: int
+    text: str
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """`about` is experiment.json; `runs` are those of results.csv and those still missing;
+    `warnings` stand in the order of their steps."""
+
+    directory: Path
+    about: dict[str, Any]
+    runs: tuple[Run, ...]
+    warnings: tuple[Warned, ...] = ()
+
+    @property
+    def synthetic(self) -> bool:
+        """Whether the images were drawn by code. Unless the file says no, they are taken to be."""
+        return self.about.get("synthetic") is not False
+
+    @property
+    def epochs(self) -> int:
+        """How many epochs a finished run has."""
+        return int(self.about["config"]["epochs"])
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """The names of the classes by label, none if the file has none."""
+        return tuple(map(str, self.about.get("data", {}).get("classes", [])))
+
+    @property
+    def held_out(self) -> bool:
+        """Whether the curves are of validation images; else they are of those trained on."""
+        rows = (row for run in self.finished for row in run.rows)
+        return any(row.values["validation_accuracy"] is not None for row in rows)
+
+    @property
+    def finished(self) -> tuple[Run, ...]:
+        """The runs that reached their last epoch."""
+        return tuple(run for run in self.runs if run.finished)
+
+
+def read_experiment(directory: Path) -> Experiment:
+    """Reads experiment.json, results.csv and, if there is one, warnings.csv of `directory`.
+
+    A run is finished if its last row belongs to the configured last epoch.
+
+    Raises:
+        UserError: a file is missing or unreadable, or no run has finished.
+    """
+    about = _description(directory)
+    epochs = int(about["config"]["epochs"])
+    rows = _read_rows(directory / RESULTS)
+    runs = []
+    for loss, seed in _expected_runs(about["config"], rows):
+        by_step = rows.get((loss, seed), {})
+        ordered = tuple(by_step[step] for step in sorted(by_step))
+        finished = bool(ordered) and ordered[-1].epoch == epochs
+        failure = None if finished else read_failure(run_directory(directory, loss, seed))
+        runs.append(Run(loss, seed, ordered, finished, failure))
+    if not any(run.finished for run in runs):
+        raise UserError(
+            f"no run has finished in {directory}: there is nothing to report before one loss has "
+            f"been trained for all {epochs} epochs"
+        )
+    return Experiment(directory, about, tuple(runs), _read_warnings(directory / WARNINGS))
+
+
+def finished_run(directory: Path, epochs: int) -> tuple[float, float] | None:
+    """The accuracy on the test images, NaN of a network that has diverged, and the seconds of
+    training of the run in `directory`; None if it has not reached its last epoch.
+
+    Raises UserError if its results.csv cannot be read as one.
+    """
+    for rows in _read_rows(directory / RESULTS).values():
+        last = rows[max(rows)]
+        if last.epoch == epochs:
+            accuracy, seconds = last.values["test_accuracy"], last.values["seconds"]
+            return math.nan if accuracy is None else accuracy, seconds or 0.0
+    return None
+
+
+def read_failure(directory: Path) -> str | None:
+    """The line that says which error ended the run in `directory`, None if none did."""
+    try:
+        return (directory / FAILURE).read_text(encoding="utf-8").partition("\n")[0]
+    except (OSError, ValueError):
+        return None
+
+
+def read_right(directory: Path, loss: str, seed: int) -> NDArray[np.bool_] | None:
+    """Which test images a run of the experiment in `directory` had right, (N,), in their order.
+
+    None if the run has no predictions.npz.
+
+    Raises:
+        UserError: the file is unreadable or its arrays are not as said.
+    """
+    path = run_directory(directory, loss, seed) / "predictions.npz"
+    try:
+        predicted, labels = read_arrays(path, "predicted", "labels").values()
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError) as error:
+        raise UserError(f"cannot read {path}: {one_line(error)}") from None
+    if {predicted.dtype.kind, labels.dtype.kind} - set("biuf"):
+        raise UserError(f"cannot use {path}: predicted and labels should be numbers")
+    if predicted.ndim != 1 or predicted.shape != labels.shape:
+        raise UserError(
+            f"cannot use {path}: predicted {predicted.shape} and labels {labels.shape} should "
+            "both be (N,)"
+        )
+    right: NDArray[np.bool_] = predicted == labels
+    return right
+
+
+def _read_warnings(path: Path) -> tuple[Warned, ...]:
+    if not path.exists():
+        return ()
+    found = {}
+    try:
+        for line in csv.DictReader(whole_lines(path)):
+            warned = Warned(
+                line["loss"],
+                int(line["seed"]),
+                line["kind"],
+                line["layer"],
+                int(line["step"]),
+                line["text"],
+            )
+            found[warned.loss, warned.seed, warned.kind, warned.layer] = warned
+    except (OSError, KeyError, ValueError, TypeError, csv.Error) as error:
+        raise UserError(f"cannot read {path}: {one_line(error)}") from None
+    return tuple(sorted(found.values(), key=lambda warned: warned.step))
+
+
+def described(directory: Path) -> Any:
+    """What experiment.json of a directory holds. Raises UserError if there is none, or no JSON."""
+    path = directory / DESCRIBED
+    try:
+        return json.loads(path.read_text(encoding="utf-8"), parse_constant=refused)
+    except FileNotFoundError:
+        raise UserError(
+            f"no experiment in {directory}: {path.name} is missing; give a directory that "
+            "`lossbench compare` or `lossbench plan` wrote"
+        ) from None
+    except (OSError, ValueError, RecursionError) as error:
+        raise UserError(f"cannot read {path}: {one_line(error)}") from None
+
+
+def _description(directory: Path) -> dict[str, Any]:
+    """experiment.json of a directory, as far as a report shows it. Raises UserError."""
+    about, path = described(directory), directory / DESCRIBED
+    config = about.get("config") if isinstance(about, dict) else None
+    if not isinstance(config, dict) or not isinstance(config.get("epochs"), int):
+        raise UserError(f"cannot use {path}: it says no number of epochs under config.epochs")
+    if wrong := misfit(about, DESCRIPTION) or misfit_of_runs(config):
+        raise UserError(f"cannot use {path}: {wrong}")
+    return dict(about)
+
+
+def misfit_of_runs(config: dict[str, Any]) -> str | None:
+    """What in the settings of an experiment makes runs that cannot be, None if nothing does."""
+    seeds, rates = config.get("seeds", 0), list(config.get("learning_rates", {}).values())
+    if isinstance(seeds, int) and seeds > MOST_SEEDS:
+        return f"config.seeds is more than {MOST_SEEDS:,}"
+    wrong = misfit(seeds, [int] if isinstance(seeds, list) else int, "config.seeds")
+    return wrong or misfit(rates, [NUMBER], "config.learning_rates")
+
+
+Rows = dict[tuple[str, int], dict[int, Row]]
+
+
+def _read_rows(path: Path) -> Rows:
+    try:
+        lines = whole_lines(path)
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError) as error:
+        raise UserError(f"cannot read {path}: {error}") from None
+    try:
+        table = list(csv.reader(lines))
+    except csv.Error as error:
+        raise UserError(f"cannot read {path}: {error}") from None
+    if not table:
+        return {}
+    header = table[0]
+    if missing := [column for column in COLUMNS if column not in header]:
+        raise UserError(f"cannot use {path}: it has no column {', '.join(missing)}")
+    rows: Rows = {}
+    for number, cells in enumerate(table[1:], start=2):
+        if len(cells) != len(header):
+            # An interruption can tear the last line, and only the last.
+            if number == len(table):
+                break
+            raise UserError(
+                f"cannot use {path}: line {number} has {len(cells)} cells, not {len(header)}"
+            )
+        try:
+            named = dict(zip(header, cells, strict=True))
+            values = {c: _number(named[c]) for c in COLUMNS[4:]}
+            row = Row(float(named["epoch"]), int(named["step"]), values)
+            rows.setdefault((named["loss"], int(named["seed"])), {})[row.step] = row
+        except ValueError as error:
+            raise UserError(f"cannot use {path}: line {number}: {error}") from None
+    return rows
+
+
+def _number(cell: str) -> float | None:
+    """A cell's value; None if it is empty or not finite, since neither can be averaged, or so
+    large that its square is infinite."""
+    value = float(cell) if cell else math.nan
+    return value if abs(value) < 1e100 else None
+
+
+def _expected_runs(
+    config: dict[str, Any], seen: Iterable[tuple[str, int]]
+) -> list[tuple[str, int]]:
+    """Every (loss, seed) that was seen or asked for, in the order asked for."""
+    seen = list(seen)
+    losses = list(dict.fromkeys([*config.get("losses", []), *(loss for loss, _ in seen)]))
+    asked = config.get("seeds", [])
+    seeds = {seed for _, seed in seen}
+    seeds |= set(asked if isinstance(asked, list) else range(int(asked)))
+    return [(loss, seed) for loss in losses for seed in sorted(seeds)]

@@ -1,0 +1,226 @@
+"""The TensorBoard of a finished experiment: one run a loss, over its seeds.
+
+TensorBoard opened on these answers without a click: Custom Scalars has every loss with its band in
+each chart, HParams a row a loss, and there are histograms of the logit gradient, precision and
+recall, the worst mistakes, the formulas' curves, and the summary as text.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections import defaultdict
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from tensorboard.compat.proto.summary_pb2 import Summary
+
+from lossbench.benchmarks.data import ImageSet
+from lossbench.benchmarks.errors import UserError, one_line
+from lossbench.benchmarks.records.events import EventFile, values_of
+from lossbench.benchmarks.records.results import run_directory
+
+from .board_layout import (
+    CHARTS,
+    HIGH,
+    LOG10,
+    LOW,
+    MEAN,
+    Chart,
+    hparams_of,
+    layout,
+    metrics_of,
+    table_heading,
+    table_row,
+)
+from .board_predictions import (
+    mistakes_picture,
+    picture,
+    pr_curves,
+    read_predictions,
+    worst_mistakes,
+)
+from .board_seeds import (
+    Band,
+    Seed,
+    merged_histograms,
+    over_seeds,
+    positive_band,
+    read_seed,
+    share_band,
+)
+
+if TYPE_CHECKING:
+    from lossbench.benchmarks.records.reading import Experiment
+
+BOARD = "tensorboard"
+"""The directory in that of an experiment."""
+
+PHOTOGRAPHS = ".photographs"
+"""How the name of an event file ends that holds images of the data set, and nothing else: not
+everyone who may show what was measured may show those."""
+
+
+def write_board(directory: Path, images: ImageSet | None = None) -> None:
+    """Write `<directory>/tensorboard/<loss>/`, a run for each loss of a finished experiment, whole
+    or not at all; what was there before is replaced.
+
+    Args:
+        directory: of an experiment, with the summary that `benchmarks.report.write_summary` wrote.
+            Runs that were not finished do not count.
+        images: what it was measured on. Without them there are no pictures of mistakes.
+
+    Raises:
+        UserError: a file is missing or unreadable, no run has finished, or it cannot be written.
+    """
+    from lossbench.benchmarks.records.reading import read_experiment
+
+    experiment = read_experiment(directory)
+    summary = read_summary(directory)
+    scratch = directory / f".{BOARD}.{os.getpid()}.tmp"
+    try:
+        for loss in summary["losses"]:
+            write_loss(scratch / loss, loss, experiment, summary, images)
+        exchange(scratch, directory / BOARD)
+    except OSError as error:
+        reason = error.strerror or error
+        raise UserError(f"cannot write {directory / BOARD}: {reason}") from None
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+
+
+def read_summary(directory: Path) -> dict[str, Any]:
+    """What summary.json holds: the figures of the table are those of the report. Raises UserError
+    if it cannot be read."""
+    path = directory / "summary.json"
+    try:
+        return dict(json.loads(path.read_text(encoding="utf-8")))
+    except FileNotFoundError:
+        raise UserError(
+            f"{path} is missing: write it with `lossbench report {directory}` first"
+        ) from None
+    except (OSError, ValueError) as error:
+        raise UserError(f"cannot read {path}: {one_line(error)}") from None
+
+
+def exchange(new: Path, old: Path) -> None:
+    """Put the directory `new` in the place of `old`."""
+    if not old.exists():
+        new.rename(old)
+        return
+    away = new.with_name(new.name + ".old")
+    old.rename(away)
+    new.rename(old)
+    shutil.rmtree(away)
+
+
+def write_loss(
+    path: Path,
+    loss: str,
+    experiment: Experiment,
+    summary: dict[str, Any],
+    images: ImageSet | None,
+) -> None:
+    """Write the run of one loss."""
+    runs = [run for run in experiment.finished if run.loss == loss]
+    directories = [run_directory(experiment.directory, loss, run.seed) for run in runs]
+    seeds = [read_seed(directory) for directory in directories if directory.is_dir()]
+    last = max(run.rows[-1].step for run in runs)
+    times = {step: time for seed in reversed(seeds) for step, time in seed.times.items()}
+
+    events: dict[int, list[Summary.Value]] = defaultdict(list)
+    events[0] += table_row(
+        f"{experiment.directory.name}/{loss}", hparams_of(experiment.about, loss)
+    )
+    if loss == main_loss(summary):
+        events[0] += [layout(), table_heading()]
+    for step, values in curves(seeds, last):
+        events[step] += values
+    events[last] += values_of(metrics_of(summary["losses"][loss]))
+    said = read_predictions(directories)
+    if said:
+        classes = experiment.about.get("data", {}).get("classes", ["dog", "cat"])
+        events[last] += pr_curves(said, classes)
+    closed_forms = experiment.directory / "closed_forms.png"
+    if loss == main_loss(summary) and closed_forms.exists():
+        shown = picture("value and gradient of each loss", closed_forms.read_bytes())
+        events[last].append(shown)
+    if said and images is not None and (mistakes := worst_mistakes(said)):
+        drawn = mistakes_picture(loss, len(said.probabilities), mistakes, images)
+        with EventFile(path, PHOTOGRAPHS) as file:
+            file.write(last, [picture("surest wrong answers", drawn)])
+    with EventFile(path) as file:
+        for step in sorted(events):
+            file.write(step, events[step], times.get(step))
+        for tag, text in texts(loss, experiment, summary).items():
+            file.note(tag, text, last)
+
+
+def main_loss(summary: dict[str, Any]) -> str:
+    """The loss whose run has what belongs to the experiment as a whole."""
+    losses = list(summary["losses"])
+    return "cross-entropy" if "cross-entropy" in losses else str(losses[0])
+
+
+def curves(seeds: list[Seed], last: int) -> Iterator[tuple[int, list[Summary.Value]]]:
+    """By step: the mean over seeds of each of their scalars, bands, histograms of dL/dz."""
+    charts = {chart.tag: chart for chart in CHARTS}
+    for tag in sorted(set().union(*(seed.scalars for seed in seeds))):
+        steps, values = over_seeds(seeds, tag)
+        means = np.nanmean(values, axis=0)
+        yield from by_step({tag: (steps, means)})
+        if tag in charts:
+            yield from by_step(banded(charts[tag], steps, values, last))
+    for step, histogram in merged_histograms(seeds).items():
+        yield step, [Summary.Value(tag="gradient/logit_log10", histo=histogram)]
+
+
+def banded(chart: Chart, steps: Any, values: Any, last: int) -> dict[str, tuple[Any, Any]]:
+    """The curves of a chart, by tag: steps and values of the mean and of both ends of the band."""
+    band = share_band(steps, values) if chart.share else positive_band(steps, values)
+    if len(steps) == 1:
+        # A band of a single point cannot be seen: it is drawn as a level over the whole training.
+        band = Band(np.array([0, last]), *(np.repeat(part, 2) for part in band[1:]))
+    found = {
+        name.format(chart.tag): (band.steps, part)
+        for name, part in zip((MEAN, LOW, HIGH), band[1:], strict=True)
+    }
+    if chart.log and (some := band.mean > 0).any():
+        found |= {
+            name.format(LOG10.format(chart.tag)): (band.steps[some], np.log10(part[some]))
+            for name, part in zip((MEAN, LOW, HIGH), band[1:], strict=True)
+        }
+    return found
+
+
+def by_step(curves: dict[str, tuple[Any, Any]]) -> Iterator[tuple[int, list[Summary.Value]]]:
+    for tag, (steps, values) in curves.items():
+        for step, value in zip(steps, values, strict=True):
+            yield int(step), values_of({tag: float(value)})
+
+
+def texts(loss: str, experiment: Experiment, summary: dict[str, Any]) -> dict[str, str]:
+    """Markdown for the text page, by tag: the summary of the experiment, warnings of the loss."""
+    found = {}
+    if own := [warned.text for warned in experiment.warnings if warned.loss == loss]:
+        found["warnings"] = "\n".join(f"- {text}" for text in own)
+    page = experiment.directory / "summary.md"
+    if loss == main_loss(summary) and page.exists():
+        found |= sections(page.read_text(encoding="utf-8"))
+    return found
+
+
+def sections(page: str) -> dict[str, str]:
+    """The sections of a page in Markdown, by tag: TensorBoard shows the beginning of each. Without
+    the pictures, which are files beside the page that it does not serve."""
+    found: dict[str, list[str]] = {"summary/0": []}
+    for line in page.splitlines():
+        if line.startswith("## "):
+            found[f"summary/{len(found)} {line[3:].strip()}"] = []
+        elif not line.startswith("!["):
+            found[list(found)[-1]].append(line)
+    texts = {tag: "\n".join(lines).strip() for tag, lines in found.items()}
+    return {tag: text for tag, text in texts.items() if text}

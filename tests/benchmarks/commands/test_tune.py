@@ -1,0 +1,144 @@
+import dataclasses
+import json
+from pathlib import Path
+
+import pytest
+
+from lossbench.benchmarks.commands import tune as tuning
+from lossbench.benchmarks.commands.compare import compare
+from lossbench.benchmarks.commands.tune import command_for, tune, tuned_rates
+from lossbench.benchmarks.config import Comparison, Training, Tuning
+from lossbench.benchmarks.console import Reporter
+from lossbench.benchmarks.training import setup as choices
+from lossbench.benchmarks.training.executors import pool
+
+
+@pytest.fixture
+def config(tmp_path: Path, images, monkeypatch) -> Tuning:
+    """A search of three rates for two losses on the 96 images of noise."""
+    for module in (choices, pool):
+        monkeypatch.setattr(module, "open_images", lambda *_, **__: images)
+    # In one process: another would not know of the images above.
+    monkeypatch.setattr(pool.Pool, "_in_processes", pool.Pool._here)
+    return Tuning(
+        losses=("cross-entropy", "mse"),
+        rates=(1e-4, 0.02, 1e6),
+        width=4,
+        epochs=1,
+        batch_size=16,
+        validation=0.25,
+        device="cpu",
+        runs=tmp_path / "runs",
+    )
+
+
+def matching(config: Tuning, **settings) -> Comparison:
+    """The comparison that a search is for."""
+    names = [field.name for field in dataclasses.fields(Training)]
+    fields = {name: getattr(config, name) for name in names}
+    fields |= {"tuned": True, "seeds": 1, "evaluations": 1, "name": "after"} | settings
+    return Comparison(**fields)
+
+
+def about_of(directory: Path) -> dict:
+    return json.loads((directory / "tuning.json").read_text())
+
+
+def test_a_search_leaves_its_files_and_no_test_accuracy(config: Tuning) -> None:
+    directory = tune(config, "lossbench tune", Reporter())
+    assert {p.name for p in directory.iterdir()} == {"tuning.json", "tuning.md", "trials.csv"}
+    about = about_of(directory)
+    assert about["synthetic"] is True
+    assert "SYNTHETIC" in (directory / "tuning.md").read_text()
+    assert set(about["losses"]) == {"cross-entropy", "mse"}
+    rows = (directory / "trials.csv").read_text().splitlines()
+    assert len(rows) == 1 + 2 * 3 * 2
+    assert all(row.endswith("SYNTHETIC") for row in rows[1:])
+    assert "test" not in rows[0]
+
+
+def test_the_chosen_rate_has_the_highest_validation_accuracy(config: Tuning) -> None:
+    about = about_of(tune(config, "", Reporter()))
+    for loss in about["losses"].values():
+        means = {float(rate): mean for rate, mean in loss["validation_accuracy"].items()}
+        assert loss["best"] == max(sorted(means), key=means.__getitem__)
+        assert len(loss["trials"]) == 6
+    # A rate of a million teaches nothing.
+    assert about["losses"]["mse"]["best"] != 1e6
+
+
+def test_a_comparison_takes_the_rates_that_were_found(config: Tuning) -> None:
+    found = about_of(tune(config, "", Reporter()))["losses"]
+    directory = compare(matching(config), "", Reporter()).directory
+    about = json.loads((directory / "experiment.json").read_text())
+    assert about["config"]["learning_rates"] == {n: loss["best"] for n, loss in found.items()}
+    run = json.loads((directory / "mse" / "seed0" / "config.json").read_text())
+    assert run["learning_rate"] == found["mse"]["best"]
+
+
+def test_a_search_of_other_settings_does_not_count(config: Tuning, images, refusal) -> None:
+    tune(config, "", Reporter())
+    wanted = dataclasses.replace(matching(config), image_size=32)
+    assert set(tuned_rates(wanted, images, ("mse",))) == {"mse"}
+    for changed in (
+        {"epochs": 2},
+        {"start": "confidently-wrong"},
+        {"width": 8},
+        {"validation": 0.5},
+        {"losses": ("nll",)},
+    ):
+        other = dataclasses.replace(wanted, **changed)
+        refusal(
+            lambda other=other: tuned_rates(other, images, other.losses),
+            "lossbench tune",
+            "--tuned",
+        )
+    others = dataclasses.replace(images, fingerprint="0" * 64)
+    refusal(lambda: tuned_rates(wanted, others, ("mse",)), "lossbench tune")
+
+
+def test_the_command_that_is_named_searches_what_is_missing(config: Tuning) -> None:
+    from lossbench.benchmarks.cli import parse
+
+    wanted = dataclasses.replace(matching(config), image_size=32, data="oxford-pets")
+    program, *arguments = command_for(wanted, ["nll"]).split()
+    assert program == "lossbench"
+    parsed = parse(arguments)
+    assert isinstance(parsed, Tuning)
+    assert parsed.losses == ("nll",)
+    for field in ("data", "runs", *tuning.SHARED):
+        assert getattr(parsed, field) == getattr(wanted, field), field
+
+
+def test_a_second_search_trains_nothing_twice_and_keeps_other_losses(
+    config: Tuning, monkeypatch
+) -> None:
+    tune(config, "", Reporter())
+    real, trained = pool.training, []
+
+    def noted(trial, *rest):
+        trained.append(trial)
+        return real(trial, *rest)
+
+    monkeypatch.setattr(pool, "training", noted)
+    directory = tune(config, "", Reporter())
+    assert not trained
+    tune(dataclasses.replace(config, losses=("nll",)), "", Reporter())
+    assert {trial.loss for trial in trained} == {"nll"}
+    assert set(about_of(directory)["losses"]) == {"cross-entropy", "mse", "nll"}
+    # With other rates it is another search.
+    tune(dataclasses.replace(config, losses=("nll",), rates=(0.01, 0.02)), "", Reporter())
+    assert set(about_of(directory)["losses"]) == {"nll"}
+
+
+def test_a_best_rate_at_the_end_of_the_range_is_said(config: Tuning) -> None:
+    about = about_of(tune(dataclasses.replace(config, rates=(1e-7, 0.02)), "", Reporter()))
+    assert any("cross-entropy" in note for note in tuning.notes(about))
+
+
+@pytest.mark.parametrize("text", ["", "{", "{}", "[1]", '{"shared": 1}'])
+def test_a_damaged_search_is_one_line(config: Tuning, refusal, text: str) -> None:
+    directory = tune(config, "", Reporter())
+    (directory / "tuning.json").write_text(text)
+    refusal(lambda: tune(config, "", Reporter()), "tuning.json", "remove it")
+    refusal(lambda: compare(matching(config), "", Reporter()), "tuning.json", "remove it")

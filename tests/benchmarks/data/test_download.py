@@ -1,0 +1,212 @@
+"""Only https, only what is expected, nothing twice, and nowhere but in its place."""
+
+import io
+import os
+import re
+import socket
+import tarfile
+import threading
+import time
+from dataclasses import replace
+from urllib.request import Request
+
+import pytest
+
+from lossbench.benchmarks.data import cifar, pets
+from lossbench.benchmarks.data import download as downloads
+from lossbench.benchmarks.data.download import Archive, check_scheme, downloaded, fetch
+from lossbench.benchmarks.data.sources import UnavailableError
+from lossbench.benchmarks.errors import UserError
+from lossbench.benchmarks.records.files import locked
+
+CONTENT = os.urandom(300_000)
+MEMBERS = re.compile(r"data/(?P<path>\w+\.txt)")
+
+
+@pytest.fixture
+def path(tmp_path):
+    """Where an archive is received."""
+    return tmp_path / "archive.part"
+
+
+def there(home):
+    return sorted(p.name for p in (home / "downloads").iterdir() if p.name != ".lock")
+
+
+def test_every_archive_is_pinned_and_of_https():
+    archives = [cifar.ARCHIVE, *pets.ARCHIVES]
+    for archive in archives:
+        check_scheme(archive.url)
+        assert re.fullmatch("[0-9a-f]{64}", archive.sha256)
+        assert 0 < archive.size < 2**30
+    assert len({archive.part for archive in archives}) == len(archives)
+
+
+@pytest.mark.parametrize("scheme", ["http", "ftp", "file", "data", "HTTP", ""])
+def test_another_scheme_is_refused(path, scheme):
+    url = f"{scheme}://127.0.0.1:9/archive"
+    with pytest.raises(UnavailableError, match="no address of https"):
+        fetch(Archive(url, 5, "0" * 64), path)
+    request = Request("https://127.0.0.1:9/archive")
+    with pytest.raises(UnavailableError, match="no address of https"):
+        downloads._Redirects().redirect_request(request, io.BytesIO(), 302, "Found", {}, url)
+
+
+def test_a_redirect_is_followed_within_the_scheme_alone(server, path):
+    archive = server.publish("here", CONTENT)
+    away = replace(archive, url=f"{server.address}/away")
+    server.redirects["/away"] = archive.url
+    fetch(away, path)
+    assert path.read_bytes() == CONTENT
+    path.unlink()
+    server.redirects["/away"] = archive.url.replace("http:", "ftp:")
+    with pytest.raises(UnavailableError, match="no address of https"):
+        fetch(away, path)
+    assert not path.exists()
+
+
+def test_a_broken_connection_is_made_again_where_it_broke(server, path):
+    archive = server.publish("archive", CONTENT)
+    server.answers = [100_000, 70_000]
+    fetch(archive, path)
+    assert path.read_bytes() == CONTENT
+    assert server.asked == [None, "bytes=100000-", "bytes=170000-"]
+
+
+def test_what_an_earlier_attempt_brought_is_gone_on_with(server, path):
+    archive = server.publish("archive", CONTENT)
+    server.answers = [1000, 0]
+    with pytest.raises(UnavailableError, match="the connection closed"):
+        fetch(archive, path)
+    assert path.read_bytes() == CONTENT[:1000]
+    server.asked.clear()
+    fetch(archive, path)
+    assert path.read_bytes() == CONTENT
+    assert server.asked == ["bytes=1000-"]
+    fetch(archive, path)
+    assert len(server.asked) == 1
+
+
+@pytest.mark.parametrize("before", [CONTENT[:5000], os.urandom(400_000)])
+def test_a_server_without_ranges_and_a_part_that_is_too_long_begin_anew(server, path, before):
+    archive = server.publish("archive", CONTENT)
+    server.ranges = False
+    path.write_bytes(before)
+    fetch(archive, path)
+    assert path.read_bytes() == CONTENT
+
+
+@pytest.mark.parametrize("other", [CONTENT[:-1], CONTENT + b"!"])
+def test_another_size_is_refused_before_a_byte_is_received(server, path, other):
+    archive = server.publish("archive", CONTENT)
+    server.files["/archive"] = other
+    with pytest.raises(UnavailableError, match="300,000 are wanted"):
+        fetch(archive, path)
+    assert not path.exists()
+
+
+def test_no_more_is_received_than_is_expected(server, path, monkeypatch):
+    monkeypatch.setattr(server.RequestHandlerClass, "send_header", lambda *_: None)
+    archive = server.publish("archive", CONTENT)
+    server.files["/archive"] = CONTENT + bytes(10_000_000)
+    fetch(archive, path)
+    assert path.read_bytes() == CONTENT
+
+
+@pytest.mark.parametrize("part", [b"", b"wrong from the start"])
+def test_other_content_is_refused_and_not_kept(server, path, part):
+    archive = server.publish("archive", CONTENT)
+    server.files["/archive"] = CONTENT[:-1] + bytes([CONTENT[-1] ^ 1])
+    path.write_bytes(part)
+    with pytest.raises(UnavailableError, match="corrupted or another file"):
+        fetch(archive, path)
+    assert not path.exists()
+
+
+@pytest.mark.usefixtures("server")
+def test_a_silent_server_is_given_up(path, monkeypatch):
+    monkeypatch.setattr(downloads, "NETWORK_TIMEOUT", 0.3)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"http://127.0.0.1:{silent.getsockname()[1]}/archive"
+        with pytest.raises(UnavailableError, match="timed out"):
+            fetch(Archive(url, 5, "0" * 64), path)
+    with pytest.raises(UnavailableError, match="refused"):
+        fetch(Archive(url, 5, "0" * 64), path)
+
+
+def wicked():
+    """An archive whose names lead everywhere, with two members that are wanted."""
+    file = io.BytesIO()
+    with tarfile.open(fileobj=file, mode="w:gz") as archive:
+        for name in (
+            "data/good.txt",
+            "./data/fine.txt",
+            "../up.txt",
+            "/tmp/abs.txt",
+            "data/../x.txt",
+        ):
+            member = tarfile.TarInfo(name)
+            member.size = 4
+            archive.addfile(member, io.BytesIO(b"text"))
+        for kind in (tarfile.SYMTYPE, tarfile.LNKTYPE, tarfile.CHRTYPE, tarfile.FIFOTYPE):
+            member = tarfile.TarInfo("data/odd.txt")
+            member.type, member.linkname = kind, "/etc/passwd"
+            archive.addfile(member)
+    return file.getvalue()
+
+
+def test_of_an_archive_only_the_expected_plain_files_are_written(server, home, tmp_path):
+    archive = server.publish("wicked.tar.gz", wicked())
+    said = []
+    assert downloaded("it", "folder", [archive], MEMBERS, said.append) == home / "downloads"
+    files = sorted(p for p in tmp_path.rglob("*") if p.is_file() and p.name != ".lock")
+    folder = home / "downloads" / "folder"
+    # data/../x.txt is data/x.txt: a part that climbs is no part.
+    assert files == [folder / name for name in ("fine.txt", "good.txt", "x.txt")]
+    assert there(home) == ["folder"]
+    assert said == [f"downloading it into {home / 'downloads'}"]
+
+
+def test_an_interrupted_download_is_gone_on_with(server, home, monkeypatch):
+    archive = server.publish("wicked.tar.gz", wicked())
+
+    def stop(*_):
+        raise KeyboardInterrupt
+
+    for when in ("_unpack", "tar_bytes"):
+        with monkeypatch.context() as patch:
+            patch.setattr(downloads, when, stop)
+            with pytest.raises(KeyboardInterrupt):
+                downloaded("it", "folder", [archive], MEMBERS, str)
+        assert there(home) == [".wicked.tar.gz.part"]
+    downloaded("it", "folder", [archive], MEMBERS, str)
+    assert there(home) == ["folder"]
+    assert len(server.asked) == 1
+
+
+def test_two_at_a_time_download_once(server, home):
+    archive = server.publish("wicked.tar.gz", wicked())
+    said = []
+
+    def work():
+        downloaded("it", "folder", [archive], MEMBERS, said.append)
+
+    (home / "downloads").mkdir(parents=True)
+    with locked(home / "downloads"):
+        threads = [threading.Thread(target=work) for _ in range(2)]
+        for thread in threads:
+            thread.start()
+        while len(said) < 2:
+            time.sleep(0.01)
+    for thread in threads:
+        thread.join()
+    assert all(line.endswith("downloads: waiting for it") for line in said[:2])
+    assert len(server.asked) == 1
+    assert there(home) == ["folder"]
+
+
+def test_downloads_need_a_place(home):
+    home.parent.mkdir(parents=True)
+    home.write_text("a file where a directory should be")
+    with pytest.raises(UserError, match="XDG_CACHE_HOME"):
+        cifar.cifar10(str)

@@ -1,0 +1,114 @@
+import itertools
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from matplotlib.colors import to_rgb
+from matplotlib.lines import Line2D
+
+from lossbench.benchmarks.config import ARTICLE
+from lossbench.benchmarks.plots.canvas import line_look
+from lossbench.benchmarks.plots.palette import STYLES, style_of
+from lossbench.losses import registry
+
+# Brettel-like projections of linear RGB for readers without one kind of cone, as Machado, Oliveira
+# and Fernandes (2009, IEEE TVCG 15, 1291-1298) give them at severity 1.
+SIGHT = {
+    "full": np.eye(3),
+    "protanopia": [
+        [0.152286, 1.052583, -0.204868],
+        [0.114503, 0.786281, 0.099216],
+        [-0.003882, -0.048116, 1.051998],
+    ],
+    "deuteranopia": [
+        [0.367322, 0.860646, -0.227968],
+        [0.280085, 0.672501, 0.047413],
+        [-0.011820, 0.042940, 0.968881],
+    ],
+    "tritanopia": [
+        [1.255528, -0.076749, -0.178779],
+        [-0.078411, 0.930809, 0.147602],
+        [0.004733, 0.691367, 0.303900],
+    ],
+}
+
+
+def lab(color, sight="full"):
+    """CIELAB of a colour as a reader sees it; a distance of 2.3 is just noticed."""
+    rgb = np.array(to_rgb(color))
+    linear = np.where(rgb <= 0.04045, rgb / 12.92, ((rgb + 0.055) / 1.055) ** 2.4)
+    linear = np.clip(np.array(SIGHT[sight]) @ linear, 0, 1)
+    to_xyz = [[0.4124, 0.3576, 0.1805], [0.2126, 0.7152, 0.0722], [0.0193, 0.1192, 0.9505]]
+    x, y, z = np.cbrt(np.array(to_xyz) @ linear / [0.9505, 1, 1.089])
+    return np.array([116 * y - 16, 500 * (x - y), 200 * (y - z)])
+
+
+def apart(a, b):
+    """The smallest distance of two colours over all kinds of sight."""
+    return min(np.linalg.norm(lab(a, sight) - lab(b, sight)) for sight in SIGHT)
+
+
+def test_every_loss_of_the_library_has_a_look_of_its_own():
+    assert set(STYLES) >= set(ARTICLE)
+    assert set(registry.names()) <= set(STYLES)
+    lines = {(style["color"], style["linestyle"]) for style in STYLES.values()}
+    marks = {(style["color"], style["marker"]) for style in STYLES.values()}
+    assert len(lines) == len(marks) == len(STYLES)
+
+
+def test_no_two_colours_are_one_to_anyone():
+    colors = sorted({style["color"] for style in STYLES.values()})
+    for one, other in itertools.combinations(colors, 2):
+        assert apart(one, other) > 12, (one, other)
+
+
+def test_the_truth_knows_colours_that_some_cannot_tell_apart():
+    assert apart("#00cc00", "#ff6600") < 12 < np.linalg.norm(lab("#00cc00") - lab("#ff6600"))
+
+
+def test_every_colour_shows_on_white():
+    for name, style in STYLES.items():
+        assert apart(style["color"], "#ffffff") > 25, name
+
+
+def test_the_ten_losses_are_told_apart_by_colour_alone():
+    assert len({style_of(name)["color"] for name in ARTICLE}) == 10
+
+
+def test_the_likelihood_losses_are_blue_and_told_apart_by_line_alone():
+    kin = [style_of(name) for name in ("bce", "bce-with-logits", "cross-entropy", "nll")]
+    for style in kin:
+        red, _, blue = (int(style["color"][i : i + 2], 16) for i in (1, 3, 5))
+        assert blue > red
+    assert len({style["linestyle"] for style in kin}) == 4
+
+
+@pytest.mark.parametrize("name", [*STYLES, "my own loss"])
+def test_matplotlib_accepts_every_style(name):
+    Line2D([0, 1], [0, 1], **style_of(name))
+    Line2D([0, 1], [0, 1], **line_look(name))
+
+
+def test_an_unknown_loss_looks_the_same_in_another_process():
+    code = "from benchmarks.report.palette import style_of; print(style_of('my own loss'))"
+    other = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert other.stdout.strip() == str(style_of("my own loss"))
+
+
+def test_an_unknown_loss_never_looks_like_one_of_ours():
+    looks = {(style["color"], style["linestyle"]) for style in STYLES.values()}
+    for number in range(100):
+        style = style_of(f"loss {number}")
+        assert (style["color"], style["linestyle"]) not in looks
+
+
+def test_a_changed_copy_changes_nothing():
+    style_of("mse")["color"] = "red"
+    assert style_of("mse")["color"] != "red"
+
+
+def test_a_solid_line_lies_below_a_broken_one():
+    assert line_look("cross-entropy")["zorder"] < line_look("nll")["zorder"]
+    assert line_look("cross-entropy")["linewidth"] > line_look("nll")["linewidth"]
+    assert line_look("zero-one")["zorder"] < line_look("sigmoid-mse")["zorder"]

@@ -1,0 +1,139 @@
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from tensorboard.backend.event_processing.event_file_loader import EventFileLoader
+from tensorboard.compat.proto.summary_pb2 import Summary
+
+from lossbench.benchmarks.records.events import BINS, EventFile, binned, counts_of, histogram_of
+from lossbench.benchmarks.records.gradient_stats import Window
+
+NAN = float("nan")
+
+
+def window(**changes) -> Window:
+    values = {
+        "steps": 1,
+        "examples": 3,
+        "wrong": 1,
+        "loss": 0.7,
+        "accuracy": 0.5,
+        "logit_mean_abs": 0.25,
+        "logit_when_wrong": 0.5,
+        "vanished_fraction": 0.0,
+        "parameter_norm": 2.0,
+        "layers": {"head.weight": 1.5, "head.bias": 0.5},
+        "logit_log10": torch.tensor([-1.0, -2.0, -12.0]),
+    }
+    return Window(**(values | changes))
+
+
+def read(directory: Path) -> EventAccumulator:
+    return EventAccumulator(str(directory), size_guidance={"scalars": 0}).Reload()
+
+
+def test_what_is_written_is_read_back(tmp_path: Path) -> None:
+    with EventFile(tmp_path) as events:
+        events.training(3, window())
+        events.evaluation(4, 0.6, 0.75)
+        events.speed(4, 1234.5)
+        events.test(5, 0.65, 0.7)
+    scalars = {
+        tag: [(e.step, e.value) for e in read(tmp_path).Scalars(tag)]
+        for tag in read(tmp_path).Tags()["scalars"]
+    }
+    assert scalars["gradient/layer/head.weight"] == [(3, 1.5)]
+    assert scalars["accuracy/validation"] == [(4, 0.75)]
+    assert scalars["loss/validation"] == [(4, pytest.approx(0.6))]
+    assert scalars["accuracy/test"] == [(5, pytest.approx(0.7))]
+    assert scalars["loss/test"] == [(5, pytest.approx(0.65))]
+    assert scalars["speed/images_per_second"] == [(4, 1234.5)]
+    assert scalars["loss/train"] == [(3, pytest.approx(0.7))]
+
+
+def test_the_scalars_of_a_step_are_one_event(tmp_path: Path) -> None:
+    with EventFile(tmp_path) as events:
+        events.training(0, window())
+    (file,) = tmp_path.iterdir()
+    sizes = [len(e.summary.value) for e in EventFileLoader(str(file)).Load()]
+    assert sorted(sizes) == [0, 9]  # the file's version, then six means, two layers, a histogram
+
+
+def test_what_has_no_value_is_not_written(tmp_path: Path) -> None:
+    with EventFile(tmp_path) as events:
+        events.training(0, window(logit_when_wrong=NAN, vanished_fraction=NAN))
+    tags = read(tmp_path).Tags()["scalars"]
+    assert "gradient/logit_mean_abs" in tags
+    assert not {"gradient/logit_when_wrong", "gradient/vanished_fraction"} & set(tags)
+
+
+def test_without_validation_images_there_is_no_event(tmp_path: Path) -> None:
+    with EventFile(tmp_path) as events:
+        events.evaluation(3, NAN, NAN)
+    (file,) = tmp_path.iterdir()
+    assert [len(e.summary.value) for e in EventFileLoader(str(file)).Load()] == [0]  # its version
+
+
+def test_an_alarm_is_a_warning_at_its_step(tmp_path: Path) -> None:
+    with EventFile(tmp_path) as events:
+        events.alarm(20, "nll seed 0: the gradient of head.bias vanished")
+        events.alarm(20, "nll seed 0: the gradient of head.weight exploded")
+    found = [(e.step, e.tensor_proto.string_val[0]) for e in read(tmp_path).Tensors("warnings")]
+    assert found == [
+        (20, b"nll seed 0: the gradient of head.bias vanished"),
+        (20, b"nll seed 0: the gradient of head.weight exploded"),
+    ]
+
+
+def test_an_event_can_have_a_time_of_its_own(tmp_path: Path) -> None:
+    with EventFile(tmp_path) as events:
+        events.write(1, [], at=5.0)
+        events.write(2, histogram_values(), at=7.0)
+    (event,) = read(tmp_path).Histograms("h")
+    assert (event.step, event.wall_time) == (2, 7.0)
+
+
+def histogram_values() -> list[Summary.Value]:
+    return [Summary.Value(tag="h", histo=histogram_of(torch.tensor([-1.0])))]
+
+
+def test_a_note_is_a_text(tmp_path: Path) -> None:
+    with EventFile(tmp_path) as events:
+        events.note("images", "SYNTHETIC IMAGES")
+    (event,) = read(tmp_path).Tensors("images")
+    assert event.tensor_proto.string_val[0] == b"SYNTHETIC IMAGES"
+
+
+@pytest.mark.parametrize(
+    "values",
+    [[-12.0], [2.0], [-3.3, -3.2, 0.0], np.linspace(-12, 2, 500), [-50.0, 9.0], []],
+    ids=["floor", "ceiling", "few", "all bins", "outside", "none"],
+)
+def test_a_histogram_counts_every_value_in_its_bin(values) -> None:
+    values = torch.tensor(np.array(values))
+    histogram = histogram_of(values)
+    assert sum(histogram.bucket) == histogram.num == len(values)
+    assert len(histogram.bucket) == len(histogram.bucket_limit)
+    counts, _ = np.histogram(values.numpy().clip(BINS[0], BINS[-1]), BINS)
+    expected = dict(zip(BINS[1:], counts, strict=True))
+    for limit, count in zip(histogram.bucket_limit, histogram.bucket, strict=True):
+        assert count == expected[limit]
+    assert histogram.min == histogram.bucket_limit[0] - 0.25
+    assert histogram.max == histogram.bucket_limit[-1]
+
+
+@pytest.mark.parametrize("used", [[], [0], [55], [3, 9], range(56)])
+def test_counts_are_found_again_in_a_histogram(used) -> None:
+    counts = np.zeros(len(BINS) - 1)
+    counts[list(used)] = 1 + np.arange(len(used))
+    histogram = binned(counts, 0.0, 0.0)
+    assert counts_of(histogram.bucket_limit, histogram.bucket).tolist() == counts.tolist()
+
+
+def test_values_that_are_no_numbers_are_left_out() -> None:
+    histogram = histogram_of(torch.tensor([NAN, math.inf, -1.0]))
+    assert histogram.num == 1
+    assert histogram.sum == -1

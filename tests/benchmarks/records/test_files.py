@@ -1,0 +1,81 @@
+import json
+import math
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from lossbench.benchmarks.records import files
+from lossbench.benchmarks.records.files import read_arrays, write_arrays, write_json, write_whole
+
+
+def test_json_is_whole_or_the_old_one(tmp_path: Path) -> None:
+    path = tmp_path / "a.json"
+    write_json(path, {"a": [1, 2]})
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        write_json(path, {"a": math.nan})
+    assert json.loads(path.read_text()) == {"a": [1, 2]}
+    assert [p.name for p in tmp_path.iterdir()] == ["a.json"]
+
+
+def test_what_cannot_be_written_leaves_nothing(tmp_path: Path) -> None:
+    (tmp_path / "taken").mkdir()
+    with pytest.raises(OSError, match="taken"):
+        write_whole(tmp_path / "taken", b"content")
+    assert [p.name for p in tmp_path.iterdir()] == ["taken"]
+
+
+def test_arrays_come_back_by_name(tmp_path: Path) -> None:
+    path = tmp_path / "a.npz"
+    write_arrays(path, {"x": np.arange(3), "y": np.ones((2, 2), np.float32)})
+    assert read_arrays(path).keys() == {"x", "y"}
+    assert read_arrays(path, "y")["y"].tolist() == [[1, 1], [1, 1]]
+    with pytest.raises(ValueError, match="z is not a file"):
+        read_arrays(path, "x", "z")
+    with pytest.raises(FileNotFoundError):
+        read_arrays(tmp_path / "nowhere.npz")
+
+
+class Wicked:
+    """Writes a file when it is unpickled."""
+
+    def __init__(self, mark: Path) -> None:
+        self.mark = mark
+
+    def __reduce__(self) -> Any:
+        return Path.touch, (self.mark,)
+
+
+def test_arrays_of_objects_are_refused_and_not_run(tmp_path: Path) -> None:
+    path, mark = tmp_path / "a.npz", tmp_path / "mark"
+    np.savez(path, x=np.array([Wicked(mark)], object))
+    with pytest.raises(ValueError, match="allow_pickle"):
+        read_arrays(path)
+    assert not mark.exists()
+    # What a reader that is not careful would do:
+    np.load(path, allow_pickle=True)["x"]
+    assert mark.exists()
+
+
+def test_what_is_no_archive_of_arrays_is_one_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "a.npz"
+    np.savez_compressed(path, x=np.zeros(100_000))
+    whole = path.read_bytes()
+    for content in (b"", b"x" * 99, whole[:-40], whole[:90] + b"????" + whole[94:]):
+        path.write_bytes(content)
+        with pytest.raises(ValueError, match=r"\w+: "):
+            read_arrays(path)
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("x", b"no array")
+    with pytest.raises(ValueError, match="x is no array"):
+        read_arrays(path)
+    path.write_bytes(whole)
+    monkeypatch.setattr(files, "MAX_ARRAY_BYTES", 800_000)
+    with pytest.raises(ValueError, match="more than 800,000"):
+        read_arrays(path)
+    monkeypatch.setattr(files, "MAX_ARRAY_BYTES", 900_000)
+    assert read_arrays(path)["x"].sum() == 0

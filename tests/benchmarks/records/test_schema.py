@@ -1,0 +1,33 @@
+import pytest
+
+from lossbench.benchmarks.records.schema import NUMBER, misfit
+
+SHAPE = {"a": int, "b": [str], "c": {"d": NUMBER}, "e": [{"f": str | None}]}
+
+
+@pytest.mark.parametrize(
+    "value",
+    [{}, {"a": 1}, {"b": []}, {"b": ["x", "y"]}, {"c": {"d": 1.5}}, {"e": [{"f": None}, {}]}],
+)
+def test_what_fits(value):
+    assert misfit(value, SHAPE) is None
+    assert misfit(value | {"other": object}, SHAPE) is None
+
+
+@pytest.mark.parametrize(
+    ("value", "wrong"),
+    [
+        ([], "it should be dict, not []"),
+        ({"a": "x"}, "a should be int, not 'x'"),
+        ({"b": "x"}, "b should be list, not 'x'"),
+        ({"b": ["x", 2]}, "b[1] should be str, not 2"),
+        ({"c": {"d": float("inf")}}, "c.d should be int | float, not inf"),
+        ({"e": [{}, {"f": []}]}, "e[1].f should be str | None, not []"),
+    ],
+)
+def test_what_does_not_fit_is_named(value, wrong):
+    assert misfit(value, SHAPE) == wrong
+
+
+def test_a_long_value_is_cut():
+    assert len(misfit("x" * 999, int)) < 80

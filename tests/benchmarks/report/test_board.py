@@ -1,0 +1,208 @@
+import csv
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from tensorboard.plugins.custom_scalar.metadata import CONFIG_SUMMARY_TAG
+
+from lossbench.benchmarks.report import board
+from lossbench.benchmarks.report.board import write_board
+from lossbench.benchmarks.report.board_layout import CHARTS, HIGH, LOW, MEAN
+from lossbench.benchmarks.stats.inference import mean_interval
+
+
+def read(directory: Path) -> EventAccumulator:
+    keep = {"scalars": 0, "histograms": 0, "tensors": 0, "images": 0}
+    return EventAccumulator(str(directory), size_guidance=keep).Reload()
+
+
+def curve(events: EventAccumulator, tag: str) -> dict[int, float]:
+    return {event.step: event.value for event in events.Scalars(tag)}
+
+
+def rows_of(directory: Path, loss: str) -> dict[int, list[dict[str, str]]]:
+    """The rows of results.csv by step, those of all seeds."""
+    found: dict[int, list[dict[str, str]]] = {}
+    with (directory / "results.csv").open() as file:
+        for row in csv.DictReader(file):
+            if row["loss"] == loss:
+                found.setdefault(int(row["step"]), []).append(row)
+    return found
+
+
+def test_every_loss_has_one_run_and_what_it_needs(tmp_path: Path, make_experiment, images) -> None:
+    directory = make_experiment(tmp_path / "made")
+    (directory / "closed_forms.png").write_bytes(png())
+    write_board(directory, images)
+    runs = sorted(path.name for path in (directory / "tensorboard").iterdir())
+    assert runs == ["cross-entropy", "sigmoid-mse", "zero-one"]
+    for loss in runs:
+        events = read(directory / "tensorboard" / loss)
+        tags = events.Tags()
+        assert tags["histograms"] == ["gradient/logit_log10"]
+        assert {"test/cat", "_hparams_/session_start_info"} <= set(tags["tensors"])
+        assert "surest wrong answers" in tags["images"]
+        # What belongs to the experiment is there once.
+        main = loss == "cross-entropy"
+        assert (CONFIG_SUMMARY_TAG in tags["tensors"]) is main
+        assert ("_hparams_/experiment" in tags["tensors"]) is main
+        assert ("summary/0" in tags["tensors"]) is main
+        assert ("value and gradient of each loss" in tags["images"]) is main
+
+
+def png() -> bytes:
+    import io
+
+    from PIL import Image
+
+    buffer = io.BytesIO()
+    Image.new("RGB", (8, 8)).save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+def test_every_run_has_the_series_of_every_chart(tmp_path: Path, make_experiment) -> None:
+    directory = make_experiment(tmp_path / "made")
+    write_board(directory)
+    for loss in ("cross-entropy", "sigmoid-mse", "zero-one"):
+        events = read(directory / "tensorboard" / loss)
+        for chart in CHARTS:
+            mean, low, high = (curve(events, name.format(chart.tag)) for name in (MEAN, LOW, HIGH))
+            assert list(mean) == list(low) == list(high)
+            # A line needs two points, and TensorBoard draws at most a thousand.
+            assert 2 <= len(mean) <= 1000
+            assert all(0 <= low[step] <= mean[step] <= high[step] for step in mean)
+        # A logarithm has no zero.
+        log = MEAN.format("log10 gradient/logit_when_wrong")
+        assert (log in events.Tags()["scalars"]) is (loss != "zero-one")
+
+
+@pytest.mark.parametrize("seeds", [1, 3])
+def test_the_figures_are_those_of_the_results(tmp_path: Path, make_experiment, seeds) -> None:
+    directory = make_experiment(tmp_path / "made", seeds=seeds)
+    write_board(directory)
+    for loss in ("cross-entropy", "sigmoid-mse"):
+        events = read(directory / "tensorboard" / loss)
+        rows = rows_of(directory, loss)
+        for tag, column in {
+            "accuracy/validation": "validation_accuracy",
+            "loss/validation": "validation_loss",
+            "accuracy/test": "test_accuracy",
+        }.items():
+            values = {step: [float(row[column]) for row in at] for step, at in rows.items()}
+            expected = {step: each for step, each in values.items() if not math.isnan(each[0])}
+            found = curve(events, tag)
+            assert list(found) == list(expected)
+            for step, each in expected.items():
+                assert found[step] == pytest.approx(np.mean(each), rel=1e-6)
+        last = max(rows)
+        interval = mean_interval([float(row["test_accuracy"]) for row in rows[last]])
+        for name, end in ((MEAN, interval.mean), (LOW, interval.low), (HIGH, interval.high)):
+            level = curve(events, name.format("accuracy/test"))
+            assert list(level) == [0, last]
+            expected_end = interval.mean if end is None else min(max(end, 0), 1)
+            assert list(level.values()) == pytest.approx([expected_end] * 2, rel=1e-6)
+        assert curve(events, "final/test_accuracy") == {last: pytest.approx(interval.mean, 1e-6)}
+
+
+def test_the_histograms_hold_every_example_of_every_seed(tmp_path, make_experiment) -> None:
+    directory = make_experiment(tmp_path / "made")
+    write_board(directory)
+    merged = read(directory / "tensorboard" / "sigmoid-mse").Histograms("gradient/logit_log10")
+    seeds = [
+        read(directory / "sigmoid-mse" / f"seed{k}").Histograms("gradient/logit_log10")
+        for k in range(3)
+    ]
+    for at, *each in zip(merged, *seeds, strict=True):
+        assert at.histogram_value.num == sum(e.histogram_value.num for e in each) == 3 * 64
+        assert at.histogram_value.sum == pytest.approx(sum(e.histogram_value.sum for e in each))
+
+
+def test_the_summary_and_the_warnings_are_texts(tmp_path: Path, make_experiment) -> None:
+    directory = make_experiment(tmp_path / "made")
+    lines = ["loss,seed,kind,layer,step,value,text"]
+    lines += [f"nll,0,vanished,a.weight,{k},0.0,of another loss" for k in (0, 5)]
+    lines += [f'zero-one,{k},vanished,a.weight,{k},0.0,"zero-one, {k}"' for k in (0, 5)]
+    (directory / "warnings.csv").write_text("\n".join(lines) + "\n")
+    write_board(directory)
+
+    def text(loss: str, tag: str) -> str:
+        (event,) = read(directory / "tensorboard" / loss).Tensors(tag)
+        return event.tensor_proto.string_val[0].decode()
+
+    assert text("zero-one", "warnings") == "- zero-one, 0\n- zero-one, 5"
+    assert "warnings" not in read(directory / "tensorboard" / "cross-entropy").Tags()["tensors"]
+    assert text("cross-entropy", "summary/0") == "# made"
+    assert "| cross-entropy | 74.1 ± 1.4 |" in text("cross-entropy", "summary/1 Numbers")
+
+
+def test_runs_that_were_not_finished_do_not_count(tmp_path: Path, make_experiment) -> None:
+    directory = make_experiment(tmp_path / "made")
+    path = directory / "results.csv"
+    lines = path.read_text().splitlines(keepends=True)
+    # Without its last row, seed 2 of zero-one was interrupted.
+    lines.pop(max(i for i, line in enumerate(lines) if line.startswith("zero-one,2,")))
+    path.write_text("".join(lines))
+    write_board(directory)
+    rows = rows_of(directory, "zero-one")
+    accuracies = [float(row["test_accuracy"]) for row in rows[max(rows)]]
+    assert len(accuracies) == 2
+    found = curve(read(directory / "tensorboard" / "zero-one"), "accuracy/test")
+    assert found == {max(rows): pytest.approx(np.mean(accuracies), 1e-6)}
+
+
+def test_a_board_is_replaced_whole(tmp_path: Path, make_experiment, monkeypatch, refusal) -> None:
+    directory = make_experiment(tmp_path / "made")
+    write_board(directory)
+    before = files_of(directory)
+    write_board(directory)
+    assert {path.parent for path in files_of(directory)} == {path.parent for path in before}
+    assert len(files_of(directory)) == len(before)
+
+    second = []
+
+    def break_off(path: Path, *_) -> None:
+        second.append(path)
+        if len(second) == 2:
+            raise OSError(28, "No space left on device")
+        path.mkdir(parents=True)
+
+    monkeypatch.setattr(board, "write_loss", break_off)
+    before = files_of(directory)
+    refusal(lambda: write_board(directory), "cannot write", "No space left")
+    assert files_of(directory) == before
+    assert not [path for path in directory.iterdir() if path.name.startswith(".")]
+
+
+def files_of(directory: Path) -> set[Path]:
+    return {path for path in (directory / "tensorboard").rglob("*") if path.is_file()}
+
+
+def test_where_nothing_is_finished_there_is_no_board(tmp_path, make_experiment, refusal) -> None:
+    refusal(lambda: write_board(tmp_path), "experiment.json")
+    directory = make_experiment(tmp_path / "made")
+    summary = (directory / "summary.json").rename(tmp_path / "summary.json")
+    refusal(lambda: write_board(directory), "summary.json", "lossbench report")
+    summary.rename(directory / "summary.json").write_text("{")
+    refusal(lambda: write_board(directory), "cannot read", "summary.json")
+    (directory / "results.csv").unlink()
+    refusal(lambda: write_board(directory), "no run has finished")
+    assert not (directory / "tensorboard").exists()
+
+
+def test_more_classes_than_two(tmp_path: Path, make_experiment) -> None:
+    directory = make_experiment(tmp_path / "made", classes=("cat", "deer", "dog"))
+    write_board(directory)
+    tags = read(directory / "tensorboard" / "cross-entropy").Tags()["tensors"]
+    assert {"test/cat", "test/deer", "test/dog"} <= set(tags)
+
+
+def test_event_files_that_are_gone_leave_the_table(tmp_path: Path, make_experiment) -> None:
+    directory = make_experiment(tmp_path / "made")
+    for path in directory.glob("sigmoid-mse/*/*"):
+        path.unlink()
+    write_board(directory)
+    tags = read(directory / "tensorboard" / "sigmoid-mse").Tags()
+    assert "final/test_accuracy" in tags["scalars"]
+    assert "accuracy/validation" not in tags["scalars"]

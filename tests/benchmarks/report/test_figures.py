@@ -1,0 +1,223 @@
+import io
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from lossbench.benchmarks.config import ARTICLE
+from lossbench.benchmarks.plots.canvas import LONGEST_NAME, Label, label_lines, png, short, smaller
+from lossbench.benchmarks.plots.palette import STYLES
+from lossbench.benchmarks.records.reading import read_experiment
+from lossbench.benchmarks.report.figures import decades_of, draw_comparison, power_of_ten, subject
+from lossbench.benchmarks.report.summary import summarise_experiment
+
+LIMIT = 250_000  # bytes
+
+
+def opened(data):
+    return Image.open(io.BytesIO(data))
+
+
+def drawn(directory):
+    experiment = read_experiment(directory)
+    return draw_comparison(experiment, summarise_experiment(experiment))
+
+
+def test_all_losses_over_many_epochs_stay_small(tmp_path, describe, evaluations, write_experiment):
+    random = np.random.default_rng(0)
+    epochs = 60
+    rows = []
+    for loss in ARTICLE:
+        for seed in range(3):
+            values = random.uniform(1e-7, 1, epochs + 1)
+            rows += evaluations(loss, seed, values, logit_when_wrong=values)
+    about = describe(losses=list(ARTICLE), seeds=[0, 1, 2], epochs=epochs)
+    data = drawn(write_experiment(tmp_path / "e", about, rows))
+    assert len(data) <= LIMIT
+    image = opened(data)
+    assert image.width == 1600
+    assert image.info["dpi"] == pytest.approx((160, 160), abs=0.1)
+
+
+def test_every_loss_of_the_library_has_room_for_its_name(
+    tmp_path, describe, evaluations, write_experiment
+):
+    rows = [row for loss in STYLES for row in evaluations(loss, 0, [0.5, 0.6, 0.7])]
+    data = drawn(write_experiment(tmp_path / "e", describe(seeds=[0]), rows))
+    assert len(data) <= LIMIT
+    assert opened(data).height > 1344
+
+
+@pytest.mark.parametrize("gradient", [[0, 0, 0], ["", "", ""], [1e-30, 1e-20, 1], ["", 0.1, ""]])
+def test_gradients_that_a_logarithm_dislikes(
+    tmp_path, describe, evaluations, write_experiment, gradient
+):
+    rows = evaluations("zero-one", 0, [0.5, 0.5, 0.5], logit_when_wrong=gradient)
+    rows += evaluations(r"a $\frac$ name", 0, [0.5, 0.5, 0.5], logit_when_wrong=gradient)
+    data = drawn(write_experiment(tmp_path / "e", describe(), rows))
+    assert opened(data).size == (1600, 1344)
+
+
+def test_a_gradient_of_zero_is_drawn(tmp_path, describe, evaluations, write_experiment):
+    rows = evaluations("zero-one", 0, [0.5, 0.5, 0.5], logit_when_wrong=[0, 0, 0])
+    image = opened(drawn(write_experiment(tmp_path / "e", describe(seeds=[0]), rows)))
+    panel = np.asarray(image.convert("RGB"))[800:1240, 200:1150]
+    grey = (panel == [0x6B, 0x6B, 0x6B]).all(axis=2)
+    assert grey.any(axis=0).all()  # from the left end to the right
+
+
+def test_pictures_can_be_drawn_again_the_same(experiment):
+    assert drawn(experiment) == drawn(experiment)
+
+
+def test_unfinished_runs_are_not_drawn(tmp_path, describe, evaluations, write_experiment):
+    rows = evaluations("mse", 0, [0.5, 0.6, 0.7])
+    about = describe(seeds=[0])
+    alone = drawn(write_experiment(tmp_path / "alone", about, rows))
+    rows += evaluations("bce", 0, [0.1, 0.9])
+    assert drawn(write_experiment(tmp_path / "both", about, rows)) == alone
+
+
+def test_the_picture_says_over_how_many_seeds(experiment):
+    found = read_experiment(experiment)
+    summary = summarise_experiment(found)
+    assert "mean of 2 seeds" in subject(found, summary)
+    assert "Line: validation images" in subject(found, summary)
+    assert "4 validation and 20 test images" in subject(found, summary)
+    assert "Line: training images" in subject(found, summary | {"curve": "train_accuracy"})
+    del summary["losses"]["mse"]["test_accuracy"]["per_seed"]["1"]
+    assert "mean of 1 to 2 seeds" in subject(found, summary)
+
+
+def test_synthetic_is_stamped_across(experiment):
+    real = read_experiment(experiment)
+    synthetic = summarise_experiment(real) | {"synthetic": True, "note": "SYNTHETIC IMAGES"}
+    plain = np.asarray(opened(drawn(experiment)).convert("RGB"), dtype=int)
+    data = draw_comparison(real, synthetic)
+    stamped = opened(data)
+    assert "SYNTHETIC" in stamped.text["Description"]
+    changed = np.abs(np.asarray(stamped.convert("RGB"), dtype=int) - plain).max(axis=2) > 20
+    # The letters reach over both panels, and from the axis to the labels.
+    assert changed[:672].mean() > 0.01
+    assert changed[672:].mean() > 0.01
+    assert changed[:, :400].any()
+    assert changed[:, 1200:].any()
+
+
+@pytest.mark.parametrize("left", [False, True])
+def test_labels_never_overlap_and_keep_their_order(left):
+    from matplotlib.figure import Figure
+
+    axes = Figure().add_subplot()
+    axes.set_ylim(0, 1)
+    ends = {"mse": 0.999, "nll": 1.0, "bce": 0.998, "zero-one": 0.0, "bernoulli-sum": 0.4}
+    ends |= {"cross-entropy": 0.401, "softmax-mse": 0.399}
+    label_lines(axes, [Label(y, name, name) for name, y in ends.items()], 0.1, left=left)
+    label_lines(axes, [], 0.1, left=left)
+    heights = {text.get_text(): text.get_position()[1] for text in axes.texts}
+    assert sorted(heights, key=heights.get) == sorted(ends, key=ends.get)
+    ordered = sorted(heights.values())
+    assert min(np.diff(ordered)) >= 0.1 - 1e-9
+    assert ordered[0] >= 0
+    assert ordered[-1] <= 1
+    assert heights["bernoulli-sum"] == pytest.approx(0.4)
+    side = [text.get_position()[0] for text in axes.texts]
+    assert all(x < 0 for x in side) if left else all(x > 1 for x in side)
+
+
+def test_many_labels_stay_within_the_panel():
+    from matplotlib.figure import Figure
+
+    axes = Figure().add_subplot()
+    label_lines(axes, [Label(0.5, f"loss {i}", f"loss {i}") for i in range(25)], 0.088)
+    heights = sorted(text.get_position()[1] for text in axes.texts)
+    assert heights[0] >= 0
+    assert heights[-1] <= 1
+    room = axes.get_window_extent().height / axes.figure.dpi * 72 * min(np.diff(heights))
+    assert axes.texts[0].get_fontsize() < room  # both in points
+
+
+def test_a_long_name_is_cut():
+    assert short("probability-sum") == "probability-sum"
+    assert max(map(len, STYLES)) <= len(short("x" * 99)) == LONGEST_NAME
+    assert short("x" * 99).endswith("x…")
+
+
+def test_labels_leave_the_limits_and_start_where_the_lines_end():
+    from matplotlib.figure import Figure
+
+    axes = Figure().add_subplot()
+    axes.plot([0, 1], [51, 75])
+    axes.axhline(50)
+    label_lines(axes, [Label(75, "mse", "mse"), Label(50, "chance", None)], 0.1)
+    limits = axes.get_ylim()
+    leaders = [line.get_ydata()[0] for line in axes.lines[2::2]]
+    expected = [(y - limits[0]) / (limits[1] - limits[0]) for y in (50, 75)]
+    assert leaders == pytest.approx(expected)
+
+
+@pytest.mark.parametrize(
+    ("values", "decades"),
+    [
+        ([0.02, 0.5, 3], (-2, 1, None)),
+        ([0, 0.02, 0.5], (-2, 0, "0")),
+        ([1e-20, 0, 0.5], (-9, 0, "< 1e-9")),
+        ([0, 0], (-1, 0, "0")),
+        ([1e-20], (-9, -8, "< 1e-9")),
+        ([], (-1, 0, None)),
+        ([1.0], (0, 1, None)),
+    ],
+)
+def test_decades_hold_the_values_and_name_what_lies_below(values, decades):
+    assert decades_of(values) == decades
+
+
+def test_power_of_ten():
+    assert [power_of_ten(e) for e in (-5, -2, 0, 2, 6)] == ["1e-5", "0.01", "1", "100", "1e6"]
+
+
+def test_a_run_without_held_out_images_shows_those_it_learnt_from(
+    tmp_path, describe, evaluations, write_experiment
+):
+    def picture(name, **columns):
+        rows = evaluations("mse", 0, [0.5, 0.6, 0.7], **columns)
+        return drawn(write_experiment(tmp_path / name, describe(seeds=[0]), rows))
+
+    nothing = {"validation_accuracy": ["nan"] * 3}
+    one = picture("one", train_accuracy=[0.5, 0.6, 0.7], **nothing)
+    other = picture("other", train_accuracy=[0.5, 0.9, 0.7], **nothing)
+    assert one != other
+    held = picture("held", train_accuracy=[0.5, 0.6, 0.7])
+    assert held == picture("held too", train_accuracy=[0.5, 0.9, 0.7])
+
+
+def test_the_mark_is_at_the_test_accuracy(tmp_path, describe, evaluations, write_experiment):
+    def mark(accuracy):
+        rows = evaluations("zero-one", 0, [0.2, 0.2, 0.2])
+        rows[-1] |= {"test_accuracy": accuracy}
+        rows += evaluations("mse", 0, [0.0, 1.0, 0.5])
+        image = opened(drawn(write_experiment(tmp_path / str(accuracy), describe(seeds=[0]), rows)))
+        column = np.asarray(image.convert("RGB"))[180:760, 1140:1180]
+        where = np.nonzero((column == [0x6B, 0x6B, 0x6B]).all(axis=2).sum(axis=1) > 12)[0]
+        return where.min() + 180
+
+    assert mark(0.9) < mark(0.6) < mark(0.3)
+
+
+def loud_picture():
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(10, 6), dpi=160)
+    axes = figure.add_axes((0, 0, 1, 1))
+    axes.plot(np.random.default_rng(0).random((60, 8)), linewidth=6)
+    return png(figure, "what it shows")
+
+
+def test_a_picture_is_made_smaller_only_as_far_as_asked():
+    data = loud_picture()
+    assert smaller(data, len(data)) is data
+    for most in (len(data) - 1, len(data) // 2, len(data) // 4):
+        less = smaller(data, most)
+        assert len(less) <= most
+        assert opened(less).text["Description"] == "what it shows"
+    assert opened(smaller(data, 1)).width >= 400

@@ -1,0 +1,115 @@
+import dataclasses
+import os
+import signal
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from lossbench.benchmarks.console import Reporter
+from lossbench.benchmarks.data import open_images
+from lossbench.benchmarks.data.batches import prepare
+from lossbench.benchmarks.errors import UserError
+from lossbench.benchmarks.training.executors import pool as module
+from lossbench.benchmarks.training.executors.pool import Pool
+from lossbench.benchmarks.training.result import Trial
+from lossbench.benchmarks.training.train import train
+
+CPU = torch.device("cpu")
+
+
+@pytest.fixture
+def trials(tmp_path: Path, monkeypatch, cats_and_dogs) -> list[Trial]:
+    """Four trials on a folder of noise that worker processes can open as well."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    pets = cats_and_dogs(tmp_path / "pets")
+    return [
+        Trial(
+            loss,
+            seed,
+            0.02,
+            data=str(pets),
+            image_size=32,
+            width=4,
+            epochs=1,
+            batch_size=16,
+            validation=0.25,
+            test=True,
+        )
+        for loss in ("mse", "nll")
+        for seed in (0, 1)
+    ]
+
+
+def test_processes_give_what_one_thread_gives(trials: list[Trial], tmp_path: Path) -> None:
+    with Pool(tmp_path / "store", CPU, Reporter(), workers=2) as pool:
+        outcomes = pool.train([*trials, trials[0]])
+        assert pool.trained == 4
+    assert [outcome.trial for outcome in outcomes] == [*trials, trials[0]]
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        for trial, outcome in zip(trials, outcomes, strict=False):
+            images = open_images(trial.data, trial.image_size, say=print)
+            alone = train(trial, prepare(images, CPU, **module._choice(trial)))[0]
+            assert np.array_equal(alone.test.outputs, outcome.test.outputs)
+            assert alone.moved == outcome.moved
+    finally:
+        torch.set_num_threads(threads)
+
+
+@pytest.mark.parametrize(
+    "drawn", [{"train_images": 20}, {"label_noise": 0.4}, {"imbalance": 3.0}, {}]
+)
+def test_what_is_drawn_of_the_images_is_drawn_by_the_trials_seed(images, drawn) -> None:
+    trial = Trial("mse", 0, 0.1, validation=0.25, **drawn)
+    for seed in (0, 1):
+        seeded = dataclasses.replace(trial, seed=seed)
+        ours = prepare(images, CPU, **module._choice(seeded)).train
+        expected = prepare(images, CPU, validation=0.25, seed=seed, **drawn).train
+        assert torch.equal(ours.rows, expected.rows)
+        assert torch.equal(ours.labels, expected.labels)
+
+
+def test_what_was_trained_is_not_trained_again(trials: list[Trial], tmp_path: Path) -> None:
+    with Pool(tmp_path / "store", CPU, Reporter(), workers=1) as pool:
+        first = pool.train(trials[:2])
+    with Pool(tmp_path / "store", CPU, Reporter(), workers=1) as pool:
+        again = pool.train(trials[:3])
+        assert pool.trained == 1
+    assert [o.moved for o in again[:2]] == [o.moved for o in first]
+
+
+def test_a_killed_worker_is_one_line_and_what_was_trained_is_kept(
+    trials: list[Trial], tmp_path: Path, refusal
+) -> None:
+    with Pool(tmp_path / "store", CPU, Reporter(), workers=1) as pool:
+        pool.train(trials[:1])
+        (worker,) = module.multiprocessing.active_children()
+        os.kill(worker.pid, signal.SIGKILL)
+        worker.join()
+        refusal(lambda: pool.train(trials), "killed", "--workers 1")
+    with Pool(tmp_path / "store", CPU, Reporter(), workers=1) as pool:
+        pool.train(trials[:1])
+        assert pool.trained == 0
+
+
+def test_images_that_cannot_be_had_are_refused(trials: list[Trial], tmp_path: Path) -> None:
+    nowhere = dataclasses.replace(trials[0], data=str(tmp_path / "nowhere"))
+    with Pool(tmp_path / "store", CPU, Reporter()) as pool, pytest.raises(UserError):
+        pool.train([nowhere])
+    assert not module.multiprocessing.active_children()
+
+
+def test_an_interruption_leaves_no_process_behind(trials: list[Trial], tmp_path: Path) -> None:
+    def interrupted() -> None:
+        with Pool(tmp_path, CPU, Reporter(), workers=1) as pool:
+            pool.train(trials[:1])
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()
+    for child in module.multiprocessing.active_children():
+        child.join(10)
+    assert not module.multiprocessing.active_children()

@@ -1,0 +1,180 @@
+"""Two machines of a Ray cluster, played by two sets of processes on this one."""
+
+import dataclasses
+import os
+import signal
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import torch
+
+from lossbench.benchmarks import cli
+from lossbench.benchmarks.commands.compare import Executor, Runs, compare, go_on
+from lossbench.benchmarks.config import Comparison
+from lossbench.benchmarks.console import Reporter
+from lossbench.benchmarks.training.checkpoint import STATE
+from lossbench.benchmarks.training.executors import ray as on_ray
+from lossbench.benchmarks.training.executors.ray import cluster
+from lossbench.benchmarks.training.executors.ray_worker import Files, files_of, put
+from lossbench.losses import registry
+
+from ..test_checkpoint import same
+
+FAILING = """
+import torch
+from lossbench import losses
+
+@losses.register("failing", task="binary")
+class Failing(torch.nn.Module):
+    def __init__(self, reduction="mean"):
+        super().__init__()
+
+    def forward(self, input, target):
+        if len(input) > 4:
+            raise RuntimeError("not\\nagain")
+        return torch.nn.functional.softplus(input * (1 - 2 * target))
+"""
+
+
+@pytest.fixture(scope="module")
+def machines(tmp_path_factory, cats_and_dogs) -> Iterator:
+    """A cluster of two machines with a CPU each, and a working directory with a folder of 30 cats
+    and 30 dogs of noise and a loss of one's own, which fails."""
+    pytest.importorskip("ray")
+    os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
+    from ray.cluster_utils import Cluster
+
+    place = tmp_path_factory.mktemp("machines")
+    cats_and_dogs(place / "pets")
+    (place / "failing_on_nodes.py").write_text(FAILING)
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_CACHE_HOME", str(place / "cache"))
+        patch.delenv("LOSSBENCH_DATA", raising=False)
+        patch.setenv("PYTHONPATH", str(place))
+        patch.syspath_prepend(place)
+        patch.chdir(place)
+        patch.setattr(on_ray, "EVERY", 0.05)
+        patch.setattr(registry, "_entries", dict(registry._entries))
+        machines = Cluster(initialize_head=True, head_node_args={"num_cpus": 1})
+        machines.add_node(num_cpus=1)
+        patch.setenv("RAY_ADDRESS", machines.address)
+        yield machines
+        machines.shutdown()
+    torch.set_num_threads(threads)
+
+
+@pytest.fixture(scope="module")
+def executor(machines) -> Iterator[Executor]:
+    assert os.environ["RAY_ADDRESS"] == machines.address
+    with cluster() as executor:
+        yield executor
+
+
+@pytest.fixture(scope="module")
+def config() -> Comparison:
+    """A comparison that saves a state after each of its steps."""
+    return Comparison(
+        losses=("cross-entropy", "zero-one"),
+        data="pets",
+        width=4,
+        epochs=40,
+        batch_size=8,
+        learning_rate=0.05,
+        evaluations=1,
+        seeds=1,
+        log_every=2,
+        device="cpu",
+        checkpoint_every=0.0,
+    )
+
+
+@pytest.fixture(scope="module")
+def whole(config) -> Path:
+    """The comparison, trained in this process."""
+    return compare(dataclasses.replace(config, name="whole"), "", Reporter()).directory
+
+
+# The first of these tests, so that both machines have processes that are ready when one is killed.
+def test_a_run_that_fails_stops_no_other(executor, config) -> None:
+    losses = ("failing_on_nodes:Failing", "cross-entropy")
+    config = dataclasses.replace(config, losses=losses, epochs=1, name="failing")
+    ended = compare(config, "", Reporter(), executor)
+    assert (ended.finished, ended.failed) == (1, ["failing seed 0: RuntimeError: not again"])
+    failure = (ended.directory / "failing" / "seed0" / "failure.txt").read_text()
+    assert failure.startswith("RuntimeError: not again\n\nTraceback")
+
+
+def test_a_machine_that_dies_costs_nothing(
+    machines, executor, config, whole, monkeypatch, capsys
+) -> None:
+    came: set[Path] = set()
+    begun: list[bool] = []
+    (machine,) = machines.worker_nodes
+
+    def kill_once_both_came(path: Path, files: Files) -> None:
+        put(path, files)
+        before = len(came)
+        came.update([path] if STATE in files else [])
+        if before < len(came) == 2:
+            machines.remove_node(machine, allow_graceful=False)
+
+    def seen(path: Path) -> Files:
+        files = files_of(path)
+        begun.append(STATE in files)
+        return files
+
+    monkeypatch.setattr(on_ray, "put", kill_once_both_came)
+    monkeypatch.setattr(on_ray, "files_of", seen)
+    try:
+        ended = compare(dataclasses.replace(config, name="killed"), "", Reporter(), executor)
+    finally:
+        machines.add_node(num_cpus=1)
+    assert (ended.finished, ended.failed) == (2, [])
+    assert capsys.readouterr().err.count("begun again from its last state") == 1
+    assert begun == [False, False, True]
+    same(whole, ended.directory)
+    assert not list(ended.directory.rglob(STATE))
+
+
+def test_asked_to_stop_the_machines_save_and_tell(executor, config, whole, monkeypatch) -> None:
+    real = Runs.moved
+
+    def asked(*arguments) -> None:
+        real(*arguments)
+        monkeypatch.setattr(Runs, "moved", real)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    monkeypatch.setattr(Runs, "moved", asked)
+    # No state is saved but that of the end.
+    config = dataclasses.replace(config, checkpoint_every=1000.0, name="stopped")
+    ended = compare(config, "", Reporter(), executor)
+    assert (ended.interrupted, ended.finished, ended.failed) == (signal.SIGTERM, 0, [])
+    assert list(ended.directory.rglob(STATE))
+    again = go_on(ended.directory, "", Reporter(), executor)
+    assert (again.interrupted, again.finished) == (None, 2)
+    same(whole, ended.directory)
+
+
+def test_without_ray_it_is_one_line(tmp_path, monkeypatch, capsys) -> None:
+    monkeypatch.setitem(sys.modules, "ray", None)
+    monkeypatch.chdir(tmp_path)
+    assert cli.main(["compare", "--executor", "ray"]) == 2
+    said = "lossbench: --executor ray: Ray is not installed; pip install 'lossbench[ray]'\n"
+    assert capsys.readouterr().err == said
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("address", ["ray://127.0.0.1:10001", "127.0.0.1:1"])
+def test_a_cluster_that_is_not_there_is_one_line(address, tmp_path, monkeypatch, capsys) -> None:
+    pytest.importorskip("ray").shutdown()
+    monkeypatch.setenv("RAY_ADDRESS", address)
+    monkeypatch.chdir(tmp_path)
+    assert cli.main(["compare", "--executor", "ray"]) == 2
+    said = capsys.readouterr().err
+    assert f"RAY_ADDRESS={address}" in said
+    assert said.count("\n") == 1
+    assert not list(tmp_path.iterdir())

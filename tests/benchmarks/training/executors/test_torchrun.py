@@ -1,0 +1,85 @@
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from lossbench.benchmarks.training.executors import torchrun as on_torchrun
+
+from ...rows import equal_but_for_time
+
+
+def torchrun(tmp_path: Path, *arguments: str) -> subprocess.Popen:
+    command = ["-m", "torch.distributed.run", "--nproc-per-node=2", "--max-restarts=2"]
+    command += ["--master-addr=127.0.0.1", "--master-port=0", "--rdzv-backend=c10d"]
+    command += [
+        "--rdzv-endpoint=127.0.0.1:0",
+        "-m",
+        "lossbench.benchmarks.cli",
+        "compare",
+        *arguments,
+    ]
+    environment = os.environ | {"OMP_NUM_THREADS": "1", "XDG_CACHE_HOME": str(tmp_path / "cache")}
+    return subprocess.Popen(
+        [sys.executable, *command],
+        cwd=tmp_path,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+
+
+def test_when_a_process_dies_torchrun_goes_on_from_the_checkpoint(cats_and_dogs, tmp_path) -> None:
+    pictures = cats_and_dogs(tmp_path / "pets", 60)
+    arguments = ["--losses", "cross-entropy", "mse", "--data", str(pictures), "--seeds", "1"]
+    arguments += ["--width", "4", "--batch-size", "16", "--epochs", "12", "--evaluations", "1"]
+    arguments += ["--checkpoint-every", "0"]
+    whole = torchrun(tmp_path, *arguments, "--name", "whole")
+    out, err = whole.communicate(timeout=240)
+    assert whole.returncode == 0, err
+    assert "cross-entropy" in out
+    broken = torchrun(tmp_path, *arguments, "--name", "broken")
+    run, until = tmp_path / "runs" / "broken" / "cross-entropy" / "seed0", time.monotonic() + 120
+    while not (run / "resume.pt").exists() and time.monotonic() < until:
+        time.sleep(0.01)
+    children = Path(f"/proc/{broken.pid}/task/{broken.pid}/children").read_text().split()
+    os.kill(int(children[-1]), signal.SIGKILL)
+    out, err = broken.communicate(timeout=240)
+    assert broken.returncode == 0, err
+    equal_but_for_time(tmp_path / "runs" / "whole", tmp_path / "runs" / "broken")
+    about = json.loads((tmp_path / "runs" / "broken" / "experiment.json").read_text())
+    assert len(about["resumed"]) == 1
+
+
+def test_without_a_name_it_could_not_be_found_again(monkeypatch, refusal, tmp_path) -> None:
+    from lossbench.benchmarks import cli
+
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    assert not on_torchrun.started_together()
+    monkeypatch.setenv("TORCHELASTIC_RUN_ID", "none")
+    assert on_torchrun.started_together()
+    monkeypatch.chdir(tmp_path)
+    refusal(lambda: cli.compare(cli.Compare(), ""), "--name")
+
+
+@pytest.mark.parametrize(
+    "command",
+    [["tune"], ["evidence", "all"], ["plan"], ["run-one", "runs/x", "0"], ["report", "x"]],
+)
+def test_what_is_not_shared_is_not_done_in_every_process(command, monkeypatch, capsys) -> None:
+    from lossbench.benchmarks import cli
+
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    monkeypatch.setenv("TORCHELASTIC_RUN_ID", "none")
+    assert cli.main(command) == 2
+    assert "without torchrun" in capsys.readouterr().err
+    # One process of torchrun's is one like any other.
+    monkeypatch.setenv("WORLD_SIZE", "1")
+    assert cli.main(["report", "none"]) == 2
+    assert "torchrun" not in capsys.readouterr().err

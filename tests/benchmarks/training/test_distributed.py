@@ -1,0 +1,119 @@
+import dataclasses
+import os
+import socket
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from lossbench.benchmarks.data.batches import prepare
+from lossbench.benchmarks.training import distributed as together
+from lossbench.benchmarks.training import setup as choices
+from lossbench.benchmarks.training.distributed import WholeBatchNorm2d
+from lossbench.benchmarks.training.executors import torchrun as on_torchrun
+from lossbench.benchmarks.training.train import train
+
+from ..killed import PROCESSES
+
+
+def _process(number: int, port: int, task, path: Path, arguments: tuple) -> None:
+    os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "LOCAL_RANK": "0"}
+    os.environ |= {"RANK": str(number), "WORLD_SIZE": "2"}
+    torch.set_num_threads(1)
+    with on_torchrun.group() as rank:
+        torch.save(task(rank, *arguments), path / f"{rank}.pt")
+
+
+def in_two(task, path: Path, *arguments):
+    """What `task(rank, *arguments)` gives in each of two processes."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    processes = [
+        PROCESSES.Process(target=_process, args=(number, port, task, path, arguments))
+        for number in range(2)
+    ]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join(120)
+    assert [process.exitcode for process in processes] == [0, 0]
+    return [torch.load(path / f"{rank}.pt", weights_only=False) for rank in range(2)]
+
+
+def _normalised(_rank: int) -> list[torch.Tensor]:
+    module, images = normalisation_case()
+    whole = WholeBatchNorm2d.of(module)
+    share = images[together.share_of(len(images))].requires_grad_()
+    output = whole(share)
+    output.square().mul(torch.arange(4.0)).sum().backward()
+    found = [output, share.grad, whole.weight.grad, whole.bias.grad]
+    found += [whole.running_mean, whole.running_var, whole.num_batches_tracked]
+    for tensor in found[2:4]:
+        torch.distributed.all_reduce(tensor)
+    whole.eval()
+    return [tensor.detach() for tensor in (*found, whole(share))]
+
+
+def normalisation_case() -> tuple[nn.BatchNorm2d, torch.Tensor]:
+    torch.manual_seed(0)
+    module = nn.BatchNorm2d(3)
+    nn.init.normal_(module.weight)
+    nn.init.normal_(module.bias)
+    return module, torch.randn(6, 3, 5, 4) * 3 + 1
+
+
+def test_normalising_shares_is_normalising_the_batch(tmp_path) -> None:
+    one, two = in_two(_normalised, tmp_path)
+    module, images = normalisation_case()
+    images.requires_grad_()
+    output = module(images)
+    output.square().mul(torch.arange(4.0)).sum().backward()
+    expected = [output, images.grad, module.weight.grad, module.bias.grad]
+    expected += [module.running_mean, module.running_var, module.num_batches_tracked]
+    module.eval()
+    expected.append(module(images))
+    for number, tensor in enumerate(expected):
+        found = torch.cat([one[number], two[number]]) if number in (0, 1, 7) else one[number]
+        torch.testing.assert_close(found, tensor.detach(), rtol=1e-4, atol=1e-5)
+
+
+def _trained(_rank: int, trial, images) -> list:
+    material = prepare(images, torch.device("cpu"), validation=0.25)
+    outcome, model = train(trial, material, None, 2)
+    return [
+        model.state_dict(),
+        [dataclasses.astuple(p)[:-1] for p in outcome.points],
+        outcome.moved,
+    ]
+
+
+@pytest.mark.parametrize(
+    ("loss", "model"),
+    [("cross-entropy", "convnet"), ("bce", "convnet"), ("mse", "plainnet"), ("zero-one", "lenet")],
+)
+def test_two_processes_are_one_on_the_same_batches(images, tmp_path, loss, model) -> None:
+    width = None if model == "lenet" else 4
+    trial = choices.Trial(
+        loss, seed=1, learning_rate=0.02, model=model, width=width, epochs=2, batch_size=16
+    )
+    trial = dataclasses.replace(trial, validation=0.25, evaluations=2, test=True)
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    alone = _trained(0, trial, images)
+    torch.set_num_threads(threads)
+    for found in in_two(_trained, tmp_path, trial, images):
+        for name, weight in alone[0].items():
+            torch.testing.assert_close(found[0][name], weight, rtol=2e-3, atol=2e-4, msg=name)
+        np.testing.assert_allclose(np.array(found[1]), np.array(alone[1]), rtol=5e-3, atol=1e-4)
+        assert found[2] == pytest.approx(alone[2], rel=1e-3, abs=1e-6)
+
+
+def test_shares_are_equal_or_refused(monkeypatch, refusal) -> None:
+    assert together.share_of(7) == slice(0, 7)
+    monkeypatch.setattr(together, "size", lambda: 3)
+    monkeypatch.setattr(together, "rank", lambda: 2)
+    assert together.share_of(12) == slice(8, 12)
+    refusal(lambda: together.share_of(64), "--batch-size 64", "multiple of 3")

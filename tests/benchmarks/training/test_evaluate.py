@@ -1,0 +1,72 @@
+import dataclasses
+
+import numpy as np
+import pytest
+import torch
+from torchvision.transforms.v2.functional import affine, horizontal_flip, pad
+
+from lossbench.benchmarks.data.batches import Normalisation, Pixels, prepare
+from lossbench.benchmarks.training.evaluate import predictions, views
+from lossbench.benchmarks.training.objective import Objective
+from lossbench.benchmarks.training.result import Trial
+from lossbench.benchmarks.training.train import build
+
+CPU = torch.device("cpu")
+SMALL = Trial("cross-entropy", seed=0, learning_rate=0.02, width=4, epochs=2, batch_size=16)
+
+
+def test_predicting_leaves_the_model_in_training_mode(images) -> None:
+    objective = Objective("bce")
+    model = build(dataclasses.replace(SMALL, loss="bce"), objective)
+    material = prepare(images, CPU)
+    before = {k: v.clone() for k, v in model.state_dict().items()}
+    predictions(model, objective, material.validation, material.normalise)
+    assert model.training
+    assert all(torch.equal(v, before[k]) for k, v in model.state_dict().items())
+
+
+def test_by_its_mirror_image_as_well_an_image_is_judged_as_its_mirror_image_is(images) -> None:
+    objective = Objective("cross-entropy")
+    model = build(SMALL, objective)
+    split = prepare(images, CPU).validation
+    mirrored = split._replace(images=split.images.flip(2))
+    normalise = prepare(images, CPU).normalise
+    (_, one), (_, other) = (predictions(model, objective, s, normalise) for s in (split, mirrored))
+    assert not np.array_equal(one.outputs, other.outputs)
+    for each in (split, mirrored):
+        _, both = predictions(model, objective, each, normalise, "mirror")
+        assert both.outputs == pytest.approx((one.outputs + other.outputs) / 2, abs=1e-6)
+
+
+@pytest.mark.parametrize("side", [32, 64, 100])
+def test_the_views_are_the_image_its_mirror_image_and_both_towards_each_corner(side: int) -> None:
+    images = torch.rand(2, 3, side, side, dtype=torch.float64)
+    by = side // 32
+    expected = []
+    for down, across in ((0, 0), (by, by), (by, -by), (-by, by), (-by, -by)):
+        wide = pad(images, [2 * by] * 4, padding_mode="reflect")
+        moved = affine(wide, 0, [across, down], 1, [0, 0])
+        moved = moved[:, :, 2 * by : -2 * by, 2 * by : -2 * by]
+        expected += [moved, horizontal_flip(moved)]
+    found = list(views(images, "mirror-shift"))
+    assert torch.equal(torch.stack(found), torch.stack(expected))
+    assert torch.equal(torch.stack(list(views(images, "mirror"))), torch.stack(expected[:2]))
+    assert torch.equal(torch.stack(list(views(images, "none"))), torch.stack(expected[:1]))
+
+
+def test_an_image_is_judged_by_the_mean_over_its_views(images) -> None:
+    objective = Objective("cross-entropy")
+    model = build(SMALL, objective)
+    material = prepare(images, CPU)
+    plain = Normalisation(torch.zeros(3), torch.ones(3))
+    split = material.validation
+    pixels = split.images[split.rows].permute(0, 3, 1, 2).float()
+    _, judged = predictions(model, objective, split, plain, "mirror-shift")
+    outputs = []
+    for view in views(pixels, "mirror-shift"):
+        # A view as the images of a split of its own.
+        as_images = view.permute(0, 2, 3, 1).to(torch.uint8)
+        of_view = Pixels(as_images, split.labels, torch.arange(len(as_images)))
+        outputs.append(predictions(model, objective, of_view, plain)[1].outputs)
+    assert len(outputs) == 10
+    assert judged.outputs == pytest.approx(np.mean(outputs, 0), abs=1e-5)

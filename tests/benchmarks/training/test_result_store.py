@@ -1,0 +1,86 @@
+import dataclasses
+
+import numpy as np
+import pytest
+
+from lossbench.benchmarks.training import result_store as module
+from lossbench.benchmarks.training.result import Outcome, Trial
+from lossbench.benchmarks.training.result_store import Outcomes, read, written
+
+
+def same(a: Outcome, b: Outcome) -> bool:
+    """Whether two outcomes agree bit by bit, NaN being itself."""
+    left, right = written(a), written(b)
+    return left.keys() == right.keys() and all(
+        str(left[k]) == str(right[k])
+        if left[k].dtype.kind == "U"
+        else np.array_equal(left[k], right[k])
+        for k in left
+    )
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {},
+        {"test": False},
+        {"validation": 0.0},
+        {"pairs": True},
+        {"loss": "cross-entropy", "settings": (("weight", (1.0, 2.0)),)},
+    ],
+)
+def test_an_outcome_comes_back_as_it_was(trained, tmp_path, settings) -> None:
+    outcome, store = trained(**settings), Outcomes(tmp_path / "store")
+    assert store.get(outcome.trial, "print") is None
+    store.put(outcome, "print")
+    back = store.get(outcome.trial, "print")
+    assert same(outcome, back)
+    assert back.trial == outcome.trial
+    assert same(outcome, read(written(outcome), outcome.trial))
+
+
+def test_another_trial_other_images_or_other_code_are_not_found(
+    trained, tmp_path, monkeypatch
+) -> None:
+    outcome, store = trained(), Outcomes(tmp_path)
+    store.put(outcome, "print")
+    for field, value in (
+        ("loss", "mse"),
+        ("seed", 5),
+        ("learning_rate", 0.3),
+        ("epochs", 9),
+        ("settings", (("label_smoothing", 0.1),)),
+        ("begin_at", 0.01),
+        ("test", False),
+    ):
+        other = dataclasses.replace(outcome.trial, **{field: value})
+        assert store.get(other, "print") is None, field
+    assert store.get(outcome.trial, "other") is None
+    monkeypatch.setattr(module, "source_digest", lambda: "changed")
+    assert store.get(outcome.trial, "print") is None
+
+
+@pytest.mark.parametrize("damage", [b"", b"PK\x03\x04 torn", b"not an archive"])
+def test_a_damaged_file_is_as_good_as_none(trained, tmp_path, damage: bytes) -> None:
+    outcome, store = trained(), Outcomes(tmp_path)
+    store.put(outcome, "print")
+    path = store.path(outcome.trial, "print")
+    whole = path.read_bytes()
+    path.write_bytes(damage)
+    assert store.get(outcome.trial, "print") is None
+    path.write_bytes(whole[: len(whole) // 2])
+    assert store.get(outcome.trial, "print") is None
+    store.put(outcome, "print")
+    assert same(store.get(outcome.trial, "print"), outcome)
+
+
+def test_every_field_of_a_trial_is_in_its_key() -> None:
+    trial = Trial("mse", 0, 0.1)
+    changed = {"loss": "bce", "data": "x", "model": "lenet", "augmentation": "none"}
+    changed |= {"settings": (("gamma", 1.0),), "pairs": True, "test": True, "width": 3}
+    changed |= {"image_size": 64, "begin_at": 0.5, "train_images": 10, "enough": 0.6}
+    keys = {trial.key()}
+    for field in dataclasses.fields(Trial):
+        value = changed.get(field.name, 7)
+        keys.add(dataclasses.replace(trial, **{field.name: value}).key())
+    assert len(keys) == 1 + len(dataclasses.fields(Trial))

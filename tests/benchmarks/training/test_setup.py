@@ -1,0 +1,109 @@
+import pytest
+import torch
+
+from lossbench.benchmarks.config import ARTICLE, Comparison
+from lossbench.benchmarks.training import setup as choices
+from lossbench.benchmarks.training.setup import (
+    device_of,
+    losses_of,
+    model_class,
+    rehearse,
+    trial_of,
+)
+from lossbench.losses import registry
+
+CPU = torch.device("cpu")
+
+
+def test_the_losses_of_the_argument_are_the_default() -> None:
+    assert losses_of(Comparison()) == ARTICLE
+    assert set(ARTICLE) <= set(registry.names())
+    assert losses_of(Comparison(losses=("all",))) == registry.names()
+
+
+def test_an_unknown_loss_is_answered_with_the_nearest(refusal) -> None:
+    config = Comparison(losses=("cross-entropy", "sigmoid-mes"))
+    refusal(lambda: losses_of(config), "'sigmoid-mes'", "did you mean 'sigmoid-mse'")
+
+
+def test_an_unknown_model_is_answered_with_the_nearest(refusal) -> None:
+    refusal(lambda: model_class("lenett"), "did you mean 'lenet'")
+    refusal(lambda: model_class("nowhere:Net"), "nowhere:Net", "importable")
+
+
+def test_cuda_that_is_absent_is_refused(refusal, monkeypatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    refusal(lambda: device_of("cuda"), "--device cuda", "--device cpu")
+    assert device_of("auto") == CPU
+
+
+class NoHead(torch.nn.Module):
+    def __init__(self, num_outputs: int) -> None:
+        super().__init__()
+        self.conv = torch.nn.Conv2d(3, num_outputs, 32)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.conv(x).flatten(1)
+
+
+class TwoColumns(torch.nn.Sequential):
+    def __init__(self, num_outputs: int) -> None:
+        super().__init__(torch.nn.Flatten(), torch.nn.Linear(3072, num_outputs + 1))
+
+
+class SpareHead(torch.nn.Module):
+    """The last linear layer by definition is not the one that answers."""
+
+    def __init__(self, num_outputs: int) -> None:
+        super().__init__()
+        self.head = torch.nn.Linear(3072, num_outputs)
+        self.spare = torch.nn.Linear(3072, 1)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.head(x.flatten(1))
+
+
+class OnlyTrains(torch.nn.Sequential):
+    def __init__(self, num_outputs: int) -> None:
+        super().__init__(torch.nn.Flatten(), torch.nn.Linear(3072, num_outputs))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        if not self.training:
+            raise RuntimeError("not in\nevaluation")
+        return super().forward(x)
+
+
+class Detached(torch.nn.Sequential):
+    def __init__(self, num_outputs: int) -> None:
+        super().__init__(torch.nn.Flatten(), torch.nn.Linear(3072, num_outputs))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return super().forward(x).detach()
+
+
+class WrongSize(torch.nn.Sequential):
+    def __init__(self, num_outputs: int) -> None:
+        super().__init__(torch.nn.Flatten(), torch.nn.Linear(5, num_outputs))
+
+
+@pytest.mark.parametrize(
+    ("model", "words"),
+    [
+        (NoHead, "no torch.nn.Linear"),
+        (TwoColumns, "(2, 1)"),
+        (SpareHead, "(2, 2)"),
+        (OnlyTrains, "not in evaluation"),
+        (Detached, "does not require grad"),
+        (WrongSize, "RuntimeError"),
+    ],
+)
+def test_a_model_that_does_not_fit_is_refused(model, words: str, refusal, monkeypatch) -> None:
+    monkeypatch.setattr(choices.models, "build", lambda *_, **__: model(num_outputs=1))
+    trials = [trial_of(Comparison(model="my:Model"), name, 0, 0.1) for name in ARTICLE]
+    refusal(lambda: rehearse(trials, 32, 2, CPU), "my:Model", words)
+
+
+def test_a_rehearsal_counts_the_parameters_of_one_logit() -> None:
+    trials = [trial_of(Comparison(), name, 0, 0.1) for name in ARTICLE]
+    assert rehearse(trials, 32, 2, CPU) == 23_761
+    assert rehearse(trials, 32, 10, CPU) == 23_761 + 9 * 65
