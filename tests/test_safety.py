@@ -115,7 +115,7 @@ MINE = """
 from pathlib import Path
 Path("imported").touch()
 from torch import nn
-from losses import register
+from lossbench.losses import register
 @register("mine", task="binary")
 class Mine(nn.Module):
     def __init__(self, reduction="mean"):
@@ -125,10 +125,10 @@ class Mine(nn.Module):
 """
 LOOK = """
 import sys
-from benchmarks import cli
-from benchmarks.report.reading import read_experiment
-from losses import registry
-import models
+from lossbench.benchmarks import cli
+from lossbench.benchmarks.records.reading import read_experiment
+from lossbench.losses import registry
+from lossbench import models
 registry.names(), registry.installed(), models.names()
 cli.parse(["compare", "--losses", "mse", "my_loss:Mine", "--model", "my_model:Net"])
 if sys.argv[1:]:

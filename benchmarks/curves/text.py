@@ -18,8 +18,8 @@ HOW_TO_USE = """\
 ```python
 import torch
 
-import losses
-from losses import CrossEntropyLoss, functional
+from lossbench import losses
+from lossbench.losses import CrossEntropyLoss, functional
 
 z, y = torch.tensor([[2.0, 0.0, -1.0]]), torch.tensor([0])
 

@@ -71,7 +71,7 @@ def on_the_cpu() -> Iterator[Row]:
     runs = "runs in processes, one at a time"
     yield Row("training", runs, usual.many_runs, 1.4, at_least=True, unit=" x")
     yield Row("start", "lossbench --help", _help, 0.4, unit=" s")
-    yield Row("start", "import losses, beyond torch", _import, 0.030, unit=" s")
+    yield Row("start", "import lossbench.losses, beyond torch", _import, 0.030, unit=" s")
     yield from growth.rows()
 
 
@@ -169,9 +169,7 @@ def _help(_seconds: float) -> Ratio:
 
 def _import(_seconds: float) -> Ratio:
     """Seconds of the import in a process that has torch."""
-    program = (
-        "import time, torch; t = time.perf_counter(); import losses; print(time.perf_counter() - t)"
-    )
+    program = "import time, torch; t = time.perf_counter(); import lossbench.losses; print(time.perf_counter() - t)"
 
     def once() -> float:
         done = subprocess.run(

@@ -181,7 +181,7 @@ def test_telling_costs_no_drawing() -> None:
 
 FAKE = """
 import time
-from benchmarks.tracking.console import Reporter
+from lossbench.benchmarks.console import Reporter
 names = [f"loss-{i}" for i in range(49)]
 with Reporter() as reporter, reporter.table(names, 1) as table:
     for step in range(49):

@@ -28,7 +28,7 @@ def in_a_process(program: str) -> float:
     """What a program prints that can call `gradient`, of so many numbers."""
     begin = (
         "import resource, torch\n"
-        "from losses import functional\n"
+        "from lossbench.losses import functional\n"
         "def gradient(count):\n"
         "    z = torch.zeros(count, requires_grad=True)\n"
         "    return torch.autograd.grad(functional.mse_loss(z, z.detach()), z)[0]\n"

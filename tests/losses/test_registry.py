@@ -182,7 +182,7 @@ def test_a_name_without_a_module_is_an_import_error(name: str) -> None:
 
 PLUGIN = """
 import torch
-from losses import register
+from lossbench.losses import register
 
 
 @register("softplus", task="binary", summary="softplus of the wrong side")
@@ -247,7 +247,7 @@ def test_an_installed_loss_that_fails_is_an_import_error(
     plugin: dict[str, str], tmp_path: Path
 ) -> None:
     (tmp_path / "plugged.py").write_text("1 / 0")
-    code = "import losses; losses.get('softplus')"
+    code = "from lossbench import losses; losses.get('softplus')"
     said = python(plugin, "-c", code).stderr.splitlines()[-1]
     assert said.startswith(
         "ImportError: the installed loss 'softplus' (plugged:Softplus) cannot be"
@@ -256,7 +256,7 @@ def test_an_installed_loss_that_fails_is_an_import_error(
 
 
 def test_a_class_of_ones_own_is_found_by_its_module(plugin: dict[str, str]) -> None:
-    code = "import losses as L; print(L.get('plugged:Softplus'), L.entry('plugged:Softplus').name)"
+    code = "from lossbench import losses as L; print(L.get('plugged:Softplus'), L.entry('plugged:Softplus').name)"
     assert python(plugin, "-c", code).stdout.strip() == "Softplus(reduction='mean') softplus"
 
 

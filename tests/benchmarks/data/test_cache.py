@@ -301,8 +301,8 @@ def test_what_a_killed_process_left_is_in_nobodys_way(source, home):
 RACER = """
 import sys, time
 from pathlib import Path
-from benchmarks.data.cache import cached
-from benchmarks.data.folders import path_source
+from lossbench.benchmarks.data.cache import cached
+from lossbench.benchmarks.data.folder import path_source
 source = path_source(Path(sys.argv[1]))
 print("ready", flush=True)
 sys.stdin.readline()
