@@ -18,13 +18,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 import tyro
 
 from .cli_errors import complaint_of
-from .config import Comparison, Tuning
+from .config import CompareConfig, TuneConfig
 from .errors import UserError, one_line, unknown_name
 from .presets import PRESETS
 from .subcommands import Catalogue, Collect, Compare, Evidence, Plan, Report, RunOne, Speed, View
 
 if TYPE_CHECKING:
-    from .commands.compare import Ended, Executor
+    from .commands.compare import Executor, ExperimentStatus
 
 # Under `uv run` the command is not on the user's PATH.
 PROGRAM = ["uv", "run", "lossbench"] if "UV" in os.environ else ["lossbench"]
@@ -74,7 +74,7 @@ def run(command: Any, line: str) -> int:
     # Known without torch, whose import takes seconds.
     if "TORCHELASTIC_RUN_ID" in os.environ and not isinstance(command, Compare):
         refuse_company()
-    computes = isinstance(command, Comparison | RunOne | Tuning | Speed | Catalogue)
+    computes = isinstance(command, CompareConfig | RunOne | TuneConfig | Speed | Catalogue)
     if computes or (isinstance(command, Evidence) and command.names):
         # Here, because a worker process would build them too.
         from lossbench.losses import kernels
@@ -87,7 +87,7 @@ def run(command: Any, line: str) -> int:
             return plan(command, line)
         case RunOne() | Collect():
             return part(command)
-        case Tuning():
+        case TuneConfig():
             return tune(command, line)
         case Evidence():
             return evidence(command, line)
@@ -121,7 +121,7 @@ def parse(arguments: list[str]) -> Any:
         | Annotated[Plan, tyro.conf.subcommand("plan")]
         | Annotated[RunOne, tyro.conf.subcommand("run-one")]
         | Annotated[Collect, tyro.conf.subcommand("collect")]
-        | Annotated[Tuning, tyro.conf.subcommand("tune")]
+        | Annotated[TuneConfig, tyro.conf.subcommand("tune")]
         | Annotated[Evidence, tyro.conf.subcommand("evidence")]
         | Annotated[Report, tyro.conf.subcommand("report")]
         | Annotated[View, tyro.conf.subcommand("view")]
@@ -159,7 +159,7 @@ def compare(command: Compare, line: str) -> int:
     # Imported here, because torch takes seconds and --help should not.
     from .training.executors import torchrun as on_torchrun
 
-    if command.resume is not None and plain(command) != Comparison():
+    if command.resume is not None and plain(command) != CompareConfig():
         raise UserError(
             f"--resume {command.resume}: the experiment goes on with the settings that it was "
             "begun with; give no other flag but --executor"
@@ -177,7 +177,7 @@ def compare(command: Compare, line: str) -> int:
         return told(compared(command, line)) if number == 0 else followed()
 
 
-def compared(command: Compare, line: str) -> Ended:
+def compared(command: Compare, line: str) -> ExperimentStatus:
     """Carry out a comparison, or go on with it, in this process or as the first of several."""
     from .commands import compare as comparison
     from .console import Reporter
@@ -216,7 +216,7 @@ def executor_of(command: Compare) -> contextlib.AbstractContextManager[Executor]
 
         return cluster()
     return contextlib.nullcontext(
-        on_torchrun.lead if on_torchrun.started_together() else comparison.here
+        on_torchrun.lead if on_torchrun.started_together() else comparison.run_locally
     )
 
 
@@ -247,13 +247,13 @@ def part(command: RunOne | Collect) -> int:
     return 1 if ended.failed else 0
 
 
-def plain(command: Comparison) -> Comparison:
+def plain(command: CompareConfig) -> CompareConfig:
     """The settings of an experiment, without what the command line alone has."""
-    names = [field.name for field in dataclasses.fields(Comparison)]
-    return Comparison(**{name: getattr(command, name) for name in names})
+    names = [field.name for field in dataclasses.fields(CompareConfig)]
+    return CompareConfig(**{name: getattr(command, name) for name in names})
 
 
-def told(ended: Ended) -> int:
+def told(ended: ExperimentStatus) -> int:
     """Print what came of an experiment, and how to go on with it; the exit code."""
     from rich.console import Console
 
@@ -287,7 +287,7 @@ def told(ended: Ended) -> int:
     return 1 if ended.failed else 0
 
 
-def tune(config: Tuning, command: str) -> int:
+def tune(config: TuneConfig, command: str) -> int:
     from .commands import tune as tuning
     from .console import Reporter
 
@@ -324,7 +324,7 @@ def evidence(command: Evidence, line: str) -> int:
         print(f"\n{shlex.join([*PROGRAM, 'evidence', 'all'])} examines them all.")
         return 0
     from .console import Reporter
-    from .training.setup import device_of
+    from .training.setup import resolve_device
 
     if command.workers is not None and command.workers < 1:
         raise UserError(f"--workers {command.workers}: must be at least 1")
@@ -332,7 +332,7 @@ def evidence(command: Evidence, line: str) -> int:
         claims_of(command.names),
         command.budget,
         command.runs,
-        device_of(command.device),
+        resolve_device(command.device),
         command.workers,
         line,
         Reporter(),
@@ -345,7 +345,7 @@ def evidence(command: Evidence, line: str) -> int:
 
 
 def report(command: Report) -> int:
-    from .report.combined import report as write
+    from .report.combined import write_reports as write
 
     if not command.directories:
         raise UserError("report: name at least one directory that compare or evidence wrote")
@@ -357,13 +357,13 @@ def report(command: Report) -> int:
 def speed(command: Speed) -> int:
     from datetime import datetime
 
-    from .records.experiment import make_runs
+    from .records.experiment import make_runs_directory
     from .speed import table as of_speed
 
     if not 0 < command.seconds < math.inf:
         raise UserError(f"--seconds {command.seconds:g}: must be above 0 and finite")
     rows = of_speed.chosen(command.only)
-    make_runs(command.runs)
+    make_runs_directory(command.runs)
     found = list(
         of_speed.measured(rows, command.seconds, lambda line: print(line, file=sys.stderr))
     )

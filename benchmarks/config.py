@@ -14,15 +14,15 @@ import tyro
 from .errors import UserError
 from .presets import PRESETS
 
-MOST_SEEDS = 100_000
-RESERVED = ("evidence", "trials", "tuning")
+MAX_SEEDS = 100_000
+RESERVED_NAMES = ("evidence", "trials", "tuning")
 """Directories of `runs` that are no comparisons."""
 
-CONFIDENTLY_WRONG = 0.0003
+WRONG_START_PROBABILITY = 0.0003
 """The probability of a cat with which the confidently-wrong start begins, whatever is shown."""
 
 
-ARTICLE = (
+ARTICLE_LOSSES = (
     "zero-one",
     "probability-sum",
     "bce",
@@ -37,12 +37,12 @@ ARTICLE = (
 """The losses of the argument for cross-entropy, which are compared unless others are named."""
 
 
-RATES = (0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0)
+LEARNING_RATES = (0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0)
 """The learning rates that are tried for every loss unless others are named."""
 
 
 @dataclass(frozen=True)
-class Training:
+class TrainingConfig:
     """How the networks of an experiment are trained, whatever the loss."""
 
     losses: Annotated[
@@ -111,7 +111,7 @@ class Training:
 
 
 @dataclass(frozen=True)
-class Comparison(Training):
+class CompareConfig(TrainingConfig):
     """Train the same small network with each loss over paired seeds, and compare.
 
     Every run of a seed begins as the same function and sees the same batches in the same order;
@@ -153,7 +153,7 @@ class Comparison(Training):
 
 
 @dataclass(frozen=True)
-class Tuning(Training):
+class TuneConfig(TrainingConfig):
     """Find the learning rate that suits each loss, on validation images.
 
     Every loss is trained with the same learning rates, seeds and number of steps, and the one with
@@ -162,7 +162,7 @@ class Tuning(Training):
     made before are not made again. Writes runs/tuning/<name>/: tuning.json, tuning.md, trials.csv.
     """
 
-    rates: tuple[float, ...] = RATES
+    rates: tuple[float, ...] = LEARNING_RATES
     """Learning rates to try, the peaks of a one-cycle schedule."""
     seeds: int = 2
     """Trials of each loss and rate."""
@@ -175,7 +175,7 @@ class Tuning(Training):
     """Networks trained at a time, each with one thread on the CPU."""
 
 
-def check(config: Comparison | Tuning) -> None:
+def validate(config: CompareConfig | TuneConfig) -> None:
     """Raise UserError for a value that no experiment can have. Names are checked where they are
     looked up."""
     least = {"epochs": 1, "batch_size": 2, "seeds": 1, "width": 1}
@@ -184,36 +184,36 @@ def check(config: Comparison | Tuning) -> None:
         value = getattr(config, flag, None)
         if value is not None and value < bound:
             raise UserError(f"{_flag(flag)} {value}: must be at least {bound}")
-    if config.seeds > MOST_SEEDS:
-        raise UserError(f"--seeds {config.seeds}: must be at most {MOST_SEEDS:,}")
-    rates = config.rates if isinstance(config, Tuning) else (config.learning_rate,)
+    if config.seeds > MAX_SEEDS:
+        raise UserError(f"--seeds {config.seeds}: must be at most {MAX_SEEDS:,}")
+    rates = config.rates if isinstance(config, TuneConfig) else (config.learning_rate,)
     for rate in rates:
         if not (math.isfinite(rate) and rate > 0):
-            flag = "--rates" if isinstance(config, Tuning) else "--learning-rate"
+            flag = "--rates" if isinstance(config, TuneConfig) else "--learning-rate"
             raise UserError(f"{flag} {rate}: must be a number above 0")
-    if isinstance(config, Tuning) and (len(set(rates)) < len(rates) or len(rates) < 2):
+    if isinstance(config, TuneConfig) and (len(set(rates)) < len(rates) or len(rates) < 2):
         raise UserError(f"--rates {' '.join(map(str, rates))}: give two or more different ones")
     if not (math.isfinite(config.weight_decay) and config.weight_decay >= 0):
         raise UserError(f"--weight-decay {config.weight_decay}: must be 0 or more")
     if not 0 <= config.validation < 1:
         raise UserError(f"--validation {config.validation}: must be a share from 0 to below 1")
-    if isinstance(config, Tuning) and config.validation == 0:
+    if isinstance(config, TuneConfig) and config.validation == 0:
         raise UserError("--validation 0: a learning rate is chosen on validation images")
     if config.losses is not None and not config.losses:
         raise UserError("--losses: name at least one loss, or leave the flag out for the ten")
     if config.losses is not None and len(set(config.losses)) < len(config.losses):
         raise UserError(f"--losses {' '.join(config.losses)}: each loss can be named once")
-    if isinstance(config, Comparison):
+    if isinstance(config, CompareConfig):
         _check_comparison(config)
 
 
-def _check_comparison(config: Comparison) -> None:
+def _check_comparison(config: CompareConfig) -> None:
     _check_name(config.name)
     every = config.checkpoint_every
     if not (math.isfinite(every) and every >= 0):
         raise UserError(f"--checkpoint-every {every}: must be 0 or more seconds")
     preset = PRESETS.get(config.preset or "", {})
-    usual = preset.get("learning_rate", Comparison().learning_rate)
+    usual = preset.get("learning_rate", CompareConfig().learning_rate)
     if config.tuned and config.learning_rate != usual:
         raise UserError(
             f"--learning-rate {config.learning_rate} and --tuned: each loss has the rate that was "
@@ -224,7 +224,7 @@ def _check_comparison(config: Comparison) -> None:
 def _check_name(name: str | None) -> None:
     if name is not None and (name in ("", ".", "..") or any(c in name for c in "/\\\0")):
         raise UserError(f"--name {name!r}: must be a plain directory name without slashes")
-    if name in RESERVED:
+    if name in RESERVED_NAMES:
         raise UserError(f"--name {name}: lossbench keeps its own files there; choose another")
 
 

@@ -16,7 +16,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Column, Table
 from rich.text import Text
 
-from .report.table import magnitude, percent
+from .format import magnitude, percent
 
 REFRESHES = 2
 """A second, however often there is something new: whatever is told in between costs no drawing."""
@@ -30,7 +30,7 @@ BAR, BESIDE, LEAST = 10, 46, 12
 is worth a bar beside it."""
 
 
-def many(count: int, one: str, more: str = "") -> str:
+def plural(count: int, one: str, more: str = "") -> str:
     """'1 loss', '2 losses'; `more` is `one` with an s unless given."""
     return f"{count} {one if count == 1 else more or one + 's'}"
 

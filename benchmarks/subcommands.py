@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 
 import tyro
 
-from .config import Comparison
+from .config import CompareConfig
 
 Names = tyro.conf.Positional[tuple[str, ...]]
 
@@ -42,7 +42,7 @@ class Evidence:
 
 
 @dataclass(frozen=True)
-class Compare(Comparison):
+class Compare(CompareConfig):
     resume: Annotated[
         Path | None, tyro.conf.arg(metavar="DIR", help_behavior_hint="(default: none)")
     ] = None
@@ -54,11 +54,11 @@ class Compare(Comparison):
     RAY_ADDRESS or `ray start` names, else of one on this machine with a run a core."""
 
 
-Compare.__doc__ = Comparison.__doc__
+Compare.__doc__ = CompareConfig.__doc__
 
 
 @dataclass(frozen=True)
-class Plan(Comparison):
+class Plan(CompareConfig):
     """Prepare a comparison whose runs are trained each by itself, on whatever machines.
 
     Makes runs/<name>/ and prints one line a run, the command that trains it: for a job array, or

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from lossbench.benchmarks.config import ARTICLE, Comparison
+from lossbench.benchmarks.config import ARTICLE_LOSSES, CompareConfig
 from lossbench.benchmarks.evidence.claim import Measure, verdict_of
 from lossbench.benchmarks.evidence.runner import CLAIMS
 from lossbench.benchmarks.report.claims import (
@@ -39,7 +39,7 @@ def table_of(markdown: str, start: str = "| loss | test accuracy") -> list[str]:
 def test_the_readmes_table_is_that_of_the_reference_run() -> None:
     summary = (REFERENCE / "normal" / "summary.md").read_text(encoding="utf-8")
     assert table_of(README) == table_of(summary)
-    assert len(table_of(README)) == len(ARTICLE) + 3
+    assert len(table_of(README)) == len(ARTICLE_LOSSES) + 3
 
 
 def test_the_readmes_files_exist() -> None:
@@ -75,10 +75,10 @@ def test_the_reference_is_a_finished_comparison_on_real_images(start: str) -> No
     assert (data["train"], data["validation"], data["test"]) == (9_000, 1_000, 2_000)
     assert about["config"]["start"] == start
     summary = json.loads((REFERENCE / start / "summary.json").read_text())
-    assert set(summary["losses"]) == set(ARTICLE)
+    assert set(summary["losses"]) == set(ARTICLE_LOSSES)
     assert summary["unfinished_runs"] == []
     seeds = {loss["test_accuracy"]["n"] for loss in summary["losses"].values()}
-    assert seeds == {Comparison().seeds}
+    assert seeds == {CompareConfig().seeds}
 
 
 @pytest.mark.parametrize("start", STARTS)
@@ -87,7 +87,7 @@ def test_the_references_events_are_the_means_of_its_results(start: str) -> None:
     with (directory / "results.csv").open() as file:
         rows = list(csv.DictReader(file))
     compared = 0
-    for loss in ARTICLE:
+    for loss in ARTICLE_LOSSES:
         path = str(directory / "tensorboard" / loss)
         events = EventAccumulator(path, size_guidance={"scalars": 0}).Reload()
         for part in ("validation", "test"):
@@ -95,12 +95,12 @@ def test_the_references_events_are_the_means_of_its_results(start: str) -> None:
             for row in rows:
                 if row["loss"] == loss and not math.isnan(float(row[f"{part}_accuracy"])):
                     seen.setdefault(int(row["step"]), []).append(float(row[f"{part}_accuracy"]))
-            assert {len(values) for values in seen.values()} == {Comparison().seeds}
+            assert {len(values) for values in seen.values()} == {CompareConfig().seeds}
             written = {e.step: e.value for e in events.Scalars(f"accuracy/{part}")}
             means = {step: statistics.fmean(values) for step, values in seen.items()}
             assert written == pytest.approx(means, rel=1e-6)
             compared += len(written)
-    assert compared >= 4 * len(ARTICLE)
+    assert compared >= 4 * len(ARTICLE_LOSSES)
 
 
 @pytest.mark.parametrize("name", CLAIMS)
@@ -145,7 +145,7 @@ def test_the_reference_is_small() -> None:
 
 def test_no_photograph_of_the_data_set_is_in_the_references_events() -> None:
     events = [p for p in REFERENCE.rglob("*/tensorboard/*/events*") if p.suffix != ".photographs"]
-    assert len(events) == len(STARTS) * len(ARTICLE)
+    assert len(events) == len(STARTS) * len(ARTICLE_LOSSES)
     for path in events:
         tags = EventAccumulator(str(path)).Reload().Tags()["images"]
         assert set(tags) <= {"value and gradient of each loss"}

@@ -13,18 +13,18 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from lossbench.benchmarks.config import Training, Tuning
-from lossbench.benchmarks.console import Reporter, many
+from lossbench.benchmarks.config import TrainingConfig, TuneConfig
+from lossbench.benchmarks.console import Reporter, plural
 from lossbench.benchmarks.data import ImageSet
 from lossbench.benchmarks.data.batches import prepare
 from lossbench.benchmarks.errors import UserError, one_line
 from lossbench.benchmarks.records import experiment
-from lossbench.benchmarks.records.files import write_json, write_whole
-from lossbench.benchmarks.report.document import Alarm, Code, Document, Paragraph, Table, markdown
+from lossbench.benchmarks.records.files import write_atomically, write_json
+from lossbench.benchmarks.report.document import Banner, Code, Document, Paragraph, Table, markdown
 from lossbench.benchmarks.training.executors.pool import Pool
-from lossbench.benchmarks.training.result import Outcome
-from lossbench.benchmarks.training.search import best_rate, by_rate, search
-from lossbench.benchmarks.training.setup import images_of, looked_up, rehearse, trial_of
+from lossbench.benchmarks.training.result import RunResult
+from lossbench.benchmarks.training.search import accuracy_by_rate, best_rate, search
+from lossbench.benchmarks.training.setup import check_model, open_dataset, resolve_names, run_config
 
 SHARED = (
     *("model", "width", "image_size", "augmentation", "epochs", "batch_size", "weight_decay"),
@@ -34,7 +34,7 @@ SHARED = (
 """What a search and a comparison have to have in common."""
 
 
-def tune(config: Tuning, command: str, reporter: Reporter) -> Path:
+def tune(config: TuneConfig, command: str, reporter: Reporter) -> Path:
     """Search the learning rate of every loss and return the directory with tuning.json.
 
     Losses that an earlier search with the same rates and seeds has found are kept beside the new.
@@ -42,20 +42,20 @@ def tune(config: Tuning, command: str, reporter: Reporter) -> Path:
     Raises:
         UserError: a setting is wrong, the images cannot be had, the directory not be written.
     """
-    names, device = looked_up(config)
+    names, device = resolve_names(config)
     with reporter:
-        images = images_of(config, reporter)
+        images = open_dataset(config, reporter)
         source = "synthetic" if images.synthetic else config.data
         config = replace(config, losses=names, image_size=images.image_size, data=source)
-        trials = [replace(trial_of(config, name, 0, 1.0), test=False) for name in names]
-        rehearse(trials, images.image_size, len(images.classes), device)
+        trials = [replace(run_config(config, name, 0, 1.0), test=False) for name in names]
+        check_model(trials, images.image_size, len(images.classes), device)
         material = prepare(images, device, validation=config.validation)
         reporter.say(
-            f"{many(len(names), 'loss', 'losses')} x {len(config.rates)} learning rates x "
-            f"{many(config.seeds, 'seed')} of {config.model} on "
+            f"{plural(len(names), 'loss', 'losses')} x {len(config.rates)} learning rates x "
+            f"{plural(config.seeds, 'seed')} of {config.model} on "
             f"{len(material.train.labels):,} {images.name} images"
         )
-        experiment.make_runs(config.runs)
+        experiment.make_runs_directory(config.runs)
         with Pool(config.runs / "trials", device, reporter, config.workers) as pool:
             found = dict(zip(names, search(pool, trials, config.rates, config.seeds), strict=True))
     directory = directory_of(config, images)
@@ -72,11 +72,13 @@ def tune(config: Tuning, command: str, reporter: Reporter) -> Path:
     return directory
 
 
-def of_loss(outcomes: list[Outcome]) -> dict[str, Any]:
+def of_loss(outcomes: list[RunResult]) -> dict[str, Any]:
     """What a search has found of a loss, as JSON knows it. The trials that diverged have None."""
     return {
         "best": best_rate(outcomes),
-        "validation_accuracy": {f"{rate:g}": mean for rate, mean in by_rate(outcomes).items()},
+        "validation_accuracy": {
+            f"{rate:g}": mean for rate, mean in accuracy_by_rate(outcomes).items()
+        },
         "trials": [
             {
                 "learning_rate": outcome.trial.learning_rate,
@@ -100,8 +102,8 @@ def write(directory: Path, about: dict[str, Any]) -> None:
         about = about | {"losses": kept["losses"] | about["losses"]}
     try:
         directory.mkdir(parents=True, exist_ok=True)
-        write_whole(directory / "trials.csv", trials_csv(about).encode())
-        write_whole(directory / "tuning.md", markdown(page(about)).encode())
+        write_atomically(directory / "trials.csv", trials_csv(about).encode())
+        write_atomically(directory / "tuning.md", markdown(page(about)).encode())
         write_json(directory / "tuning.json", about)
     except OSError as error:
         raise UserError(
@@ -115,7 +117,7 @@ def trials_csv(about: dict[str, Any]) -> str:
     rows = csv.writer(text, lineterminator="\n")
     columns = ("learning_rate", "seed", "validation_accuracy", "validation_loss")
     rows.writerow(["loss", *columns, "images"])
-    images = experiment.MARK if about["synthetic"] else about["data"]["name"]
+    images = experiment.SYNTHETIC_MARK if about["synthetic"] else about["data"]["name"]
     for name, loss in about["losses"].items():
         rows.writerows([name, *(trial[c] for c in columns), images] for trial in loss["trials"])
     return text.getvalue()
@@ -128,7 +130,7 @@ def page(about: dict[str, Any]) -> Document:
         f"{about['seeds']} seeds, for each peak learning rate; the same rates, seeds and steps for "
         "every loss. The test images were not looked at."
     )
-    mark = (Alarm(f"{experiment.MARK} IMAGES"),) if about["synthetic"] else ()
+    mark = (Banner(f"{experiment.SYNTHETIC_MARK} IMAGES"),) if about["synthetic"] else ()
     blocks = (*mark, Paragraph(how), table(about), *map(Paragraph, notes(about)))
     again = (Paragraph("To repeat it:"), Code(about["command"]))
     return Document(f"Learning rates: {about['name']}", (*blocks, *again))
@@ -171,22 +173,24 @@ def read(path: Path) -> dict[str, Any]:
     return about
 
 
-def shared(config: Training, images: ImageSet) -> dict[str, Any]:
+def shared(config: TrainingConfig, images: ImageSet) -> dict[str, Any]:
     """What a search and a comparison have to have in common, with the images' fingerprint."""
     settings = config.to_json()
     return {key: settings[key] for key in SHARED} | {"fingerprint": images.fingerprint}
 
 
-def directory_of(config: Training, images: ImageSet) -> Path:
+def directory_of(config: TrainingConfig, images: ImageSet) -> Path:
     """Where the search with these settings is kept."""
     text = json.dumps(shared(config, images), sort_keys=True)
     key = hashlib.sha256(text.encode()).hexdigest()[:8]
-    name = experiment.MARK if images.synthetic else images.name
+    name = experiment.SYNTHETIC_MARK if images.synthetic else images.name
     model = config.model.rpartition(":")[2]
     return config.runs / "tuning" / f"{name}-{model}-{config.start}-{key}"
 
 
-def tuned_rates(config: Training, images: ImageSet, names: tuple[str, ...]) -> dict[str, float]:
+def tuned_rates(
+    config: TrainingConfig, images: ImageSet, names: tuple[str, ...]
+) -> dict[str, float]:
     """The learning rate of each loss, from the search with the same settings.
 
     Raises UserError, with the command to run first, if there is none or it lacks a loss.
@@ -201,9 +205,9 @@ def tuned_rates(config: Training, images: ImageSet, names: tuple[str, ...]) -> d
     return {name: float(losses[name]["best"]) for name in names}
 
 
-def command_for(config: Training, losses: list[str]) -> str:
+def command_for(config: TrainingConfig, losses: list[str]) -> str:
     """The command that searches what a comparison asks for."""
-    default = Training()
+    default = TrainingConfig()
     flags = ["--losses", *losses]
     for field in ("data", "runs", *SHARED):
         value = getattr(config, field)

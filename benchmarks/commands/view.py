@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from urllib.parse import urlencode
 
-from lossbench.benchmarks.config import RESERVED
+from lossbench.benchmarks.config import RESERVED_NAMES
 from lossbench.benchmarks.errors import UserError
 
 BOARD = "tensorboard"
@@ -81,7 +81,9 @@ def experiments(runs: Path, levels: int = DEEPEST) -> Iterator[Path]:
         yield runs
     elif levels:
         for path in sorted(runs.iterdir()):
-            hidden = path.name.startswith(".") or (levels == DEEPEST and path.name in RESERVED)
+            hidden = path.name.startswith(".") or (
+                levels == DEEPEST and path.name in RESERVED_NAMES
+            )
             if path.is_dir() and not hidden:
                 yield from experiments(path, levels - 1)
 

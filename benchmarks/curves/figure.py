@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from lossbench.benchmarks.plots.canvas import DPI, FAINT, RC, png
+from lossbench.benchmarks.plots.canvas import DPI, FAINT, RC, render_png
 from lossbench.benchmarks.plots.palette import BLUE, DOTTED, VERMILLION
 
 from .one_logit import of_one_logit
@@ -58,7 +58,7 @@ def draw(entries: Sequence[Entry], reference: Entry) -> bytes:
                 axes.tick_params(labelbottom=True)
                 axes.set_xlabel("← wrong      logit z      right →")
         _head(figure, height, reference.name)
-        return png(figure, "value and gradient of the binary losses against the logit")
+        return render_png(figure, "value and gradient of the binary losses against the logit")
 
 
 def _panel(axes: Axes, entry: Entry, reference: Entry, z: Tensor) -> None:

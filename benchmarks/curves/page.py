@@ -11,7 +11,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from lossbench.benchmarks.records.files import write_whole
+from lossbench.benchmarks.records.files import write_atomically
 from lossbench.losses.catalogue import ENTRIES
 from lossbench.losses.catalogue.entry import Entry
 
@@ -171,5 +171,5 @@ def write(directory: Path, count: int = 100) -> list[Path]:
     picture, text = draw(ENTRIES, reference), page(ENTRIES, count)
     paths = [directory / "README.md", directory / PICTURE]
     for path, content in zip(paths, (text.encode(), picture), strict=True):
-        write_whole(path, content)
+        write_atomically(path, content)
     return paths

@@ -23,7 +23,7 @@ from .augment import AUGMENTATIONS
 from .memory import scattered
 from .split import select
 
-MEASURED = 10_000
+NORMALISATION_IMAGES = 10_000
 """Images that the mean and the spread of the pixels are measured on, evenly spaced."""
 
 
@@ -43,7 +43,7 @@ class Normalisation:
         return rows.div_(self.spread.repeat(pixels)).view(images.shape).permute(0, 3, 1, 2)
 
 
-class Pixels(NamedTuple):
+class DeviceSplit(NamedTuple):
     """Some images of an array, as tensors; a subset of them copies no image.
 
     Attributes:
@@ -57,7 +57,7 @@ class Pixels(NamedTuple):
     rows: Tensor
 
 
-def on_device(split: Split, device: torch.device) -> Pixels:
+def to_device(split: Split, device: torch.device) -> DeviceSplit:
     """The split's tensors. On the CPU the images stay where the cache has them; to CUDA they are
     copied whole."""
     with warnings.catch_warnings():
@@ -67,12 +67,14 @@ def on_device(split: Split, device: torch.device) -> Pixels:
         pixels = scattered(split.images) if device.type == "cpu" else split.images
         images = torch.from_numpy(pixels)
     labels = torch.from_numpy(split.labels.astype(np.int64))
-    return Pixels(images.to(device), labels.to(device), torch.arange(len(labels), device=device))
+    return DeviceSplit(
+        images.to(device), labels.to(device), torch.arange(len(labels), device=device)
+    )
 
 
-def measure(pixels: Pixels) -> Normalisation:
+def measure_normalisation(pixels: DeviceSplit) -> Normalisation:
     """The normalisation that training images ask for, on their device."""
-    rows = pixels.rows[:: max(1, len(pixels.rows) // MEASURED)]
+    rows = pixels.rows[:: max(1, len(pixels.rows) // NORMALISATION_IMAGES)]
     # Pixels are 256 grey levels: counted, they are summed exactly and soon. A few images at a
     # time, because counting makes eight bytes of each.
     counts = np.zeros((3, 256), np.int64)
@@ -90,11 +92,11 @@ def measure(pixels: Pixels) -> Normalisation:
     )
 
 
-class HeldOut:
+class TestSplit:
     """The test images, that a run is judged by once: `once` is the only way to them, so that
     nothing can be chosen by them on the way."""
 
-    def __init__(self, pixels: Pixels) -> None:
+    def __init__(self, pixels: DeviceSplit) -> None:
         self._pixels = pixels
         self._asked: set[str] = set()
 
@@ -106,7 +108,7 @@ class HeldOut:
         """Their classes, int64 (N,), in the split's order."""
         return self._pixels.labels
 
-    def once(self, who: str) -> Pixels:
+    def once(self, who: str) -> DeviceSplit:
         """The test images, for the run called `who`. Raises RuntimeError if it has had them."""
         if who in self._asked:
             raise RuntimeError(
@@ -118,7 +120,7 @@ class HeldOut:
 
 
 @dataclass(frozen=True)
-class Material:
+class DeviceDataset:
     """What a run is trained, validated and tested on, ready on its device.
 
     Attributes:
@@ -130,9 +132,9 @@ class Material:
         counts: how many images of each class are trained on, by their true label.
     """
 
-    train: Pixels
-    validation: Pixels | None
-    test: HeldOut
+    train: DeviceSplit
+    validation: DeviceSplit | None
+    test: TestSplit
     normalise: Normalisation
     classes: tuple[str, ...]
     counts: tuple[int, ...]
@@ -147,7 +149,7 @@ def prepare(
     label_noise: float = 0.0,
     imbalance: float = 1.0,
     seed: int = 0,
-) -> Material:
+) -> DeviceDataset:
     """An image set on the device that it is trained on.
 
     Args:
@@ -171,20 +173,20 @@ def prepare(
         imbalance=imbalance,
         seed=seed,
     )
-    whole = on_device(images.train, device)
+    whole = to_device(images.train, device)
     rows = torch.from_numpy(chosen.rows).to(device)
-    train = Pixels(whole.images, torch.from_numpy(chosen.labels).to(device), rows)
+    train = DeviceSplit(whole.images, torch.from_numpy(chosen.labels).to(device), rows)
     held_out = None
     if validation > 0 and images.validation is not None:
-        held_out = on_device(images.validation, device)
+        held_out = to_device(images.validation, device)
     elif validation > 0:
         rows = torch.from_numpy(chosen.held_out).to(device)
-        held_out = Pixels(whole.images, whole.labels[rows], rows)
-    return Material(
+        held_out = DeviceSplit(whole.images, whole.labels[rows], rows)
+    return DeviceDataset(
         train=train,
         validation=held_out,
-        test=HeldOut(on_device(images.test, device)),
-        normalise=measure(train),
+        test=TestSplit(to_device(images.test, device)),
+        normalise=measure_normalisation(train),
         classes=images.classes,
         counts=chosen.counts,
     )
@@ -202,7 +204,7 @@ class TrainingBatches:
 
     def __init__(
         self,
-        split: Pixels,
+        split: DeviceSplit,
         normalise: Normalisation,
         *,
         size: int,
@@ -248,7 +250,7 @@ class TrainingBatches:
 
 
 def evaluation_batches(
-    split: Pixels, normalise: Normalisation, size: int | None = None
+    split: DeviceSplit, normalise: Normalisation, size: int | None = None
 ) -> Iterator[tuple[Tensor, Tensor]]:
     """The images of a split as they are, in order, the last batch as small as it comes; of 250, or
     on a GPU, which that few would leave idle, of as many as have the pixels of 2,000 of 32 px."""

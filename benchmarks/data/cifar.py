@@ -16,9 +16,9 @@ from .folder import path_source
 from .sources import (
     CATS_AND_DOGS,
     Load,
-    Picture,
     Say,
     Source,
+    SourceImage,
     SplitName,
     arranged,
     cache_home,
@@ -110,11 +110,13 @@ def _batches(root: Path, name: str, about: str, classes: tuple[str, ...]) -> Sou
         for index, target in enumerate(targets):
             if (label := label_of.get(target)) is not None:
                 picture = f"{split}/{classes[label]}/{index:05d}"
-                pictures.append(Picture(picture, split, label, (split, index), f"{sums}:{index}"))
+                pictures.append(
+                    SourceImage(picture, split, label, (split, index), f"{sums}:{index}")
+                )
     remedy = "replace it with a complete copy"
     check_every_class(pictures, classes, str(root / FOLDER), remedy)
 
-    def load(wanted: Sequence[Picture]) -> Iterator[tuple[int, Load]]:
+    def load(wanted: Sequence[SourceImage]) -> Iterator[tuple[int, Load]]:
         for position, picture in enumerate(wanted):
             part, index = picture.key
             yield position, partial(pixels[part].__getitem__, index)

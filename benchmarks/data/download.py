@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 from urllib.request import HTTPRedirectHandler, Request, build_opener
 
 from lossbench.benchmarks.errors import UserError, one_line
-from lossbench.benchmarks.records.files import locked
+from lossbench.benchmarks.records.files import lock_directory
 
 from .archive import opened_tar, parts_of, tar_bytes
 from .sources import Say, UnavailableError, cache_home
@@ -70,7 +70,7 @@ def downloaded(
     downloads = cache_home() / "downloads"
     try:
         downloads.mkdir(parents=True, exist_ok=True)
-        with locked(downloads, wait=say):  # two would write into the same file
+        with lock_directory(downloads, wait=say):  # two would write into the same file
             if not (downloads / folder).is_dir():  # another process may have been faster
                 say(f"downloading {what} into {downloads}")
                 for archive in archives:

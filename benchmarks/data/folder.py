@@ -18,8 +18,8 @@ from .sources import (
     CATS_AND_DOGS,
     Load,
     OnDemand,
-    Picture,
     Source,
+    SourceImage,
     SplitName,
     arranged,
     check_every_class,
@@ -85,7 +85,7 @@ def path_source(
         pictures, about = listed()
         return Known(fingerprint_of(pictures), about)
 
-    def load(wanted: Sequence[Picture]) -> Iterator[tuple[int, Load]]:
+    def load(wanted: Sequence[SourceImage]) -> Iterator[tuple[int, Load]]:
         return store.load([picture.key for picture in wanted])
 
     known = remembered(path, classes, store.files, look)
@@ -101,7 +101,7 @@ def path_source(
     )
 
 
-def _listed(store: Store, classes: tuple[str, ...]) -> tuple[tuple[Picture, ...], str]:
+def _listed(store: Store, classes: tuple[str, ...]) -> tuple[tuple[SourceImage, ...], str]:
     """The pictures of a store, and what there is to say of them. Raises UserError."""
     path, labels = store.path, labels_of(classes)
     entries = [
@@ -203,7 +203,7 @@ def _check_found(
     )
 
 
-def _split(labelled: Sequence[_Labelled]) -> tuple[list[Picture], list[str]]:
+def _split(labelled: Sequence[_Labelled]) -> tuple[list[SourceImage], list[str]]:
     """The pictures with a split each, and notes on how it came about."""
     splits = Counter(item.split or "train" for item in labelled)
     held_out: set[_Labelled] = set()
@@ -217,7 +217,7 @@ def _split(labelled: Sequence[_Labelled]) -> tuple[list[Picture], list[str]]:
         held_out = _held_out(labelled)
         notes.append(f"test split: a fixed {TEST_FRACTION:.0%} of each class")
     pictures = [
-        Picture(
+        SourceImage(
             name=item.name,
             split="test" if item in held_out else item.split or "train",
             label=item.label,

@@ -7,13 +7,13 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-Pixels = NDArray[np.uint8]
+PixelArray = NDArray[np.uint8]
 
 SHARE = 0.5
 """Of the memory that there is: what a mapped array may take of it and still stay there."""
 
 
-def scattered(array: Pixels, root: Path = Path("/")) -> Pixels:
+def scattered(array: PixelArray, root: Path = Path("/")) -> PixelArray:
     """A mapped array whose rows are going to be read one here and one there.
 
     Where it is too large to stay in memory the system is told so. It would otherwise read up to

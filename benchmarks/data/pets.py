@@ -14,9 +14,9 @@ from .download import Archive, downloaded
 from .sources import (
     CATS_AND_DOGS,
     Load,
-    Picture,
     Say,
     Source,
+    SourceImage,
     SplitName,
     arranged,
     cache_home,
@@ -151,14 +151,14 @@ def _photographs(
 ) -> Source:
     """Photographs of Oxford-IIIT Pet with a label each."""
     pictures = [
-        Picture(path.stem, split, label, path, file_digest(path))
+        SourceImage(path.stem, split, label, path, file_digest(path))
         for split, those in labelled.items()
         for path, label in those
     ]
     remedy = "replace it with a complete copy"
     check_every_class(pictures, classes, str(root / FOLDER), remedy)
 
-    def load(wanted: Sequence[Picture]) -> Iterator[tuple[int, Load]]:
+    def load(wanted: Sequence[SourceImage]) -> Iterator[tuple[int, Load]]:
         for position, picture in enumerate(wanted):
             yield position, partial(read_file, picture.key)
 

@@ -55,7 +55,7 @@ class Photographs:
         multiple of 8 that is nearest to 0.8 of the images' side."""
         cut, mirrored, light = drawn
         side = images.shape[1]
-        out = trained_side(side)
+        out = crop_size(side)
         top, left, height, width = cut.T
         down = resizing(top, height, side, out)
         across = resizing(left, width, side, out, backwards=mirrored)
@@ -67,7 +67,7 @@ class Photographs:
         return relit(planes.view(-1, 3, out * out), light).view(-1, out, out, 3)
 
 
-def trained_side(side: int) -> int:
+def crop_size(side: int) -> int:
     """The side that images of `side` pixels are trained at."""
     return max(STEP, STEP * round(SHRINK * side / STEP))
 

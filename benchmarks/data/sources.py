@@ -46,7 +46,7 @@ class UnavailableError(Exception):
 
 
 @dataclass(frozen=True)
-class Picture:
+class SourceImage:
     """One picture of a source.
 
     Attributes:
@@ -83,8 +83,8 @@ class Source:
     synthetic: bool
     image_size: int
     classes: tuple[str, ...]
-    pictures: Sequence[Picture]
-    load: Callable[[Sequence[Picture]], Iterator[tuple[int, Load]]]
+    pictures: Sequence[SourceImage]
+    load: Callable[[Sequence[SourceImage]], Iterator[tuple[int, Load]]]
     known_fingerprint: str = ""
 
     @property
@@ -93,10 +93,10 @@ class Source:
         return self.known_fingerprint or fingerprint_of(self.pictures)
 
 
-class OnDemand(Sequence[Picture]):
+class OnDemand(Sequence[SourceImage]):
     """Pictures that `listed` lists, once, when they are asked for: from a cache nobody asks."""
 
-    def __init__(self, listed: Callable[[], Sequence[Picture]]) -> None:
+    def __init__(self, listed: Callable[[], Sequence[SourceImage]]) -> None:
         self._listed = listed
 
     def __len__(self) -> int:
@@ -105,11 +105,11 @@ class OnDemand(Sequence[Picture]):
     def __getitem__(self, index: Any) -> Any:
         return self._listed()[index]
 
-    def __iter__(self) -> Iterator[Picture]:
+    def __iter__(self) -> Iterator[SourceImage]:
         return iter(self._listed())
 
 
-def fingerprint_of(pictures: Sequence[Picture]) -> str:
+def fingerprint_of(pictures: Sequence[SourceImage]) -> str:
     """As `Source.fingerprint`."""
     sha = hashlib.sha256()
     for picture in pictures:
@@ -118,13 +118,13 @@ def fingerprint_of(pictures: Sequence[Picture]) -> str:
     return sha.hexdigest()
 
 
-def arranged(pictures: Sequence[Picture]) -> tuple[Picture, ...]:
+def arranged(pictures: Sequence[SourceImage]) -> tuple[SourceImage, ...]:
     """The pictures in the order every source keeps: by split, then by name."""
     return tuple(sorted(pictures, key=lambda p: (SPLITS.index(p.split), p.name, p.digest)))
 
 
 def check_every_class(
-    pictures: Sequence[Picture], classes: tuple[str, ...], where: str, remedy: str
+    pictures: Sequence[SourceImage], classes: tuple[str, ...], where: str, remedy: str
 ) -> None:
     """Raises UserError unless training, test and, if there is one, validation hold every class.
 
@@ -149,7 +149,7 @@ def check_every_class(
 
 
 def counted(
-    pictures: Sequence[Picture], classes: tuple[str, ...]
+    pictures: Sequence[SourceImage], classes: tuple[str, ...]
 ) -> dict[SplitName, dict[str, int]]:
     """How many pictures there are of each class in each split."""
     counts = Counter((picture.split, picture.label) for picture in pictures)

@@ -11,7 +11,7 @@ from functools import partial
 import numpy as np
 from PIL import Image, ImageDraw, ImageFilter
 
-from .sources import CATS_AND_DOGS, Load, Picture, Source, SplitName, arranged
+from .sources import CATS_AND_DOGS, Load, Source, SourceImage, SplitName, arranged
 
 DRAWING = 1  # count up when the drawings change, so that cached ones are drawn again
 SEED = 20210
@@ -40,7 +40,7 @@ def synthetic(image_size: int = 32, *, train: int = 2000, test: int = 500) -> So
     """
     counts: tuple[tuple[SplitName, int], ...] = (("train", train), ("test", test))
     pictures = [
-        Picture(
+        SourceImage(
             name=f"{split}/{CATS_AND_DOGS[index % 2]}/{index:05d}",
             split=split,
             label=index % 2,
@@ -51,7 +51,7 @@ def synthetic(image_size: int = 32, *, train: int = 2000, test: int = 500) -> So
         for index in range(count)
     ]
 
-    def load(wanted: Sequence[Picture]) -> Iterator[tuple[int, Load]]:
+    def load(wanted: Sequence[SourceImage]) -> Iterator[tuple[int, Load]]:
         for position, picture in enumerate(wanted):
             yield position, partial(draw, picture.label, (SEED, *picture.key), image_size)
 

@@ -8,11 +8,15 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from lossbench.benchmarks.stats.inference import equivalent, mean_interval, paired_difference
+from lossbench.benchmarks.stats.inference import (
+    mean_interval,
+    paired_difference,
+    verdict_equivalent,
+)
 from lossbench.benchmarks.stats.metrics import brier, expected_calibration_error
-from lossbench.benchmarks.training.result import Outcome, Predictions, Trial
+from lossbench.benchmarks.training.result import Predictions, RunConfig, RunResult
 
-from .claim import Budget, Claim, Finding, Lab, Measure, Table, verdict_of
+from .claim import Budget, Claim, Finding, Measure, Table, Trainer, verdict_of
 from .measuring.contrasts import (
     Demand,
     Judged,
@@ -43,7 +47,7 @@ BELIEVABLE = 5.0
 GAP = 2.0
 FLOOR_DRAWS = 50
 
-Found = Mapping[str, Sequence[Outcome]]
+Found = Mapping[str, Sequence[RunResult]]
 
 
 class Size(NamedTuple):
@@ -61,11 +65,11 @@ SIZES: dict[Budget, Size] = {
 }
 
 
-def trial_of(loss: str, size: Size) -> Trial:
-    return Trial(loss=loss, seed=0, learning_rate=0.1, epochs=size.epochs, evaluations=0)
+def trial_of(loss: str, size: Size) -> RunConfig:
+    return RunConfig(loss=loss, seed=0, learning_rate=0.1, epochs=size.epochs, evaluations=0)
 
 
-def examine(lab: Lab) -> Finding:
+def examine(lab: Trainer) -> Finding:
     size = SIZES[lab.budget]
     lab.say(f"choosing a learning rate for each of {len(LOSSES)} losses")
     rates = tuned(
@@ -103,26 +107,26 @@ def examine(lab: Lab) -> Finding:
     )
 
 
-def finite(outcome: Outcome) -> bool:
+def finite(outcome: RunResult) -> bool:
     """Whether a network has not diverged: only then are its outputs probabilities."""
     return outcome.test is not None and bool(np.isfinite(outcome.test.probabilities).all())
 
 
-def tested(runs: Sequence[Outcome]) -> list[Predictions]:
+def tested(runs: Sequence[RunResult]) -> list[Predictions]:
     return [run.test for run in runs if run.test is not None]
 
 
-def calibration_errors(runs: Sequence[Outcome]) -> list[float]:
+def calibration_errors(runs: Sequence[RunResult]) -> list[float]:
     """The expected calibration error of each network, points."""
     return [100 * expected_calibration_error(p.probabilities, p.labels) for p in tested(runs)]
 
 
-def briers(runs: Sequence[Outcome]) -> list[float]:
+def briers(runs: Sequence[RunResult]) -> list[float]:
     """The Brier score of each network, from 0 to 2."""
     return [brier(p.probabilities, p.labels) for p in tested(runs)]
 
 
-def mean_floor(runs: Sequence[Outcome]) -> float:
+def mean_floor(runs: Sequence[RunResult]) -> float:
     """The calibration error, in points, that would be measured on so many test images if every
     probability were right: labels are drawn from the probabilities themselves."""
     rng = np.random.default_rng(0)
@@ -136,7 +140,7 @@ def mean_floor(runs: Sequence[Outcome]) -> float:
     return 100 * float(np.mean(errors))
 
 
-def cooled(run: Outcome) -> float:
+def cooled(run: RunResult) -> float:
     """The calibration error on test images, in points, after temperature scaling (Guo et al.
     2017): ln p is divided by the one number with which the validation images are likeliest."""
     from scipy.optimize import minimize_scalar
@@ -168,7 +172,7 @@ def equal(found: Found, loss: str) -> bool:
     if REFERENCE not in found:
         return False
     a, b = accuracies(found[loss]), accuracies(found[REFERENCE])
-    return equivalent(paired_difference(a, b, level=0.9), EQUAL) == "holds"
+    return verdict_equivalent(paired_difference(a, b, level=0.9), EQUAL) == "holds"
 
 
 def demands_of(found: Found) -> list[Demand]:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
-from lossbench.benchmarks.training.result import Outcome, Trial
+from lossbench.benchmarks.training.result import RunConfig, RunResult
 
 Budget = Literal["quick", "standard", "full"]
 Verdict = Literal["holds", "does not hold", "undecided"]
@@ -71,21 +71,21 @@ class Finding:
     notes: tuple[str, ...] = ()
 
 
-class Lab(Protocol):
+class Trainer(Protocol):
     """Where a claim is examined: the budget, and a way to have networks trained."""
 
     budget: Budget
 
-    def train(self, trials: Sequence[Trial]) -> list[Outcome]:
+    def train(self, trials: Sequence[RunConfig]) -> list[RunResult]:
         """The outcomes of the trials, in their order; those had before are not trained again."""
         ...
 
-    def tuned(self, trials: Sequence[Trial]) -> list[Trial]:
+    def tuned(self, trials: Sequence[RunConfig]) -> list[RunConfig]:
         """Each trial with the learning rate that suits its loss best on validation images: the
         same grid of rates and the same budget for all, seeds of the search's own."""
         ...
 
-    def searched(self, trials: Sequence[Trial]) -> list[list[Outcome]]:
+    def searched(self, trials: Sequence[RunConfig]) -> list[list[RunResult]]:
         """The outcomes of the search behind `tuned`: a list for each trial, by rate and seed."""
         ...
 
@@ -115,7 +115,7 @@ class Claim:
     refuted_by: str
     procedure: str
     source: str
-    examine: Callable[[Lab], Finding]
+    examine: Callable[[Trainer], Finding]
 
 
 def verdict_of(measures: Sequence[Measure]) -> Verdict:

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from lossbench.benchmarks.config import CONFIDENTLY_WRONG
-from lossbench.benchmarks.report.table import MINUS, NOTHING
-from lossbench.benchmarks.stats.inference import Interval, below, mean_interval
-from lossbench.benchmarks.training.result import Trial
+from lossbench.benchmarks.config import WRONG_START_PROBABILITY
+from lossbench.benchmarks.format import MINUS, MISSING
+from lossbench.benchmarks.stats.inference import Interval, mean_interval, verdict_below
+from lossbench.benchmarks.training.result import RunConfig
 
-from .claim import Budget, Claim, Finding, Lab, Measure, Table, verdict_of
+from .claim import Budget, Claim, Finding, Measure, Table, Trainer, verdict_of
 from .measuring.bounds import at_most
 from .measuring.laws import LAWS, error
 from .measuring.pushes import Pushes, pushes, together
@@ -29,7 +29,7 @@ ROUNDING = 1e-5
 # A gradient is not proportional to the error if a line through 0 leaves more than 5 % of its
 # variation unexplained.
 STRAIGHT = 0.95
-STARTS = (None, CONFIDENTLY_WRONG)
+STARTS = (None, WRONG_START_PROBABILITY)
 RATE = 0.1
 
 
@@ -62,10 +62,10 @@ class Fit(NamedTuple):
     off: float
 
 
-def examine(lab: Lab) -> Finding:
+def examine(lab: Trainer) -> Finding:
     size = SIZES[lab.budget]
     trials = {
-        (loss, start, seed): Trial(
+        (loss, start, seed): RunConfig(
             loss=loss,
             seed=seed,
             learning_rate=RATE,
@@ -136,7 +136,7 @@ def bent(loss: str, fits: Sequence[Fit]) -> Measure:
         explained.low,
         explained.high,
         f"below {STRAIGHT:g}",
-        below(explained, STRAIGHT),
+        verdict_below(explained, STRAIGHT),
     )
 
 
@@ -164,7 +164,7 @@ def sentence_of(fits: Mapping[str, Sequence[Fit]], examples: int) -> str:
 def in_words(explained: float) -> str:
     """R² as text; close to 1, by how much it is not 1."""
     if not np.isfinite(explained):
-        return NOTHING
+        return MISSING
     if 0 < 1 - explained < 1e-4:
         return f"1 {MINUS} {1 - explained:.0e}"
     return f"{explained:.2f}".replace("-", MINUS)
@@ -193,7 +193,7 @@ def table_of(fits: Mapping[str, Sequence[Fit]], pooled: Mapping[str, Pushes]) ->
             (
                 loss,
                 law.formula,
-                f"{each.slope:.3f}" if np.isfinite(each.slope) else NOTHING,
+                f"{each.slope:.3f}" if np.isfinite(each.slope) else MISSING,
                 in_words(each.explained),
                 small(each.off),
                 small(formula_off(loss, seen)),
@@ -229,7 +229,7 @@ def table_of(fits: Mapping[str, Sequence[Fit]], pooled: Mapping[str, Pushes]) ->
 def small(value: float) -> str:
     """A deviation as text."""
     if not np.isfinite(value):
-        return NOTHING
+        return MISSING
     return f"{value:.2f}" if value == 0 or value >= 1e-3 else f"{value:.0e}"
 
 
@@ -243,15 +243,15 @@ def formula_off(loss: str, seen: Pushes) -> float:
 def typical(seen: Pushes, low: float, high: float) -> str:
     e: NDArray[np.float64] = error(seen.odds)
     among = seen.push[(e >= low) & (e <= high)]
-    return f"{np.median(among):.2g}" if len(among) else NOTHING
+    return f"{np.median(among):.2g}" if len(among) else MISSING
 
 
 NOTES = (
     "That the formula says so is algebra; what is measured is that the float32 gradients of real "
     "training obey it, over all that a network comes to say.",
     "Half of the networks begin confidently wrong, giving every image a probability of "
-    f"{CONFIDENTLY_WRONG:g} of being a cat: without them hardly any error would be near 1, where "
-    "the losses differ most.",
+    f"{WRONG_START_PROBABILITY:g} of being a cat: without them hardly any error would be near 1, "
+    "where the losses differ most.",
     "mse is proportional to another error, that of what it fits, which is the raw output. Such "
     "losses are those that fit a distribution's natural parameter: the logit for cross-entropy, "
     "the mean for squared error (McCullagh and Nelder 1989).",

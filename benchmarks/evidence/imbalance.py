@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from lossbench.benchmarks.plots.canvas import DPI, FAINT, RC, png
+from lossbench.benchmarks.plots.canvas import DPI, FAINT, RC, render_png
 from lossbench.benchmarks.stats.inference import mean_interval
 from lossbench.benchmarks.stats.metrics import balanced_accuracy
-from lossbench.benchmarks.training.result import Outcome, Predictions, Trial
+from lossbench.benchmarks.training.result import Predictions, RunConfig, RunResult
 
-from .claim import Budget, Claim, Finding, Lab, Picture, Table, verdict_of
+from .claim import Budget, Claim, Finding, Picture, Table, Trainer, verdict_of
 from .measuring.contrasts import Contrast, Demand, contrast, judged, plus_minus, signed, table_of
 from .measuring.networks import over_seeds, tuned
 from .pictures.rows import SEEDS, Row, chance_line, draw_rows, heading, judgement, room_for
@@ -58,9 +58,9 @@ SIZES: dict[Budget, Size] = {
 }
 
 
-def trial_of(method: str, ratio: int, counts: Sequence[int], size: Size) -> Trial:
+def trial_of(method: str, ratio: int, counts: Sequence[int], size: Size) -> RunConfig:
     """A method with `ratio` dogs for a cat, of whose numbers it is told by `counts`."""
-    return Trial(
+    return RunConfig(
         loss=LOSSES[method],
         seed=0,
         learning_rate=0.1,
@@ -94,7 +94,7 @@ def shifted(said: Predictions, counts: Sequence[int]) -> Predictions:
     )
 
 
-def examine(lab: Lab) -> Finding:
+def examine(lab: Trainer) -> Finding:
     size = SIZES[lab.budget]
     lab.say("choosing learning rates with 1 cat for 10 and for 50 dogs")
     plain = [trial_of(PLAIN, ratio, (), size) for ratio in RATIOS]
@@ -126,7 +126,7 @@ def examine(lab: Lab) -> Finding:
 
 
 def said_by(
-    outcomes: Mapping[tuple[str, int], Sequence[Outcome]], counted: Mapping[int, Sequence[int]]
+    outcomes: Mapping[tuple[str, int], Sequence[RunResult]], counted: Mapping[int, Sequence[int]]
 ) -> dict[tuple[str, int], list[Predictions]]:
     """What every network says of the test images, the plain one a second time with its logits
     shifted."""
@@ -192,7 +192,7 @@ def sentence_of(said: Said) -> str:
 
 
 def accuracy_table(
-    said: Said, trials: Mapping[tuple[str, int], Trial], counted: Mapping[int, Sequence[int]]
+    said: Said, trials: Mapping[tuple[str, int], RunConfig], counted: Mapping[int, Sequence[int]]
 ) -> Table:
     """Balanced accuracy and what it is the mean of."""
     rows = []
@@ -266,7 +266,7 @@ def draw_recall(said: Said, counted: Mapping[int, Sequence[int]]) -> Picture:
             words.append(f"1:{ratio}: {means}")
         panels[-1].set_xlabel("test images answered rightly, %")
         alt = f"{title} Balanced accuracy, %, chance {CHANCE:.0f}. " + "; ".join(words) + "."
-        return Picture("recall.png", png(figure, alt), alt)
+        return Picture("recall.png", render_png(figure, alt), alt)
 
 
 def _draw_span(axes: Axes, place: int, said: Sequence[Predictions]) -> None:

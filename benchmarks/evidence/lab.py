@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from lossbench.benchmarks.console import Reporter
 from lossbench.benchmarks.training.executors.pool import Pool
-from lossbench.benchmarks.training.result import Outcome, Trial
+from lossbench.benchmarks.training.result import RunConfig, RunResult
 from lossbench.benchmarks.training.search import best_rate, search
 
 from .claim import Budget
@@ -20,25 +20,25 @@ GRIDS: dict[Budget, tuple[tuple[float, ...], int]] = {
 """The learning rates that a search tries with each budget, and with how many seeds."""
 
 
-class Laboratory:
+class PoolTrainer:
     """The `Lab` that trains: `used` counts the networks that a claim asked for."""
 
     def __init__(self, budget: Budget, pool: Pool, reporter: Reporter) -> None:
         self.budget: Budget = budget
         self.pool, self.reporter = pool, reporter
-        self.used: dict[Trial, Outcome] = {}
+        self.used: dict[RunConfig, RunResult] = {}
 
-    def train(self, trials: Sequence[Trial]) -> list[Outcome]:
+    def train(self, trials: Sequence[RunConfig]) -> list[RunResult]:
         return self._noted(self.pool.train(trials))
 
-    def tuned(self, trials: Sequence[Trial]) -> list[Trial]:
+    def tuned(self, trials: Sequence[RunConfig]) -> list[RunConfig]:
         found = self.searched(trials)
         return [
             replace(trial, learning_rate=best_rate(outcomes))
             for trial, outcomes in zip(trials, found, strict=True)
         ]
 
-    def searched(self, trials: Sequence[Trial]) -> list[list[Outcome]]:
+    def searched(self, trials: Sequence[RunConfig]) -> list[list[RunResult]]:
         rates, seeds = GRIDS[self.budget]
         found = search(self.pool, trials, rates, seeds)
         self._noted([outcome for outcomes in found for outcome in outcomes])
@@ -47,6 +47,6 @@ class Laboratory:
     def say(self, line: str) -> None:
         self.reporter.say(line)
 
-    def _noted(self, outcomes: list[Outcome]) -> list[Outcome]:
+    def _noted(self, outcomes: list[RunResult]) -> list[RunResult]:
         self.used |= {outcome.trial: outcome for outcome in outcomes}
         return outcomes

@@ -8,24 +8,24 @@ from typing import NamedTuple
 
 import numpy as np
 
-from lossbench.benchmarks.config import ARTICLE, RATES
-from lossbench.benchmarks.report.table import NOTHING
+from lossbench.benchmarks.config import ARTICLE_LOSSES, LEARNING_RATES
+from lossbench.benchmarks.format import MISSING
 from lossbench.benchmarks.stats.inference import (
     MINIMUM_SEEDS,
     Interval,
-    above,
-    below,
-    detectable,
     holm,
     mean_interval,
+    minimum_detectable_difference,
     paired_difference,
-    paired_p,
-    within,
+    paired_t_pvalue,
+    verdict_above,
+    verdict_below,
+    verdict_within,
 )
-from lossbench.benchmarks.training.result import Outcome, Trial
-from lossbench.benchmarks.training.search import FIRST_SEED
+from lossbench.benchmarks.training.result import RunConfig, RunResult
+from lossbench.benchmarks.training.search import FIRST_SEARCH_SEED
 
-from .claim import Budget, Claim, Finding, Lab, Measure, Table, verdict_of
+from .claim import Budget, Claim, Finding, Measure, Table, Trainer, verdict_of
 from .measuring.bounds import bounded
 from .measuring.contrasts import Contrast, contrast, plus_minus, signed, with_span
 from .measuring.networks import accuracies, chance_of, right
@@ -60,15 +60,17 @@ SIZES: dict[Budget, Size] = {
 }
 
 
-def examine(lab: Lab) -> Finding:
+def examine(lab: Trainer) -> Finding:
     size = SIZES[lab.budget]
-    lab.say(f"{len(ARTICLE)} losses at {len(RATES)} learning rates")
+    lab.say(f"{len(ARTICLE_LOSSES)} losses at {len(LEARNING_RATES)} learning rates")
     sweeps, began = swept(lab, size)
     chosen = {loss: sweep.rates[sweep.best] for loss, sweep in sweeps.items()}
     lab.say("every loss at its own best rate, with new seeds")
     found = ranked(lab, size, chosen)
     ranges = {loss: usable(s.rates, s.mean, s.best) for loss, s in sweeps.items()}
-    differences = {loss: minus_reference(loss, found) for loss in ARTICLE if loss != REFERENCE}
+    differences = {
+        loss: minus_reference(loss, found) for loss in ARTICLE_LOSSES if loss != REFERENCE
+    }
     measures = measures_of(sweeps, differences[OTHER])
     chance = chance_of(found[REFERENCE])
     return Finding(
@@ -92,8 +94,8 @@ def examine(lab: Lab) -> Finding:
     )
 
 
-def trial_of(loss: str, size: Size) -> Trial:
-    return Trial(
+def trial_of(loss: str, size: Size) -> RunConfig:
+    return RunConfig(
         loss=loss,
         seed=0,
         learning_rate=LOW,
@@ -103,15 +105,15 @@ def trial_of(loss: str, size: Size) -> Trial:
     )
 
 
-def swept(lab: Lab, size: Size) -> tuple[dict[str, Sweep], dict[str, float]]:
+def swept(lab: Trainer, size: Size) -> tuple[dict[str, Sweep], dict[str, float]]:
     """Every loss at every rate on validation images, and mean |dL/dz| of its first batches."""
     cells = {
         loss: [
-            replace(trial_of(loss, size), learning_rate=rate, seed=FIRST_SEED + k)
+            replace(trial_of(loss, size), learning_rate=rate, seed=FIRST_SEARCH_SEED + k)
             for k in range(size.seeds if loss in PAIR else size.tried)
-            for rate in RATES
+            for rate in LEARNING_RATES
         ]
-        for loss in ARTICLE
+        for loss in ARTICLE_LOSSES
     }
     outcomes = dict(
         zip(flat := [t for trials in cells.values() for t in trials], lab.train(flat), strict=True)
@@ -120,32 +122,33 @@ def swept(lab: Lab, size: Size) -> tuple[dict[str, Sweep], dict[str, float]]:
     for loss, trials in cells.items():
         runs = [outcomes[trial] for trial in trials]
         sweeps[loss] = Sweep(
-            RATES, np.array([validated(run) for run in runs]).reshape(-1, len(RATES))
+            LEARNING_RATES,
+            np.array([validated(run) for run in runs]).reshape(-1, len(LEARNING_RATES)),
         )
         began[loss] = float(np.mean([run.points[0].logit_mean_abs for run in runs]))
     return sweeps, began
 
 
-def validated(run: Outcome) -> float:
+def validated(run: RunResult) -> float:
     """Validation accuracy, percent. A network that has diverged still names a class."""
     assert run.validation is not None
     return 100 * float(run.validation.right.mean())
 
 
-def ranked(lab: Lab, size: Size, chosen: Mapping[str, float]) -> dict[str, list[Outcome]]:
+def ranked(lab: Trainer, size: Size, chosen: Mapping[str, float]) -> dict[str, list[RunResult]]:
     """Every loss at its own rate, with seeds other than those that chose it, on test images."""
     trials = [
         replace(trial_of(loss, size), learning_rate=rate, seed=seed, test=True)
         for loss, rate in chosen.items()
         for seed in range(size.seeds if loss in PAIR else size.others)
     ]
-    found: dict[str, list[Outcome]] = {loss: [] for loss in chosen}
+    found: dict[str, list[RunResult]] = {loss: [] for loss in chosen}
     for outcome in lab.train(trials):
         found[outcome.trial.loss].append(outcome)
     return found
 
 
-def minus_reference(loss: str, found: Mapping[str, Sequence[Outcome]]) -> Contrast:
+def minus_reference(loss: str, found: Mapping[str, Sequence[RunResult]]) -> Contrast:
     """Test accuracy of a loss minus cross-entropy's, with the seeds that both have."""
     runs, others = found[loss], found[REFERENCE][: len(found[loss])]
     name = f"{loss} minus {REFERENCE}"
@@ -158,7 +161,7 @@ def measures_of(sweeps: Mapping[str, Sweep], difference: Contrast) -> tuple[Meas
     fast = paired_difference(other.at(HIGH), ours.at(HIGH))
     wider = paired_difference(decades(ours), decades(other))
     wide_enough = bounded(
-        above(wider, -STEP),
+        verdict_above(wider, -STEP),
         least=goes_on(ours),
         most=goes_on(other),
         upward="holds",
@@ -171,19 +174,19 @@ def measures_of(sweeps: Mapping[str, Sweep], difference: Contrast) -> tuple[Meas
             f"{name} at a learning rate of {LOW:g}, validation accuracy, points",
             *ends(slow),
             "below 0 points",
-            below(slow, 0),
+            verdict_below(slow, 0),
         ),
         Measure(
             f"{name} at a learning rate of {HIGH:g}, validation accuracy, points",
             *ends(fast),
             "above 0 points",
-            above(fast, 0),
+            verdict_above(fast, 0),
         ),
         Measure(
             f"{name}, each at its own best rate, test accuracy, points",
             *ends(best),
             f"within ±{NEAR:g} points",
-            within(best, -NEAR, NEAR),
+            verdict_within(best, -NEAR, NEAR),
         ),
         Measure(
             f"usable range of {REFERENCE} minus that of {OTHER}, decades of learning rate",
@@ -215,7 +218,7 @@ def ranges_of(sweep: Sweep) -> list[Range]:
 
 def sentence_of(
     sweeps: Mapping[str, Sweep],
-    found: Mapping[str, Sequence[Outcome]],
+    found: Mapping[str, Sequence[RunResult]],
     chosen: Mapping[str, float],
 ) -> str:
     def gap(rate: float) -> str:
@@ -235,7 +238,7 @@ def sentence_of(
 
 
 def table_of_ranks(
-    found: Mapping[str, Sequence[Outcome]],
+    found: Mapping[str, Sequence[RunResult]],
     chosen: Mapping[str, float],
     ranges: Mapping[str, Range],
     differences: Mapping[str, Contrast],
@@ -247,19 +250,19 @@ def table_of_ranks(
     for loss in order:
         learns = loss != "zero-one"
         against = differences.get(loss)
-        least = None if against is None else detectable(against.differences)
+        least = None if against is None else minimum_detectable_difference(against.differences)
         rows.append(
             (
                 loss,
                 f"{chosen[loss]:g}" if learns else "any",
-                in_words(ranges[loss]) if learns else NOTHING,
+                in_words(ranges[loss]) if learns else MISSING,
                 plus_minus(mean_interval(accuracies(found[loss]))),
                 "reference" if against is None else with_span(against.interval),
-                NOTHING if against is None else f"{ps[loss]:.3f}",
-                NOTHING if least is None else f"{least:.1f}",
+                MISSING if against is None else f"{ps[loss]:.3f}",
+                MISSING if least is None else f"{least:.1f}",
                 str(len(found[loss])),
                 f"{began[loss]:.2g}",
-                f"{chosen[loss] * began[loss]:.2g}" if learns else NOTHING,
+                f"{chosen[loss] * began[loss]:.2g}" if learns else MISSING,
             )
         )
     return Table(
@@ -297,7 +300,7 @@ def p_of(drawn: Contrast) -> float:
     differences = drawn.differences
     if len(differences) < MINIMUM_SEEDS:
         return 1.0
-    return paired_p(differences, [0.0] * len(differences))
+    return paired_t_pvalue(differences, [0.0] * len(differences))
 
 
 def in_words(each: Range) -> str:
@@ -310,7 +313,7 @@ def table_of_rates(sweeps: Mapping[str, Sweep]) -> Table:
     rows = [(loss, *(f"{mean:.1f}" for mean in sweep.mean)) for loss, sweep in sweeps.items()]
     return Table(
         "Validation accuracy, %, by learning rate",
-        ("loss", *(f"{rate:g}" for rate in RATES)),
+        ("loss", *(f"{rate:g}" for rate in LEARNING_RATES)),
         tuple(rows),
         ("Means over seeds. A network that diverges names one class for every image.",),
     )
@@ -350,9 +353,10 @@ CLAIM = Claim(
         f"{NEAR:g} points, or the usable range of cross-entropy is narrower."
     ),
     procedure=(
-        f"Each of the ten losses is trained at {len(RATES)} rates from {RATES[0]:g} to "
-        f"{RATES[-1]:g}, in pairs, and judged on validation images; then at its own best rate, "
-        "with new seeds, and judged on test images. sigmoid-mse minus cross-entropy must be below "
+        f"Each of the ten losses is trained at {len(LEARNING_RATES)} rates from "
+        f"{LEARNING_RATES[0]:g} to {LEARNING_RATES[-1]:g}, in pairs, and judged on validation "
+        "images; then at its own best rate, with new seeds, and judged on test images. "
+        "sigmoid-mse minus cross-entropy must be below "
         f"0 points at a rate of {LOW:g}, above 0 at {HIGH:g}, and within ±{NEAR:g} at the best "
         f"rates. Usable are the rates around the best at which validation accuracy is no more than "
         f"{USABLE:g} points lower; cross-entropy's range minus sigmoid-mse's must be above "

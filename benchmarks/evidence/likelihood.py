@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from statistics import fmean as mean
 from typing import NamedTuple
 
-from lossbench.benchmarks.report.table import MINUS
-from lossbench.benchmarks.stats.inference import Interval, above, mean_interval
-from lossbench.benchmarks.training.result import Outcome, Trial
+from lossbench.benchmarks.format import MINUS
+from lossbench.benchmarks.stats.inference import Interval, mean_interval, verdict_above
+from lossbench.benchmarks.training.result import RunConfig, RunResult
 
-from .claim import Budget, Claim, Finding, Lab, Measure, Table, verdict_of
+from .claim import Budget, Claim, Finding, Measure, Table, Trainer, verdict_of
 from .measuring.bounds import at_most, size
 from .measuring.contrasts import plus_minus, signed
 from .measuring.likelihood_forms import FAR, FORMS, LOWERED, SOFTENED, Reading, read
@@ -39,9 +39,9 @@ class Size(NamedTuple):
 SIZES: dict[Budget, Size] = {"quick": Size(3, 3), "standard": Size(8, 5), "full": Size(20, 10)}
 
 
-def examine(lab: Lab) -> Finding:
+def examine(lab: Trainer) -> Finding:
     epochs, seeds = SIZES[lab.budget]
-    trial = Trial(loss=LOSS, seed=0, learning_rate=RATE, epochs=epochs, evaluations=1)
+    trial = RunConfig(loss=LOSS, seed=0, learning_rate=RATE, epochs=epochs, evaluations=1)
     lab.say(f"{seeds} networks whose test predictions are weighed")
     (outcomes,) = over_seeds(lab, [trial], seeds)
     readings = readings_of(outcomes)
@@ -56,7 +56,7 @@ def examine(lab: Lab) -> Finding:
     )
 
 
-def readings_of(outcomes: Sequence[Outcome]) -> list[Reading]:
+def readings_of(outcomes: Sequence[RunResult]) -> list[Reading]:
     return [read(outcome.test) for outcome in outcomes if outcome.test is not None]
 
 
@@ -107,7 +107,7 @@ def measures_of(readings: Sequence[Reading]) -> tuple[Measure, ...]:
 
 def beyond(name: str, values: Sequence[float], limit: float, wanted: str) -> Measure:
     interval = mean_interval(values)
-    verdict = above(interval, limit)
+    verdict = verdict_above(interval, limit)
     return Measure(name, interval.mean, interval.low, interval.high, wanted, verdict)
 
 
@@ -203,7 +203,7 @@ def minus(text: str) -> str:
     return text.replace("-", MINUS)
 
 
-def notes_of(outcomes: Sequence[Outcome]) -> tuple[str, ...]:
+def notes_of(outcomes: Sequence[RunResult]) -> tuple[str, ...]:
     images = next(len(o.test.labels) for o in outcomes if o.test is not None)
     return (
         f"{len(outcomes)} networks trained with {LOSS}, test accuracy "

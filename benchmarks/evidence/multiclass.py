@@ -6,11 +6,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from lossbench.benchmarks.plots.canvas import DPI, RC, png
-from lossbench.benchmarks.stats.inference import equivalent, mean_interval, paired_difference
-from lossbench.benchmarks.training.result import Outcome, Trial
+from lossbench.benchmarks.plots.canvas import DPI, RC, render_png
+from lossbench.benchmarks.stats.inference import (
+    mean_interval,
+    paired_difference,
+    verdict_equivalent,
+)
+from lossbench.benchmarks.training.result import RunConfig, RunResult
 
-from .claim import Budget, Claim, Finding, Lab, Picture, Table, verdict_of
+from .claim import Budget, Claim, Finding, Picture, Table, Trainer, verdict_of
 from .measuring.contrasts import Contrast, Demand, contrast, judged, plus_minus, table_of, with_span
 from .measuring.networks import accuracies, chance_of, over_seeds, right, tuned
 from .pictures.rows import SEEDS, Row, chance_line, draw_rows, heading, judgement, room_for
@@ -29,7 +33,7 @@ class Task:
     """Images of several classes.
 
     Attributes:
-        name: for people. data, image_size, validation: as a `Trial` has them.
+        name: for people. data, image_size, validation: as a `RunConfig` has them.
         ahead: points by which a loss must be ahead of cross-entropy to be more accurate. Fewer
             test images tell only larger differences from none.
     """
@@ -45,7 +49,7 @@ TEN = Task("CIFAR-10", "cifar10-ten", None, 0.04, 1.0)
 BREEDS = Task("Oxford-IIIT Pet breeds", "oxford-breeds", 64, 0.2, 5.0)
 TASKS = (TEN, BREEDS)
 
-Found = Mapping[tuple[str, str], Sequence[Outcome]]
+Found = Mapping[tuple[str, str], Sequence[RunResult]]
 
 
 class Size(NamedTuple):
@@ -64,8 +68,8 @@ SIZES: dict[Budget, dict[str, Size]] = {
 }
 
 
-def trial_of(loss: str, task: Task, size: Size) -> Trial:
-    return Trial(
+def trial_of(loss: str, task: Task, size: Size) -> RunConfig:
+    return RunConfig(
         loss=loss,
         seed=0,
         learning_rate=0.1,
@@ -78,8 +82,8 @@ def trial_of(loss: str, task: Task, size: Size) -> Trial:
     )
 
 
-def examine(lab: Lab) -> Finding:
-    found: dict[tuple[str, str], Sequence[Outcome]] = {}
+def examine(lab: Trainer) -> Finding:
+    found: dict[tuple[str, str], Sequence[RunResult]] = {}
     for task in TASKS:
         size = SIZES[lab.budget][task.data]
         lab.say(f"{task.name}: learning rates, then {len(LOSSES)} losses")
@@ -150,7 +154,7 @@ def accuracy_table(found: Found) -> Table:
             outcomes = found[loss, task.data]
             values = accuracies(outcomes)
             ninety = paired_difference(values, reference, level=0.9)
-            level = equivalent(ninety, task.ahead)
+            level = verdict_equivalent(ninety, task.ahead)
             rows.append(
                 (
                     f"{name}, {number_of_classes(found, task)} classes",
@@ -209,7 +213,7 @@ def draw_accuracies(found: Found) -> Picture:
             words.append(f"{task.name} (chance {chance:.0f}): {means}")
         panels[-1].set_xlabel("test accuracy, %")
         alt = f"{title} Mean test accuracy, %. " + "; ".join(words) + "."
-        return Picture("accuracies.png", png(figure, alt), alt)
+        return Picture("accuracies.png", render_png(figure, alt), alt)
 
 
 def notes_of(found: Found, sizes: Mapping[str, Size]) -> tuple[str, ...]:

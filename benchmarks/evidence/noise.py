@@ -6,22 +6,22 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple
 
+from lossbench.benchmarks.format import percent
 from lossbench.benchmarks.plots.canvas import (
-    CHANCE_LOOK,
+    CHANCE_STYLE,
     DPI,
     RC,
     Label,
     label_lines,
-    line_look,
-    png,
+    line_style,
+    render_png,
 )
-from lossbench.benchmarks.plots.palette import style_of
-from lossbench.benchmarks.report.table import percent
+from lossbench.benchmarks.plots.palette import loss_style
 from lossbench.benchmarks.stats.inference import mean_interval
-from lossbench.benchmarks.training.result import Outcome, Trial
-from lossbench.benchmarks.training.search import by_rate
+from lossbench.benchmarks.training.result import RunConfig, RunResult
+from lossbench.benchmarks.training.search import accuracy_by_rate
 
-from .claim import Budget, Claim, Finding, Lab, Picture, Table, verdict_of
+from .claim import Budget, Claim, Finding, Picture, Table, Trainer, verdict_of
 from .measuring.contrasts import (
     Contrast,
     Demand,
@@ -50,7 +50,7 @@ TUNED_AT = 0.2
 # How far ahead of cross-entropy, in points, a loss may be without noise and still be level.
 LEVEL = 1.0
 
-Found = Mapping[tuple[str, float], Sequence[Outcome]]
+Found = Mapping[tuple[str, float], Sequence[RunResult]]
 
 
 class Size(NamedTuple):
@@ -69,10 +69,10 @@ SIZES: dict[Budget, Size] = {
 }
 
 
-def trial_of(loss: str, share: float, size: Size) -> Trial:
+def trial_of(loss: str, share: float, size: Size) -> RunConfig:
     """Many passes over few images, which are shown unchanged: so that wrong labels can be learnt
     by heart."""
-    return Trial(
+    return RunConfig(
         loss=loss,
         seed=0,
         learning_rate=0.1,
@@ -87,14 +87,17 @@ def trial_of(loss: str, share: float, size: Size) -> Trial:
     )
 
 
-def examine(lab: Lab) -> Finding:
+def examine(lab: Trainer) -> Finding:
     size = SIZES[lab.budget]
     middle = [trial_of(loss, TUNED_AT, size) for loss in LOSSES]
     lab.say(f"choosing learning rates with {words(TUNED_AT)} wrong labels")
     less: dict[str, Any] = {"train_images": size.search_images, "evaluations": 0}
     rates = dict(zip(LOSSES, tuned(lab, middle, **less), strict=True))
     search = [replace(trial, **less) for trial in middle]
-    tried = {loss: by_rate(found) for loss, found in zip(LOSSES, lab.searched(search), strict=True)}
+    tried = {
+        loss: accuracy_by_rate(found)
+        for loss, found in zip(LOSSES, lab.searched(search), strict=True)
+    }
     cells = [(loss, share) for loss in LOSSES for share in SHARES]
     trials = [replace(rates[loss], label_noise=share) for loss, share in cells]
     lab.say("every loss with 0, 20 and 40 % wrong labels")
@@ -223,15 +226,15 @@ def draw_shares(found: Found) -> Picture:
         for place, (loss, name) in enumerate(LOSSES.items()):
             means = [mean_interval(accuracies(found[loss, share])) for share in SHARES]
             at = [100 * share + 0.45 * (place - 2) for share in SHARES]
-            look = line_look(loss)
+            look = line_style(loss)
             heights = [interval.mean or 0.0 for interval in means]
-            axes.plot(at, heights, marker=style_of(loss)["marker"], markersize=8, **look)
+            axes.plot(at, heights, marker=loss_style(loss)["marker"], markersize=8, **look)
             for x, interval in zip(at, means, strict=True):
                 if interval.low is not None and interval.high is not None:
                     axes.plot([x, x], [interval.low, interval.high], color=look["color"], lw=1.6)
             labels.append(Label(heights[-1], f"{name}  {heights[-1]:.1f}", loss))
             said.append(f"{name} " + ", ".join(f"{height:.1f}" for height in heights))
-        axes.axhline(chance, **CHANCE_LOOK)
+        axes.axhline(chance, **CHANCE_STYLE)
         labels.append(Label(chance, f"chance  {chance:.1f}", None))
         axes.set_xticks([100 * share for share in SHARES])
         axes.set_xlim(-2, 42)
@@ -241,7 +244,7 @@ def draw_shares(found: Found) -> Picture:
         label_lines(axes, labels, gap=0.075)
         wrong = ", ".join(f"{words(share)}" for share in SHARES)
         alt = f"{title} Test accuracy in % with {wrong} wrong labels: " + "; ".join(said) + "."
-        return Picture("shares.png", png(figure, alt), alt)
+        return Picture("shares.png", render_png(figure, alt), alt)
 
 
 def draw_rates(tried: Mapping[str, Mapping[float, float]], chance: float) -> Picture:
@@ -267,7 +270,7 @@ def draw_rates(tried: Mapping[str, Mapping[float, float]], chance: float) -> Pic
             means = {rate: 100 * share for rate, share in sorted(tried[loss].items())}
             rates, heights = list(means), list(means.values())
             top = max(rates, key=means.__getitem__)
-            look, marker = line_look(loss), style_of(loss)["marker"]
+            look, marker = line_style(loss), loss_style(loss)["marker"]
             hollow: dict[str, Any] = {"marker": marker, "markersize": 8, "markerfacecolor": "white"}
             axes.plot(rates, heights, **look, **hollow)
             axes.plot(
@@ -275,7 +278,7 @@ def draw_rates(tried: Mapping[str, Mapping[float, float]], chance: float) -> Pic
             )
             labels.append(Label(heights[-1], f"{name}  {heights[-1]:.1f}", loss))
             best.append(f"{name} {means[top]:.1f} at {top:g}")
-        axes.axhline(chance, **CHANCE_LOOK)
+        axes.axhline(chance, **CHANCE_STYLE)
         labels.append(Label(chance, f"chance  {chance:.1f}", None))
         rates = sorted({rate for means in tried.values() for rate in means})
         axes.set_xticks(rates, [f"{rate:g}" for rate in rates])
@@ -285,7 +288,7 @@ def draw_rates(tried: Mapping[str, Mapping[float, float]], chance: float) -> Pic
         axes.set_axisbelow(True)
         label_lines(axes, labels, gap=0.09)
         alt = f"{title}. Best validation accuracy, %: " + "; ".join(best) + "."
-        return Picture("rates.png", png(figure, alt), alt)
+        return Picture("rates.png", render_png(figure, alt), alt)
 
 
 def notes_of(size: Size) -> tuple[str, ...]:

@@ -9,10 +9,16 @@ from typing import NamedTuple
 
 import numpy as np
 
-from lossbench.benchmarks.stats.inference import Interval, above, below, mean_interval, within
-from lossbench.benchmarks.training.result import Outcome, Trial
+from lossbench.benchmarks.stats.inference import (
+    Interval,
+    mean_interval,
+    verdict_above,
+    verdict_below,
+    verdict_within,
+)
+from lossbench.benchmarks.training.result import RunConfig, RunResult
 
-from .claim import Budget, Claim, Finding, Lab, Measure, Table, Verdict, verdict_of
+from .claim import Budget, Claim, Finding, Measure, Table, Trainer, Verdict, verdict_of
 from .measuring.bounds import at_most, size
 from .measuring.contrasts import plus_minus, signed
 from .measuring.laws import LAWS
@@ -61,13 +67,13 @@ class Cell(NamedTuple):
 
 CELLS = tuple(Cell(loss, start) for start in STARTS for loss in LOSSES)
 
-Found = Mapping[Cell, Sequence[Outcome]]
+Found = Mapping[Cell, Sequence[RunResult]]
 
 
-def examine(lab: Lab) -> Finding:
+def examine(lab: Trainer) -> Finding:
     epochs, seeds = SIZES[lab.budget]
     trials = [
-        Trial(
+        RunConfig(
             loss=cell.loss,
             seed=0,
             learning_rate=RATE,
@@ -119,13 +125,13 @@ def measures_of(found: Found) -> tuple[Measure, ...]:
             "probability-sum, normal start: test accuracy beyond chance, points",
             beyond,
             "above 0 points",
-            above(beyond, 0.0),
+            verdict_above(beyond, 0.0),
         ),
         measure(
             "probability-sum: slope of measured |dL/dz| over p (1 - p)",
             slopes,
             f"within 1 ± {ROUNDING:g}",
-            within(slopes, 1 - ROUNDING, 1 + ROUNDING),
+            verdict_within(slopes, 1 - ROUNDING, 1 + ROUNDING),
         ),
         at_most(
             "probability-sum: measured |dL/dz| off p (1 - p), as a share of it, largest",
@@ -138,7 +144,7 @@ def measures_of(found: Found) -> tuple[Measure, ...]:
                 f"probability-sum: mean |dL/dz| where the {side} class has p < {END:g}",
                 interval,
                 dead,
-                below(interval, DEAD),
+                verdict_below(interval, DEAD),
             )
             for side, interval in (
                 ("right", average([seen.wrong.mean() for seen in ours if seen.wrong.size])),
@@ -149,7 +155,7 @@ def measures_of(found: Found) -> tuple[Measure, ...]:
             f"cross-entropy: mean |dL/dz| where the right class has p < {END:g}",
             alive := average([seen.wrong.mean() for seen in theirs if seen.wrong.size]),
             f"above {ALIVE:g}",
-            above(alive, ALIVE),
+            verdict_above(alive, ALIVE),
         ),
     )
 

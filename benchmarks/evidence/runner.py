@@ -18,10 +18,10 @@ from lossbench.benchmarks.errors import unknown_name
 from lossbench.benchmarks.records import experiment
 from lossbench.benchmarks.report.claims import write_finding, write_overview
 from lossbench.benchmarks.training.executors.pool import Pool
-from lossbench.benchmarks.training.search import FIRST_SEED
+from lossbench.benchmarks.training.search import FIRST_SEARCH_SEED
 
 from .claim import Budget, Claim, Finding
-from .lab import Laboratory
+from .lab import PoolTrainer
 
 CLAIMS = (
     "zero-one",
@@ -80,12 +80,12 @@ def examine(
         UserError: images cannot be had, a directory cannot be written, a worker was killed.
     """
     evidence = runs / "evidence"
-    experiment.make_runs(evidence)
+    experiment.make_runs_directory(evidence)
     done = []
     with reporter, Pool(runs / "trials", device, reporter, workers) as pool:
         for number, claim in enumerate(claims, start=1):
             reporter.say(f"{number}/{len(claims)}  {claim.name}: {claim.question}")
-            lab, began = Laboratory(budget, pool, reporter), time.perf_counter()
+            lab, began = PoolTrainer(budget, pool, reporter), time.perf_counter()
             finding = claim.examine(lab)
             seconds = time.perf_counter() - began
             about = experiment.facts(command, datetime.now().astimezone(), device)
@@ -98,7 +98,7 @@ def examine(
     return done
 
 
-def facts_of(lab: Laboratory, pool: Pool) -> dict[str, object]:
+def facts_of(lab: PoolTrainer, pool: Pool) -> dict[str, object]:
     """What a claim's networks were trained on, and how many there were."""
     sources: dict[tuple[str, int | None], dict[str, Any]] = {}
     trained_on: dict[tuple[str, int | None], set[int]] = {}
@@ -115,8 +115,8 @@ def facts_of(lab: Laboratory, pool: Pool) -> dict[str, object]:
     seeds = {trial.seed for trial in lab.used}
     return {
         "trials": len(lab.used),
-        "seeds": sorted(seed for seed in seeds if seed < FIRST_SEED),
-        "search_seeds": sorted(seed for seed in seeds if seed >= FIRST_SEED),
+        "seeds": sorted(seed for seed in seeds if seed < FIRST_SEARCH_SEED),
+        "search_seeds": sorted(seed for seed in seeds if seed >= FIRST_SEARCH_SEED),
         "training_seconds": sum(outcome.seconds for outcome in lab.used.values()),
         "data": list(sources.values()),
         "models": sorted({trial.model for trial in lab.used}),

@@ -9,11 +9,16 @@ from typing import NamedTuple
 
 import numpy as np
 
-from lossbench.benchmarks.report.table import NOTHING
-from lossbench.benchmarks.stats.inference import above, below, detectable, within
-from lossbench.benchmarks.training.result import Outcome, Trial
+from lossbench.benchmarks.format import MISSING
+from lossbench.benchmarks.stats.inference import (
+    minimum_detectable_difference,
+    verdict_above,
+    verdict_below,
+    verdict_within,
+)
+from lossbench.benchmarks.training.result import RunConfig, RunResult
 
-from .claim import Budget, Claim, Finding, Lab, Measure, Table, Verdict, verdict_of
+from .claim import Budget, Claim, Finding, Measure, Table, Trainer, Verdict, verdict_of
 from .measuring.bounds import at_most, bounded
 from .measuring.laws import LAWS
 from .measuring.pushes import Pushes, deviation, pushes, together
@@ -69,7 +74,7 @@ class Start(NamedTuple):
     rate: float
 
 
-def examine(lab: Lab) -> Finding:
+def examine(lab: Trainer) -> Finding:
     size = SIZES[lab.budget]
     lab.say(f"{len(CONFIDENCES)} starts at {len(RATES)} learning rates, with several seeds")
     found = trained(lab, size)
@@ -92,8 +97,8 @@ def examine(lab: Lab) -> Finding:
     )
 
 
-def trial_of(start: Start, size: Size, seed: int) -> Trial:
-    return Trial(
+def trial_of(start: Start, size: Size, seed: int) -> RunConfig:
+    return RunConfig(
         loss=start.loss,
         seed=seed,
         learning_rate=start.rate,
@@ -109,7 +114,7 @@ def seeds_of(start: Start, size: Size) -> int:
     return size.seeds if start.confidence in (EVEN, SUREST) else size.between
 
 
-def trained(lab: Lab, size: Size) -> dict[Start, list[Outcome]]:
+def trained(lab: Trainer, size: Size) -> dict[Start, list[RunResult]]:
     """Both losses from every start at every rate, with the same seeds."""
     trials = {
         start: [trial_of(start, size, FIRST_SEED + k) for k in range(seeds_of(start, size))]
@@ -136,7 +141,7 @@ def fastest(steps: Mapping[Start, Steps]) -> dict[tuple[str, float], float]:
     }
 
 
-def pushes_of(loss: str, found: Mapping[Start, Sequence[Outcome]]) -> list[Pushes]:
+def pushes_of(loss: str, found: Mapping[Start, Sequence[RunResult]]) -> list[Pushes]:
     """The training examples of every network of a loss."""
     runs = [each for start, each in found.items() if start.loss == loss]
     return [pushes([outcome]) for outcomes in runs for outcome in outcomes]
@@ -174,14 +179,14 @@ def measures_of(
             f"from {EVEN:g}, ratio",
             slowed,
             f"below {RECOVERS:g} times",
-            _known(below(slowed.interval, RECOVERS), slowed, "does not hold", "holds"),
+            _known(verdict_below(slowed.interval, RECOVERS), slowed, "does not hold", "holds"),
         ),
         *(
             _measure(
                 over.format(SUREST, which),
                 found,
                 f"above {STALLS:g} times",
-                _known(above(found.interval, STALLS), found, "holds", "does not hold"),
+                _known(verdict_above(found.interval, STALLS), found, "holds", "does not hold"),
             )
             for which, found in apart
         ),
@@ -189,7 +194,9 @@ def measures_of(
             over.format(EVEN, "each at its fastest rate"),
             alike,
             f"within 1/{ALIKE:g} to {ALIKE:g} times",
-            "undecided" if alike.least or alike.most else within(alike.interval, 1 / ALIKE, ALIKE),
+            "undecided"
+            if alike.least or alike.most
+            else verdict_within(alike.interval, 1 / ALIKE, ALIKE),
         ),
         at_most(
             "measured dL/dz against f - t and (f - t) f (1 - f), largest relative difference of "
@@ -248,9 +255,9 @@ def table_of_steps(best: Found, plain: Found, rates: Mapping[tuple[str, float], 
     for confidence in CONFIDENCES:
         found = at_fastest(best, rates, confidence)
         each = found.interval
-        least = detectable(found.logs)
+        least = minimum_detectable_difference(found.logs)
         bound = {"at least": "≥ ", "at most": "≤ "}.get(found.bound, "")
-        text = NOTHING if each.mean is None else f"{bound}{each.mean:.2g}"
+        text = MISSING if each.mean is None else f"{bound}{each.mean:.2g}"
         if each.low is not None and each.high is not None:
             text += f" ({each.low:.2g} to {each.high:.2g})"
         rows.append(
@@ -262,7 +269,7 @@ def table_of_steps(best: Found, plain: Found, rates: Mapping[tuple[str, float], 
                     for cell in (taken(best[loss, confidence]), f"{rates[loss, confidence]:g}")
                 ),
                 text,
-                NOTHING if least is None else f"{math.exp(least):.2g}",
+                MISSING if least is None else f"{math.exp(least):.2g}",
                 *(taken(plain[loss, confidence]) for loss in LOSSES),
             )
         )
@@ -302,7 +309,7 @@ def table_of_gradients(seen: Mapping[str, Sequence[Pushes]]) -> Table:
                 LAWS[loss].formula,
                 f"{len(each.push):,}",
                 f"{deviation(loss, each):.0e}",
-                f"{np.median(sure):.1e}" if len(sure) else NOTHING,
+                f"{np.median(sure):.1e}" if len(sure) else MISSING,
             )
         )
     return Table(

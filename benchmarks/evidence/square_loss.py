@@ -5,23 +5,23 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
-from lossbench.benchmarks.report.table import NOTHING
+from lossbench.benchmarks.format import MISSING
 from lossbench.benchmarks.stats.inference import (
     MINIMUM_SEEDS,
     Interval,
-    allowing_for_both,
     bootstrap_difference,
-    detectable,
-    equivalent,
+    combine_intervals,
     holm,
     mean_interval,
+    minimum_detectable_difference,
     paired_difference,
-    paired_p,
+    paired_t_pvalue,
+    verdict_equivalent,
 )
-from lossbench.benchmarks.training.result import Outcome, Trial
-from lossbench.benchmarks.training.search import by_rate
+from lossbench.benchmarks.training.result import RunConfig, RunResult
+from lossbench.benchmarks.training.search import accuracy_by_rate
 
-from .claim import Budget, Claim, Finding, Lab, Measure, Table, Verdict
+from .claim import Budget, Claim, Finding, Measure, Table, Trainer, Verdict
 from .measuring.contrasts import plus_minus, signed, span, with_span
 from .measuring.networks import accuracies, chance_of, over_seeds, right
 from .pictures.square_loss import draw_gaps, draw_rates, words_of
@@ -51,7 +51,7 @@ class Size(NamedTuple):
 
 SIZES: dict[Budget, Size] = {"quick": Size(2, 5), "standard": Size(4, 8), "full": Size(12, 16)}
 
-Found = Mapping[str, Sequence[Outcome]]
+Found = Mapping[str, Sequence[RunResult]]
 
 
 class Gap(NamedTuple):
@@ -65,23 +65,23 @@ class Gap(NamedTuple):
     @property
     def interval(self) -> Interval:
         """The mean between ends that allow for other seeds and other test images."""
-        return allowing_for_both(self.seeds, self.examples)
+        return combine_intervals(self.seeds, self.examples)
 
     @property
     def verdict(self) -> Verdict:
         """Whether both are equal within the margin."""
-        return equivalent(self.interval, MARGIN)
+        return verdict_equivalent(self.interval, MARGIN)
 
 
-def examine(lab: Lab) -> Finding:
+def examine(lab: Trainer) -> Finding:
     size = SIZES[lab.budget]
     searched = [
-        Trial(loss=loss, seed=0, learning_rate=0.1, epochs=size.epochs, evaluations=1)
+        RunConfig(loss=loss, seed=0, learning_rate=0.1, epochs=size.epochs, evaluations=1)
         for loss in LOSSES
     ]
     lab.say(f"choosing a learning rate for each of {len(LOSSES)} losses")
     tried = {
-        loss: {rate: 100 * share for rate, share in sorted(by_rate(outcomes).items())}
+        loss: {rate: 100 * share for rate, share in sorted(accuracy_by_rate(outcomes).items())}
         for loss, outcomes in zip(LOSSES, lab.searched(searched), strict=True)
     }
     lab.say(f"{size.seeds} seeds of each loss with its own learning rate")
@@ -177,7 +177,7 @@ def table_of_gaps(gaps: Mapping[str, Gap]) -> Table:
     ps = holm([p_of(gap.differences) for gap in each])
     rows = []
     for gap, p in zip(each, ps, strict=True):
-        least = detectable(gap.differences)
+        least = minimum_detectable_difference(gap.differences)
         rows.append(
             (
                 f"{gap.loss} minus {REFERENCE}",
@@ -186,7 +186,7 @@ def table_of_gaps(gaps: Mapping[str, Gap]) -> Table:
                 span(gap.examples),
                 span(mean_interval(gap.differences)),
                 f"{p:.3f}" if p >= 0.0005 else "< 0.001",
-                NOTHING if least is None else f"{least:.1f}",
+                MISSING if least is None else f"{least:.1f}",
                 str(gap.seeds.n),
                 words_of(gap),
             )
@@ -219,13 +219,13 @@ def p_of(differences: Sequence[float]) -> float:
     """That there is no difference; 1 where there are too few for a test."""
     if len(differences) < MINIMUM_SEEDS:
         return 1.0
-    return paired_p(differences, [0.0] * len(differences))
+    return paired_t_pvalue(differences, [0.0] * len(differences))
 
 
 def table_of_rates(tried: Mapping[str, Mapping[float, float]]) -> Table:
     rates = sorted({rate for means in tried.values() for rate in means})
     rows = [
-        (loss, *(f"{means[rate]:.1f}" if rate in means else NOTHING for rate in rates))
+        (loss, *(f"{means[rate]:.1f}" if rate in means else MISSING for rate in rates))
         for loss, means in tried.items()
     ]
     return Table(

@@ -6,11 +6,11 @@ from collections.abc import Mapping, Sequence
 from statistics import fmean as mean
 from typing import NamedTuple
 
-from lossbench.benchmarks.plots.canvas import DPI, RC, Label, png
-from lossbench.benchmarks.stats.inference import above, mean_interval
-from lossbench.benchmarks.training.result import Outcome, Trial
+from lossbench.benchmarks.plots.canvas import DPI, RC, Label, render_png
+from lossbench.benchmarks.stats.inference import mean_interval, verdict_above
+from lossbench.benchmarks.training.result import RunConfig, RunResult
 
-from .claim import Budget, Claim, Finding, Lab, Measure, Picture, Table, verdict_of
+from .claim import Budget, Claim, Finding, Measure, Picture, Table, Trainer, verdict_of
 from .measuring.bounds import at_most, size
 from .measuring.contrasts import plus_minus, signed
 from .measuring.networks import over_seeds
@@ -52,13 +52,13 @@ CELLS = tuple(
 )
 STILL, LEARNS = Cell(PLAIN, ZERO_ONE, RATE), Cell(PLAIN, REFERENCE, RATE)
 
-Found = Mapping[Cell, Sequence[Outcome]]
+Found = Mapping[Cell, Sequence[RunResult]]
 
 
-def examine(lab: Lab) -> Finding:
+def examine(lab: Trainer) -> Finding:
     epochs, seeds = SIZES[lab.budget]
     trials = [
-        Trial(
+        RunConfig(
             loss=cell.loss,
             seed=0,
             learning_rate=cell.rate,
@@ -113,25 +113,25 @@ def measures_of(found: Found) -> tuple[Measure, ...]:
             gained.low,
             gained.high,
             f"above {signed(GAIN, None)} points",
-            above(gained, GAIN),
+            verdict_above(gained, GAIN),
         ),
     )
 
 
-def largest_gradient(outcome: Outcome) -> float:
+def largest_gradient(outcome: RunResult) -> float:
     """The largest of the logit's and the parameters' gradients at the evaluations of a run; NaN
     if one is no number."""
     values = [v for point in outcome.points for v in (point.logit_mean_abs, point.parameter_norm)]
     return sum(values) if any(value != value for value in values) else max(values)
 
 
-def largest_change(outcome: Outcome) -> float:
+def largest_change(outcome: RunResult) -> float:
     """How far validation accuracy was from that at the start at most, in points."""
     began, *later = [100 * point.validation_accuracy for point in outcome.points]
     return max((abs(value - began) for value in later), default=0.0)
 
 
-def ends(outcome: Outcome) -> tuple[float, float]:
+def ends(outcome: RunResult) -> tuple[float, float]:
     """Validation accuracy at the start and at the end, percent."""
     assert outcome.validation is not None
     # A network that has diverged still names a class.
@@ -141,7 +141,7 @@ def ends(outcome: Outcome) -> tuple[float, float]:
     )
 
 
-def gain(outcome: Outcome) -> float:
+def gain(outcome: RunResult) -> float:
     """Validation accuracy at the end minus that at the start, points."""
     began, ended = ends(outcome)
     return ended - began
@@ -246,10 +246,10 @@ def draw(found: Found) -> Picture:
             f"accuracy in %: {'; '.join(label.text for label in accuracy)}. Mean |dL/dz|: "
             f"{'; '.join(label.text for label in gradient)}. Distance moved: {moved}."
         )
-        return Picture("start.png", png(figure, alt), alt)
+        return Picture("start.png", render_png(figure, alt), alt)
 
 
-def chance_of(outcome: Outcome) -> float:
+def chance_of(outcome: RunResult) -> float:
     """The validation accuracy of always naming the class that has more of these images, percent."""
     import numpy as np
 

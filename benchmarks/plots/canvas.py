@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from .palette import DOTTED, style_of
+from .palette import DOTTED, loss_style
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -33,7 +33,7 @@ RC: Any = {
     "lines.scale_dashes": False,
     "text.parse_math": False,  # a $ in a user's loss name is a $
 }
-CHANCE_LOOK: dict[str, Any] = {"color": FAINT, "linestyle": (0, (2, 2)), "linewidth": 1.2}
+CHANCE_STYLE: dict[str, Any] = {"color": FAINT, "linestyle": (0, (2, 2)), "linewidth": 1.2}
 
 
 class Label(NamedTuple):
@@ -44,13 +44,13 @@ class Label(NamedTuple):
     loss: str | None  # None: the chance level
 
 
-def line_look(loss: str) -> dict[str, Any]:
+def line_style(loss: str) -> dict[str, Any]:
     """How a loss's line is drawn, so that of coinciding lines all stay visible.
 
     Solid lines lie below broken ones, and below all lie, wide, those that others coincide with:
     cross-entropy, and zero-one, which never leaves chance.
     """
-    style = style_of(loss)
+    style = loss_style(loss)
     line = style["linestyle"]
     width = {"zero-one": 5.4, "cross-entropy": 4.6}.get(loss, 2.6 if line == "-" else 2.4)
     order = 4 - width / 10 if line == "-" else 6 if line == DOTTED else 5
@@ -63,14 +63,14 @@ def line_look(loss: str) -> dict[str, Any]:
     }
 
 
-def height_of(lines: int) -> float:
+def figure_height(lines: int) -> float:
     """The height in inches of a picture of two panels that has room for so many labels."""
     return min(14.0, max(8.4, 0.5 * lines))
 
 
-def margin_of(names: Iterable[str]) -> float:
+def label_margin(names: Iterable[str]) -> float:
     """How much of a picture 10 inches wide the names beside a panel take more than 16 letters."""
-    longest = max((len(short(name)) for name in names), default=0)
+    longest = max((len(short_name(name)) for name in names), default=0)
     return 0.0083 * max(0, longest - 16)
 
 
@@ -110,7 +110,7 @@ def label_lines(axes: Axes, labels: list[Label], gap: float, *, left: bool = Fal
     for (end, label), height in zip(placed, heights, strict=True):
         leader = [beside(0.006), beside(0.032)]
         axes.plot(leader, [end, height], color="#AAAAAA", linewidth=0.8, **place)
-        look = dict(line_look(label.loss) if label.loss else CHANCE_LOOK, linewidth=2.6)
+        look = dict(line_style(label.loss) if label.loss else CHANCE_STYLE, linewidth=2.6)
         # A sample is too short for an offset.
         if not isinstance(look["linestyle"], str):
             look["linestyle"] = (0, look["linestyle"][1])
@@ -119,7 +119,7 @@ def label_lines(axes: Axes, labels: list[Label], gap: float, *, left: bool = Fal
         axes.text(beside(0.11), height, label.text, va="center", ha=side, fontsize=size, **place)
 
 
-def short(name: str) -> str:
+def short_name(name: str) -> str:
     """A loss's name, cut where it would run out of the picture."""
     return name if len(name) <= LONGEST_NAME else name[: LONGEST_NAME - 1] + "…"
 
@@ -131,7 +131,7 @@ def stamp_synthetic(figure: Figure) -> None:
     figure.text(0.5, 0.5, "SYNTHETIC IMAGES", alpha=0.22, **look, **place)
 
 
-def png(figure: Figure, description: str) -> bytes:
+def render_png(figure: Figure, description: str) -> bytes:
     """The figure as a PNG of 256 colours, a third of the size and no different to the eye.
 
     Many bands of ragged lines can exceed 250 kB even so; then it is made of fewer colours.
@@ -154,7 +154,7 @@ def png(figure: Figure, description: str) -> bytes:
     return data
 
 
-def smaller(data: bytes, most: int) -> bytes:
+def compress_png(data: bytes, most: int) -> bytes:
     """A PNG in at most `most` bytes: with fewer colours, and then at a smaller size.
 
     Never narrower than 400 pixels, whatever `most` says: below that no word can be read. What does

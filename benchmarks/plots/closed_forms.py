@@ -4,19 +4,19 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from lossbench.benchmarks.report.facts import article
+from lossbench.benchmarks.format import indefinite_article
 
 from .canvas import (
     DPI,
     FAINT,
     RC,
     Label,
-    height_of,
+    figure_height,
     label_lines,
-    line_look,
-    margin_of,
-    png,
-    short,
+    label_margin,
+    line_style,
+    render_png,
+    short_name,
     stamp_synthetic,
 )
 
@@ -71,13 +71,17 @@ def draw_closed_forms(
         return None
     wrong, right = classes if len(classes) == 2 else ("", "")
     two = len(classes) == 2
-    asked = f"the image is {article(right)}" if two else "its class is the right one"
-    ends = (article(wrong), article(right)) if two else ("another class", "this class")
+    asked = f"the image is {indefinite_article(right)}" if two else "its class is the right one"
+    ends = (
+        (indefinite_article(wrong), indefinite_article(right))
+        if two
+        else ("another class", "this class")
+    )
     with matplotlib.rc_context(RC):
-        height = height_of(len(curves))
+        height = figure_height(len(curves))
         figure = Figure(figsize=(10, height), dpi=DPI)
         upper, lower = figure.subplots(2, 1, sharex=True)
-        left, top, bottom = 0.30 + margin_of(curves), 1 - 0.46 / height, 0.88 / height
+        left, top, bottom = 0.30 + label_margin(curves), 1 - 0.46 / height, 0.88 / height
         figure.subplots_adjust(left=left, right=0.925, top=top, bottom=bottom, hspace=0.24)
         upper.set_title(f"What does a logit z cost when {asked} (t = 1)?")
         upper.set_ylabel("loss L")
@@ -92,7 +96,7 @@ def draw_closed_forms(
         figure.align_ylabels()
         if synthetic:
             stamp_synthetic(figure)
-        return png(figure, "SYNTHETIC IMAGES" if synthetic else "closed forms of the losses")
+        return render_png(figure, "SYNTHETIC IMAGES" if synthetic else "closed forms of the losses")
 
 
 def _draw(
@@ -101,10 +105,10 @@ def _draw(
     """Draws the curves; labels stand at the left, where the losses differ most."""
     labels = []
     for loss, values in curves.items():
-        axes.plot(z, values, **line_look(loss))
+        axes.plot(z, values, **line_style(loss))
         y = min(max(float(values[0]), limits[0]), limits[1])
         away = "" if y == values[0] else " (off scale)"
-        labels.append(Label(y, short(loss) + away, loss))
+        labels.append(Label(y, short_name(loss) + away, loss))
     axes.set_xlim(-Z_LIMIT, Z_LIMIT)
     axes.set_ylim(*limits)
     axes.axvline(0, color=FAINT, linewidth=0.8, zorder=1)

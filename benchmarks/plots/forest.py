@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from lossbench.benchmarks.report.table import signed_points
+from lossbench.benchmarks.format import signed_points
 
-from .canvas import DPI, FAINT, INK, RC, margin_of, png, short, stamp_synthetic
-from .palette import style_of
+from .canvas import DPI, FAINT, INK, RC, label_margin, render_png, short_name, stamp_synthetic
+from .palette import loss_style
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -39,7 +39,10 @@ def draw_differences(summary: dict[str, Any]) -> bytes | None:
         figure = Figure(figsize=(10, height), dpi=DPI)
         axes = figure.subplots()
         figure.subplots_adjust(
-            left=0.205 + margin_of(found), right=0.74, top=1 - head / height, bottom=foot / height
+            left=0.205 + label_margin(found),
+            right=0.74,
+            top=1 - head / height,
+            bottom=foot / height,
         )
         seeds = sorted({each["n"] for each in found.values()})
         over = f"{seeds[0]}" if len(seeds) == 1 else f"{seeds[0]} to {seeds[-1]}"
@@ -65,7 +68,9 @@ def draw_differences(summary: dict[str, Any]) -> bytes | None:
         _finish(axes, rows, reach)
         if summary["synthetic"]:
             stamp_synthetic(figure)
-        return png(figure, f"{summary['note'] or ''} test accuracy minus cross-entropy's".strip())
+        return render_png(
+            figure, f"{summary['note'] or ''} test accuracy minus cross-entropy's".strip()
+        )
 
 
 def reach_of(differences: list[dict[str, Any]]) -> float:
@@ -83,7 +88,7 @@ def reach_of(differences: list[dict[str, Any]]) -> float:
 
 
 def _draw_row(axes: Axes, y: int, name: str, difference: dict[str, Any], reach: float) -> None:
-    style = style_of(name)
+    style = loss_style(name)
     color, mean = style["color"], 100 * difference["mean"]
     decided = difference["verdict"] != "undecided"
     examples = difference["examples"]
@@ -118,7 +123,7 @@ def _finish(axes: Axes, rows: list[tuple[str, dict[str, Any]]], reach: float) ->
     axes.axvline(0, color=INK, linewidth=1, zorder=1)
     axes.set_xlim(-reach, reach)
     axes.set_ylim(-0.65, len(rows) - 0.35)
-    axes.set_yticks(range(len(rows)), [short(name) for name, _ in reversed(rows)])
+    axes.set_yticks(range(len(rows)), [short_name(name) for name, _ in reversed(rows)])
     axes.tick_params(axis="y", length=0, pad=12, labelcolor=INK)
     axes.set_xlabel(
         "test accuracy minus cross-entropy's, percentage points\n← worse            better →"

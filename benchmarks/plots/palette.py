@@ -114,7 +114,7 @@ _SPARE: tuple[Style, ...] = (
 )
 
 
-def style_of(loss_name: str) -> Style:
+def loss_style(loss_name: str) -> Style:
     """The colour, line style and marker of a loss.
 
     Fixed for the library's; any other name gets one of the spare styles, chosen by a checksum of

@@ -22,7 +22,7 @@ from tensorboard.plugins.text.summary_v2 import text_pb
 from tensorboard.summary.writer.record_writer import RecordWriter
 from torch import Tensor
 
-from .gradient_stats import FLOOR, Window
+from .gradient_stats import FLOOR, GradientStats
 
 PREFIX = "events.out.tfevents."
 """What the name of an event file begins with; the second of its making follows."""
@@ -66,7 +66,7 @@ class EventFile:
         """Nothing can be written any more."""
         self.file.close()
 
-    def training(self, step: int, window: Window) -> None:
+    def training(self, step: int, window: GradientStats) -> None:
         """The means of a logging window that ends with `step`, and its histogram."""
         scalars = {
             "loss/train": window.loss,
@@ -78,22 +78,22 @@ class EventFile:
         }
         scalars |= {f"gradient/layer/{name}": norm for name, norm in window.layers.items()}
         histogram = Summary.Value(
-            tag="gradient/logit_log10", histo=histogram_of(window.logit_log10)
+            tag="gradient/logit_log10", histo=histogram_from_values(window.logit_log10)
         )
-        self.write(step, [*values_of(scalars), histogram])
+        self.write(step, [*scalar_values(scalars), histogram])
 
     def evaluation(self, step: int, loss: float, accuracy: float) -> None:
         """Loss and accuracy on the validation images at `step`; NaN, where there are none, is left
         out."""
-        self.write(step, values_of({"loss/validation": loss, "accuracy/validation": accuracy}))
+        self.write(step, scalar_values({"loss/validation": loss, "accuracy/validation": accuracy}))
 
     def test(self, step: int, loss: float, accuracy: float) -> None:
         """Loss and accuracy on the test images, once, after the last step."""
-        self.write(step, values_of({"loss/test": loss, "accuracy/test": accuracy}))
+        self.write(step, scalar_values({"loss/test": loss, "accuracy/test": accuracy}))
 
     def speed(self, step: int, images_per_second: float) -> None:
         """Training speed since the last evaluation."""
-        self.write(step, values_of({"speed/images_per_second": images_per_second}))
+        self.write(step, scalar_values({"speed/images_per_second": images_per_second}))
 
     def note(self, tag: str, text: str, step: int = 0) -> None:
         """A text, in Markdown, for TensorBoard's text page."""
@@ -121,7 +121,7 @@ def event_files(directory: Path) -> list[Path]:
     return sorted(directory.glob(f"{PREFIX}*"))
 
 
-def values_of(scalars: dict[str, float]) -> list[Summary.Value]:
+def scalar_values(scalars: dict[str, float]) -> list[Summary.Value]:
     """The scalars that have a value; TensorBoard draws a NaN as a triangle at a wrong place."""
     return [
         Summary.Value(tag=tag, simple_value=value)
@@ -130,14 +130,14 @@ def values_of(scalars: dict[str, float]) -> list[Summary.Value]:
     ]
 
 
-def histogram_of(log10: Tensor) -> HistogramProto:
+def histogram_from_values(log10: Tensor) -> HistogramProto:
     """A histogram over `BINS` of the finite values."""
     values = log10[log10.isfinite()].double().numpy()
     counts, _ = np.histogram(values.clip(BINS[0], BINS[-1]), BINS)
-    return binned(counts, float(values.sum()), float((values**2).sum()))
+    return histogram_from_counts(counts, float(values.sum()), float((values**2).sum()))
 
 
-def binned(counts: NDArray[Any], total: float, squares: float) -> HistogramProto:
+def histogram_from_counts(counts: NDArray[Any], total: float, squares: float) -> HistogramProto:
     """A histogram of `counts` over `BINS`, cut to the bins that hold something.
 
     Its ends are edges of bins and not the extreme values: TensorBoard draws a histogram of one
@@ -160,8 +160,8 @@ def binned(counts: NDArray[Any], total: float, squares: float) -> HistogramProto
     )
 
 
-def counts_of(limits: ArrayLike, counts: ArrayLike) -> NDArray[np.float64]:
-    """What `binned` was given, of a histogram's bucket limits and buckets."""
+def bucket_counts(limits: ArrayLike, counts: ArrayLike) -> NDArray[np.float64]:
+    """What `histogram_from_counts` was given, of a histogram's bucket limits and buckets."""
     found = np.zeros(len(BINS) - 1)
     found[np.searchsorted(BINS, limits) - 1] = counts
     return found

@@ -14,25 +14,29 @@ import torch
 from torch import Tensor
 
 from lossbench import losses
-from lossbench.benchmarks.config import Comparison
+from lossbench.benchmarks.config import CompareConfig
 from lossbench.benchmarks.data import ImageSet
-from lossbench.benchmarks.data.batches import Material
+from lossbench.benchmarks.data.batches import DeviceDataset
 from lossbench.benchmarks.errors import UserError
 
-MARK = "SYNTHETIC"
+SYNTHETIC_MARK = "SYNTHETIC"
 
 
-def name_of(config: Comparison, images: ImageSet, now: datetime) -> str:
+def name_of(config: CompareConfig, images: ImageSet, now: datetime) -> str:
     """The experiment's name: the user's, or data, model and date. Synthetic pictures put
     SYNTHETIC before either, so that the name itself says that these are no results."""
     model = config.model.rpartition(":")[2]
     default = f"{images.name}-{model}-{config.start}-{now:%Y%m%d-%H%M%S}"
     if not images.synthetic:
         return config.name or default
-    return f"{MARK}-{config.name}" if config.name else default.replace(images.name, MARK, 1)
+    return (
+        f"{SYNTHETIC_MARK}-{config.name}"
+        if config.name
+        else default.replace(images.name, SYNTHETIC_MARK, 1)
+    )
 
 
-def make_runs(directory: Path) -> None:
+def make_runs_directory(directory: Path) -> None:
     """Make a directory that runs are written to, unless it is there. Raises UserError if that
     cannot be: before hours of work, not behind them."""
     try:
@@ -47,7 +51,7 @@ def make_runs(directory: Path) -> None:
 
 def create(directory: Path) -> None:
     """Make an experiment's directory. Raises UserError if it exists or cannot be made."""
-    make_runs(directory.parent)
+    make_runs_directory(directory.parent)
     try:
         directory.mkdir()
     except FileExistsError:
@@ -71,7 +75,7 @@ def facts(command: str, now: datetime, device: torch.device) -> dict[str, Any]:
     }
 
 
-def data_facts(images: ImageSet, material: Material) -> dict[str, Any]:
+def data_facts(images: ImageSet, material: DeviceDataset) -> dict[str, Any]:
     """What images there were, and how they were used: numbers by split and class."""
     classes = len(images.classes)
     held_out = material.validation
@@ -112,14 +116,14 @@ def hardware(device: torch.device) -> dict[str, Any]:
     computes the losses."""
     return {
         "processor": processor(),
-        "cores": cores(),
+        "cores": cpu_count(),
         "threads": torch.get_num_threads(),
         "gpu": torch.cuda.get_device_name(device) if device.type == "cuda" else None,
         "losses": str(losses.backend(device)),
     }
 
 
-def cores() -> int:
+def cpu_count() -> int:
     """The cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 

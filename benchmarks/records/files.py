@@ -19,7 +19,7 @@ MAX_ARRAY_BYTES = 2 * 2**30
 """An .npz of more than this, unpacked, is left unread."""
 
 
-def write_whole(path: Path, content: bytes) -> None:
+def write_atomically(path: Path, content: bytes) -> None:
     """Write under another name, sync and rename: there is the old file, and then the whole new
     one, even if the power goes.
 
@@ -37,7 +37,7 @@ def write_whole(path: Path, content: bytes) -> None:
             scratch.unlink(missing_ok=True)
 
 
-def sweep(directory: Path) -> None:
+def remove_scratch(directory: Path) -> None:
     """Remove the scratch files and directories, `.*.tmp`, that killed processes have left in a
     directory that no other process writes to."""
     for scratch in directory.glob(".*.tmp"):
@@ -48,12 +48,12 @@ def sweep(directory: Path) -> None:
 
 
 def write_arrays(path: Path, arrays: Mapping[str, Any]) -> None:
-    """`write_whole` of arrays by name, as a compressed .npz."""
+    """`write_atomically` of arrays by name, as a compressed .npz."""
     import numpy as np  # the command's help needs none
 
     buffer = io.BytesIO()
     np.savez_compressed(buffer, **arrays)
-    write_whole(path, buffer.getvalue())
+    write_atomically(path, buffer.getvalue())
 
 
 def read_arrays(path: Path, *names: str) -> dict[str, Any]:
@@ -84,12 +84,12 @@ def read_arrays(path: Path, *names: str) -> dict[str, Any]:
 
 
 def write_json(path: Path, value: Any) -> None:
-    """`write_whole` of JSON. Raises ValueError for NaN and infinity, which JSON has not."""
-    write_whole(path, (json.dumps(value, indent=2, allow_nan=False) + "\n").encode())
+    """`write_atomically` of JSON. Raises ValueError for NaN and infinity, which JSON has not."""
+    write_atomically(path, (json.dumps(value, indent=2, allow_nan=False) + "\n").encode())
 
 
 @contextmanager
-def locked(directory: Path, wait: Callable[[str], None] | None = None) -> Iterator[None]:
+def lock_directory(directory: Path, wait: Callable[[str], None] | None = None) -> Iterator[None]:
     """While this is open, no other process has the directory locked; where the system knows no
     `flock`, nothing is. The lock is of the process: it goes when that ends, however it ends.
 

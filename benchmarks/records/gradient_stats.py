@@ -14,7 +14,7 @@ FLOOR = 1e-12
 
 
 @dataclass(frozen=True)
-class Window:
+class GradientStats:
     """Means over the steps and examples of some steps in a row; NaN where there was nothing.
 
     Attributes:
@@ -41,7 +41,7 @@ class Window:
     logit_log10: Tensor
 
 
-def merged(windows: Sequence[Window]) -> Window:
+def merge_stats(windows: Sequence[GradientStats]) -> GradientStats:
     """The window of all their steps. Raises ValueError if there is none."""
 
     def mean(values: Iterable[float], weights: Iterable[int]) -> float:
@@ -54,7 +54,7 @@ def merged(windows: Sequence[Window]) -> Window:
     steps, examples, wrong = (
         [getattr(w, n) for w in windows] for n in ("steps", "examples", "wrong")
     )
-    return Window(
+    return GradientStats(
         steps=sum(steps),
         examples=sum(examples),
         wrong=sum(wrong),

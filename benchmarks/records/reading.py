@@ -11,13 +11,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lossbench.benchmarks.config import MOST_SEEDS
+from lossbench.benchmarks.config import MAX_SEEDS
 from lossbench.benchmarks.errors import UserError, one_line
 
 from .files import read_arrays
 from .results import COLUMNS as WRITTEN
 from .results import FAILURE, RESULTS, WARNINGS, run_directory, whole_lines
-from .schema import NUMBER, misfit, refused
+from .schema import NUMBER, reject_constant, schema_error
 
 if TYPE_CHECKING:
     import numpy as np
@@ -27,7 +27,7 @@ MEASURES = ("logit_mean_abs", "logit_when_wrong", "vanished_fraction", "paramete
 # Those of results.csv that hold numbers, behind the four that say which row it is.
 COLUMNS = tuple(column for column in WRITTEN if column != "images")
 
-DESCRIBED = "experiment.json"
+EXPERIMENT_FILE = "experiment.json"
 # What is shown of experiment.json, and of what kind it is.
 DATA: dict[str, Any] = {
     "classes": [str],
@@ -82,7 +82,7 @@ class Run:
 
 
 @dataclass(frozen=True)
-class Warned:
+class WarningRecord:
     """A line of warnings.csv: at `step` the gradient of `layer` had vanished or exploded, which
     `text` says in words."""
 
@@ -102,7 +102,7 @@ class Experiment:
     directory: Path
     about: dict[str, Any]
     runs: tuple[Run, ...]
-    warnings: tuple[Warned, ...] = ()
+    warnings: tuple[WarningRecord, ...] = ()
 
     @property
     def synthetic(self) -> bool:
@@ -157,7 +157,7 @@ def read_experiment(directory: Path) -> Experiment:
     return Experiment(directory, about, tuple(runs), _read_warnings(directory / WARNINGS))
 
 
-def finished_run(directory: Path, epochs: int) -> tuple[float, float] | None:
+def read_finished_run(directory: Path, epochs: int) -> tuple[float, float] | None:
     """The accuracy on the test images, NaN of a network that has diverged, and the seconds of
     training of the run in `directory`; None if it has not reached its last epoch.
 
@@ -179,7 +179,7 @@ def read_failure(directory: Path) -> str | None:
         return None
 
 
-def read_right(directory: Path, loss: str, seed: int) -> NDArray[np.bool_] | None:
+def read_correct(directory: Path, loss: str, seed: int) -> NDArray[np.bool_] | None:
     """Which test images a run of the experiment in `directory` had right, (N,), in their order.
 
     None if the run has no predictions.npz.
@@ -205,13 +205,13 @@ def read_right(directory: Path, loss: str, seed: int) -> NDArray[np.bool_] | Non
     return right
 
 
-def _read_warnings(path: Path) -> tuple[Warned, ...]:
+def _read_warnings(path: Path) -> tuple[WarningRecord, ...]:
     if not path.exists():
         return ()
     found = {}
     try:
         for line in csv.DictReader(whole_lines(path)):
-            warned = Warned(
+            warned = WarningRecord(
                 line["loss"],
                 int(line["seed"]),
                 line["kind"],
@@ -225,11 +225,11 @@ def _read_warnings(path: Path) -> tuple[Warned, ...]:
     return tuple(sorted(found.values(), key=lambda warned: warned.step))
 
 
-def described(directory: Path) -> Any:
+def read_description(directory: Path) -> Any:
     """What experiment.json of a directory holds. Raises UserError if there is none, or no JSON."""
-    path = directory / DESCRIBED
+    path = directory / EXPERIMENT_FILE
     try:
-        return json.loads(path.read_text(encoding="utf-8"), parse_constant=refused)
+        return json.loads(path.read_text(encoding="utf-8"), parse_constant=reject_constant)
     except FileNotFoundError:
         raise UserError(
             f"no experiment in {directory}: {path.name} is missing; give a directory that "
@@ -241,22 +241,22 @@ def described(directory: Path) -> Any:
 
 def _description(directory: Path) -> dict[str, Any]:
     """experiment.json of a directory, as far as a report shows it. Raises UserError."""
-    about, path = described(directory), directory / DESCRIBED
+    about, path = read_description(directory), directory / EXPERIMENT_FILE
     config = about.get("config") if isinstance(about, dict) else None
     if not isinstance(config, dict) or not isinstance(config.get("epochs"), int):
         raise UserError(f"cannot use {path}: it says no number of epochs under config.epochs")
-    if wrong := misfit(about, DESCRIPTION) or misfit_of_runs(config):
+    if wrong := schema_error(about, DESCRIPTION) or runs_error(config):
         raise UserError(f"cannot use {path}: {wrong}")
     return dict(about)
 
 
-def misfit_of_runs(config: dict[str, Any]) -> str | None:
+def runs_error(config: dict[str, Any]) -> str | None:
     """What in the settings of an experiment makes runs that cannot be, None if nothing does."""
     seeds, rates = config.get("seeds", 0), list(config.get("learning_rates", {}).values())
-    if isinstance(seeds, int) and seeds > MOST_SEEDS:
-        return f"config.seeds is more than {MOST_SEEDS:,}"
-    wrong = misfit(seeds, [int] if isinstance(seeds, list) else int, "config.seeds")
-    return wrong or misfit(rates, [NUMBER], "config.learning_rates")
+    if isinstance(seeds, int) and seeds > MAX_SEEDS:
+        return f"config.seeds is more than {MAX_SEEDS:,}"
+    wrong = schema_error(seeds, [int] if isinstance(seeds, list) else int, "config.seeds")
+    return wrong or schema_error(rates, [NUMBER], "config.learning_rates")
 
 
 Rows = dict[tuple[str, int], dict[int, Row]]

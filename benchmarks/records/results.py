@@ -12,7 +12,7 @@ from typing import Any
 
 from lossbench.benchmarks.errors import UserError, one_line
 
-from .files import write_whole
+from .files import write_atomically
 
 RESULTS, WARNINGS = "results.csv", "warnings.csv"
 """Their names, in the directory of a run and in that of an experiment."""
@@ -71,7 +71,7 @@ class Evaluation:
 COLUMNS = [field.name for field in dataclasses.fields(Evaluation)]
 
 
-class RowFile:
+class CsvFile:
     """A CSV file that grows by a row at a time and is made for the first, headings included. What
     has been added is in the file, whatever happens next.
 
@@ -91,7 +91,7 @@ class RowFile:
             file.write(_text(rows).encode())
 
 
-def gather(directory: Path, runs: Iterable[Path]) -> None:
+def gather_tables(directory: Path, runs: Iterable[Path]) -> None:
     """Write results.csv and warnings.csv of the experiment in `directory` anew, from those of its
     `runs`, in their order. A row that was torn by an interruption is left out, and there is no file
     without a row.
@@ -107,12 +107,12 @@ def gather(directory: Path, runs: Iterable[Path]) -> None:
             headings = headings or heading
             rows += [row for row in found if heading == headings]
         if rows:
-            write_whole(directory / name, _text([headings, *rows]).encode())
+            write_atomically(directory / name, _text([headings, *rows]).encode())
         else:
             (directory / name).unlink(missing_ok=True)
 
 
-class Gathering:
+class TableAppender:
     """results.csv and warnings.csv of an experiment while its runs end, one after the other. Each
     run is read once: the hundredth costs no more than the first.
 
@@ -120,12 +120,12 @@ class Gathering:
         directory: of the experiment.
         runs: the directories of the runs that have ended before.
 
-    Raises OSError and UserError, as `add` does, as `gather`.
+    Raises OSError and UserError, as `add` does, as `gather_tables`.
     """
 
     def __init__(self, directory: Path, runs: Iterable[Path]) -> None:
         self.directory = directory
-        gather(directory, runs)
+        gather_tables(directory, runs)
 
     def add(self, run: Path) -> None:
         """Append the rows of a run that has ended."""

@@ -8,7 +8,7 @@ from typing import Any
 NUMBER = int | float
 
 
-def misfit(value: Any, shape: Any, where: str = "") -> str | None:
+def schema_error(value: Any, shape: Any, where: str = "") -> str | None:
     """What in a value read from JSON has not the shape that is wanted, None if all of it has.
 
     Args:
@@ -26,9 +26,9 @@ def misfit(value: Any, shape: Any, where: str = "") -> str | None:
         inner = ((value[k], shape[k], f"{where}.{k}") for k in shape if k in value)
     else:
         return None
-    return next((wrong for each in inner if (wrong := misfit(*each))), None)
+    return next((wrong for each in inner if (wrong := schema_error(*each))), None)
 
 
-def refused(constant: str) -> None:
+def reject_constant(constant: str) -> None:
     """For `json.loads`: Python reads NaN and Infinity, and JSON has neither. Raises ValueError."""
     raise ValueError(f"{constant} is not JSON")

@@ -20,7 +20,7 @@ from tensorboard.compat.proto.summary_pb2 import Summary
 
 from lossbench.benchmarks.data import ImageSet
 from lossbench.benchmarks.errors import UserError, one_line
-from lossbench.benchmarks.records.events import EventFile, values_of
+from lossbench.benchmarks.records.events import EventFile, scalar_values
 from lossbench.benchmarks.records.results import run_directory
 
 from .board_layout import (
@@ -139,7 +139,7 @@ def write_loss(
         events[0] += [layout(), table_heading()]
     for step, values in curves(seeds, last):
         events[step] += values
-    events[last] += values_of(metrics_of(summary["losses"][loss]))
+    events[last] += scalar_values(metrics_of(summary["losses"][loss]))
     said = read_predictions(directories)
     if said:
         classes = experiment.about.get("data", {}).get("classes", ["dog", "cat"])
@@ -199,7 +199,7 @@ def banded(chart: Chart, steps: Any, values: Any, last: int) -> dict[str, tuple[
 def by_step(curves: dict[str, tuple[Any, Any]]) -> Iterator[tuple[int, list[Summary.Value]]]:
     for tag, (steps, values) in curves.items():
         for step, value in zip(steps, values, strict=True):
-            yield int(step), values_of({tag: float(value)})
+            yield int(step), scalar_values({tag: float(value)})
 
 
 def texts(loss: str, experiment: Experiment, summary: dict[str, Any]) -> dict[str, str]:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from tensorboard.backend.event_processing import event_accumulator
 from tensorboard.compat.proto.summary_pb2 import HistogramProto
 
-from lossbench.benchmarks.records.events import binned, counts_of
+from lossbench.benchmarks.records.events import bucket_counts, histogram_from_counts
 
 Array = NDArray[np.float64]
 
@@ -63,7 +63,7 @@ def read_seed(directory: Path) -> Seed:
     if "gradient/logit_log10" in tags[event_accumulator.HISTOGRAMS]:
         for point in events.Histograms("gradient/logit_log10"):
             value: Any = point.histogram_value
-            counts = counts_of(value.bucket_limit, value.bucket)
+            counts = bucket_counts(value.bucket_limit, value.bucket)
             histograms[point.step] = Binned(counts, value.sum, value.sum_squares)
     return Seed(scalars, histograms, times)
 
@@ -131,5 +131,5 @@ def merged_histograms(seeds: Sequence[Seed]) -> Mapping[int, HistogramProto]:
         parts = [seed.histograms[step] for seed in seeds if step in seed.histograms]
         counts = np.sum([part.counts for part in parts], axis=0)
         total, squares = sum(part.total for part in parts), sum(part.squares for part in parts)
-        found[step] = binned(counts, total, squares)
+        found[step] = histogram_from_counts(counts, total, squares)
     return found

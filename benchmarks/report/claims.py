@@ -9,12 +9,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lossbench.benchmarks.errors import UserError, one_line
+from lossbench.benchmarks.format import MINUS, MISSING, duration, magnitude
 from lossbench.benchmarks.records.reading import DATA
-from lossbench.benchmarks.records.schema import NUMBER, misfit, refused
+from lossbench.benchmarks.records.schema import NUMBER, reject_constant, schema_error
 
 from .document import (
     MARKS,
-    Alarm,
+    Banner,
     Block,
     Bullets,
     Cell,
@@ -30,9 +31,8 @@ from .document import (
     html,
     markdown,
 )
-from .facts import data_facts, duration, joined, made_by
+from .facts import data_facts, joined, made_by
 from .summary import SYNTHETIC_NOTE, write_files
-from .table import MINUS, NOTHING, magnitude
 
 if TYPE_CHECKING:
     from lossbench.benchmarks.evidence.claim import Claim, Finding
@@ -120,7 +120,7 @@ def read_claim(directory: Path) -> dict[str, Any]:
     """
     path = directory / FILE
     try:
-        record = json.loads(path.read_text(encoding="utf-8"), parse_constant=refused)
+        record = json.loads(path.read_text(encoding="utf-8"), parse_constant=reject_constant)
     except FileNotFoundError:
         raise UserError(
             f"no claim in {directory}: {FILE} is missing; give a directory that `lossbench "
@@ -129,11 +129,11 @@ def read_claim(directory: Path) -> dict[str, Any]:
     except (OSError, ValueError, RecursionError) as error:
         raise UserError(f"cannot read {path}: {one_line(error)}") from None
     try:
-        if wrong := misfit(record, RECORD):
+        if wrong := schema_error(record, RECORD):
             raise ValueError(wrong)
         if missing := [name for name in TEXTS if name not in record]:
             raise ValueError(f"it has no {', '.join(missing)}")
-        if wrong := misfit(_data(record["about"]), [DATA], "about.data"):
+        if wrong := schema_error(_data(record["about"]), [DATA], "about.data"):
             raise ValueError(wrong)
         if record["verdict"] not in MARKS:
             raise ValueError(f"{record['verdict']!r} is no verdict")
@@ -159,7 +159,7 @@ def document_of(directory: Path, record: dict[str, Any]) -> Document:
         UserError: a picture cannot be read.
     """
     synthetic = is_synthetic(record)
-    blocks: list[Block] = [Alarm(SYNTHETIC_NOTE)] if synthetic else []
+    blocks: list[Block] = [Banner(SYNTHETIC_NOTE)] if synthetic else []
     blocks.append(_verdict(record))
     pictures = _pictures(directory, record)
     blocks += pictures[:1]
@@ -233,7 +233,7 @@ def _overview(
     directory: Path, records: Sequence[tuple[str, dict[str, Any]]], missing: Sequence[str]
 ) -> Document:
     synthetic = any(is_synthetic(record) for _, record in records)
-    blocks: list[Block] = [Alarm(SYNTHETIC_NOTE)] if synthetic else []
+    blocks: list[Block] = [Banner(SYNTHETIC_NOTE)] if synthetic else []
     blocks.append(
         Paragraph(
             f"{len(records)} claim{'s' * (len(records) != 1)} examined: "
@@ -292,7 +292,7 @@ def _measures(measures: Sequence[dict[str, Any]], synthetic: bool) -> Table:
             number(each["value"]),
             f"{number(each['low'])} to {number(each['high'])}"
             if each.get("low") is not None and each.get("high") is not None
-            else NOTHING,
+            else MISSING,
             str(each["wanted"]),
             str(each["verdict"]),
         )
@@ -305,7 +305,7 @@ def _measures(measures: Sequence[dict[str, Any]], synthetic: bool) -> Table:
 def number(value: float | None) -> str:
     """Three digits and more, with a minus sign that can be seen."""
     if value is None:
-        return NOTHING
+        return MISSING
     size = abs(value)
     text = f"{size:,.0f}" if size >= 999.5 else magnitude(size)
     return f"{MINUS}{text}" if value < 0 else text

@@ -10,14 +10,14 @@ from typing import Any
 from lossbench.benchmarks.errors import UserError
 
 from . import claims
-from .document import Alarm, Block, Bullets, Cell, Document, Link, Paragraph, section
+from .document import Banner, Block, Bullets, Cell, Document, Link, Paragraph, section
 from .summary import SYNTHETIC_NOTE, rewrite
 
 COMPARISON, CLAIM = "experiment.json", claims.FILE
 SYNTHETIC = "SYNTHETIC IMAGES"
 
 
-def report(directories: Sequence[Path], output: Path | None = None) -> list[Path]:
+def write_reports(directories: Sequence[Path], output: Path | None = None) -> list[Path]:
     """Writes the report of each directory again, and of several one page of them all.
 
     Args:
@@ -89,7 +89,7 @@ def _of_several(places: Sequence[Path], documents: Sequence[Document], folder: P
         where = Path(os.path.relpath(place.resolve(), folder.resolve())).as_posix()
         parts += section(document, anchor, where)
     synthetic = any(document.title.startswith(SYNTHETIC) for document in documents)
-    blocks: list[Block] = [Alarm(SYNTHETIC_NOTE)] if synthetic else []
+    blocks: list[Block] = [Banner(SYNTHETIC_NOTE)] if synthetic else []
     if examined:
         of = f"Of {len(examined)} claim{'s'[: len(examined) != 1]}"
         blocks.append(Paragraph(f"{of}, {claims.tally(record for _, record in examined)}."))

@@ -8,15 +8,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lossbench.benchmarks.errors import UserError
-from lossbench.benchmarks.records.reading import read_right
+from lossbench.benchmarks.records.reading import read_correct
 from lossbench.benchmarks.stats.inference import (
     MINIMUM_SEEDS,
     Interval,
     bootstrap_difference,
-    detectable,
     holm,
+    minimum_detectable_difference,
     paired_difference,
-    paired_p,
+    paired_t_pvalue,
 )
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ def minus_cross_entropy(
         UserError: predictions are unreadable, or not of the same test images.
     """
     reference = accuracies.get(REFERENCE, {})
-    read = cache(lambda loss, seed: read_right(directory, loss, seed))
+    read = cache(lambda loss, seed: read_correct(directory, loss, seed))
     found: dict[str, dict[str, Any]] = {}
     for loss, own in accuracies.items():
         seeds = [seed for seed in own if seed in reference]
@@ -60,9 +60,9 @@ def minus_cross_entropy(
         examples = _over_examples(read, loss, seeds)
         found[loss] = {
             **paired_difference(a, b).as_dict(),
-            "p": paired_p(a, b) if len(seeds) > 1 else None,
+            "p": paired_t_pvalue(a, b) if len(seeds) > 1 else None,
             "p_holm": None,
-            "detectable": detectable([x - y for x, y in zip(a, b, strict=True)]),
+            "detectable": minimum_detectable_difference([x - y for x, y in zip(a, b, strict=True)]),
             "examples": None if examples is None else examples.as_dict(),
         }
     tested = [each for each in found.values() if each["p"] is not None]

@@ -45,7 +45,7 @@ class Paragraph:
 
 
 @dataclass(frozen=True)
-class Alarm:
+class Banner:
     """What nobody may overlook."""
 
     text: str
@@ -126,7 +126,7 @@ class Bullets:
     items: tuple[Cell, ...]
 
 
-Block = Heading | Paragraph | Alarm | Verdict | Picture | Table | Facts | Code | Bullets
+Block = Heading | Paragraph | Banner | Verdict | Picture | Table | Facts | Code | Bullets
 
 
 @dataclass(frozen=True)
@@ -183,7 +183,7 @@ def _fitted(blocks: Sequence[Block]) -> list[Block]:
     pictures = [block.png for block in blocks if isinstance(block, Picture)]
     if sum(map(len, pictures)) <= MOST_PICTURES:
         return list(blocks)
-    from lossbench.benchmarks.plots.canvas import smaller
+    from lossbench.benchmarks.plots.canvas import compress_png
 
     # The largest share at which all fit: what small pictures do not need, large ones have.
     room, share = MOST_PICTURES, 0
@@ -191,7 +191,7 @@ def _fitted(blocks: Sequence[Block]) -> list[Block]:
         share = room // (len(pictures) - place)
         room -= min(size, share)
     return [
-        replace(block, png=smaller(block.png, share)) if isinstance(block, Picture) else block
+        replace(block, png=compress_png(block.png, share)) if isinstance(block, Picture) else block
         for block in blocks
     ]
 
@@ -203,7 +203,7 @@ def _html_block(block: Block) -> str:
             return f"<h{level}{name}>{escape(text)}</h{level}>"
         case Paragraph(text, faint):
             return f'<p class="note">{escape(text)}</p>' if faint else f"<p>{escape(text)}</p>"
-        case Alarm(text):
+        case Banner(text):
             return f'<p class="alarm">{escape(text)}</p>'
         case Verdict(word, text):
             lead = f"<strong>{escape(block.lead)}</strong>"
@@ -274,7 +274,7 @@ def _markdown_block(block: Block) -> str:
             return f"{name}{'#' * level} {escape_markdown(text)}"
         case Paragraph(text):
             return escape_markdown(text)
-        case Alarm(text):
+        case Banner(text):
             return f"**{escape_markdown(text)}**"
         case Verdict(_, text):
             return f"**{escape_markdown(block.lead)}** {escape_markdown(text)}"

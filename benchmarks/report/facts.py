@@ -64,19 +64,6 @@ def joined(values: dict[str, Any]) -> str:
     return ", ".join(f"{key} {_plain(value)}" for key, value in values.items())
 
 
-def duration(seconds: float) -> str:
-    """3723 as '1 h 2 min', 75 as '1 min 15 s', 4 as '4 s'."""
-    whole = round(seconds)
-    if whole >= 3600:
-        return f"{whole // 3600} h {whole % 3600 // 60} min"
-    return f"{whole // 60} min {whole % 60} s" if whole >= 60 else f"{whole} s"
-
-
-def article(noun: str) -> str:
-    """A noun behind 'a' or 'an'."""
-    return f"{'an' if noun[:1].lower() in 'aeiou' else 'a'} {noun}"
-
-
 def _plain(value: Any) -> str:
     if isinstance(value, list):
         return " ".join(str(item) for item in value)

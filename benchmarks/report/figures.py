@@ -6,24 +6,23 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from lossbench.benchmarks.format import magnitude, percent
 from lossbench.benchmarks.plots.canvas import (
-    CHANCE_LOOK,
+    CHANCE_STYLE,
     DPI,
     RC,
     Label,
-    height_of,
+    figure_height,
     label_lines,
-    line_look,
-    margin_of,
-    png,
-    short,
+    label_margin,
+    line_style,
+    render_png,
+    short_name,
     stamp_synthetic,
 )
 from lossbench.benchmarks.plots.closed_forms import draw_closed_forms
 from lossbench.benchmarks.plots.forest import draw_differences
-from lossbench.benchmarks.plots.palette import style_of
-
-from .table import magnitude, percent
+from lossbench.benchmarks.plots.palette import loss_style
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -70,10 +69,10 @@ def draw_comparison(experiment: Experiment, summary: dict[str, Any]) -> bytes:
     for run in experiment.finished:
         runs.setdefault(run.loss, []).append(run)
     with matplotlib.rc_context(RC):
-        height = height_of(len(runs))
+        height = figure_height(len(runs))
         figure = Figure(figsize=(10, height), dpi=DPI)
         upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=(1.15, 1))
-        right, top, bottom = 0.735 - margin_of(runs), 1 - 1.05 / height, 0.63 / height
+        right, top, bottom = 0.735 - label_margin(runs), 1 - 1.05 / height, 0.63 / height
         figure.subplots_adjust(left=0.095, right=right, top=top, bottom=bottom, hspace=0.24)
         figure.text(0.012, 1 - 0.2 / height, subject(experiment, summary), va="top", fontsize=10.5)
         _draw_accuracy(upper, runs, summary)
@@ -81,7 +80,7 @@ def draw_comparison(experiment: Experiment, summary: dict[str, Any]) -> bytes:
         figure.align_ylabels()
         if summary["synthetic"]:
             stamp_synthetic(figure)
-        return png(figure, f"{summary['note'] or ''} {subject(experiment, summary)}".strip())
+        return render_png(figure, f"{summary['note'] or ''} {subject(experiment, summary)}".strip())
 
 
 def subject(experiment: Experiment, summary: dict[str, Any]) -> str:
@@ -122,7 +121,7 @@ def _draw_accuracy(axes: Axes, runs: dict[str, list[Run]], summary: dict[str, An
             labels += [ends[loss]] if loss in ends else []
             continue
         last = max(run.rows[-1].step for run in group)
-        style = style_of(loss)
+        style = loss_style(loss)
         axes.plot(
             last,
             100 * tested,
@@ -133,9 +132,9 @@ def _draw_accuracy(axes: Axes, runs: dict[str, list[Run]], summary: dict[str, An
             zorder=8,
             clip_on=False,
         )
-        labels.append(Label(100 * tested, f"{short(loss)}  {percent(tested)}", loss))
+        labels.append(Label(100 * tested, f"{short_name(loss)}  {percent(tested)}", loss))
     if chance is not None:
-        axes.axhline(100 * chance, **CHANCE_LOOK, zorder=7)
+        axes.axhline(100 * chance, **CHANCE_STYLE, zorder=7)
         labels.append(Label(100 * chance, f"chance  {percent(chance)}", None))
     label_lines(axes, labels, gap=0.088)
 
@@ -212,14 +211,14 @@ def _draw_lines(
         steps, values = _over_steps(group, column)
         if not len(steps):
             continue
-        look = line_look(loss)
+        look = line_style(loss)
         points, mean = shown(values), shown(np.nanmean(values, axis=0))
         if len(group) > 1:
             low, high = np.nanmin(points, axis=0), np.nanmax(points, axis=0)
             axes.fill_between(steps, low, high, color=look["color"], alpha=0.10, linewidth=0)
         axes.plot(steps, mean, **look)
         final = float(np.nanmean(values[:, -1]))
-        labels.append(Label(float(mean[-1]), f"{short(loss)}  {text(final)}", loss))
+        labels.append(Label(float(mean[-1]), f"{short_name(loss)}  {text(final)}", loss))
     axes.margins(x=0.0)
     axes.grid(axis="y", color="#E6E6E6", zorder=0)
     axes.set_axisbelow(True)

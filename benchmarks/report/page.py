@@ -4,9 +4,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from lossbench.benchmarks.format import (
+    MISSING,
+    indefinite_article,
+    magnitude,
+    percent,
+    signed_points,
+)
+
 from .differences import REFERENCE
 from .document import (
-    Alarm,
+    Banner,
     Block,
     Bullets,
     Code,
@@ -18,19 +26,8 @@ from .document import (
     Table,
     Verdict,
 )
-from .facts import article, data_facts, joined, made_by
-from .table import (
-    NOTHING,
-    fineness,
-    magnitude,
-    notes,
-    percent,
-    seeds_of,
-    signed_points,
-    table_of,
-    title,
-    with_interval,
-)
+from .facts import data_facts, joined, made_by
+from .table import fineness, notes, seeds_of, table_of, title, with_interval
 
 if TYPE_CHECKING:
     from lossbench.benchmarks.records.reading import Experiment
@@ -55,7 +52,7 @@ def document_of(
     def picture(name: str) -> list[Block]:
         return [Picture(name, pictures[name], ALT[name])] if name in pictures else []
 
-    blocks: list[Block] = [Alarm(summary["note"])] if summary["synthetic"] else []
+    blocks: list[Block] = [Banner(summary["note"])] if summary["synthetic"] else []
     blocks += verdicts(summary)
     blocks += [Paragraph(sentence(summary)), *picture("differences.png")]
     blocks += picture("comparison.png")
@@ -68,7 +65,7 @@ def document_of(
         blocks.append(Paragraph(EVIDENCE_NOTE, faint=True))
     if "closed_forms.png" in pictures:
         right = (
-            article(summary["classes"][1])
+            indefinite_article(summary["classes"][1])
             if len(summary["classes"]) == 2
             else "the class in question"
         )
@@ -154,7 +151,7 @@ def evidence_table(summary: dict[str, Any]) -> Table:
                 _span(difference["examples"]),
                 _p(difference["p"]),
                 _p(difference["p_holm"]),
-                NOTHING if detectable is None else f"{100 * detectable:.1f}",
+                MISSING if detectable is None else f"{100 * detectable:.1f}",
                 str(difference["n"]),
                 difference["verdict"],
             )
@@ -177,13 +174,13 @@ def evidence_table(summary: dict[str, Any]) -> Table:
 
 def _span(interval: dict[str, Any] | None) -> str:
     if interval is None or interval["low"] is None:
-        return NOTHING
+        return MISSING
     return f"{signed_points(interval['low'])} to {signed_points(interval['high'])}"
 
 
 def _p(value: float | None) -> str:
     if value is None:
-        return NOTHING
+        return MISSING
     return f"{value:.3f}" if value >= 0.0005 else "< 0.001"
 
 

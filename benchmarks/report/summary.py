@@ -8,8 +8,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lossbench.benchmarks.errors import UserError
-from lossbench.benchmarks.records.files import write_whole
-from lossbench.benchmarks.records.reading import MEASURES, Experiment, Run, Warned, read_experiment
+from lossbench.benchmarks.records.files import write_atomically
+from lossbench.benchmarks.records.reading import (
+    MEASURES,
+    Experiment,
+    Run,
+    WarningRecord,
+    read_experiment,
+)
 from lossbench.benchmarks.stats.inference import mean_interval
 
 from .differences import minus_cross_entropy
@@ -115,15 +121,15 @@ def write_files(directory: Path, files: dict[str, bytes]) -> None:
     """
     for name, content in files.items():
         try:
-            write_whole(directory / name, content)
+            write_atomically(directory / name, content)
         except OSError as error:
             reason = error.strerror or error
             raise UserError(f"cannot write {directory / name}: {reason}") from None
 
 
-def warned_of(warnings: Sequence[Warned]) -> list[str]:
+def warned_of(warnings: Sequence[WarningRecord]) -> list[str]:
     """One line for each loss and kind of warning: the first, and how many more there were."""
-    groups: dict[tuple[str, str], list[Warned]] = {}
+    groups: dict[tuple[str, str], list[WarningRecord]] = {}
     for warned in warnings:
         groups.setdefault((warned.loss, warned.kind), []).append(warned)
     lines = []

@@ -4,11 +4,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from lossbench.benchmarks.format import (
+    MISSING,
+    indefinite_article,
+    magnitude,
+    percent,
+    signed_points,
+)
 from lossbench.benchmarks.stats.inference import MINIMUM_SEEDS
 
 from . import document
 from .differences import REFERENCE
-from .facts import article
 from .summary import summarise
 
 if TYPE_CHECKING:
@@ -16,8 +22,6 @@ if TYPE_CHECKING:
 
     from rich.table import Table
 
-NOTHING = "\N{EN DASH}"
-MINUS = "\N{MINUS SIGN}"
 WIDE = 112
 
 
@@ -147,7 +151,7 @@ def seeds_of(counts: set[int]) -> str:
 
 def _targets(classes: list[str]) -> str:
     if len(classes) == 2:
-        return f"to \N{MINUS SIGN}1 for {article(classes[0])} and +1 for {article(classes[1])}"
+        return "to \N{MINUS SIGN}1 for {} and +1 for {}".format(*map(indefinite_article, classes))
     return "to +1 for the right class and \N{MINUS SIGN}1 for each of the others"
 
 
@@ -210,23 +214,6 @@ def title(summary: dict[str, Any]) -> str:
     return f"SYNTHETIC IMAGES: {name}" if summary["synthetic"] else name
 
 
-def percent(fraction: float | None, digits: int = 1) -> str:
-    """0.7812 as 78.1."""
-    return NOTHING if fraction is None else f"{100 * fraction:.{digits}f}"
-
-
-def magnitude(value: float | None) -> str:
-    """Three digits of a number of any size; a zero without decimals is exactly zero."""
-    if value is None or value == 0:
-        return NOTHING if value is None else "0"
-    if 1e-3 <= abs(value) < 999.5:
-        return f"{value:#.3g}".rstrip(".")
-    if 1e-3 <= abs(value) < 1e4:
-        return f"{value:,.0f}"
-    digits, exponent = f"{value:.1e}".split("e")
-    return f"{digits}e{int(exponent)}"
-
-
 def _cells(name: str, loss: dict[str, Any]) -> list[str]:
     gradient = loss["gradient"]
     speed = loss["images_per_second"]
@@ -241,24 +228,18 @@ def _cells(name: str, loss: dict[str, Any]) -> list[str]:
         magnitude(gradient["logit_when_wrong"]["last"]),
         percent(gradient["vanished_fraction"]["last"]),
         _change(gradient["parameter_norm"]),
-        NOTHING if speed is None else f"{speed:,.0f}",
+        MISSING if speed is None else f"{speed:,.0f}",
     ]
 
 
 def with_interval(interval: dict[str, Any] | None, *, signed: bool) -> str:
     """A fraction's interval in percent: 74.1 ± 1.4, with a sign if it is a difference."""
     if interval is None or interval["mean"] is None:
-        return NOTHING
+        return MISSING
     text = signed_points(interval["mean"]) if signed else percent(interval["mean"])
     if interval["high"] is None:
         return text
     return f"{text} ± {100 * (interval['high'] - interval['mean']):.1f}"
-
-
-def signed_points(fraction: float) -> str:
-    """0.012 as +1.2, -0.012 as −1.2."""
-    text = f"{100 * fraction:+.1f}"
-    return "0.0" if text in ("+0.0", "-0.0") else text.replace("-", MINUS)
 
 
 def _change(ends: dict[str, float | None]) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import torch
 
-from lossbench.benchmarks.config import ARTICLE
+from lossbench.benchmarks.config import ARTICLE_LOSSES
 from lossbench.losses import registry
 from lossbench.losses.registry import Entry
 
@@ -26,7 +26,7 @@ def cases() -> Iterator[Any]:
     """The losses of the argument at every shape and in two dtypes, any other at its largest shape
     in float32: all of everything would take a quarter of an hour."""
     for name in registry.names():
-        whole = name in ARTICLE
+        whole = name in ARTICLE_LOSSES
         shapes = SHAPES[registry.entry(name).task]
         for shape in shapes if whole else shapes[-1:]:
             for dtype in (torch.float32, torch.bfloat16) if whole else (torch.float32,):

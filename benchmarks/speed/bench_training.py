@@ -9,25 +9,25 @@ import numpy as np
 import pytest
 import torch
 
-from lossbench.benchmarks.config import ARTICLE, Comparison
+from lossbench.benchmarks.config import ARTICLE_LOSSES, CompareConfig
 from lossbench.benchmarks.data import Split
-from lossbench.benchmarks.data.batches import TrainingBatches, on_device
-from lossbench.benchmarks.data.batches import measure as normalisation
+from lossbench.benchmarks.data.batches import TrainingBatches, to_device
+from lossbench.benchmarks.data.batches import measure_normalisation as normalisation
 from lossbench.benchmarks.training.gradient_probes import GradientProbes
 from lossbench.benchmarks.training.objective import Objective
-from lossbench.benchmarks.training.result import Trial
+from lossbench.benchmarks.training.result import RunConfig
 from lossbench.benchmarks.training.step import MOMENTUM
-from lossbench.benchmarks.training.train import build
+from lossbench.benchmarks.training.train import build_model
 
 from .interleaved import Work
 
-CONFIG = Comparison()
-TRIAL = Trial("cross-entropy", seed=0, learning_rate=CONFIG.learning_rate)
+CONFIG = CompareConfig()
+TRIAL = RunConfig("cross-entropy", seed=0, learning_rate=CONFIG.learning_rate)
 
 
 def step_of(objective: Objective, device: torch.device, *, probed: bool) -> Work:
     """One step of a run at the default settings on pixels of noise; with the probes, if asked."""
-    model = build(TRIAL, objective).to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    model = build_model(TRIAL, objective).to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     optimiser = torch.optim.SGD(model.parameters(), lr=1e-3, momentum=MOMENTUM, nesterov=True)
     probes = GradientProbes(model, objective)
     pixels = torch.randn(CONFIG.batch_size, 3, 32, 32, device=device)
@@ -61,7 +61,7 @@ class TorchObjective(Objective):
 
 
 @pytest.mark.benchmark(max_time=0.5, min_rounds=5)
-@pytest.mark.parametrize("name", ARTICLE)
+@pytest.mark.parametrize("name", ARTICLE_LOSSES)
 def bench_step(measure: Callable[..., Any], device: torch.device, name: str) -> None:
     measure(
         step_of(Objective(name), device, probed=False),
@@ -89,7 +89,7 @@ def bench_batches(measure: Callable[..., Any], device: torch.device) -> None:
     """An epoch of augmented batches of 2,048 images of 32 px."""
     pixels = np.random.default_rng(0).integers(0, 256, (2048, 32, 32, 3), dtype=np.uint8)
     split = Split(pixels, np.zeros(2048, np.uint8), ("",) * 2048)
-    whole = on_device(split, device)
+    whole = to_device(split, device)
     batches = TrainingBatches(
         whole,
         normalisation(whole),

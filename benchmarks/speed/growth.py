@@ -26,15 +26,15 @@ import torch
 from numpy.typing import NDArray
 
 from lossbench.benchmarks.data import open_images
-from lossbench.benchmarks.data.batches import Material, prepare
+from lossbench.benchmarks.data.batches import DeviceDataset, prepare
 from lossbench.benchmarks.data.cache import cached
 from lossbench.benchmarks.data.decode import square
 from lossbench.benchmarks.data.folder import path_source
 from lossbench.benchmarks.data.listing_cache import SETTLED
-from lossbench.benchmarks.data.sources import Load, Picture
-from lossbench.benchmarks.records.experiment import cores
-from lossbench.benchmarks.training.result import Trial
-from lossbench.benchmarks.training.train import Watch, train
+from lossbench.benchmarks.data.sources import Load, SourceImage
+from lossbench.benchmarks.records.experiment import cpu_count
+from lossbench.benchmarks.training.result import RunConfig
+from lossbench.benchmarks.training.train import Callback, train
 
 from .interleaved import Ratio, of_turns, ratio
 from .row import Row
@@ -50,7 +50,7 @@ class _EnoughError(Exception):
     """As many steps as were wanted have been taken."""
 
 
-class Steps(Watch):
+class Steps(Callback):
     """Ends a training after WARM + `steps` steps, doing `each` behind every one of them."""
 
     def __init__(self, steps: int, each: Callable[[], object] = lambda: None) -> None:
@@ -66,11 +66,11 @@ class Steps(Watch):
             self.seconds += time.perf_counter()
             raise _EnoughError
 
-    def train(self, material: Material) -> float:
+    def train(self, material: DeviceDataset) -> float:
         """Seconds of the steps after the warm ones, as a run of a comparison takes them."""
         size = 64
         epochs = -(-(WARM + self.steps + 1) * size // len(material.train.labels))
-        trial = Trial("cross-entropy", 0, 1e-3, epochs=epochs, batch_size=size, evaluations=1)
+        trial = RunConfig("cross-entropy", 0, 1e-3, epochs=epochs, batch_size=size, evaluations=1)
         try:
             train(trial, material, self, log_every=10)
         except _EnoughError:
@@ -94,7 +94,7 @@ def step_cost(count: int, seconds: float) -> Ratio:
         device = torch.device("cpu")
         small, large = (prepare(image_set(each), device, validation=0.0) for each in (few, many))
 
-        def of(material: Material) -> float:
+        def of(material: DeviceDataset) -> float:
             return Steps(STEPS).train(material)
 
         return of_turns(lambda: of(large), lambda: of(small), seconds, 15)
@@ -146,7 +146,7 @@ def empty_cache() -> Iterator[Path]:
 def decoding(seconds: float) -> Ratio:
     """Pictures a second of a first start on a folder of photographs, checksums included, over
     those of one process a core that does nothing but read and decode files, one after the other."""
-    workers = cores()
+    workers = cpu_count()
     with (
         folder(1200, 500, "jpg") as place,
         ProcessPoolExecutor(workers, get_context("spawn")) as pool,
@@ -199,7 +199,7 @@ def write_links(place: Path, count: int) -> None:
         os.link(originals[k % 100], within / f"{k}.jpg")
 
 
-def _black(pictures: Sequence[Picture]) -> Iterator[tuple[int, Load]]:
+def _black(pictures: Sequence[SourceImage]) -> Iterator[tuple[int, Load]]:
     pixels = np.zeros((32, 32, 3), np.uint8)
     return ((at, lambda: pixels) for at in range(len(pictures)))
 

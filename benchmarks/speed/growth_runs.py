@@ -28,16 +28,16 @@ from rich.console import Console
 from torch import nn
 
 from lossbench.benchmarks.commands import compare
-from lossbench.benchmarks.config import ARTICLE, Comparison
+from lossbench.benchmarks.config import ARTICLE_LOSSES, CompareConfig
 from lossbench.benchmarks.console import Reporter
-from lossbench.benchmarks.records.gradient_stats import Window
+from lossbench.benchmarks.records.gradient_stats import GradientStats
 from lossbench.benchmarks.report.board import write_board
 from lossbench.benchmarks.report.summary import write_summary
 from lossbench.benchmarks.training.executors.cuda_streams import Task
 from lossbench.benchmarks.training.interruption import Interruption
 from lossbench.benchmarks.training.plan import Plan, new_plan
-from lossbench.benchmarks.training.result import Outcome, Point, Trial
-from lossbench.benchmarks.training.train import Watch, train
+from lossbench.benchmarks.training.result import Point, RunConfig, RunResult
+from lossbench.benchmarks.training.train import Callback, train
 
 from .interleaved import Ratio, of_turns
 
@@ -50,19 +50,19 @@ PATIENCE = 60.0
 """Seconds after which a TensorBoard that has not read everything is given up."""
 
 
-class Tape(Watch):
+class Tape(Callback):
     """What a run is told to whom watches it, to be told again."""
 
     def __init__(self) -> None:
-        self.told: list[Callable[[Watch], None]] = []
+        self.told: list[Callable[[Callback], None]] = []
 
-    def window(self, step: int, steps: int, window: Window) -> None:
+    def window(self, step: int, steps: int, window: GradientStats) -> None:
         self.told.append(lambda watch: watch.window(step, steps, window))
 
     def point(self, point: Point, steps: int) -> None:
         self.told.append(lambda watch: watch.point(point, steps))
 
-    def outcome(self, trial: Trial, model: Outcome) -> Outcome:
+    def outcome(self, trial: RunConfig, model: RunResult) -> RunResult:
         """That of a trial whose network makes other mistakes than the one of `model`."""
         assert model.test is not None
         by = 37 * len(trial.loss) + 11 * trial.seed
@@ -75,8 +75,8 @@ class Tape(Watch):
 
 def experiment(runs: Path, seeds: int) -> Plan:
     """The plan of an experiment of ten losses and so many seeds, to be recorded."""
-    config = Comparison(
-        losses=ARTICLE, data="synthetic", seeds=seeds, epochs=1, runs=runs, device="cpu"
+    config = CompareConfig(
+        losses=ARTICLE_LOSSES, data="synthetic", seeds=seeds, epochs=1, runs=runs, device="cpu"
     )
     return new_plan(config, "lossbench speed", _silent())
 
@@ -92,7 +92,9 @@ def recording(plan: Plan, interruption: Interruption) -> Iterator[Callable[[], f
     tape, first, reporter = Tape(), plan.trials[0], _silent()
     outcome, model = train(first, plan.material, tape, plan.config.log_every)
 
-    def told(trial: Trial, _: object, watch: Watch, *__: object) -> Task[tuple[Outcome, nn.Module]]:
+    def told(
+        trial: RunConfig, _: object, watch: Callback, *__: object
+    ) -> Task[tuple[RunResult, nn.Module]]:
         for tell in tape.told:
             tell(watch)
         yield
@@ -100,7 +102,7 @@ def recording(plan: Plan, interruption: Interruption) -> Iterator[Callable[[], f
 
     with (
         patch.object(compare, "training", told),
-        reporter.table(list(ARTICLE), plan.config.seeds) as table,
+        reporter.table(list(ARTICLE_LOSSES), plan.config.seeds) as table,
     ):
         coming = compare.run_by_run(compare.Runs(plan, table, interruption, reporter), plan.trials)
 
@@ -180,7 +182,7 @@ def board_seconds(_seconds: float) -> Ratio:
     experiment = recorded()
     write_summary(experiment.plan.directory)
     write_board(experiment.plan.directory, experiment.plan.images)
-    runs = len(experiment.plan.trials) + len(ARTICLE)
+    runs = len(experiment.plan.trials) + len(ARTICLE_LOSSES)
     return Ratio.of([until_read(experiment.plan.directory, runs) for _ in range(3)])
 
 

@@ -18,10 +18,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from lossbench.benchmarks.config import ARTICLE, Comparison
+from lossbench.benchmarks.config import ARTICLE_LOSSES, CompareConfig
 from lossbench.benchmarks.data.batches import prepare
 from lossbench.benchmarks.training.executors.cuda_streams import in_turns
-from lossbench.benchmarks.training.result import Trial
+from lossbench.benchmarks.training.result import RunConfig
 from lossbench.benchmarks.training.train import training
 from lossbench.losses import functional
 
@@ -187,10 +187,10 @@ def _side_by_side(seconds: float) -> Ratio:
     by kernel, one run at a time, over that of all 50 side by side."""
     device = torch.device("cuda")
     material = prepare(noise_set(10_000, 32), device)
-    base = Trial("cross-entropy", 0, Comparison().learning_rate)
-    trials = [replace(base, loss=loss, seed=seed) for seed in range(5) for loss in ARTICLE]
+    base = RunConfig("cross-entropy", 0, CompareConfig().learning_rate)
+    trials = [replace(base, loss=loss, seed=seed) for seed in range(5) for loss in ARTICLE_LOSSES]
 
-    def trained(chosen: Sequence[Trial], most: int | None) -> float:
+    def trained(chosen: Sequence[RunConfig], most: int | None) -> float:
         began = time.perf_counter()
         tasks = ((trial, training(trial, material, log_every=10)) for trial in chosen)
         for _, ended in in_turns(tasks, device, most):

@@ -12,7 +12,7 @@ import torch
 
 from lossbench.benchmarks.errors import UserError
 from lossbench.benchmarks.records.experiment import hardware
-from lossbench.benchmarks.records.files import write_json, write_whole
+from lossbench.benchmarks.records.files import write_atomically, write_json
 from lossbench.benchmarks.report.document import Document, Facts, Paragraph, Table, markdown
 
 from .interleaved import Ratio
@@ -85,7 +85,7 @@ def write(found: list[Found], directory: Path, now: datetime) -> Path:
         for each in found
     ]
     write_json(place / "speed.json", {"facts": facts(), "rows": values})
-    write_whole(place / "speed.md", markdown(page(found)).encode())
+    write_atomically(place / "speed.md", markdown(page(found)).encode())
     return place
 
 

@@ -169,7 +169,10 @@ def _help(_seconds: float) -> Ratio:
 
 def _import(_seconds: float) -> Ratio:
     """Seconds of the import in a process that has torch."""
-    program = "import time, torch; t = time.perf_counter(); import lossbench.losses; print(time.perf_counter() - t)"
+    program = (
+        "import time, torch; t = time.perf_counter(); import lossbench.losses; "
+        "print(time.perf_counter() - t)"
+    )
 
     def once() -> float:
         done = subprocess.run(

@@ -16,13 +16,13 @@ import torch
 from torch import Tensor, nn
 
 from lossbench import models
-from lossbench.benchmarks.config import Comparison
+from lossbench.benchmarks.config import CompareConfig
 from lossbench.benchmarks.data import ImageSet, Split, open_images
 from lossbench.benchmarks.data.batches import prepare
 from lossbench.benchmarks.presets import PRESETS
-from lossbench.benchmarks.records.experiment import cores
-from lossbench.benchmarks.training.result import Trial
-from lossbench.benchmarks.training.setup import trial_of
+from lossbench.benchmarks.records.experiment import cpu_count
+from lossbench.benchmarks.training.result import RunConfig
+from lossbench.benchmarks.training.setup import run_config
 from lossbench.benchmarks.training.step import MOMENTUM
 from lossbench.benchmarks.training.train import train
 
@@ -59,14 +59,14 @@ def measure(_seconds: float) -> Ratio:
     return replace(Ratio.of([times] * 2), note=note)
 
 
-def preset_trial() -> Trial:
+def preset_trial() -> RunConfig:
     """As `lossbench compare --preset cifar-full` trains its only run."""
-    config = Comparison(**PRESETS["cifar-full"])
+    config = CompareConfig(**PRESETS["cifar-full"])
     (loss,) = PRESETS["cifar-full"]["losses"]
-    return trial_of(config, loss, 0, config.learning_rate)
+    return run_config(config, loss, 0, config.learning_rate)
 
 
-def preset(images: ImageSet, trial: Trial, device: torch.device, enough: float) -> Reached:
+def preset(images: ImageSet, trial: RunConfig, device: torch.device, enough: float) -> Reached:
     """Our training, until `enough` of the test images are right."""
     material = prepare(replace(images, validation=images.test), device, validation=0.5)
     trial = replace(trial, enough=enough, evaluations=1, test=False)
@@ -75,7 +75,9 @@ def preset(images: ImageSet, trial: Trial, device: torch.device, enough: float) 
     return Reached(outcome.seconds, last.validation_accuracy)
 
 
-def straightforward(images: ImageSet, trial: Trial, device: torch.device, enough: float) -> Reached:
+def straightforward(
+    images: ImageSet, trial: RunConfig, device: torch.device, enough: float
+) -> Reached:
     """The recipe's: shifted and mirrored images from a DataLoader, SGD with momentum, float32; with
     a cosine from its rate to 0 in place of its steps, as has become usual."""
     torch.manual_seed(trial.seed)
@@ -136,7 +138,7 @@ def loader_of(split: Split, device: torch.device) -> Any:
         BATCH,
         shuffle=True,
         drop_last=True,
-        num_workers=min(MOST_WORKERS, cores()),
+        num_workers=min(MOST_WORKERS, cpu_count()),
         persistent_workers=True,
         pin_memory=device.type == "cuda",
     )

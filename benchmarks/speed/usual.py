@@ -21,9 +21,9 @@ from lossbench import models
 from lossbench.benchmarks.console import Reporter
 from lossbench.benchmarks.data import ImageSet, Split, open_images
 from lossbench.benchmarks.data.batches import prepare
-from lossbench.benchmarks.data.photographs import trained_side
+from lossbench.benchmarks.data.photographs import crop_size
 from lossbench.benchmarks.training.executors.pool import Pool
-from lossbench.benchmarks.training.result import Trial
+from lossbench.benchmarks.training.result import RunConfig
 from lossbench.benchmarks.training.step import MOMENTUM
 from lossbench.benchmarks.training.train import train
 
@@ -73,7 +73,9 @@ def image_set(pictures: np.ndarray) -> ImageSet:
 def our_epoch(pictures: np.ndarray, augmentation: str) -> Work:
     """A training of one epoch as `lossbench compare` makes it, on decoded pictures."""
     material = prepare(image_set(pictures), torch.device("cpu"), validation=0.0)
-    trial = Trial("bce-with-logits", 0, 1e-3, epochs=1, batch_size=BATCH, augmentation=augmentation)
+    trial = RunConfig(
+        "bce-with-logits", 0, 1e-3, epochs=1, batch_size=BATCH, augmentation=augmentation
+    )
     return lambda: train(trial, material)
 
 
@@ -131,12 +133,12 @@ def small_pictures(seconds: float) -> Ratio:
 
 def photographs(seconds: float) -> Ratio:
     """Time of the usual epoch over ours from the second on, where ours has its pictures decoded:
-    photographs of 400 px, cached at 64 px, of which both train on cuts of `trained_side(64)`."""
+    photographs of 400 px, cached at 64 px, of which both train on cuts of `crop_size(64)`."""
     with folder(1024, 400, "jpg") as place:
         files = sorted(place.rglob("*.jpg"))
         size = (64, 64)
         decoded = np.stack([np.asarray(Image.open(file).resize(size)) for file in files])
-        usual = usual_epoch(place, trained_side(64), photographs=True)
+        usual = usual_epoch(place, crop_size(64), photographs=True)
         return ratio(usual, our_epoch(decoded, "photographs"), seconds, least=5)
 
 
@@ -144,9 +146,11 @@ def many_runs(_seconds: float) -> Ratio:
     """Time of runs one after the other, each with all threads, over that of the pool's processes
     with a thread each."""
 
-    def trials(begin: int) -> list[Trial]:
+    def trials(begin: int) -> list[RunConfig]:
         return [
-            Trial("cross-entropy", begin + k, 0.1, data="synthetic", train_images=2000, epochs=1)
+            RunConfig(
+                "cross-entropy", begin + k, 0.1, data="synthetic", train_images=2000, epochs=1
+            )
             for k in range(4)
         ]
 

@@ -16,14 +16,19 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from lossbench import models
-from lossbench.benchmarks.config import Comparison
-from lossbench.benchmarks.data.batches import Material, TrainingBatches, prepare
+from lossbench.benchmarks.config import CompareConfig
+from lossbench.benchmarks.data.batches import DeviceDataset, TrainingBatches, prepare
 from lossbench.benchmarks.training.objective import Objective
 from lossbench.benchmarks.training.plan import Plan
 from lossbench.benchmarks.training.recorder import Recorder
-from lossbench.benchmarks.training.result import Trial
-from lossbench.benchmarks.training.step import MOMENTUM, at_rate, one_cycle, optimiser_of
-from lossbench.benchmarks.training.train import build, train
+from lossbench.benchmarks.training.result import RunConfig
+from lossbench.benchmarks.training.step import (
+    MOMENTUM,
+    build_optimizer,
+    one_cycle,
+    set_learning_rate,
+)
+from lossbench.benchmarks.training.train import build_model, train
 
 from .interleaved import Ratio, Work, ratio
 from .usual import BATCH, noise_set
@@ -36,9 +41,9 @@ IMAGES, OF_CIFAR = 4096, 10_000
 def recorded(seconds: float) -> Ratio:
     """Time of a run at the default settings with probes, event file and rows over that of the same
     steps alone."""
-    images, config = noise_set(OF_CIFAR, 32), Comparison(validation=0.0)
+    images, config = noise_set(OF_CIFAR, 32), CompareConfig(validation=0.0)
     material = prepare(images, CPU, validation=0.0)
-    trial = Trial(
+    trial = RunConfig(
         "cross-entropy",
         0,
         config.learning_rate,
@@ -52,7 +57,7 @@ def recorded(seconds: float) -> Ratio:
         return ratio(with_all, steps_alone(trial, material), 8 * seconds, least=5)
 
 
-def recorded_run(plan: Plan, trial: Trial, material: Material) -> Work:
+def recorded_run(plan: Plan, trial: RunConfig, material: DeviceDataset) -> Work:
     """A training that is looked at and written down as `lossbench compare` does it, each time in a
     new directory within that of the plan."""
 
@@ -67,13 +72,13 @@ def recorded_run(plan: Plan, trial: Trial, material: Material) -> Work:
     return run
 
 
-def steps_alone(trial: Trial, material: Material) -> Work:
+def steps_alone(trial: RunConfig, material: DeviceDataset) -> Work:
     """The same network, batches, loss, optimiser and schedule, and nothing else."""
 
     def run() -> None:
         objective = Objective(trial.loss)
-        model = build(trial, objective).to(memory_format=torch.channels_last)
-        optimiser = optimiser_of(trial.weight_decay, model)
+        model = build_model(trial, objective).to(memory_format=torch.channels_last)
+        optimiser = build_optimizer(trial.weight_decay, model)
         batches = TrainingBatches(
             material.train,
             material.normalise,
@@ -84,7 +89,7 @@ def steps_alone(trial: Trial, material: Material) -> Work:
         )
         steps = len(batches)
         for step, (pixels, labels) in enumerate(batches):
-            at_rate(optimiser, trial.learning_rate * one_cycle(step, steps))
+            set_learning_rate(optimiser, trial.learning_rate * one_cycle(step, steps))
             loss = objective(objective.logits(model(pixels)), labels).mean()
             optimiser.zero_grad()
             loss.backward()  # type: ignore[no-untyped-call]
@@ -106,7 +111,7 @@ def against_lightning(seconds: float, *, channels_last: bool = False) -> Ratio:
     little)."""
     images = noise_set(IMAGES, 32)
     material = prepare(images, CPU, validation=0.0)
-    trial = Trial("bce-with-logits", 0, 1e-3, epochs=1, batch_size=BATCH, augmentation="none")
+    trial = RunConfig("bce-with-logits", 0, 1e-3, epochs=1, batch_size=BATCH, augmentation="none")
     pixels = material.normalise(material.train.images[material.train.rows]).contiguous()
     theirs = lightning_run(pixels, material.train.labels.float(), channels_last=channels_last)
     return ratio(theirs, lambda: train(trial, material), 8 * seconds, least=5)

@@ -73,7 +73,7 @@ def paired_difference(a: Sequence[float], b: Sequence[float], level: float = 0.9
     return mean_interval(_differences(a, b), level)
 
 
-def paired_p(a: Sequence[float], b: Sequence[float]) -> float:
+def paired_t_pvalue(a: Sequence[float], b: Sequence[float]) -> float:
     """p of the two-sided paired t test: t = mean(a - b) / (s / √n) with n - 1 degrees of freedom.
 
     Differences that are all the same number have no spread to compare it with: p is 1 if that
@@ -115,7 +115,7 @@ def holm(ps: Sequence[float]) -> list[float]:
     return adjusted
 
 
-def detectable(
+def minimum_detectable_difference(
     differences: Sequence[float], level: float = 0.95, power: float = 0.8
 ) -> float | None:
     """The smallest true difference that so many pairs of this spread find with that power.
@@ -234,7 +234,7 @@ def bootstrap_difference(
     return Interval(float(counts @ values / (n * seeds)), float(low), float(high), n)
 
 
-def allowing_for_both(seeds: Interval, examples: Interval) -> Interval:
+def combine_intervals(seeds: Interval, examples: Interval) -> Interval:
     """The mean over seeds with an interval that allows for other seeds and for other test examples.
 
     Each side is the root of the sum of the squares of the two intervals' sides: the one over seeds
@@ -250,7 +250,7 @@ def allowing_for_both(seeds: Interval, examples: Interval) -> Interval:
     return replace(seeds, low=low, high=high)
 
 
-def equivalent(interval_90: Interval, margin: float) -> Verdict:
+def verdict_equivalent(interval_90: Interval, margin: float) -> Verdict:
     """Whether a difference is smaller than `margin`, by two one-sided tests at 5 %.
 
     Args:
@@ -263,10 +263,10 @@ def equivalent(interval_90: Interval, margin: float) -> Verdict:
     """
     if not (margin > 0 and math.isfinite(margin)):
         raise ValueError(f"margin must be a number above 0, not {margin!r}")
-    return within(interval_90, -margin, margin)
+    return verdict_within(interval_90, -margin, margin)
 
 
-def above(interval: Interval, threshold: float) -> Verdict:
+def verdict_above(interval: Interval, threshold: float) -> Verdict:
     """'holds' if the interval is above `threshold`, 'does not hold' if none of it is, else, or
     without ends or with fewer than MINIMUM_SEEDS values, 'undecided'."""
     if (ends := _ends(interval)) is None:
@@ -277,8 +277,8 @@ def above(interval: Interval, threshold: float) -> Verdict:
     return "does not hold" if high <= threshold else "undecided"
 
 
-def below(interval: Interval, threshold: float) -> Verdict:
-    """As `above`, the other way."""
+def verdict_below(interval: Interval, threshold: float) -> Verdict:
+    """As `verdict_above`, the other way."""
     if (ends := _ends(interval)) is None:
         return "undecided"
     low, high = ends
@@ -287,7 +287,7 @@ def below(interval: Interval, threshold: float) -> Verdict:
     return "does not hold" if low >= threshold else "undecided"
 
 
-def within(interval: Interval, low: float, high: float) -> Verdict:
+def verdict_within(interval: Interval, low: float, high: float) -> Verdict:
     """'holds' if the interval lies in [low, high], 'does not hold' if none of it does, else, or
     without ends or with fewer than MINIMUM_SEEDS values, 'undecided'."""
     if (ends := _ends(interval)) is None:

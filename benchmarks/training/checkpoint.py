@@ -13,10 +13,10 @@ from typing import Any
 import torch
 
 from lossbench.benchmarks.records.events import event_files
-from lossbench.benchmarks.records.files import write_whole
+from lossbench.benchmarks.records.files import write_atomically
 from lossbench.benchmarks.records.results import RESULTS, WARNINGS
 
-STATE = "resume.pt"
+CHECKPOINT_FILE = "resume.pt"
 """The state's name in the directory of its run."""
 
 FORMAT = 2  # count up when a state means something else
@@ -26,7 +26,7 @@ State = dict[str, Any]
 `torch.load(weights_only=True)` reads."""
 
 
-class DamagedStateError(Exception):
+class CheckpointError(Exception):
     """A state that cannot be gone on from; the text is the reason."""
 
 
@@ -39,7 +39,7 @@ def save(path: Path, run: str, state: State) -> None:
     torch.save({"format": FORMAT, "run": run, "state": state}, buffer)
     content = buffer.getvalue()
     # torch.load does not look at the checksums in a file of its own.
-    write_whole(path, hashlib.sha256(content).digest() + content)
+    write_atomically(path, hashlib.sha256(content).digest() + content)
 
 
 def load(path: Path, run: str) -> State | None:
@@ -56,32 +56,32 @@ def unpacked(file: bytes, run: str) -> State:
     """The state in the bytes of a file. Raises DamagedStateError if it is torn or another's."""
     digest, content = file[:32], file[32:]
     if hashlib.sha256(content).digest() != digest:
-        raise DamagedStateError("it is torn")
+        raise CheckpointError("it is torn")
     try:
         found = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
         if (found["format"], found["run"]) != (FORMAT, run):
-            raise DamagedStateError("it is that of another training")
+            raise CheckpointError("it is that of another training")
         state: State = dict(found["state"])
-    except DamagedStateError:
+    except CheckpointError:
         raise
     except Exception as error:  # torch names none of the many that a strange file raises
-        raise DamagedStateError(f"{type(error).__name__}") from None
+        raise CheckpointError(f"{type(error).__name__}") from None
     return state
 
 
-def growing(directory: Path) -> list[Path]:
+def appended_files(directory: Path) -> list[Path]:
     """The files of a run that are written to as it goes on, those that are there."""
     tables = (directory / name for name in (RESULTS, WARNINGS))
     return [*(path for path in tables if path.exists()), *event_files(directory)]
 
 
-def lengths(directory: Path) -> dict[str, int]:
+def sync_files(directory: Path) -> dict[str, int]:
     """How long each of them is, in bytes, once all of that is on the disk.
 
     Raises OSError if it cannot be brought there.
     """
     found = {}
-    for path in growing(directory):
+    for path in appended_files(directory):
         with path.open("rb") as file:
             os.fsync(file.fileno())
             found[path.name] = os.fstat(file.fileno()).st_size
@@ -89,14 +89,14 @@ def lengths(directory: Path) -> dict[str, int]:
 
 
 def roll_back(directory: Path, known: dict[str, int]) -> None:
-    """Make the growing files of a run those that `lengths` knew: what was written afterwards is
+    """Make the growing files of a run those that `sync_files` knew: what was written afterwards is
     cut off, and a file that began afterwards is removed. {} is the beginning of the run.
 
     Raises:
         DamagedStateError: a file is gone or shorter than it was; nothing is changed then.
         OSError: one cannot be changed.
     """
-    there = {path.name: path for path in growing(directory)}
+    there = {path.name: path for path in appended_files(directory)}
     _complete(there, known.items())
     for name, path in there.items():
         if name in known:
@@ -108,6 +108,6 @@ def roll_back(directory: Path, known: dict[str, int]) -> None:
 def _complete(there: dict[str, Path], known: Iterable[tuple[str, int]]) -> None:
     for name, length in known:
         if name not in there:
-            raise DamagedStateError(f"{name} is gone")
+            raise CheckpointError(f"{name} is gone")
         if there[name].stat().st_size < length:
-            raise DamagedStateError(f"{name} has lost its end")
+            raise CheckpointError(f"{name} has lost its end")

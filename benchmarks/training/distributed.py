@@ -14,79 +14,79 @@ from torch.nn.parallel import DistributedDataParallel
 from lossbench.benchmarks.errors import UserError
 
 
-def size() -> int:
+def world_size() -> int:
     """How many processes take part in a run; 1 outside `group`."""
     return dist.get_world_size() if dist.is_available() and dist.is_initialized() else 1
 
 
 def rank() -> int:
     """The number of this process, from 0; the leader's is 0."""
-    return dist.get_rank() if size() > 1 else 0
+    return dist.get_rank() if world_size() > 1 else 0
 
 
-def agreed(value: Any) -> Any:
+def broadcast(value: Any) -> Any:
     """The leader's value, in every process. What the others give does not matter."""
-    if size() == 1:
+    if world_size() == 1:
         return value
     values = [value]
     dist.broadcast_object_list(values, src=0)
     return values[0]
 
 
-def anyone(yes: bool) -> bool:
+def any_rank(yes: bool) -> bool:
     """Whether it is so in any process."""
-    if size() == 1:
+    if world_size() == 1:
         return yes
     votes = torch.tensor(int(yes))
     dist.all_reduce(votes, dist.ReduceOp.MAX)
     return bool(votes)
 
 
-def gathered(share: Tensor) -> Tensor:
+def all_gather(share: Tensor) -> Tensor:
     """The tensors of all processes, which have one shape, behind each other, by number."""
-    if size() == 1:
+    if world_size() == 1:
         return share
-    parts = [torch.empty_like(share) for _ in range(size())]
+    parts = [torch.empty_like(share) for _ in range(world_size())]
     dist.all_gather(parts, share.contiguous())
     return torch.cat(parts)
 
 
-def share_of(batch: int) -> slice:
+def rank_slice(batch: int) -> slice:
     """The examples of a batch of `batch` that this process takes.
 
     Raises UserError if the processes cannot take as many each: their means would weigh examples
     differently.
     """
-    if batch % size():
+    if batch % world_size():
         raise UserError(
-            f"--batch-size {batch}: {size()} processes take equal shares of a batch; choose a "
-            f"multiple of {size()}"
+            f"--batch-size {batch}: {world_size()} processes take equal shares of a batch; choose "
+            f"a multiple of {world_size()}"
         )
-    part = batch // size()
+    part = batch // world_size()
     return slice(rank() * part, (rank() + 1) * part)
 
 
-def shared(model: nn.Module) -> Callable[[Tensor], Tensor]:
+def wrap_ddp(model: nn.Module) -> Callable[[Tensor], Tensor]:
     """What computes the outputs of `model` and, behind backward, the gradients of the mean over
     all processes; `model` itself if there is but one process. Batch normalisation becomes one of
     the whole batch, in place, with the same parameters and buffers."""
-    if size() == 1:
+    if world_size() == 1:
         return model
     for name, module in list(model.named_modules()):
         if isinstance(module, nn.BatchNorm2d):
             parent = model.get_submodule(name.rpartition(".")[0])
-            setattr(parent, name.rpartition(".")[2], WholeBatchNorm2d.of(module))
+            setattr(parent, name.rpartition(".")[2], GlobalBatchNorm2d.of(module))
     on_cuda = next(model.parameters()).is_cuda
     devices = [torch.cuda.current_device()] if on_cuda else None
     return DistributedDataParallel(model, device_ids=devices)
 
 
-class WholeBatchNorm2d(nn.BatchNorm2d):
+class GlobalBatchNorm2d(nn.BatchNorm2d):
     """torch.nn.BatchNorm2d over the shares of all processes, on any device (torch.nn.SyncBatchNorm
     knows CUDA alone). Shares have the same number of examples."""
 
     @classmethod
-    def of(cls, module: nn.BatchNorm2d) -> WholeBatchNorm2d:
+    def of(cls, module: nn.BatchNorm2d) -> GlobalBatchNorm2d:
         """With the parameters and buffers of `module`, which are not copied."""
         whole = cls(
             module.num_features,
@@ -101,7 +101,7 @@ class WholeBatchNorm2d(nn.BatchNorm2d):
     def forward(self, input: Tensor) -> Tensor:
         if not self.training:
             return super().forward(input)
-        count = input.numel() / input.shape[1] * size()
+        count = input.numel() / input.shape[1] * world_size()
         mean: Tensor = _Total.apply(input.sum((0, 2, 3))) / count
         centred = input - mean[:, None, None]
         variance: Tensor = _Total.apply(centred.square().sum((0, 2, 3))) / count

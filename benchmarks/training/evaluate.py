@@ -10,13 +10,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from lossbench.benchmarks.data.batches import Normalisation, Pixels, evaluation_batches
+from lossbench.benchmarks.data.batches import DeviceSplit, Normalisation, evaluation_batches
 
 from .objective import Objective
 from .result import Predictions
 
 
-class Judged(NamedTuple):
+class ValidationResult(NamedTuple):
     """What a network is worth on the validation images: its mean loss, NaN where there are none,
     and what it says of them."""
 
@@ -49,10 +49,10 @@ def views(pixels: Tensor, augmentation: str) -> Iterator[Tensor]:
 
 
 @torch.no_grad()
-def predictions(
+def evaluate(
     model: nn.Module,
     objective: Objective,
-    split: Pixels,
+    split: DeviceSplit,
     normalise: Normalisation,
     augmentation: str = "none",
 ) -> tuple[float, Predictions]:

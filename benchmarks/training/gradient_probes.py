@@ -12,16 +12,16 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from lossbench.benchmarks.records.gradient_stats import FLOOR, Window
+from lossbench.benchmarks.records.gradient_stats import FLOOR, GradientStats
 
-from .distributed import gathered
+from .distributed import all_gather
 from .objective import Objective
 
-VANISHED = 1e-6
+VANISHED_BELOW = 1e-6
 """A logit gradient smaller than this moves nothing any more."""
 
 
-class Look(NamedTuple):
+class StepRecord(NamedTuple):
     """What one step leaves behind.
 
     Attributes:
@@ -45,7 +45,7 @@ class GradientProbes:
         self.objective = objective
         self.names = [name for name, _ in model.named_parameters()]
         self.parameters = list(model.parameters())
-        self.steps: list[Look] = []
+        self.steps: list[StepRecord] = []
 
     def state(self) -> list[list[Tensor]]:
         """What has been measured since the last `read`."""
@@ -54,10 +54,10 @@ class GradientProbes:
     def restore(self, state: list[list[Tensor]]) -> None:
         """Go on from what `state` gave."""
         device = self.parameters[0].device
-        self.steps = [Look(*(part.to(device) for part in step)) for step in state]
+        self.steps = [StepRecord(*(part.to(device) for part in step)) for step in state]
 
     @torch.no_grad()
-    def look(self, logits: Tensor, labels: Tensor, loss: Tensor) -> Look:
+    def look(self, logits: Tensor, labels: Tensor, loss: Tensor) -> StepRecord:
         """What there is to be seen of the step: a few numbers an example; only the norms of the
         parameter gradients have to be computed now, before the next step overwrites them.
 
@@ -69,9 +69,9 @@ class GradientProbes:
         gradients = [p.grad if p.grad is not None else torch.zeros_like(p) for p in self.parameters]
         norms = torch.stack(torch._foreach_norm(gradients))
         parts = (logits.flatten(), logits.grad.flatten(), loss.detach().view(1), norms)
-        return Look(labels, torch.cat(parts))
+        return StepRecord(labels, torch.cat(parts))
 
-    def keep(self, look: Look) -> None:
+    def keep(self, look: StepRecord) -> None:
         """Count a step in."""
         self.steps.append(look)
 
@@ -100,7 +100,7 @@ class GradientProbes:
         return rows[:: max(1, -(-len(rows) // count))]
 
     @torch.no_grad()
-    def read(self) -> Window:
+    def read(self) -> GradientStats:
         """The means since the last `read`, which begin anew. Waits for the device once; where
         several processes take part, all of them have to call it.
 
@@ -112,15 +112,15 @@ class GradientProbes:
         each = seen.gradient.abs().view(len(seen.labels), -1).mean(1)
         wrong = self.objective.wrong(seen.logits, seen.labels).to(each.dtype)
         # Of the whole batch, where several processes have a share each.
-        each, wrong, loss_of = gathered(each), gathered(wrong), gathered(seen.loss)
-        vanished = wrong * (each < VANISHED)
+        each, wrong, loss_of = all_gather(each), all_gather(wrong), all_gather(seen.loss)
+        vanished = wrong * (each < VANISHED_BELOW)
         sums = torch.stack((each, each * wrong, vanished, wrong)).sum(1)
         means = torch.stack((loss_of.mean(), seen.norms.norm(dim=1).mean()))
         numbers = torch.cat((sums, means, seen.norms.mean(0))).tolist()
         pushed, pushed_wrong, gone, missed, loss, norm = numbers[:6]
         # A gradient that is no number has not vanished, nor has it not.
         countable = missed > 0 and math.isfinite(pushed_wrong)
-        window = Window(
+        window = GradientStats(
             steps=len(self.steps),
             examples=len(each),
             wrong=round(missed),

@@ -6,11 +6,11 @@ import dataclasses
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from lossbench.benchmarks.records.gradient_stats import Window
+from lossbench.benchmarks.records.gradient_stats import GradientStats
 
-from .gradient_probes import VANISHED
+from .gradient_probes import VANISHED_BELOW
 
-EXPLODED = 1e3
+EXPLODED_ABOVE = 1e3
 """A gradient norm larger than this, or one that is no finite number, has exploded. Without a loss
 that runs away, norms of a layer are between 1e-3 and 1e2."""
 
@@ -21,7 +21,7 @@ Kind = Literal["vanished", "exploded"]
 
 
 @dataclass(frozen=True)
-class Alarm:
+class GradientWarning:
     """A gradient that has vanished or exploded.
 
     Attributes:
@@ -43,12 +43,13 @@ class Alarm:
     text: str
 
 
-class Alarms:
+class GradientWarnings:
     """Looks at a run's logging windows, in their order.
 
-    A gradient has exploded if it is above `EXPLODED` or not finite. It has vanished if it is below
-    `VANISHED` while some of the window's answers are wrong, with two exceptions, both of which are
-    as they should be. A parameter without a gradient beside one of the same module that has one:
+    A gradient has exploded if it is above `EXPLODED_ABOVE` or not finite. It has vanished if it is
+    below `VANISHED_BELOW` while some of the window's answers are wrong, with two exceptions, both
+    of which are as they should be. A parameter without a gradient beside one of the same module
+    that has one:
     the bias of a convolution before a batch normalisation, which takes the bias out again; the
     bias of a head where as many examples pull one way as the other. And a parameter whose gradient
     has been exactly 0 since the run began while others' has not: it is frozen, or not in use.
@@ -70,7 +71,7 @@ class Alarms:
         self.told = {(kind, name) for kind, name in state["told"]}
         self.in_use = set(state["in_use"])
 
-    def look(self, step: int, window: Window) -> list[Alarm]:
+    def look(self, step: int, window: GradientStats) -> list[GradientWarning]:
         """What is new in the window that ends with `step`: at most one alarm of each kind."""
         self.in_use |= {name for name, norm in window.layers.items() if norm != 0}
         found: tuple[tuple[Kind, dict[str, float]], ...] = (
@@ -85,24 +86,28 @@ class Alarms:
                 alarms.append(self._alarm(kind, step, new, len(window.layers)))
         return alarms
 
-    def _vanished(self, window: Window) -> dict[str, float]:
+    def _vanished(self, window: GradientStats) -> dict[str, float]:
         if not window.wrong:
             return {}
-        alive = {module_of(name) for name, norm in window.layers.items() if not norm < VANISHED}
+        alive = {
+            module_of(name) for name, norm in window.layers.items() if not norm < VANISHED_BELOW
+        }
         gone = {
             name: norm
             for name, norm in window.layers.items()
             if module_of(name) not in alive and (name in self.in_use or not self.in_use)
         }
-        if window.logit_when_wrong < VANISHED:
+        if window.logit_when_wrong < VANISHED_BELOW:
             gone[LOGIT] = window.logit_when_wrong
         return gone
 
-    def _exploded(self, window: Window) -> dict[str, float]:
+    def _exploded(self, window: GradientStats) -> dict[str, float]:
         values = {**window.layers, LOGIT: window.logit_mean_abs}
-        return {name: value for name, value in values.items() if not value <= EXPLODED}
+        return {name: value for name, value in values.items() if not value <= EXPLODED_ABOVE}
 
-    def _alarm(self, kind: Kind, step: int, values: dict[str, float], layers: int) -> Alarm:
+    def _alarm(
+        self, kind: Kind, step: int, values: dict[str, float], layers: int
+    ) -> GradientWarning:
         layer, value = next(iter(values.items()))
         hit = len(values) - (LOGIT in values)
         if hit == layers:
@@ -116,7 +121,7 @@ class Alarms:
             f"{self.loss} seed {self.seed}: the gradient of {where}{comma} {kind} at step {step:,} "
             f"({value:.3g})"
         )
-        return Alarm(self.loss, self.seed, kind, layer, step, value, text)
+        return GradientWarning(self.loss, self.seed, kind, layer, step, value, text)
 
 
 def module_of(parameter: str) -> str:
@@ -124,5 +129,5 @@ def module_of(parameter: str) -> str:
     return parameter.rpartition(".")[0]
 
 
-COLUMNS = [field.name for field in dataclasses.fields(Alarm)]
+COLUMNS = [field.name for field in dataclasses.fields(GradientWarning)]
 """Those of warnings.csv."""

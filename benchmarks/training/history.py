@@ -11,13 +11,13 @@ from typing import Any
 
 import torch
 
-from lossbench.benchmarks.records.gradient_stats import Window, merged
+from lossbench.benchmarks.records.gradient_stats import GradientStats, merge_stats
 
-from .evaluate import Judged
+from .evaluate import ValidationResult
 from .result import Point
 
 
-class Course:
+class LearningCurve:
     """The points of a run as it goes on, and the time of its training: what happens within
     `evaluated` and `away` does not count."""
 
@@ -25,7 +25,7 @@ class Course:
         self.per_epoch, self.device = per_epoch, device
         self.points: list[Point] = []
         # That of the last point, then those since.
-        self.windows: list[Window] = []
+        self.windows: list[GradientStats] = []
         self.paused = self.seconds = 0.0
         self.began = time.perf_counter()
 
@@ -40,7 +40,7 @@ class Course:
     def restore(self, state: dict[str, Any]) -> None:
         """Go on from what `state` gave."""
         self.points = [Point(**point) for point in state["points"]]
-        self.windows = [Window(**window) for window in state["windows"]]
+        self.windows = [GradientStats(**window) for window in state["windows"]]
         self.began, self.paused = time.perf_counter() - state["seconds"], 0.0
 
     @contextmanager
@@ -50,7 +50,7 @@ class Course:
         yield
         self.paused += time.perf_counter() - since
 
-    def evaluated(self, work: Callable[[], Judged]) -> Judged:
+    def evaluated(self, work: Callable[[], ValidationResult]) -> ValidationResult:
         if self.device.type == "cuda":
             # No other: on other streams other runs go on.
             torch.cuda.current_stream(self.device).synchronize()
@@ -60,12 +60,12 @@ class Course:
         self.paused += time.perf_counter() - since
         return result
 
-    def point(self, step: int, judged: Judged) -> Point:
+    def point(self, step: int, judged: ValidationResult) -> Point:
         """An evaluation after `step` steps, with what the windows since the last have seen, and
         the time that `evaluated` was asked at."""
         # Where every step is evaluated the last point has none of its own: it repeats the one
         # before.
-        window = merged(self.windows[1:] or self.windows) if self.windows else None
+        window = merge_stats(self.windows[1:] or self.windows) if self.windows else None
         self.windows = [window] if window else []
         point = Point(
             step=step,

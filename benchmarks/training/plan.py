@@ -13,19 +13,19 @@ from typing import Any
 import torch
 
 from lossbench.benchmarks.commands.tune import tuned_rates
-from lossbench.benchmarks.config import Comparison
-from lossbench.benchmarks.console import Reporter, many
+from lossbench.benchmarks.config import CompareConfig
+from lossbench.benchmarks.console import Reporter, plural
 from lossbench.benchmarks.data import ImageSet
-from lossbench.benchmarks.data.batches import Material, prepare
+from lossbench.benchmarks.data.batches import DeviceDataset, prepare
 from lossbench.benchmarks.errors import UserError, one_line
 from lossbench.benchmarks.records import experiment
 from lossbench.benchmarks.records.files import write_json
-from lossbench.benchmarks.records.reading import DESCRIBED, described, misfit_of_runs
+from lossbench.benchmarks.records.reading import EXPERIMENT_FILE, read_description, runs_error
 from lossbench.benchmarks.records.results import RESULTS, run_directory
-from lossbench.benchmarks.records.schema import NUMBER, misfit
+from lossbench.benchmarks.records.schema import NUMBER, schema_error
 
-from .result import Trial
-from .setup import images_of, looked_up, loss_name, rehearse, trial_of
+from .result import RunConfig
+from .setup import check_model, loss_name, open_dataset, resolve_names, run_config
 
 
 def _kind(default: Any) -> Any:
@@ -34,7 +34,7 @@ def _kind(default: Any) -> Any:
 
 SETTINGS: dict[str, Any] = {
     # Of what kind a setting is says its default, where it has one.
-    **{field.name: _kind(field.default) for field in dataclasses.fields(Comparison)},
+    **{field.name: _kind(field.default) for field in dataclasses.fields(CompareConfig)},
     **dict.fromkeys(("width", "image_size", "at_once"), int | None),
     **dict.fromkeys(("data", "preset", "name"), str | None),
     "losses": [str],
@@ -56,20 +56,20 @@ class Plan:
     """
 
     directory: Path
-    config: Comparison
+    config: CompareConfig
     images: ImageSet
     device: torch.device
-    trials: tuple[Trial, ...]
+    trials: tuple[RunConfig, ...]
 
     @cached_property
-    def material(self) -> Material:
+    def material(self) -> DeviceDataset:
         """What every run is trained on, ready on the device."""
         return prepare(self.images, self.device, validation=self.config.validation)
 
     @property
     def said(self) -> str:
         """What the rows say they were measured on."""
-        return experiment.MARK if self.images.synthetic else self.images.name
+        return experiment.SYNTHETIC_MARK if self.images.synthetic else self.images.name
 
     @property
     def paths(self) -> list[Path]:
@@ -77,15 +77,15 @@ class Plan:
         return [run_directory(self.directory, trial.loss, trial.seed) for trial in self.trials]
 
 
-def new_plan(config: Comparison, command: str, reporter: Reporter) -> Plan:
+def new_plan(config: CompareConfig, command: str, reporter: Reporter) -> Plan:
     """The plan of a command line, with its directory and experiment.json.
 
     Raises UserError: a setting is wrong, the images cannot be had, the directory not be written.
     """
-    names, device = looked_up(config)
+    names, device = resolve_names(config)
     _settle(config)
     own = [name for name in config.losses or () if ":" in name]
-    images = images_of(config, reporter)
+    images = open_dataset(config, reporter)
     config = replace(
         config,
         losses=names,
@@ -96,7 +96,7 @@ def new_plan(config: Comparison, command: str, reporter: Reporter) -> Plan:
     if config.tuned:
         rates = tuned_rates(config, images, names)
     trials = _trials(config, rates)
-    parameters = rehearse(list(trials), images.image_size, len(images.classes), device)
+    parameters = check_model(list(trials), images.image_size, len(images.classes), device)
     now = datetime.now().astimezone()
     directory = config.runs / experiment.name_of(config, images, now)
     plan = Plan(directory, config, images, device, trials)
@@ -110,10 +110,10 @@ def new_plan(config: Comparison, command: str, reporter: Reporter) -> Plan:
         "data": data,
         "model": {"name": config.model, "parameters": parameters},
     }
-    write_json(directory / DESCRIBED, about)
+    write_json(directory / EXPERIMENT_FILE, about)
     reporter.say(
-        f"{many(len(trials), 'run')}: {many(len(names), 'loss', 'losses')} x "
-        f"{many(config.seeds, 'seed')} of {config.model} "
+        f"{plural(len(trials), 'run')}: {plural(len(names), 'loss', 'losses')} x "
+        f"{plural(config.seeds, 'seed')} of {config.model} "
         f"({parameters:,} parameters) on {data['train']:,} {images.name} images, "
         f"{device.type}"
     )
@@ -125,7 +125,7 @@ def plan_in(directory: Path, reporter: Reporter) -> Plan:
 
     Raises UserError: there is no such experiment, what its runs wrote is gone, and as `plan_of`.
     """
-    plan = plan_of(described(directory), directory, reporter)
+    plan = plan_of(read_description(directory), directory, reporter)
     tables = directory / RESULTS
     told = tables.is_file() and len(tables.read_bytes().splitlines()) > 1
     if told and not any((path / RESULTS).exists() for path in plan.paths):
@@ -146,44 +146,44 @@ def plan_of(about: dict[str, Any], directory: Path, reporter: Reporter) -> Plan:
     config, rates = config_of(about, directory)
     for name in about.get("own_losses", []):
         loss_name(name)
-    _, device = looked_up(config)
+    _, device = resolve_names(config)
     _settle(config)
-    images = images_of(config, reporter)
+    images = open_dataset(config, reporter)
     if images.fingerprint != about["data"]["fingerprint"]:
         raise UserError(
             f"{directory} was begun with other images than --data {config.data} has now: bring "
             "them back, or begin a new experiment"
         )
     trials = _trials(config, rates)
-    rehearse(list(trials), images.image_size, len(images.classes), device)
+    check_model(list(trials), images.image_size, len(images.classes), device)
     return Plan(directory, config, images, device, trials)
 
 
-def config_of(about: dict[str, Any], directory: Path) -> tuple[Comparison, dict[str, float]]:
+def config_of(about: dict[str, Any], directory: Path) -> tuple[CompareConfig, dict[str, float]]:
     """The settings and the learning rates in an experiment.json, for the experiment that now lies
     in `directory`. Raises UserError if they are not those of this version."""
     try:
         given = {key: value for key, value in about["config"].items() if key != "learning_rates"}
         if unknown := sorted(set(given) - set(SETTINGS)):
             raise ValueError(f"it has settings that there are none of: {', '.join(unknown)}")
-        wrong = misfit(given, SETTINGS) or misfit(about, {"own_losses": [str]})
-        if wrong := wrong or misfit_of_runs(about["config"]):
+        wrong = schema_error(given, SETTINGS) or schema_error(about, {"own_losses": [str]})
+        if wrong := wrong or runs_error(about["config"]):
             raise ValueError(wrong)
         given |= {name: float(given[name]) for name in given if SETTINGS[name] == NUMBER}
         given |= {"runs": directory.parent, "name": directory.name}
         names = tuple(map(str, given["losses"]))
-        config = Comparison(**given | {"losses": names})
+        config = CompareConfig(**given | {"losses": names})
         rates = {name: float(about["config"]["learning_rates"][name]) for name in names}
         str(about["data"]["fingerprint"])
     except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
         raise UserError(
-            f"cannot go on with {directory / DESCRIBED} ({type(error).__name__}: "
+            f"cannot go on with {directory / EXPERIMENT_FILE} ({type(error).__name__}: "
             f"{one_line(error)}): it is not of this version of lossbench; begin a new experiment"
         ) from None
     return config, rates
 
 
-def _settle(config: Comparison) -> None:
+def _settle(config: CompareConfig) -> None:
     """Have torch compute as the settings say, from here on in this process."""
     # cuBLAS looks at it when it is first used.
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
@@ -191,9 +191,9 @@ def _settle(config: Comparison) -> None:
     torch.backends.cudnn.benchmark = False
 
 
-def _trials(config: Comparison, rates: dict[str, float]) -> tuple[Trial, ...]:
+def _trials(config: CompareConfig, rates: dict[str, float]) -> tuple[RunConfig, ...]:
     return tuple(
-        replace(trial_of(config, name, seed, rate), evaluations=config.evaluations)
+        replace(run_config(config, name, seed, rate), evaluations=config.evaluations)
         for seed in range(config.seeds)
         for name, rate in rates.items()
     )
@@ -202,13 +202,13 @@ def _trials(config: Comparison, rates: dict[str, float]) -> tuple[Trial, ...]:
 def note_resumption(plan: Plan, command: str, reporter: Reporter) -> None:
     """Add to experiment.json when the experiment was gone on with. What there is now, where it is
     not what it was begun with, is said and added: the last bits of a number can depend on it."""
-    about = described(plan.directory)
+    about = read_description(plan.directory)
     now = experiment.facts(command, datetime.now().astimezone(), plan.device)
     changed = [key for key in ("versions", "hardware", "git") if now[key] != about.get(key)]
     if changed:
         reporter.say(
-            f"{', '.join(changed)}: not what {plan.directory} was begun with, see {DESCRIBED}; the "
-            "last bits of the results can differ"
+            f"{', '.join(changed)}: not what {plan.directory} was begun with, see "
+            f"{EXPERIMENT_FILE}; the last bits of the results can differ"
         )
     resumed = [*about.get("resumed", []), {"date": now["date"], **{k: now[k] for k in changed}}]
-    write_json(plan.directory / DESCRIBED, about | {"resumed": resumed})
+    write_json(plan.directory / EXPERIMENT_FILE, about | {"resumed": resumed})

@@ -13,33 +13,38 @@ from torch import nn
 
 from lossbench.benchmarks.errors import one_line
 from lossbench.benchmarks.records.events import EventFile
-from lossbench.benchmarks.records.experiment import MARK
-from lossbench.benchmarks.records.files import sweep, write_arrays, write_json, write_whole
-from lossbench.benchmarks.records.gradient_stats import Window
+from lossbench.benchmarks.records.experiment import SYNTHETIC_MARK
+from lossbench.benchmarks.records.files import (
+    remove_scratch,
+    write_arrays,
+    write_atomically,
+    write_json,
+)
+from lossbench.benchmarks.records.gradient_stats import GradientStats
 from lossbench.benchmarks.records.results import (
     COLUMNS,
     FAILURE,
     RESULTS,
     WARNINGS,
+    CsvFile,
     Evaluation,
-    RowFile,
     run_directory,
 )
 
 from . import checkpoint as resume
-from .checkpoint import STATE, State
+from .checkpoint import CHECKPOINT_FILE, State
 from .gradient_warnings import COLUMNS as ALARM_COLUMNS
-from .gradient_warnings import Alarms
+from .gradient_warnings import GradientWarnings
 from .plan import Plan
-from .result import Outcome, Point, Trial
-from .train import Watch
+from .result import Point, RunConfig, RunResult
+from .train import Callback
 
 
 class RunInterruptedError(Exception):
     """A run that was asked to stop: its state is saved."""
 
 
-class Recorder(Watch):
+class Recorder(Callback):
     """Writes a run of an experiment as it goes on; a context manager that closes the event file.
     The last row is written by `finish`, and no other knows of the test images.
 
@@ -58,10 +63,10 @@ class Recorder(Watch):
     def __init__(
         self,
         plan: Plan,
-        trial: Trial,
+        trial: RunConfig,
         *,
         stop: Callable[[], object],
-        moved: Callable[[Trial, float, Window], None],
+        moved: Callable[[RunConfig, float, GradientStats], None],
         say: Callable[[str], None],
     ) -> None:
         self.trial, self.images = trial, plan.said
@@ -70,19 +75,19 @@ class Recorder(Watch):
         self.stop, self.moved, self.say = stop, moved, say
         self.path = run_directory(plan.directory, trial.loss, trial.seed)
         self.path.mkdir(parents=True, exist_ok=True)
-        sweep(self.path)
+        remove_scratch(self.path)
         (self.path / FAILURE).unlink(missing_ok=True)
-        self.alarms = Alarms(trial.loss, trial.seed)
+        self.alarms = GradientWarnings(trial.loss, trial.seed)
         self.last: Point | None = None
         self.speed = math.nan
         self.state = self._taken_up()
         write_json(self.path / "config.json", trial.to_json() | {"images": self.images})
-        self.results = RowFile(self.path / RESULTS, COLUMNS)
-        self.warnings = RowFile(self.path / WARNINGS, ALARM_COLUMNS)
+        self.results = CsvFile(self.path / RESULTS, COLUMNS)
+        self.warnings = CsvFile(self.path / WARNINGS, ALARM_COLUMNS)
         self.events = EventFile(self.path, since=self.state["done"] if self.state else None)
-        if self.images == MARK and self.state is None:
+        if self.images == SYNTHETIC_MARK and self.state is None:
             self.events.note(
-                "images", f"# {MARK} IMAGES\nDrawn by code. No number here is a result."
+                "images", f"# {SYNTHETIC_MARK} IMAGES\nDrawn by code. No number here is a result."
             )
         self.saved = time.monotonic()
 
@@ -94,7 +99,7 @@ class Recorder(Watch):
 
     def _taken_up(self) -> State | None:
         """The state to go on from, with the files and what is known here as they were then."""
-        path = self.path / STATE
+        path = self.path / CHECKPOINT_FILE
         try:
             found = resume.load(path, self.trial.key())
             if found is None:
@@ -105,9 +110,9 @@ class Recorder(Watch):
             self.last = Point(**found["last"]) if found["last"] else None
             self.speed = found["speed"]
             resume.roll_back(self.path, found["files"])
-        except (resume.DamagedStateError, KeyError, TypeError, ValueError) as error:
+        except (resume.CheckpointError, KeyError, TypeError, ValueError) as error:
             self.say(f"{path} cannot be gone on from ({error}): the run begins anew")
-            self.alarms = Alarms(self.trial.loss, self.trial.seed)
+            self.alarms = GradientWarnings(self.trial.loss, self.trial.seed)
             self.last, self.speed = None, math.nan
             resume.roll_back(self.path, {})
             return None
@@ -118,18 +123,18 @@ class Recorder(Watch):
         if asked or time.monotonic() - self.saved >= self.checkpoint_every:
             about = {
                 # Before the state, which promises that so much of them is on the disk.
-                "files": resume.lengths(self.path),
+                "files": resume.sync_files(self.path),
                 "alarms": self.alarms.state(),
                 "last": vars(self.last) if self.last else None,
                 "speed": self.speed,
                 "training": state(),
             }
-            resume.save(self.path / STATE, self.trial.key(), about)
+            resume.save(self.path / CHECKPOINT_FILE, self.trial.key(), about)
             self.saved = time.monotonic()
         if asked:
             raise RunInterruptedError
 
-    def window(self, step: int, steps: int, window: Window) -> None:
+    def window(self, step: int, steps: int, window: GradientStats) -> None:
         self.events.training(step, window)
         self.moved(self.trial, step / steps, window)
         alarms = self.alarms.look(step, window)
@@ -148,7 +153,7 @@ class Recorder(Watch):
             self._row(point, math.nan, math.nan)
         self.last = point
 
-    def finish(self, outcome: Outcome, model: nn.Module) -> float:
+    def finish(self, outcome: RunResult, model: nn.Module) -> float:
         """Write what is known at the end, and return the accuracy on the test images."""
         if outcome.test is None:
             raise ValueError("a run of a comparison ends with its test images")
@@ -158,8 +163,8 @@ class Recorder(Watch):
         self._save(model)
         # A run with this row is finished.
         self._row(point, outcome.test_loss, accuracy)
-        resume.lengths(self.path)
-        (self.path / STATE).unlink(missing_ok=True)
+        resume.sync_files(self.path)
+        (self.path / CHECKPOINT_FILE).unlink(missing_ok=True)
         return accuracy
 
     def failed(self, error: Exception) -> str:
@@ -167,7 +172,7 @@ class Recorder(Watch):
         shown below, and return that line."""
         line = f"{type(error).__name__}: {one_line(error)}"
         shown = "".join(traceback.format_exception(error))
-        write_whole(self.path / FAILURE, f"{line}\n\n{shown}".encode())
+        write_atomically(self.path / FAILURE, f"{line}\n\n{shown}".encode())
         self.events.note("failure", f"The run ended by an error: {line}", step=0)
         return line
 
@@ -204,4 +209,4 @@ class Recorder(Watch):
         }
         buffer = io.BytesIO()
         torch.save(checkpoint, buffer)
-        write_whole(self.path / "checkpoint.pt", buffer.getvalue())
+        write_atomically(self.path / "checkpoint.pt", buffer.getvalue())

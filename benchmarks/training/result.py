@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 
 @dataclass(frozen=True)
-class Trial:
+class RunConfig:
     """A network trained once: one loss, one seed, one learning rate.
 
     Two trials that differ only in loss, settings and rate are paired: they share the initial
@@ -41,7 +41,7 @@ class Trial:
         evaluations: on the validation images in an epoch, beside the last one.
         enough: the training ends at the first evaluation whose validation accuracy is at least
             this; None: never early.
-        pairs: whether `Outcome.pairs` is kept.
+        pairs: whether `RunResult.pairs` is kept.
         test: whether the trained network is asked about the test images, once, at the end.
         precision: 'float32', or 'bfloat16' for the layers in training (torch.autocast); the outputs
             and the loss are float32 in any case, and so is what the network is judged by.
@@ -135,7 +135,7 @@ class Point:
 
 
 @dataclass(frozen=True)
-class Outcome:
+class RunResult:
     """What came of a trial.
 
     Attributes:
@@ -152,7 +152,7 @@ class Outcome:
         seconds: of training, evaluations excluded, and the turns of runs side by side.
     """
 
-    trial: Trial
+    trial: RunConfig
     points: tuple[Point, ...]
     moved: float
     parameters: int

@@ -14,37 +14,37 @@ import torch
 
 from lossbench.benchmarks.records.files import read_arrays, write_arrays
 
-from .result import Outcome, Point, Predictions, Trial
+from .result import Point, Predictions, RunConfig, RunResult
 
 SPLITS = ("validation", "test")
 
 
-class Outcomes:
+class ResultStore:
     """The outcomes that `directory` holds. What was trained on other images (`fingerprint` of each
     source), by other code or with another torch, is not found."""
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory
 
-    def path(self, trial: Trial, fingerprint: str) -> Path:
+    def path(self, trial: RunConfig, fingerprint: str) -> Path:
         """The file of a trial, there or not."""
         made_by = f"{fingerprint} {source_digest()} {torch.__version__}"
         return self.directory / f"{trial.key(of=made_by)}.npz"
 
-    def get(self, trial: Trial, fingerprint: str) -> Outcome | None:
+    def get(self, trial: RunConfig, fingerprint: str) -> RunResult | None:
         """The outcome of a trial; None if there is none that can be read."""
         try:
             return read(read_arrays(self.path(trial, fingerprint)), trial)
         except (OSError, ValueError, KeyError, TypeError, RecursionError):
             return None
 
-    def put(self, outcome: Outcome, fingerprint: str) -> None:
+    def put(self, outcome: RunResult, fingerprint: str) -> None:
         """Keep an outcome. Raises OSError if it cannot be written."""
         self.directory.mkdir(parents=True, exist_ok=True)
         write_arrays(self.path(outcome.trial, fingerprint), written(outcome))
 
 
-def written(outcome: Outcome) -> dict[str, Any]:
+def written(outcome: RunResult) -> dict[str, Any]:
     """An outcome as named arrays, of which `about` holds JSON."""
     about = {
         "trial": outcome.trial.to_json(),
@@ -62,7 +62,7 @@ def written(outcome: Outcome) -> dict[str, Any]:
     return arrays if outcome.pairs is None else arrays | {"pairs": outcome.pairs}
 
 
-def read(arrays: dict[str, Any], trial: Trial) -> Outcome:
+def read(arrays: dict[str, Any], trial: RunConfig) -> RunResult:
     """The outcome of `trial` that `written` gave. Raises KeyError or TypeError if it is another."""
     about = json.loads(str(arrays["about"]))
     said = {
@@ -73,7 +73,7 @@ def read(arrays: dict[str, Any], trial: Trial) -> Outcome:
         else None
         for split in SPLITS
     }
-    return Outcome(
+    return RunResult(
         trial=trial,
         points=tuple(Point(**point) for point in about["points"]),
         moved=about["moved"],

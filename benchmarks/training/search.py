@@ -8,20 +8,20 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from .executors.pool import Pool
-from .result import Outcome, Trial
+from .result import RunConfig, RunResult
 
-FIRST_SEED = 1000
+FIRST_SEARCH_SEED = 1000
 """Where the seeds of a search begin: a comparison has no such seed."""
 
 
 def search(
-    pool: Pool, trials: Sequence[Trial], rates: Sequence[float], seeds: int
-) -> list[list[Outcome]]:
+    pool: Pool, trials: Sequence[RunConfig], rates: Sequence[float], seeds: int
+) -> list[list[RunResult]]:
     """The outcomes of each trial with every rate and `seeds` seeds, by rate and seed. None of them
     has been asked about test images; the trials' own rate and seed do not count."""
     grids = [
         [
-            replace(trial, learning_rate=rate, seed=FIRST_SEED + k, test=False, pairs=False)
+            replace(trial, learning_rate=rate, seed=FIRST_SEARCH_SEED + k, test=False, pairs=False)
             for rate in rates
             for k in range(seeds)
         ]
@@ -37,7 +37,7 @@ def search(
     return [[found[trial] for trial in grid] for grid in grids]
 
 
-def by_rate(outcomes: Sequence[Outcome]) -> dict[float, float]:
+def accuracy_by_rate(outcomes: Sequence[RunResult]) -> dict[float, float]:
     """The mean validation accuracy of each learning rate. A trial that diverged counts as 0.
 
     Raises ValueError for an outcome without validation images.
@@ -52,7 +52,7 @@ def by_rate(outcomes: Sequence[Outcome]) -> dict[float, float]:
     return {rate: statistics.fmean(values) for rate, values in accuracies.items()}
 
 
-def best_rate(outcomes: Sequence[Outcome]) -> float:
+def best_rate(outcomes: Sequence[RunResult]) -> float:
     """The learning rate with the highest mean validation accuracy, of equals the lowest."""
-    means = by_rate(outcomes)
+    means = accuracy_by_rate(outcomes)
     return max(sorted(means), key=means.__getitem__)

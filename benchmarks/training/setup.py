@@ -6,12 +6,12 @@ import torch
 
 from lossbench import models
 from lossbench.benchmarks.config import (
-    ARTICLE,
-    CONFIDENTLY_WRONG,
-    Comparison,
-    Training,
-    Tuning,
-    check,
+    ARTICLE_LOSSES,
+    WRONG_START_PROBABILITY,
+    CompareConfig,
+    TrainingConfig,
+    TuneConfig,
+    validate,
 )
 from lossbench.benchmarks.console import Reporter
 from lossbench.benchmarks.data import ImageSet, open_images
@@ -19,25 +19,25 @@ from lossbench.benchmarks.errors import UserError, one_line
 from lossbench.losses import registry
 
 from .objective import Objective
-from .result import Trial
-from .train import build
+from .result import RunConfig
+from .train import build_model
 
 
-def looked_up(config: Comparison | Tuning) -> tuple[tuple[str, ...], torch.device]:
+def resolve_names(config: CompareConfig | TuneConfig) -> tuple[tuple[str, ...], torch.device]:
     """The losses to train with and the device to train on; the model is looked for as well.
 
     Raises UserError for a setting that cannot be, or for one of the three that is not to be had.
     """
-    check(config)
+    validate(config)
     names = losses_of(config)
-    device = device_of(config.device)
+    device = resolve_device(config.device)
     model_class(config.model)
     return names, device
 
 
-def losses_of(config: Training) -> tuple[str, ...]:
+def losses_of(config: TrainingConfig) -> tuple[str, ...]:
     """The registered names of the losses to train with. Raises UserError for an unknown one."""
-    wanted = ARTICLE if config.losses is None else config.losses
+    wanted = ARTICLE_LOSSES if config.losses is None else config.losses
     return registry.names() if wanted == ("all",) else tuple(map(loss_name, wanted))
 
 
@@ -63,7 +63,7 @@ def loss_name(wanted: str) -> str:
     return objective.entry.name
 
 
-def device_of(wanted: str) -> torch.device:
+def resolve_device(wanted: str) -> torch.device:
     """The device to train on. Raises UserError if CUDA is asked for and absent."""
     if wanted == "cuda" and not torch.cuda.is_available():
         raise UserError(
@@ -87,7 +87,7 @@ def model_class(name: str) -> None:
         ) from None
 
 
-def rehearse(trials: list[Trial], side: int, num_classes: int, device: torch.device) -> int:
+def check_model(trials: list[RunConfig], side: int, num_classes: int, device: torch.device) -> int:
     """Take the model through what awaits it, with two images of noise and each kind of head, and
     return its number of parameters, that of the narrowest head.
 
@@ -102,7 +102,7 @@ def rehearse(trials: list[Trial], side: int, num_classes: int, device: torch.dev
     parameters = []
     try:
         for columns, (trial, objective) in heads.items():
-            model = build(trial, objective).to(device)
+            model = build_model(trial, objective).to(device)
             parameters.append(sum(p.numel() for p in model.parameters()))
             for training in (False, True):
                 output = model.train(training)(pixels)
@@ -118,7 +118,7 @@ def rehearse(trials: list[Trial], side: int, num_classes: int, device: torch.dev
     return min(parameters)
 
 
-def images_of(config: Training, reporter: Reporter) -> ImageSet:
+def open_dataset(config: TrainingConfig, reporter: Reporter) -> ImageSet:
     """The images that are asked for. Raises UserError if they cannot be had, or if the start that
     is asked for is one of two classes and they have more."""
     images = open_images(
@@ -135,9 +135,9 @@ def images_of(config: Training, reporter: Reporter) -> ImageSet:
     return images
 
 
-def trial_of(config: Training, loss: str, seed: int, rate: float) -> Trial:
+def run_config(config: TrainingConfig, loss: str, seed: int, rate: float) -> RunConfig:
     """One run of an experiment."""
-    return Trial(
+    return RunConfig(
         loss=loss,
         seed=seed,
         learning_rate=rate,
@@ -150,7 +150,7 @@ def trial_of(config: Training, loss: str, seed: int, rate: float) -> Trial:
         augmentation=config.augmentation,
         weight_decay=config.weight_decay,
         test_time_augmentation=config.test_time_augmentation,
-        begin_at=CONFIDENTLY_WRONG if config.start == "confidently-wrong" else None,
+        begin_at=WRONG_START_PROBABILITY if config.start == "confidently-wrong" else None,
         validation=config.validation,
         test=True,
         precision=config.precision,

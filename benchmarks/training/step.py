@@ -8,7 +8,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
-from .gradient_probes import GradientProbes, Look
+from .gradient_probes import GradientProbes, StepRecord
 from .objective import Objective
 
 MOMENTUM = 0.9
@@ -20,9 +20,9 @@ def one_cycle(step: int, steps: int) -> float:
     return at / 0.25 if at < 0.25 else (1 - at) / 0.75
 
 
-def optimiser_of(weight_decay: float, model: nn.Module) -> torch.optim.Optimizer:
+def build_optimizer(weight_decay: float, model: nn.Module) -> torch.optim.Optimizer:
     """SGD with Nesterov momentum; weight decay spares biases and normalisation. The rate is that
-    of `at_rate`."""
+    of `set_learning_rate`."""
     parameters = list(model.parameters())
     groups = [
         {"params": [p for p in parameters if p.dim() > 1], "weight_decay": weight_decay},
@@ -33,7 +33,7 @@ def optimiser_of(weight_decay: float, model: nn.Module) -> torch.optim.Optimizer
     return torch.optim.SGD(groups, lr=0.0, momentum=MOMENTUM, nesterov=True, fused=fused)
 
 
-def at_rate(optimiser: torch.optim.Optimizer, rate: float) -> None:
+def set_learning_rate(optimiser: torch.optim.Optimizer, rate: float) -> None:
     """Have the optimiser take its next step with this learning rate."""
     groups = optimiser.param_groups
     device, now = groups[0]["params"][0].device, groups[0]["lr"]
@@ -68,7 +68,7 @@ class Step:
     def __call__(self, labels: Tensor, *drawn: Tensor) -> None:
         self.probes.keep(self._taken(labels, *drawn))
 
-    def _taken(self, labels: Tensor, *drawn: Tensor) -> Look:
+    def _taken(self, labels: Tensor, *drawn: Tensor) -> StepRecord:
         logits = self.objective.logits(self.forward(self.pixels(*drawn)))
         logits.retain_grad()
         loss = self.objective(logits, labels).mean()
@@ -105,7 +105,7 @@ class GraphedStep(Step):
         torch._foreach_copy_(self.batch, [labels, *drawn])
         self.graph.replay()
         # The labels of an epoch stay as they are; what the graph has seen is overwritten.
-        self.probes.keep(Look(labels, self.look.numbers.clone()))
+        self.probes.keep(StepRecord(labels, self.look.numbers.clone()))
 
     def _record(self, *batch: Tensor) -> None:
         self.batch = [part.clone() for part in batch]

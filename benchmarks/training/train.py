@@ -12,29 +12,29 @@ import torch
 from torch import Tensor, nn
 
 from lossbench import models
-from lossbench.benchmarks.data.batches import Material, Pixels, TrainingBatches
-from lossbench.benchmarks.records.gradient_stats import Window
+from lossbench.benchmarks.data.batches import DeviceDataset, DeviceSplit, TrainingBatches
+from lossbench.benchmarks.records.gradient_stats import GradientStats
 from lossbench.losses import registry
 
 from .checkpoint import State
-from .distributed import share_of, shared, size
-from .evaluate import Judged, predictions
+from .distributed import rank_slice, world_size, wrap_ddp
+from .evaluate import ValidationResult, evaluate
 from .executors.cuda_streams import Task, to_the_end
 from .gradient_probes import GradientProbes
-from .history import Course
+from .history import LearningCurve
 from .memory import keep_freed_memory
 from .objective import Objective
-from .result import Outcome, Point, Predictions, Trial
-from .step import GraphedStep, Step, at_rate, one_cycle, optimiser_of
+from .result import Point, Predictions, RunConfig, RunResult
+from .step import GraphedStep, Step, build_optimizer, one_cycle, set_learning_rate
 
 PAIRS = 256
 """Training examples of a logging window whose margin and gradient are kept, if any are."""
 
 
-class Watch:
+class Callback:
     """What is told of a run while it goes on. This one does nothing with it."""
 
-    def window(self, step: int, steps: int, window: Window) -> None:
+    def window(self, step: int, steps: int, window: GradientStats) -> None:
         """A logging window has ended with `step` of `steps`."""
 
     def point(self, point: Point, steps: int) -> None:
@@ -44,7 +44,7 @@ class Watch:
         """A step is done; `state` gives what a training could go on from here with."""
 
 
-def build(trial: Trial, objective: Objective) -> nn.Module:
+def build_model(trial: RunConfig, objective: Objective) -> nn.Module:
     """The model of a seed: for every loss the same function of the image."""
     columns = 1 if objective.num_classes == 2 else objective.num_classes
     torch.manual_seed(trial.seed)
@@ -58,7 +58,7 @@ def build(trial: Trial, objective: Objective) -> nn.Module:
     return model
 
 
-def of_ours(trial: Trial) -> bool:
+def is_builtin(trial: RunConfig) -> bool:
     """Whether loss and model are among those that come with lossbench, none of which draws at
     random or decides anything on the host while it trains."""
     package = registry.entry(trial.loss).module.__module__.partition(".")[0]
@@ -72,7 +72,7 @@ class Training:
     """
 
     def __init__(
-        self, trial: Trial, material: Material, watch: Watch, log_every: int | None
+        self, trial: RunConfig, material: DeviceDataset, watch: Callback, log_every: int | None
     ) -> None:
         self.trial, self.material, self.watch = trial, material, watch
         self.log_every = log_every
@@ -80,7 +80,7 @@ class Training:
         self.device = material.normalise.mean.device
         if self.device.type == "cpu":
             keep_freed_memory()
-        self.model = build(trial, self.objective).to(
+        self.model = build_model(trial, self.objective).to(
             self.device,
             memory_format=torch.channels_last if trial.channels_last else torch.contiguous_format,  # type: ignore[call-overload]
         )
@@ -93,19 +93,19 @@ class Training:
             seed=trial.seed,
             augmentation=trial.augmentation,
         )
-        self.share = share_of(self.batches.size)
+        self.share = rank_slice(self.batches.size)
         self.steps = len(self.batches)
-        self.optimiser = optimiser_of(trial.weight_decay, self.model)
+        self.optimiser = build_optimizer(trial.weight_decay, self.model)
         self.probes = GradientProbes(self.model, self.objective)
-        alone = self.device.type == "cuda" and size() == 1
-        self.step = (GraphedStep if alone and trial.cuda_graphs and of_ours(trial) else Step)(
+        alone = self.device.type == "cuda" and world_size() == 1
+        self.step = (GraphedStep if alone and trial.cuda_graphs and is_builtin(trial) else Step)(
             self.batches.pixels,
             outputs_of(trial, self.model),
             self.objective,
             self.optimiser,
             self.probes,
         )
-        self.course = Course(self.batches.per_epoch, self.device)
+        self.course = LearningCurve(self.batches.per_epoch, self.device)
         self.pairs: list[Tensor] = []
         self.done = 0
 
@@ -138,7 +138,7 @@ class Training:
         self.course.restore(state["course"])
         self.pairs = list(state["pairs"])
 
-    def run(self) -> Generator[None, None, Outcome]:
+    def run(self) -> Generator[None, None, RunResult]:
         """Train to the end, and ask about the test images if the trial says so. Stops where the
         device has been given work to do."""
         held_out = yield from self._steps()
@@ -149,7 +149,7 @@ class Training:
         if self.trial.test:
             test = self.material.test.once(self.trial.key())
             test_loss, test_said = self._predictions(test)
-        return Outcome(
+        return RunResult(
             trial=self.trial,
             points=tuple(self.course.points),
             moved=distance(self.beginning, list(self.model.parameters())),
@@ -162,7 +162,7 @@ class Training:
             test_loss=test_loss,
         )
 
-    def _steps(self) -> Generator[None, None, Judged]:
+    def _steps(self) -> Generator[None, None, ValidationResult]:
         """Take the steps that are left; what the network is worth behind the last of them."""
         per_epoch, evaluations = self.batches.per_epoch, self.trial.evaluations
         marks = {per_epoch * k // evaluations for k in range(evaluations)}
@@ -173,7 +173,9 @@ class Training:
                 held_out = self.course.evaluated(self._judge)
                 if self.trial.enough is not None and held_out.accuracy >= self.trial.enough:
                     return held_out
-            at_rate(self.optimiser, self.trial.learning_rate * one_cycle(number, self.steps))
+            set_learning_rate(
+                self.optimiser, self.trial.learning_rate * one_cycle(number, self.steps)
+            )
             self.step(*batch)
             self.done = number + 1
             with self.course.away():
@@ -183,7 +185,7 @@ class Training:
             if evaluating:
                 self.watch.point(self.course.point(number, held_out), self.steps)
             # A state knows of the measurements of one process: of several it holds none.
-            if size() == 1 or not self.probes.steps:
+            if world_size() == 1 or not self.probes.steps:
                 self.watch.stepped(self.state)
         return self.course.evaluated(self._judge)
 
@@ -194,14 +196,14 @@ class Training:
         self.course.windows.append(window)
         self.watch.window(step, self.steps, window)
 
-    def _judge(self) -> Judged:
+    def _judge(self) -> ValidationResult:
         """The network as it is now, on the validation images."""
         if self.material.validation is None:
-            return Judged(math.nan, None)
-        return Judged(*self._predictions(self.material.validation))
+            return ValidationResult(math.nan, None)
+        return ValidationResult(*self._predictions(self.material.validation))
 
-    def _predictions(self, split: Pixels) -> tuple[float, Predictions]:
-        return predictions(
+    def _predictions(self, split: DeviceSplit) -> tuple[float, Predictions]:
+        return evaluate(
             self.model,
             self.objective,
             split,
@@ -211,12 +213,12 @@ class Training:
 
 
 def training(
-    trial: Trial,
-    material: Material,
-    watch: Watch | None = None,
+    trial: RunConfig,
+    material: DeviceDataset,
+    watch: Callback | None = None,
     log_every: int | None = None,
     state: State | None = None,
-) -> Task[tuple[Outcome, nn.Module]]:
+) -> Task[tuple[RunResult, nn.Module]]:
     """Train one network; what came of it, and the network.
 
     Args:
@@ -229,7 +231,7 @@ def training(
 
     Raises RuntimeError if the trial asks for test images that it has been given before.
     """
-    network = Training(trial, material, watch or Watch(), log_every)
+    network = Training(trial, material, watch or Callback(), log_every)
     if state is not None:
         network.restore(state)
     outcome = yield from network.run()
@@ -237,20 +239,20 @@ def training(
 
 
 def train(
-    trial: Trial,
-    material: Material,
-    watch: Watch | None = None,
+    trial: RunConfig,
+    material: DeviceDataset,
+    watch: Callback | None = None,
     log_every: int | None = None,
     state: State | None = None,
-) -> tuple[Outcome, nn.Module]:
+) -> tuple[RunResult, nn.Module]:
     """`training`, from its beginning to its end."""
     task = training(trial, material, watch, log_every, state)
     return to_the_end(task, material.normalise.mean.device)
 
 
-def outputs_of(trial: Trial, model: nn.Module) -> Callable[[Tensor], Tensor]:
+def outputs_of(trial: RunConfig, model: nn.Module) -> Callable[[Tensor], Tensor]:
     """What computes the outputs of `model` in training, float32, as the trial wants it computed."""
-    forward = shared(model)
+    forward = wrap_ddp(model)
     if trial.compile:
         forward = torch.compile(forward)
     if trial.precision == "float32":

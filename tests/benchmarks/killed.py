@@ -15,7 +15,7 @@ import torch._dynamo
 
 import lossbench.benchmarks.report.figures  # noqa: F401
 from lossbench.benchmarks.commands.compare import compare, go_on
-from lossbench.benchmarks.config import Comparison
+from lossbench.benchmarks.config import CompareConfig
 from lossbench.benchmarks.console import Reporter
 from lossbench.benchmarks.data import ImageSet
 from lossbench.benchmarks.errors import UserError
@@ -29,7 +29,7 @@ PROCESSES = multiprocessing.get_context("forkserver")
 PROCESSES.set_forkserver_preload([__name__])
 
 
-def start(config: Comparison, directory: Path, images: ImageSet, die_at: int | None) -> Any:
+def start(config: CompareConfig, directory: Path, images: ImageSet, die_at: int | None) -> Any:
     """Begin the comparison, or go on with it where its directory is there, in a process of its
     own, which kills itself in its `die_at`-th file operation, if that is not None."""
     process = PROCESSES.Process(target=_work, args=(config, directory, images, die_at))
@@ -37,7 +37,7 @@ def start(config: Comparison, directory: Path, images: ImageSet, die_at: int | N
     return process
 
 
-def _work(config: Comparison, directory: Path, images: ImageSet, die_at: int | None) -> None:
+def _work(config: CompareConfig, directory: Path, images: ImageSet, die_at: int | None) -> None:
     torch.set_num_threads(1)
     choices.open_images = lambda *_, **__: images  # type: ignore[attr-defined]
     if die_at is not None:
@@ -48,7 +48,7 @@ def _work(config: Comparison, directory: Path, images: ImageSet, die_at: int | N
         compare(config, "", Reporter())
 
 
-def protected(config: Comparison, images: ImageSet, directory: Path, said: Path) -> Any:
+def protected(config: CompareConfig, images: ImageSet, directory: Path, said: Path) -> Any:
     """Begin the comparison in a process without rights of its own, and take its right to write to
     `directory` away when the third window is logged. `said` receives what the user is told."""
     process = PROCESSES.Process(target=_protect, args=(config, images, directory, said))
@@ -56,7 +56,7 @@ def protected(config: Comparison, images: ImageSet, directory: Path, said: Path)
     return process
 
 
-def _protect(config: Comparison, images: ImageSet, directory: Path, said: Path) -> None:
+def _protect(config: CompareConfig, images: ImageSet, directory: Path, said: Path) -> None:
     if os.geteuid() == 0:
         os.setuid(65534)
     torch.set_num_threads(1)
@@ -102,5 +102,5 @@ def _die_in_operation(number: int) -> None:
     os.fsync, os.replace = wrapped(os.fsync), wrapped(os.replace)
     writer = events.RecordWriter
     writer.write = wrapped(writer.write, half_record)
-    rows = results.RowFile
+    rows = results.CsvFile
     rows.add = wrapped(rows.add, half_row)  # type: ignore[method-assign]

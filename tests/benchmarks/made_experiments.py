@@ -12,8 +12,8 @@ import pytest
 import torch
 
 from lossbench.benchmarks.records.events import EventFile
-from lossbench.benchmarks.records.gradient_stats import FLOOR, Window
-from lossbench.benchmarks.records.results import COLUMNS, Evaluation, RowFile
+from lossbench.benchmarks.records.gradient_stats import FLOOR, GradientStats
+from lossbench.benchmarks.records.results import COLUMNS, CsvFile, Evaluation
 from lossbench.benchmarks.stats.inference import mean_interval
 
 LOSSES = ("cross-entropy", "sigmoid-mse", "zero-one")
@@ -81,7 +81,7 @@ def make_experiment(
     (directory / "summary.md").write_text(
         f"# made\n\n![chart](comparison.png)\n\n## Numbers\n\n{table}\n"
     )
-    results = RowFile(directory / "results.csv", COLUMNS)
+    results = CsvFile(directory / "results.csv", COLUMNS)
     for seed in range(seeds):
         for number, loss in enumerate(losses):
             make_run(directory, loss, seed, number, results, epochs, per_epoch, labels)
@@ -110,7 +110,7 @@ def make_run(
     loss: str,
     seed: int,
     number: int,
-    results: RowFile,
+    results: CsvFile,
     epochs: int,
     per_epoch: int,
     labels: np.ndarray,
@@ -127,7 +127,7 @@ def make_run(
             push = learns * (0.5 - 0.2 * done) / (number + 1)
             accuracy = 0.5 + learns * (0.3 - 0.02 * number) * done**0.5 + rng.normal(0, 0.01)
             spread = torch.tensor(rng.normal(np.log10(max(push, FLOOR)), 0.2, 64))
-            window = Window(
+            window = GradientStats(
                 steps=1,
                 examples=64,
                 wrong=32,

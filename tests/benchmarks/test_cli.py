@@ -11,7 +11,7 @@ import pytest
 
 from lossbench import models
 from lossbench.benchmarks import cli
-from lossbench.benchmarks.config import ARTICLE
+from lossbench.benchmarks.config import ARTICLE_LOSSES
 from lossbench.benchmarks.data.augment import AUGMENTATIONS
 from lossbench.benchmarks.data.sources import SOURCES
 
@@ -37,7 +37,7 @@ def test_a_newcomers_comparison(pictures: Path, capsys) -> None:
     code = cli.main(["compare", "--data", str(pictures), *SMALL, "--seeds", "2", "--name", "first"])
     out, err = capsys.readouterr()
     assert code == 0
-    assert all(name in out for name in ARTICLE)
+    assert all(name in out for name in ARTICLE_LOSSES)
     assert "runs/first/report.html" in out
     assert "lossbench view --runs runs/first" in out
     assert "20 runs" in err
@@ -309,9 +309,9 @@ def test_a_preset_is_where_flags_begin(monkeypatch) -> None:
 
 @pytest.mark.parametrize("name", cli.PRESETS)
 def test_every_preset_is_a_comparison(name: str) -> None:
-    from lossbench.benchmarks.config import check
+    from lossbench.benchmarks.config import validate
 
-    check(cli.parse(["compare", "--preset", name]))
+    validate(cli.parse(["compare", "--preset", name]))
 
 
 def test_catalogue_writes_a_page_and_a_picture(tmp_path: Path, monkeypatch, capsys) -> None:

@@ -5,13 +5,13 @@ from pathlib import Path
 
 import pytest
 
-from lossbench.benchmarks.config import RESERVED, Comparison, Tuning, check
+from lossbench.benchmarks.config import RESERVED_NAMES, CompareConfig, TuneConfig, validate
 from lossbench.benchmarks.presets import PRESETS
 
 
 def test_the_defaults_are_valid() -> None:
-    check(Comparison())
-    check(Tuning())
+    validate(CompareConfig())
+    validate(TuneConfig())
 
 
 @pytest.mark.parametrize(
@@ -42,21 +42,21 @@ def test_the_defaults_are_valid() -> None:
         ("name", ".."),
         ("name", "a/b"),
         ("name", "a\\b"),
-        *(("name", name) for name in RESERVED),
+        *(("name", name) for name in RESERVED_NAMES),
     ],
 )
 def test_a_value_that_no_comparison_can_have_is_refused_by_its_flag(field, value, refusal) -> None:
-    config = dataclasses.replace(Comparison(), **{field: value})
-    refusal(lambda: check(config), f"--{field.replace('_', '-')}")
+    config = dataclasses.replace(CompareConfig(), **{field: value})
+    refusal(lambda: validate(config), f"--{field.replace('_', '-')}")
 
 
 def test_rates_that_were_found_leave_no_room_for_another(refusal) -> None:
-    tuned = dataclasses.replace(Comparison(), tuned=True)
-    check(tuned)
-    refusal(lambda: check(dataclasses.replace(tuned, learning_rate=0.3)), "0.3", "--tuned")
+    tuned = dataclasses.replace(CompareConfig(), tuned=True)
+    validate(tuned)
+    refusal(lambda: validate(dataclasses.replace(tuned, learning_rate=0.3)), "0.3", "--tuned")
     preset = {**PRESETS["cifar-full"], "preset": "cifar-full", "tuned": True}
-    check(Comparison(**preset))
-    refusal(lambda: check(Comparison(**preset | {"learning_rate": 0.2})), "0.2", "--tuned")
+    validate(CompareConfig(**preset))
+    refusal(lambda: validate(CompareConfig(**preset | {"learning_rate": 0.2})), "0.2", "--tuned")
 
 
 @pytest.mark.parametrize(
@@ -74,12 +74,12 @@ def test_rates_that_were_found_leave_no_room_for_another(refusal) -> None:
     ],
 )
 def test_a_value_that_no_search_can_have_is_refused_by_its_flag(field, value, refusal) -> None:
-    config = dataclasses.replace(Tuning(), **{field: value})
-    refusal(lambda: check(config), f"--{field.replace('_', '-')}")
+    config = dataclasses.replace(TuneConfig(), **{field: value})
+    refusal(lambda: validate(config), f"--{field.replace('_', '-')}")
 
 
 def test_the_settings_survive_json() -> None:
-    config = Comparison(losses=("mse", "bce"), runs=Path("somewhere"))
+    config = CompareConfig(losses=("mse", "bce"), runs=Path("somewhere"))
     back = json.loads(json.dumps(config.to_json()))
     back |= {"losses": tuple(back["losses"]), "runs": Path(back["runs"])}
-    assert Comparison(**back) == config
+    assert CompareConfig(**back) == config

@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from lossbench import losses, models
-from lossbench.benchmarks.config import Comparison, check
+from lossbench.benchmarks.config import CompareConfig, validate
 from lossbench.benchmarks.data.augment import AUGMENTATIONS
 from lossbench.benchmarks.presets import PRESETS
 
@@ -11,8 +11,8 @@ EVERY = pytest.mark.parametrize("name", PRESETS)
 
 @EVERY
 def test_a_preset_is_a_comparison_that_can_be_run(name: str) -> None:
-    config = Comparison(preset=name, **PRESETS[name])
-    check(config)
+    config = CompareConfig(preset=name, **PRESETS[name])
+    validate(config)
     assert config.augmentation in AUGMENTATIONS
     assert config.losses is not None
     assert set(config.losses) <= set(losses.names())
@@ -20,14 +20,14 @@ def test_a_preset_is_a_comparison_that_can_be_run(name: str) -> None:
 
 @EVERY
 def test_a_preset_trains_one_model_of_under_a_million_parameters(name: str) -> None:
-    config = Comparison(**PRESETS[name])
+    config = CompareConfig(**PRESETS[name])
     model = models.build(config.model, 1, config.width)
     assert sum(p.numel() for p in model.parameters()) < 1_000_000
 
 
 @EVERY
 def test_the_images_of_a_preset_go_through_its_model(name: str) -> None:
-    config = Comparison(**PRESETS[name])
+    config = CompareConfig(**PRESETS[name])
     assert config.image_size is not None
     side = config.image_size
     images = torch.randint(0, 256, (3, side, side, 3), dtype=torch.uint8)

@@ -3,13 +3,13 @@ from pathlib import Path
 import pytest
 import torch
 
-from lossbench.benchmarks.config import Comparison
+from lossbench.benchmarks.config import CompareConfig
 from lossbench.benchmarks.data.batches import prepare
 from lossbench.benchmarks.training import setup as choices
-from lossbench.benchmarks.training.result import Outcome, Trial
+from lossbench.benchmarks.training.result import RunConfig, RunResult
 from lossbench.benchmarks.training.train import train
 
-SMALL = Trial(
+SMALL = RunConfig(
     "cross-entropy", seed=0, learning_rate=0.02, width=4, epochs=2, batch_size=16, evaluations=1
 )
 
@@ -18,9 +18,9 @@ SMALL = Trial(
 def trained(images):
     """Trains a small network on the 96 images of noise, of which a quarter is held out."""
 
-    def run(loss: str = "cross-entropy", watch=None, log_every=None, **settings) -> Outcome:
+    def run(loss: str = "cross-entropy", watch=None, log_every=None, **settings) -> RunResult:
         fields = {"loss": loss, "validation": 0.25, "test": True} | settings
-        trial = Trial(**{**vars(SMALL), **fields})
+        trial = RunConfig(**{**vars(SMALL), **fields})
         material = prepare(
             images,
             torch.device("cpu"),
@@ -36,10 +36,10 @@ def trained(images):
 
 
 @pytest.fixture
-def config(tmp_path: Path, images, monkeypatch) -> Comparison:
+def config(tmp_path: Path, images, monkeypatch) -> CompareConfig:
     """A comparison of two losses and two seeds on the 96 images of noise."""
     monkeypatch.setattr(choices, "open_images", lambda *_, **__: images)
-    return Comparison(
+    return CompareConfig(
         losses=("cross-entropy", "mse"),
         width=4,
         epochs=1,

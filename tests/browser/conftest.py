@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from lossbench.benchmarks.commands.compare import compare
-from lossbench.benchmarks.config import Comparison
+from lossbench.benchmarks.config import CompareConfig
 from lossbench.benchmarks.console import Reporter
 
 LOSSES = ("cross-entropy", "sigmoid-mse")
@@ -32,7 +32,7 @@ def experiment(tmp_path_factory, cats_and_dogs) -> Path:
     brighter."""
     home = tmp_path_factory.mktemp("comparison")
     pictures = cats_and_dogs(home / "pictures", 60)
-    config = Comparison(
+    config = CompareConfig(
         losses=LOSSES,
         data=str(pictures),
         image_size=32,

@@ -4,7 +4,7 @@ import os
 from pathlib import Path
 
 from lossbench.benchmarks.cli import parse
-from lossbench.benchmarks.config import Comparison, Tuning, check
+from lossbench.benchmarks.config import CompareConfig, TuneConfig, validate
 from lossbench.benchmarks.errors import UserError
 
 from .target import Target
@@ -42,8 +42,8 @@ def read(data: bytes, _: Path) -> None:
         if end.code:
             raise AssertionError(f"it ended with {end.code}") from end
         return  # it showed its help
-    if isinstance(config, Comparison | Tuning):
-        check(config)
+    if isinstance(config, CompareConfig | TuneConfig):
+        validate(config)
 
 
 COMMAND = Target(

@@ -12,14 +12,14 @@ from tempfile import TemporaryDirectory
 import numpy as np
 import torch
 
-from lossbench.benchmarks.config import Comparison, check
+from lossbench.benchmarks.config import CompareConfig, validate
 from lossbench.benchmarks.errors import UserError
 from lossbench.benchmarks.records.reading import (
     COLUMNS,
-    DESCRIBED,
-    described,
+    EXPERIMENT_FILE,
+    read_correct,
+    read_description,
     read_experiment,
-    read_right,
 )
 from lossbench.benchmarks.report import claims, page
 from lossbench.benchmarks.report.board_predictions import read_predictions
@@ -27,8 +27,8 @@ from lossbench.benchmarks.report.document import html, markdown
 from lossbench.benchmarks.report.summary import summarise_experiment
 from lossbench.benchmarks.training import checkpoint as resume
 from lossbench.benchmarks.training.plan import config_of
-from lossbench.benchmarks.training.result import Outcome, Point, Predictions, Trial
-from lossbench.benchmarks.training.result_store import Outcomes, written
+from lossbench.benchmarks.training.result import Point, Predictions, RunConfig, RunResult
+from lossbench.benchmarks.training.result_store import ResultStore, written
 
 from .target import Target
 
@@ -159,19 +159,19 @@ def _read_predictions(data: bytes, scratch: Path) -> None:
     path = scratch / "mse" / "seed0" / "predictions.npz"
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(_npz(data))
-    right = read_right(scratch, "mse", 0)
+    right = read_correct(scratch, "mse", 0)
     assert right is not None
     assert right.dtype == bool
     assert right.ndim == 1
     read_predictions([path.parent])
 
 
-TRIAL = Trial("mse", 0, 0.1)
+TRIAL = RunConfig("mse", 0, 0.1)
 
 
 def _outcomes() -> list[bytes]:
     point = Point(10, 1.0, *9 * (0.5,))
-    outcome = Outcome(
+    outcome = RunResult(
         TRIAL, (point,), 1.0, 10, (3, 3), _said(), None, np.zeros((2, 4), np.float32), 1.0, 0.5
     )
     return _arrays(written(outcome))
@@ -182,7 +182,7 @@ class NoOutcomeError(Exception):
 
 
 def _read_outcome(data: bytes, scratch: Path) -> None:
-    store = Outcomes(scratch)
+    store = ResultStore(scratch)
     store.path(TRIAL, "print").write_bytes(_npz(data))
     outcome = store.get(TRIAL, "print")
     if outcome is None:
@@ -207,15 +207,15 @@ def _read_state(data: bytes, _place: Path) -> None:
 
 
 def _begun() -> list[bytes]:
-    settings = Comparison(losses=("mse", "cross-entropy")).to_json()
+    settings = CompareConfig(losses=("mse", "cross-entropy")).to_json()
     rates = {"learning_rates": {"mse": 0.1, "cross-entropy": 0.3}}
     return [json.dumps(ABOUT | {"config": settings | rates, "own_losses": []}).encode()]
 
 
 def _go_on(data: bytes, place: Path) -> None:
-    (place / DESCRIBED).write_bytes(data)
-    config, rates = config_of(described(place), place)
-    check(config)
+    (place / EXPERIMENT_FILE).write_bytes(data)
+    config, rates = config_of(read_description(place), place)
+    validate(config)
     assert set(rates) == set(config.losses or ())
 
 
@@ -241,7 +241,7 @@ OUTCOMES = Target(_outcomes, _read_outcome, (NoOutcomeError,), NPZ)
 CHECKPOINT = Target(
     _states,
     _read_state,
-    (resume.DamagedStateError,),
+    (resume.CheckpointError,),
     (b"PK\1\2", b"PK\3\4", b"key", b"c__main__\n"),
 )
 RESUMPTION = Target(_begun, _go_on, (UserError,), (*WORDS, *JSON, b"own_losses", b"1e308"))

@@ -256,7 +256,10 @@ def test_an_installed_loss_that_fails_is_an_import_error(
 
 
 def test_a_class_of_ones_own_is_found_by_its_module(plugin: dict[str, str]) -> None:
-    code = "from lossbench import losses as L; print(L.get('plugged:Softplus'), L.entry('plugged:Softplus').name)"
+    code = (
+        "from lossbench import losses as L; "
+        "print(L.get('plugged:Softplus'), L.entry('plugged:Softplus').name)"
+    )
     assert python(plugin, "-c", code).stdout.strip() == "Softplus(reduction='mean') softplus"
 
 

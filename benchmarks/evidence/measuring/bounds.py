@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 
 from lossbench.benchmarks.evidence.claim import Measure, Verdict
-from lossbench.benchmarks.report.table import magnitude
+from lossbench.benchmarks.format import magnitude
 from lossbench.benchmarks.stats.inference import MINIMUM_SEEDS
 
 

@@ -8,18 +8,18 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from lossbench.benchmarks.evidence.claim import Measure, Table, Verdict
-from lossbench.benchmarks.report.table import MINUS, NOTHING
+from lossbench.benchmarks.format import MINUS, MISSING
 from lossbench.benchmarks.stats.inference import (
     MINIMUM_SEEDS,
     Interval,
-    above,
-    allowing_for_both,
-    below,
     bootstrap_difference,
-    detectable,
+    combine_intervals,
     holm,
+    minimum_detectable_difference,
     paired_difference,
-    paired_p,
+    paired_t_pvalue,
+    verdict_above,
+    verdict_below,
 )
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ class Contrast:
         for other test images."""
         if self.examples is None:
             return self.seeds
-        return allowing_for_both(self.seeds, self.examples)
+        return combine_intervals(self.seeds, self.examples)
 
 
 def contrast(
@@ -96,7 +96,7 @@ class Demand(NamedTuple):
         differences = self.contrast.differences
         if len(differences) < MINIMUM_SEEDS:
             return 1.0
-        p = paired_p(differences, [self.threshold] * len(differences))
+        p = paired_t_pvalue(differences, [self.threshold] * len(differences))
         return 1.0 if math.isnan(p) else p
 
 
@@ -114,7 +114,9 @@ def judged(demands: Sequence[Demand], unit: str = "points") -> list[Judged]:
     found = []
     for demand, p in zip(demands, holm([demand.p for demand in demands]), strict=True):
         interval = demand.contrast.interval
-        said = (above if demand.side == "above" else below)(interval, demand.threshold)
+        said = (verdict_above if demand.side == "above" else verdict_below)(
+            interval, demand.threshold
+        )
         verdict: Verdict = said if p < SIGNIFICANCE else "undecided"
         measure = Measure(
             f"{demand.contrast.name}, {unit}",
@@ -135,16 +137,16 @@ def table_of(
     rows = []
     for demand, p, measure in found:
         drawn = demand.contrast
-        least = detectable(drawn.differences)
+        least = minimum_detectable_difference(drawn.differences)
         rows.append(
             (
                 measure.name,
                 signed(drawn.seeds.mean, digits),
                 span(drawn.seeds, digits),
-                NOTHING if drawn.examples is None else span(drawn.examples, digits),
+                MISSING if drawn.examples is None else span(drawn.examples, digits),
                 measure.wanted,
                 f"{p:.3f}" if p >= 0.0005 else "< 0.001",
-                NOTHING if least is None else f"{least:.{digits}f}",
+                MISSING if least is None else f"{least:.{digits}f}",
                 str(drawn.seeds.n),
                 measure.verdict,
             )
@@ -177,7 +179,7 @@ def table_of(
 def signed(value: float | None, digits: int | None = 1) -> str:
     """+1.2, −0.3 or 0.0; without `digits` as many as there are."""
     if value is None:
-        return NOTHING
+        return MISSING
     text = f"{value:+g}" if digits is None else f"{value:+.{digits}f}"
     if float(text) == 0:
         text = text[1:]
@@ -187,7 +189,7 @@ def signed(value: float | None, digits: int | None = 1) -> str:
 def span(interval: Interval, digits: int = 1) -> str:
     """'+0.1 to +2.3'."""
     if interval.low is None or interval.high is None:
-        return NOTHING
+        return MISSING
     return f"{signed(interval.low, digits)} to {signed(interval.high, digits)}"
 
 
@@ -200,7 +202,7 @@ def with_span(interval: Interval, digits: int = 1) -> str:
 def plus_minus(interval: Interval, digits: int = 1) -> str:
     """'74.1 ± 1.3'."""
     if interval.mean is None:
-        return NOTHING
+        return MISSING
     text = f"{interval.mean:.{digits}f}"
     if interval.high is None:
         return text

@@ -10,11 +10,11 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from lossbench.benchmarks.evidence.claim import Lab
-    from lossbench.benchmarks.training.result import Outcome, Trial
+    from lossbench.benchmarks.evidence.claim import Trainer
+    from lossbench.benchmarks.training.result import RunConfig, RunResult
 
 
-def tuned(lab: Lab, trials: Sequence[Trial], **less: Any) -> list[Trial]:
+def tuned(lab: Trainer, trials: Sequence[RunConfig], **less: Any) -> list[RunConfig]:
     """Each trial with the learning rate that a search finds for it, in which the fields `less` are
     changed: fewer images or epochs."""
     found = lab.tuned([replace(trial, **less) for trial in trials])
@@ -24,7 +24,7 @@ def tuned(lab: Lab, trials: Sequence[Trial], **less: Any) -> list[Trial]:
     ]
 
 
-def over_seeds(lab: Lab, trials: Sequence[Trial], seeds: int) -> list[list[Outcome]]:
+def over_seeds(lab: Trainer, trials: Sequence[RunConfig], seeds: int) -> list[list[RunResult]]:
     """The outcomes of each trial with the seeds 0 to seeds - 1, asked about the test images."""
     outcomes = lab.train(
         [replace(trial, seed=seed, test=True) for trial in trials for seed in range(seeds)]
@@ -32,20 +32,20 @@ def over_seeds(lab: Lab, trials: Sequence[Trial], seeds: int) -> list[list[Outco
     return [outcomes[at : at + seeds] for at in range(0, len(outcomes), seeds)]
 
 
-def right(outcomes: Sequence[Outcome]) -> NDArray[np.bool_]:
+def right(outcomes: Sequence[RunResult]) -> NDArray[np.bool_]:
     """Which test examples each network got right, (outcomes, N)."""
     import numpy as np
 
     return np.stack([outcome.test.right for outcome in outcomes if outcome.test is not None])
 
 
-def accuracies(outcomes: Sequence[Outcome]) -> list[float]:
+def accuracies(outcomes: Sequence[RunResult]) -> list[float]:
     """The test accuracy of each network, percent. One that has diverged still names a class, and
     gets what that brings."""
     return [100 * float(share) for share in right(outcomes).mean(1)]
 
 
-def chance_of(outcomes: Sequence[Outcome]) -> float:
+def chance_of(outcomes: Sequence[RunResult]) -> float:
     """The accuracy of always naming the most frequent class of the test images, percent."""
     import numpy as np
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from lossbench.benchmarks.training.result import Outcome
+from lossbench.benchmarks.training.result import RunResult
 
 from .laws import LAWS, sigmoid
 
@@ -47,7 +47,7 @@ class Pushes(NamedTuple):
         return self.push[self.odds > -LOW]
 
 
-def pushes(outcomes: Sequence[Outcome]) -> Pushes:
+def pushes(outcomes: Sequence[RunResult]) -> Pushes:
     """Those of some runs together."""
     rows = np.concatenate([o.pairs for o in outcomes if o.pairs is not None]).astype(np.float64)
     _, margin, target, gradient = rows.T

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from lossbench.benchmarks.stats.inference import Interval, paired_difference
-from lossbench.benchmarks.training.result import Outcome
+from lossbench.benchmarks.training.result import RunResult
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -23,7 +23,7 @@ class Steps(NamedTuple):
     reached: NDArray[np.bool_]
 
 
-def steps_of(outcomes: Sequence[Outcome], enough: float) -> Steps:
+def steps_of(outcomes: Sequence[RunResult], enough: float) -> Steps:
     """Steps to the first evaluation with enough accuracy; without one, all that were trained."""
     taken, reached = [], []
     for outcome in outcomes:

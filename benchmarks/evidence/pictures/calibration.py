@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from lossbench.benchmarks.evidence.claim import Picture
-from lossbench.benchmarks.plots.canvas import CHANCE_LOOK, DPI, FAINT, INK, RC, png
-from lossbench.benchmarks.plots.palette import style_of
+from lossbench.benchmarks.plots.canvas import CHANCE_STYLE, DPI, FAINT, INK, RC, render_png
+from lossbench.benchmarks.plots.palette import loss_style
 from lossbench.benchmarks.stats.metrics import expected_calibration_error, reliability
 from lossbench.benchmarks.training.result import Predictions
 
@@ -51,7 +51,7 @@ def draw_reliability(said: Mapping[str, Sequence[Predictions]], proper: Sequence
         for axes in panels[:, 0]:
             axes.set_ylabel("right answers, %")
         alt = f"{title} Gap in points, all seeds together: " + "; ".join(words) + "."
-        return Picture("reliability.png", png(figure, alt), alt)
+        return Picture("reliability.png", render_png(figure, alt), alt)
 
 
 def _draw_one(axes: Axes, loss: str, kind: str, predictions: Sequence[Predictions]) -> str:
@@ -62,8 +62,8 @@ def _draw_one(axes: Axes, loss: str, kind: str, predictions: Sequence[Prediction
     share = count[held] / count.sum()
     x, y = 100 * confidence[held], 100 * accuracy[held]
     least = 100 / probabilities.shape[1]
-    style = style_of(loss)
-    axes.plot([least, 100], [least, 100], **CHANCE_LOOK)
+    style = loss_style(loss)
+    axes.plot([least, 100], [least, 100], **CHANCE_STYLE)
     axes.plot(x, y, color=style["color"], linewidth=1.6)
     axes.scatter(x, y, s=12 + 320 * share, color=style["color"], alpha=0.85, zorder=4, linewidth=0)
     # How far from the line.
@@ -123,4 +123,4 @@ def draw_errors(
         )
         words = "; ".join(f"{loss} {np.mean(errors[loss]):.1f}" for loss in order)
         alt = f"{title} Expected calibration error in points: {words}."
-        return Picture("errors.png", png(figure, alt), alt)
+        return Picture("errors.png", render_png(figure, alt), alt)

@@ -5,22 +5,22 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from lossbench.benchmarks.plots.canvas import CHANCE_LOOK, Label, label_lines, line_look
+from lossbench.benchmarks.plots.canvas import CHANCE_STYLE, Label, label_lines, line_style
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-    from lossbench.benchmarks.training.result import Outcome
+    from lossbench.benchmarks.training.result import RunResult
 
 
 def draw_course(
-    axes: Axes, outcomes: Sequence[Outcome], loss: str, measure: str, scale: float = 1
+    axes: Axes, outcomes: Sequence[RunResult], loss: str, measure: str, scale: float = 1
 ) -> float:
     """A field of `Point`, times `scale`, over training steps: a thin line a seed and a thick one
     for their mean. Returns where that ends."""
     import numpy as np
 
-    look = line_look(loss)
+    look = line_style(loss)
     steps = [point.step for point in outcomes[0].points]
     values = scale * np.array([[getattr(p, measure) for p in o.points] for o in outcomes])
     for row in values:
@@ -33,7 +33,7 @@ def draw_course(
 def finish(axes: Axes, labels: list[Label], *, gap: float, chance: float | None = None) -> None:
     """The chance level (percent) and the names beside a panel of courses."""
     if chance is not None:
-        axes.axhline(chance, **CHANCE_LOOK, zorder=7)
+        axes.axhline(chance, **CHANCE_STYLE, zorder=7)
         labels.append(Label(chance, f"chance  {chance:.1f}", None))
     axes.tick_params(labelbottom=True)
     axes.xaxis.set_major_formatter("{x:,.0f}")

@@ -11,6 +11,7 @@ import numpy as np
 from lossbench.benchmarks.evidence.claim import Picture
 from lossbench.benchmarks.evidence.measuring.laws import LAWS, error
 from lossbench.benchmarks.evidence.measuring.pushes import Pushes
+from lossbench.benchmarks.format import MINUS
 from lossbench.benchmarks.plots.canvas import (
     DPI,
     FAINT,
@@ -18,11 +19,10 @@ from lossbench.benchmarks.plots.canvas import (
     RC,
     Label,
     label_lines,
-    line_look,
-    png,
+    line_style,
+    render_png,
 )
-from lossbench.benchmarks.plots.palette import style_of
-from lossbench.benchmarks.report.table import MINUS
+from lossbench.benchmarks.plots.palette import loss_style
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -93,7 +93,7 @@ def draw_panels(pooled: Mapping[str, Pushes], fits: Mapping[str, Fit]) -> Pictur
         for axes in panels[:, 0]:
             axes.set_ylabel("push |dL/dz|")
         alt = f"{title} R² of a proportion: {'; '.join(words)}."
-        return Picture("proportion.png", png(figure, alt), alt)
+        return Picture("proportion.png", render_png(figure, alt), alt)
 
 
 def _draw_panel(axes: Axes, loss: str, seen: Pushes, slope: float) -> None:
@@ -111,7 +111,7 @@ def _draw_panel(axes: Axes, loss: str, seen: Pushes, slope: float) -> None:
         marker="o",
         markersize=2.6,
         markeredgewidth=0,
-        color=style_of(loss)["color"],
+        color=loss_style(loss)["color"],
         alpha=0.8,
     )
     axes.set_xlim(-0.04, 1.04)
@@ -158,12 +158,12 @@ def draw_pushes(pooled: Mapping[str, Pushes]) -> Picture:
             unit = float(law.push(even)[0])
             if unit == 0:
                 continue
-            look = line_look(loss) | {"linewidth": 2.2}
+            look = line_style(loss) | {"linewidth": 2.2}
             heights = law.push(-a) / unit
             axes.plot(a, np.where(heights > 0, heights, np.nan), **look)
             labels.append(Label(float(heights[-1]), loss, loss))
             middles, medians = _medians(seen)
-            marker = style_of(loss)["marker"]
+            marker = loss_style(loss)["marker"]
             axes.plot(
                 middles,
                 medians / unit,
@@ -190,7 +190,7 @@ def draw_pushes(pooled: Mapping[str, Pushes]) -> Picture:
         axes.set_axisbelow(True)
         label_lines(axes, labels, gap=0.062)
         alt = f"{title} At an error of 0.999, relative to 0.5, by formula: {'; '.join(words)}."
-        return Picture("pushes.png", png(figure, alt), alt)
+        return Picture("pushes.png", render_png(figure, alt), alt)
 
 
 def _medians(seen: Pushes) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

@@ -9,15 +9,15 @@ import numpy as np
 
 from lossbench.benchmarks.evidence.claim import Picture
 from lossbench.benchmarks.plots.canvas import (
-    CHANCE_LOOK,
+    CHANCE_STYLE,
     DPI,
     RC,
     Label,
     label_lines,
-    line_look,
-    png,
+    line_style,
+    render_png,
 )
-from lossbench.benchmarks.plots.palette import style_of
+from lossbench.benchmarks.plots.palette import loss_style
 from lossbench.benchmarks.stats.inference import mean_interval
 
 from .rows import Row, chance_line, draw_rows, look_of, name_rows
@@ -55,7 +55,7 @@ def draw_curves(
         labels, best = [], []
         for loss, (rates, accuracy) in curves.items():
             mean = accuracy.mean(0)
-            look = line_look(loss)
+            look = line_style(loss)
             thick = loss in pair
             look |= {"linewidth": 3.6, "zorder": 7} if thick else {"linewidth": 1.3, "alpha": 0.75}
             axes.plot(rates, mean, **look)
@@ -74,7 +74,7 @@ def draw_curves(
                 )
                 best.append(f"{loss} {mean[top]:.1f} at {rates[top]:g}")
             labels.append(Label(float(mean[-1]), loss, loss))
-        axes.axhline(chance, **CHANCE_LOOK)
+        axes.axhline(chance, **CHANCE_STYLE)
         labels.append(Label(chance, f"chance  {chance:.0f}", None))
         ticks = sorted({rate for rates, _ in curves.values() for rate in rates})
         axes.set_xticks(ticks, [f"{rate:g}" for rate in ticks])
@@ -83,13 +83,13 @@ def draw_curves(
         axes.set_axisbelow(True)
         label_lines(axes, labels, gap=0.062)
         alt = f"{title} Best validation accuracy in %: {'; '.join(best)}."
-        return Picture("curves.png", png(figure, alt), alt)
+        return Picture("curves.png", render_png(figure, alt), alt)
 
 
 def _bars(
     axes: Axes, rates: Sequence[float], accuracy: np.ndarray, loss: str, *, shift: float
 ) -> None:
-    color = style_of(loss)["color"]
+    color = loss_style(loss)["color"]
     for rate, column in zip(rates, accuracy.T, strict=True):
         interval = mean_interval([float(value) for value in column])
         if interval.low is not None and interval.high is not None:
@@ -124,7 +124,7 @@ def draw_ranges(
         left.set_xscale("log")
         for place, loss in enumerate(order):
             each, best = ranges[loss]
-            look: dict[str, Any] = {"color": style_of(loss)["color"]}
+            look: dict[str, Any] = {"color": loss_style(loss)["color"]}
             left.plot(
                 [each.low, each.high], [place, place], linewidth=7, solid_capstyle="butt", **look
             )
@@ -153,4 +153,4 @@ def draw_ranges(
         chance_line(right, chance)
         right.set_xlabel("test accuracy, % (bar: 95 % interval)")
         alt = f"{title} Usable learning rates: {'; '.join(words)}."
-        return Picture("ranges.png", png(figure, alt), alt)
+        return Picture("ranges.png", render_png(figure, alt), alt)

@@ -11,7 +11,7 @@ import numpy as np
 
 from lossbench.benchmarks.evidence.claim import Picture
 from lossbench.benchmarks.evidence.measuring.likelihood_forms import FORMS, LOWERED, Reading
-from lossbench.benchmarks.plots.canvas import DPI, FAINT, INK, RC, line_look, png
+from lossbench.benchmarks.plots.canvas import DPI, FAINT, INK, RC, line_style, render_png
 
 from .rows import Row, draw_rows
 
@@ -51,7 +51,7 @@ def draw_forms(readings: Sequence[Reading]) -> Picture:
         axes.margins(x=0.06)
         said = "; ".join(f"{row.label} {mean(row.values):.4f}" for row in rows)
         alt = f"{title}. Nats an image: {said}. The product itself: {product:.4f}."
-        return Picture("forms.png", png(figure, alt), alt)
+        return Picture("forms.png", render_png(figure, alt), alt)
 
 
 def draw_slip(reading: Reading) -> Picture:
@@ -76,7 +76,7 @@ def draw_slip(reading: Reading) -> Picture:
         pushes = {RIGHT: reading.pushed, WRONG: reading.slipped}
         lows = {RIGHT: reading.bounded, WRONG: reading.unbounded}
         for loss, name in names.items():
-            color = line_look(loss)["color"]
+            color = line_style(loss)["color"]
             marker = "o" if loss == RIGHT else "X"
             left.plot(reading.f[few], pushes[loss][few], marker, color=color, ms=5, label=name)
             right.plot(LOWERED, lows[loss], marker + "-", color=color, ms=5, label=name)
@@ -98,7 +98,7 @@ def draw_slip(reading: Reading) -> Picture:
             f"outputs lowered by {LOWERED[-1]:g} binary cross-entropy is at "
             f"{reading.bounded[-1]:.4f}, the slip at {reading.unbounded[-1]:.1f}."
         )
-        return Picture("slip.png", png(figure, alt), alt)
+        return Picture("slip.png", render_png(figure, alt), alt)
 
 
 def mean_pushes(f: NDArray[np.float64], pushes: NDArray[np.float64]) -> list[float]:

@@ -11,9 +11,9 @@ from lossbench.benchmarks.evidence.measuring.bounds import size
 from lossbench.benchmarks.evidence.measuring.laws import LAWS
 from lossbench.benchmarks.evidence.measuring.networks import chance_of
 from lossbench.benchmarks.evidence.measuring.pushes import END, FORMULAS, LOW, Pushes
-from lossbench.benchmarks.plots.canvas import DPI, FAINT, RC, Label, line_look, png
-from lossbench.benchmarks.plots.palette import style_of
-from lossbench.benchmarks.training.result import Outcome
+from lossbench.benchmarks.plots.canvas import DPI, FAINT, RC, Label, line_style, render_png
+from lossbench.benchmarks.plots.palette import loss_style
+from lossbench.benchmarks.training.result import RunResult
 
 from .course import draw_course, finish
 
@@ -39,14 +39,14 @@ def draw_gradient(seen: Mapping[str, Pushes]) -> Picture:
             "← sure of the wrong class            sure of the right class →"
         )
         for loss, runs in seen.items():
-            color = line_look(loss)["color"]
+            color = line_style(loss)["color"]
             axes.plot(z, LAWS[loss].push(z), color=color, linewidth=1.4, zorder=3)
             dots = thinned(runs)
             axes.plot(
                 dots.odds,
                 dots.push,
                 linestyle="none",
-                marker=style_of(loss)["marker"],
+                marker=loss_style(loss)["marker"],
                 markersize=6.5,
                 color=color,
                 markerfacecolor="white",
@@ -83,7 +83,7 @@ def draw_gradient(seen: Mapping[str, Pushes]) -> Picture:
             f"{' and '.join(FORMULAS.values())}. Mean |dL/dz| where the right class has p below "
             f"{END:g}: {ends}."
         )
-        return Picture("gradient.png", png(figure, alt), alt)
+        return Picture("gradient.png", render_png(figure, alt), alt)
 
 
 def mean_of(values: np.ndarray) -> str:
@@ -98,7 +98,7 @@ def thinned(runs: Pushes) -> Pushes:
     return Pushes(odds[first], push[first])
 
 
-def draw_training(starts: Mapping[str, Mapping[str, Sequence[Outcome]]]) -> Picture:
+def draw_training(starts: Mapping[str, Mapping[str, Sequence[RunResult]]]) -> Picture:
     """Validation accuracy over training steps: a panel a start, by its name, a line a loss."""
     import matplotlib
     from matplotlib.figure import Figure
@@ -121,4 +121,4 @@ def draw_training(starts: Mapping[str, Mapping[str, Sequence[Outcome]]]) -> Pict
             finish(axes, labels, gap=0.095, chance=chance)
         panels[-1].set_xlabel(f"training steps (thin: each of {seeds} seeds, thick: their mean)")
         alt = f"{title}: validation accuracy at the end, %. {'; '.join(said)}; chance {chance:.1f}."
-        return Picture("training.png", png(figure, alt), alt)
+        return Picture("training.png", render_png(figure, alt), alt)

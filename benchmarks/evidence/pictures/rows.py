@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from lossbench.benchmarks.evidence.claim import Picture
 from lossbench.benchmarks.evidence.measuring.contrasts import Judged, signed
-from lossbench.benchmarks.plots.canvas import CHANCE_LOOK, DPI, FAINT, INK, RC, png
-from lossbench.benchmarks.plots.palette import style_of
+from lossbench.benchmarks.plots.canvas import CHANCE_STYLE, DPI, FAINT, INK, RC, render_png
+from lossbench.benchmarks.plots.palette import loss_style
 from lossbench.benchmarks.stats.inference import mean_interval
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ class Row(NamedTuple):
 
 def look_of(loss: str, *, hollow: bool = False) -> dict[str, Any]:
     """The marker of a loss, as keyword arguments of `Axes.plot`."""
-    style = style_of(loss)
+    style = loss_style(loss)
     return {
         "linestyle": "none",
         "marker": style["marker"],
@@ -48,7 +48,7 @@ def draw_rows(axes: Axes, rows: Sequence[Row], text: str = "{:.1f}") -> None:
     mean in words at the right."""
     for place, row in enumerate(rows):
         interval = mean_interval(list(row.values))
-        color = style_of(row.loss)["color"]
+        color = loss_style(row.loss)["color"]
         axes.plot(
             row.values,
             [place + 0.24] * len(row.values),
@@ -73,7 +73,7 @@ def draw_interval(
         axes.plot(
             [interval.low, interval.high],
             [place, place],
-            color=style_of(loss)["color"],
+            color=loss_style(loss)["color"],
             linewidth=2.4,
             solid_capstyle="butt",
         )
@@ -92,7 +92,7 @@ def name_rows(axes: Axes, labels: Sequence[str]) -> None:
 
 def chance_line(axes: Axes, chance: float, *, text: str = "chance") -> None:
     """The chance level of an axis of percent, named at its foot."""
-    axes.axvline(chance, **CHANCE_LOOK)
+    axes.axvline(chance, **CHANCE_STYLE)
     axes.annotate(
         f"{text} {chance:.0f}",
         (chance, 0),
@@ -157,7 +157,7 @@ def judgement(name: str, what: str, found: Sequence[Judged], *, digits: int = 1)
             axes.fill_betweenx([place - 0.42, place + 0.42], *ends, color=HOLDS, zorder=0)
             _at_right(axes, place, signed(measure.value, digits), measure.verdict)
         alt = f"{title}: " + "; ".join(_in_words(item, digits) for item in found) + "."
-        return Picture(name, png(figure, alt), alt)
+        return Picture(name, render_png(figure, alt), alt)
 
 
 def _in_words(item: Judged, digits: int) -> str:

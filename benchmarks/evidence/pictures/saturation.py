@@ -17,10 +17,10 @@ from lossbench.benchmarks.plots.canvas import (
     RC,
     Label,
     label_lines,
-    line_look,
-    png,
+    line_style,
+    render_png,
 )
-from lossbench.benchmarks.plots.palette import style_of
+from lossbench.benchmarks.plots.palette import loss_style
 
 from .rows import look_of
 
@@ -100,12 +100,12 @@ def draw_steps(
         axes.set_axisbelow(True)
         label_lines(axes, labels, gap=0.062)
         alt = f"{title} Steps from the surest start: {'; '.join(words)}."
-        return Picture("steps.png", png(figure, alt), alt)
+        return Picture("steps.png", render_png(figure, alt), alt)
 
 
 def _draw_line(axes: Axes, loss: str, steps: Sequence[Steps], *, hollow: bool) -> float:
     """One line with its seeds; returns where it ends."""
-    look = line_look(loss)
+    look = line_style(loss)
     color = look["color"]
     middle = [float(np.exp(np.log(each.value).mean())) for each in steps]
     shift = -0.05 if loss == next(iter(FORMULAS)) else 0.05
@@ -160,7 +160,7 @@ def draw_gradients(seen: Mapping[str, Pushes]) -> Picture:
                 markersize=6,
                 markerfacecolor="none",
                 markeredgewidth=0.9,
-                color=style_of(loss)["color"],
+                color=loss_style(loss)["color"],
                 alpha=0.5,
                 zorder=3,
             )
@@ -183,7 +183,7 @@ def draw_gradients(seen: Mapping[str, Pushes]) -> Picture:
         axes.set_axisbelow(True)
         label_lines(axes, labels, gap=0.07)
         alt = f"{title} |dL/dz| at an error of 0.9999, by formula: {'; '.join(words)}."
-        return Picture("gradients.png", png(figure, alt), alt)
+        return Picture("gradients.png", render_png(figure, alt), alt)
 
 
 def _spread(values: NDArray[np.float64]) -> NDArray[np.int64]:

@@ -8,17 +8,17 @@ from typing import TYPE_CHECKING, Any
 from lossbench.benchmarks.evidence.claim import Picture
 from lossbench.benchmarks.evidence.measuring.contrasts import signed
 from lossbench.benchmarks.plots.canvas import (
-    CHANCE_LOOK,
+    CHANCE_STYLE,
     DPI,
     FAINT,
     INK,
     RC,
     Label,
     label_lines,
-    line_look,
-    png,
+    line_style,
+    render_png,
 )
-from lossbench.benchmarks.plots.palette import style_of
+from lossbench.benchmarks.plots.palette import loss_style
 
 from .rows import HOLDS, Row, chance_line, draw_interval, draw_rows, name_rows
 
@@ -94,7 +94,7 @@ def draw_gaps(
             f"{gap.loss} {signed(gap.interval.mean)} ({words_of(gap)})" for gap in gaps.values()
         ]
         alt = f"{title}. Difference in test accuracy to cross-entropy, points: {'; '.join(said)}."
-        return Picture("difference.png", png(figure, alt), alt)
+        return Picture("difference.png", render_png(figure, alt), alt)
 
 
 def words_of(gap: Gap) -> str:
@@ -121,7 +121,7 @@ def draw_rates(
         labels, best = [], []
         for loss, means in tried.items():
             rates, heights = list(means), list(means.values())
-            look, marker = line_look(loss) | {"linewidth": 2.4}, style_of(loss)["marker"]
+            look, marker = line_style(loss) | {"linewidth": 2.4}, loss_style(loss)["marker"]
             hollow: dict[str, Any] = {"marker": marker, "markersize": 8, "markerfacecolor": "white"}
             axes.plot(rates, heights, **look, **hollow)
             top = chosen[loss]
@@ -133,7 +133,7 @@ def draw_rates(
             # A rate at which a network diverges counts as 0, below the panel.
             said = loss if heights[-1] >= chance - 4 else f"{loss} (off scale)"
             labels.append(Label(max(heights[-1], chance - 3), said, loss))
-        axes.axhline(chance, **CHANCE_LOOK)
+        axes.axhline(chance, **CHANCE_STYLE)
         labels.append(Label(chance, f"chance  {chance:.0f}", None))
         rates = sorted({rate for means in tried.values() for rate in means})
         axes.set_xticks(rates, [f"{rate:g}" for rate in rates])
@@ -150,4 +150,4 @@ def draw_rates(
             color=FAINT,
         )
         alt = f"{title}. Chosen, with validation accuracy in %: {'; '.join(best)}."
-        return Picture("rates.png", png(figure, alt), alt)
+        return Picture("rates.png", render_png(figure, alt), alt)

@@ -19,12 +19,12 @@ from torch import nn
 
 from lossbench.benchmarks.console import Reporter
 from lossbench.benchmarks.data import ImageSet, open_images
-from lossbench.benchmarks.data.batches import Material, prepare
+from lossbench.benchmarks.data.batches import DeviceDataset, prepare
 from lossbench.benchmarks.errors import UserError
-from lossbench.benchmarks.records.experiment import cores
-from lossbench.benchmarks.training.result import Outcome, Trial
-from lossbench.benchmarks.training.result_store import Outcomes
-from lossbench.benchmarks.training.train import of_ours, train, training
+from lossbench.benchmarks.records.experiment import cpu_count
+from lossbench.benchmarks.training.result import RunConfig, RunResult
+from lossbench.benchmarks.training.result_store import ResultStore
+from lossbench.benchmarks.training.train import is_builtin, train, training
 
 from .cuda_streams import Task, in_turns
 
@@ -43,9 +43,9 @@ class Pool:
     def __init__(
         self, store: Path, device: torch.device, reporter: Reporter, workers: int | None = None
     ) -> None:
-        self.outcomes = Outcomes(store)
+        self.outcomes = ResultStore(store)
         self.device, self.reporter = device, reporter
-        self.workers = workers or (cores() if device.type == "cpu" else None)
+        self.workers = workers or (cpu_count() if device.type == "cpu" else None)
         self.executor: ProcessPoolExecutor | None = None
         self.images: dict[tuple[str, int | None], ImageSet] = {}
         self.trained = 0
@@ -78,7 +78,7 @@ class Pool:
             )
         return self.images[data, image_size]
 
-    def train(self, trials: Sequence[Trial], doing: str = "training") -> list[Outcome]:
+    def train(self, trials: Sequence[RunConfig], doing: str = "training") -> list[RunResult]:
         """The outcomes of the trials, in their order. Equal trials are trained once.
 
         Raises:
@@ -102,15 +102,15 @@ class Pool:
             self.reporter.bar(done, len(missing), what)
         return [found[trial] for trial in trials]
 
-    def _fingerprint(self, trial: Trial) -> str:
+    def _fingerprint(self, trial: RunConfig) -> str:
         return self.image_set(trial.data, trial.image_size).fingerprint
 
-    def _here(self, trials: Sequence[Trial]) -> Iterator[Outcome]:
-        own = not all(map(of_ours, trials))
+    def _here(self, trials: Sequence[RunConfig]) -> Iterator[RunResult]:
+        own = not all(map(is_builtin, trials))
         material = lru_cache(maxsize=8)(self._material)
         errors: list[BaseException] = []
 
-        def task(trial: Trial) -> Task[tuple[Outcome, nn.Module]]:
+        def task(trial: RunConfig) -> Task[tuple[RunResult, nn.Module]]:
             choice = tuple(_choice(trial).items())
             return training(trial, material(trial.data, trial.image_size, choice))
 
@@ -126,10 +126,10 @@ class Pool:
 
     def _material(
         self, data: str, image_size: int | None, choice: tuple[tuple[str, Any], ...]
-    ) -> Material:
+    ) -> DeviceDataset:
         return prepare(self.image_set(data, image_size), self.device, **dict(choice))
 
-    def _in_processes(self, trials: Sequence[Trial]) -> Iterator[Outcome]:
+    def _in_processes(self, trials: Sequence[RunConfig]) -> Iterator[RunResult]:
         if self.executor is None:
             self.executor = ProcessPoolExecutor(
                 self.workers, multiprocessing.get_context("spawn"), _begin
@@ -147,7 +147,7 @@ class Pool:
             ) from None
 
 
-def _choice(trial: Trial) -> dict[str, Any]:
+def _choice(trial: RunConfig) -> dict[str, Any]:
     """The arguments of `prepare` that a trial asks for."""
     drawn = trial.train_images is not None or trial.label_noise > 0 or trial.imbalance > 1
     return {
@@ -166,7 +166,7 @@ def _begin() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
-def _work(trial: Trial) -> Outcome:
+def _work(trial: RunConfig) -> RunResult:
     return train(trial, _material(trial.data, trial.image_size, **_choice(trial)))[0]
 
 
@@ -174,7 +174,7 @@ def _work(trial: Trial) -> Outcome:
 
 
 @lru_cache(maxsize=4)
-def _material(data: str, image_size: int | None, **choice: Any) -> Material:
+def _material(data: str, image_size: int | None, **choice: Any) -> DeviceDataset:
     return prepare(_images(data, image_size), torch.device("cpu"), **choice)
 
 

@@ -17,10 +17,10 @@ from typing import Any
 
 from lossbench.benchmarks.commands.compare import Executor, Runs
 from lossbench.benchmarks.errors import UserError, one_line
-from lossbench.benchmarks.records.files import locked
-from lossbench.benchmarks.records.results import gather, run_directory
-from lossbench.benchmarks.training.checkpoint import STATE, growing
-from lossbench.benchmarks.training.result import Trial
+from lossbench.benchmarks.records.files import lock_directory
+from lossbench.benchmarks.records.results import gather_tables, run_directory
+from lossbench.benchmarks.training.checkpoint import CHECKPOINT_FILE, appended_files
+from lossbench.benchmarks.training.result import RunConfig
 
 from .ray_worker import Files, News, about_for_nodes, files_of, put, trained
 
@@ -107,7 +107,7 @@ class _Task:
     """A run that is a task of the cluster, waiting or at work: `left` says how often it may be
     begun again, `heard` whether there has been news of it."""
 
-    trial: Trial
+    trial: RunConfig
     path: Path
     left: int
     heard: bool = False
@@ -139,7 +139,7 @@ def _stop(ray: Any) -> Any:
 
 
 def _task(
-    about: bytes, trial: Trial, files: Files, every: float, stop: Any
+    about: bytes, trial: RunConfig, files: Files, every: float, stop: Any
 ) -> Generator[News, None, None]:
     """What Ray runs."""
     import ray
@@ -175,7 +175,7 @@ class _Tasks:
         self.open: dict[Any, _Task] = {}
         self.gathered = monotonic()
 
-    def train(self, trials: Sequence[Trial]) -> None:
+    def train(self, trials: Sequence[RunConfig]) -> None:
         """Train runs, each from where it was left, until all are over or it is to stop.
 
         Raises:
@@ -215,14 +215,14 @@ class _Tasks:
     def _slots(self) -> int:
         return int(self.ray.cluster_resources().get(self.kind, 0))
 
-    def _open(self, trial: Trial) -> None:
+    def _open(self, trial: RunConfig) -> None:
         task = _Task(trial, run_directory(self.runs.plan.directory, trial.loss, trial.seed), MORE)
         task.path.mkdir(parents=True, exist_ok=True)
-        task.lock.enter_context(locked(task.path))
+        task.lock.enter_context(lock_directory(task.path))
         self._begin(task)
 
     def _begin(self, task: _Task) -> None:
-        needed = {STATE, *(path.name for path in growing(task.path))}
+        needed = {CHECKPOINT_FILE, *(path.name for path in appended_files(task.path))}
         files = {name: file for name, file in files_of(task.path).items() if name in needed}
         self.open[self.remote.remote(self.about, task.trial, files, EVERY, self.stop)] = task
 
@@ -262,7 +262,7 @@ class _Tasks:
     def _gather(self) -> None:
         """Write the tables of the experiment, not too often: they are read and written whole."""
         if monotonic() - self.gathered > EVERY:
-            gather(self.runs.plan.directory, self.runs.plan.paths)
+            gather_tables(self.runs.plan.directory, self.runs.plan.paths)
             self.gathered = monotonic()
 
     def _lost(self, generator: Any, error: Exception) -> None:
@@ -280,7 +280,7 @@ class _Tasks:
             task.lock.close()
             return
         task.left -= 1
-        since = "its last state" if (task.path / STATE).exists() else "its beginning"
+        since = "its last state" if (task.path / CHECKPOINT_FILE).exists() else "its beginning"
         self.runs.say(
             f"{task.trial.loss} seed {task.trial.seed}: its task has ended ({why}); begun again "
             f"from {since}"

@@ -20,14 +20,14 @@ from lossbench.benchmarks.commands.compare import RunFailedError, train_one
 from lossbench.benchmarks.console import Reporter
 from lossbench.benchmarks.data.sources import SOURCES
 from lossbench.benchmarks.errors import UserError
-from lossbench.benchmarks.records.files import write_whole
-from lossbench.benchmarks.records.gradient_stats import Window
-from lossbench.benchmarks.records.reading import DESCRIBED, described
+from lossbench.benchmarks.records.files import write_atomically
+from lossbench.benchmarks.records.gradient_stats import GradientStats
+from lossbench.benchmarks.records.reading import EXPERIMENT_FILE, read_description
 from lossbench.benchmarks.records.results import FAILURE, RESULTS, run_directory
-from lossbench.benchmarks.training.checkpoint import STATE, growing
+from lossbench.benchmarks.training.checkpoint import CHECKPOINT_FILE, appended_files
 from lossbench.benchmarks.training.plan import Plan, plan_in
 from lossbench.benchmarks.training.recorder import RunInterruptedError
-from lossbench.benchmarks.training.result import Trial
+from lossbench.benchmarks.training.result import RunConfig
 
 Files = dict[str, bytes]
 """What files of a run hold, by their names in its directory."""
@@ -48,7 +48,7 @@ class News:
 
     said: tuple[str, ...] = ()
     share: float = 0.0
-    window: Window | None = None
+    window: GradientStats | None = None
     files: Files | None = None
     over: bool = False
     result: tuple[float, float] | None = None
@@ -58,7 +58,7 @@ class News:
 def about_for_nodes(plan: Plan) -> bytes:
     """experiment.json as another machine needs it: with the device that this one has chosen, and a
     path to images that does not depend on where a process was started."""
-    about = described(plan.directory)
+    about = read_description(plan.directory)
     data = about["config"]["data"]
     if data is not None and data not in SOURCES:
         data = os.path.abspath(os.path.expanduser(data))
@@ -67,7 +67,7 @@ def about_for_nodes(plan: Plan) -> bytes:
 
 
 def trained(
-    about: bytes, trial: Trial, files: Files, every: float, stop: Callable[[], bool]
+    about: bytes, trial: RunConfig, files: Files, every: float, stop: Callable[[], bool]
 ) -> Iterator[News]:
     """Train a run from where `files` leave it; the last of the news says how it ended.
 
@@ -105,21 +105,21 @@ def _plan(about: bytes) -> Plan:
     """The plan with its images, once for all runs of an experiment that this process trains; its
     directory is gone."""
     with TemporaryDirectory(prefix="lossbench-") as scratch:
-        (Path(scratch) / DESCRIBED).write_bytes(about)
+        (Path(scratch) / EXPERIMENT_FILE).write_bytes(about)
         return plan_in(Path(scratch), Reporter())
 
 
 class _Work(threading.Thread):
     """A run in training, in a thread beside the one that tells of it."""
 
-    def __init__(self, plan: Plan, trial: Trial) -> None:
+    def __init__(self, plan: Plan, trial: RunConfig) -> None:
         super().__init__(name=f"{trial.loss} seed {trial.seed}", daemon=True)
         self.plan, self.trial = plan, trial
         self.path = run_directory(plan.directory, trial.loss, trial.seed)
         self.asked = threading.Event()
         self.said: list[str] = []
         self.share: float = 0.0
-        self.window: Window | None = None
+        self.window: GradientStats | None = None
         self.last = News(over=True)
         self.error: BaseException | None = None
 
@@ -137,7 +137,7 @@ class _Work(threading.Thread):
         except BaseException as error:  # raised again in the other thread
             self.error = error
 
-    def _moved(self, _trial: Trial, share: float, window: Window) -> None:
+    def _moved(self, _trial: RunConfig, share: float, window: GradientStats) -> None:
         # Its numbers are enough to tell how far a run is.
         self.share, self.window = (
             share,
@@ -156,9 +156,9 @@ class _Work(threading.Thread):
                 break
             now = _mark(self.path)
             files = files_of(self.path) if now != sent else {}
-            if STATE in files:
+            if CHECKPOINT_FILE in files:
                 sent = now
-            yield self._told(News(files=files if STATE in files else None))
+            yield self._told(News(files=files if CHECKPOINT_FILE in files else None))
         if self.error is not None:
             raise self.error
         yield self._told(replace(self.last, files=files_of(self.path)))
@@ -178,7 +178,7 @@ class _Work(threading.Thread):
 def _mark(path: Path) -> tuple[int, int] | None:
     """Tells a state from the one before it."""
     try:
-        about = (path / STATE).stat()
+        about = (path / CHECKPOINT_FILE).stat()
     except FileNotFoundError:
         return None
     return about.st_ino, about.st_mtime_ns
@@ -192,7 +192,7 @@ def files_of(path: Path) -> Files:
     """
     # The state first, which promises how long the growing files are at least, and results.csv
     # second, whose last row is written when all else is.
-    names = [STATE, RESULTS]
+    names = [CHECKPOINT_FILE, RESULTS]
     names += sorted({entry.name for entry in path.glob("[!.]*") if entry.is_file()} - set(names))
     found = {}
     for name in names:
@@ -208,13 +208,13 @@ def put(path: Path, files: Files) -> None:
     Raises OSError if one cannot be written.
     """
     path.mkdir(parents=True, exist_ok=True)
-    for name in files.keys() - {RESULTS, STATE}:
-        write_whole(path / name, files[name])
-    for stale in (*growing(path), path / FAILURE):
+    for name in files.keys() - {RESULTS, CHECKPOINT_FILE}:
+        write_atomically(path / name, files[name])
+    for stale in (*appended_files(path), path / FAILURE):
         if stale.name not in files:
             stale.unlink(missing_ok=True)
-    for name in (RESULTS, STATE):
+    for name in (RESULTS, CHECKPOINT_FILE):
         if name in files:
-            write_whole(path / name, files[name])
+            write_atomically(path / name, files[name])
         else:
             (path / name).unlink(missing_ok=True)

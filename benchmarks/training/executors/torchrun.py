@@ -17,14 +17,14 @@ from torch.distributed.rendezvous import rendezvous
 from lossbench.benchmarks.commands.compare import RunFailedError, Runs, train_one
 from lossbench.benchmarks.console import Reporter
 from lossbench.benchmarks.errors import UserError
-from lossbench.benchmarks.records.reading import described
+from lossbench.benchmarks.records.reading import read_description
 from lossbench.benchmarks.training.checkpoint import State
-from lossbench.benchmarks.training.distributed import agreed, anyone
+from lossbench.benchmarks.training.distributed import any_rank, broadcast
 from lossbench.benchmarks.training.interruption import Interruption
 from lossbench.benchmarks.training.plan import plan_of
 from lossbench.benchmarks.training.recorder import RunInterruptedError
-from lossbench.benchmarks.training.result import Trial
-from lossbench.benchmarks.training.train import Watch, train
+from lossbench.benchmarks.training.result import RunConfig
+from lossbench.benchmarks.training.train import Callback, train
 
 
 def started_together() -> bool:
@@ -58,13 +58,13 @@ def group() -> Iterator[int]:
         dist.destroy_process_group()
 
 
-def lead(runs: Runs, trials: Sequence[Trial]) -> None:
+def lead(runs: Runs, trials: Sequence[RunConfig]) -> None:
     """One after the other on all processes that torchrun has started; the others `follow`."""
-    agreed((described(runs.plan.directory), runs.plan.directory, list(trials)))
+    broadcast((read_description(runs.plan.directory), runs.plan.directory, list(trials)))
     for trial in trials:
         try:
             accuracy, seconds = train_one(
-                runs.plan, trial, lambda: anyone(runs.stop()), runs.moved, runs.say
+                runs.plan, trial, lambda: any_rank(runs.stop()), runs.moved, runs.say
             )
         except (RunInterruptedError, KeyboardInterrupt):
             return
@@ -76,18 +76,18 @@ def lead(runs: Runs, trials: Sequence[Trial]) -> None:
 
 def follow(reporter: Reporter) -> None:
     """Take part in what another process leads, until that is over."""
-    about, directory, trials = agreed(None)
+    about, directory, trials = broadcast(None)
     plan = plan_of(about, directory, reporter)
     with Interruption() as interruption:
-        watch = Follower(lambda: anyone(interruption.asked is not None))
+        watch = Follower(lambda: any_rank(interruption.asked is not None))
         for trial in trials:
             try:
-                train(trial, plan.material, watch, plan.config.log_every, agreed(None))
+                train(trial, plan.material, watch, plan.config.log_every, broadcast(None))
             except (RunInterruptedError, KeyboardInterrupt):
                 return
 
 
-class Follower(Watch):
+class Follower(Callback):
     """Writes nothing, and ends with the leader."""
 
     def __init__(self, stop: Callable[[], bool]) -> None:

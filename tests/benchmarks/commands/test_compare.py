@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from lossbench.benchmarks.commands.compare import compare
-from lossbench.benchmarks.config import Comparison
+from lossbench.benchmarks.config import CompareConfig
 from lossbench.benchmarks.console import Reporter
 from lossbench.benchmarks.training.setup import losses_of
 from lossbench.losses import registry
@@ -17,7 +17,7 @@ from lossbench.losses import registry
 from ..rows import equal_but_for_time, rows_of
 
 
-def test_a_comparison_leaves_every_file(config: Comparison) -> None:
+def test_a_comparison_leaves_every_file(config: CompareConfig) -> None:
     directory = compare(config, "lossbench compare --some flags", Reporter()).directory
     assert {p.name for p in directory.iterdir()} == {
         ".lock",
@@ -43,7 +43,7 @@ def test_a_comparison_leaves_every_file(config: Comparison) -> None:
     assert summary["finished_runs"] == 4
 
 
-def test_the_summary_is_of_the_last_rows(config: Comparison) -> None:
+def test_the_summary_is_of_the_last_rows(config: CompareConfig) -> None:
     directory = compare(config, "", Reporter()).directory
     summary = json.loads((directory / "summary.json").read_text())
     for name in ("cross-entropy", "mse"):
@@ -55,7 +55,7 @@ def test_the_summary_is_of_the_last_rows(config: Comparison) -> None:
         assert summary["losses"][name]["test_accuracy"]["mean"] == pytest.approx(sum(last) / 2)
 
 
-def test_synthetic_images_mark_the_name_and_every_row(config: Comparison) -> None:
+def test_synthetic_images_mark_the_name_and_every_row(config: CompareConfig) -> None:
     directory = compare(config, "", Reporter()).directory
     assert directory.name == "SYNTHETIC-small"
     assert {row["images"] for row in rows_of(directory)} == {"SYNTHETIC"}
@@ -63,26 +63,28 @@ def test_synthetic_images_mark_the_name_and_every_row(config: Comparison) -> Non
     assert "SYNTHETIC" in (directory / "report.html").read_text()
 
 
-def test_the_losses_of_a_seed_see_the_same_start(config: Comparison) -> None:
+def test_the_losses_of_a_seed_see_the_same_start(config: CompareConfig) -> None:
     directory = compare(config, "", Reporter()).directory
     start = {(r["seed"], r["test_accuracy"]) for r in rows_of(directory) if r["step"] == "0"}
     assert len(start) == 2
 
 
-def test_seeds_come_first_so_that_what_is_cut_short_is_paired(config: Comparison) -> None:
+def test_seeds_come_first_so_that_what_is_cut_short_is_paired(config: CompareConfig) -> None:
     directory = compare(config, "", Reporter()).directory
     ends = [(r["seed"], r["loss"]) for r in rows_of(directory) if r["epoch"] == "1"]
     assert ends == [("0", "cross-entropy"), ("0", "mse"), ("1", "cross-entropy"), ("1", "mse")]
 
 
-def test_an_existing_experiment_is_not_touched(config: Comparison, refusal) -> None:
+def test_an_existing_experiment_is_not_touched(config: CompareConfig, refusal) -> None:
     directory = config.runs / "SYNTHETIC-small"
     directory.mkdir(parents=True)
     refusal(lambda: compare(config, "", Reporter()), "already exists", "--name")
     assert list(directory.iterdir()) == []
 
 
-def test_runs_that_cannot_be_a_directory_are_refused(config: Comparison, refusal, tmp_path) -> None:
+def test_runs_that_cannot_be_a_directory_are_refused(
+    config: CompareConfig, refusal, tmp_path
+) -> None:
     (tmp_path / "file").write_text("")
     for runs in (tmp_path / "file", tmp_path / "file" / "below"):
         bad = dataclasses.replace(config, runs=runs)
@@ -130,10 +132,12 @@ def test_a_loss_of_ones_own_is_trained(config, refusal, tmp_path, monkeypatch) -
         ("own_losses:Meaning", "reduction='none'"),
         ("nowhere:Mine", "nowhere"),
     ):
-        refusal(lambda name=name: losses_of(Comparison(losses=(name,))), f"--losses {name}", words)
+        refusal(
+            lambda name=name: losses_of(CompareConfig(losses=(name,))), f"--losses {name}", words
+        )
 
 
-def test_the_same_comparison_gives_the_same_bits_twice(config: Comparison) -> None:
+def test_the_same_comparison_gives_the_same_bits_twice(config: CompareConfig) -> None:
     try:
         one, two = (
             compare(dataclasses.replace(config, name=name, deterministic=True), "", Reporter())
@@ -149,7 +153,7 @@ def test_the_same_comparison_gives_the_same_bits_twice(config: Comparison) -> No
         assert all(torch.equal(first[name], second[name]) for name in first)
 
 
-def test_runs_side_by_side_write_what_they_write_one_by_one(config: Comparison) -> None:
+def test_runs_side_by_side_write_what_they_write_one_by_one(config: CompareConfig) -> None:
     longer = dataclasses.replace(config, epochs=12, log_every=1)
     one, other = (
         compare(dataclasses.replace(longer, name=f"{most}", at_once=most), "", Reporter())
@@ -163,7 +167,7 @@ def test_runs_side_by_side_write_what_they_write_one_by_one(config: Comparison) 
         assert all(torch.equal(first[name], second[name]) for name in first)
 
 
-def test_runs_leave_no_files_open_and_no_threads(config: Comparison) -> None:
+def test_runs_leave_no_files_open_and_no_threads(config: CompareConfig) -> None:
     def held() -> tuple[int, int]:
         gc.collect()
         return len(os.listdir("/proc/self/fd")), threading.active_count()

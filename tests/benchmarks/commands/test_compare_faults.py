@@ -14,9 +14,9 @@ import torch
 
 from lossbench.benchmarks.commands import compare as comparison
 from lossbench.benchmarks.commands.compare import compare, go_on
-from lossbench.benchmarks.config import Comparison
+from lossbench.benchmarks.config import CompareConfig
 from lossbench.benchmarks.console import Reporter
-from lossbench.benchmarks.records.files import locked
+from lossbench.benchmarks.records.files import lock_directory
 from lossbench.benchmarks.training import recorder
 from lossbench.losses import registry
 
@@ -27,7 +27,7 @@ from ..rows import equal_but_for_time
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 @pytest.mark.parametrize("windows", [1, 2, 6])
 def test_asked_to_stop_it_saves_and_goes_on_from_there(
-    config: Comparison, monkeypatch, number: signal.Signals, windows: int
+    config: CompareConfig, monkeypatch, number: signal.Signals, windows: int
 ) -> None:
     config = dataclasses.replace(config, log_every=1)
     whole = compare(dataclasses.replace(config, name="whole"), "", Reporter()).directory
@@ -52,7 +52,7 @@ def test_asked_to_stop_it_saves_and_goes_on_from_there(
 
 
 def test_asked_to_stop_all_that_are_side_by_side_save_and_go_on(
-    config: Comparison, monkeypatch
+    config: CompareConfig, monkeypatch
 ) -> None:
     config = dataclasses.replace(config, log_every=1, epochs=12, at_once=4)
     whole = compare(dataclasses.replace(config, name="whole"), "", Reporter()).directory
@@ -74,7 +74,7 @@ def test_asked_to_stop_all_that_are_side_by_side_save_and_go_on(
 
 
 def test_of_runs_side_by_side_one_that_fails_stops_no_other(
-    config: Comparison, monkeypatch
+    config: CompareConfig, monkeypatch
 ) -> None:
     config = dataclasses.replace(config, log_every=1, epochs=12, at_once=4)
     real = recorder.Recorder.window
@@ -92,7 +92,7 @@ def test_of_runs_side_by_side_one_that_fails_stops_no_other(
 
 
 def test_asked_twice_it_stops_at_once_and_loses_nothing_but_the_step(
-    config: Comparison, monkeypatch
+    config: CompareConfig, monkeypatch
 ) -> None:
     config = dataclasses.replace(config, log_every=1, checkpoint_every=0.0)
     whole = compare(dataclasses.replace(config, name="whole"), "", Reporter()).directory
@@ -115,7 +115,7 @@ def test_asked_twice_it_stops_at_once_and_loses_nothing_but_the_step(
     equal_but_for_time(whole, ended.directory)
 
 
-def test_asked_at_the_end_of_a_run_it_begins_no_other(config: Comparison, monkeypatch) -> None:
+def test_asked_at_the_end_of_a_run_it_begins_no_other(config: CompareConfig, monkeypatch) -> None:
     real = recorder.Recorder.finish
 
     def asked(*arguments):
@@ -208,7 +208,7 @@ def test_a_run_that_fails_stops_no_other(config, tmp_path, monkeypatch) -> None:
     assert (ended.finished, len(ended.failed)) == (0, 1)
 
 
-def test_memory_that_is_short_fails_one_run(config: Comparison, monkeypatch) -> None:
+def test_memory_that_is_short_fails_one_run(config: CompareConfig, monkeypatch) -> None:
     real, calls = comparison.training, itertools.count()
 
     def short(*arguments):
@@ -226,7 +226,7 @@ def test_memory_that_is_short_fails_one_run(config: Comparison, monkeypatch) -> 
 
 def test_an_experiment_is_trained_by_one_process_at_a_time(config, refusal) -> None:
     directory = compare(config, "", Reporter()).directory
-    with locked(directory):
+    with lock_directory(directory):
         refusal(lambda: go_on(directory, "", Reporter()), "another process", str(directory))
     assert go_on(directory, "", Reporter()).finished == 4
 

@@ -7,20 +7,20 @@ import pytest
 from lossbench.benchmarks.commands import tune as tuning
 from lossbench.benchmarks.commands.compare import compare
 from lossbench.benchmarks.commands.tune import command_for, tune, tuned_rates
-from lossbench.benchmarks.config import Comparison, Training, Tuning
+from lossbench.benchmarks.config import CompareConfig, TrainingConfig, TuneConfig
 from lossbench.benchmarks.console import Reporter
 from lossbench.benchmarks.training import setup as choices
 from lossbench.benchmarks.training.executors import pool
 
 
 @pytest.fixture
-def config(tmp_path: Path, images, monkeypatch) -> Tuning:
+def config(tmp_path: Path, images, monkeypatch) -> TuneConfig:
     """A search of three rates for two losses on the 96 images of noise."""
     for module in (choices, pool):
         monkeypatch.setattr(module, "open_images", lambda *_, **__: images)
     # In one process: another would not know of the images above.
     monkeypatch.setattr(pool.Pool, "_in_processes", pool.Pool._here)
-    return Tuning(
+    return TuneConfig(
         losses=("cross-entropy", "mse"),
         rates=(1e-4, 0.02, 1e6),
         width=4,
@@ -32,19 +32,19 @@ def config(tmp_path: Path, images, monkeypatch) -> Tuning:
     )
 
 
-def matching(config: Tuning, **settings) -> Comparison:
+def matching(config: TuneConfig, **settings) -> CompareConfig:
     """The comparison that a search is for."""
-    names = [field.name for field in dataclasses.fields(Training)]
+    names = [field.name for field in dataclasses.fields(TrainingConfig)]
     fields = {name: getattr(config, name) for name in names}
     fields |= {"tuned": True, "seeds": 1, "evaluations": 1, "name": "after"} | settings
-    return Comparison(**fields)
+    return CompareConfig(**fields)
 
 
 def about_of(directory: Path) -> dict:
     return json.loads((directory / "tuning.json").read_text())
 
 
-def test_a_search_leaves_its_files_and_no_test_accuracy(config: Tuning) -> None:
+def test_a_search_leaves_its_files_and_no_test_accuracy(config: TuneConfig) -> None:
     directory = tune(config, "lossbench tune", Reporter())
     assert {p.name for p in directory.iterdir()} == {"tuning.json", "tuning.md", "trials.csv"}
     about = about_of(directory)
@@ -57,7 +57,7 @@ def test_a_search_leaves_its_files_and_no_test_accuracy(config: Tuning) -> None:
     assert "test" not in rows[0]
 
 
-def test_the_chosen_rate_has_the_highest_validation_accuracy(config: Tuning) -> None:
+def test_the_chosen_rate_has_the_highest_validation_accuracy(config: TuneConfig) -> None:
     about = about_of(tune(config, "", Reporter()))
     for loss in about["losses"].values():
         means = {float(rate): mean for rate, mean in loss["validation_accuracy"].items()}
@@ -67,7 +67,7 @@ def test_the_chosen_rate_has_the_highest_validation_accuracy(config: Tuning) -> 
     assert about["losses"]["mse"]["best"] != 1e6
 
 
-def test_a_comparison_takes_the_rates_that_were_found(config: Tuning) -> None:
+def test_a_comparison_takes_the_rates_that_were_found(config: TuneConfig) -> None:
     found = about_of(tune(config, "", Reporter()))["losses"]
     directory = compare(matching(config), "", Reporter()).directory
     about = json.loads((directory / "experiment.json").read_text())
@@ -76,7 +76,7 @@ def test_a_comparison_takes_the_rates_that_were_found(config: Tuning) -> None:
     assert run["learning_rate"] == found["mse"]["best"]
 
 
-def test_a_search_of_other_settings_does_not_count(config: Tuning, images, refusal) -> None:
+def test_a_search_of_other_settings_does_not_count(config: TuneConfig, images, refusal) -> None:
     tune(config, "", Reporter())
     wanted = dataclasses.replace(matching(config), image_size=32)
     assert set(tuned_rates(wanted, images, ("mse",))) == {"mse"}
@@ -97,21 +97,21 @@ def test_a_search_of_other_settings_does_not_count(config: Tuning, images, refus
     refusal(lambda: tuned_rates(wanted, others, ("mse",)), "lossbench tune")
 
 
-def test_the_command_that_is_named_searches_what_is_missing(config: Tuning) -> None:
+def test_the_command_that_is_named_searches_what_is_missing(config: TuneConfig) -> None:
     from lossbench.benchmarks.cli import parse
 
     wanted = dataclasses.replace(matching(config), image_size=32, data="oxford-pets")
     program, *arguments = command_for(wanted, ["nll"]).split()
     assert program == "lossbench"
     parsed = parse(arguments)
-    assert isinstance(parsed, Tuning)
+    assert isinstance(parsed, TuneConfig)
     assert parsed.losses == ("nll",)
     for field in ("data", "runs", *tuning.SHARED):
         assert getattr(parsed, field) == getattr(wanted, field), field
 
 
 def test_a_second_search_trains_nothing_twice_and_keeps_other_losses(
-    config: Tuning, monkeypatch
+    config: TuneConfig, monkeypatch
 ) -> None:
     tune(config, "", Reporter())
     real, trained = pool.training, []
@@ -131,13 +131,13 @@ def test_a_second_search_trains_nothing_twice_and_keeps_other_losses(
     assert set(about_of(directory)["losses"]) == {"nll"}
 
 
-def test_a_best_rate_at_the_end_of_the_range_is_said(config: Tuning) -> None:
+def test_a_best_rate_at_the_end_of_the_range_is_said(config: TuneConfig) -> None:
     about = about_of(tune(dataclasses.replace(config, rates=(1e-7, 0.02)), "", Reporter()))
     assert any("cross-entropy" in note for note in tuning.notes(about))
 
 
 @pytest.mark.parametrize("text", ["", "{", "{}", "[1]", '{"shared": 1}'])
-def test_a_damaged_search_is_one_line(config: Tuning, refusal, text: str) -> None:
+def test_a_damaged_search_is_one_line(config: TuneConfig, refusal, text: str) -> None:
     directory = tune(config, "", Reporter())
     (directory / "tuning.json").write_text(text)
     refusal(lambda: tune(config, "", Reporter()), "tuning.json", "remove it")

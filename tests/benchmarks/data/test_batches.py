@@ -9,14 +9,14 @@ import torch
 from lossbench.benchmarks.data import Split, open_images
 from lossbench.benchmarks.data.augment import AUGMENTATIONS
 from lossbench.benchmarks.data.batches import (
-    HeldOut,
+    DeviceSplit,
     Normalisation,
-    Pixels,
+    TestSplit,
     TrainingBatches,
     evaluation_batches,
-    measure,
-    on_device,
+    measure_normalisation,
     prepare,
+    to_device,
 )
 
 CPU = torch.device("cpu")
@@ -37,9 +37,9 @@ def split() -> Split:
 def batches_of(
     split: Split, rows: torch.Tensor | None = None, **settings: object
 ) -> list[tuple[torch.Tensor, torch.Tensor]]:
-    images, labels, every = on_device(split, CPU)
+    images, labels, every = to_device(split, CPU)
     rows = every if rows is None else rows
-    part = Pixels(images, labels[rows], rows)
+    part = DeviceSplit(images, labels[rows], rows)
     arguments = {"size": 8, "epochs": 1, "seed": 0} | settings
     return list(TrainingBatches(part, PLAIN, **arguments))  # type: ignore[arg-type]
 
@@ -52,16 +52,16 @@ def same(a: list[tuple[torch.Tensor, ...]], b: list[tuple[torch.Tensor, ...]]) -
 
 
 def test_normalised_pixels_have_mean_0_and_spread_1(split: Split) -> None:
-    pixels = measure(on_device(split, CPU))(torch.from_numpy(split.images.copy()))
+    pixels = measure_normalisation(to_device(split, CPU))(torch.from_numpy(split.images.copy()))
     assert pixels.shape == (50, 3, 16, 16)
     torch.testing.assert_close(pixels.mean((0, 2, 3)), torch.zeros(3), atol=1e-5, rtol=0)
     torch.testing.assert_close(pixels.std((0, 2, 3), correction=0), torch.ones(3))
 
 
 def test_the_normalisation_is_that_of_the_rows(split: Split) -> None:
-    images, labels, _ = on_device(split, CPU)
+    images, labels, _ = to_device(split, CPU)
     rows = torch.tensor([3, 30, 31, 44])
-    found = measure(Pixels(images, labels[rows], rows))
+    found = measure_normalisation(DeviceSplit(images, labels[rows], rows))
     chosen = split.images[rows.numpy()].astype(np.float64)
     np.testing.assert_allclose(found.mean, chosen.mean((0, 1, 2)), rtol=1e-6)
     np.testing.assert_allclose(found.spread, chosen.std((0, 1, 2)), rtol=1e-6)
@@ -70,14 +70,14 @@ def test_the_normalisation_is_that_of_the_rows(split: Split) -> None:
 def test_more_images_than_are_measured_are_measured_evenly_spaced(
     split: Split, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("lossbench.benchmarks.data.batches.MEASURED", 10)
-    found = measure(on_device(split, CPU))
+    monkeypatch.setattr("lossbench.benchmarks.data.batches.NORMALISATION_IMAGES", 10)
+    found = measure_normalisation(to_device(split, CPU))
     np.testing.assert_allclose(found.mean, split.images[::5].mean((0, 1, 2)), rtol=1e-6)
 
 
 def test_a_channel_without_spread_is_not_divided_by_zero() -> None:
     grey = Split(np.full((4, 8, 8, 3), 7, np.uint8), np.zeros(4, np.uint8), ("",) * 4)
-    assert (measure(on_device(grey, CPU))(torch.from_numpy(grey.images)) == 0).all()
+    assert (measure_normalisation(to_device(grey, CPU))(torch.from_numpy(grey.images)) == 0).all()
 
 
 def test_an_epoch_has_every_image_at_most_once_with_its_label(split: Split) -> None:
@@ -138,7 +138,7 @@ def test_an_unknown_augmentation_is_refused(split: Split, refusal) -> None:
 
 
 def test_iterating_twice_gives_the_same(split: Split) -> None:
-    batches = TrainingBatches(on_device(split, CPU), PLAIN, size=8, epochs=1, seed=0)
+    batches = TrainingBatches(to_device(split, CPU), PLAIN, size=8, epochs=1, seed=0)
     assert all(torch.equal(a, b) for (a, _), (b, _) in zip(batches, batches, strict=True))
     assert len(list(batches)) == len(batches) == 6
 
@@ -169,7 +169,7 @@ def test_fewer_images_than_a_batch_are_one_batch(split: Split) -> None:
 
 
 def test_evaluation_has_every_image_once_in_order_and_unchanged(split: Split) -> None:
-    parts = list(evaluation_batches(on_device(split, CPU), PLAIN, size=16))
+    parts = list(evaluation_batches(to_device(split, CPU), PLAIN, size=16))
     assert [len(labels) for _, labels in parts] == [16, 16, 16, 2]
     pixels = torch.cat([p for p, _ in parts]).permute(0, 2, 3, 1)
     assert np.array_equal(pixels.numpy(), split.images)
@@ -177,9 +177,9 @@ def test_evaluation_has_every_image_once_in_order_and_unchanged(split: Split) ->
 
 
 def test_evaluation_of_a_part_has_its_rows_in_order(split: Split) -> None:
-    images, labels, _ = on_device(split, CPU)
+    images, labels, _ = to_device(split, CPU)
     rows = torch.tensor([4, 9, 11, 40])
-    parts = list(evaluation_batches(Pixels(images, labels[rows], rows), PLAIN, size=3))
+    parts = list(evaluation_batches(DeviceSplit(images, labels[rows], rows), PLAIN, size=3))
     pixels = torch.cat([p for p, _ in parts]).permute(0, 2, 3, 1)
     assert np.array_equal(pixels.numpy(), split.images[rows.numpy()])
     assert torch.cat([found for _, found in parts]).tolist() == labels[rows].tolist()
@@ -220,7 +220,7 @@ def test_material_is_what_was_selected(images) -> None:
     assert torch.equal(held_out.labels, true[held_out.rows])
     assert torch.bincount(held_out.labels).tolist() == [12, 12]
     assert not set(train.rows.tolist()) & set(held_out.rows.tolist())
-    expected = measure(train)
+    expected = measure_normalisation(train)
     assert torch.equal(material.normalise.mean, expected.mean)
     assert torch.equal(material.normalise.spread, expected.spread)
 
@@ -256,7 +256,7 @@ def test_the_test_images_are_had_once_by_each_run(images) -> None:
 
 def test_what_is_held_out_shows_its_labels_and_nothing_else(images) -> None:
     test = prepare(images, CPU).test
-    assert isinstance(test, HeldOut)
+    assert isinstance(test, TestSplit)
     assert len(test) == 40
     assert test.labels.tolist() == images.test.labels.tolist()
     assert {name for name in dir(test) if not name.startswith("_")} == {"labels", "once"}

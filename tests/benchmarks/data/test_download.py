@@ -17,7 +17,7 @@ from lossbench.benchmarks.data import download as downloads
 from lossbench.benchmarks.data.download import Archive, check_scheme, downloaded, fetch
 from lossbench.benchmarks.data.sources import UnavailableError
 from lossbench.benchmarks.errors import UserError
-from lossbench.benchmarks.records.files import locked
+from lossbench.benchmarks.records.files import lock_directory
 
 CONTENT = os.urandom(300_000)
 MEMBERS = re.compile(r"data/(?P<path>\w+\.txt)")
@@ -192,7 +192,7 @@ def test_two_at_a_time_download_once(server, home):
         downloaded("it", "folder", [archive], MEMBERS, said.append)
 
     (home / "downloads").mkdir(parents=True)
-    with locked(home / "downloads"):
+    with lock_directory(home / "downloads"):
         threads = [threading.Thread(target=work) for _ in range(2)]
         for thread in threads:
             thread.start()

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from lossbench.benchmarks.data.batches import on_device
+from lossbench.benchmarks.data.batches import to_device
 from lossbench.benchmarks.data.cache import cached
 from lossbench.benchmarks.data.memory import available, scattered
 from lossbench.benchmarks.data.synthetic import synthetic
@@ -67,8 +67,8 @@ def test_images_that_stay_in_the_cache_are_asked_about(monkeypatch):
         "lossbench.benchmarks.data.batches.scattered", lambda array: (asked.append(array), array)[1]
     )
     images = cached(synthetic(32, train=4, test=2), 32, say=str)
-    on_device(images.train, torch.device("cpu"))
-    on_device(images.train, torch.device("meta"))
+    to_device(images.train, torch.device("cpu"))
+    to_device(images.train, torch.device("meta"))
     (array,) = asked
     assert array.shape == (4, 32, 32, 3)
     assert isinstance(array._mmap, mmap.mmap)

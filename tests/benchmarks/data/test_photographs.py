@@ -8,9 +8,9 @@ from lossbench.benchmarks.data.photographs import (
     LUMA,
     RATIO,
     Photographs,
+    crop_size,
     relit,
     resizing,
-    trained_side,
 )
 
 PLAIN = torch.ones(1, 3)
@@ -171,10 +171,10 @@ def test_an_image_of_a_batch_is_the_same_alone() -> None:
 
 @pytest.mark.parametrize(("side", "out"), [(32, 24), (64, 48), (80, 64), (120, 96), (160, 128)])
 def test_images_are_trained_at_four_fifths_of_their_side(side: int, out: int) -> None:
-    assert trained_side(side) == out
+    assert crop_size(side) == out
 
 
 def test_every_size_is_trained_at_a_multiple_of_8_below_it() -> None:
     for side in range(32, 225):
-        assert trained_side(side) % 8 == 0
-        assert 0.7 * side <= trained_side(side) <= 0.92 * side
+        assert crop_size(side) % 8 == 0
+        assert 0.7 * side <= crop_size(side) <= 0.92 * side

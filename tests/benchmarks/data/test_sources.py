@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from lossbench.benchmarks.data.sources import (
-    Picture,
     Source,
+    SourceImage,
     arranged,
     cache_home,
     check_every_class,
@@ -18,7 +18,7 @@ from lossbench.benchmarks.errors import UserError
 
 TWO, THREE = ("dog", "cat"), ("ant", "bee", "cow")
 PICTURES = tuple(
-    Picture(f"{split}{label}", split, label, None, "sum")
+    SourceImage(f"{split}{label}", split, label, None, "sum")
     for split in ("train", "test")
     for label in (0, 1)
 )
@@ -49,7 +49,7 @@ def test_validation_stands_between_train_and_test_and_names_are_sorted():
 @pytest.mark.parametrize("splits", [("train", "test"), ("train", "validation", "test")])
 def test_every_class_is_needed_in_every_split(refusal, classes, splits):
     pictures = [
-        Picture(f"{split}{label}", split, label, None, "sum")
+        SourceImage(f"{split}{label}", split, label, None, "sum")
         for split in splits
         for label in range(len(classes))
     ]

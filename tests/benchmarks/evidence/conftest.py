@@ -10,13 +10,13 @@ import pytest
 from PIL import Image
 
 from lossbench.benchmarks.evidence.claim import verdict_of
-from lossbench.benchmarks.training.result import Outcome, Point, Predictions, Trial
+from lossbench.benchmarks.training.result import Point, Predictions, RunConfig, RunResult
 
 RATES = (0.01, 0.1)
 
 
 def predictions(
-    trial: Trial,
+    trial: RunConfig,
     classes: int,
     recalls: list[float],
     sure: Callable[[np.ndarray], np.ndarray] | None,
@@ -46,17 +46,17 @@ class FakeLab:
     def __init__(self, budget, recalls, *, classes=2, sure=None, count=500):
         self.budget, self.recalls, self.classes = budget, recalls, classes
         self.sure, self.count = sure, count
-        self.trained: list[Trial] = []
-        self.searches: list[Trial] = []
+        self.trained: list[RunConfig] = []
+        self.searches: list[RunConfig] = []
 
-    def outcome(self, trial: Trial) -> Outcome:
+    def outcome(self, trial: RunConfig) -> RunResult:
         classes = self.classes(trial) if callable(self.classes) else self.classes
         sure = None if self.sure is None else lambda right: self.sure(trial, right)
         said = predictions(trial, classes, list(self.recalls(trial)), sure, self.count)
         end = Point(*[0.5] * len(dataclasses.fields(Point)))
         counts = [900] * classes
         counts[1] = round(900 / trial.imbalance)
-        return Outcome(
+        return RunResult(
             trial, (end,), 1.0, 100, tuple(counts), said, said if trial.test else None, None, 1.0
         )
 

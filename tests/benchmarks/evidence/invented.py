@@ -9,7 +9,7 @@ import numpy as np
 from PIL import Image
 
 from lossbench.benchmarks.evidence.claim import Budget, Claim, Finding, verdict_of
-from lossbench.benchmarks.training.result import Outcome, Point, Predictions, Trial
+from lossbench.benchmarks.training.result import Point, Predictions, RunConfig, RunResult
 
 
 @dataclass
@@ -17,11 +17,11 @@ class InventedLab:
     """Its outcomes are what `invent` makes of a trial; `least` seeds are trained and no more."""
 
     budget: Budget
-    invent: Callable[[Trial], Outcome]
+    invent: Callable[[RunConfig], RunResult]
     most: int = 1000
-    asked: list[Trial] = field(default_factory=list)
+    asked: list[RunConfig] = field(default_factory=list)
 
-    def train(self, trials: Sequence[Trial]) -> list[Outcome]:
+    def train(self, trials: Sequence[RunConfig]) -> list[RunResult]:
         self.asked += trials
         return [self.invent(trial) for trial in trials]
 
@@ -63,7 +63,7 @@ def right_in(share: float, count: int = 1000, size: float = 2.0) -> Predictions:
     return said(np.where(right, size, -size) * (2 * labels - 1), labels)
 
 
-def outcome(trial: Trial, **known: Any) -> Outcome:
+def outcome(trial: RunConfig, **known: Any) -> RunResult:
     """An outcome of which only this is known."""
     blank: dict[str, Any] = {
         "points": (point(0, 0.5, 0.5), point(100, 0.7, 0.3)),
@@ -76,7 +76,7 @@ def outcome(trial: Trial, **known: Any) -> Outcome:
         "seconds": 1.0,
         "test_loss": 0.5,
     }
-    return Outcome(trial=trial, **{**blank, **known})
+    return RunResult(trial=trial, **{**blank, **known})
 
 
 def check(claim: Claim, finding: Finding) -> None:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lossbench.benchmarks.config import ARTICLE, RATES
+from lossbench.benchmarks.config import ARTICLE_LOSSES, LEARNING_RATES
 from lossbench.benchmarks.evidence import learning_rate
 from lossbench.benchmarks.evidence.claim import verdict_of
 from lossbench.benchmarks.evidence.learning_rate import CLAIM, OTHER, PAIR, REFERENCE, SIZES
@@ -15,7 +15,7 @@ from lossbench.benchmarks.evidence.pictures import learning_rate as learning_rat
 
 from .invented import InventedLab, check, outcome, point, right_in
 
-BEST = dict.fromkeys(ARTICLE, 0.05) | {OTHER: 0.3, "mse": 0.01}
+BEST = dict.fromkeys(ARTICLE_LOSSES, 0.05) | {OTHER: 0.3, "mse": 0.01}
 
 
 @pytest.fixture
@@ -63,8 +63,10 @@ def test_holds_where_the_order_turns_round(budget):
     tested = [trial for trial in lab.asked if trial.test]
     # Rates are chosen and judged with different seeds, and every loss has the same ones.
     assert not {trial.seed for trial in swept} & {trial.seed for trial in tested}
-    assert {(t.loss, t.learning_rate) for t in swept} == {(a, b) for a in ARTICLE for b in RATES}
-    for loss in ARTICLE:
+    assert {(t.loss, t.learning_rate) for t in swept} == {
+        (a, b) for a in ARTICLE_LOSSES for b in LEARNING_RATES
+    }
+    for loss in ARTICLE_LOSSES:
         seeds = {trial.seed for trial in tested if trial.loss == loss}
         assert len(seeds) >= 3
         tried = {t.seed - 1000 for t in swept if t.loss == loss}
@@ -111,7 +113,7 @@ def test_each_is_tested_at_the_rate_that_is_best_on_validation_images():
     lab = lab_of(jitter=0)
     CLAIM.examine(lab)
     nearest = {
-        loss: min(RATES, key=lambda rate: abs(math.log(rate / best)))
+        loss: min(LEARNING_RATES, key=lambda rate: abs(math.log(rate / best)))
         for loss, best in BEST.items()
         if loss != "zero-one"
     }

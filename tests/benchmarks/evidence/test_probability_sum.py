@@ -18,7 +18,7 @@ from lossbench.benchmarks.evidence.measuring.pushes import (
     together,
 )
 from lossbench.benchmarks.evidence.probability_sum import CELLS, CLAIM, SIZES, Size
-from lossbench.benchmarks.training.result import Trial
+from lossbench.benchmarks.training.result import RunConfig
 
 from .invented import InventedLab, check, outcome, point, right_in
 
@@ -65,7 +65,7 @@ def measured(invent, budget="quick"):
     found = {}
     for cell in CELLS:
         trials = [
-            Trial(cell.loss, seed, 0.1, begin_at=cell.start, pairs=True)
+            RunConfig(cell.loss, seed, 0.1, begin_at=cell.start, pairs=True)
             for seed in range(SIZES[budget].seeds)
         ]
         found[cell] = [invent(trial) for trial in trials]
@@ -149,7 +149,7 @@ def test_without_confidently_wrong_examples_it_is_undecided():
 
 @pytest.mark.parametrize("loss", [SUM, REFERENCE])
 def test_the_prediction_is_the_derivative(loss):
-    rows = torch.tensor(true_pairs(Trial(loss, 0, 0.1)), dtype=torch.float64)
+    rows = torch.tensor(true_pairs(RunConfig(loss, 0, 0.1)), dtype=torch.float64)
     z, t = rows[:, 1].clone().requires_grad_(), rows[:, 2]
     right = (2 * t - 1) * z
     value = 1 - torch.sigmoid(right) if loss == SUM else -torch.nn.functional.logsigmoid(right)
@@ -160,7 +160,7 @@ def test_the_prediction_is_the_derivative(loss):
 
 
 def test_slope_and_deviation_against_scipy():
-    seen = pushes([outcome(Trial(SUM, 0, 0.1), pairs=true_pairs(Trial(SUM, 0, 0.1)))])
+    seen = pushes([outcome(RunConfig(SUM, 0, 0.1), pairs=true_pairs(RunConfig(SUM, 0, 0.1)))])
     noisy = Pushes(seen.odds, seen.push * (1 + 0.1 * np.sin(seen.odds)))
     fit = linregress(LAWS[SUM].push(noisy.odds), noisy.push)
     assert slope(SUM, noisy) == pytest.approx(fit.slope, rel=1e-9)
@@ -180,6 +180,6 @@ def test_sides_and_sums_of_pushes():
     assert together([one, one]).push.tolist() == [1.0, 2.0, 3.0] * 2
     np.testing.assert_allclose(one.p, [1 / (1 + math.e**9), 0.5, 1 / (1 + math.e**-9)])
     rows = np.array([[0, 2.0, 0, 0.3], [1, 2.0, 1, -0.1]], dtype=np.float32)
-    seen = pushes([outcome(Trial(SUM, 0, 0.1), pairs=rows)])
+    seen = pushes([outcome(RunConfig(SUM, 0, 0.1), pairs=rows)])
     np.testing.assert_allclose(seen.odds, [-2, 2])
     np.testing.assert_allclose(seen.push, [0.3, 0.1], rtol=1e-6)

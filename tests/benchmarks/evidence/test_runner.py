@@ -5,13 +5,13 @@ from types import SimpleNamespace
 
 from lossbench.benchmarks.evidence.runner import facts_of
 from lossbench.benchmarks.report.facts import data_facts
-from lossbench.benchmarks.training.result import Trial
+from lossbench.benchmarks.training.result import RunConfig
 
 from .invented import outcome
 
 
 def used(counts_by_seed):
-    trials = {seed: Trial("mse", seed, 0.1) for seed in counts_by_seed}
+    trials = {seed: RunConfig("mse", seed, 0.1) for seed in counts_by_seed}
     return {
         trial: replace(outcome(trial), counts=counts_by_seed[seed])
         for seed, trial in trials.items()

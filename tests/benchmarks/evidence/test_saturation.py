@@ -20,8 +20,8 @@ from lossbench.benchmarks.evidence.saturation import (
     REFERENCE,
     SIZES,
 )
-from lossbench.benchmarks.stats.inference import above, below
-from lossbench.benchmarks.training.result import Trial
+from lossbench.benchmarks.stats.inference import verdict_above, verdict_below
+from lossbench.benchmarks.training.result import RunConfig
 
 from .invented import InventedLab, check, outcome, point
 
@@ -194,7 +194,7 @@ def test_a_rate_at_which_one_network_was_quick_is_not_the_fastest():
 
 def test_steps_are_counted_to_the_first_evaluation_with_enough():
     runs = [
-        outcome(Trial("bce-with-logits", 0, 0.1), points=points)
+        outcome(RunConfig("bce-with-logits", 0, 0.1), points=points)
         for points in (
             course(35),
             (point(0, 0.5, 1), point(10, 0.7, 1), point(20, 0.5, 1), point(30, 0.7, 1)),
@@ -231,8 +231,8 @@ def test_training_that_ends_early_never_turns_a_verdict_round(needed, cap, other
     for a, b in ((needed, same), (same, needed)):
         seen, true = ratio(steps(a), steps(b)), ratio(Steps(a, a > 0), Steps(b, b > 0))
         for side, up, down in (
-            (above, "holds", "does not hold"),
-            (below, "does not hold", "holds"),
+            (verdict_above, "holds", "does not hold"),
+            (verdict_below, "does not hold", "holds"),
         ):
             decided = bounded(
                 side(seen.interval, bar),

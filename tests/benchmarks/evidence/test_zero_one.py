@@ -5,7 +5,7 @@ import pytest
 from lossbench.benchmarks.evidence import zero_one
 from lossbench.benchmarks.evidence.claim import verdict_of
 from lossbench.benchmarks.evidence.zero_one import CLAIM, PLAIN, REFERENCE, SIZES, Size
-from lossbench.benchmarks.training.result import Trial
+from lossbench.benchmarks.training.result import RunConfig
 
 from .invented import InventedLab, check, outcome, point, right_in
 
@@ -35,7 +35,7 @@ def measured(invent):
     found = {}
     for cell in zero_one.CELLS:
         loss, model, rate = cell.loss, cell.model, cell.rate
-        trials = [Trial(loss, s, rate, model=model) for s in range(SIZES["quick"].seeds)]
+        trials = [RunConfig(loss, s, rate, model=model) for s in range(SIZES["quick"].seeds)]
         found[cell] = [invent(trial) for trial in trials]
     return zero_one.measures_of(found)
 

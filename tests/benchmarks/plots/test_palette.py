@@ -7,9 +7,9 @@ import pytest
 from matplotlib.colors import to_rgb
 from matplotlib.lines import Line2D
 
-from lossbench.benchmarks.config import ARTICLE
-from lossbench.benchmarks.plots.canvas import line_look
-from lossbench.benchmarks.plots.palette import STYLES, style_of
+from lossbench.benchmarks.config import ARTICLE_LOSSES
+from lossbench.benchmarks.plots.canvas import line_style
+from lossbench.benchmarks.plots.palette import STYLES, loss_style
 from lossbench.losses import registry
 
 # Brettel-like projections of linear RGB for readers without one kind of cone, as Machado, Oliveira
@@ -50,7 +50,7 @@ def apart(a, b):
 
 
 def test_every_loss_of_the_library_has_a_look_of_its_own():
-    assert set(STYLES) >= set(ARTICLE)
+    assert set(STYLES) >= set(ARTICLE_LOSSES)
     assert set(registry.names()) <= set(STYLES)
     lines = {(style["color"], style["linestyle"]) for style in STYLES.values()}
     marks = {(style["color"], style["marker"]) for style in STYLES.values()}
@@ -73,11 +73,11 @@ def test_every_colour_shows_on_white():
 
 
 def test_the_ten_losses_are_told_apart_by_colour_alone():
-    assert len({style_of(name)["color"] for name in ARTICLE}) == 10
+    assert len({loss_style(name)["color"] for name in ARTICLE_LOSSES}) == 10
 
 
 def test_the_likelihood_losses_are_blue_and_told_apart_by_line_alone():
-    kin = [style_of(name) for name in ("bce", "bce-with-logits", "cross-entropy", "nll")]
+    kin = [loss_style(name) for name in ("bce", "bce-with-logits", "cross-entropy", "nll")]
     for style in kin:
         red, _, blue = (int(style["color"][i : i + 2], 16) for i in (1, 3, 5))
         assert blue > red
@@ -86,29 +86,29 @@ def test_the_likelihood_losses_are_blue_and_told_apart_by_line_alone():
 
 @pytest.mark.parametrize("name", [*STYLES, "my own loss"])
 def test_matplotlib_accepts_every_style(name):
-    Line2D([0, 1], [0, 1], **style_of(name))
-    Line2D([0, 1], [0, 1], **line_look(name))
+    Line2D([0, 1], [0, 1], **loss_style(name))
+    Line2D([0, 1], [0, 1], **line_style(name))
 
 
 def test_an_unknown_loss_looks_the_same_in_another_process():
     code = "from lossbench.benchmarks.plots.palette import style_of; print(style_of('my own loss'))"
     other = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert other.stdout.strip() == str(style_of("my own loss"))
+    assert other.stdout.strip() == str(loss_style("my own loss"))
 
 
 def test_an_unknown_loss_never_looks_like_one_of_ours():
     looks = {(style["color"], style["linestyle"]) for style in STYLES.values()}
     for number in range(100):
-        style = style_of(f"loss {number}")
+        style = loss_style(f"loss {number}")
         assert (style["color"], style["linestyle"]) not in looks
 
 
 def test_a_changed_copy_changes_nothing():
-    style_of("mse")["color"] = "red"
-    assert style_of("mse")["color"] != "red"
+    loss_style("mse")["color"] = "red"
+    assert loss_style("mse")["color"] != "red"
 
 
 def test_a_solid_line_lies_below_a_broken_one():
-    assert line_look("cross-entropy")["zorder"] < line_look("nll")["zorder"]
-    assert line_look("cross-entropy")["linewidth"] > line_look("nll")["linewidth"]
-    assert line_look("zero-one")["zorder"] < line_look("sigmoid-mse")["zorder"]
+    assert line_style("cross-entropy")["zorder"] < line_style("nll")["zorder"]
+    assert line_style("cross-entropy")["linewidth"] > line_style("nll")["linewidth"]
+    assert line_style("zero-one")["zorder"] < line_style("sigmoid-mse")["zorder"]

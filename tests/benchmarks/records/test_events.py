@@ -8,13 +8,19 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from tensorboard.backend.event_processing.event_file_loader import EventFileLoader
 from tensorboard.compat.proto.summary_pb2 import Summary
 
-from lossbench.benchmarks.records.events import BINS, EventFile, binned, counts_of, histogram_of
-from lossbench.benchmarks.records.gradient_stats import Window
+from lossbench.benchmarks.records.events import (
+    BINS,
+    EventFile,
+    bucket_counts,
+    histogram_from_counts,
+    histogram_from_values,
+)
+from lossbench.benchmarks.records.gradient_stats import GradientStats
 
 NAN = float("nan")
 
 
-def window(**changes) -> Window:
+def window(**changes) -> GradientStats:
     values = {
         "steps": 1,
         "examples": 3,
@@ -28,7 +34,7 @@ def window(**changes) -> Window:
         "layers": {"head.weight": 1.5, "head.bias": 0.5},
         "logit_log10": torch.tensor([-1.0, -2.0, -12.0]),
     }
-    return Window(**(values | changes))
+    return GradientStats(**(values | changes))
 
 
 def read(directory: Path) -> EventAccumulator:
@@ -97,7 +103,7 @@ def test_an_event_can_have_a_time_of_its_own(tmp_path: Path) -> None:
 
 
 def histogram_values() -> list[Summary.Value]:
-    return [Summary.Value(tag="h", histo=histogram_of(torch.tensor([-1.0])))]
+    return [Summary.Value(tag="h", histo=histogram_from_values(torch.tensor([-1.0])))]
 
 
 def test_a_note_is_a_text(tmp_path: Path) -> None:
@@ -114,7 +120,7 @@ def test_a_note_is_a_text(tmp_path: Path) -> None:
 )
 def test_a_histogram_counts_every_value_in_its_bin(values) -> None:
     values = torch.tensor(np.array(values))
-    histogram = histogram_of(values)
+    histogram = histogram_from_values(values)
     assert sum(histogram.bucket) == histogram.num == len(values)
     assert len(histogram.bucket) == len(histogram.bucket_limit)
     counts, _ = np.histogram(values.numpy().clip(BINS[0], BINS[-1]), BINS)
@@ -129,11 +135,11 @@ def test_a_histogram_counts_every_value_in_its_bin(values) -> None:
 def test_counts_are_found_again_in_a_histogram(used) -> None:
     counts = np.zeros(len(BINS) - 1)
     counts[list(used)] = 1 + np.arange(len(used))
-    histogram = binned(counts, 0.0, 0.0)
-    assert counts_of(histogram.bucket_limit, histogram.bucket).tolist() == counts.tolist()
+    histogram = histogram_from_counts(counts, 0.0, 0.0)
+    assert bucket_counts(histogram.bucket_limit, histogram.bucket).tolist() == counts.tolist()
 
 
 def test_values_that_are_no_numbers_are_left_out() -> None:
-    histogram = histogram_of(torch.tensor([NAN, math.inf, -1.0]))
+    histogram = histogram_from_values(torch.tensor([NAN, math.inf, -1.0]))
     assert histogram.num == 1
     assert histogram.sum == -1

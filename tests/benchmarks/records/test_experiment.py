@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from lossbench.benchmarks.config import Comparison
+from lossbench.benchmarks.config import CompareConfig
 from lossbench.benchmarks.data.batches import prepare
 from lossbench.benchmarks.records import experiment
 
@@ -25,12 +25,12 @@ NOW = datetime(2026, 11, 22, 10, 30, 5, tzinfo=UTC)
 )
 def test_the_name_tells_synthetic_from_real(images, synthetic, name, expected) -> None:
     images = dataclasses.replace(images, synthetic=synthetic)
-    assert experiment.name_of(Comparison(name=name), images, NOW) == expected
+    assert experiment.name_of(CompareConfig(name=name), images, NOW) == expected
 
 
 def test_a_model_of_ones_own_is_named_by_its_class(images) -> None:
     images = dataclasses.replace(images, synthetic=False)
-    name = experiment.name_of(Comparison(model="my.package:Net"), images, NOW)
+    name = experiment.name_of(CompareConfig(model="my.package:Net"), images, NOW)
     assert name.startswith("noise-Net-")
 
 

@@ -8,7 +8,12 @@ import numpy as np
 import pytest
 
 from lossbench.benchmarks.records import files
-from lossbench.benchmarks.records.files import read_arrays, write_arrays, write_json, write_whole
+from lossbench.benchmarks.records.files import (
+    read_arrays,
+    write_arrays,
+    write_atomically,
+    write_json,
+)
 
 
 def test_json_is_whole_or_the_old_one(tmp_path: Path) -> None:
@@ -23,7 +28,7 @@ def test_json_is_whole_or_the_old_one(tmp_path: Path) -> None:
 def test_what_cannot_be_written_leaves_nothing(tmp_path: Path) -> None:
     (tmp_path / "taken").mkdir()
     with pytest.raises(OSError, match="taken"):
-        write_whole(tmp_path / "taken", b"content")
+        write_atomically(tmp_path / "taken", b"content")
     assert [p.name for p in tmp_path.iterdir()] == ["taken"]
 
 

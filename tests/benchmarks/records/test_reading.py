@@ -4,7 +4,12 @@ import numpy as np
 import pytest
 
 from lossbench.benchmarks.errors import UserError
-from lossbench.benchmarks.records.reading import COLUMNS, Warned, read_experiment, read_right
+from lossbench.benchmarks.records.reading import (
+    COLUMNS,
+    WarningRecord,
+    read_correct,
+    read_experiment,
+)
 
 HEADER = ",".join(COLUMNS)
 
@@ -135,8 +140,8 @@ def test_warnings_come_by_step_and_once(experiment):
     repeated = "zero-one,0,vanished,logit,10,0,zero-one is flat\n"
     path.write_text(WARNINGS + repeated + "mse,0,vani")
     assert read_experiment(experiment).warnings == (
-        Warned("zero-one", 0, "vanished", "logit", 10, "zero-one is flat"),
-        Warned("mse", 1, "exploded", "head", 30, "mse, seed 1: head"),
+        WarningRecord("zero-one", 0, "vanished", "logit", 10, "zero-one is flat"),
+        WarningRecord("mse", 1, "exploded", "head", 30, "mse, seed 1: head"),
     )
 
 
@@ -150,8 +155,8 @@ def test_bad_warnings(experiment, content):
 def test_which_answers_were_right(tmp_path, write_predictions):
     right = np.array([True, False, False, True, True])
     write_predictions(tmp_path, "mse", 3, right)
-    assert read_right(tmp_path, "mse", 3).tolist() == right.tolist()
-    assert read_right(tmp_path, "mse", 4) is None
+    assert read_correct(tmp_path, "mse", 3).tolist() == right.tolist()
+    assert read_correct(tmp_path, "mse", 4) is None
 
 
 @pytest.mark.parametrize("loss", ["../other/mse", "/etc", "a/../../b", "a\0b"])
@@ -159,7 +164,7 @@ def test_the_name_of_a_loss_leads_nowhere_else(tmp_path, write_predictions, loss
     write_predictions(tmp_path / "other", "mse", 0, np.array([True, False]))
     (tmp_path / "experiment").mkdir()
     with pytest.raises(UserError, match="is no name of a loss"):
-        read_right(tmp_path / "experiment", loss, 0)
+        read_correct(tmp_path / "experiment", loss, 0)
 
 
 @pytest.mark.parametrize(
@@ -197,13 +202,13 @@ def test_bad_predictions(tmp_path, write_predictions):
     for content in (b"", b"not a zip", whole[: len(whole) // 2]):
         path.write_bytes(content)
         with pytest.raises(UserError, match=r"cannot read .*predictions\.npz"):
-            read_right(tmp_path, "mse", 0)
+            read_correct(tmp_path, "mse", 0)
     np.savez(path, predicted=np.zeros(3))
     with pytest.raises(UserError, match="labels"):
-        read_right(tmp_path, "mse", 0)
+        read_correct(tmp_path, "mse", 0)
     np.savez(path, predicted=np.zeros(3), labels=np.zeros(2))
     with pytest.raises(UserError, match=r"predicted \(3,\) and labels \(2,\)"):
-        read_right(tmp_path, "mse", 0)
+        read_correct(tmp_path, "mse", 0)
     np.savez(path, predicted=np.array([{}]), labels=np.zeros(1))
     with pytest.raises(UserError, match="cannot read"):
-        read_right(tmp_path, "mse", 0)
+        read_correct(tmp_path, "mse", 0)

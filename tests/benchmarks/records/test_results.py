@@ -7,7 +7,13 @@ from pathlib import Path
 import pytest
 
 from lossbench.benchmarks.records import results
-from lossbench.benchmarks.records.results import COLUMNS, Evaluation, Gathering, RowFile, gather
+from lossbench.benchmarks.records.results import (
+    COLUMNS,
+    CsvFile,
+    Evaluation,
+    TableAppender,
+    gather_tables,
+)
 
 ROW = Evaluation(
     loss="mse",
@@ -31,7 +37,7 @@ ROW = Evaluation(
 
 
 def test_rows_are_on_disk_as_soon_as_they_are_added(tmp_path: Path) -> None:
-    kept = RowFile(tmp_path / "results.csv", COLUMNS)
+    kept = CsvFile(tmp_path / "results.csv", COLUMNS)
     assert not kept.path.exists()
     kept.add(ROW)
     kept.add(dataclasses.replace(ROW, seed=2))
@@ -48,7 +54,7 @@ def test_rows_are_on_disk_as_soon_as_they_are_added(tmp_path: Path) -> None:
 
 def test_a_file_that_exists_is_continued(tmp_path: Path) -> None:
     for _ in range(2):
-        RowFile(tmp_path / "results.csv", COLUMNS).add(ROW)
+        CsvFile(tmp_path / "results.csv", COLUMNS).add(ROW)
     assert len((tmp_path / "results.csv").read_text().splitlines()) == 3
 
 
@@ -61,11 +67,11 @@ def test_an_experiments_rows_are_those_of_its_runs_without_torn_ones(
         (tmp_path / name).mkdir()
         for seed in range(3):
             row = dataclasses.replace(ROW, loss=odd, seed=seed, images=name)
-            RowFile(tmp_path / name / "results.csv", COLUMNS).add(row)
+            CsvFile(tmp_path / name / "results.csv", COLUMNS).add(row)
     torn = tmp_path / "a" / "results.csv"
     whole = torn.read_bytes()
     torn.write_bytes(whole[: max(0, len(whole) - cut)])
-    gather(tmp_path, [tmp_path / name for name in ("a", "b", "never begun")])
+    gather_tables(tmp_path, [tmp_path / name for name in ("a", "b", "never begun")])
     with (tmp_path / "results.csv").open(newline="") as file:
         rows = list(csv.reader(file))
     assert rows[0] == COLUMNS
@@ -82,8 +88,8 @@ def runs_of(directory: Path, *names: str) -> list[Path]:
         (directory / name).mkdir()
         for step in (0, 312):
             row = dataclasses.replace(ROW, seed=seed, step=step)
-            RowFile(directory / name / "results.csv", COLUMNS).add(row)
-        RowFile(directory / name / "warnings.csv", ["loss"]).add(Loss(f"of {name}"))
+            CsvFile(directory / name / "results.csv", COLUMNS).add(row)
+        CsvFile(directory / name / "warnings.csv", ["loss"]).add(Loss(f"of {name}"))
     for file in directory.glob("torn/*.csv"):
         file.write_bytes(file.read_bytes()[:-3])
     return [directory / name for name in names]
@@ -97,10 +103,10 @@ class Loss:
 def test_runs_added_one_by_one_are_as_if_they_had_been_gathered(tmp_path: Path) -> None:
     runs = runs_of(tmp_path, "a", "torn", "b", "c", "never begun")
     shutil.rmtree(runs[-1])
-    gather(tmp_path, runs)
+    gather_tables(tmp_path, runs)
     whole = [(tmp_path / name).read_text() for name in ("results.csv", "warnings.csv")]
     for ended in range(3):
-        tables = Gathering(tmp_path, runs[:ended])
+        tables = TableAppender(tmp_path, runs[:ended])
         for run in runs[ended:]:
             tables.add(run)
         assert [
@@ -110,7 +116,7 @@ def test_runs_added_one_by_one_are_as_if_they_had_been_gathered(tmp_path: Path) 
 
 def test_a_run_that_is_added_is_the_only_one_that_is_read(tmp_path: Path, monkeypatch) -> None:
     runs = runs_of(tmp_path, *"abcd")
-    tables = Gathering(tmp_path, runs[:3])
+    tables = TableAppender(tmp_path, runs[:3])
     read = []
     plain = results.whole_lines
     monkeypatch.setattr(results, "whole_lines", lambda path: (read.append(path), plain(path))[1])
@@ -120,9 +126,9 @@ def test_a_run_that_is_added_is_the_only_one_that_is_read(tmp_path: Path, monkey
 
 def test_where_no_run_has_a_row_there_is_no_file(tmp_path: Path) -> None:
     """Not even one of rows that a run had before it was begun anew."""
-    gather(tmp_path, runs_of(tmp_path, "a"))
+    gather_tables(tmp_path, runs_of(tmp_path, "a"))
     assert (tmp_path / "results.csv").exists()
-    Gathering(tmp_path, [])
+    TableAppender(tmp_path, [])
     assert [path.name for path in tmp_path.iterdir()] == ["a"]
 
 
@@ -130,4 +136,4 @@ def test_where_no_run_has_a_row_there_is_no_file(tmp_path: Path) -> None:
 def test_a_damaged_file_of_a_run_is_named(tmp_path: Path, refusal, content: bytes) -> None:
     (tmp_path / "run").mkdir()
     (tmp_path / "run" / "warnings.csv").write_bytes(content)
-    refusal(lambda: gather(tmp_path, [tmp_path / "run"]), "warnings.csv", "trained again")
+    refusal(lambda: gather_tables(tmp_path, [tmp_path / "run"]), "warnings.csv", "trained again")

@@ -1,6 +1,6 @@
 import pytest
 
-from lossbench.benchmarks.records.schema import NUMBER, misfit
+from lossbench.benchmarks.records.schema import NUMBER, schema_error
 
 SHAPE = {"a": int, "b": [str], "c": {"d": NUMBER}, "e": [{"f": str | None}]}
 
@@ -10,8 +10,8 @@ SHAPE = {"a": int, "b": [str], "c": {"d": NUMBER}, "e": [{"f": str | None}]}
     [{}, {"a": 1}, {"b": []}, {"b": ["x", "y"]}, {"c": {"d": 1.5}}, {"e": [{"f": None}, {}]}],
 )
 def test_what_fits(value):
-    assert misfit(value, SHAPE) is None
-    assert misfit(value | {"other": object}, SHAPE) is None
+    assert schema_error(value, SHAPE) is None
+    assert schema_error(value | {"other": object}, SHAPE) is None
 
 
 @pytest.mark.parametrize(
@@ -26,8 +26,8 @@ def test_what_fits(value):
     ],
 )
 def test_what_does_not_fit_is_named(value, wrong):
-    assert misfit(value, SHAPE) == wrong
+    assert schema_error(value, SHAPE) == wrong
 
 
 def test_a_long_value_is_cut():
-    assert len(misfit("x" * 999, int)) < 80
+    assert len(schema_error("x" * 999, int)) < 80

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from lossbench.benchmarks.records.events import BINS, EventFile, counts_of, values_of
+from lossbench.benchmarks.records.events import BINS, EventFile, bucket_counts, scalar_values
 from lossbench.benchmarks.report.board_seeds import (
     MOST_POINTS,
     Binned,
@@ -94,7 +94,7 @@ def test_a_run_is_read_with_nothing_left_out(tmp_path: Path) -> None:
     # More than TensorBoard's 1000: it would keep a sample of them.
     with EventFile(tmp_path) as events:
         for step in range(3000):
-            events.write(step, values_of({"x": step / 4}), at=100.0 + step)
+            events.write(step, scalar_values({"x": step / 4}), at=100.0 + step)
     seed = read_seed(tmp_path)
     assert seed.scalars["x"] == {step: step / 4 for step in range(3000)}
     assert seed.times[2999] == 3099.0
@@ -114,5 +114,5 @@ def test_histograms_are_merged_bin_by_bin() -> None:
     assert merged.num == 150
     assert merged.sum == pytest.approx(together.sum())
     assert merged.sum_squares == pytest.approx((together**2).sum())
-    counts = counts_of(merged.bucket_limit, merged.bucket)
+    counts = bucket_counts(merged.bucket_limit, merged.bucket)
     assert counts.tolist() == np.histogram(together, BINS)[0].tolist()

@@ -8,7 +8,7 @@ from PIL import Image
 from lossbench.benchmarks.errors import UserError
 from lossbench.benchmarks.evidence.claim import Claim, Finding, Measure, Picture, Table
 from lossbench.benchmarks.report.claims import number, read_claim, write_finding, write_overview
-from lossbench.benchmarks.report.combined import report
+from lossbench.benchmarks.report.combined import write_reports
 
 EVIL = "<script>alert('x')</script> | a"
 ABOUT = {
@@ -103,7 +103,7 @@ def test_a_report_is_made_again_from_the_directory_alone(written):
     before = {path.name: path.read_bytes() for path in written.iterdir()}
     for name in ("report.html", "report.md"):
         (written / name).unlink()
-    assert report([written]) == [written / "report.html", written / "report.md"]
+    assert write_reports([written]) == [written / "report.html", written / "report.md"]
     assert {path.name: path.read_bytes() for path in written.iterdir()} == before
 
 
@@ -178,17 +178,17 @@ def test_bad_claims(written, change, message):
     path = written / "claim.json"
     path.write_text(json.dumps(json.loads(path.read_text()) | change))
     with pytest.raises(UserError, match=message) as caught:
-        report([written])
+        write_reports([written])
     assert "\n" not in str(caught.value)
 
 
 def test_missing_files_of_a_claim(written):
     (written / "one.png").unlink()
     with pytest.raises(UserError, match=r"cannot read .*one\.png"):
-        report([written])
+        write_reports([written])
     (written / "claim.json").write_text("{")
     with pytest.raises(UserError, match=r"cannot read .*claim\.json"):
-        report([written])
+        write_reports([written])
     (written / "claim.json").unlink()
     with pytest.raises(UserError, match="no claim in"):
         read_claim(written)
@@ -222,7 +222,7 @@ def test_several_on_one_page(written, experiment, tmp_path):
     other = written.parent / "zero-one"
     write_finding(other, ABOUT, claim("zero-one"), finding("does not hold"))
     output = tmp_path / "all of them"
-    paths = report([written, experiment, other], output)
+    paths = write_reports([written, experiment, other], output)
     assert paths[:2] == [output / "report.html", output / "report.md"]
     assert all(path.is_file() for path in paths)
     assert len(paths) == 8
@@ -241,7 +241,7 @@ def test_several_on_one_page(written, experiment, tmp_path):
 
 def test_several_go_to_the_working_directory(written, experiment, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    report([written, experiment])
+    write_reports([written, experiment])
     assert (tmp_path / "report.html").is_file()
     assert "](evidence/noise/one.png)" in (tmp_path / "report.md").read_text()
 
@@ -250,13 +250,13 @@ def test_directories_that_are_neither(tmp_path, written):
     (tmp_path / "empty").mkdir()
     before = (written / "report.html").stat().st_mtime_ns
     with pytest.raises(UserError, match=r"empty holds neither experiment\.json nor claim\.json"):
-        report([written, tmp_path / "empty"])
+        write_reports([written, tmp_path / "empty"])
     assert (written / "report.html").stat().st_mtime_ns == before
     with pytest.raises(UserError, match="is no directory"):
-        report([tmp_path / "nowhere"])
+        write_reports([tmp_path / "nowhere"])
     with pytest.raises(UserError, match="named once"):
-        report([written, written / ".." / "noise"])
+        write_reports([written, written / ".." / "noise"])
     with pytest.raises(UserError, match="report of its own"):
-        report([written], written)
+        write_reports([written], written)
     with pytest.raises(UserError, match="nothing to report"):
-        report([])
+        write_reports([])

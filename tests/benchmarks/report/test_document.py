@@ -5,11 +5,11 @@ from html.parser import HTMLParser
 import numpy as np
 import pytest
 
-from lossbench.benchmarks.plots.canvas import png
+from lossbench.benchmarks.plots.canvas import render_png
 from lossbench.benchmarks.report import document
 from lossbench.benchmarks.report.document import (
     MARKS,
-    Alarm,
+    Banner,
     Bullets,
     Code,
     Document,
@@ -57,7 +57,7 @@ BLOCKS = (
     Heading(EVIL, 2, "here"),
     Paragraph(EVIL),
     Paragraph(EVIL, faint=True),
-    Alarm(EVIL),
+    Banner(EVIL),
     Verdict("holds", EVIL),
     Verdict("worse", EVIL, EVIL),
     Picture("a b/<c>.png", b"png", EVIL),
@@ -108,7 +108,7 @@ def test_every_block_is_in_both_forms():
     blocks = (
         Heading(next(words)),
         Paragraph(next(words)),
-        Alarm(next(words)),
+        Banner(next(words)),
         Verdict("better", next(words), next(words)),
         Picture("p.png", b"", next(words)),
         Table((next(words), next(words)), ((next(words), next(words)),), title=next(words)),
@@ -187,7 +187,7 @@ def test_a_page_of_many_pictures_stays_below_its_limit(monkeypatch):
 
     figure = Figure(figsize=(10, 6), dpi=160)
     figure.add_axes((0, 0, 1, 1)).plot(np.random.default_rng(0).random((60, 8)), linewidth=6)
-    large, small = png(figure, "large"), png(Figure(figsize=(1, 1)), "small")
+    large, small = render_png(figure, "large"), render_png(Figure(figsize=(1, 1)), "small")
     monkeypatch.setattr(document, "MOST_PICTURES", int(1.6 * len(large)))
     blocks = tuple(Picture(f"{i}.png", data, "") for i, data in enumerate((large, small, large)))
     page = html(Document("t", blocks))

@@ -4,8 +4,15 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from lossbench.benchmarks.config import ARTICLE
-from lossbench.benchmarks.plots.canvas import LONGEST_NAME, Label, label_lines, png, short, smaller
+from lossbench.benchmarks.config import ARTICLE_LOSSES
+from lossbench.benchmarks.plots.canvas import (
+    LONGEST_NAME,
+    Label,
+    compress_png,
+    label_lines,
+    render_png,
+    short_name,
+)
 from lossbench.benchmarks.plots.palette import STYLES
 from lossbench.benchmarks.records.reading import read_experiment
 from lossbench.benchmarks.report.figures import decades_of, draw_comparison, power_of_ten, subject
@@ -27,11 +34,11 @@ def test_all_losses_over_many_epochs_stay_small(tmp_path, describe, evaluations,
     random = np.random.default_rng(0)
     epochs = 60
     rows = []
-    for loss in ARTICLE:
+    for loss in ARTICLE_LOSSES:
         for seed in range(3):
             values = random.uniform(1e-7, 1, epochs + 1)
             rows += evaluations(loss, seed, values, logit_when_wrong=values)
-    about = describe(losses=list(ARTICLE), seeds=[0, 1, 2], epochs=epochs)
+    about = describe(losses=list(ARTICLE_LOSSES), seeds=[0, 1, 2], epochs=epochs)
     data = drawn(write_experiment(tmp_path / "e", about, rows))
     assert len(data) <= LIMIT
     image = opened(data)
@@ -138,9 +145,9 @@ def test_many_labels_stay_within_the_panel():
 
 
 def test_a_long_name_is_cut():
-    assert short("probability-sum") == "probability-sum"
-    assert max(map(len, STYLES)) <= len(short("x" * 99)) == LONGEST_NAME
-    assert short("x" * 99).endswith("x…")
+    assert short_name("probability-sum") == "probability-sum"
+    assert max(map(len, STYLES)) <= len(short_name("x" * 99)) == LONGEST_NAME
+    assert short_name("x" * 99).endswith("x…")
 
 
 def test_labels_leave_the_limits_and_start_where_the_lines_end():
@@ -210,14 +217,14 @@ def loud_picture():
     figure = Figure(figsize=(10, 6), dpi=160)
     axes = figure.add_axes((0, 0, 1, 1))
     axes.plot(np.random.default_rng(0).random((60, 8)), linewidth=6)
-    return png(figure, "what it shows")
+    return render_png(figure, "what it shows")
 
 
 def test_a_picture_is_made_smaller_only_as_far_as_asked():
     data = loud_picture()
-    assert smaller(data, len(data)) is data
+    assert compress_png(data, len(data)) is data
     for most in (len(data) - 1, len(data) // 2, len(data) // 4):
-        less = smaller(data, most)
+        less = compress_png(data, most)
         assert len(less) <= most
         assert opened(less).text["Description"] == "what it shows"
-    assert opened(smaller(data, 1)).width >= 400
+    assert opened(compress_png(data, 1)).width >= 400

@@ -9,7 +9,7 @@ from lossbench.benchmarks.data.cache import cached
 from lossbench.benchmarks.data.folder import path_source
 from lossbench.benchmarks.evidence.claim import Claim, Table
 from lossbench.benchmarks.report.claims import write_finding
-from lossbench.benchmarks.report.combined import report
+from lossbench.benchmarks.report.combined import write_reports
 from lossbench.benchmarks.report.summary import write_summary
 
 from .test_claims import ABOUT, finding
@@ -97,7 +97,7 @@ def test_names_in_a_claim_are_text(claim):
 
 
 def test_names_on_a_page_of_several_are_text(hostile, claim, tmp_path):
-    report([hostile, claim], tmp_path / "several")
+    write_reports([hostile, claim], tmp_path / "several")
     assert_harmless(tmp_path / "several")
 
 

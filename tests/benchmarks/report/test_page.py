@@ -1,6 +1,7 @@
 import pytest
 
-from lossbench.benchmarks.records.reading import Warned, read_experiment
+from lossbench.benchmarks.format import duration
+from lossbench.benchmarks.records.reading import WarningRecord, read_experiment
 from lossbench.benchmarks.report.document import (
     Bullets,
     Facts,
@@ -10,7 +11,7 @@ from lossbench.benchmarks.report.document import (
     html,
     markdown,
 )
-from lossbench.benchmarks.report.facts import data_facts, duration, split
+from lossbench.benchmarks.report.facts import data_facts, split
 from lossbench.benchmarks.report.page import document_of, evidence_table, facts, sentence, verdicts
 from lossbench.benchmarks.report.summary import summarise_experiment
 
@@ -121,7 +122,7 @@ def test_nothing_is_judged_without_cross_entropy_or_with_few_seeds(read):
 def test_warnings_have_their_place(read):
     found, summary = read
     assert "Warnings" not in html(document_of(found, summary, PICTURES))
-    warned = Warned("zero-one", 0, "vanished", "logit", 10, "zero-one has vanished")
+    warned = WarningRecord("zero-one", 0, "vanished", "logit", 10, "zero-one has vanished")
     summary["warnings"] = [warned.text]
     blocks = document_of(found, summary, PICTURES).blocks
     assert [block.items for block in blocks if isinstance(block, Bullets)] == [(warned.text,)]

@@ -6,10 +6,10 @@ import pytest
 from scipy import stats
 
 from lossbench.benchmarks.errors import UserError
-from lossbench.benchmarks.records.reading import Warned
+from lossbench.benchmarks.records.reading import WarningRecord
 from lossbench.benchmarks.report import write_summary
 from lossbench.benchmarks.report.summary import summarise, warned_of
-from lossbench.benchmarks.stats.inference import detectable
+from lossbench.benchmarks.stats.inference import minimum_detectable_difference
 
 PICTURES = {"differences.png", "comparison.png", "closed_forms.png"}
 FILES = {"summary.json", "summary.md", "report.html"} | PICTURES
@@ -68,7 +68,7 @@ def test_the_difference_is_paired_by_seed(experiment):
         "n": 2,
         "p": pytest.approx(stats.ttest_rel([0.6, 0.6], [0.7, 0.8]).pvalue),
         "p_holm": pytest.approx(stats.ttest_rel([0.6, 0.6], [0.7, 0.8]).pvalue),
-        "detectable": pytest.approx(detectable([-0.1, -0.2])),
+        "detectable": pytest.approx(minimum_detectable_difference([-0.1, -0.2])),
         "examples": None,
         "verdict": "undecided",
     }
@@ -164,10 +164,10 @@ def test_chance_is_the_share_of_the_largest_test_class(experiment):
 
 def test_warnings_are_one_line_a_loss_and_kind():
     warnings = [
-        Warned("mse", 1, "exploded", "head", 5, "mse, seed 1: head exploded"),
-        Warned("zero-one", 0, "vanished", "logit", 10, "zero-one, seed 0: logit vanished."),
-        Warned("zero-one", 0, "vanished", "head", 20, "zero-one, seed 0: head vanished."),
-        Warned("zero-one", 2, "vanished", "logit", 30, "zero-one, seed 2: logit vanished."),
+        WarningRecord("mse", 1, "exploded", "head", 5, "mse, seed 1: head exploded"),
+        WarningRecord("zero-one", 0, "vanished", "logit", 10, "zero-one, seed 0: logit vanished."),
+        WarningRecord("zero-one", 0, "vanished", "head", 20, "zero-one, seed 0: head vanished."),
+        WarningRecord("zero-one", 2, "vanished", "logit", 30, "zero-one, seed 2: logit vanished."),
     ]
     assert warned_of(warnings) == [
         "mse, seed 1: head exploded.",

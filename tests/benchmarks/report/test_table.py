@@ -3,15 +3,13 @@ import io
 import pytest
 from rich.console import Console
 
+from lossbench.benchmarks.format import magnitude, percent, signed_points
 from lossbench.benchmarks.report.summary import summarise
 from lossbench.benchmarks.report.table import (
     COLUMNS,
     body,
     fineness,
-    magnitude,
     notes,
-    percent,
-    signed_points,
     table_of,
     terminal_table,
 )

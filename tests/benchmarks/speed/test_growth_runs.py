@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 import pytest
 
-from lossbench.benchmarks.config import ARTICLE
+from lossbench.benchmarks.config import ARTICLE_LOSSES
 from lossbench.benchmarks.report.summary import summarise
 from lossbench.benchmarks.speed import growth_runs
 from lossbench.benchmarks.speed.growth_runs import COMPARED, FEW, WARM, recorded, until_read
@@ -26,7 +26,7 @@ def experiment(made):
 
 def test_every_run_is_recorded_whole(experiment) -> None:
     directory = experiment.directory
-    assert len(experiment.trials) == 2 * len(ARTICLE)
+    assert len(experiment.trials) == 2 * len(ARTICLE_LOSSES)
     for path in experiment.paths:
         for name in ("config.json", "results.csv", "predictions.npz", "checkpoint.pt"):
             assert (path / name).stat().st_size > 0
@@ -37,7 +37,7 @@ def test_every_run_is_recorded_whole(experiment) -> None:
         (trial.loss, trial.seed) for trial in experiment.trials
     }
     config = json.loads((experiment.paths[-1] / "config.json").read_text())
-    assert (config["loss"], config["seed"]) == (ARTICLE[-1], 1)
+    assert (config["loss"], config["seed"]) == (ARTICLE_LOSSES[-1], 1)
 
 
 def test_they_make_other_mistakes_each(experiment) -> None:
@@ -64,7 +64,7 @@ def test_the_last_runs_are_compared_with_the_first_in_turns(monkeypatch) -> None
         yield record
 
     monkeypatch.setattr(growth_runs, "recording", recording)
-    few, many = FEW * len(ARTICLE), 4 * len(ARTICLE)
+    few, many = FEW * len(ARTICLE_LOSSES), 4 * len(ARTICLE_LOSSES)
     cost = growth_runs.recorded.__wrapped__(seeds=4).cost
     assert recorded[: many - COMPARED + WARM] == [many] * (many - COMPARED) + [few] * WARM
     pairs = recorded[many - COMPARED + WARM :]

@@ -16,7 +16,7 @@ from lossbench.benchmarks.speed.interleaved import Ratio
 from lossbench.benchmarks.speed.row import Row
 from lossbench.benchmarks.speed.to_accuracy import Reached, preset, preset_trial, straightforward
 from lossbench.benchmarks.speed.usual import image_set
-from lossbench.benchmarks.training.result import Trial
+from lossbench.benchmarks.training.result import RunConfig
 
 CPU = torch.device("cpu")
 TRIAL = replace(preset_trial(), model="convnet", width=4, epochs=6, batch_size=16)
@@ -68,7 +68,7 @@ def test_the_preset_s_training_is_the_one_that_compare_makes() -> None:
     trial = preset_trial()
     assert (trial.model, trial.width, trial.epochs) == ("resnet9", 24, 80)
     assert trial.test_time_augmentation == "mirror-shift"
-    assert isinstance(trial, Trial)
+    assert isinstance(trial, RunConfig)
 
 
 @pytest.mark.parametrize(("accuracy", "times"), [(0.885, 3.0), (0.87, math.nan)])

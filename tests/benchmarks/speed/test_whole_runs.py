@@ -6,30 +6,30 @@ from pathlib import Path
 import pytest
 import torch
 
-from lossbench.benchmarks.config import Comparison
+from lossbench.benchmarks.config import CompareConfig
 from lossbench.benchmarks.data.batches import prepare
 from lossbench.benchmarks.records.events import event_files
 from lossbench.benchmarks.speed import targets, whole_runs
 from lossbench.benchmarks.speed.usual import noise_set
 from lossbench.benchmarks.training import train as run
 from lossbench.benchmarks.training.plan import Plan
-from lossbench.benchmarks.training.result import Trial
+from lossbench.benchmarks.training.result import RunConfig
 
 CPU = torch.device("cpu")
-TRIAL = Trial("cross-entropy", 0, 0.1, epochs=1, batch_size=16, width=4)
+TRIAL = RunConfig("cross-entropy", 0, 0.1, epochs=1, batch_size=16, width=4)
 
 
 @pytest.fixture
 def built(monkeypatch: pytest.MonkeyPatch) -> list[torch.nn.Module]:
     """The networks that are built meanwhile."""
     models: list[torch.nn.Module] = []
-    build = run.build
+    build = run.build_model
 
     def remembered(*arguments):
         models.append(build(*arguments))
         return models[-1]
 
-    monkeypatch.setattr(run, "build", remembered)
+    monkeypatch.setattr(run, "build_model", remembered)
     monkeypatch.setattr(whole_runs, "build", remembered)
     return models
 
@@ -37,7 +37,7 @@ def built(monkeypatch: pytest.MonkeyPatch) -> list[torch.nn.Module]:
 def test_the_steps_alone_are_those_of_the_run_that_is_recorded(built, tmp_path: Path) -> None:
     images = noise_set(64, 32)
     material = prepare(images, CPU, validation=0.0)
-    plan = Plan(tmp_path, Comparison(validation=0.0), images, CPU, (TRIAL,))
+    plan = Plan(tmp_path, CompareConfig(validation=0.0), images, CPU, (TRIAL,))
     whole_runs.recorded_run(plan, TRIAL, material)()
     whole_runs.steps_alone(TRIAL, material)()
     recorded, alone = built

@@ -8,18 +8,18 @@ from scipy import stats
 from lossbench.benchmarks.stats.inference import (
     MINIMUM_SEEDS,
     Interval,
-    above,
-    allowing_for_both,
-    below,
     bootstrap_difference,
-    detectable,
-    equivalent,
+    combine_intervals,
     holm,
     mcnemar,
     mean_interval,
+    minimum_detectable_difference,
     paired_difference,
-    paired_p,
-    within,
+    paired_t_pvalue,
+    verdict_above,
+    verdict_below,
+    verdict_equivalent,
+    verdict_within,
 )
 
 
@@ -43,7 +43,7 @@ def test_an_interval_for_both_covers_what_varies_by_both():
         x = draw.normal(0, 1, (networks, 1)) + draw.normal(0, 5, images)
         x += draw.normal(0, 3, x.shape)
         over_networks, over_images = mean_interval(x.mean(1)), mean_interval(x.mean(0))
-        both = allowing_for_both(over_networks, over_images)
+        both = combine_intervals(over_networks, over_images)
         covered["both"] += both.low < 0 < both.high
         low = min(over_networks.low, over_images.low)
         covered["outer ends"] += low < 0 < max(over_networks.high, over_images.high)
@@ -52,11 +52,11 @@ def test_an_interval_for_both_covers_what_varies_by_both():
 
 
 def test_an_interval_for_both_by_hand():
-    both = allowing_for_both(Interval(1.0, -2.0, 5.0, 3), Interval(1.0, -3.0, 4.0, 200))
+    both = combine_intervals(Interval(1.0, -2.0, 5.0, 3), Interval(1.0, -3.0, 4.0, 200))
     assert both == Interval(1.0, -4.0, 6.0, 3)
     seeds, nothing = Interval(1.0, 0.0, 2.0, 3), Interval(1.0, None, None, 1)
-    assert allowing_for_both(seeds, nothing) == Interval(1.0, None, None, 3)
-    assert allowing_for_both(nothing, seeds) == Interval(1.0, None, None, 1)
+    assert combine_intervals(seeds, nothing) == Interval(1.0, None, None, 3)
+    assert combine_intervals(nothing, seeds) == Interval(1.0, None, None, 1)
 
 
 def test_interval_by_hand():
@@ -96,7 +96,7 @@ def test_equal_values_have_an_interval_of_no_width():
 def test_paired_p_is_scipys(n):
     random = np.random.default_rng(n)
     a, b = random.normal(0.75, 0.02, n), random.normal(0.74, 0.02, n)
-    assert paired_p(a.tolist(), b.tolist()) == pytest.approx(stats.ttest_rel(a, b).pvalue)
+    assert paired_t_pvalue(a.tolist(), b.tolist()) == pytest.approx(stats.ttest_rel(a, b).pvalue)
 
 
 def test_p_and_interval_say_the_same():
@@ -104,12 +104,12 @@ def test_p_and_interval_say_the_same():
     for _ in range(50):
         a, b = random.normal(0.01, 0.01, 4).tolist(), [0.0] * 4
         interval = paired_difference(a, b)
-        assert (paired_p(a, b) < 0.05) == (interval.low > 0 or interval.high < 0)
+        assert (paired_t_pvalue(a, b) < 0.05) == (interval.low > 0 or interval.high < 0)
 
 
 def test_p_of_differences_without_spread():
-    assert paired_p([0.5, 0.7], [0.5, 0.7]) == 1
-    assert paired_p([1.0, 2.0], [0.5, 1.5]) == 0
+    assert paired_t_pvalue([0.5, 0.7], [0.5, 0.7]) == 1
+    assert paired_t_pvalue([1.0, 2.0], [0.5, 1.5]) == 0
 
 
 def test_holm_of_a_known_example():
@@ -139,7 +139,7 @@ def test_detectable_is_found_as_often_as_promised(n, power):
     # The truth is a simulation of many experiments with that true difference and that spread.
     random = np.random.default_rng(n)
     seen = random.normal(0, 0.02, n)
-    difference = detectable(seen.tolist(), power=power)
+    difference = minimum_detectable_difference(seen.tolist(), power=power)
     trials = random.normal(difference, seen.std(ddof=1), (40_000, n))
     found = (stats.ttest_1samp(trials, 0, axis=1).pvalue < 0.05).mean()
     assert found == pytest.approx(power, abs=0.012)
@@ -148,7 +148,7 @@ def test_detectable_is_found_as_often_as_promised(n, power):
 @pytest.mark.parametrize("n", [4, 10, 50])
 def test_detectable_is_scipys_where_scipy_can(n):
     seen = np.random.default_rng(n).normal(0, 0.02, n)
-    shift = detectable(seen.tolist()) * math.sqrt(n) / seen.std(ddof=1)
+    shift = minimum_detectable_difference(seen.tolist()) * math.sqrt(n) / seen.std(ddof=1)
     bar = stats.t.ppf(0.975, n - 1)
     power = stats.nct.sf(bar, n - 1, shift) + stats.nct.cdf(-bar, n - 1, shift)
     assert power == pytest.approx(0.8, abs=1e-6)
@@ -156,16 +156,24 @@ def test_detectable_is_scipys_where_scipy_can(n):
 
 def test_detectable_scales_with_spread_and_shrinks_with_seeds():
     three = [0.01, 0.02, 0.04]
-    assert detectable([10 * d for d in three]) == pytest.approx(10 * detectable(three))
-    assert detectable([d + 1 for d in three]) == pytest.approx(detectable(three))
-    assert detectable(three * 4) < detectable(three) / 2
-    assert detectable(three, level=0.9) < detectable(three) < detectable(three, power=0.9)
+    assert minimum_detectable_difference([10 * d for d in three]) == pytest.approx(
+        10 * minimum_detectable_difference(three)
+    )
+    assert minimum_detectable_difference([d + 1 for d in three]) == pytest.approx(
+        minimum_detectable_difference(three)
+    )
+    assert minimum_detectable_difference(three * 4) < minimum_detectable_difference(three) / 2
+    assert (
+        minimum_detectable_difference(three, level=0.9)
+        < minimum_detectable_difference(three)
+        < minimum_detectable_difference(three, power=0.9)
+    )
 
 
 def test_detectable_where_nothing_varies_or_nothing_is_known():
-    assert detectable([0.01]) is None
-    assert detectable([]) is None
-    assert detectable([0.1, 0.1, 0.1]) == 0
+    assert minimum_detectable_difference([0.01]) is None
+    assert minimum_detectable_difference([]) is None
+    assert minimum_detectable_difference([0.1, 0.1, 0.1]) == 0
 
 
 def rights(both, only_a, only_b, neither):
@@ -242,7 +250,7 @@ def test_bootstrap_is_reproducible_and_antisymmetric():
     ],
 )
 def test_equivalence(low, high, verdict):
-    assert equivalent(Interval((low + high) / 2, low, high, 5), 1.0) == verdict
+    assert verdict_equivalent(Interval((low + high) / 2, low, high, 5), 1.0) == verdict
 
 
 def test_equivalence_is_two_one_sided_tests():
@@ -251,7 +259,7 @@ def test_equivalence_is_two_one_sided_tests():
         values = random.normal(random.uniform(-1, 1), 0.3, 5)
         lower = stats.ttest_1samp(values, -0.5, alternative="greater").pvalue
         upper = stats.ttest_1samp(values, 0.5, alternative="less").pvalue
-        verdict = equivalent(mean_interval(values.tolist(), 0.9), 0.5)
+        verdict = verdict_equivalent(mean_interval(values.tolist(), 0.9), 0.5)
         assert (verdict == "holds") == (max(lower, upper) < 0.05)
 
 
@@ -268,15 +276,19 @@ def test_equivalence_is_two_one_sided_tests():
 )
 def test_verdicts_rest_on_the_ends(low, high, over, under, inside):
     interval = Interval((low + high) / 2, low, high, MINIMUM_SEEDS)
-    assert above(interval, 1) == over
-    assert below(interval, 1) == under
-    assert within(interval, 0, 1) == inside
+    assert verdict_above(interval, 1) == over
+    assert verdict_below(interval, 1) == under
+    assert verdict_within(interval, 0, 1) == inside
 
 
 @pytest.mark.parametrize("interval", [Interval(5, 4, 6, 2), Interval(5, None, None, 9)])
 def test_too_few_seeds_decide_nothing(interval):
-    verdicts = {above(interval, 1), below(interval, 1), within(interval, 0, 9)}
-    assert verdicts | {equivalent(interval, 9)} == {"undecided"}
+    verdicts = {
+        verdict_above(interval, 1),
+        verdict_below(interval, 1),
+        verdict_within(interval, 0, 9),
+    }
+    assert verdicts | {verdict_equivalent(interval, 9)} == {"undecided"}
 
 
 def test_bad_arguments():
@@ -287,17 +299,17 @@ def test_bad_arguments():
     with pytest.raises(ValueError, match="equal lengths"):
         paired_difference([1.0], [1.0, 2.0])
     with pytest.raises(ValueError, match="equal lengths"):
-        paired_p([1.0], [1.0, 2.0])
+        paired_t_pvalue([1.0], [1.0, 2.0])
     with pytest.raises(ValueError, match="at least 2 pairs"):
-        paired_p([1.0], [1.0])
+        paired_t_pvalue([1.0], [1.0])
     with pytest.raises(ValueError, match="from 0 to 1"):
         holm([0.5, math.nan])
     with pytest.raises(ValueError, match="power"):
-        detectable([1.0, 2.0], power=80)
+        minimum_detectable_difference([1.0, 2.0], power=80)
     with pytest.raises(ValueError, match="chance"):
-        detectable([1.0, 2.0], power=0.04)
+        minimum_detectable_difference([1.0, 2.0], power=0.04)
     with pytest.raises(ValueError, match="finite"):
-        detectable([math.inf])
+        minimum_detectable_difference([math.inf])
     with pytest.raises(ValueError, match=r"\(2,\) and \(3,\)"):
         mcnemar([True, False], [True, True, False])
     with pytest.raises(ValueError, match=r"\(1, 2\) and \(1, 3\)"):
@@ -307,4 +319,4 @@ def test_bad_arguments():
     with pytest.raises(ValueError, match="draws"):
         bootstrap_difference([True], [True], draws=0)
     with pytest.raises(ValueError, match="margin"):
-        equivalent(Interval(0, 0, 0, 3), -1)
+        verdict_equivalent(Interval(0, 0, 0, 3), -1)

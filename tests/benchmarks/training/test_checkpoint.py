@@ -11,24 +11,24 @@ import pytest
 import torch
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from lossbench.benchmarks.config import Comparison
+from lossbench.benchmarks.config import CompareConfig
 from lossbench.benchmarks.data.batches import prepare
-from lossbench.benchmarks.records.events import EventFile, event_files, values_of
+from lossbench.benchmarks.records.events import EventFile, event_files, scalar_values
 from lossbench.benchmarks.training import checkpoint as resume
 from lossbench.benchmarks.training.checkpoint import (
-    DamagedStateError,
-    lengths,
+    CheckpointError,
     load,
     roll_back,
     save,
+    sync_files,
 )
-from lossbench.benchmarks.training.result import Trial
-from lossbench.benchmarks.training.train import Watch, train
+from lossbench.benchmarks.training.result import RunConfig
+from lossbench.benchmarks.training.train import Callback, train
 
 from .. import killed
 
 CPU = torch.device("cpu")
-SMALL = Trial(
+SMALL = RunConfig(
     "cross-entropy",
     seed=3,
     learning_rate=0.05,
@@ -43,7 +43,7 @@ SMALL = Trial(
 TIMED = {"seconds", "images_per_second"}
 
 
-class Break(Watch):
+class Break(Callback):
     """Stops a training after `step` steps, and keeps its state as a file would."""
 
     def __init__(self, step: int, path: Path) -> None:
@@ -113,15 +113,15 @@ def test_a_state_that_is_torn_or_another_is_found_out(tmp_path) -> None:
     found = load(path, "key")
     assert found["done"] == 3
     assert torch.equal(found["weights"], torch.arange(5.0))
-    with pytest.raises(DamagedStateError, match="another training"):
+    with pytest.raises(CheckpointError, match="another training"):
         load(path, "other")
     for cut in (0, 1, 31, 32, 33, len(content) // 2, len(content) - 1):
         path.write_bytes(content[:cut])
-        with pytest.raises(DamagedStateError, match="torn"):
+        with pytest.raises(CheckpointError, match="torn"):
             load(path, "key")
     for at in random.Random(0).sample(range(len(content)), 50):
         path.write_bytes(content[:at] + bytes([content[at] ^ 1]) + content[at + 1 :])
-        with pytest.raises(DamagedStateError, match="torn"):
+        with pytest.raises(CheckpointError, match="torn"):
             load(path, "key")
 
 
@@ -137,7 +137,7 @@ def test_a_state_is_never_code(tmp_path) -> None:
     torch.save({"format": resume.FORMAT, "run": "key", "state": Evil()}, buffer)
     content = buffer.getvalue()
     (tmp_path / "state").write_bytes(hashlib.sha256(content).digest() + content)
-    with pytest.raises(DamagedStateError):
+    with pytest.raises(CheckpointError):
         load(tmp_path / "state", "key")
     assert not (tmp_path / "ran").exists()
 
@@ -146,8 +146,8 @@ def test_files_are_taken_back_to_what_was_known(tmp_path) -> None:
     (tmp_path / "results.csv").write_text("one\n")
     (tmp_path / "checkpoint.pt").write_text("does not grow")
     with EventFile(tmp_path) as events:
-        events.write(0, values_of({"a": 1.0}))
-    known = lengths(tmp_path)
+        events.write(0, scalar_values({"a": 1.0}))
+    known = sync_files(tmp_path)
     assert set(known) == {"results.csv", event_files(tmp_path)[0].name}
     (tmp_path / "results.csv").open("a").write("two\nthr")
     (tmp_path / "warnings.csv").write_text("later")
@@ -155,21 +155,21 @@ def test_files_are_taken_back_to_what_was_known(tmp_path) -> None:
     EventFile(tmp_path).close()
     assert len(event_files(tmp_path)) == 2
     roll_back(tmp_path, known)
-    assert lengths(tmp_path) == known
+    assert sync_files(tmp_path) == known
     assert (tmp_path / "results.csv").read_text() == "one\n"
     (tmp_path / "results.csv").write_text("o")
-    with pytest.raises(DamagedStateError, match=r"results\.csv has lost its end"):
+    with pytest.raises(CheckpointError, match=r"results\.csv has lost its end"):
         roll_back(tmp_path, known)
     (tmp_path / "results.csv").unlink()
-    with pytest.raises(DamagedStateError, match=r"results\.csv is gone"):
+    with pytest.raises(CheckpointError, match=r"results\.csv is gone"):
         roll_back(tmp_path, known)
     roll_back(tmp_path, {})
     assert {path.name for path in tmp_path.iterdir()} == {"checkpoint.pt"}
 
 
 @pytest.fixture
-def config(tmp_path: Path) -> Comparison:
-    return Comparison(
+def config(tmp_path: Path) -> CompareConfig:
+    return CompareConfig(
         losses=("cross-entropy", "zero-one"),
         width=4,
         epochs=3,

@@ -11,7 +11,7 @@ from torch import nn
 from lossbench.benchmarks.data.batches import prepare
 from lossbench.benchmarks.training import distributed as together
 from lossbench.benchmarks.training import setup as choices
-from lossbench.benchmarks.training.distributed import WholeBatchNorm2d
+from lossbench.benchmarks.training.distributed import GlobalBatchNorm2d
 from lossbench.benchmarks.training.executors import torchrun as on_torchrun
 from lossbench.benchmarks.training.train import train
 
@@ -45,8 +45,8 @@ def in_two(task, path: Path, *arguments):
 
 def _normalised(_rank: int) -> list[torch.Tensor]:
     module, images = normalisation_case()
-    whole = WholeBatchNorm2d.of(module)
-    share = images[together.share_of(len(images))].requires_grad_()
+    whole = GlobalBatchNorm2d.of(module)
+    share = images[together.rank_slice(len(images))].requires_grad_()
     output = whole(share)
     output.square().mul(torch.arange(4.0)).sum().backward()
     found = [output, share.grad, whole.weight.grad, whole.bias.grad]
@@ -112,8 +112,8 @@ def test_two_processes_are_one_on_the_same_batches(images, tmp_path, loss, model
 
 
 def test_shares_are_equal_or_refused(monkeypatch, refusal) -> None:
-    assert together.share_of(7) == slice(0, 7)
-    monkeypatch.setattr(together, "size", lambda: 3)
+    assert together.rank_slice(7) == slice(0, 7)
+    monkeypatch.setattr(together, "world_size", lambda: 3)
     monkeypatch.setattr(together, "rank", lambda: 2)
-    assert together.share_of(12) == slice(8, 12)
-    refusal(lambda: together.share_of(64), "--batch-size 64", "multiple of 3")
+    assert together.rank_slice(12) == slice(8, 12)
+    refusal(lambda: together.rank_slice(64), "--batch-size 64", "multiple of 3")

@@ -5,36 +5,36 @@ import pytest
 import torch
 from torchvision.transforms.v2.functional import affine, horizontal_flip, pad
 
-from lossbench.benchmarks.data.batches import Normalisation, Pixels, prepare
-from lossbench.benchmarks.training.evaluate import predictions, views
+from lossbench.benchmarks.data.batches import DeviceSplit, Normalisation, prepare
+from lossbench.benchmarks.training.evaluate import evaluate, views
 from lossbench.benchmarks.training.objective import Objective
-from lossbench.benchmarks.training.result import Trial
-from lossbench.benchmarks.training.train import build
+from lossbench.benchmarks.training.result import RunConfig
+from lossbench.benchmarks.training.train import build_model
 
 CPU = torch.device("cpu")
-SMALL = Trial("cross-entropy", seed=0, learning_rate=0.02, width=4, epochs=2, batch_size=16)
+SMALL = RunConfig("cross-entropy", seed=0, learning_rate=0.02, width=4, epochs=2, batch_size=16)
 
 
 def test_predicting_leaves_the_model_in_training_mode(images) -> None:
     objective = Objective("bce")
-    model = build(dataclasses.replace(SMALL, loss="bce"), objective)
+    model = build_model(dataclasses.replace(SMALL, loss="bce"), objective)
     material = prepare(images, CPU)
     before = {k: v.clone() for k, v in model.state_dict().items()}
-    predictions(model, objective, material.validation, material.normalise)
+    evaluate(model, objective, material.validation, material.normalise)
     assert model.training
     assert all(torch.equal(v, before[k]) for k, v in model.state_dict().items())
 
 
 def test_by_its_mirror_image_as_well_an_image_is_judged_as_its_mirror_image_is(images) -> None:
     objective = Objective("cross-entropy")
-    model = build(SMALL, objective)
+    model = build_model(SMALL, objective)
     split = prepare(images, CPU).validation
     mirrored = split._replace(images=split.images.flip(2))
     normalise = prepare(images, CPU).normalise
-    (_, one), (_, other) = (predictions(model, objective, s, normalise) for s in (split, mirrored))
+    (_, one), (_, other) = (evaluate(model, objective, s, normalise) for s in (split, mirrored))
     assert not np.array_equal(one.outputs, other.outputs)
     for each in (split, mirrored):
-        _, both = predictions(model, objective, each, normalise, "mirror")
+        _, both = evaluate(model, objective, each, normalise, "mirror")
         assert both.outputs == pytest.approx((one.outputs + other.outputs) / 2, abs=1e-6)
 
 
@@ -56,17 +56,17 @@ def test_the_views_are_the_image_its_mirror_image_and_both_towards_each_corner(s
 
 def test_an_image_is_judged_by_the_mean_over_its_views(images) -> None:
     objective = Objective("cross-entropy")
-    model = build(SMALL, objective)
+    model = build_model(SMALL, objective)
     material = prepare(images, CPU)
     plain = Normalisation(torch.zeros(3), torch.ones(3))
     split = material.validation
     pixels = split.images[split.rows].permute(0, 3, 1, 2).float()
-    _, judged = predictions(model, objective, split, plain, "mirror-shift")
+    _, judged = evaluate(model, objective, split, plain, "mirror-shift")
     outputs = []
     for view in views(pixels, "mirror-shift"):
         # A view as the images of a split of its own.
         as_images = view.permute(0, 2, 3, 1).to(torch.uint8)
-        of_view = Pixels(as_images, split.labels, torch.arange(len(as_images)))
-        outputs.append(predictions(model, objective, of_view, plain)[1].outputs)
+        of_view = DeviceSplit(as_images, split.labels, torch.arange(len(as_images)))
+        outputs.append(evaluate(model, objective, of_view, plain)[1].outputs)
     assert len(outputs) == 10
     assert judged.outputs == pytest.approx(np.mean(outputs, 0), abs=1e-5)

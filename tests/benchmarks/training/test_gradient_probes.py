@@ -5,8 +5,8 @@ import torch
 from torch import nn
 
 from lossbench import models
-from lossbench.benchmarks.records.gradient_stats import FLOOR, Window, merged
-from lossbench.benchmarks.training.gradient_probes import VANISHED, GradientProbes
+from lossbench.benchmarks.records.gradient_stats import FLOOR, GradientStats, merge_stats
+from lossbench.benchmarks.training.gradient_probes import VANISHED_BELOW, GradientProbes
 from lossbench.benchmarks.training.objective import Objective
 from lossbench.losses import registry
 
@@ -44,7 +44,7 @@ def test_a_window_is_the_mean_over_its_steps_and_examples(name: str) -> None:
     assert window.accuracy == pytest.approx(1 - wrong.float().mean().item(), abs=1e-6)
     assert window.logit_mean_abs == pytest.approx(magnitude.mean().item(), rel=1e-4)
     assert window.logit_when_wrong == pytest.approx(magnitude[wrong].mean().item(), rel=1e-4)
-    vanished = (magnitude[wrong] < VANISHED).float().mean().item()
+    vanished = (magnitude[wrong] < VANISHED_BELOW).float().mean().item()
     assert window.vanished_fraction == pytest.approx(vanished)
     totals = [math.hypot(*s[3].values()) for s in seen]
     assert window.parameter_norm == pytest.approx(sum(totals) / 3, rel=1e-4)
@@ -55,7 +55,7 @@ def test_a_window_is_the_mean_over_its_steps_and_examples(name: str) -> None:
     torch.testing.assert_close(window.logit_log10, expected, rtol=1e-4, atol=1e-4)
 
 
-def window_of(gradient: list[float], wrong: list[bool]) -> Window:
+def window_of(gradient: list[float], wrong: list[bool]) -> GradientStats:
     model = nn.Linear(1, 1)
     probes = GradientProbes(model, Objective("bce"))
     logits = torch.ones(len(wrong), requires_grad=True)
@@ -123,7 +123,7 @@ def test_merged_windows_are_the_window_of_all_their_steps() -> None:
         step(model, objective, apart, seed)
         if seed in (0, 3, 4):
             windows.append(apart.read())
-    found, expected = merged(windows), together.read()
+    found, expected = merge_stats(windows), together.read()
     assert (found.steps, found.examples, found.wrong) == (5, 60, expected.wrong)
     for name in ("loss", "accuracy", "logit_mean_abs", "logit_when_wrong", "parameter_norm"):
         assert getattr(found, name) == pytest.approx(getattr(expected, name), rel=1e-5)
@@ -133,12 +133,12 @@ def test_merged_windows_are_the_window_of_all_their_steps() -> None:
 
 def test_merging_leaves_out_what_has_no_value() -> None:
     right, wrong = window_of([0.1], [False]), window_of([0.5, 1e-9], [True, True])
-    found = merged([right, wrong, right])
+    found = merge_stats([right, wrong, right])
     assert found.logit_when_wrong == pytest.approx(0.25)
     assert found.vanished_fraction == 0.5
-    assert math.isnan(merged([right]).logit_when_wrong)
+    assert math.isnan(merge_stats([right]).logit_when_wrong)
     with pytest.raises(ValueError, match="no window"):
-        merged([])
+        merge_stats([])
 
 
 def test_a_gradient_that_is_no_number_has_not_vanished() -> None:

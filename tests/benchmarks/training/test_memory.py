@@ -9,7 +9,7 @@ import torch
 
 from lossbench.benchmarks.data.batches import prepare
 from lossbench.benchmarks.training import train as run
-from lossbench.benchmarks.training.result import Trial
+from lossbench.benchmarks.training.result import RunConfig
 
 PROGRAM = """
 import ctypes
@@ -53,6 +53,6 @@ def test_large_blocks_come_from_a_heap_that_does_not_shrink() -> None:
 def test_a_training_asks_for_it(monkeypatch, images) -> None:
     asked = []
     monkeypatch.setattr(run, "keep_freed_memory", lambda: asked.append(True))
-    trial = Trial("cross-entropy", 0, 0.1, width=4, epochs=1)
+    trial = RunConfig("cross-entropy", 0, 0.1, width=4, epochs=1)
     run.train(trial, prepare(images, torch.device("cpu")))
     assert asked

@@ -2,7 +2,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from lossbench.benchmarks.config import ARTICLE
+from lossbench.benchmarks.config import ARTICLE_LOSSES
 from lossbench.benchmarks.training.objective import Objective
 from lossbench.losses import registry
 
@@ -29,7 +29,7 @@ EXPECTED = {
 
 
 def test_every_loss_of_the_argument_is_expected_here() -> None:
-    assert set(EXPECTED) == set(ARTICLE)
+    assert set(EXPECTED) == set(ARTICLE_LOSSES)
 
 
 @pytest.mark.parametrize("name", EXPECTED)
@@ -90,7 +90,7 @@ EXPECTED_OF_MANY = {
 }
 
 
-@pytest.mark.parametrize("name", ARTICLE)
+@pytest.mark.parametrize("name", ARTICLE_LOSSES)
 def test_of_several_classes_a_binary_loss_is_one_against_the_rest(name: str) -> None:
     torch.testing.assert_close(Objective(name, K)(MANY, CLASSES), EXPECTED_OF_MANY[name])
 

@@ -8,14 +8,15 @@ import pytest
 import torch
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from lossbench.benchmarks.config import Comparison
+from lossbench.benchmarks.config import CompareConfig
 from lossbench.benchmarks.data.batches import prepare
 from lossbench.benchmarks.records.results import run_directory
+from lossbench.benchmarks.training.evaluate import evaluate
 from lossbench.benchmarks.training.objective import Objective
 from lossbench.benchmarks.training.plan import Plan
 from lossbench.benchmarks.training.recorder import Recorder
-from lossbench.benchmarks.training.result import Outcome, Trial
-from lossbench.benchmarks.training.train import build, predictions, train
+from lossbench.benchmarks.training.result import RunConfig, RunResult
+from lossbench.benchmarks.training.train import build_model, train
 from lossbench.losses import registry
 
 CPU = torch.device("cpu")
@@ -47,8 +48,8 @@ def recorded(images, tmp_path: Path):
     def run(loss: str = "cross-entropy", log_every: int = 2, **settings):
         fields = {"seed": 0, "learning_rate": 0.02, "width": 4, "batch_size": 16}
         fields |= {"evaluations": 1, "validation": 0.25, "test": True} | settings
-        trial, told = Trial(loss, **fields), []
-        config = Comparison(validation=trial.validation)
+        trial, told = RunConfig(loss, **fields), []
+        config = CompareConfig(validation=trial.validation)
         plan = Plan(tmp_path, config, images, CPU, (trial,))
         recorder = Recorder(
             plan,
@@ -70,7 +71,7 @@ def rows_of(directory: Path, loss: str = "cross-entropy") -> list[dict[str, str]
         return list(csv.DictReader(file))
 
 
-def events_of(directory: Path, outcome: Outcome) -> EventAccumulator:
+def events_of(directory: Path, outcome: RunResult) -> EventAccumulator:
     path = run_directory(directory, outcome.trial.loss, outcome.trial.seed)
     return EventAccumulator(str(path), size_guidance={"scalars": 0, "histograms": 0}).Reload()
 
@@ -154,10 +155,10 @@ def test_the_checkpoint_is_the_evaluated_model(recorded, images, tmp_path: Path)
     checkpoint = torch.load(path, weights_only=True)
     assert checkpoint["images"] == "SYNTHETIC"
     objective = Objective("cross-entropy")
-    model = build(Trial("cross-entropy", 99, 1.0, width=4), objective)
+    model = build_model(RunConfig("cross-entropy", 99, 1.0, width=4), objective)
     model.load_state_dict(checkpoint["model"])
     material = prepare(images, CPU, validation=0.25)
-    loss, said = predictions(model, objective, material.test.once("again"), material.normalise)
+    loss, said = evaluate(model, objective, material.test.once("again"), material.normalise)
     assert loss == pytest.approx(outcome.test_loss)
     assert np.array_equal(said.outputs, outcome.test.outputs)
 

@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 
 from lossbench.benchmarks.training import result_store as module
-from lossbench.benchmarks.training.result import Outcome, Trial
-from lossbench.benchmarks.training.result_store import Outcomes, read, written
+from lossbench.benchmarks.training.result import RunConfig, RunResult
+from lossbench.benchmarks.training.result_store import ResultStore, read, written
 
 
-def same(a: Outcome, b: Outcome) -> bool:
+def same(a: RunResult, b: RunResult) -> bool:
     """Whether two outcomes agree bit by bit, NaN being itself."""
     left, right = written(a), written(b)
     return left.keys() == right.keys() and all(
@@ -30,7 +30,7 @@ def same(a: Outcome, b: Outcome) -> bool:
     ],
 )
 def test_an_outcome_comes_back_as_it_was(trained, tmp_path, settings) -> None:
-    outcome, store = trained(**settings), Outcomes(tmp_path / "store")
+    outcome, store = trained(**settings), ResultStore(tmp_path / "store")
     assert store.get(outcome.trial, "print") is None
     store.put(outcome, "print")
     back = store.get(outcome.trial, "print")
@@ -42,7 +42,7 @@ def test_an_outcome_comes_back_as_it_was(trained, tmp_path, settings) -> None:
 def test_another_trial_other_images_or_other_code_are_not_found(
     trained, tmp_path, monkeypatch
 ) -> None:
-    outcome, store = trained(), Outcomes(tmp_path)
+    outcome, store = trained(), ResultStore(tmp_path)
     store.put(outcome, "print")
     for field, value in (
         ("loss", "mse"),
@@ -62,7 +62,7 @@ def test_another_trial_other_images_or_other_code_are_not_found(
 
 @pytest.mark.parametrize("damage", [b"", b"PK\x03\x04 torn", b"not an archive"])
 def test_a_damaged_file_is_as_good_as_none(trained, tmp_path, damage: bytes) -> None:
-    outcome, store = trained(), Outcomes(tmp_path)
+    outcome, store = trained(), ResultStore(tmp_path)
     store.put(outcome, "print")
     path = store.path(outcome.trial, "print")
     whole = path.read_bytes()
@@ -75,12 +75,12 @@ def test_a_damaged_file_is_as_good_as_none(trained, tmp_path, damage: bytes) -> 
 
 
 def test_every_field_of_a_trial_is_in_its_key() -> None:
-    trial = Trial("mse", 0, 0.1)
+    trial = RunConfig("mse", 0, 0.1)
     changed = {"loss": "bce", "data": "x", "model": "lenet", "augmentation": "none"}
     changed |= {"settings": (("gamma", 1.0),), "pairs": True, "test": True, "width": 3}
     changed |= {"image_size": 64, "begin_at": 0.5, "train_images": 10, "enough": 0.6}
     keys = {trial.key()}
-    for field in dataclasses.fields(Trial):
+    for field in dataclasses.fields(RunConfig):
         value = changed.get(field.name, 7)
         keys.add(dataclasses.replace(trial, **{field.name: value}).key())
-    assert len(keys) == 1 + len(dataclasses.fields(Trial))
+    assert len(keys) == 1 + len(dataclasses.fields(RunConfig))

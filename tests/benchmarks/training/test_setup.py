@@ -1,14 +1,14 @@
 import pytest
 import torch
 
-from lossbench.benchmarks.config import ARTICLE, Comparison
+from lossbench.benchmarks.config import ARTICLE_LOSSES, CompareConfig
 from lossbench.benchmarks.training import setup as choices
 from lossbench.benchmarks.training.setup import (
-    device_of,
+    check_model,
     losses_of,
     model_class,
-    rehearse,
-    trial_of,
+    resolve_device,
+    run_config,
 )
 from lossbench.losses import registry
 
@@ -16,13 +16,13 @@ CPU = torch.device("cpu")
 
 
 def test_the_losses_of_the_argument_are_the_default() -> None:
-    assert losses_of(Comparison()) == ARTICLE
-    assert set(ARTICLE) <= set(registry.names())
-    assert losses_of(Comparison(losses=("all",))) == registry.names()
+    assert losses_of(CompareConfig()) == ARTICLE_LOSSES
+    assert set(ARTICLE_LOSSES) <= set(registry.names())
+    assert losses_of(CompareConfig(losses=("all",))) == registry.names()
 
 
 def test_an_unknown_loss_is_answered_with_the_nearest(refusal) -> None:
-    config = Comparison(losses=("cross-entropy", "sigmoid-mes"))
+    config = CompareConfig(losses=("cross-entropy", "sigmoid-mes"))
     refusal(lambda: losses_of(config), "'sigmoid-mes'", "did you mean 'sigmoid-mse'")
 
 
@@ -33,8 +33,8 @@ def test_an_unknown_model_is_answered_with_the_nearest(refusal) -> None:
 
 def test_cuda_that_is_absent_is_refused(refusal, monkeypatch) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    refusal(lambda: device_of("cuda"), "--device cuda", "--device cpu")
-    assert device_of("auto") == CPU
+    refusal(lambda: resolve_device("cuda"), "--device cuda", "--device cpu")
+    assert resolve_device("auto") == CPU
 
 
 class NoHead(torch.nn.Module):
@@ -99,11 +99,11 @@ class WrongSize(torch.nn.Sequential):
 )
 def test_a_model_that_does_not_fit_is_refused(model, words: str, refusal, monkeypatch) -> None:
     monkeypatch.setattr(choices.models, "build", lambda *_, **__: model(num_outputs=1))
-    trials = [trial_of(Comparison(model="my:Model"), name, 0, 0.1) for name in ARTICLE]
-    refusal(lambda: rehearse(trials, 32, 2, CPU), "my:Model", words)
+    trials = [run_config(CompareConfig(model="my:Model"), name, 0, 0.1) for name in ARTICLE_LOSSES]
+    refusal(lambda: check_model(trials, 32, 2, CPU), "my:Model", words)
 
 
 def test_a_rehearsal_counts_the_parameters_of_one_logit() -> None:
-    trials = [trial_of(Comparison(), name, 0, 0.1) for name in ARTICLE]
-    assert rehearse(trials, 32, 2, CPU) == 23_761
-    assert rehearse(trials, 32, 10, CPU) == 23_761 + 9 * 65
+    trials = [run_config(CompareConfig(), name, 0, 0.1) for name in ARTICLE_LOSSES]
+    assert check_model(trials, 32, 2, CPU) == 23_761
+    assert check_model(trials, 32, 10, CPU) == 23_761 + 9 * 65

@@ -10,13 +10,13 @@ import torch._dynamo.utils
 from lossbench import models
 from lossbench.benchmarks.data.batches import prepare
 from lossbench.benchmarks.training.executors.cuda_streams import in_turns
-from lossbench.benchmarks.training.result import Trial
-from lossbench.benchmarks.training.step import at_rate, one_cycle, optimiser_of
-from lossbench.benchmarks.training.train import Watch, train, training
+from lossbench.benchmarks.training.result import RunConfig
+from lossbench.benchmarks.training.step import build_optimizer, one_cycle, set_learning_rate
+from lossbench.benchmarks.training.train import Callback, train, training
 from lossbench.losses import registry
 
 CPU = torch.device("cpu")
-SMALL = Trial("cross-entropy", seed=0, learning_rate=0.02, width=4, epochs=2, batch_size=16)
+SMALL = RunConfig("cross-entropy", seed=0, learning_rate=0.02, width=4, epochs=2, batch_size=16)
 cuda = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs CUDA")
 
 
@@ -28,7 +28,7 @@ def deterministic():
     torch.use_deterministic_algorithms(False)
 
 
-class Kept(Watch):
+class Kept(Callback):
     """Keeps all that is seen of a training."""
 
     def __init__(self) -> None:
@@ -54,7 +54,7 @@ def same(one: tuple, other: tuple) -> None:
         assert a.layers == b.layers
 
 
-def trained(trial: Trial, images, device: torch.device) -> tuple:
+def trained(trial: RunConfig, images, device: torch.device) -> tuple:
     kept = Kept()
     outcome, network = train(trial, prepare(images, device, validation=0.25), kept, log_every=2)
     return outcome, network, kept
@@ -72,7 +72,7 @@ def test_one_cycle_rises_for_a_quarter_and_falls_to_nothing(steps: int) -> None:
 
 def test_weight_decay_spares_biases_and_normalisation() -> None:
     model = models.build("convnet", width=4)
-    groups = optimiser_of(0.1, model).param_groups
+    groups = build_optimizer(0.1, model).param_groups
     decayed = {id(p) for p in groups[0]["params"]}
     assert groups[0]["weight_decay"] == 0.1
     assert groups[1]["weight_decay"] == 0
@@ -84,13 +84,13 @@ def test_weight_decay_spares_biases_and_normalisation() -> None:
 @pytest.mark.parametrize("device", [CPU, pytest.param(torch.device("cuda"), marks=cuda)])
 def test_a_step_is_taken_at_the_rate_that_was_set(device: torch.device) -> None:
     model = torch.nn.Linear(3, 1).to(device)
-    optimiser = optimiser_of(0.0, model)
+    optimiser = build_optimizer(0.0, model)
     for rate in (0.5, 0.25):
         before = model.weight.detach().clone()
         optimiser.zero_grad()
         model.weight.grad = torch.ones_like(model.weight)
         optimiser.state.clear()  # without momentum's share of the step before
-        at_rate(optimiser, rate)
+        set_learning_rate(optimiser, rate)
         optimiser.step()
         # Nesterov's first step is the gradient and 0.9 of it.
         torch.testing.assert_close(before - model.weight, torch.full_like(before, 1.9 * rate))
@@ -164,7 +164,7 @@ def test_on_cuda_a_state_is_gone_on_from_bit_for_bit(images) -> None:
     material = prepare(images, device, validation=0.25)
     whole, states = Kept(), []
 
-    class Saved(Watch):
+    class Saved(Callback):
         def stepped(self, state) -> None:
             # Its tensors are the training's own.
             states.append(copy.deepcopy(state()))
@@ -175,7 +175,7 @@ def test_on_cuda_a_state_is_gone_on_from_bit_for_bit(images) -> None:
     # One of the CPU as well, whose optimiser computes in another way.
     on_cpu = []
 
-    class SavedThere(Watch):
+    class SavedThere(Callback):
         def stepped(self, state) -> None:
             on_cpu.append(copy.deepcopy(state()))
 

@@ -7,14 +7,14 @@ import torch
 
 from lossbench import models
 from lossbench.benchmarks.data.batches import evaluation_batches, prepare
-from lossbench.benchmarks.training.gradient_probes import VANISHED
+from lossbench.benchmarks.training.gradient_probes import VANISHED_BELOW
 from lossbench.benchmarks.training.objective import Objective
-from lossbench.benchmarks.training.result import Trial
-from lossbench.benchmarks.training.train import Watch, build, train
+from lossbench.benchmarks.training.result import RunConfig
+from lossbench.benchmarks.training.train import Callback, build_model, train
 from lossbench.losses import registry
 
 CPU = torch.device("cpu")
-SMALL = Trial("cross-entropy", seed=0, learning_rate=0.02, width=4, epochs=2, batch_size=16)
+SMALL = RunConfig("cross-entropy", seed=0, learning_rate=0.02, width=4, epochs=2, batch_size=16)
 WRONG = 0.0003
 # 96 images, a quarter held out, 16 a step, 2 epochs.
 PER_EPOCH, STEPS = 4, 8
@@ -28,7 +28,7 @@ def test_the_runs_of_a_seed_begin_as_the_same_function(loss: str, images) -> Non
         for name in ("bce-with-logits", loss):
             trial = dataclasses.replace(SMALL, loss=name, seed=7, begin_at=begin_at)
             objective = Objective(name)
-            model = build(trial, objective).eval()
+            model = build_model(trial, objective).eval()
             ((pixels, _),) = evaluation_batches(material.validation, material.normalise)
             probabilities.append(torch.sigmoid(objective.margin(objective.logits(model(pixels)))))
         torch.testing.assert_close(*probabilities)
@@ -39,7 +39,9 @@ def test_the_runs_of_a_seed_begin_as_the_same_function(loss: str, images) -> Non
 @pytest.mark.parametrize("loss", registry.names())
 def test_every_loss_of_several_classes_begins_with_the_same_columns(loss: str) -> None:
     weights = [
-        models.last_linear(build(dataclasses.replace(SMALL, loss=name), Objective(name, 5)))[1]
+        models.last_linear(build_model(dataclasses.replace(SMALL, loss=name), Objective(name, 5)))[
+            1
+        ]
         for name in ("cross-entropy", loss)
     ]
     assert torch.equal(weights[0].weight, weights[1].weight)
@@ -124,7 +126,7 @@ def test_what_a_model_draws_while_it_trains_is_paired_too(monkeypatch) -> None:
     monkeypatch.setattr(models, "build", lambda *_, **__: Dropping(1))
     drawn = []
     for name in ("bce-with-logits", "cross-entropy"):
-        build(SMALL, Objective(name))
+        build_model(SMALL, Objective(name))
         drawn.append(torch.rand(8))
     assert torch.equal(*drawn)
 
@@ -145,7 +147,7 @@ def flat(model: torch.nn.Module) -> torch.Tensor:
 
 def test_how_far_the_parameters_moved_is_one_distance(images) -> None:
     trial = dataclasses.replace(SMALL, epochs=1)
-    before = flat(build(trial, Objective(trial.loss)))
+    before = flat(build_model(trial, Objective(trial.loss)))
     outcome, model = train(trial, prepare(images, CPU))
     after = flat(model)
     assert outcome.moved == pytest.approx((after - before).norm().item(), rel=1e-5)
@@ -203,7 +205,7 @@ def test_a_run_that_begins_good_enough_takes_no_step(trained) -> None:
 
 
 def test_points_are_means_of_the_windows_since(trained) -> None:
-    class Seen(Watch):
+    class Seen(Callback):
         def __init__(self) -> None:
             self.windows, self.points = [], []
 
@@ -237,7 +239,7 @@ def test_pairs_are_margins_and_their_own_gradients(loss: str, trained) -> None:
     if objective.num_outputs == 1:
         each = objective(margin, torch.from_numpy(t).long())
         (expected,) = torch.autograd.grad(each.sum(), margin)
-        np.testing.assert_allclose(g, expected.numpy(), rtol=1e-4, atol=VANISHED)
+        np.testing.assert_allclose(g, expected.numpy(), rtol=1e-4, atol=VANISHED_BELOW)
     elif objective.entry.task == "multiclass" and objective.entry.takes == "logits":
         # A row is known but for what both logits share, of which a softmax knows nothing.
         assert np.isfinite(g).all()

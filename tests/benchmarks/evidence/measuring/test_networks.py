@@ -10,9 +10,9 @@ from lossbench.benchmarks.evidence.measuring.networks import (
     right,
     tuned,
 )
-from lossbench.benchmarks.training.result import Trial
+from lossbench.benchmarks.training.result import RunConfig
 
-TRIALS = [Trial("mse", 7, 0.1, epochs=4), Trial("nll", 7, 0.1, epochs=6, label_noise=0.2)]
+TRIALS = [RunConfig("mse", 7, 0.1, epochs=4), RunConfig("nll", 7, 0.1, epochs=6, label_noise=0.2)]
 
 
 @pytest.fixture

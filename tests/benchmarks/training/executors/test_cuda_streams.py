@@ -7,12 +7,12 @@ import torch
 from lossbench.benchmarks.data.batches import prepare
 from lossbench.benchmarks.training.executors import cuda_streams as side_by_side
 from lossbench.benchmarks.training.executors.cuda_streams import PAUSE, Task, in_turns, to_the_end
-from lossbench.benchmarks.training.result import Trial
+from lossbench.benchmarks.training.result import RunConfig
 from lossbench.benchmarks.training.train import train, training
 from lossbench.losses import registry
 
 CPU, CUDA = torch.device("cpu"), torch.device("cuda")
-SMALL = Trial("cross-entropy", seed=0, learning_rate=0.02, width=4, epochs=2, batch_size=16)
+SMALL = RunConfig("cross-entropy", seed=0, learning_rate=0.02, width=4, epochs=2, batch_size=16)
 
 
 class Noted:
@@ -107,16 +107,16 @@ def test_on_cuda_others_begin_while_there_is_memory(
 
 def test_trainings_side_by_side_come_to_what_each_comes_to_alone(images, one_thread) -> None:  # noqa: ARG001
     trials = [
-        Trial(**SMALL.to_json() | {"loss": loss, "seed": seed, "settings": (), "epochs": 8})
+        RunConfig(**SMALL.to_json() | {"loss": loss, "seed": seed, "settings": (), "epochs": 8})
         for loss in ("cross-entropy", "sigmoid-mse", "bce")
         for seed in (0, 1)
     ]
     material = prepare(images, CPU, validation=0.25)
     tasks = [(trial, training(trial, material, log_every=2)) for trial in trials]
-    going: set[Trial] = set()
+    going: set[RunConfig] = set()
     most = 0
 
-    def noted() -> Iterator[tuple[Trial, Task[Any]]]:
+    def noted() -> Iterator[tuple[RunConfig, Task[Any]]]:
         nonlocal most
         for trial, task in tasks:
             going.add(trial)
@@ -134,7 +134,7 @@ def test_trainings_side_by_side_come_to_what_each_comes_to_alone(images, one_thr
 
 
 def test_every_loss_of_lossbench_is_known_to_be_one() -> None:
-    from lossbench.benchmarks.training.train import of_ours
+    from lossbench.benchmarks.training.train import is_builtin
 
-    assert all(of_ours(Trial(name, 0, 0.1)) for name in registry.names())
-    assert not of_ours(Trial("cross-entropy", 0, 0.1, model="package.module:Class"))
+    assert all(is_builtin(RunConfig(name, 0, 0.1)) for name in registry.names())
+    assert not is_builtin(RunConfig("cross-entropy", 0, 0.1, model="package.module:Class"))

@@ -13,19 +13,19 @@ from lossbench.benchmarks.data.batches import prepare
 from lossbench.benchmarks.errors import UserError
 from lossbench.benchmarks.training.executors import pool as module
 from lossbench.benchmarks.training.executors.pool import Pool
-from lossbench.benchmarks.training.result import Trial
+from lossbench.benchmarks.training.result import RunConfig
 from lossbench.benchmarks.training.train import train
 
 CPU = torch.device("cpu")
 
 
 @pytest.fixture
-def trials(tmp_path: Path, monkeypatch, cats_and_dogs) -> list[Trial]:
+def trials(tmp_path: Path, monkeypatch, cats_and_dogs) -> list[RunConfig]:
     """Four trials on a folder of noise that worker processes can open as well."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     pets = cats_and_dogs(tmp_path / "pets")
     return [
-        Trial(
+        RunConfig(
             loss,
             seed,
             0.02,
@@ -42,7 +42,7 @@ def trials(tmp_path: Path, monkeypatch, cats_and_dogs) -> list[Trial]:
     ]
 
 
-def test_processes_give_what_one_thread_gives(trials: list[Trial], tmp_path: Path) -> None:
+def test_processes_give_what_one_thread_gives(trials: list[RunConfig], tmp_path: Path) -> None:
     with Pool(tmp_path / "store", CPU, Reporter(), workers=2) as pool:
         outcomes = pool.train([*trials, trials[0]])
         assert pool.trained == 4
@@ -63,7 +63,7 @@ def test_processes_give_what_one_thread_gives(trials: list[Trial], tmp_path: Pat
     "drawn", [{"train_images": 20}, {"label_noise": 0.4}, {"imbalance": 3.0}, {}]
 )
 def test_what_is_drawn_of_the_images_is_drawn_by_the_trials_seed(images, drawn) -> None:
-    trial = Trial("mse", 0, 0.1, validation=0.25, **drawn)
+    trial = RunConfig("mse", 0, 0.1, validation=0.25, **drawn)
     for seed in (0, 1):
         seeded = dataclasses.replace(trial, seed=seed)
         ours = prepare(images, CPU, **module._choice(seeded)).train
@@ -72,7 +72,7 @@ def test_what_is_drawn_of_the_images_is_drawn_by_the_trials_seed(images, drawn) 
         assert torch.equal(ours.labels, expected.labels)
 
 
-def test_what_was_trained_is_not_trained_again(trials: list[Trial], tmp_path: Path) -> None:
+def test_what_was_trained_is_not_trained_again(trials: list[RunConfig], tmp_path: Path) -> None:
     with Pool(tmp_path / "store", CPU, Reporter(), workers=1) as pool:
         first = pool.train(trials[:2])
     with Pool(tmp_path / "store", CPU, Reporter(), workers=1) as pool:
@@ -82,7 +82,7 @@ def test_what_was_trained_is_not_trained_again(trials: list[Trial], tmp_path: Pa
 
 
 def test_a_killed_worker_is_one_line_and_what_was_trained_is_kept(
-    trials: list[Trial], tmp_path: Path, refusal
+    trials: list[RunConfig], tmp_path: Path, refusal
 ) -> None:
     with Pool(tmp_path / "store", CPU, Reporter(), workers=1) as pool:
         pool.train(trials[:1])
@@ -95,14 +95,14 @@ def test_a_killed_worker_is_one_line_and_what_was_trained_is_kept(
         assert pool.trained == 0
 
 
-def test_images_that_cannot_be_had_are_refused(trials: list[Trial], tmp_path: Path) -> None:
+def test_images_that_cannot_be_had_are_refused(trials: list[RunConfig], tmp_path: Path) -> None:
     nowhere = dataclasses.replace(trials[0], data=str(tmp_path / "nowhere"))
     with Pool(tmp_path / "store", CPU, Reporter()) as pool, pytest.raises(UserError):
         pool.train([nowhere])
     assert not module.multiprocessing.active_children()
 
 
-def test_an_interruption_leaves_no_process_behind(trials: list[Trial], tmp_path: Path) -> None:
+def test_an_interruption_leaves_no_process_behind(trials: list[RunConfig], tmp_path: Path) -> None:
     def interrupted() -> None:
         with Pool(tmp_path, CPU, Reporter(), workers=1) as pool:
             pool.train(trials[:1])

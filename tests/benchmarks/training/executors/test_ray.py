@@ -12,9 +12,9 @@ import torch
 
 from lossbench.benchmarks import cli
 from lossbench.benchmarks.commands.compare import Executor, Runs, compare, go_on
-from lossbench.benchmarks.config import Comparison
+from lossbench.benchmarks.config import CompareConfig
 from lossbench.benchmarks.console import Reporter
-from lossbench.benchmarks.training.checkpoint import STATE
+from lossbench.benchmarks.training.checkpoint import CHECKPOINT_FILE
 from lossbench.benchmarks.training.executors import ray as on_ray
 from lossbench.benchmarks.training.executors.ray import cluster
 from lossbench.benchmarks.training.executors.ray_worker import Files, files_of, put
@@ -75,9 +75,9 @@ def executor(machines) -> Iterator[Executor]:
 
 
 @pytest.fixture(scope="module")
-def config() -> Comparison:
+def config() -> CompareConfig:
     """A comparison that saves a state after each of its steps."""
-    return Comparison(
+    return CompareConfig(
         losses=("cross-entropy", "zero-one"),
         data="pets",
         width=4,
@@ -118,13 +118,13 @@ def test_a_machine_that_dies_costs_nothing(
     def kill_once_both_came(path: Path, files: Files) -> None:
         put(path, files)
         before = len(came)
-        came.update([path] if STATE in files else [])
+        came.update([path] if CHECKPOINT_FILE in files else [])
         if before < len(came) == 2:
             machines.remove_node(machine, allow_graceful=False)
 
     def seen(path: Path) -> Files:
         files = files_of(path)
-        begun.append(STATE in files)
+        begun.append(CHECKPOINT_FILE in files)
         return files
 
     monkeypatch.setattr(on_ray, "put", kill_once_both_came)
@@ -137,7 +137,7 @@ def test_a_machine_that_dies_costs_nothing(
     assert capsys.readouterr().err.count("begun again from its last state") == 1
     assert begun == [False, False, True]
     same(whole, ended.directory)
-    assert not list(ended.directory.rglob(STATE))
+    assert not list(ended.directory.rglob(CHECKPOINT_FILE))
 
 
 def test_asked_to_stop_the_machines_save_and_tell(executor, config, whole, monkeypatch) -> None:
@@ -153,7 +153,7 @@ def test_asked_to_stop_the_machines_save_and_tell(executor, config, whole, monke
     config = dataclasses.replace(config, checkpoint_every=1000.0, name="stopped")
     ended = compare(config, "", Reporter(), executor)
     assert (ended.interrupted, ended.finished, ended.failed) == (signal.SIGTERM, 0, [])
-    assert list(ended.directory.rglob(STATE))
+    assert list(ended.directory.rglob(CHECKPOINT_FILE))
     again = go_on(ended.directory, "", Reporter(), executor)
     assert (again.interrupted, again.finished) == (None, 2)
     same(whole, ended.directory)

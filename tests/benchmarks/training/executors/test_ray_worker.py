@@ -4,8 +4,14 @@ from pathlib import Path
 import pytest
 
 from lossbench.benchmarks.records import files as files_module
-from lossbench.benchmarks.records.events import EventFile, event_files, values_of
-from lossbench.benchmarks.training.checkpoint import STATE, lengths, load, roll_back, save
+from lossbench.benchmarks.records.events import EventFile, event_files, scalar_values
+from lossbench.benchmarks.training.checkpoint import (
+    CHECKPOINT_FILE,
+    load,
+    roll_back,
+    save,
+    sync_files,
+)
 from lossbench.benchmarks.training.executors import ray_worker as on_node
 from lossbench.benchmarks.training.executors.ray_worker import files_of, put
 
@@ -16,8 +22,8 @@ def step(run: Path, number: int) -> None:
     with (run / "results.csv").open("a") as rows:
         rows.write(f"row {number}\n")
     with EventFile(run) as events:
-        events.write(number, values_of({"a": float(number)}))
-    save(run / STATE, "key", {"done": number, "files": lengths(run)})
+        events.write(number, scalar_values({"a": float(number)}))
+    save(run / CHECKPOINT_FILE, "key", {"done": number, "files": sync_files(run)})
 
 
 def test_files_are_those_of_a_run_and_no_scratch(tmp_path) -> None:
@@ -25,8 +31,8 @@ def test_files_are_those_of_a_run_and_no_scratch(tmp_path) -> None:
     (tmp_path / ".lock").touch()
     (tmp_path / ".resume.pt.1234.tmp").touch()
     found = files_of(tmp_path)
-    assert list(found)[:2] == [STATE, "results.csv"]
-    assert set(found) == {STATE, "results.csv", event_files(tmp_path)[0].name}
+    assert list(found)[:2] == [CHECKPOINT_FILE, "results.csv"]
+    assert set(found) == {CHECKPOINT_FILE, "results.csv", event_files(tmp_path)[0].name}
 
 
 def test_what_a_run_goes_on_without_is_removed_and_nothing_else(tmp_path) -> None:
@@ -55,7 +61,7 @@ def test_wherever_writing_breaks_off_the_run_can_be_gone_on_with(
     def breaking(path: Path, content: bytes) -> None:
         if next(count) == writes:
             raise OSError("the disk is full")
-        files_module.write_whole(path, content)
+        files_module.write_atomically(path, content)
 
     monkeypatch.setattr(on_node, "write_whole", breaking)
     if writes < 4:
@@ -63,7 +69,7 @@ def test_wherever_writing_breaks_off_the_run_can_be_gone_on_with(
             put(here, files_of(there))
     else:
         put(here, files_of(there))
-    state = load(here / STATE, "key")
+    state = load(here / CHECKPOINT_FILE, "key")
     assert state["done"] == (1 if writes < 4 else 2)
     roll_back(here, state["files"])
-    assert lengths(here) == state["files"]
+    assert sync_files(here) == state["files"]
