@@ -1,12 +1,12 @@
 """Small convolutional networks for images of 32 to 224 px.
 
->>> from models import build
+>>> from lossbench.models import build
 >>> build("convnet", num_outputs=1).head
 Linear(in_features=64, out_features=1, bias=True)
 """
 
 from .convnet import ConvNet
-from .head import begin_at, last_linear, split_head
+from .head import last_linear, set_initial_probability, split_head
 from .lenet import LeNet
 from .plainnet import PlainNet
 from .registry import build, find, names
@@ -19,10 +19,10 @@ __all__ = [
     "PlainNet",
     "ResNet9",
     "Xception",
-    "begin_at",
     "build",
     "find",
     "last_linear",
     "names",
+    "set_initial_probability",
     "split_head",
 ]

@@ -4,8 +4,9 @@ from torch import Tensor, nn
 
 
 def block(inputs: int, outputs: int) -> nn.Sequential:
-    # Pooling stands before the normalisation and the activation: the same function class, and a
-    # quarter of their work.
+    """Build one block: 3x3 convolution, 2x2 maximum pooling, batch normalisation, ReLU."""
+    # Pooling first keeps the function class and leaves the normalisation and the activation a
+    # quarter of the work.
     return nn.Sequential(
         nn.Conv2d(inputs, outputs, 3, padding=1, bias=False),
         nn.MaxPool2d(2),
@@ -17,8 +18,8 @@ def block(inputs: int, outputs: int) -> nn.Sequential:
 class ConvNet(nn.Module):
     """Three blocks of 3x3 convolution, 2x2 maximum pooling, batch normalisation and ReLU.
 
-    The channels double from block to block: `width`, 2 `width`, 4 `width`; then the average over
-    the map and one linear layer.
+    The channels double from block to block: `width`, 2 `width`, 4 `width`. Global average pooling
+    and one linear layer follow.
 
     Args:
         num_outputs: columns of the output.
@@ -41,5 +42,6 @@ class ConvNet(nn.Module):
         self.head = nn.Linear(4 * width, num_outputs)
 
     def forward(self, images: Tensor) -> Tensor:
+        """Map images (N, 3, S, S) to outputs (N, num_outputs)."""
         logits: Tensor = self.head(self.features(images))
         return logits

@@ -1,4 +1,4 @@
-"""The last linear layer: what makes runs of different losses start as the same function."""
+"""The last linear layer, set so that runs of different losses start as the same function."""
 
 import math
 
@@ -7,9 +7,10 @@ from torch import nn
 
 
 def last_linear(model: nn.Module) -> tuple[str, nn.Linear]:
-    """The name and the layer of the last `nn.Linear` of a model, in order of definition.
+    """Return the name and the module of a model's last `nn.Linear`, in order of definition.
 
-    Raises ValueError if there is none.
+    Raises:
+        ValueError: the model has no `nn.Linear`.
     """
     layers = [(name, layer) for name, layer in model.named_modules() if type(layer) is nn.Linear]
     if not layers:
@@ -21,14 +22,21 @@ def last_linear(model: nn.Module) -> tuple[str, nn.Linear]:
 
 
 def split_head(model: nn.Module) -> nn.Module:
-    """Turn a model of one logit z into one of two, (-z/2, +z/2), in place, and return it.
+    """Turn a model with one logit z into one with two logits, (-z/2, +z/2), in place.
 
     The softmax of the two is (1 - sigmoid(z), sigmoid(z)): the same function as before.
-    Raises ValueError if the last linear layer has not exactly one output.
+
+    Returns:
+        The model.
+
+    Raises:
+        ValueError: the last linear layer has more than one output.
     """
     name, head = last_linear(model)
     if head.out_features != 1:
-        raise ValueError(f"a head of one output was wanted, {name!r} has {head.out_features}")
+        raise ValueError(
+            f"split_head needs a head with one output; {name!r} has {head.out_features}"
+        )
     split = nn.Linear(head.in_features, 2, bias=head.bias is not None, device=head.weight.device)
     with torch.no_grad():
         split.weight.copy_(torch.cat([-head.weight, head.weight]) / 2)
@@ -38,15 +46,24 @@ def split_head(model: nn.Module) -> nn.Module:
     return model
 
 
-def begin_at(model: nn.Module, probability: float) -> nn.Module:
-    """Set the last bias of a model of one logit to that of `probability`, in place.
+def set_initial_probability(model: nn.Module, probability: float) -> nn.Module:
+    """Set the last bias of a model with one logit to ln(p / (1 - p)), in place.
 
-    The model then begins by giving about this probability to class 1 whatever it is shown.
-    Raises ValueError if the last linear layer has no bias or more than one output.
+    The model then starts by giving class 1 about the probability p for every image.
+
+    Args:
+        model: a model whose last linear layer has one output.
+        probability: p, between 0 and 1.
+
+    Returns:
+        The model.
+
+    Raises:
+        ValueError: the last linear layer has no bias or more than one output.
     """
     name, head = last_linear(model)
     if head.bias is None or head.out_features != 1:
-        raise ValueError(f"a head of one output with a bias was wanted, {name!r} is {head}")
+        raise ValueError(f"the head needs one output and a bias; {name!r} is {head}")
     with torch.no_grad():
         head.bias.fill_(math.log(probability / (1 - probability)))
     return model

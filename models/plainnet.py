@@ -1,4 +1,4 @@
-"""The default model without its batch normalisation: nothing in it changes but its parameters."""
+"""The default model without batch normalisation, so without buffers."""
 
 from torch import nn
 
@@ -6,15 +6,16 @@ from .convnet import ConvNet
 
 
 def block(inputs: int, outputs: int) -> nn.Sequential:
+    """Build one block: 3x3 convolution, 2x2 maximum pooling, ReLU."""
     return nn.Sequential(nn.Conv2d(inputs, outputs, 3, padding=1), nn.MaxPool2d(2), nn.ReLU())
 
 
 class PlainNet(ConvNet):
-    """Three blocks of 3x3 convolution, 2x2 maximum pooling and ReLU, the average over the map and
-    one linear layer.
+    """Three blocks of 3x3 convolution, 2x2 maximum pooling and ReLU; then one linear layer.
 
-    Batch normalisation counts means and variances of what it sees, in buffers that no loss trains:
-    they change what a model answers while all of its parameters stand still.
+    Global average pooling stands before the linear layer. Batch normalisation keeps running means
+    and variances in buffers that no loss trains: with it, a model's outputs can change while all of
+    its parameters stay the same.
 
     Args:
         num_outputs: columns of the output.

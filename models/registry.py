@@ -1,4 +1,4 @@
-"""Name -> model, and models of one's own by 'package.module:Class'."""
+"""The built-in models by name, and your own by 'package.module:Class'."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ _models: dict[str, Callable[..., nn.Module]] = {
 
 
 def names() -> tuple[str, ...]:
-    """The names of the built-in models."""
+    """Return the names of the built-in models."""
     return tuple(_models)
 
 
 def find(name: str) -> Callable[..., nn.Module]:
-    """The built-in model `name`, or the class of one's own that 'package.module:Class' names.
+    """Return the class of the built-in model `name`, or your own by 'package.module:Class'.
 
     Raises:
         KeyError: there is no built-in model of that name.
@@ -43,8 +43,8 @@ def find(name: str) -> Callable[..., nn.Module]:
         near = get_close_matches(name, _models, n=1)
         hint = f"did you mean {near[0]!r}? " if near else ""
         raise KeyError(
-            f"unknown model {name!r}: {hint}choose from {', '.join(_models)}, or name a class of "
-            "your own as package.module:Class"
+            f"unknown model {name!r}: {hint}choose from {', '.join(_models)}, or name your own "
+            "class as package.module:Class"
         )
     return _models[name]
 
@@ -56,10 +56,13 @@ def build(name: str, num_outputs: int = 1, width: int | None = None) -> nn.Modul
         name: as in `find`.
         num_outputs: columns of the output, at least 1.
         width: channels of the first layer; None leaves it to the model.
-    Raises: what `find` raises, and TypeError if the class takes no such arguments.
+
+    Raises:
+        KeyError, ImportError: as `find`.
+        TypeError: the class does not take these arguments.
     """
-    settings = {} if width is None else {"width": width}
-    return find(name)(num_outputs=num_outputs, **settings)
+    arguments = {} if width is None else {"width": width}
+    return find(name)(num_outputs=num_outputs, **arguments)
 
 
 def _imported(name: str) -> Callable[..., nn.Module]:

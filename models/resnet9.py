@@ -1,9 +1,10 @@
-"""The nine-layer residual network of the fast-training competitions."""
+"""ResNet-9, a small residual network from fast-training competitions."""
 
 from torch import Tensor, nn
 
 
 def convolution(inputs: int, outputs: int, pool: bool = False) -> nn.Sequential:
+    """Build a 3x3 convolution with optional 2x2 maximum pooling, batch normalisation and ReLU."""
     layers: list[nn.Module] = [nn.Conv2d(inputs, outputs, 3, padding=1, bias=False)]
     if pool:
         layers.append(nn.MaxPool2d(2))
@@ -11,13 +12,14 @@ def convolution(inputs: int, outputs: int, pool: bool = False) -> nn.Sequential:
 
 
 class Residual(nn.Module):
-    """x + f(x), f two convolutions that keep the shape."""
+    """Residual block x + f(x), where f is two convolutions that keep the shape."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
         self.body = nn.Sequential(convolution(channels, channels), convolution(channels, channels))
 
     def forward(self, x: Tensor) -> Tensor:
+        """Return x + f(x), of the shape of x."""
         change: Tensor = self.body(x)
         return x + change
 
@@ -25,8 +27,8 @@ class Residual(nn.Module):
 class ResNet9(nn.Module):
     """ResNet-9 after David Page's entry to DAWNBench (2018), with batch normalisation and ReLU.
 
-    Eight 3x3 convolutions, from `width` to 8 `width` channels, four of them in two residual
-    blocks; then the maximum over the map and one linear layer.
+    Eight 3x3 convolutions with `width` to 8 `width` channels, four of them in two residual blocks.
+    Global maximum pooling and one linear layer follow.
 
     Args:
         num_outputs: columns of the output.
@@ -48,6 +50,7 @@ class ResNet9(nn.Module):
         self.head = nn.Linear(8 * width, num_outputs)
 
     def forward(self, images: Tensor) -> Tensor:
-        # As AdaptiveMaxPool2d(1), whose gradient on CUDA sums in any order.
+        """Map images (N, 3, S, S) to outputs (N, num_outputs)."""
+        # AdaptiveMaxPool2d(1) gives the same, but its gradient on CUDA is not deterministic.
         logits: Tensor = self.head(self.features(images).amax((2, 3)))
         return logits

@@ -4,7 +4,7 @@ from torch import Tensor, nn
 
 
 def separable(inputs: int, outputs: int) -> list[nn.Module]:
-    """A 3x3 convolution of each channel by itself, then a 1x1 convolution of them all."""
+    """Build a depthwise separable convolution: 3x3 per channel, then 1x1 over all channels."""
     return [
         nn.Conv2d(inputs, inputs, 3, padding=1, groups=inputs, bias=False),
         nn.Conv2d(inputs, outputs, 1, bias=False),
@@ -12,11 +12,11 @@ def separable(inputs: int, outputs: int) -> list[nn.Module]:
 
 
 class Block(nn.Module):
-    """skip(x) + f(x), f two separable convolutions.
+    """Residual block skip(x) + f(x), where f is two separable convolutions.
 
-    Where it halves the map it does so between them, before the normalisation, so that most of the
-    work is on the small map; the skip averages. Where the channels change the skip is a 1x1
-    convolution.
+    A block that halves the map pools between the two convolutions, before the normalisation, so
+    that most of the work is on the small map; its skip connection averages. If the number of
+    channels changes, the skip connection is a 1x1 convolution.
     """
 
     def __init__(self, inputs: int, outputs: int, halve: bool) -> None:
@@ -36,6 +36,7 @@ class Block(nn.Module):
         self.skip = nn.Sequential(*skip)
 
     def forward(self, x: Tensor) -> Tensor:
+        """Return skip(x) + f(x)."""
         same: Tensor = self.skip(x)
         change: Tensor = self.body(x)
         return same + change
@@ -44,10 +45,11 @@ class Block(nn.Module):
 class Xception(nn.Module):
     """A small relative of Xception (Chollet 2017) for photographs of 64 px and more.
 
-    A 3x3 convolution of stride 2 to `width` channels; then five residual blocks of two separable
-    convolutions each, to 2, 4, 4, 8 and 8 `width` channels, the first, second and fourth of which
-    halve the map; then the average over the map and one linear layer. A separable convolution
-    takes a quarter of a dense one's time on a CPU, and a ninth of its parameters.
+    A 3x3 convolution with stride 2 and `width` channels comes first. Five residual blocks with two
+    separable convolutions each follow, with 2, 4, 4, 8 and 8 `width` channels; the first, second
+    and fourth block halve the map. Global average pooling and one linear layer come last. On a CPU
+    a separable convolution takes a quarter of the time of a dense one, with a ninth of its
+    parameters.
 
     Args:
         num_outputs: columns of the output.
@@ -73,5 +75,6 @@ class Xception(nn.Module):
         self.head = nn.Linear(8 * width, num_outputs)
 
     def forward(self, images: Tensor) -> Tensor:
+        """Map images (N, 3, S, S) to outputs (N, num_outputs)."""
         logits: Tensor = self.head(self.features(images))
         return logits

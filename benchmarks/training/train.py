@@ -50,7 +50,7 @@ def build_model(trial: RunConfig, objective: Objective) -> nn.Module:
     torch.manual_seed(trial.seed)
     model = models.build(trial.model, num_outputs=columns, width=trial.width)
     if trial.begin_at is not None:
-        models.begin_at(model, trial.begin_at)
+        models.set_initial_probability(model, trial.begin_at)
     if objective.num_outputs != columns:
         models.split_head(model)
     # Splitting has drawn weights; whatever a model draws while it trains is paired as well.

@@ -35,7 +35,7 @@ def test_a_head_without_bias_and_one_deep_inside_can_be_split() -> None:
 
 @pytest.mark.parametrize("probability", [0.0003, 0.5, 0.9])
 def test_begin_at_sets_the_first_prediction(probability: float) -> None:
-    model = models.begin_at(nn.Linear(3, 1), probability)
+    model = models.set_initial_probability(nn.Linear(3, 1), probability)
     nn.init.zeros_(model.weight)
     torch.testing.assert_close(
         torch.sigmoid(model(torch.randn(5, 3))), torch.full((5, 1), probability)
@@ -43,12 +43,14 @@ def test_begin_at_sets_the_first_prediction(probability: float) -> None:
 
 
 def test_begin_at_survives_the_split() -> None:
-    model = models.begin_at(models.build("convnet", width=4), 0.0003).eval()
+    model = models.set_initial_probability(models.build("convnet", width=4), 0.0003).eval()
     p = torch.softmax(models.split_head(model)(torch.randn(8, 3, 32, 32)), 1)[:, 1]
     assert p.max() < 0.003
 
 
-@pytest.mark.parametrize("change", [models.split_head, lambda m: models.begin_at(m, 0.1)])
+@pytest.mark.parametrize(
+    "change", [models.split_head, lambda m: models.set_initial_probability(m, 0.1)]
+)
 @pytest.mark.parametrize(
     "model", [nn.Conv2d(3, 1, 3), nn.Linear(3, 4)], ids=["no linear layer", "four outputs"]
 )
@@ -59,4 +61,4 @@ def test_a_model_that_has_no_such_head_is_refused(change, model: nn.Module) -> N
 
 def test_begin_at_wants_a_bias() -> None:
     with pytest.raises(ValueError, match="bias"):
-        models.begin_at(nn.Linear(3, 1, bias=False), 0.1)
+        models.set_initial_probability(nn.Linear(3, 1, bias=False), 0.1)
