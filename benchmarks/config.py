@@ -1,11 +1,12 @@
-"""What a comparison is: one frozen dataclass is the command line, the JSON file and the code's
-only source of settings."""
+"""The settings: each dataclass is the command line, the JSON file and the code's configuration."""
 
 from __future__ import annotations
 
 import dataclasses
+import hashlib
+import json
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -41,135 +42,202 @@ LEARNING_RATES = (0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0)
 """The learning rates that are tried for every loss unless others are named."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class TrainingConfig:
-    """How the networks of an experiment are trained, whatever the loss."""
+    """How one network is trained, whatever the loss: shared by runs, comparisons and searches."""
 
-    losses: Annotated[
-        tuple[str, ...] | None,
-        tyro.conf.arg(
-            metavar="NAME [NAME ...]", help_behavior_hint="(default: the ten of the argument)"
-        ),
-    ] = None
-    """Losses to compare: names of losses/README.md, package.module:Class for your own, or all."""
     model: Annotated[str, tyro.conf.arg(metavar="NAME")] = "convnet"
-    """lenet, convnet, plainnet, resnet9, xception, or a class of your own as
-    package.module:Class."""
+    """lenet, convnet, plainnet, resnet9, xception, or your own class as package.module:Class."""
     width: Annotated[
         int | None, tyro.conf.arg(metavar="N", help_behavior_hint="(default: the model's own)")
     ] = None
     """Channels of the model's first layer."""
-    data: Annotated[
-        str | None,
-        tyro.conf.arg(
-            metavar="SOURCE",
-            help_behavior_hint="(default: cifar10; synthetic where that cannot be had)",
-        ),
-    ] = None
-    """cifar10, oxford-pets (cats and dogs), cifar10-ten, oxford-breeds (all their classes),
-    synthetic, or a directory, .zip or .tar of cat and dog pictures."""
     image_size: Annotated[
         int | None,
         tyro.conf.arg(
             metavar="PX", help_behavior_hint="(default: 32 for cifar10, 64 for photographs)"
         ),
     ] = None
-    """Side of the images in pixels, 32 to 224."""
+    """Height and width of the images in pixels, 32 to 224."""
     augmentation: Literal["none", "shift", "photographs"] = "shift"
-    """shift: mirrored and shifted by up to an eighth; photographs: cut out at random, mirrored,
-    in another light."""
+    """shift: flip and shift by up to an eighth of the side; photographs: random resized crop, flip
+    and color jitter."""
     epochs: int = 2
     """Passes over the training images."""
     batch_size: int = 64
-    """Images in a step."""
+    """Images per step."""
     weight_decay: float = 0.0
-    """Decay of all weights but biases and normalisation; it acts on what the loss does not move."""
+    """Weight decay of all parameters except biases and normalisation. It also moves weights that
+    the loss does not."""
     test_time_augmentation: Literal["none", "mirror", "mirror-shift"] = "none"
-    """mirror: an image is judged by the mean of the outputs for it and its mirror image;
-    mirror-shift: and for both shifted towards each corner, by a pixel of 32."""
-    start: Literal["normal", "confidently-wrong"] = "normal"
-    """confidently-wrong: the model begins by saying 'dog' with probability 0.9997."""
+    """mirror: average the outputs over the image and its mirror image; mirror-shift: also over
+    both shifted towards each corner, by one pixel in 32."""
     validation: float = 0.1
-    """Share of the training images that are held out, to draw the curves and to tune with; 0: none.
-    A source with a validation split of its own keeps that."""
-    device: Literal["auto", "cpu", "cuda"] = "auto"
-    """auto: CUDA where there is one."""
+    """Fraction of the training images held out for the curves and for tuning; 0: none. A source
+    with its own validation split keeps it."""
+    evaluations: int = 4
+    """Evaluations on the validation images per epoch."""
     precision: Literal["float32", "bfloat16"] = "float32"
-    """bfloat16: of the layers in training; outputs, loss and weights stay float32."""
+    """bfloat16: train the layers under torch.autocast; outputs, loss and weights stay float32."""
     channels_last: bool = True
-    """Keep a pixel's channels beside each other in memory."""
+    """Use the channels_last memory format."""
     compile: bool = False
-    """Compile the network with torch.compile, which takes half a minute; try whether it pays."""
+    """Compile the network with torch.compile. It takes half a minute; try whether it pays."""
     cuda_graphs: bool = True
-    """On CUDA, start all kernels of a step with one call. Not for losses and models of your own."""
-    runs: Annotated[Path, tyro.conf.arg(metavar="DIR")] = Path("runs")
-    """Directory that the experiment's directory is made in."""
+    """On CUDA, replay each step as one CUDA graph. Not for losses and models of your own."""
 
     def to_json(self) -> dict[str, Any]:
-        """The settings as JSON knows them."""
-        return dataclasses.asdict(self) | {"runs": str(self.runs)}
+        """Return the settings as JSON values."""
+        return {
+            name: str(value) if isinstance(value, Path) else value
+            for name, value in dataclasses.asdict(self).items()
+        }
 
 
 @dataclass(frozen=True)
-class CompareConfig(TrainingConfig):
-    """Train the same small network with each loss over paired seeds, and compare.
+class RunConfig(TrainingConfig):
+    """One run: a network trained once, with one loss, one seed and one learning rate.
 
-    Every run of a seed begins as the same function and sees the same batches in the same order;
-    only the loss differs, and with it the head, which has one output for losses of one logit and
-    two for those of a softmax. The test images are looked at once, when a run is over. Writes
-    runs/<name>/: results.csv, summary.json, summary.md, report.html, pictures and TensorBoard logs.
+    Two runs that differ only in loss, its arguments and learning rate are paired: they share the
+    initial function, the batches, their order and augmentation, the held-out images and the noise.
+
+    Attributes:
+        loss: registered name of the loss.
+        seed: seed of the weights, the batches, and all that is drawn of labels and images.
+        learning_rate: peak of the one-cycle schedule.
+        settings: arguments of the loss beyond those of its registry entry, as (name, value)
+            pairs; a tuple of numbers becomes a tensor.
+        data: name or path of the images, as `open_images` takes it.
+        begin_at: probability of class 1 that a model of two classes starts with for every image;
+            None keeps the initial head.
+        train_images: upper bound of the number of training images, the same for each class.
+        label_noise: fraction of training labels replaced by another class, drawn uniformly.
+        imbalance: number of images of class 0 per image of class 1 in training. Two classes only.
+        enough: validation accuracy at which training stops early; None: never.
+        pairs: record the margin and dL/dz of some training examples.
+        test: evaluate on the test images, once, at the end.
+    """
+
+    loss: str
+    seed: int
+    learning_rate: float
+    settings: tuple[tuple[str, Any], ...] = ()
+    data: str = "cifar10"
+    begin_at: float | None = None
+    train_images: int | None = None
+    label_noise: float = 0.0
+    imbalance: float = 1.0
+    enough: float | None = None
+    pairs: bool = False
+    test: bool = False
+
+    def key(self, *, of: str = "") -> str:
+        """Return a name for files: SHA-256 (first 20 hex digits) of the fields and of `of`."""
+        text = json.dumps(self.to_json(), sort_keys=True) + of
+        return hashlib.sha256(text.encode()).hexdigest()[:20]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExperimentConfig(TrainingConfig):
+    """The settings of several runs, with each of several losses."""
+
+    losses: Annotated[
+        tuple[str, ...] | None,
+        tyro.conf.arg(
+            metavar="NAME [NAME ...]", help_behavior_hint="(default: the ten of the article)"
+        ),
+    ] = None
+    """Losses to train with: names from losses/README.md, your own as package.module:Class, or
+    all."""
+    data: Annotated[
+        str | None,
+        tyro.conf.arg(
+            metavar="SOURCE",
+            help_behavior_hint="(default: cifar10; synthetic if it is not available)",
+        ),
+    ] = None
+    """cifar10, oxford-pets (cats and dogs), cifar10-ten, oxford-breeds (all their classes),
+    synthetic, or a directory, .zip or .tar of cat and dog images."""
+    start: Literal["normal", "confidently-wrong"] = "normal"
+    """confidently-wrong: the model starts by saying 'dog' with probability 0.9997."""
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    """auto: CUDA if there is a GPU."""
+    runs: Annotated[Path, tyro.conf.arg(metavar="DIR")] = Path("runs")
+    """Directory in which the experiment's directory is made."""
+
+    def run_config(self, loss: str, seed: int, learning_rate: float) -> RunConfig:
+        """Return the run of one loss, seed and learning rate; it ends with the test images."""
+        shared = {field.name: getattr(self, field.name) for field in fields(TrainingConfig)}
+        wrong = self.start == "confidently-wrong"
+        return RunConfig(
+            loss,
+            seed,
+            learning_rate,
+            data=self.data or "cifar10",
+            begin_at=WRONG_START_PROBABILITY if wrong else None,
+            test=True,
+            **shared,
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class CompareConfig(ExperimentConfig):
+    """Train the same small network with each loss over paired seeds, and compare the losses.
+
+    Every run of a seed starts as the same function and sees the same batches in the same order.
+    Only the loss differs, and with it the head: one output for losses of one logit, two for losses
+    of a softmax. The test images are used once, at the end of a run. Writes runs/<name>/:
+    results.csv, summary.json, summary.md, report.html, figures and TensorBoard logs.
     """
 
     learning_rate: float = 0.1
     """Peak of the one-cycle learning rate, the same for every loss."""
     tuned: bool = False
-    """Give each loss the learning rate that `lossbench tune` found for it instead, with the same
-    data, model and training."""
+    """Give each loss the learning rate that `lossbench tune` found for it, with the same data,
+    model and training."""
     seeds: int = 5
-    """Runs of each loss; a seed's runs share weights, batches and augmentation."""
+    """Runs per loss; the runs of a seed share weights, batches and augmentation."""
     log_every: int = 10
     """Steps between two points in TensorBoard."""
-    evaluations: int = 4
-    """Evaluations on the validation images in an epoch."""
     checkpoint_every: Annotated[float, tyro.conf.arg(metavar="SECONDS")] = 60.0
-    """Time between two checkpoints of a run, from which --resume goes on; 0: after every step."""
+    """Seconds between two checkpoints of a run, from which --resume continues; 0: every step."""
     at_once: Annotated[
         int | None, tyro.conf.arg(metavar="N", help_behavior_hint="(default: what fits in memory)")
     ] = None
-    """Runs that are trained side by side on a CUDA device."""
+    """Runs trained side by side on a CUDA device."""
     deterministic: bool = False
-    """On CUDA, only algorithms that give the same bits every time; some are slower. On the CPU the
-    same machine with as many threads gives the same bits anyway."""
+    """On CUDA, use only deterministic algorithms; some are slower. The CPU is deterministic anyway,
+    on the same machine with the same number of threads."""
     preset: Annotated[
         str | None, tyro.conf.arg(metavar="NAME", help_behavior_hint="(default: none)")
     ] = None
-    """Model, images and training for the best accuracy: photos (in minutes), photos-full or
-    cifar-full (in hours). Flags beside it count."""
+    """Model, images and training for the best accuracy: photos (minutes), photos-full or cifar-full
+    (hours). Flags beside it override it."""
     name: Annotated[
         str | None,
         tyro.conf.arg(metavar="NAME", help_behavior_hint="(default: data, model, start and date)"),
     ] = None
-    """Name of the experiment, which is the name of its directory."""
+    """Name of the experiment and of its directory."""
 
 
-@dataclass(frozen=True)
-class TuneConfig(TrainingConfig):
-    """Find the learning rate that suits each loss, on validation images.
+@dataclass(frozen=True, kw_only=True)
+class TuneConfig(ExperimentConfig):
+    """Find the best learning rate of each loss, on validation images.
 
-    Every loss is trained with the same learning rates, seeds and number of steps, and the one with
-    the highest mean accuracy on the validation images is kept for `lossbench compare --tuned`. The
-    test images are never looked at, and the seeds are none that a comparison uses. Trials that were
-    made before are not made again. Writes runs/tuning/<name>/: tuning.json, tuning.md, trials.csv.
+    Every loss is trained with the same learning rates, seeds and number of steps. The rate with the
+    highest mean accuracy on the validation images is kept for `lossbench compare --tuned`. The test
+    images are never used, and no comparison uses the seeds of a search. A run that was trained
+    before is not trained again. Writes runs/tuning/<name>/: tuning.json, tuning.md, trials.csv.
     """
 
     rates: tuple[float, ...] = LEARNING_RATES
-    """Learning rates to try, the peaks of a one-cycle schedule."""
+    """Learning rates to try: peaks of the one-cycle schedule."""
     seeds: int = 2
-    """Trials of each loss and rate."""
+    """Runs per loss and learning rate."""
     workers: Annotated[
         int | None,
         tyro.conf.arg(
-            metavar="N", help_behavior_hint="(default: one a core; what fits in a GPU's memory)"
+            metavar="N", help_behavior_hint="(default: one per core; what fits in a GPU's memory)"
         ),
     ] = None
     """Networks trained at a time, each with one thread on the CPU."""

@@ -13,7 +13,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from lossbench.benchmarks.config import TrainingConfig, TuneConfig
+from lossbench.benchmarks.config import ExperimentConfig, TuneConfig
 from lossbench.benchmarks.console import Reporter, plural
 from lossbench.benchmarks.data import ImageSet
 from lossbench.benchmarks.data.batches import prepare
@@ -24,7 +24,7 @@ from lossbench.benchmarks.report.document import Banner, Code, Document, Paragra
 from lossbench.benchmarks.training.executors.pool import Pool
 from lossbench.benchmarks.training.result import RunResult
 from lossbench.benchmarks.training.search import accuracy_by_rate, best_rate, search
-from lossbench.benchmarks.training.setup import check_model, open_dataset, resolve_names, run_config
+from lossbench.benchmarks.training.setup import check_model, open_dataset, resolve_names
 
 SHARED = (
     *("model", "width", "image_size", "augmentation", "epochs", "batch_size", "weight_decay"),
@@ -47,7 +47,7 @@ def tune(config: TuneConfig, command: str, reporter: Reporter) -> Path:
         images = open_dataset(config, reporter)
         source = "synthetic" if images.synthetic else config.data
         config = replace(config, losses=names, image_size=images.image_size, data=source)
-        trials = [replace(run_config(config, name, 0, 1.0), test=False) for name in names]
+        trials = [replace(config.run_config(name, 0, 1.0), test=False) for name in names]
         check_model(trials, images.image_size, len(images.classes), device)
         material = prepare(images, device, validation=config.validation)
         reporter.say(
@@ -173,13 +173,13 @@ def read(path: Path) -> dict[str, Any]:
     return about
 
 
-def shared(config: TrainingConfig, images: ImageSet) -> dict[str, Any]:
+def shared(config: ExperimentConfig, images: ImageSet) -> dict[str, Any]:
     """What a search and a comparison have to have in common, with the images' fingerprint."""
     settings = config.to_json()
     return {key: settings[key] for key in SHARED} | {"fingerprint": images.fingerprint}
 
 
-def directory_of(config: TrainingConfig, images: ImageSet) -> Path:
+def directory_of(config: ExperimentConfig, images: ImageSet) -> Path:
     """Where the search with these settings is kept."""
     text = json.dumps(shared(config, images), sort_keys=True)
     key = hashlib.sha256(text.encode()).hexdigest()[:8]
@@ -189,7 +189,7 @@ def directory_of(config: TrainingConfig, images: ImageSet) -> Path:
 
 
 def tuned_rates(
-    config: TrainingConfig, images: ImageSet, names: tuple[str, ...]
+    config: ExperimentConfig, images: ImageSet, names: tuple[str, ...]
 ) -> dict[str, float]:
     """The learning rate of each loss, from the search with the same settings.
 
@@ -205,9 +205,9 @@ def tuned_rates(
     return {name: float(losses[name]["best"]) for name in names}
 
 
-def command_for(config: TrainingConfig, losses: list[str]) -> str:
+def command_for(config: ExperimentConfig, losses: list[str]) -> str:
     """The command that searches what a comparison asks for."""
-    default = TrainingConfig()
+    default = ExperimentConfig()
     flags = ["--losses", *losses]
     for field in ("data", "runs", *SHARED):
         value = getattr(config, field)

@@ -22,7 +22,6 @@ from lossbench.benchmarks.data.batches import prepare
 from lossbench.benchmarks.presets import PRESETS
 from lossbench.benchmarks.records.experiment import cpu_count
 from lossbench.benchmarks.training.result import RunConfig
-from lossbench.benchmarks.training.setup import run_config
 from lossbench.benchmarks.training.step import MOMENTUM
 from lossbench.benchmarks.training.train import train
 
@@ -63,7 +62,7 @@ def preset_trial() -> RunConfig:
     """As `lossbench compare --preset cifar-full` trains its only run."""
     config = CompareConfig(**PRESETS["cifar-full"])
     (loss,) = PRESETS["cifar-full"]["losses"]
-    return run_config(config, loss, 0, config.learning_rate)
+    return config.run_config(loss, 0, config.learning_rate)
 
 
 def preset(images: ImageSet, trial: RunConfig, device: torch.device, enough: float) -> Reached:

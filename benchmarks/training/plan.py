@@ -25,7 +25,7 @@ from lossbench.benchmarks.records.results import RESULTS, run_directory
 from lossbench.benchmarks.records.schema import NUMBER, schema_error
 
 from .result import RunConfig
-from .setup import check_model, loss_name, open_dataset, resolve_names, run_config
+from .setup import check_model, loss_name, open_dataset, resolve_names
 
 
 def _kind(default: Any) -> Any:
@@ -193,7 +193,7 @@ def _settle(config: CompareConfig) -> None:
 
 def _trials(config: CompareConfig, rates: dict[str, float]) -> tuple[RunConfig, ...]:
     return tuple(
-        replace(run_config(config, name, seed, rate), evaluations=config.evaluations)
+        config.run_config(name, seed, rate)
         for seed in range(config.seeds)
         for name, rate in rates.items()
     )

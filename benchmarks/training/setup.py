@@ -7,9 +7,8 @@ import torch
 from lossbench import models
 from lossbench.benchmarks.config import (
     ARTICLE_LOSSES,
-    WRONG_START_PROBABILITY,
     CompareConfig,
-    TrainingConfig,
+    ExperimentConfig,
     TuneConfig,
     validate,
 )
@@ -35,7 +34,7 @@ def resolve_names(config: CompareConfig | TuneConfig) -> tuple[tuple[str, ...], 
     return names, device
 
 
-def losses_of(config: TrainingConfig) -> tuple[str, ...]:
+def losses_of(config: ExperimentConfig) -> tuple[str, ...]:
     """The registered names of the losses to train with. Raises UserError for an unknown one."""
     wanted = ARTICLE_LOSSES if config.losses is None else config.losses
     return registry.names() if wanted == ("all",) else tuple(map(loss_name, wanted))
@@ -118,7 +117,7 @@ def check_model(trials: list[RunConfig], side: int, num_classes: int, device: to
     return min(parameters)
 
 
-def open_dataset(config: TrainingConfig, reporter: Reporter) -> ImageSet:
+def open_dataset(config: ExperimentConfig, reporter: Reporter) -> ImageSet:
     """The images that are asked for. Raises UserError if they cannot be had, or if the start that
     is asked for is one of two classes and they have more."""
     images = open_images(
@@ -133,28 +132,3 @@ def open_dataset(config: TrainingConfig, reporter: Reporter) -> ImageSet:
             "start is one of two; choose cats and dogs"
         )
     return images
-
-
-def run_config(config: TrainingConfig, loss: str, seed: int, rate: float) -> RunConfig:
-    """One run of an experiment."""
-    return RunConfig(
-        loss=loss,
-        seed=seed,
-        learning_rate=rate,
-        data=config.data or "cifar10",
-        image_size=config.image_size,
-        model=config.model,
-        width=config.width,
-        epochs=config.epochs,
-        batch_size=config.batch_size,
-        augmentation=config.augmentation,
-        weight_decay=config.weight_decay,
-        test_time_augmentation=config.test_time_augmentation,
-        begin_at=WRONG_START_PROBABILITY if config.start == "confidently-wrong" else None,
-        validation=config.validation,
-        test=True,
-        precision=config.precision,
-        channels_last=config.channels_last,
-        compile=config.compile,
-        cuda_graphs=config.cuda_graphs,
-    )

@@ -7,7 +7,7 @@ import pytest
 from lossbench.benchmarks.commands import tune as tuning
 from lossbench.benchmarks.commands.compare import compare
 from lossbench.benchmarks.commands.tune import command_for, tune, tuned_rates
-from lossbench.benchmarks.config import CompareConfig, TrainingConfig, TuneConfig
+from lossbench.benchmarks.config import CompareConfig, ExperimentConfig, TuneConfig
 from lossbench.benchmarks.console import Reporter
 from lossbench.benchmarks.training import setup as choices
 from lossbench.benchmarks.training.executors import pool
@@ -34,7 +34,7 @@ def config(tmp_path: Path, images, monkeypatch) -> TuneConfig:
 
 def matching(config: TuneConfig, **settings) -> CompareConfig:
     """The comparison that a search is for."""
-    names = [field.name for field in dataclasses.fields(TrainingConfig)]
+    names = [field.name for field in dataclasses.fields(ExperimentConfig)]
     fields = {name: getattr(config, name) for name in names}
     fields |= {"tuned": True, "seeds": 1, "evaluations": 1, "name": "after"} | settings
     return CompareConfig(**fields)

@@ -8,7 +8,6 @@ from lossbench.benchmarks.training.setup import (
     losses_of,
     model_class,
     resolve_device,
-    run_config,
 )
 from lossbench.losses import registry
 
@@ -99,11 +98,11 @@ class WrongSize(torch.nn.Sequential):
 )
 def test_a_model_that_does_not_fit_is_refused(model, words: str, refusal, monkeypatch) -> None:
     monkeypatch.setattr(choices.models, "build", lambda *_, **__: model(num_outputs=1))
-    trials = [run_config(CompareConfig(model="my:Model"), name, 0, 0.1) for name in ARTICLE_LOSSES]
+    trials = [CompareConfig(model="my:Model").run_config(name, 0, 0.1) for name in ARTICLE_LOSSES]
     refusal(lambda: check_model(trials, 32, 2, CPU), "my:Model", words)
 
 
 def test_a_rehearsal_counts_the_parameters_of_one_logit() -> None:
-    trials = [run_config(CompareConfig(), name, 0, 0.1) for name in ARTICLE_LOSSES]
+    trials = [CompareConfig().run_config(name, 0, 0.1) for name in ARTICLE_LOSSES]
     assert check_model(trials, 32, 2, CPU) == 23_761
     assert check_model(trials, 32, 10, CPU) == 23_761 + 9 * 65
