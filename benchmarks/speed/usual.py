@@ -70,7 +70,7 @@ def image_set(pictures: np.ndarray) -> ImageSet:
     )
 
 
-def our_epoch(pictures: np.ndarray, augmentation: str) -> Work:
+def our_epoch(pictures: np.ndarray, augmentation: Any) -> Work:
     """A training of one epoch as `lossbench compare` makes it, on decoded pictures."""
     material = prepare(image_set(pictures), torch.device("cpu"), validation=0.0)
     trial = RunConfig(
