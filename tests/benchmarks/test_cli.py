@@ -216,7 +216,8 @@ def test_runs_can_be_trained_each_by_itself(pictures: Path, capsys) -> None:
 
 
 OWN = """
-import torch, losses
+import torch
+from lossbench import losses
 
 @losses.register("broken", task="binary")
 class Broken(torch.nn.Module):

@@ -305,7 +305,7 @@ def test_more_numbers_than_32_bits_count() -> None:
 @on_a_gpu
 def test_a_target_that_is_no_class_is_an_error_on_the_device() -> None:
     program = (
-        "import torch; from losses import functional\n"
+        "import torch; from lossbench.losses import functional\n"
         "z = torch.zeros(3, 5, device='cuda', requires_grad=True)\n"
         "functional.cross_entropy(z, torch.tensor([0, 5, 1], device='cuda')).backward()\n"
         "torch.cuda.synchronize()"

@@ -92,7 +92,8 @@ def test_runs_that_cannot_be_a_directory_are_refused(
 
 
 OWN_LOSS = """
-import torch, losses
+import torch
+from lossbench import losses
 
 @losses.register("mine", task="binary", summary="softplus of the wrong side")
 class Mine(torch.nn.Module):

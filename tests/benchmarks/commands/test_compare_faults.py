@@ -151,7 +151,8 @@ def test_a_damaged_state_is_told_and_the_run_begins_anew(config, monkeypatch, ca
 
 
 FAILING = """
-import torch, losses
+import torch
+from lossbench import losses
 
 CALLS = 0
 

@@ -97,7 +97,7 @@ def no_ink(request, monkeypatch):
     if "check_finding" not in request.fixturenames:
         for name in DRAWING:
             module = importlib.import_module(f"lossbench.benchmarks.evidence.{name}")
-            monkeypatch.setattr(module, "png", lambda *_: b"")
+            monkeypatch.setattr(module, "render_png", lambda *_: b"")
 
 
 @pytest.fixture

@@ -16,7 +16,7 @@ from .invented import InventedLab, check, outcome
 @pytest.fixture
 def unpainted(monkeypatch):
     """Pictures are laid out and not painted, which takes most of the time."""
-    monkeypatch.setattr(error_driven_pictures, "png", lambda *_: b"")
+    monkeypatch.setattr(error_driven_pictures, "render_png", lambda *_: b"")
 
 
 def two(z):

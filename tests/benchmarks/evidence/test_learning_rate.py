@@ -21,7 +21,7 @@ BEST = dict.fromkeys(ARTICLE_LOSSES, 0.05) | {OTHER: 0.3, "mse": 0.01}
 @pytest.fixture
 def unpainted(monkeypatch):
     """Pictures are laid out and not painted, which takes most of the time."""
-    monkeypatch.setattr(learning_rate_pictures, "png", lambda *_: b"")
+    monkeypatch.setattr(learning_rate_pictures, "render_png", lambda *_: b"")
 
 
 def lab_of(budget="quick", *, best=BEST, peak=0.70, other=0.70, width=1.0, jitter=0.002):

@@ -29,7 +29,7 @@ from .invented import InventedLab, check, outcome, point
 @pytest.fixture
 def unpainted(monkeypatch):
     """Pictures are laid out and not painted, which takes most of the time."""
-    monkeypatch.setattr(saturation_pictures, "png", lambda *_: b"")
+    monkeypatch.setattr(saturation_pictures, "render_png", lambda *_: b"")
 
 
 def pairs(trial, count=300):

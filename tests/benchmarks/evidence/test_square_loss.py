@@ -22,7 +22,7 @@ def lab_of(fake_lab, budget="quick", **shares):
 @pytest.fixture
 def unpainted(monkeypatch):
     """Pictures are laid out and not painted, which takes most of the time."""
-    monkeypatch.setattr(square_loss_pictures, "png", lambda *_: b"")
+    monkeypatch.setattr(square_loss_pictures, "render_png", lambda *_: b"")
 
 
 @pytest.mark.parametrize("budget", square_loss.SIZES)
