@@ -1,4 +1,4 @@
-"""Where images come from, and how they become arrays: source, verified cache, splits."""
+"""The data room: find images, decode them once into a verified cache, split and batch them."""
 
 from .image_set import ImageSet, Split
 from .resolve import open_images

@@ -1,8 +1,8 @@
-"""Directories, zip and tar archives as one thing: a list of files that can be read.
+"""Directories, zip and tar archives behind one interface: a list of files that can be read.
 
-Archives are read in place and never unpacked, so a member's name is only ever a label: one that
-begins with `/` or climbs with `..` reaches nothing. What an archive says of its sizes is not
-believed: neither a member nor all together become larger than the bounds below.
+Archives are read in place and never unpacked. A member's name is only a label, so a name that
+begins with `/` or contains `..` reaches nothing. Sizes stated in an archive are not trusted: the
+bounds below limit each member and the whole archive.
 """
 
 import bz2
@@ -30,19 +30,19 @@ from .sources import MAX_FILE_BYTES, Load, UnusableError
 
 TAR_SUFFIXES = (".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz")
 MAX_MEMBERS = 2_000_000
-"""ImageNet has 1.4 million pictures."""
+"""Upper bound of files per archive. ImageNet has 1.4 million images."""
 CHUNK = 32
-"""Files of a directory that a thread reads for their checksums at a time."""
+"""Files per task when a thread computes checksums."""
 MAX_RATIO = 200
-"""How many times its own size, beyond one file of the largest size, an archive may unpack to:
-photographs hardly shrink, and what shrinks a thousandfold was made to fill a memory or a disk."""
+"""Upper bound of unpacked size over archive size, plus one file of the maximum size. Photographs
+hardly compress; an archive that expands a thousandfold was made to fill memory or a disk."""
 
-_DECOMPRESSED: dict[bytes, Any] = {
+_OPENERS: dict[bytes, Any] = {
     b"\x1f\x8b": gzip.open,
     b"BZh": bz2.open,
     b"\xfd7zXZ\0": lzma.open,
 }
-"""What opens a compressed file, by its first bytes."""
+"""Function that opens a compressed file, by the file's first bytes."""
 _CORRUPT = (
     *(tarfile.TarError, zipfile.BadZipFile, zlib.error, lzma.LZMAError, struct.error),
     *(EOFError, OSError, ValueError, OverflowError, NotImplementedError),
@@ -53,8 +53,13 @@ Wanted = Callable[[tuple[str, ...]], bool]
 
 @dataclass(frozen=True)
 class Entry:
-    """One file of a store: its path in parts, what the store finds it by, and a checksum of its
-    content ('' where the file was not wanted)."""
+    """A file of a store.
+
+    Attributes:
+        parts: its path, split at the separators.
+        key: how the store finds the file.
+        digest: checksum of the content; '' if the file was not wanted.
+    """
 
     parts: tuple[str, ...]
     key: Any
@@ -62,25 +67,25 @@ class Entry:
 
 
 class Store(Protocol):
-    """Files that can be listed and read."""
+    """Interface of a collection of files that can be listed and read."""
 
     path: Path
 
     def files(self) -> Iterator[str]:
-        """The paths of the files that everything here is in. Raises OSError."""
+        """Yield the paths of all files on disk that the store consists of. Raises OSError."""
 
     def entries(self, wanted: Wanted) -> list[Entry]:
-        """Every file, with a checksum of those whose path `wanted` accepts."""
+        """List every file, with a checksum for the paths that `wanted` accepts."""
 
     def load(self, keys: Sequence[Any]) -> Iterator[tuple[int, Load]]:
-        """(position, Load) for each of the keys, in the order that is cheap to read."""
+        """Yield (position, Load) for each key, in the order that is cheapest to read."""
 
 
 def open_store(path: Path) -> Store:
-    """The store at `path`: a directory, .zip, .tar, .tar.gz or .tgz (by suffix, else by content).
+    """Open a directory, .zip, .tar, .tar.gz or .tgz. The suffix decides, else the content.
 
     Raises:
-        UserError: there is nothing at `path`, or it is none of these.
+        UserError: nothing exists at `path`, or it is none of these.
     """
     if path.is_dir():
         return DirectoryStore(path)
@@ -99,12 +104,13 @@ def open_store(path: Path) -> Store:
 
 
 class DirectoryStore:
-    """The files below a directory, links followed."""
+    """Store of the files below a directory. Links are followed."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
 
     def entries(self, wanted: Wanted) -> list[Entry]:
+        """List every file, with the SHA-256 of those that `wanted` accepts. Raises UserError."""
         try:
             files = sorted(self._parts())
         except OSError as error:
@@ -120,10 +126,12 @@ class DirectoryStore:
         return [Entry(parts, parts, found.get(parts, "")) for parts in files]
 
     def load(self, keys: Sequence[Any]) -> Iterator[tuple[int, Load]]:
+        """Yield (position, Load) for each key, in the order given."""
         for position, parts in enumerate(keys):
             yield position, partial(read_file, self.path.joinpath(*parts))
 
     def files(self) -> Iterator[str]:
+        """Yield the path of every file."""
         for folder, names in self._folders():
             yield from (f"{folder}{os.sep}{name}" for name in names)
 
@@ -133,7 +141,7 @@ class DirectoryStore:
             yield from ((*parts, name) for name in names)
 
     def _folders(self) -> Iterator[tuple[str, list[str]]]:
-        """Every folder with the names of the files in it."""
+        """Yield every folder with the names of its files."""
 
         def stop(error: OSError) -> NoReturn:
             raise error
@@ -149,92 +157,102 @@ class DirectoryStore:
 
 
 class ZipStore:
-    """The members of a zip archive."""
+    """Store of the members of a zip archive."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
 
     def files(self) -> Iterator[str]:
+        """Yield the path of the archive."""
         yield os.fspath(self.path)
 
     def entries(self, wanted: Wanted) -> list[Entry]:
+        """List every member with the archive's own checksum. Raises UserError if it is damaged."""
         try:
             with zipfile.ZipFile(self.path) as archive:
                 # Not m.is_dir(), which fails on an empty name.
                 everything = enumerate(archive.infolist())
                 members = [(i, m) for i, m in everything if not m.filename.endswith("/")]
-                listed = [(i, parts_of(m.filename), m) for i, m in members]
+                listed = [(i, path_parts(m.filename), m) for i, m in members]
         except _CORRUPT as error:
             raise _corrupt(self.path, error) from error
         _check_members(self.path, len(members))
-        if sum(m.file_size for _, m in members) > most_bytes(self.path):
+        if sum(m.file_size for _, m in members) > max_unpacked_bytes(self.path):
             raise _too_large(self.path)
         # The archive's own checksums do: nothing is unpacked to look for a cached copy.
-        return _last_of_each(
+        return _deduplicate(
             Entry(parts, index, f"{m.CRC:08x}:{m.file_size}" if wanted(parts) else "")
             for index, parts, m in listed
             if parts
         )
 
     def load(self, keys: Sequence[Any]) -> Iterator[tuple[int, Load]]:
+        """Yield (position, Load) for each key, in the order of the archive."""
         try:
             with zipfile.ZipFile(self.path) as archive:
                 members = archive.infolist()
                 # In the order of the file, not of the names: disks and networks like that.
                 order = sorted(range(len(keys)), key=lambda p: members[keys[p]].header_offset)
                 for position in order:
-                    yield position, _read_zip_member(archive, members[keys[position]])
+                    yield position, _load_zip_member(archive, members[keys[position]])
         except (*_CORRUPT, IndexError) as error:
             raise _corrupt(self.path, error) from error
 
 
 class TarStore:
-    """The members of a tar archive, compressed or not. They are read from front to back, because
-    going back in a compressed archive means to decompress it again from its start."""
+    """Store of the members of a tar archive, compressed or not.
+
+    Members are read from front to back: seeking backwards in a compressed archive would decompress
+        it
+    again from its start.
+    """
 
     def __init__(self, path: Path) -> None:
         self.path = path
 
     def files(self) -> Iterator[str]:
+        """Yield the path of the archive."""
         yield os.fspath(self.path)
 
     def entries(self, wanted: Wanted) -> list[Entry]:
+        """List every member, with the SHA-256 of those that `wanted` accepts. Raises UserError."""
         found = []
         try:
-            with opened_tar(self.path) as archive:
+            with open_tar(self.path) as archive:
                 for member in archive:
-                    parts = parts_of(member.name)
+                    parts = path_parts(member.name)
                     if parts and not member.isdir():
                         digest = _tar_digest(archive, member) if wanted(parts) else ""
                         found.append(Entry(parts, member.offset, digest))
                         _check_members(self.path, len(found))
         except _CORRUPT as error:
             raise _corrupt(self.path, error) from error
-        return _last_of_each(found)
+        return _deduplicate(found)
 
     def load(self, keys: Sequence[Any]) -> Iterator[tuple[int, Load]]:
+        """Yield (position, Load) for each key, in the order of the archive."""
         positions = {key: position for position, key in enumerate(keys)}
         try:
-            with opened_tar(self.path) as archive:
+            with open_tar(self.path) as archive:
                 for member in archive:
                     if member.offset in positions:
-                        yield positions[member.offset], _read_tar_member(archive, member)
+                        yield positions[member.offset], _load_tar_member(archive, member)
         except _CORRUPT as error:
             raise _corrupt(self.path, error) from error
 
 
 @contextlib.contextmanager
-def opened_tar(path: Path) -> Iterator[tarfile.TarFile]:
-    """A tar archive, compressed or not, whose bytes are bounded.
+def open_tar(path: Path) -> Iterator[tarfile.TarFile]:
+    """Open a tar archive, compressed or not, and limit the bytes read from it.
 
     Raises:
-        UserError: while it is read, if it is larger than `most_bytes`, or a header of it is larger
-            than any file may be.
-        _CORRUPT: it is damaged.
+        UserError: while reading, if the archive is larger than `max_unpacked_bytes`, or a header
+            states more than the maximum size of a file.
+        _CORRUPT: the archive is damaged.
     """
     with path.open("rb") as file:
         start = file.read(6)
-    unpack = next((f for magic, f in _DECOMPRESSED.items() if start.startswith(magic)), open)
+    unpack = next((f for magic, f in _OPENERS.items() if start.startswith(magic)), open)
     with (
         unpack(path, "rb") as file,
         tarfile.open(fileobj=_Bounded(file, path), mode="r:") as archive,  # type: ignore[call-overload]
@@ -243,10 +261,10 @@ def opened_tar(path: Path) -> Iterator[tarfile.TarFile]:
 
 
 class _Bounded:
-    """A file as `tarfile` reads it, which would believe a header that asks for gigabytes."""
+    """File object for `tarfile` that refuses oversized reads; `tarfile` trusts headers."""
 
     def __init__(self, file: IO[bytes], path: Path) -> None:
-        self.file, self.path, self.most = file, path, most_bytes(path)
+        self.file, self.path, self.most = file, path, max_unpacked_bytes(path)
 
     def read(self, size: int) -> bytes:
         if size > MAX_FILE_BYTES + tarfile.BLOCKSIZE or self.tell() + size > self.most:
@@ -263,18 +281,18 @@ class _Bounded:
         return self.file.tell()
 
 
-def most_bytes(path: Path) -> int:
-    """How large an archive may become."""
+def max_unpacked_bytes(path: Path) -> int:
+    """Return the maximum size in bytes that an archive may unpack to."""
     return MAX_RATIO * path.stat().st_size + MAX_FILE_BYTES
 
 
 def read_file(path: Path) -> bytes:
-    """The bytes of a file.
+    """Read a file.
 
     Raises:
-        UnusableError: it is missing, empty, too large, or no plain file (a pipe would make the
-            reader wait for ever).
-        OSError: it can't be read.
+        UnusableError: the file is missing, empty, too large or not a regular file. (Reading a pipe
+            would block for ever.)
+        OSError: the file cannot be read.
     """
     try:
         about = os.stat(path)
@@ -288,14 +306,14 @@ def read_file(path: Path) -> bytes:
 
 
 def file_digest(path: Path) -> str:
-    """SHA-256 of a file's bytes, or why it has none: that belongs to the fingerprint as well."""
+    """Return the SHA-256 of a file, or the reason why it has none; the fingerprint covers both."""
     try:
         return hashlib.sha256(read_file(path)).hexdigest()
     except (UnusableError, OSError) as error:
         return f"unusable: {error.strerror if isinstance(error, OSError) else error}"
 
 
-def _read_zip_member(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> Load:
+def _load_zip_member(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> Load:
     try:
         _check_size(member.file_size)
         if member.flag_bits & 1:
@@ -310,21 +328,21 @@ def _read_zip_member(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> Load:
 
 def _tar_digest(archive: tarfile.TarFile, member: tarfile.TarInfo) -> str:
     try:
-        return hashlib.sha256(tar_bytes(archive, member)).hexdigest()
+        return hashlib.sha256(read_tar_member(archive, member)).hexdigest()
     except UnusableError as error:
         return f"unusable: {error}"
 
 
-def _read_tar_member(archive: tarfile.TarFile, member: tarfile.TarInfo) -> Load:
+def _load_tar_member(archive: tarfile.TarFile, member: tarfile.TarInfo) -> Load:
     try:
-        data = tar_bytes(archive, member)
+        data = read_tar_member(archive, member)
     except UnusableError as error:
         return partial(_fail, str(error))
     return lambda: data
 
 
-def tar_bytes(archive: tarfile.TarFile, member: tarfile.TarInfo) -> bytes:
-    """The content of a member. Raises UnusableError if it is none of a photograph."""
+def read_tar_member(archive: tarfile.TarFile, member: tarfile.TarInfo) -> bytes:
+    """Return the content of a member. Raises UnusableError if it cannot be a photograph."""
     # A sparse file of a few bytes states any size.
     if not member.isreg() or member.issparse():
         raise UnusableError("not a plain file")
@@ -357,7 +375,7 @@ def _too_large(path: Path) -> UserError:
 
 def _is_tar(path: Path) -> bool:
     try:
-        with opened_tar(path):
+        with open_tar(path):
             return True
     except _CORRUPT:
         return False
@@ -367,12 +385,12 @@ def _fail(reason: str) -> NoReturn:
     raise UnusableError(reason)
 
 
-def parts_of(name: str) -> tuple[str, ...]:
-    """The parts of a member's name that can name something: no root, no `.` and no `..`."""
+def path_parts(name: str) -> tuple[str, ...]:
+    """Split a member's name into path parts, without root, `.` and `..`."""
     return tuple(part for part in name.replace("\\", "/").split("/") if part not in ("", ".", ".."))
 
 
-def _last_of_each(entries: Iterator[Entry] | list[Entry]) -> list[Entry]:
+def _deduplicate(entries: Iterator[Entry] | list[Entry]) -> list[Entry]:
     # An archive may hold a name twice; unpacked, the later member would overwrite the earlier.
     return list({entry.parts: entry for entry in entries}.values())
 

@@ -1,9 +1,8 @@
-"""How training images are varied: what is drawn for an epoch, and how a batch is made with it.
+"""Augmentations of training images: random numbers drawn per epoch, images made per batch.
 
-An augmentation has `draw(count, side, generator)`, CPU tensors with a row for each of `count`
-images, drawn at once for an epoch and therefore a few numbers an image; and `batch(images, rows,
-*drawn)`, the images `rows` of the whole uint8 array (M, H, W, 3) with their rows of what was drawn,
-as (B, H', W', 3).
+An augmentation has two methods. `draw(count, side, generator)` returns CPU tensors with one row per
+image; they are drawn once per epoch, so they hold few numbers per image. `batch(images, rows,
+*drawn)` makes images (B, H', W', 3) from rows of the whole uint8 array (M, H, W, 3).
 """
 
 from __future__ import annotations
@@ -14,46 +13,54 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from .photographs import Photographs
+from .photographs import PhotographAugmentation
 
 
 class Augmentation(Protocol):
-    """What `TrainingBatches` asks of an augmentation."""
+    """Interface of an augmentation."""
 
     def draw(self, count: int, side: int, generator: torch.Generator) -> tuple[Tensor, ...]:
-        """What is drawn for `count` images of `side` pixels."""
+        """Draw the random numbers for `count` images of `side` pixels."""
         ...
 
     def batch(self, images: Tensor, rows: Tensor, *drawn: Tensor) -> Tensor:
-        """The images as they are trained on, uint8 or float32 in grey levels from 0 to 255."""
+        """Return the augmented images, uint8 or float32, with gray levels from 0 to 255."""
         ...
 
 
-class Unchanged:
-    """The images as they are."""
+class NoAugmentation:
+    """No augmentation."""
 
     def draw(self, count: int, side: int, generator: torch.Generator) -> tuple[Tensor, ...]:  # noqa: ARG002
+        """Draw nothing."""
         return ()
 
     def batch(self, images: Tensor, rows: Tensor, *drawn: Tensor) -> Tensor:  # noqa: ARG002
+        """Return the images at `rows`."""
         return images.index_select(0, rows)
 
 
 class Shift:
-    """Mirrored with probability 1/2 and shifted by up to an eighth of the side, reflected at the
-    edges. A batch is one gather of pixels: which rows and which columns are looked up."""
+    """Random horizontal flip with probability 1/2, and shift by up to an eighth of the side.
+
+    Pixels outside the image are reflected at the edges. A batch is one gather with an index for
+    each row and column.
+    """
 
     def draw(self, count: int, side: int, generator: torch.Generator) -> tuple[Tensor, ...]:
-        """Which lines of `places` are the rows and the columns of each image, int64 (count,)
-        twice. A line itself has a number for each pixel of the side, which over an epoch of a
-        million images would be half a gigabyte."""
+        """Draw a line of `shift_table` for the rows and one for the columns, two int64 (count,).
+
+        The lines themselves have one number per pixel: half a gigabyte for an epoch of a million
+            images.
+        """
         reach = side // 8
         mirrored = torch.rand(count, generator=generator) < 0.5
         shifts = torch.randint(-reach, reach + 1, (2, count), generator=generator) + reach
         return shifts[0], shifts[1] + mirrored * (2 * reach + 1)
 
     def batch(self, images: Tensor, rows: Tensor, *drawn: Tensor) -> Tensor:
-        lines = places(images.shape[1], images.device)
+        """Return the images at `rows`, flipped and shifted."""
+        lines = shift_table(images.shape[1], images.device)
         down, across = (lines[each] for each in drawn)
         side = images.shape[1]
         down = rows[:, None] * side + down
@@ -62,24 +69,32 @@ class Shift:
 
 
 @cache
-def places(side: int, device: torch.device) -> Tensor:
-    """Where each pixel of a line is taken from, int64 (2 (2 reach + 1), side) with a reach of an
-    eighth of the side: a line a shift from -reach to reach, then the same mirrored. It is kept: a
-    CUDA graph goes on reading it."""
+def shift_table(side: int, device: torch.device) -> Tensor:
+    """Return the source index of each pixel of a line for every shift and flip.
+
+    Args:
+        side: pixels per line.
+        device: device of the result.
+
+    Returns:
+        int64 (2 (2 reach + 1), side), where reach is an eighth of the side: one line per shift from
+        -reach to reach, then the same lines flipped. The tensor is cached, because a CUDA graph
+        keeps reading it.
+    """
     reach = side // 8
     shifts = torch.arange(-reach, reach + 1).unsqueeze(1)
-    shifted = reflected(torch.arange(side) + shifts, side)
+    shifted = reflect(torch.arange(side) + shifts, side)
     return torch.cat([shifted, shifted.flip(1)]).to(device)
 
 
-def reflected(positions: Tensor, side: int) -> Tensor:
-    """Positions outside [0, side) mirrored back inside at the edges, without repeating them."""
+def reflect(positions: Tensor, side: int) -> Tensor:
+    """Reflect positions outside [0, side) at the edges, without repeating the edge."""
     return (side - 1) - (side - 1 - positions.abs()).abs()
 
 
 AUGMENTATIONS: dict[str, Augmentation] = {
-    "none": Unchanged(),
+    "none": NoAugmentation(),
     "shift": Shift(),
-    "photographs": Photographs(),
+    "photographs": PhotographAugmentation(),
 }
-"""The augmentations by their names."""
+"""Augmentations by name."""

@@ -1,8 +1,8 @@
-"""From the cache to the model: whole batches as tensors, augmented as tensors.
+"""Batches on the device, from the cached arrays.
 
-A batch is gathered from the whole array of images, whichever of them are trained on: no image is
-copied before it is in a batch. What is drawn depends on the seed and on nothing else, so the runs
-of a seed see the same pixels in the same order.
+A batch is gathered from the array of all images, so no image is copied before its batch is made.
+All random numbers depend on the seed alone: the runs of a seed see the same pixels in the same
+order.
 """
 
 from __future__ import annotations
@@ -20,23 +20,23 @@ from lossbench.benchmarks.errors import unknown_name
 
 from . import ImageSet, Split
 from .augment import AUGMENTATIONS
-from .memory import scattered
+from .memory import advise_random_access
 from .split import select
 
 NORMALISATION_IMAGES = 10_000
-"""Images that the mean and the spread of the pixels are measured on, evenly spaced."""
+"""Maximum number of images, evenly spaced, that mean and standard deviation are computed from."""
 
 
 @dataclass(frozen=True)
 class Normalisation:
-    """Mean and standard deviation of each channel, in grey levels from 0 to 255, shape (3,)."""
+    """Normalisation with the mean and standard deviation of each channel, gray levels, shape
+    (3,)."""
 
     mean: Tensor
     spread: Tensor
 
     def __call__(self, images: Tensor) -> Tensor:
-        """uint8 or float32 (N, H, W, 3) to float32 (N, 3, H, W) in channels_last, mean 0 and
-        spread 1."""
+        """Normalise uint8 or float32 (N, H, W, 3) to float32 (N, 3, H, W) in channels_last."""
         # A row an image, because what is broadcast over three numbers at a time is not vectorised.
         pixels = images.shape[1] * images.shape[2]
         rows = images.flatten(1).float() - self.mean.repeat(pixels)
@@ -44,12 +44,12 @@ class Normalisation:
 
 
 class DeviceSplit(NamedTuple):
-    """Some images of an array, as tensors; a subset of them copies no image.
+    """Images of an array as tensors. A subset shares the array.
 
     Attributes:
         images: uint8 (M, H, W, 3), the whole array.
-        labels: int64 (N,), classes.
-        rows: int64 (N,), which image of the array each label belongs to.
+        labels: int64 (N,), class indices.
+        rows: int64 (N,), the row of `images` for each label.
     """
 
     images: Tensor
@@ -58,13 +58,12 @@ class DeviceSplit(NamedTuple):
 
 
 def to_device(split: Split, device: torch.device) -> DeviceSplit:
-    """The split's tensors. On the CPU the images stay where the cache has them; to CUDA they are
-    copied whole."""
+    """Move a split to a device. On the CPU the images stay memory-mapped; CUDA gets a copy."""
     with warnings.catch_warnings():
         # The cache is read-only and nothing here writes to it.
         warnings.filterwarnings("ignore", message="The given NumPy array is not writable")
         # A GPU is given the array whole, from its beginning to its end.
-        pixels = scattered(split.images) if device.type == "cpu" else split.images
+        pixels = advise_random_access(split.images) if device.type == "cpu" else split.images
         images = torch.from_numpy(pixels)
     labels = torch.from_numpy(split.labels.astype(np.int64))
     return DeviceSplit(
@@ -73,7 +72,7 @@ def to_device(split: Split, device: torch.device) -> DeviceSplit:
 
 
 def measure_normalisation(pixels: DeviceSplit) -> Normalisation:
-    """The normalisation that training images ask for, on their device."""
+    """Compute the normalisation of training images, on their device."""
     rows = pixels.rows[:: max(1, len(pixels.rows) // NORMALISATION_IMAGES)]
     # Pixels are 256 grey levels: counted, they are summed exactly and soon. A few images at a
     # time, because counting makes eight bytes of each.
@@ -93,8 +92,10 @@ def measure_normalisation(pixels: DeviceSplit) -> Normalisation:
 
 
 class TestSplit:
-    """The test images, that a run is judged by once: `once` is the only way to them, so that
-    nothing can be chosen by them on the way."""
+    """The test images, which a run may use once.
+
+    `once` is the only access to them, so that nothing can be chosen by test accuracy.
+    """
 
     def __init__(self, pixels: DeviceSplit) -> None:
         self._pixels = pixels
@@ -105,11 +106,11 @@ class TestSplit:
 
     @property
     def labels(self) -> Tensor:
-        """Their classes, int64 (N,), in the split's order."""
+        """Class indices of the test images, int64 (N,), in the order of the split."""
         return self._pixels.labels
 
     def once(self, who: str) -> DeviceSplit:
-        """The test images, for the run called `who`. Raises RuntimeError if it has had them."""
+        """Return the test images for the run `who`. Raises RuntimeError at its second call."""
         if who in self._asked:
             raise RuntimeError(
                 f"{who!r} has had the test images: a run is judged by them once, at its end; "
@@ -121,15 +122,15 @@ class TestSplit:
 
 @dataclass(frozen=True)
 class DeviceDataset:
-    """What a run is trained, validated and tested on, ready on its device.
+    """The splits of a run, ready on its device.
 
     Attributes:
-        train: the images to train on, with the labels that they are trained as.
-        validation: the images to watch and choose by, with their true labels; None: no image is.
-        test: the images that results are of.
-        normalise: as the images of `train` ask for.
-        classes: the classes' names by label.
-        counts: how many images of each class are trained on, by their true label.
+        train: training images with the labels to train on, which may be noisy.
+        validation: held-out images with their true labels, or None.
+        test: test images.
+        normalise: normalisation computed from `train`.
+        classes: class names by label.
+        counts: training images per class, by true label.
     """
 
     train: DeviceSplit
@@ -150,20 +151,23 @@ def prepare(
     imbalance: float = 1.0,
     seed: int = 0,
 ) -> DeviceDataset:
-    """An image set on the device that it is trained on.
+    """Select the images of a run and move them to its device.
 
     Args:
-        validation: the share of the training images of each class that is held out, in [0, 1),
-            the same ones for every seed, with their true labels. Images with a validation split
-            of their own have that one instead. 0: there is no validation.
-        train_images: no more training images than this, as many of each class as of any other.
-        label_noise: the share of the training labels of each class replaced by another class,
-            drawn evenly, in [0, 1).
-        imbalance: how many images of class 0 there are for one of class 1 in training; class 1
-            is thinned out, after `train_images` are chosen. 1: as they come.
-        seed: of what is drawn of images and labels.
+        images: the image set.
+        device: the device to train on.
+        validation: fraction of the training images of each class to hold out, in [0, 1). The
+            selection is the same for every seed. An image set with its own validation split uses
+            that split. 0: no validation images.
+        train_images: upper bound of the number of training images, balanced over classes.
+        label_noise: fraction of the training labels of each class to replace by another class,
+            drawn uniformly, in [0, 1).
+        imbalance: images of class 0 per image of class 1 in training. Images of class 1 are
+            removed, after `train_images` are selected. 1: keep all.
+        seed: seed of the selection and the label noise.
 
-    Raises UserError if that cannot be, or leaves a class without an image.
+    Raises:
+        UserError: a value is out of range, or a class has no image left.
     """
     chosen = select(
         images,
@@ -193,13 +197,22 @@ def prepare(
 
 
 class TrainingBatches:
-    """The augmented batches of a seed: in every epoch each image once, in a new order, and with
-    another draw of the augmentation (a name of `benchmarks.data.augment`).
+    """The augmented batches of a seed.
 
-    A last batch that is not full is left out, unless it is the only one. Iterating again gives the
-    same batches again.
+    Every epoch has each image once, in a new order and with new random numbers for the
+    augmentation. An incomplete last batch is dropped, unless it is the only one. Each iteration
+    gives the same batches.
 
-    Raises UserError for an unknown augmentation.
+    Args:
+        split: training images.
+        normalise: applied after augmentation.
+        size: images per batch.
+        epochs: passes over the images.
+        seed: seed of order and augmentation.
+        augmentation: a name in `AUGMENTATIONS`.
+
+    Raises:
+        UserError: the augmentation is unknown.
     """
 
     def __init__(
@@ -230,12 +243,16 @@ class TrainingBatches:
             yield self.pixels(*drawn), labels
 
     def pixels(self, rows: Tensor, *drawn: Tensor) -> Tensor:
-        """A batch (N, 3, H, W) of what `since` gives beside its labels."""
+        """Make the images (N, 3, H, W) of a batch from what `since` yields after the labels."""
         return self.normalise(self.augmentation.batch(self.images, rows, *drawn))
 
     def since(self, begin: int, share: slice | None = None) -> Iterator[tuple[Tensor, ...]]:
-        """What the batches from number `begin` on, counted from 0, are made of: their labels (N,)
-        and the arguments of `pixels`; with `share` of each only those examples."""
+        """Yield the batches from number `begin` on: labels (N,) and the arguments of `pixels`.
+
+        Args:
+            begin: number of the first batch, counted from 0.
+            share: part of each batch to yield; None: all of it.
+        """
         # Drawn on the CPU, so that every device sees the same.
         generator = torch.Generator().manual_seed(self.seed)
         count, side, device = len(self.labels), self.images.shape[1], self.images.device
@@ -252,8 +269,11 @@ class TrainingBatches:
 def evaluation_batches(
     split: DeviceSplit, normalise: Normalisation, size: int | None = None
 ) -> Iterator[tuple[Tensor, Tensor]]:
-    """The images of a split as they are, in order, the last batch as small as it comes; of 250, or
-    on a GPU, which that few would leave idle, of as many as have the pixels of 2,000 of 32 px."""
+    """Yield normalised images and labels of a split, in order, without augmentation.
+
+    A batch has 250 images; on CUDA, as many as have the pixels of 2,000 images of 32 px. The last
+    batch is smaller if need be.
+    """
     if size is None:
         size = max(250, 2_000 * 32**2 // split.images.shape[1] ** 2 if split.images.is_cuda else 0)
     for at in range(0, len(split.labels), size):

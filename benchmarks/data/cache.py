@@ -1,18 +1,17 @@
-"""Images decoded once into memory-mapped arrays, and checked before they are used again.
+"""Decoded images in memory-mapped arrays, verified before use.
 
 A directory `<cache>/images/<source>-<fingerprint[:16]>-<size>/` holds
 
-    images.npy   uint8 (N, H, W, 3), by split
-    labels.npy   uint8 (N,), indices of classes
-    splits.npy   uint8 (N,), 0 = train, 1 = validation, 2 = test; rising
+    images.npy   uint8 (N, H, W, 3), ordered by split
+    labels.npy   uint8 (N,), class indices
+    splits.npy   uint8 (N,), 0 = train, 1 = validation, 2 = test; non-decreasing
     names.json   the N names
-    meta.json    where they came from, what was skipped and why, the SHA-256 of the other files,
-                 when images.npy was modified last
+    meta.json    source, skipped images with reasons, SHA-256 of the other files, and the
+                 modification time of images.npy
 
-It is built beside its place and renamed into it when complete, so that it is there whole or not
-at all, whoever else builds the same one at the same time. Its files are read at each start to see
-that they are what was written, images.npy only if it is small or has another time of modification
-than it was given: to read 4 GB takes seconds.
+The directory is built under another name and renamed when complete, so readers see it whole or
+not at all, even if several processes build it at once. Each start verifies the checksums. A large
+images.npy is only hashed if its modification time has changed: hashing 4 GB takes seconds.
 """
 
 import contextlib
@@ -34,7 +33,7 @@ import numpy as np
 
 from lossbench.benchmarks.errors import UserError
 
-from .decode import square
+from .decode import decode_square
 from .image_set import ImageSet, Split
 from .sources import (
     SPLITS,
@@ -45,64 +44,66 @@ from .sources import (
     UnusableError,
     cache_home,
     check_every_class,
-    counted,
+    count_classes,
 )
 
 FORMAT = 3  # count up when the files or the decoding change, so that older ones are built again
 IMAGES = "images.npy"
 FILES = (IMAGES, "labels.npy", "splits.npy", "names.json")
-READ_ANYWAY = 64 * 2**20
-"""Bytes that are read for their checksum at each start: they take a twentieth of a second."""
+ALWAYS_HASHED_BYTES = 64 * 2**20
+"""Size in bytes up to which a file is hashed at every start; that takes 0.05 s."""
 ABANDONED_SECONDS = 24 * 3600
-TOGETHER = 8
-"""Pictures that a thread is given at a time: to hand them out one by one took a tenth of it all."""
+CHUNK = 8
+"""Images per task of a decoding thread. One image per task costs 10 % more time."""
 
 
 class _DamagedError(Exception):
-    """A cached directory that can't be used; the text is the reason."""
+    """Raised for a cache directory that cannot be used; the text is the reason."""
 
 
-def cached(source: Source, size: int, *, say: Say, progress: Progress | None = None) -> ImageSet:
-    """The source's images at a size, from the cache; decoded into it where they are not there.
+def open_cached(
+    source: Source, size: int, *, say: Say, progress: Progress | None = None
+) -> ImageSet:
+    """Open the images of a source at a size; decode them into the cache first if need be.
 
     Args:
-        source: where the images come from.
-        size: height and width in pixels, 1 or more.
-        say: is told of decoding, of a damaged cache, and of pictures skipped.
-        progress: called with (done, total) while pictures are decoded.
+        source: source of the images.
+        size: height and width in pixels, at least 1.
+        say: takes messages about decoding, a damaged cache and skipped images.
+        progress: takes (done, total) while images are decoded.
 
     Raises:
-        UserError: the cache can't be written, or too few pictures can be decoded.
+        UserError: the cache cannot be written, or too few images can be decoded.
     """
-    directory = entry_directory(source, size)
+    directory = cache_directory(source, size)
     try:
-        images = _opened(directory, source, size)
+        images = _open(directory, source, size)
     except FileNotFoundError:
         _build(directory, source, size, say, progress)
     except _DamagedError as damage:
         say(f"the image cache {directory} is damaged ({damage}); building it again")
         _build(directory, source, size, say, progress)
     else:
-        _tell_skipped(images, say)
+        _report_skipped(images, say)
         return images
     try:
-        images = _opened(directory, source, size)
+        images = _open(directory, source, size)
     except (_DamagedError, FileNotFoundError) as error:
         raise UserError(
             f"the image cache {str(directory)!r} can't be read back ({error}); start again, "
             "or set XDG_CACHE_HOME to a directory on another disk"
         ) from error
-    _tell_skipped(images, say)
+    _report_skipped(images, say)
     return images
 
 
-def entry_directory(source: Source, size: int) -> Path:
-    """Where the images of a source at a size are cached."""
+def cache_directory(source: Source, size: int) -> Path:
+    """Return the cache directory of a source at a size."""
     return cache_home() / "images" / f"{source.name}-{source.fingerprint[:16]}-{size}"
 
 
-def _opened(directory: Path, source: Source, size: int) -> ImageSet:
-    """The cached images, checked. Raises FileNotFoundError (no such directory) or _DamagedError."""
+def _open(directory: Path, source: Source, size: int) -> ImageSet:
+    """Open and verify a cache directory. Raises FileNotFoundError or _DamagedError."""
     if not directory.exists():
         raise FileNotFoundError(directory)
     try:
@@ -112,7 +113,7 @@ def _opened(directory: Path, source: Source, size: int) -> ImageSet:
             raise _DamagedError("it was made by another version")
         for file in FILES:
             known = meta["modified"] if file == IMAGES else None
-            if not _as_it_was(directory / file, known, meta["sha256"][file]):
+            if not _is_unchanged(directory / file, known, meta["sha256"][file]):
                 raise _DamagedError(f"{file} has changed")
         images = np.load(directory / IMAGES, mmap_mode="r")
         labels = np.load(directory / "labels.npy", mmap_mode="r")
@@ -138,11 +139,10 @@ def _opened(directory: Path, source: Source, size: int) -> ImageSet:
     )
 
 
-def _as_it_was(path: Path, modified: int | None, sha256: str) -> bool:
-    """Whether a file has the content that it was written with: by its checksum, unless it is
-    large and was last modified at `modified`, in ns."""
+def _is_unchanged(path: Path, modified: int | None, sha256: str) -> bool:
+    """Return whether a file is unchanged: by modification time if it is large, else by SHA-256."""
     about = path.stat()
-    if about.st_size > READ_ANYWAY and about.st_mtime_ns == modified:
+    if about.st_size > ALWAYS_HASHED_BYTES and about.st_mtime_ns == modified:
         return True
     if _sha256(path) != sha256:
         return False
@@ -155,10 +155,11 @@ def _as_it_was(path: Path, modified: int | None, sha256: str) -> bool:
 
 
 def _build(directory: Path, source: Source, size: int, say: Say, progress: Progress | None) -> None:
+    """Decode all images into a scratch directory and move it into place. Raises UserError."""
     verb = "drawing" if source.synthetic else "decoding"
     try:
         directory.parent.mkdir(parents=True, exist_ok=True)
-        _sweep(directory)
+        _remove_abandoned(directory)
         scratch = Path(tempfile.mkdtemp(prefix=f".{directory.name}-", dir=directory.parent))
         try:
             say(f"{verb} {len(source.pictures):,} images once into {directory}")
@@ -174,10 +175,10 @@ def _build(directory: Path, source: Source, size: int, say: Say, progress: Progr
 
 
 def _fill(scratch: Path, source: Source, size: int, progress: Progress | None) -> None:
-    """Writes all files of a cache directory."""
+    """Write all files of a cache directory."""
     pictures = source.pictures
     path = scratch / IMAGES
-    slots = _reserved(path, (len(pictures), size, size, 3))
+    slots = _allocate(path, (len(pictures), size, size, 3))
     skipped = _decode(source, slots, progress)
     kept = [i for i in range(len(pictures)) if i not in skipped]
     remaining = [pictures[i] for i in kept]
@@ -198,24 +199,26 @@ def _fill(scratch: Path, source: Source, size: int, progress: Progress | None) -
         "classes": source.classes,
         "fingerprint": source.fingerprint,
         "image_size": size,
-        "counts": counted(remaining, source.classes),
+        "counts": count_classes(remaining, source.classes),
         "skipped": reasons,
         "sha256": {file: _sha256(scratch / file) for file in FILES},
-        "modified": _backdated(path),
+        "modified": _backdate(path),
     }
     _write_json(scratch / "meta.json", meta)
 
 
-def _backdated(path: Path) -> int:
-    """Has a file modified a minute ago, and returns when, in ns. Whoever writes to it from here on
-    gives it another time, however soon and however coarse the clock of the file system."""
+def _backdate(path: Path) -> int:
+    """Set a file's modification time to a minute ago and return it, in ns.
+
+    Any later write then changes the time, even on a file system with a coarse clock.
+    """
     modified = (int(time.time()) // 60 - 1) * 60 * 10**9
     os.utime(path, ns=(modified, modified))
     return modified
 
 
 def _decode(source: Source, slots: np.ndarray, progress: Progress | None) -> dict[int, str]:
-    """Decodes every picture into its slot; the reasons of those that can't be, by position."""
+    """Decode every image into its slot; return the reasons of skipped images by position."""
     total = len(source.pictures)
     unsettled = dict.fromkeys(range(total), "not found when it was read")
     skipped: dict[int, str] = {}
@@ -236,8 +239,8 @@ def _decode(source: Source, slots: np.ndarray, progress: Progress | None) -> dic
     # PIL warns of odd metadata, which is not for the user to mend.
     with warnings.catch_warnings(), ThreadPoolExecutor(workers) as pool:
         warnings.simplefilter("ignore")
-        while some := list(islice(loads, TOGETHER)):
-            waiting.append(pool.submit(_decode_some, some, pixels))
+        while some := list(islice(loads, CHUNK)):
+            waiting.append(pool.submit(_decode_chunk, some, pixels))
             # Few at a time: what waits here is held in memory.
             if len(waiting) > workers + 1:
                 settle()
@@ -246,15 +249,15 @@ def _decode(source: Source, slots: np.ndarray, progress: Progress | None) -> dic
     return {**skipped, **unsettled}
 
 
-def _decode_some(
+def _decode_chunk(
     some: Sequence[tuple[int, Load]], slots: np.ndarray
 ) -> list[tuple[int, str | None]]:
-    """Decodes pictures into their slots; gives each one's position, and why where it can't be."""
+    """Decode images into their slots; return each position with the reason if it failed."""
     settled = []
     for position, load in some:
         reason = None
         try:
-            slots[position] = square(load(), slots.shape[1])
+            slots[position] = decode_square(load(), slots.shape[1])
         except UnusableError as error:
             reason = str(error)
         except OSError as error:
@@ -263,7 +266,8 @@ def _decode_some(
     return settled
 
 
-def _reserved(path: Path, shape: tuple[int, ...]) -> np.memmap[Any, np.dtype[np.uint8]]:
+def _allocate(path: Path, shape: tuple[int, ...]) -> np.memmap[Any, np.dtype[np.uint8]]:
+    """Create a memory-mapped array and allocate its disk space."""
     array = np.lib.format.open_memmap(path, mode="w+", dtype=np.uint8, shape=shape)
     # On a full disk a memory map kills the process; asking for the room raises an error instead.
     if hasattr(os, "posix_fallocate"):
@@ -273,9 +277,9 @@ def _reserved(path: Path, shape: tuple[int, ...]) -> np.memmap[Any, np.dtype[np.
 
 
 def _compact(path: Path, slots: np.ndarray, kept: list[int]) -> None:
-    """Replaces the file by one without the slots of skipped pictures."""
+    """Rewrite the file without the slots of skipped images."""
     compacted = path.with_suffix(".compact")
-    target = _reserved(compacted, (len(kept), *slots.shape[1:]))
+    target = _allocate(compacted, (len(kept), *slots.shape[1:]))
     for start in range(0, len(kept), 256):
         target[start : start + 256] = slots[kept[start : start + 256]]
     target.flush()
@@ -283,13 +287,13 @@ def _compact(path: Path, slots: np.ndarray, kept: list[int]) -> None:
 
 
 def _publish(scratch: Path, directory: Path, source: Source, size: int) -> None:
-    """Moves a complete directory to its place, unless a sound one has appeared there."""
+    """Move a complete directory into place, unless a valid one is there already."""
     for _ in range(3):
         with contextlib.suppress(OSError):
             os.rename(scratch, directory)
             return
         try:
-            _opened(directory, source, size)
+            _open(directory, source, size)
             return
         except FileNotFoundError:
             continue
@@ -302,15 +306,15 @@ def _publish(scratch: Path, directory: Path, source: Source, size: int) -> None:
     os.rename(scratch, directory)
 
 
-def _sweep(directory: Path) -> None:
-    """Removes what killed processes left of this entry, once nobody can be at work on it."""
+def _remove_abandoned(directory: Path) -> None:
+    """Remove scratch directories of this entry that killed processes left a day ago."""
     for leftover in directory.parent.glob(f".{directory.name}-*"):
         with contextlib.suppress(OSError):
             if time.time() - leftover.stat().st_mtime > ABANDONED_SECONDS:
                 shutil.rmtree(leftover, ignore_errors=True)
 
 
-def _tell_skipped(images: ImageSet, say: Say) -> None:
+def _report_skipped(images: ImageSet, say: Say) -> None:
     if images.skipped:
         splits = [s for s in (images.train, images.validation, images.test) if s is not None]
         total = sum(len(split.labels) for split in splits) + len(images.skipped)

@@ -1,4 +1,4 @@
-"""CIFAR-10: found in a directory, or downloaded."""
+"""CIFAR-10, from a directory or downloaded."""
 
 import hashlib
 import pickletools
@@ -11,7 +11,7 @@ import numpy as np
 
 from lossbench.benchmarks.errors import UserError
 
-from .download import Archive, downloaded
+from .download import Archive, download
 from .folder import path_source
 from .sources import (
     CATS_AND_DOGS,
@@ -20,10 +20,10 @@ from .sources import (
     Source,
     SourceImage,
     SplitName,
-    arranged,
     cache_home,
     check_every_class,
     data_directory,
+    sort_images,
 )
 
 FOLDER = "cifar-10-batches-py"
@@ -31,8 +31,8 @@ CLASSES = (
     *("airplane", "automobile", "bird", "cat", "deer"),
     *("dog", "frog", "horse", "ship", "truck"),
 )
-"""CIFAR-10's classes in its own order."""
-SIDE = 32
+"""Class names of CIFAR-10 in its own order."""
+IMAGE_SIZE = 32
 ARCHIVE = Archive(
     "https://www.cs.toronto.edu/~kriz/cifar-10-python.tar.gz",
     170_498_071,
@@ -47,39 +47,39 @@ TRAIN = [
     ["data_batch_5", "482c414d41f54cd18b22e5b47cb7c3cb"],
 ]
 TEST = [["test_batch", "40351d587109b95175f43aff81a1287e"]]
-"""The files of each split with their MD5, which tells a damaged copy from a good one."""
+"""Files of the test split. Every file has an MD5 that detects a damaged copy."""
 
 
 def cifar10(say: Say) -> Source:
-    """The cats and dogs of CIFAR-10: 10,000 to train on and 2,000 to test, 32x32.
+    """Find the cats and dogs of CIFAR-10: 10,000 training and 2,000 test images, 32x32.
 
-    Looked for in the directory LOSSBENCH_DATA, then among earlier downloads; in each as
-    `cifar10-catdog.zip`, `cifar10.zip` (both with train/cat/0001.jpg and so on inside) and
-    `cifar-10-batches-py` (torchvision's folder). Else it is downloaded.
+    LOSSBENCH_DATA is searched first, then earlier downloads. Each may hold `cifar10-catdog.zip`,
+    `cifar10.zip` (both with train/cat/0001.jpg and so on) or `cifar-10-batches-py` (torchvision's
+    folder). Otherwise the images are downloaded.
 
     Args:
-        say: is told when a download begins.
+        say: takes a message when a download begins.
 
     Raises:
-        UserError: what was found is damaged, or LOSSBENCH_DATA is no directory.
-        UnavailableError: it is nowhere to be found and can't be downloaded.
+        UserError: the files found are damaged, or LOSSBENCH_DATA is not a directory.
+        UnavailableError: the images are neither found nor downloaded.
     """
     zips = ("cifar10-catdog.zip", "cifar10.zip")
-    return _found("cifar10", "cats and dogs of CIFAR-10", CATS_AND_DOGS, zips, say)
+    return _find("cifar10", "cats and dogs of CIFAR-10", CATS_AND_DOGS, zips, say)
 
 
 def cifar10_ten(say: Say) -> Source:
-    """The ten classes of CIFAR-10: 50,000 to train on and 10,000 to test, 32x32.
+    """Find all ten classes of CIFAR-10: 50,000 training and 10,000 test images, 32x32.
 
-    Looked for as `cifar10` is, but for `cifar10-catdog.zip`; arguments and errors are the same.
+    Search, arguments and errors are those of `cifar10`, without `cifar10-catdog.zip`.
     """
-    return _found("cifar10-ten", "ten classes of CIFAR-10", CLASSES, ("cifar10.zip",), say)
+    return _find("cifar10-ten", "ten classes of CIFAR-10", CLASSES, ("cifar10.zip",), say)
 
 
-def _found(
+def _find(
     name: str, about: str, classes: tuple[str, ...], zips: tuple[str, ...], say: Say
 ) -> Source:
-    """Some classes of CIFAR-10, from wherever it is."""
+    """Find the given classes of CIFAR-10, or download them."""
     for directory in (data_directory(), cache_home() / "downloads"):
         if directory is None:
             continue
@@ -89,16 +89,16 @@ def _found(
                     directory / file,
                     name=name,
                     description=f"{about} (JPEG copies in {file})",
-                    image_size=SIDE,
+                    image_size=IMAGE_SIZE,
                     classes=classes,
                 )
         if (directory / FOLDER).is_dir():
-            return _batches(directory, name, about, classes)
-    downloads = downloaded("CIFAR-10 (170 MB)", FOLDER, [ARCHIVE], MEMBERS, say)
-    return _batches(downloads, name, about, classes)
+            return _batches_source(directory, name, about, classes)
+    downloads = download("CIFAR-10 (170 MB)", FOLDER, [ARCHIVE], MEMBERS, say)
+    return _batches_source(downloads, name, about, classes)
 
 
-def _batches(root: Path, name: str, about: str, classes: tuple[str, ...]) -> Source:
+def _batches_source(root: Path, name: str, about: str, classes: tuple[str, ...]) -> Source:
     # The files have just been compared with these sums, so they stand for the content.
     sums = hashlib.sha256(repr([*TRAIN, *TEST]).encode()).hexdigest()
     label_of = {CLASSES.index(each): label for label, each in enumerate(classes)}
@@ -121,18 +121,18 @@ def _batches(root: Path, name: str, about: str, classes: tuple[str, ...]) -> Sou
             part, index = picture.key
             yield position, partial(pixels[part].__getitem__, index)
 
-    return Source(name, about, False, SIDE, classes, arranged(pictures), load)
+    return Source(name, about, False, IMAGE_SIZE, classes, sort_images(pictures), load)
 
 
 def _split(folder: Path, names: Sequence[Sequence[str]]) -> tuple[np.ndarray, list[int]]:
-    """The images, uint8 (N, 32, 32, 3), and the labels of some files. Raises UserError."""
+    """Read images, uint8 (N, 32, 32, 3), and labels of batch files. Raises UserError."""
     images, labels = [], []
     try:
         for name, md5 in names:
             content = (folder / name).read_bytes()
             if hashlib.md5(content, usedforsecurity=False).hexdigest() != md5:
                 raise ValueError(f"{name} has another checksum")
-            pixels, own = batch_of(content)
+            pixels, own = parse_batch(content)
             images.append(pixels)
             labels += own
     except (OSError, ValueError) as error:
@@ -143,13 +143,15 @@ def _split(folder: Path, names: Sequence[Sequence[str]]) -> tuple[np.ndarray, li
     return np.concatenate(images), labels
 
 
-def batch_of(content: bytes) -> tuple[np.ndarray, list[int]]:
-    """The images, uint8 (N, 32, 32, 3), and the labels of a file of CIFAR-10.
+def parse_batch(content: bytes) -> tuple[np.ndarray, list[int]]:
+    """Parse a CIFAR-10 batch file into images, uint8 (N, 32, 32, 3), and labels.
 
-    A batch is a pickle, and a pickle is a program. It is not run: its instructions are listed, and
-    the numbers behind the word `labels` and the longest string of bytes taken out of the list.
+    A batch is a pickle, and unpickling runs code. The pickle is not loaded: its opcodes are listed,
+        and
+    the integers after the string `labels` and the longest byte string are taken.
 
-    Raises ValueError if that is no batch.
+    Raises:
+        ValueError: the content is not a batch.
     """
     pixels: str | bytes | bytearray = b""
     labels: list[int] = []
@@ -161,6 +163,6 @@ def batch_of(content: bytes) -> tuple[np.ndarray, list[int]]:
         elif reading and instruction.name in ("BININT1", "BININT2", "BININT", "INT"):
             labels.append(int(value or 0))
     found = np.frombuffer(pixels.encode("latin-1") if isinstance(pixels, str) else pixels, np.uint8)
-    if not labels or found.size != len(labels) * 3 * SIDE**2:
+    if not labels or found.size != len(labels) * 3 * IMAGE_SIZE**2:
         raise ValueError(f"{found.size:,} bytes of pixels do not make {len(labels):,} images")
-    return found.reshape(-1, 3, SIDE, SIDE).transpose(0, 2, 3, 1), labels
+    return found.reshape(-1, 3, IMAGE_SIZE, IMAGE_SIZE).transpose(0, 2, 3, 1), labels

@@ -1,4 +1,4 @@
-"""One image file's bytes to one small square RGB image, the same every time."""
+"""Decode an image file into a small square RGB array, deterministically."""
 
 import io
 
@@ -12,7 +12,7 @@ from .sources import UnusableError
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "PPM", "AVIF")
 MAX_PIXELS = 100_000_000
 
-TURNS = {
+ORIENTATIONS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
     4: Image.Transpose.FLIP_TOP_BOTTOM,
@@ -21,20 +21,21 @@ TURNS = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
-"""What undoes each EXIF orientation."""
+"""Transposition that undoes each EXIF orientation."""
 
 
-def square(data: bytes | np.ndarray, size: int) -> np.ndarray:
-    """A picture as uint8 (size, size, 3): turned as its EXIF says, made RGB (transparency on
-    white, the first frame of an animation), the shorter side shrunk or grown to `size` with
-    antialiasing, and the centre cut out.
+def decode_square(data: bytes | np.ndarray, size: int) -> np.ndarray:
+    """Decode, resize and center-crop an image to uint8 (size, size, 3).
+
+    EXIF orientation is applied. Transparency becomes white, and an animation gives its first frame.
+    The shorter side is resized to `size` with antialiasing.
 
     Args:
-        data: an image file's bytes, or pixels as uint8 (H, W, 3).
-        size: height and width wanted, in pixels.
+        data: the bytes of an image file, or pixels as uint8 (H, W, 3).
+        size: height and width of the result in pixels.
 
     Raises:
-        UnusableError: the bytes are no image, damaged, or more than 100 megapixels.
+        UnusableError: the bytes are not an image, damaged, or more than 100 megapixels.
     """
     if isinstance(data, np.ndarray):
         return _fit(Image.fromarray(data), size)
@@ -56,19 +57,20 @@ def square(data: bytes | np.ndarray, size: int) -> np.ndarray:
 
 
 def _formats() -> list[str]:
+    """Return the formats to decode that this Pillow supports."""
     Image.init()
     return [name for name in FORMATS if name in Image.OPEN]
 
 
 def _upright(image: Image.Image) -> Image.Image:
     # Not ImageOps.exif_transpose: that writes the other tags anew and fails where one is damaged.
-    turn = TURNS.get(image.getexif().get(ExifTags.Base.Orientation, 1))
+    turn = ORIENTATIONS.get(image.getexif().get(ExifTags.Base.Orientation, 1))
     return image if turn is None else image.transpose(turn)
 
 
 def _rgb(image: Image.Image) -> Image.Image:
     if image.mode in ("I", "F") or image.mode.startswith("I;16"):
-        return Image.fromarray(_eight_bits(np.asarray(image))).convert("RGB")
+        return Image.fromarray(_to_uint8(np.asarray(image))).convert("RGB")
     if image.mode.endswith(("A", "a")) or "transparency" in image.info:
         layer = image.convert("RGBA")
         white = Image.new("RGBA", layer.size, "white")
@@ -76,7 +78,7 @@ def _rgb(image: Image.Image) -> Image.Image:
     return image.convert("RGB")
 
 
-def _eight_bits(values: np.ndarray) -> np.ndarray:
+def _to_uint8(values: np.ndarray) -> np.ndarray:
     # PIL's own conversion clips at 255, which makes a 16-bit photograph white.
     if values.dtype.kind == "f":
         scale = 255.0 if np.nanmax(values) <= 1 else 1.0

@@ -1,5 +1,8 @@
-"""Published archives from the network: over https alone, known by size and SHA-256 before anything
-reads them, gone on with where an earlier attempt broke off, and never unpacked by name."""
+"""Download published archives.
+
+Only https is allowed. Size and SHA-256 are checked before anything reads the archive. A broken
+download continues where it stopped. Member names are never used as paths.
+"""
 
 import hashlib
 import os
@@ -17,23 +20,23 @@ from urllib.request import HTTPRedirectHandler, Request, build_opener
 from lossbench.benchmarks.errors import UserError, one_line
 from lossbench.benchmarks.records.files import lock_directory
 
-from .archive import opened_tar, parts_of, tar_bytes
+from .archive import open_tar, path_parts, read_tar_member
 from .sources import Say, UnavailableError, cache_home
 
 NETWORK_TIMEOUT = 10.0
-"""Seconds without a byte after which a download is given up."""
+"""Seconds without a byte after which a download fails."""
 SCHEMES = ("https",)
 BLOCK = 2**16
 
 
 @dataclass(frozen=True)
 class Archive:
-    """A file that somebody has published.
+    """A published file.
 
     Attributes:
-        url: where it is.
-        size: its bytes; no more than these are ever received.
-        sha256: of its content, in hex.
+        url: its address.
+        size: its size in bytes; no more are received.
+        sha256: SHA-256 of its content, in hex.
     """
 
     url: str
@@ -42,30 +45,33 @@ class Archive:
 
     @property
     def part(self) -> str:
-        """What it is called while it is not all there."""
+        """File name of the incomplete download."""
         return f".{urlsplit(self.url).path.rpartition('/')[2]}.part"
 
 
-def downloaded(
+def download(
     what: str,
     folder: str,
     archives: Sequence[Archive],
     members: re.Pattern[str],
     say: Say,
 ) -> Path:
-    """The directory of downloads with `folder` in it, which appears complete or not at all.
+    """Download archives and extract `folder` from them, whole or not at all.
 
     Args:
-        what: the data set and how large it is, for the user.
-        folder: the directory to make.
+        what: name and size of the data set, for the user.
+        folder: name of the directory to create.
         archives: tar archives.
-        members: fits the whole names of the members to keep; its group `path` is where each goes
-            below `folder`, and may allow nothing that leads elsewhere.
-        say: is told when a download begins.
+        members: pattern for the full names of members to keep. Its group `path` is the destination
+            below `folder` and must not match a path that leads elsewhere.
+        say: takes a message when a download begins.
+
+    Returns:
+        The directory that holds `folder`.
 
     Raises:
-        UserError: the directory of downloads can't be written.
-        UnavailableError: there is no such archive to be had.
+        UserError: the download directory cannot be written.
+        UnavailableError: an archive cannot be downloaded.
     """
     downloads = cache_home() / "downloads"
     try:
@@ -85,13 +91,14 @@ def downloaded(
 
 
 def fetch(archive: Archive, path: Path) -> None:
-    """Receives an archive into the file `path`, beginning with what is there already. Where the
-    connection breaks it is made again, as long as each one brings some bytes.
+    """Download an archive to `path`, continuing an earlier download.
+
+    A broken connection is opened again as long as each one delivers some bytes.
 
     Raises:
-        UnavailableError: it can't be had, or is not what it should be; nothing is left then of a
-            wrong file, and what came of a right one is left to go on with.
-        OSError: the file can't be written.
+        UnavailableError: the archive cannot be downloaded or is another file. A wrong file is
+            removed; an incomplete one is kept.
+        OSError: the file cannot be written.
     """
     have = path.stat().st_size if path.exists() else 0
     if have > archive.size:
@@ -100,7 +107,7 @@ def fetch(archive: Archive, path: Path) -> None:
         before = have
         failure: Exception | None = None
         try:
-            have = _received(archive, path, have)
+            have = _receive(archive, path, have)
         except _BrokenError as error:
             have, failure = error.have, error
         if have <= before:
@@ -116,7 +123,7 @@ def fetch(archive: Archive, path: Path) -> None:
 
 
 class _BrokenError(Exception):
-    """The network failed when `have` bytes were there."""
+    """Raised when the network fails; `have` is the number of bytes received."""
 
     def __init__(self, error: Exception, have: int) -> None:
         text = (one_line(error) or type(error).__name__).removeprefix("<urlopen error ")
@@ -125,23 +132,33 @@ class _BrokenError(Exception):
 
 
 class _Redirects(HTTPRedirectHandler):
-    """Follows no redirect to a scheme that is not allowed: urllib goes from https to http."""
+    """Redirect handler that refuses schemes other than https; urllib follows https to http."""
 
     def redirect_request(self, req: Request, *rest: Any) -> Request | None:
+        """Follow the redirect if its scheme is allowed. Raises UnavailableError."""
         check_scheme(rest[-1])
         return super().redirect_request(req, *rest)
 
 
 def check_scheme(url: str) -> None:
-    """Raises UnavailableError unless the address is one of https."""
+    """Raise UnavailableError unless the URL uses https."""
     if urlsplit(url).scheme not in SCHEMES:
         raise UnavailableError(f"the download failed: {url} is no address of https")
 
 
-def _received(archive: Archive, path: Path, have: int) -> int:
-    """How many bytes are there when one connection has brought what it does, `have` being there
-    before. Raises _BrokenError if the network fails, UnavailableError for a wrong address or
-    size, OSError if the file can't be written."""
+def _receive(archive: Archive, path: Path, have: int) -> int:
+    """Receive one connection's bytes and return the total number received.
+
+    Args:
+        archive: the file to download.
+        path: where to write it.
+        have: bytes received before.
+
+    Raises:
+        _BrokenError: the network failed.
+        UnavailableError: the address or the size is wrong.
+        OSError: the file cannot be written.
+    """
     check_scheme(archive.url)
     request = Request(archive.url, headers={"Range": f"bytes={have}-"} if have else {})
     try:
@@ -171,18 +188,18 @@ def _received(archive: Archive, path: Path, have: int) -> int:
 
 
 def _unpack(archives: Sequence[Path], folder: str, members: re.Pattern[str]) -> None:
-    """Makes `folder` beside the archives, out of those of their plain files whose names fit."""
+    """Extract the regular files whose names match into `folder`, beside the archives."""
     downloads = archives[0].parent
     scratch = Path(tempfile.mkdtemp(prefix=f".{folder}-", dir=downloads))
     try:
         for path in archives:
-            with opened_tar(path) as archive:
+            with open_tar(path) as archive:
                 for member in archive:
-                    wanted = members.fullmatch("/".join(parts_of(member.name)))
+                    wanted = members.fullmatch("/".join(path_parts(member.name)))
                     if wanted and member.isreg():
                         target = scratch / folder / wanted["path"]
                         target.parent.mkdir(parents=True, exist_ok=True)
-                        target.write_bytes(tar_bytes(archive, member))
+                        target.write_bytes(read_tar_member(archive, member))
         os.rename(scratch / folder, downloads / folder)
         for path in archives:
             path.unlink()

@@ -1,4 +1,4 @@
-"""Classes as folders or file names, in a directory or an archive."""
+"""Images with classes by folder or file name, in a directory or an archive."""
 
 import hashlib
 import os
@@ -13,17 +13,17 @@ from pathlib import Path
 from lossbench.benchmarks.errors import UserError
 
 from .archive import TAR_SUFFIXES, Entry, Store, open_store
-from .listing_cache import Known, remembered
+from .listing_cache import Listing, cached_listing
 from .sources import (
     CATS_AND_DOGS,
+    LazyImages,
     Load,
-    OnDemand,
     Source,
     SourceImage,
     SplitName,
-    arranged,
     check_every_class,
     fingerprint_of,
+    sort_images,
 )
 
 ALIASES: dict[str, SplitName] = {
@@ -45,6 +45,8 @@ TEST_FRACTION = 0.2
 
 @dataclass(frozen=True)
 class _Labelled:
+    """A file with its class, its split and its printable name."""
+
     entry: Entry
     name: str
     label: int
@@ -59,74 +61,74 @@ def path_source(
     image_size: int = 64,
     classes: tuple[str, ...] = CATS_AND_DOGS,
 ) -> Source:
-    """Images of some classes at a path.
+    """Create a source from a directory or an archive.
 
-    A picture's class is the innermost folder above it named like one, say cat or cats (in any
-    case), else the beginning of a name like `cat.123.jpg`; its split is the innermost folder
-    named train, training, val, valid, validation, test or testing (`_set` may follow). Without
-    a test split the validation folder is the test split; with neither, a fixed 20 % of each
-    class is, chosen by the pictures' names alone.
+    The class of an image is the innermost folder named like a class, such as cat or cats in any
+    case; else the start of a file name like `cat.123.jpg`. Its split is the innermost folder named
+    train, training, val, valid, validation, test or testing, optionally followed by `_set`. Without
+    a test split the validation folder is the test split. Without either, a fixed 20 % of each class
+    is the test split, selected by file names alone.
 
     Args:
         path: a directory, .zip, .tar, .tar.gz or .tgz.
-        name: the source's name; by default the path's last part without archive suffix.
-        description: one line; by default it is made from the path and what was left out.
-        image_size: the natural size in pixels.
-        classes: the classes' names by label, in lower case; what is of none is left out.
+        name: name of the source; None: the last part of the path, without archive suffix.
+        description: one line; None: made from the path and what was left out.
+        image_size: natural image size in pixels.
+        classes: lower-case class names by label; images of other classes are left out.
 
     Raises:
-        UserError: there is nothing at the path, it is no known or a damaged archive, or one of
-            the classes or splits is missing.
+        UserError: nothing exists at the path, the archive is unknown or damaged, or a class or
+            split is missing.
     """
     store = open_store(path)
-    listed = cache(lambda: _listed(store, classes))
+    listed = cache(lambda: _list_images(store, classes))
 
-    def look() -> Known:
+    def look() -> Listing:
         pictures, about = listed()
-        return Known(fingerprint_of(pictures), about)
+        return Listing(fingerprint_of(pictures), about)
 
     def load(wanted: Sequence[SourceImage]) -> Iterator[tuple[int, Load]]:
         return store.load([picture.key for picture in wanted])
 
-    known = remembered(path, classes, store.files, look)
+    known = cached_listing(path, classes, store.files, look)
     return Source(
-        name=name or _name_of(path),
+        name=name or _default_name(path),
         description=known.description if description is None else description,
         synthetic=False,
         image_size=image_size,
         classes=classes,
-        pictures=OnDemand(lambda: listed()[0]),
+        pictures=LazyImages(lambda: listed()[0]),
         load=load,
         known_fingerprint=known.fingerprint,
     )
 
 
-def _listed(store: Store, classes: tuple[str, ...]) -> tuple[tuple[SourceImage, ...], str]:
-    """The pictures of a store, and what there is to say of them. Raises UserError."""
-    path, labels = store.path, labels_of(classes)
+def _list_images(store: Store, classes: tuple[str, ...]) -> tuple[tuple[SourceImage, ...], str]:
+    """List the images of a store, with their description. Raises UserError."""
+    path, labels = store.path, class_labels(classes)
     entries = [
         entry
-        for entry in store.entries(lambda parts: label_of(parts, labels) is not None)
-        if not _is_litter(entry.parts)
+        for entry in store.entries(lambda parts: find_label(parts, labels) is not None)
+        if not _is_system_file(entry.parts)
     ]
-    labelled = _labelled(entries, labels)
+    labelled = _label(entries, labels)
     _check_found(path, entries, labelled, classes)
-    pictures, notes = _split(labelled)
+    pictures, notes = _assign_splits(labelled)
     remedy = "add images to the folder that is short of them"
     check_every_class(pictures, classes, str(path), remedy)
     what = "cats and dogs" if classes == CATS_AND_DOGS else f"{len(classes)} classes"
-    about = "; ".join([f"{what} of {path}", *notes, *_left_out(entries, labels)])
-    return arranged(pictures), about
+    about = "; ".join([f"{what} of {path}", *notes, *_describe_others(entries, labels)])
+    return sort_images(pictures), about
 
 
-def labels_of(classes: tuple[str, ...]) -> dict[str, int]:
-    """The label of each class's name, in the singular and in the plural."""
+def class_labels(classes: tuple[str, ...]) -> dict[str, int]:
+    """Map class names, singular and plural, to labels."""
     return {name + end: label for label, name in enumerate(classes) for end in ("", "s")}
 
 
-def label_of(parts: tuple[str, ...], labels: Mapping[str, int]) -> int | None:
-    """The label that the parts of a file's path speak of, None where there is none."""
-    if _is_litter(parts) or _is_no_image(parts):
+def find_label(parts: tuple[str, ...], labels: Mapping[str, int]) -> int | None:
+    """Return the label that a file's path names, or None."""
+    if _is_system_file(parts) or _is_other_file(parts):
         return None
     for folder in reversed(parts[:-1]):
         if folder.lower() in labels:
@@ -135,8 +137,8 @@ def label_of(parts: tuple[str, ...], labels: Mapping[str, int]) -> int | None:
     return labels.get(match[1].lower()) if match else None
 
 
-def split_of(parts: tuple[str, ...]) -> SplitName | None:
-    """'train', 'validation', 'test' or, where no folder says so, None."""
+def find_split(parts: tuple[str, ...]) -> SplitName | None:
+    """Return the split that a file's path names, or None."""
     for folder in reversed(parts[:-1]):
         alias = re.sub(r"[ _-]set$", "", folder.lower())
         if alias in ALIASES:
@@ -144,30 +146,30 @@ def split_of(parts: tuple[str, ...]) -> SplitName | None:
     return None
 
 
-def _is_litter(parts: tuple[str, ...]) -> bool:
+def _is_system_file(parts: tuple[str, ...]) -> bool:
     # macOS writes __MACOSX/cat/._1.jpg beside every cat/1.jpg; Windows writes Thumbs.db.
     return any(part.startswith(".") or part == "__MACOSX" for part in parts) or parts[
         -1
     ].lower() in ("thumbs.db", "desktop.ini")
 
 
-def _is_no_image(parts: tuple[str, ...]) -> bool:
+def _is_other_file(parts: tuple[str, ...]) -> bool:
     return os.path.splitext(parts[-1])[1].lower() in NOT_IMAGES
 
 
-def _labelled(entries: Sequence[Entry], labels: Mapping[str, int]) -> list[_Labelled]:
-    found = [(e, label) for e in entries if (label := label_of(e.parts, labels)) is not None]
+def _label(entries: Sequence[Entry], labels: Mapping[str, int]) -> list[_Labelled]:
+    found = [(e, label) for e in entries if (label := find_label(e.parts, labels)) is not None]
     # The names leave out the folders that all pictures share, so that neither the split nor the
     # fingerprint depends on what somebody called the folder around them.
     shared = _shared_folders([entry.parts for entry, _ in found])
     return [
-        _Labelled(entry, _printable("/".join(entry.parts[shared:])), label, split_of(entry.parts))
+        _Labelled(entry, _printable("/".join(entry.parts[shared:])), label, find_split(entry.parts))
         for entry, label in found
     ]
 
 
 def _shared_folders(paths: Sequence[tuple[str, ...]]) -> int:
-    """How many leading folders all the paths have in common."""
+    """Return the number of leading folders that all paths share."""
     if not paths:
         return 0
     first, last = min(paths), max(paths)
@@ -186,16 +188,17 @@ def _check_found(
     labelled: Sequence[_Labelled],
     classes: tuple[str, ...],
 ) -> None:
+    """Raise UserError unless every class has an image; the message lists what was found."""
     counts = Counter(item.label for item in labelled)
     if len(counts) == len(classes):
         return
     found = ", ".join(f"{counts[label]:,} {name}" for label, name in enumerate(classes))
     folders = sorted({_printable(e.parts[-2]) for e in entries if len(e.parts) > 1})
-    seen = f"folders seen: {_some(folders)}" if folders else "no folders"
+    seen = f"folders seen: {_shorten(folders)}" if folders else "no folders"
     inner = sorted(
         e.parts[-1] for e in entries if e.parts[-1].lower().endswith((".zip", *TAR_SUFFIXES))
     )
-    hint = f"; unpack the archives inside it first: {_some(inner)}" if inner else ""
+    hint = f"; unpack the archives inside it first: {_shorten(inner)}" if inner else ""
     raise UserError(
         f"{path}: images of every class are needed, but found {found} among {len(entries):,} files "
         f"({seen}); wanted are folders named {', '.join(classes)}, or files named like "
@@ -203,8 +206,8 @@ def _check_found(
     )
 
 
-def _split(labelled: Sequence[_Labelled]) -> tuple[list[SourceImage], list[str]]:
-    """The pictures with a split each, and notes on how it came about."""
+def _assign_splits(labelled: Sequence[_Labelled]) -> tuple[list[SourceImage], list[str]]:
+    """Assign each image to a split; return the images and notes on how the splits were made."""
     splits = Counter(item.split or "train" for item in labelled)
     held_out: set[_Labelled] = set()
     notes = []
@@ -239,26 +242,26 @@ def _held_out(labelled: Sequence[_Labelled]) -> set[_Labelled]:
     return chosen
 
 
-def _left_out(entries: Sequence[Entry], labels: Mapping[str, int]) -> list[str]:
-    """What the description says of other classes, if there are any."""
+def _describe_others(entries: Sequence[Entry], labels: Mapping[str, int]) -> list[str]:
+    """Return the part of the description that counts files of other folders, if there are any."""
     others = Counter(
         _printable(entry.parts[-2])
         for entry in entries
         if len(entry.parts) > 1
-        and label_of(entry.parts, labels) is None
-        and not _is_no_image(entry.parts)
+        and find_label(entry.parts, labels) is None
+        and not _is_other_file(entry.parts)
     )
     if not others:
         return []
-    return [f"left out: {others.total():,} files of other folders ({_some(sorted(others))})"]
+    return [f"left out: {others.total():,} files of other folders ({_shorten(sorted(others))})"]
 
 
-def _some(names: Sequence[str], most: int = 8) -> str:
+def _shorten(names: Sequence[str], most: int = 8) -> str:
     more = f" and {len(names) - most:,} more" if len(names) > most else ""
     return ", ".join(names[:most]) + more
 
 
-def _name_of(path: Path) -> str:
+def _default_name(path: Path) -> str:
     name = path.resolve().name
     for suffix in (*TAR_SUFFIXES, ".zip"):
         name = name[: -len(suffix)] if name.lower().endswith(suffix) else name

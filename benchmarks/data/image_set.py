@@ -1,4 +1,4 @@
-"""What training gets: the images of one source at one size, in two splits or three."""
+"""Decoded images of a source at one size, in two or three splits."""
 
 from dataclasses import dataclass
 
@@ -11,8 +11,8 @@ class Split:
 
     Attributes:
         images: uint8 (N, H, W, 3), RGB, memory-mapped and read-only.
-        labels: uint8 (N,), indices of the image set's classes.
-        names: the N names of the pictures inside their source.
+        labels: uint8 (N,), class indices.
+        names: N names of the images inside their source.
     """
 
     images: np.ndarray
@@ -22,19 +22,20 @@ class Split:
 
 @dataclass(frozen=True)
 class ImageSet:
-    """Images of two or more classes, decoded, with where they came from.
+    """Decoded images of two or more classes.
 
     Attributes:
-        name: the source's name (`cifar10`, `oxford-pets`, `synthetic`, or a path's last part).
-        description: one line for people: which images, from where, what was left out.
-        synthetic: True if the images were drawn by code; such numbers must be marked.
+        name: name of the source (`cifar10`, `oxford-pets`, `synthetic`, or the last part of a
+            path).
+        description: one line for the user: which images, from where, what was left out.
+        synthetic: True if the images were drawn by code; results must be marked then.
         fingerprint: SHA-256 (64 hex digits) of the source's content, names, splits and labels.
         image_size: height and width of every image in pixels, 32 to 224.
-        train: the split to learn from; every class is in it.
-        validation: the split to watch and choose by, if the source has one; every class is in it.
-        test: the split that results are of, never to choose by; every class is in it.
-        skipped: `name (reason)` of every picture that could not be used.
-        classes: the classes' names by label; for cats and dogs ("dog", "cat").
+        train: training split; it has images of every class.
+        validation: validation split if the source has one; it has images of every class.
+        test: test split, never used for choices; it has images of every class.
+        skipped: `name (reason)` of every image that could not be used.
+        classes: class names by label; ("dog", "cat") for cats and dogs.
     """
 
     name: str

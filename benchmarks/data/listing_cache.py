@@ -1,9 +1,9 @@
-"""What a directory or an archive turned out to hold, remembered from one start to the next.
+"""Listings of directories and archives, kept from one start to the next.
 
-To list 100,000 pictures and to read them for their checksums takes from seconds to minutes; to see
-that none has been changed takes half a second. A file has not if its name, size, inode and times of
-change are what they were. As git does, this believes no file that was changed a moment before it
-was looked at: a file system's clock may be too coarse to tell the next change from that one.
+Listing and hashing 100,000 images takes seconds to minutes; checking that no file has changed takes
+half a second. A file counts as unchanged if its name, size, inode and times are the same. Like git,
+this trusts no file that changed just before it was listed: the clock of a file system may be too
+coarse to tell the next change apart.
 """
 
 import contextlib
@@ -23,36 +23,37 @@ from lossbench.benchmarks.records.files import write_json
 from .sources import cache_home
 
 FORMAT = 1  # count up when the same files become other pictures
-SETTLED = 2.0
-"""Seconds that the last change lies back at least: the coarsest file systems count in two."""
+SETTLED_SECONDS = 2.0
+"""Minimum age of the last change in seconds. The coarsest file systems count in two."""
 
 
-class Known(NamedTuple):
-    """A source's fingerprint and its description, as `Source` has them."""
+class Listing(NamedTuple):
+    """Fingerprint and description of a source, as in `Source`."""
 
     fingerprint: str
     description: str
 
 
-def remembered(
+def cached_listing(
     path: Path,
     classes: tuple[str, ...],
     files: Callable[[], Iterable[str]],
-    look: Callable[[], Known],
-) -> Known:
-    """What `look` says of the pictures at a path, or said when the files were as they are now.
+    look: Callable[[], Listing],
+) -> Listing:
+    """Return the cached listing of a path, or make and cache it.
 
-    It is kept in `<cache>/sources/`, a small file for each path and classes.
+    The cache has one small file per path and classes, in `<cache>/sources/`.
 
     Args:
-        path: where the pictures are. classes: their names, in which they are looked for.
-        files: the path of every file that what `look` says depends on.
-        look: asked where nothing is remembered. What it raises is raised.
+        path: path of the images.
+        classes: class names that are searched for.
+        files: yields the path of every file that the listing depends on.
+        look: makes the listing. Its exceptions propagate.
     """
     key = repr((os.path.realpath(path), classes)).encode(errors="backslashreplace")
     memory = cache_home() / "sources" / f"{hashlib.sha256(key).hexdigest()[:20]}.json"
     stamp = _stamp(files)
-    if stamp and (known := _recall(memory, stamp)):
+    if stamp and (known := _read(memory, stamp)):
         return known
     known = look()
     # Where it can't be written they are looked at again the next time.
@@ -63,12 +64,12 @@ def remembered(
     return known
 
 
-def _recall(memory: Path, stamp: str) -> Known | None:
+def _read(memory: Path, stamp: str) -> Listing | None:
     try:
         about = json.loads(memory.read_text(encoding="utf-8"))
         if (about["format"], about["stamp"]) != (FORMAT, stamp):
             return None
-        known = Known(about["fingerprint"], about["description"])
+        known = Listing(about["fingerprint"], about["description"])
     except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return None
     texts = all(isinstance(each, str) for each in known)
@@ -77,23 +78,22 @@ def _recall(memory: Path, stamp: str) -> Known | None:
 
 
 def _stamp(files: Callable[[], Iterable[str]]) -> str | None:
-    """What is another after any change; None of files of which that can't be told."""
+    """Return a digest that changes with any file; None if a change could go unnoticed."""
     began = time.time()
     try:
         names = sorted(files())
     except OSError:
         return None
-    numbers = np.array([_numbers(name) for name in names], np.int64).reshape(-1, 4)
-    if not len(numbers) or numbers[:, :2].max() >= (began - SETTLED) * 1e9:
+    numbers = np.array([_file_stats(name) for name in names], np.int64).reshape(-1, 4)
+    if not len(numbers) or numbers[:, :2].max() >= (began - SETTLED_SECONDS) * 1e9:
         return None
     sha = hashlib.sha256(numbers.tobytes())
     sha.update(os.fsencode("\0".join(names)))
     return sha.hexdigest()
 
 
-def _numbers(name: str) -> tuple[int, int, int, int]:
-    """When a file's content and when anything about it was changed, its size, its inode; in 63
-    bits each, because nobody promises less."""
+def _file_stats(name: str) -> tuple[int, int, int, int]:
+    """Return modification time, change time, size and inode of a file, each in 63 bits."""
     most = 2**63 - 1
     try:
         found = os.stat(name)

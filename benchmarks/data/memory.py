@@ -1,4 +1,4 @@
-"""How much memory there is for this process, and arrays that are larger than that."""
+"""Available memory, and advice for memory-mapped arrays that exceed it."""
 
 import mmap
 from collections.abc import Iterator
@@ -9,47 +9,55 @@ from numpy.typing import NDArray
 
 PixelArray = NDArray[np.uint8]
 
-SHARE = 0.5
-"""Of the memory that there is: what a mapped array may take of it and still stay there."""
+RESIDENT_FRACTION = 0.5
+"""Fraction of the available memory that a mapped array may occupy and still stay resident."""
 
 
-def scattered(array: PixelArray, root: Path = Path("/")) -> PixelArray:
-    """A mapped array whose rows are going to be read one here and one there.
+def advise_random_access(array: PixelArray, root: Path = Path("/")) -> PixelArray:
+    """Advise the system of random access if a memory-mapped array is too large to stay in memory.
 
-    Where it is too large to stay in memory the system is told so. It would otherwise read up to
-    megabytes around every row, which pushes out as much of what it has read before.
+    Without the advice the system reads up to megabytes around every row, which evicts rows that
+    were read before.
 
     Args:
-        root: where the system says how much memory there is, under its usual names.
+        array: a memory-mapped array.
+        root: root of the tree with `proc` and `sys`.
+
+    Returns:
+        The array.
     """
-    room = available(root)
+    room = available_memory(root)
     mapping: mmap.mmap | None = getattr(array, "_mmap", None)
     if room is None or mapping is None or not hasattr(mmap, "MADV_RANDOM"):  # on Windows
         return array
-    if array.nbytes > SHARE * room:
+    if array.nbytes > RESIDENT_FRACTION * room:
         mapping.madvise(mmap.MADV_RANDOM)
     return array
 
 
-def available(root: Path = Path("/")) -> int | None:
-    """Bytes of memory that this process can count on at most: what is available, or the limit of
-    its control group if that is less; None where the system (no Linux) does not say."""
-    found = [*_free(root), *_limits(root)]
+def available_memory(root: Path = Path("/")) -> int | None:
+    """Return the bytes of memory this process can use; None if the system does not say.
+
+    That is the available memory, or the limit of the process's control group if it is lower.
+    """
+    found = [*_available(root), *_limits(root)]
     return min(found) if found else None
 
 
-def _free(root: Path) -> Iterator[int]:
-    for line in _text(root / "proc/meminfo").splitlines():
+def _available(root: Path) -> Iterator[int]:
+    for line in _read(root / "proc/meminfo").splitlines():
         name, _, value = line.partition(":")
         if name == "MemAvailable":
             yield 1024 * int(value.split()[0])
 
 
 def _limits(root: Path) -> Iterator[int]:
-    """Those of the control groups that this process is in, of either version. A container sees its
-    own at the root of the tree."""
+    """Yield the memory limits of this process's control groups, of both versions.
+
+    A container sees its own group at the root of the tree.
+    """
     groups = root / "sys/fs/cgroup"
-    for line in _text(root / "proc/self/cgroup").splitlines():
+    for line in _read(root / "proc/self/cgroup").splitlines():
         _, kinds, group = line.split(":", 2)
         tree, file = (
             (groups, "memory.max") if not kinds else (groups / "memory", "memory.limit_in_bytes")
@@ -57,11 +65,11 @@ def _limits(root: Path) -> Iterator[int]:
         if not kinds or "memory" in kinds.split(","):
             place = tree / group.lstrip("/")
             for above in (place, *place.parents):
-                if above.is_relative_to(tree) and (limit := _text(above / file).strip()).isdigit():
+                if above.is_relative_to(tree) and (limit := _read(above / file).strip()).isdigit():
                     yield int(limit)
 
 
-def _text(path: Path) -> str:
+def _read(path: Path) -> str:
     try:
         return path.read_text()
     except OSError:

@@ -1,4 +1,4 @@
-"""The photographs of Oxford-IIIT Pet: found in a directory, or downloaded."""
+"""Oxford-IIIT Pet, from a directory or downloaded."""
 
 import re
 from collections import Counter
@@ -10,7 +10,7 @@ from typing import NamedTuple
 from lossbench.benchmarks.errors import UserError
 
 from .archive import file_digest, read_file
-from .download import Archive, downloaded
+from .download import Archive, download
 from .sources import (
     CATS_AND_DOGS,
     Load,
@@ -18,10 +18,10 @@ from .sources import (
     Source,
     SourceImage,
     SplitName,
-    arranged,
     cache_home,
     check_every_class,
     data_directory,
+    sort_images,
 )
 
 FOLDER = "oxford-iiit-pet"
@@ -40,57 +40,57 @@ ARCHIVES = (
 MEMBERS = re.compile(r"(?P<path>images/\w+\.jpg|annotations/(trainval|test)\.txt)", re.ASCII)
 LISTS: dict[SplitName, str] = {"train": "trainval.txt", "test": "test.txt"}
 SPECIES = {"1": "cat", "2": "dog"}
-FEWEST_OF_BREED = 20
-"""Photographs to train on that a breed needs to be a class."""
+MIN_BREED_IMAGES = 20
+"""Minimum number of training images of a breed."""
 
 Labelled = Mapping[SplitName, Sequence[tuple[Path, int]]]
-"""The photographs of each split with their labels."""
+"""Paths and labels of each split."""
 
 
-class _Listed(NamedTuple):
-    """A line of the annotations: a photograph, there or not, and its label by species."""
+class _Annotation(NamedTuple):
+    """A line of the annotations: path of an image, which may be missing, and label by species."""
 
     path: Path
     label: int
 
 
 def oxford_pets(say: Say) -> Source:
-    """The photographs of Oxford-IIIT Pet, species as label: trainval to train on, and test.
+    """Find Oxford-IIIT Pet with the species as label: its trainval and test lists.
 
-    Looked for as `oxford-iiit-pet` in the directory LOSSBENCH_DATA, then among earlier
-    downloads, else downloaded. Pictures that the annotations list and that are missing are
-    skipped when they are decoded.
+    LOSSBENCH_DATA is searched for `oxford-iiit-pet`, then earlier downloads; else it is downloaded.
+    Images that are listed but missing are skipped when decoded.
 
     Args:
-        say: is told when a download begins.
+        say: takes a message when a download begins.
 
     Raises:
-        UserError: what was found is damaged, or LOSSBENCH_DATA is no directory.
-        UnavailableError: it is nowhere to be found and can't be downloaded.
+        UserError: the files found are damaged, or LOSSBENCH_DATA is not a directory.
+        UnavailableError: the images are neither found nor downloaded.
     """
     root = _root(say)
     about = "photographs of cats and dogs, Oxford-IIIT Pet"
-    return _photographs("oxford-pets", about, CATS_AND_DOGS, _listed(root), root)
+    return _source("oxford-pets", about, CATS_AND_DOGS, _read_annotations(root), root)
 
 
 def oxford_breeds(say: Say) -> Source:
-    """The photographs of Oxford-IIIT Pet, breed as label, in alphabetical order: those breeds
-    that have at least 20 photographs in trainval, to train on, and one in test.
+    """Find Oxford-IIIT Pet with the breed as label, in alphabetical order.
 
-    Looked for as `oxford_pets` is; arguments and errors are the same, and a UserError if fewer
-    than two breeds have so many.
+    A breed needs at least 20 images in trainval and one in test. Search, arguments and errors are
+    those of `oxford_pets`. Fewer than two such breeds raise UserError.
     """
     root = _root(say)
-    paths = {split: [each.path for each in those] for split, those in _listed(root).items()}
+    paths = {
+        split: [each.path for each in those] for split, those in _read_annotations(root).items()
+    }
     there = {
         split: Counter(_breed(path) for path in those if path.is_file())
         for split, those in paths.items()
     }
     breeds = {_breed(path) for those in paths.values() for path in those}
-    kept = sorted(b for b in breeds if there["train"][b] >= FEWEST_OF_BREED and there["test"][b])
+    kept = sorted(b for b in breeds if there["train"][b] >= MIN_BREED_IMAGES and there["test"][b])
     if len(kept) < 2:
         raise UserError(
-            f"{str(root / FOLDER)!r} has {len(kept)} breed(s) with {FEWEST_OF_BREED} or more "
+            f"{str(root / FOLDER)!r} has {len(kept)} breed(s) with {MIN_BREED_IMAGES} or more "
             "photographs to train on, and two are needed; replace it with a complete copy"
         )
     labelled: Labelled = {
@@ -99,32 +99,32 @@ def oxford_breeds(say: Say) -> Source:
     }
     about = f"photographs of {len(kept)} breeds of cats and dogs, Oxford-IIIT Pet"
     if left_out := len(breeds) - len(kept):
-        few = f"fewer than {FEWEST_OF_BREED} to train on or none to test"
+        few = f"fewer than {MIN_BREED_IMAGES} to train on or none to test"
         about += f"; left out: {left_out} breeds with {few}"
-    return _photographs("oxford-breeds", about, tuple(kept), labelled, root)
+    return _source("oxford-breeds", about, tuple(kept), labelled, root)
 
 
 def _breed(path: Path) -> str:
-    """'American Bulldog' of american_bulldog_12.jpg."""
+    """Return the breed of a file, 'American Bulldog' for american_bulldog_12.jpg."""
     return path.stem.rpartition("_")[0].replace("_", " ").title()
 
 
 def _root(say: Say) -> Path:
-    """The directory that Oxford-IIIT Pet is in, downloaded if need be."""
+    """Return the directory that holds Oxford-IIIT Pet; download it if need be."""
     for directory in (data_directory(), cache_home() / "downloads"):
         if directory is not None and (directory / FOLDER).is_dir():
             return directory
-    return downloaded("Oxford-IIIT Pet (800 MB)", FOLDER, ARCHIVES, MEMBERS, say)
+    return download("Oxford-IIIT Pet (800 MB)", FOLDER, ARCHIVES, MEMBERS, say)
 
 
-def _listed(root: Path) -> dict[SplitName, list[_Listed]]:
-    """The photographs that the annotations list, by split. Raises UserError."""
+def _read_annotations(root: Path) -> dict[SplitName, list[_Annotation]]:
+    """Read the annotations of each split. Raises UserError if they are damaged."""
     folder = root / FOLDER
-    found: dict[SplitName, list[_Listed]] = {}
+    found: dict[SplitName, list[_Annotation]] = {}
     try:
         for split, file in LISTS.items():
             lines = (folder / "annotations" / file).read_text(encoding="utf-8").splitlines()
-            found[split] = [_line(folder / "images", line) for line in lines]
+            found[split] = [_parse_line(folder / "images", line) for line in lines]
     except (OSError, ValueError) as error:
         raise UserError(
             f"{str(folder)!r} is damaged or incomplete ({error}); "
@@ -133,23 +133,23 @@ def _listed(root: Path) -> dict[SplitName, list[_Listed]]:
     return found
 
 
-def _line(folder: Path, line: str) -> _Listed:
-    """'Abyssinian_100 1 1 1': a name, the number of a breed, that of a species, and one more."""
+def _parse_line(folder: Path, line: str) -> _Annotation:
+    """Parse a line 'Abyssinian_100 1 1 1': name, breed number, species number, and one more."""
     name, _, species, _ = line.split()
     # A name becomes a path.
     if not re.fullmatch(r"[\w-]+", name) or species not in SPECIES:
         raise ValueError(f"{line!r} is no line of the annotations")
-    return _Listed(folder / f"{name}.jpg", CATS_AND_DOGS.index(SPECIES[species]))
+    return _Annotation(folder / f"{name}.jpg", CATS_AND_DOGS.index(SPECIES[species]))
 
 
-def _photographs(
+def _source(
     name: str,
     about: str,
     classes: tuple[str, ...],
     labelled: Labelled,
     root: Path,
 ) -> Source:
-    """Photographs of Oxford-IIIT Pet with a label each."""
+    """Create the source of labelled photographs."""
     pictures = [
         SourceImage(path.stem, split, label, path, file_digest(path))
         for split, those in labelled.items()
@@ -162,4 +162,4 @@ def _photographs(
         for position, picture in enumerate(wanted):
             yield position, partial(read_file, picture.key)
 
-    return Source(name, about, False, 64, classes, arranged(pictures), load)
+    return Source(name, about, False, 64, classes, sort_images(pictures), load)

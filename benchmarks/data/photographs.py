@@ -1,4 +1,4 @@
-"""The augmentation of photographs: another cut, mirrored or not, in another light."""
+"""Augmentation of photographs: random resized crop, horizontal flip and color jitter."""
 
 from __future__ import annotations
 
@@ -8,37 +8,35 @@ import torch
 from torch import Tensor
 
 AREA = 0.35, 1.0
-"""The share of the image's area that is cut out."""
+"""Range of the crop's area, as a fraction of the image's area."""
 RATIO = 4 / 3
-"""The cut's height over its width is from 1 / RATIO to RATIO."""
-LIGHT = 0.2
-"""Brightness, contrast and saturation are multiplied by up to 1 + LIGHT, and by no less than
-1 - LIGHT."""
+"""Maximum aspect ratio of the crop; the minimum is its inverse."""
+JITTER = 0.2
+"""Maximum change of brightness, contrast and saturation: factors from 1 - LIGHT to 1 + LIGHT."""
 SHRINK = 0.8
-"""The side that is trained at, as a share of the side of the images."""
-STEP = 8
-"""That side is a multiple of this, so that the maps of a network halve evenly."""
+"""Side of the training images as a fraction of the side of the images."""
+SIDE_MULTIPLE = 8
+"""Divisor of the side of the training images, so that feature maps halve evenly."""
 LUMA = 0.299, 0.587, 0.114
-"""How bright red, green and blue are (ITU-R BT.601)."""
+"""Weights of red, green and blue in luminance (ITU-R BT.601)."""
 
 
-class Photographs:
-    """A part of random place, area and shape, resized to a square; mirrored with probability 1/2;
-    in another brightness, contrast and saturation.
+class PhotographAugmentation:
+    """Random resized crop, horizontal flip with probability 1/2, and color jitter.
 
-    The random part is that of Szegedy et al. (2015), from 0.35 of the area on, because less often
-    shows neither cat nor dog. Cutting out and enlarging makes things look about 1.25 times larger
-    than they are in a whole image, so the training images are smaller than those evaluated on by
-    that factor (Touvron et al. 2019): 80 px of 100, 128 of 160. That is also what makes
-    them cheap. Light varies as in Krizhevsky et al. (2012) and after.
+    The crop is that of Szegedy et al. (2015), with at least 0.35 of the area, because a smaller
+    crop often shows neither cat nor dog. Cropping and resizing make objects look about 1.25 times
+    larger than in a whole image. Training images are therefore smaller than evaluation images by
+    that factor (Touvron et al. 2019): 80 px for 100, 128 for 160. This also makes them cheap. Color
+    jitter follows Krizhevsky et al. (2012).
     """
 
     def draw(self, count: int, side: int, generator: torch.Generator) -> tuple[Tensor, ...]:  # noqa: ARG002
-        """What is drawn for `count` images, whatever their size.
+        """Draw the random numbers for `count` images of any size.
 
         Returns:
-            The cut's top, left, height and width as shares of the side, (count, 4); whether it is
-            mirrored, bool (count,); factors of brightness, contrast and saturation, (count, 3).
+            Top, left, height and width of the crop as fractions of the side, (count, 4); whether to
+            flip, bool (count,); factors of brightness, contrast and saturation, (count, 3).
         """
         area, shape, top, left = torch.rand(4, count, generator=generator)
         area = AREA[0] + area * (AREA[1] - AREA[0])
@@ -47,44 +45,48 @@ class Photographs:
         height, width = (area * shape).sqrt().clamp(max=1), (area / shape).sqrt().clamp(max=1)
         cut = torch.stack([top * (1 - height), left * (1 - width), height, width], 1)
         mirrored = torch.rand(count, generator=generator) < 0.5
-        light = 1 + LIGHT * (2 * torch.rand(count, 3, generator=generator) - 1)
+        light = 1 + JITTER * (2 * torch.rand(count, 3, generator=generator) - 1)
         return cut, mirrored, light
 
     def batch(self, images: Tensor, rows: Tensor, *drawn: Tensor) -> Tensor:
-        """The cuts of the images `rows`, float32 (B, S, S, 3) in grey levels from 0 to 255, S the
-        multiple of 8 that is nearest to 0.8 of the images' side."""
+        """Return the augmented images at `rows`, float32 (B, S, S, 3), gray levels from 0 to 255.
+
+        S is the multiple of 8 nearest to 0.8 of the images' side.
+        """
         cut, mirrored, light = drawn
         side = images.shape[1]
         out = crop_size(side)
         top, left, height, width = cut.T
-        down = resizing(top, height, side, out)
-        across = resizing(left, width, side, out, backwards=mirrored)
+        down = resize_matrices(top, height, side, out)
+        across = resize_matrices(left, width, side, out, backwards=mirrored)
         # The rows of all colours at once, then the columns of a plane a colour: both resizings are
         # products of large matrices, and what is turned round between them is the smaller image.
         pixels = images.index_select(0, rows).float().flatten(2)
         planes = torch.bmm(down, pixels).view(-1, out, side, 3).permute(0, 3, 1, 2)
         planes = torch.bmm(planes.reshape(-1, 3 * out, side), across.transpose(1, 2))
-        return relit(planes.view(-1, 3, out * out), light).view(-1, out, out, 3)
+        return jitter_color(planes.view(-1, 3, out * out), light).view(-1, out, out, 3)
 
 
 def crop_size(side: int) -> int:
-    """The side that images of `side` pixels are trained at."""
-    return max(STEP, STEP * round(SHRINK * side / STEP))
+    """Return the side of the training images for images of `side` pixels."""
+    return max(SIDE_MULTIPLE, SIDE_MULTIPLE * round(SHRINK * side / SIDE_MULTIPLE))
 
 
-def resizing(
+def resize_matrices(
     start: Tensor, length: Tensor, side: int, out: int, backwards: Tensor | None = None
 ) -> Tensor:
-    """What resizes a line of pixels as a matrix: (B, out, side), each row a mean's weights.
+    """Return the matrices that crop and resize lines of pixels: (B, out, side), rows sum to 1.
 
-    Output pixel i is the mean of the pixels around start + (i + 1/2) length / out, weighted by a
-    triangle that reaches one pixel to each side, or one output pixel if that is larger: linear
-    interpolation, with antialiasing where it shrinks (as PIL's BILINEAR).
+    Output pixel i is a weighted mean of the pixels around start + (i + 1/2) length / out. The
+    weights
+    are a triangle that reaches one pixel to each side, or one output pixel if that is larger:
+        linear
+    interpolation with antialiasing, like PIL's BILINEAR.
 
     Args:
-        start, length: of the part that is resized, (B,), as shares of the line.
+        start, length: start and length of the crop as fractions of the line, (B,).
         side, out: pixels before and after.
-        backwards: whether the last output pixel comes first, bool (B,).
+        backwards: flip the output, bool (B,).
     """
     spacing = length * (side / out)
     places = torch.arange(out, device=start.device) + 0.5
@@ -98,14 +100,19 @@ def resizing(
     return weights.div_(weights.sum(2, keepdim=True))
 
 
-def relit(planes: Tensor, light: Tensor) -> Tensor:
-    """Images (B, 3, P), a plane of P pixels a colour, with their brightness, contrast and
-    saturation multiplied by the factors (B, 3) of `light`, cut off at 0 and 255; pixel by pixel,
-    (B, P, 3).
+def jitter_color(planes: Tensor, light: Tensor) -> Tensor:
+    """Multiply brightness, contrast and saturation of images by factors.
 
-    Saturation s moves x from the grey of its pixel, sx + (1 - s) grey; contrast c from the mean
-    grey of the image, cx + (1 - c) mean; brightness b from black, bx. All three together are
-    one matrix of the pixel's colours, bcs + bc (1 - s) luma, and a number, b (1 - c) mean.
+    Saturation s blends with the gray of each pixel, s x + (1 - s) gray. Contrast c blends with the
+    mean gray of the image, c x + (1 - c) mean. Brightness b scales, b x. All three together are one
+    matrix of the pixel's colors, b c s + b c (1 - s) luma, plus a constant, b (1 - c) mean.
+
+    Args:
+        planes: images (B, 3, P), one plane of P pixels per color.
+        light: factors of brightness, contrast and saturation, (B, 3).
+
+    Returns:
+        (B, P, 3), clamped to 0 and 255.
     """
     brightness, contrast, saturation = light.T[:, :, None, None]
     red, green, blue = planes.mean(2)[:, :, None, None].unbind(1)

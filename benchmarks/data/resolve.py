@@ -1,4 +1,4 @@
-"""From what `--data` says to images ready for training."""
+"""Resolve the value of `--data` to images ready for training."""
 
 import os
 from collections.abc import Callable
@@ -7,7 +7,7 @@ from pathlib import Path
 from lossbench.benchmarks.errors import UserError, one_line, unknown_name
 
 from .archive import TAR_SUFFIXES
-from .cache import cached
+from .cache import open_cached
 from .cifar import cifar10, cifar10_ten
 from .folder import path_source
 from .image_set import ImageSet
@@ -15,7 +15,7 @@ from .pets import oxford_breeds, oxford_pets
 from .sources import SOURCES, Say, Source, UnavailableError, cache_home, data_directory
 from .synthetic import synthetic
 
-SMALLEST, LARGEST = 32, 224
+MIN_SIZE, MAX_SIZE = 32, 224
 
 
 def open_images(
@@ -25,44 +25,44 @@ def open_images(
     say: Callable[[str], None],
     progress: Callable[[int, int], None] | None = None,
 ) -> ImageSet:
-    """Finds or fetches images and opens them, decoded, from the cache.
+    """Find or download images and open them from the cache.
 
     Args:
-        data: cats and dogs: 'cifar10', 'oxford-pets', 'synthetic', or the path of a directory,
-            .zip, .tar, .tar.gz or .tgz; more classes: 'cifar10-ten', 'oxford-breeds'. None means
-            cifar10, and synthetic where it is not to be had.
-        image_size: height and width in pixels, 32 to 224; None means the source's own (32 for
+        data: 'cifar10', 'oxford-pets', 'synthetic', or the path of a directory, .zip, .tar, .tar.gz
+            or .tgz for cats and dogs; 'cifar10-ten' or 'oxford-breeds' for more classes. None:
+            cifar10, or synthetic if that is unavailable.
+        image_size: height and width in pixels, 32 to 224. None: the source's own size (32 for
             CIFAR-10 and synthetic, 64 for photographs).
-        say: takes whole lines of text for the user: downloads, decoding, skipped pictures.
-        progress: takes (done, total) while pictures are decoded or drawn.
+        say: takes lines for the user: downloads, decoding, skipped images.
+        progress: takes (done, total) while images are decoded or drawn.
 
     Raises:
-        UserError: a size out of range, an unknown name, a path with nothing usable at it, or
-            images that were asked for by name and are not to be had.
+        UserError: the size is out of range, the name is unknown, the path has no usable images, or
+            the named images are unavailable.
     """
-    if image_size is not None and not SMALLEST <= image_size <= LARGEST:
+    if image_size is not None and not MIN_SIZE <= image_size <= MAX_SIZE:
         raise UserError(
-            f"image size {image_size} is out of range: choose from {SMALLEST} to {LARGEST} pixels"
+            f"image size {image_size} is out of range: choose from {MIN_SIZE} to {MAX_SIZE} pixels"
         )
-    source = _source(data, image_size, say)
-    return cached(source, image_size or source.image_size, say=say, progress=progress)
+    source = _find_source(data, image_size, say)
+    return open_cached(source, image_size or source.image_size, say=say, progress=progress)
 
 
-def _source(data: str | None, image_size: int | None, say: Say) -> Source:
+def _find_source(data: str | None, image_size: int | None, say: Say) -> Source:
     try:
-        return _named(data or "cifar10", image_size, say) if data != "" else _at_path("")
+        return _named_source(data or "cifar10", image_size, say) if data != "" else _path_source("")
     except UnavailableError as reason:
         if data is not None:
-            raise UserError(f"{data} can't be had ({_tried(reason)}); {_remedies()}") from reason
+            raise UserError(f"{data} can't be had ({_attempts(reason)}); {_remedies()}") from reason
         say(
-            f"CIFAR-10's cats and dogs can't be had: {_tried(reason)}. Carrying on with "
+            f"CIFAR-10's cats and dogs can't be had: {_attempts(reason)}. Carrying on with "
             "synthetic images, faces drawn by code; the numbers say nothing about real images "
             f"and everything is marked SYNTHETIC. For real ones, {_remedies()}."
         )
         return synthetic(image_size or 32)
 
 
-def _named(data: str, image_size: int | None, say: Say) -> Source:
+def _named_source(data: str, image_size: int | None, say: Say) -> Source:
     if data == "synthetic":
         return synthetic(image_size or 32)
     found = {
@@ -71,10 +71,10 @@ def _named(data: str, image_size: int | None, say: Say) -> Source:
         "oxford-pets": oxford_pets,
         "oxford-breeds": oxford_breeds,
     }
-    return found[data](say) if data in found else _at_path(data)
+    return found[data](say) if data in found else _path_source(data)
 
 
-def _at_path(data: str) -> Source:
+def _path_source(data: str) -> Source:
     try:
         path = Path(data).expanduser()
         there = bool(data) and path.exists()
@@ -91,7 +91,7 @@ def _at_path(data: str) -> Source:
     raise unknown_name("data source (and there is no such path)", data, SOURCES)
 
 
-def _tried(reason: UnavailableError) -> str:
+def _attempts(reason: UnavailableError) -> str:
     given, downloads = data_directory(), cache_home() / "downloads"
     if given:
         return f"neither {given} (LOSSBENCH_DATA) nor {downloads} holds it, and {reason}"

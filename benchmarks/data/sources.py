@@ -1,7 +1,7 @@
-"""What a source of images is: pictures with a name, a split and a label, and a way to load them.
+"""Sources of images: images with a name, a split and a label, and how to load them.
 
-Nothing here decodes: the fingerprint of a source comes from names and checksums alone, so that
-a cached copy of the images is found without touching a single pixel.
+Nothing here decodes. A fingerprint is made of names and checksums, so a cached copy is found
+without reading a pixel.
 """
 
 import hashlib
@@ -17,44 +17,45 @@ import numpy as np
 from lossbench.benchmarks.errors import UserError
 
 SOURCES = ("cifar10", "cifar10-ten", "oxford-breeds", "oxford-pets", "synthetic")
-"""The names that `--data` takes beside a path."""
+"""Names that `--data` accepts beside a path."""
 
 CATS_AND_DOGS = ("dog", "cat")
-"""These classes by label: t = 1 means cat."""
+"""Class names by label: t = 1 means cat."""
 
 MAX_FILE_BYTES = 64 * 2**20
-"""No photograph is larger; a file or archive member that claims to be is left unread."""
+"""Maximum size of an image file; a larger file or archive member is skipped."""
 
 SplitName = Literal["train", "validation", "test"]
 SPLITS: tuple[SplitName, ...] = ("train", "validation", "test")
-"""The splits in the order that every source keeps."""
+"""Names of the splits, in the order that every source keeps."""
 
 Say = Callable[[str], None]
 Progress = Callable[[int, int], None]
 
 Load = Callable[[], bytes | np.ndarray]
-"""Gives one picture: an image file's bytes, or its pixels as uint8 (H, W, 3). Raises
-`UnusableError` or OSError where it can't. It is called in a worker thread."""
+"""Function that returns the bytes of an image file, or pixels as uint8 (H, W, 3).
+
+It is called in a worker thread and raises UnusableError or OSError."""
 
 
 class UnusableError(Exception):
-    """A picture that can't be used; the text is the reason, a few words long."""
+    """Raised for an image that cannot be used; the text is a short reason."""
 
 
 class UnavailableError(Exception):
-    """A source that can be neither found nor downloaded; the text says what was tried."""
+    """Raised for a source that is neither found nor downloaded; the text says what was tried."""
 
 
 @dataclass(frozen=True)
 class SourceImage:
-    """One picture of a source.
+    """One image of a source.
 
     Attributes:
-        name: printable, with `/` between folders, without the folders all pictures share.
+        name: printable path, without the folders that all images share.
         split: 'train', 'validation' or 'test'.
-        label: index of its class among the source's.
-        key: what the source itself finds the picture by.
-        digest: a checksum of the content, as text.
+        label: class index.
+        key: how the source finds the image.
+        digest: checksum of the content, as text.
     """
 
     name: str
@@ -66,16 +67,16 @@ class SourceImage:
 
 @dataclass(frozen=True)
 class Source:
-    """Where images come from.
+    """A source of images.
 
     Attributes:
         name, description, synthetic: as in `ImageSet`.
-        image_size: the natural size in pixels, for when none is asked for.
-        classes: the classes' names by label.
-        pictures: split by split as in `SPLITS`, each sorted by name.
-        load: takes pictures and yields (position, Load) once for each, in whatever order is
-            cheap to read. It is iterated in one thread; the Loads run in others.
-        known_fingerprint: the fingerprint where it is known; '': it is made of the pictures.
+        image_size: natural image size in pixels.
+        classes: class names by label.
+        pictures: images ordered by split as in `SPLITS`, then by name.
+        load: takes images and yields (position, Load) once for each, in the order that is cheapest
+            to read. One thread iterates it; other threads call the Loads.
+        known_fingerprint: fingerprint if it is known; '': computed from the images.
     """
 
     name: str
@@ -89,12 +90,13 @@ class Source:
 
     @property
     def fingerprint(self) -> str:
-        """SHA-256 (64 hex digits) of the pictures: names, splits, labels, checksums."""
+        """SHA-256 (64 hex digits) of names, splits, labels and checksums."""
         return self.known_fingerprint or fingerprint_of(self.pictures)
 
 
-class OnDemand(Sequence[SourceImage]):
-    """Pictures that `listed` lists, once, when they are asked for: from a cache nobody asks."""
+class LazyImages(Sequence[SourceImage]):
+    """Sequence of images that is listed at its first use; an image set from the cache needs no
+    list."""
 
     def __init__(self, listed: Callable[[], Sequence[SourceImage]]) -> None:
         self._listed = listed
@@ -110,7 +112,7 @@ class OnDemand(Sequence[SourceImage]):
 
 
 def fingerprint_of(pictures: Sequence[SourceImage]) -> str:
-    """As `Source.fingerprint`."""
+    """Compute `Source.fingerprint`."""
     sha = hashlib.sha256()
     for picture in pictures:
         line = f"{picture.name}\0{picture.split}\0{picture.label}\0{picture.digest}\n"
@@ -118,23 +120,23 @@ def fingerprint_of(pictures: Sequence[SourceImage]) -> str:
     return sha.hexdigest()
 
 
-def arranged(pictures: Sequence[SourceImage]) -> tuple[SourceImage, ...]:
-    """The pictures in the order every source keeps: by split, then by name."""
+def sort_images(pictures: Sequence[SourceImage]) -> tuple[SourceImage, ...]:
+    """Sort images by split, then by name."""
     return tuple(sorted(pictures, key=lambda p: (SPLITS.index(p.split), p.name, p.digest)))
 
 
 def check_every_class(
     pictures: Sequence[SourceImage], classes: tuple[str, ...], where: str, remedy: str
 ) -> None:
-    """Raises UserError unless training, test and, if there is one, validation hold every class.
+    """Raise UserError unless training, test and any validation split have images of every class.
 
     Args:
-        pictures: the pictures to count.
-        classes: the classes' names by label.
-        where: names the source in the message.
-        remedy: what the user can do, the end of the message.
+        pictures: images to count.
+        classes: class names by label.
+        where: name of the source for the message.
+        remedy: what the user can do; the end of the message.
     """
-    counts = counted(pictures, classes)
+    counts = count_classes(pictures, classes)
     if not any(counts["validation"].values()):
         del counts["validation"]
     if all(all(each.values()) for each in counts.values()):
@@ -148,10 +150,10 @@ def check_every_class(
     )
 
 
-def counted(
+def count_classes(
     pictures: Sequence[SourceImage], classes: tuple[str, ...]
 ) -> dict[SplitName, dict[str, int]]:
-    """How many pictures there are of each class in each split."""
+    """Count images per split and class."""
     counts = Counter((picture.split, picture.label) for picture in pictures)
     return {
         split: {name: counts[split, label] for label, name in enumerate(classes)}
@@ -160,17 +162,19 @@ def counted(
 
 
 def cache_home() -> Path:
-    """The directory of everything that lossbench may build again: `$XDG_CACHE_HOME/lossbench`,
-    by default `~/.cache/lossbench`. A relative XDG_CACHE_HOME is ignored, as XDG asks."""
+    """Return the cache directory: `$XDG_CACHE_HOME/lossbench`, by default `~/.cache/lossbench`.
+
+    A relative XDG_CACHE_HOME is ignored, as the XDG specification asks.
+    """
     named = Path(os.environ.get("XDG_CACHE_HOME", ""))
     return (named if named.is_absolute() else Path.home() / ".cache") / "lossbench"
 
 
 def data_directory() -> Path | None:
-    """The directory that LOSSBENCH_DATA names, or None where it is unset or empty.
+    """Return the directory that LOSSBENCH_DATA names; None if it is unset or empty.
 
     Raises:
-        UserError: it names something that is no directory.
+        UserError: it is not a directory.
     """
     named = os.environ.get("LOSSBENCH_DATA", "")
     if not named:

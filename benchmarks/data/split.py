@@ -1,8 +1,8 @@
-"""Which of the training images are held out, which are trained on, and with what label.
+"""Select training and validation images, and the labels to train on.
 
-What is held out is fixed: the same for every seed. What else is chosen depends on the seed and,
-for every image, on draws of its own, so that smaller choices are parts of larger ones: 100 of the
-images that 200 would have been, the wrong labels of 20 % noise among those of 40 %.
+The validation images are the same for every seed. Every other selection depends on the seed and on
+random numbers of each image, so that a smaller selection is part of a larger one: 100 images are a
+subset of 200, and the wrong labels of 20 % noise are among those of 40 %.
 """
 
 from __future__ import annotations
@@ -22,12 +22,13 @@ Rows = NDArray[np.int64]
 
 
 class Selection(NamedTuple):
-    """Rows of a training split, ascending.
+    """Rows of a training split, in ascending order.
 
-    held_out: the rows kept from training, (V,); none where the images have a validation split.
-    rows: the rows trained on, (N,).
-    labels: int64 (N,), the classes they are trained as.
-    counts: how many of them are of each class in truth.
+    Attributes:
+        held_out: validation rows, (V,); empty if the image set has a validation split.
+        rows: training rows, (N,).
+        labels: int64 (N,), labels to train on.
+        counts: training images per class, by true label.
     """
 
     held_out: Rows
@@ -45,11 +46,18 @@ def select(
     imbalance: float,
     seed: int,
 ) -> Selection:
-    """Choose among the training images of an image set.
+    """Select among the training images of an image set.
 
-    Args: as `benchmarks.data.batches.prepare` has them.
+    Args:
+        images: the image set.
+        validation: fraction of each class to hold out, in [0, 1).
+        train_images: upper bound of the number of training images, balanced over classes.
+        label_noise: fraction of the labels of each class to replace by another class, in [0, 1).
+        imbalance: images of class 0 per image of class 1, at least 1.
+        seed: seed of all selections except the validation images.
 
-    Raises UserError if that cannot be, or leaves a class without an image.
+    Raises:
+        UserError: a value is out of range, or a class has no image left.
     """
     _check_range("validation", validation, 0 <= validation < 1, "a share from 0 to below 1")
     _check_range("label noise", label_noise, 0 <= label_noise < 1, "a share from 0 to below 1")
@@ -70,21 +78,23 @@ def select(
     if images.validation is None:
         kept_out = stratified(true, images.train.names, validation)
     rows = np.flatnonzero(~kept_out)
-    _check_left(images, true[rows], f"after {validation:.3g} of them are held out")
-    rows = rows[few_of_each(true[rows], turn[rows], train_images)]
-    _check_left(images, true[rows], f"of train_images {train_images}")
+    _check_classes(images, true[rows], f"after {validation:.3g} of them are held out")
+    rows = rows[balanced_subset(true[rows], turn[rows], train_images)]
+    _check_classes(images, true[rows], f"of train_images {train_images}")
     if imbalance > 1:
-        rows = rows[thinned_out(true[rows], turn[rows], imbalance, images)]
-        _check_left(images, true[rows], f"at imbalance {imbalance:g}")
-    labels = mislabelled(true[rows], luck[rows], step[rows], label_noise, classes)
+        rows = rows[thin_class_one(true[rows], turn[rows], imbalance, images)]
+        _check_classes(images, true[rows], f"at imbalance {imbalance:g}")
+    labels = corrupt_labels(true[rows], luck[rows], step[rows], label_noise, classes)
     counts = np.bincount(true[rows], minlength=classes)
     return Selection(np.flatnonzero(kept_out), rows, labels, tuple(counts.tolist()))
 
 
 def stratified(labels: Rows, names: Sequence[str], share: float) -> NDArray[np.bool_]:
-    """A fixed choice of a share of each class, rounded, of every class at least one.
+    """Select a fixed fraction of each class, rounded, and at least one image per class.
 
-    Ranked by a hash of the name: as good as a seeded shuffle, and the same in any file order.
+    Images are ranked by a hash of their names: as random as a seeded shuffle, and independent of
+        the
+    order of files.
     """
     chosen = np.zeros(len(labels), bool)
     if share == 0:
@@ -99,8 +109,8 @@ def stratified(labels: Rows, names: Sequence[str], share: float) -> NDArray[np.b
     return chosen
 
 
-def places(labels: Rows, draws: NDArray[np.float64]) -> Rows:
-    """The place of each image within its class, by its draw: 0 is the first."""
+def rank_in_class(labels: Rows, draws: NDArray[np.float64]) -> Rows:
+    """Rank each image within its class by its random number; 0 is the first."""
     place = np.empty(len(labels), np.int64)
     for label in np.unique(labels):
         members = np.flatnonzero(labels == label)
@@ -108,21 +118,26 @@ def places(labels: Rows, draws: NDArray[np.float64]) -> Rows:
     return place
 
 
-def few_of_each(labels: Rows, draws: NDArray[np.float64], most: int | None) -> NDArray[np.bool_]:
-    """At most `most` images, as many of each class as of any other; None: all of them."""
+def balanced_subset(
+    labels: Rows, draws: NDArray[np.float64], most: int | None
+) -> NDArray[np.bool_]:
+    """Select at most `most` images, the same number of each class; None: all."""
     if most is None:
         return np.ones(len(labels), bool)
     counts = np.unique(labels, return_counts=True)[1]
-    chosen: NDArray[np.bool_] = places(labels, draws) < min(counts.min(), most // len(counts))
+    chosen: NDArray[np.bool_] = rank_in_class(labels, draws) < min(
+        counts.min(), most // len(counts)
+    )
     return chosen
 
 
-def thinned_out(
+def thin_class_one(
     labels: Rows, draws: NDArray[np.float64], imbalance: float, images: ImageSet
 ) -> NDArray[np.bool_]:
-    """All of class 0, and of class 1 one for `imbalance` of them, rounded.
+    """Select all of class 0, and one image of class 1 per `imbalance` of them, rounded.
 
-    Raises UserError if there are fewer of class 1 to begin with.
+    Raises:
+        UserError: class 1 has fewer images than that.
     """
     many, few = np.bincount(labels, minlength=2)
     wanted = round(many / imbalance)
@@ -132,17 +147,20 @@ def thinned_out(
             f"imbalance {imbalance:g}: there are only {few:,} images of {one} to {many:,} of "
             f"{zero} to train on and {wanted:,} are wanted; choose {many / few:.3g} or more"
         )
-    chosen: NDArray[np.bool_] = (labels == 0) | (places(labels, draws) < wanted)
+    chosen: NDArray[np.bool_] = (labels == 0) | (rank_in_class(labels, draws) < wanted)
     return chosen
 
 
-def mislabelled(
+def corrupt_labels(
     labels: Rows, draws: NDArray[np.float64], steps: Rows, share: float, classes: int
 ) -> Rows:
-    """The labels, of which a share of each class, rounded, is moved on by `steps` classes (1 to
-    classes - 1, so to another one, each as likely)."""
+    """Replace a fraction of the labels of each class, rounded, by another class.
+
+    A wrong label is the true one plus `steps` modulo `classes`; `steps` is uniform in 1 to classes
+    - 1.
+    """
     sizes = np.bincount(labels, minlength=classes)
-    wrong = places(labels, draws) < np.round(share * sizes)[labels]
+    wrong = rank_in_class(labels, draws) < np.round(share * sizes)[labels]
     return np.where(wrong, (labels + steps) % classes, labels)
 
 
@@ -151,7 +169,7 @@ def _check_range(what: str, value: float, right: bool, wanted: str) -> None:
         raise UserError(f"{what} {value}: it has to be {wanted}")
 
 
-def _check_left(images: ImageSet, labels: Rows, when: str) -> None:
+def _check_classes(images: ImageSet, labels: Rows, when: str) -> None:
     counts = np.bincount(labels, minlength=len(images.classes))
     missing = [name for name, count in zip(images.classes, counts, strict=True) if not count]
     if missing:

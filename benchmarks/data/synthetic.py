@@ -1,7 +1,7 @@
-"""Cat and dog faces drawn by code, for machines with neither network nor photographs.
+"""Cat and dog faces drawn by code, for machines without network and photographs.
 
-The two classes share colours, backgrounds, sizes and noise, so that only shapes tell them apart:
-pointed ears, slit pupils and whiskers against hanging ears and a long snout.
+Both classes share colors, backgrounds, sizes and noise, so only shapes tell them apart: pointed
+ears, slit pupils and whiskers for cats; hanging ears and a long snout for dogs.
 """
 
 import math
@@ -11,7 +11,7 @@ from functools import partial
 import numpy as np
 from PIL import Image, ImageDraw, ImageFilter
 
-from .sources import CATS_AND_DOGS, Load, Source, SourceImage, SplitName, arranged
+from .sources import CATS_AND_DOGS, Load, Source, SourceImage, SplitName, sort_images
 
 DRAWING = 1  # count up when the drawings change, so that cached ones are drawn again
 SEED = 20210
@@ -32,11 +32,11 @@ INK: Colour = (34, 26, 26)
 
 
 def synthetic(image_size: int = 32, *, train: int = 2000, test: int = 500) -> Source:
-    """Drawn cat and dog faces, half of each; the same ones in every process.
+    """Create a source of drawn faces, half cats and half dogs, the same in every process.
 
     Args:
         image_size: height and width to draw for, in pixels.
-        train, test: how many pictures the splits hold; at least 2 each.
+        train, test: images per split, at least 2.
     """
     counts: tuple[tuple[SplitName, int], ...] = (("train", train), ("test", test))
     pictures = [
@@ -56,15 +56,15 @@ def synthetic(image_size: int = 32, *, train: int = 2000, test: int = 500) -> So
             yield position, partial(draw, picture.label, (SEED, *picture.key), image_size)
 
     about = "cat and dog faces drawn by code (SYNTHETIC: no photographs)"
-    return Source("synthetic", about, True, 32, CATS_AND_DOGS, arranged(pictures), load)
+    return Source("synthetic", about, True, 32, CATS_AND_DOGS, sort_images(pictures), load)
 
 
 def draw(label: int, seed: Sequence[int], size: int) -> np.ndarray:
-    """One face as uint8 (size, size, 3), drawn larger and shrunk.
+    """Draw one face as uint8 (size, size, 3), with antialiasing.
 
     Args:
         label: 1 = cat, 0 = dog.
-        seed: integers of 0 or more; the same ones give the same face.
+        seed: non-negative integers; the same ones give the same face.
         size: height and width in pixels.
     """
     rng = np.random.default_rng(list(seed))
@@ -78,12 +78,14 @@ def draw(label: int, seed: Sequence[int], size: int) -> np.ndarray:
         _draw_dog(face, rng, fur)
     if rng.random() < 0.3:
         image = image.filter(ImageFilter.GaussianBlur(rng.uniform(0.5, 1.5) * canvas / 128))
-    return _weathered(rng, np.asarray(image.resize((size, size), Image.Resampling.LANCZOS)))
+    return _camera_noise(rng, np.asarray(image.resize((size, size), Image.Resampling.LANCZOS)))
 
 
 class _Face:
-    """Draws in the face's own coordinates: (0, 0) its middle, radius 1, y downwards; turned,
-    squeezed, moved and scaled at random to the canvas."""
+    """Drawing in the coordinates of a face, randomly rotated, scaled and moved on the canvas.
+
+    (0, 0) is the middle of the face, its radius is 1, and y points down.
+    """
 
     def __init__(self, pen: ImageDraw.ImageDraw, rng: np.random.Generator, canvas: int) -> None:
         self.pen = pen
@@ -175,7 +177,7 @@ def _draw_dog(face: _Face, rng: np.random.Generator, fur: Colour) -> None:
 
 
 def _background(rng: np.random.Generator, canvas: int) -> Image.Image:
-    """Two colours running into each other, with a few shapes that mean nothing."""
+    """Draw a color gradient with a few meaningless shapes."""
     first, second = rng.integers(40, 226, 3), rng.integers(40, 226, 3)
     angle = rng.uniform(0, 2 * math.pi)
     y, x = np.mgrid[0:16, 0:16] / 16 - 0.5
@@ -195,8 +197,8 @@ def _background(rng: np.random.Generator, canvas: int) -> Image.Image:
     return image
 
 
-def _weathered(rng: np.random.Generator, pixels: np.ndarray) -> np.ndarray:
-    """Other light, other contrast, and a camera's noise."""
+def _camera_noise(rng: np.random.Generator, pixels: np.ndarray) -> np.ndarray:
+    """Change light and contrast, and add camera noise."""
     light, contrast = rng.normal(0, 14), rng.uniform(0.65, 1.15)
     noise = rng.normal(0, rng.uniform(3, 14), pixels.shape)
     changed = (pixels - 127.5) * contrast + 127.5 + light + noise

@@ -27,10 +27,10 @@ from numpy.typing import NDArray
 
 from lossbench.benchmarks.data import open_images
 from lossbench.benchmarks.data.batches import DeviceDataset, prepare
-from lossbench.benchmarks.data.cache import cached
-from lossbench.benchmarks.data.decode import square
+from lossbench.benchmarks.data.cache import open_cached
+from lossbench.benchmarks.data.decode import decode_square
 from lossbench.benchmarks.data.folder import path_source
-from lossbench.benchmarks.data.listing_cache import SETTLED
+from lossbench.benchmarks.data.listing_cache import SETTLED_SECONDS
 from lossbench.benchmarks.data.sources import Load, SourceImage
 from lossbench.benchmarks.records.experiment import cpu_count
 from lossbench.benchmarks.training.result import RunConfig
@@ -164,7 +164,7 @@ def decoding(seconds: float) -> Ratio:
 def decode_all(files: Sequence[Path]) -> None:
     """The plain loop."""
     for file in files:
-        square(file.read_bytes(), SIZE)
+        decode_square(file.read_bytes(), SIZE)
 
 
 def second_start(_seconds: float) -> Ratio:
@@ -176,8 +176,8 @@ def second_start(_seconds: float) -> Ratio:
     with tempfile.TemporaryDirectory(prefix="lossbench-") as name, empty_cache():
         place = Path(name)
         write_links(place, MANY)
-        time.sleep(SETTLED + 0.1)  # younger files would not be believed to be as they were
-        cached(replace(path_source(place), load=_black), 32, say=lambda _: None)
+        time.sleep(SETTLED_SECONDS + 0.1)  # younger files would not be believed to be as they were
+        open_cached(replace(path_source(place), load=_black), 32, say=lambda _: None)
         return Ratio.of([_opened(place) for _ in range(5)])
 
 

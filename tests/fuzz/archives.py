@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from lossbench.benchmarks.data import listing_cache as remembered
-from lossbench.benchmarks.data.cifar import batch_of
+from lossbench.benchmarks.data.cifar import parse_batch
 from lossbench.benchmarks.data.folder import path_source
 from lossbench.benchmarks.data.sources import UnusableError
 from lossbench.benchmarks.errors import UserError
@@ -123,7 +123,7 @@ def _batches() -> Iterator[bytes]:
 
 
 def _read_batch(data: bytes, _: Path) -> None:
-    images, labels = batch_of(data)
+    images, labels = parse_batch(data)
     assert images.shape == (len(labels), 32, 32, 3)
 
 
@@ -155,14 +155,16 @@ class NothingKnownError(Exception):
 
 
 def _memories() -> list[bytes]:
-    known = remembered.Known("0123456789abcdef" * 4, "cats and dogs of a folder; 3 files left out")
+    known = remembered.Listing(
+        "0123456789abcdef" * 4, "cats and dogs of a folder; 3 files left out"
+    )
     return [json.dumps({"format": remembered.FORMAT, "stamp": "s", **known._asdict()}).encode()]
 
 
 def _remember(data: bytes, place: Path) -> None:
     memory = place / "memory.json"
     memory.write_bytes(data)
-    known = remembered._recall(memory, "s")
+    known = remembered._read(memory, "s")
     if known is None:
         raise NothingKnownError
     assert re.fullmatch("[0-9a-f]{64}", known.fingerprint)

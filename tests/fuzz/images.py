@@ -54,7 +54,7 @@ def _files() -> Iterator[bytes]:
 def read(data: bytes, _: Path) -> None:
     """Decodes a file as the image cache does."""
     with mock.patch.object(decode, "MAX_PIXELS", MOST_PIXELS):
-        pixels = decode.square(data, SIZE)
+        pixels = decode.decode_square(data, SIZE)
     assert pixels.shape == (SIZE, SIZE, 3)
     assert pixels.dtype == np.uint8
 

@@ -130,7 +130,9 @@ def test_processes_that_build_at_a_time_build_once(
     calls = tmp_path / "calls"
     body = f'echo "$@" >> {calls}; sleep 0.5; while [ "$1" != -o ]; do shift; done; echo x > "$2"'
     as_compiler(tmp_path / "c++", body, monkeypatch)
-    program = "import sys; from lossbench.losses.kernels.build import build; build(lambda s: print(s))"
+    program = (
+        "import sys; from lossbench.losses.kernels.build import build; build(lambda s: print(s))"
+    )
     started = [
         subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True)
         for _ in range(3)

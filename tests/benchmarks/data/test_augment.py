@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from lossbench.benchmarks.data.augment import AUGMENTATIONS, reflected
+from lossbench.benchmarks.data.augment import AUGMENTATIONS, reflect
 
 COUNT, SIDE = 12, 32
 
@@ -101,4 +101,4 @@ def test_shift_is_numpys_padding_cut_and_mirrored(array):
 
 def test_reflected_is_numpys_reflection():
     expected = np.pad(np.arange(8), 3, mode="reflect")
-    assert reflected(torch.arange(-3, 11), 8).tolist() == expected.tolist()
+    assert reflect(torch.arange(-3, 11), 8).tolist() == expected.tolist()

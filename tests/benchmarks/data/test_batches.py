@@ -262,6 +262,7 @@ def test_what_is_held_out_shows_its_labels_and_nothing_else(images) -> None:
     assert {name for name in dir(test) if not name.startswith("_")} == {"labels", "once"}
 
 
+@pytest.mark.slow
 def test_real_images_of_ten_classes(real_data, monkeypatch) -> None:
     if not (real_data / "cifar10.zip").is_file():
         pytest.skip("cifar10.zip is not there")

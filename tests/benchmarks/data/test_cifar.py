@@ -8,8 +8,8 @@ import pytest
 from torchvision.datasets import CIFAR10
 
 from lossbench.benchmarks.data import cifar
-from lossbench.benchmarks.data.cache import cached
-from lossbench.benchmarks.data.cifar import CLASSES, FOLDER, batch_of, cifar10, cifar10_ten
+from lossbench.benchmarks.data.cache import open_cached
+from lossbench.benchmarks.data.cifar import CLASSES, FOLDER, cifar10, cifar10_ten, parse_batch
 from lossbench.benchmarks.data.sources import UnavailableError
 from lossbench.benchmarks.errors import UserError
 
@@ -58,7 +58,7 @@ def test_a_batch_is_read_as_pickle_reads_it(protocol):
     content = {"labels": [7 * i % 10 for i in range(30)], "data": pixels}
     if protocol < 3:  # those who wrote CIFAR-10 had strings of bytes
         content["data"] = pixels.tobytes().decode("latin-1")
-    images, labels = batch_of(pickle.dumps(content, protocol))
+    images, labels = parse_batch(pickle.dumps(content, protocol))
     assert labels == [7 * i % 10 for i in range(30)]
     np.testing.assert_array_equal(images, pixels.reshape(-1, 3, 32, 32).transpose(0, 2, 3, 1))
 
@@ -74,7 +74,7 @@ def test_a_batch_is_read_as_python_2_wrote_it():
         b"K\x00tb\x89T" + len(pixels).to_bytes(4, "little") + pixels + b"tb"
         b"U\tfilenamesq\x0c]q\x0d(U\x05a.pngU\x05b.pngU\x05c.pngeu."
     )
-    images, labels = batch_of(content)
+    images, labels = parse_batch(content)
     assert labels == [6, 9, 1]
     assert images.transpose(0, 3, 1, 2).tobytes() == pixels
     theirs = pickle.loads(content, encoding="bytes")
@@ -91,7 +91,7 @@ def test_nothing_in_a_batch_is_run(tmp_path):
 
     content = pickle.dumps({"labels": [0], "data": Wicked()})
     with pytest.raises(ValueError, match="do not make 1 images"):
-        batch_of(content)
+        parse_batch(content)
     assert not mark.exists()
     pickle.loads(content)
     assert mark.exists()
@@ -103,7 +103,7 @@ def test_a_download_is_checked_kept_and_used_again(served_cifar, home, capfd):
     assert said == [f"downloading CIFAR-10 (170 MB) into {home / 'downloads'}"]
     assert downloads(home) == [FOLDER]
     assert capfd.readouterr().out == ""
-    images = cached(source, 32, say=str)
+    images = open_cached(source, 32, say=str)
     assert len(images.train.labels) == 20
     assert len(images.test.labels) == 4
     for seed, split in ((0, images.train), (5, images.test)):
@@ -158,7 +158,7 @@ def test_ten_classes_of_the_batches(tiny_cifar, pack, monkeypatch):
     source = cifar10_ten(pytest.fail)
     assert source.classes == CLASSES
     assert (source.name, source.image_size) == ("cifar10-ten", 32)
-    images = cached(source, 32, say=str)
+    images = open_cached(source, 32, say=str)
     assert np.bincount(images.train.labels).tolist() == [10] * 10
     assert np.bincount(images.test.labels).tolist() == [2] * 10
     rows = pickle.loads(tiny_cifar["test_batch"])["data"]

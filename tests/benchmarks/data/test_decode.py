@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from lossbench.benchmarks.data.decode import square
+from lossbench.benchmarks.data.decode import decode_square
 from lossbench.benchmarks.data.sources import UnusableError
 
 
@@ -48,46 +48,48 @@ def assert_halves(pixels, first=RED, second=BLUE, close=12):
 )
 def test_colours_of_every_mode(mode, kind):
     data = encoded(halves(RED, BLUE).convert(mode), kind)
-    assert_halves(square(data, 32), close=30 if mode in ("CMYK", "YCbCr", "P") else 12)
+    assert_halves(decode_square(data, 32), close=30 if mode in ("CMYK", "YCbCr", "P") else 12)
 
 
 def test_grey_and_black_and_white():
     grey = halves((200,) * 3, (40,) * 3)
-    assert_halves(square(encoded(grey.convert("L")), 32), (200,) * 3, (40,) * 3)
-    assert_halves(square(encoded(grey.convert("1", dither=0)), 32), (255,) * 3, (0,) * 3)
+    assert_halves(decode_square(encoded(grey.convert("L")), 32), (200,) * 3, (40,) * 3)
+    assert_halves(decode_square(encoded(grey.convert("1", dither=0)), 32), (255,) * 3, (0,) * 3)
 
 
 @pytest.mark.parametrize("kind", ["PNG", "TIFF"])
 def test_sixteen_bits_are_scaled_not_clipped(kind):
     values = np.full((64, 64), 20 * 257, np.uint16)
     values[:, :32] = 180 * 257
-    assert_halves(square(encoded(Image.fromarray(values), kind), 32), (180,) * 3, (20,) * 3, 2)
+    assert_halves(
+        decode_square(encoded(Image.fromarray(values), kind), 32), (180,) * 3, (20,) * 3, 2
+    )
 
 
 def test_floating_point_values_of_0_to_1():
     values = np.full((64, 64), 0.1, np.float32)
     values[:, :32] = 0.8
     data = encoded(Image.fromarray(values), "TIFF")
-    assert_halves(square(data, 32), (204,) * 3, (25,) * 3, 2)
+    assert_halves(decode_square(data, 32), (204,) * 3, (25,) * 3, 2)
 
 
 @pytest.mark.parametrize("mode", ["RGBA", "LA"])
 def test_transparency_lies_on_white(mode):
     image = Image.new("RGBA", (64, 64), (0, 0, 0, 0))
     image.paste((0, 0, 0, 255), (0, 0, 32, 64))
-    assert_halves(square(encoded(image.convert(mode)), 32), (0,) * 3, (255,) * 3)
+    assert_halves(decode_square(encoded(image.convert(mode)), 32), (0,) * 3, (255,) * 3)
 
 
 def test_a_palette_with_transparency_lies_on_white():
     image = halves(RED, BLUE).quantize(2)
     data = encoded(image, transparency=image.getpixel((60, 5)))
-    assert_halves(square(data, 32), RED, (255,) * 3)
+    assert_halves(decode_square(data, 32), RED, (255,) * 3)
 
 
 def test_the_first_frame_of_an_animation():
     frames = [halves(RED, BLUE), halves(BLUE, RED)]
     data = encoded(frames[0], "GIF", save_all=True, append_images=frames[1:])
-    assert_halves(square(data, 32))
+    assert_halves(decode_square(data, 32))
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))
@@ -98,7 +100,7 @@ def test_exif_orientation(orientation):
         image = image.transpose(Image.Transpose(undo[orientation]))
     exif = Image.Exif()
     exif[0x0112] = orientation
-    assert_halves(square(encoded(image, "JPEG", exif=exif, quality=95), 32))
+    assert_halves(decode_square(encoded(image, "JPEG", exif=exif, quality=95), 32))
 
 
 @pytest.mark.filterwarnings("ignore:Metadata Warning")
@@ -108,14 +110,14 @@ def test_damage_elsewhere_in_exif_does_not_matter():
     exif[0x011A] = (72, 1)
     tags = exif.tobytes().replace(b"\x01\x1a\x00\x05", b"\x01\x08\x00\x05")
     image = halves(RED, BLUE).transpose(Image.Transpose.ROTATE_90)
-    assert_halves(square(encoded(image, "JPEG", exif=tags), 32))
-    assert_halves(square(encoded(halves(RED, BLUE), "JPEG", exif=b"Exif\0\0no tags"), 32))
+    assert_halves(decode_square(encoded(image, "JPEG", exif=tags), 32))
+    assert_halves(decode_square(encoded(halves(RED, BLUE), "JPEG", exif=b"Exif\0\0no tags"), 32))
 
 
 @given(st.integers(1, 90), st.integers(1, 90), st.sampled_from([32, 33, 64]))
 @settings(max_examples=40, deadline=None)
 def test_any_shape_becomes_a_square(width, height, size):
-    pixels = square(encoded(Image.new("RGB", (width, height), RED)), size)
+    pixels = decode_square(encoded(Image.new("RGB", (width, height), RED)), size)
     assert pixels.shape == (size, size, 3)
     assert pixels.dtype == np.uint8
     np.testing.assert_allclose(pixels, np.broadcast_to(RED, pixels.shape), atol=1)
@@ -124,29 +126,29 @@ def test_any_shape_becomes_a_square(width, height, size):
 def test_the_centre_is_kept_and_the_sides_cut():
     image = Image.new("RGB", (300, 100), BLUE)
     image.paste(RED, (105, 0, 195, 100))
-    np.testing.assert_allclose(square(encoded(image), 50)[:, 5:45].mean((0, 1)), RED, atol=3)
+    np.testing.assert_allclose(decode_square(encoded(image), 50)[:, 5:45].mean((0, 1)), RED, atol=3)
 
 
 def test_pixels_of_the_size_wanted_stay_as_they_are(jpeg):
     pixels = np.random.default_rng(0).integers(0, 256, (32, 32, 3), np.uint8)
-    np.testing.assert_array_equal(square(pixels, 32), pixels)
-    np.testing.assert_array_equal(square(encoded(Image.fromarray(pixels)), 32), pixels)
-    assert (square(jpeg(3), 32) == square(jpeg(3), 32)).all()
+    np.testing.assert_array_equal(decode_square(pixels, 32), pixels)
+    np.testing.assert_array_equal(decode_square(encoded(Image.fromarray(pixels)), 32), pixels)
+    assert (decode_square(jpeg(3), 32) == decode_square(jpeg(3), 32)).all()
 
 
 def test_shrinking_is_antialiased_also_of_large_jpegs():
     board = (np.indices((1024, 1024)).sum(0) % 2 * 255).astype(np.uint8)
     for kind in ("PNG", "JPEG"):
-        pixels = square(encoded(Image.fromarray(board).convert("RGB"), kind), 32)
+        pixels = decode_square(encoded(Image.fromarray(board).convert("RGB"), kind), 32)
         np.testing.assert_allclose(pixels, 127.5, atol=6)
 
 
 def test_the_decoder_does_not_shrink_a_jpeg_too_far():
     blocks = np.random.default_rng(0).integers(0, 256, (32, 32, 1), np.uint8)
     image = Image.fromarray(np.broadcast_to(blocks, (32, 32, 3)).repeat(8, 0).repeat(8, 1))
-    difference = square(encoded(image, "JPEG", quality=95), 32).astype(float) - square(
-        encoded(image), 32
-    )
+    difference = decode_square(encoded(image, "JPEG", quality=95), 32).astype(
+        float
+    ) - decode_square(encoded(image), 32)
     assert np.abs(difference).mean() < 6
 
 
@@ -160,14 +162,14 @@ def test_unusable_files_say_why(jpeg, monkeypatch):
     }
     for data, reason in cases.items():
         with pytest.raises(UnusableError, match=reason):
-            square(data, 32)
+            decode_square(data, 32)
     with monkeypatch.context() as patch:
         patch.setattr("lossbench.benchmarks.data.decode.MAX_PIXELS", 300 * 299)
         with pytest.raises(UnusableError, match="megapixels"):
-            square(photo, 32)
+            decode_square(photo, 32)
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 1000)
     with pytest.raises(UnusableError, match="decompression bomb"):
-        square(photo, 32)
+        decode_square(photo, 32)
 
 
 @pytest.mark.parametrize("kind", ["PNG", "GIF", "TIFF", "BMP", "WEBP"])
@@ -184,7 +186,7 @@ def test_a_bomb_is_refused_before_it_is_decoded(kind, monkeypatch):
 
     monkeypatch.setattr(Image, "open", claiming)
     with pytest.raises(UnusableError, match="larger than 100 megapixels"):
-        square(data, 32)
+        decode_square(data, 32)
 
 
 @pytest.mark.filterwarnings("ignore::PIL.Image.DecompressionBombWarning")
@@ -192,7 +194,7 @@ def test_a_real_bomb_is_refused():
     data = encoded(Image.new("1", (12_000, 12_000)))
     assert len(data) < 30_000
     with pytest.raises(UnusableError, match="larger than 100 megapixels"):
-        square(data, 32)
+        decode_square(data, 32)
 
 
 @given(st.data())
@@ -205,4 +207,4 @@ def test_damage_is_never_anything_but_unusable(data):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         with contextlib.suppress(UnusableError):
-            assert square(bytes(content), 16).shape == (16, 16, 3)
+            assert decode_square(bytes(content), 16).shape == (16, 16, 3)

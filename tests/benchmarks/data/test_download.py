@@ -14,7 +14,7 @@ import pytest
 
 from lossbench.benchmarks.data import cifar, pets
 from lossbench.benchmarks.data import download as downloads
-from lossbench.benchmarks.data.download import Archive, check_scheme, downloaded, fetch
+from lossbench.benchmarks.data.download import Archive, check_scheme, download, fetch
 from lossbench.benchmarks.data.sources import UnavailableError
 from lossbench.benchmarks.errors import UserError
 from lossbench.benchmarks.records.files import lock_directory
@@ -158,7 +158,7 @@ def wicked():
 def test_of_an_archive_only_the_expected_plain_files_are_written(server, home, tmp_path):
     archive = server.publish("wicked.tar.gz", wicked())
     said = []
-    assert downloaded("it", "folder", [archive], MEMBERS, said.append) == home / "downloads"
+    assert download("it", "folder", [archive], MEMBERS, said.append) == home / "downloads"
     files = sorted(p for p in tmp_path.rglob("*") if p.is_file() and p.name != ".lock")
     folder = home / "downloads" / "folder"
     # data/../x.txt is data/x.txt: a part that climbs is no part.
@@ -173,13 +173,13 @@ def test_an_interrupted_download_is_gone_on_with(server, home, monkeypatch):
     def stop(*_):
         raise KeyboardInterrupt
 
-    for when in ("_unpack", "tar_bytes"):
+    for when in ("_unpack", "read_tar_member"):
         with monkeypatch.context() as patch:
             patch.setattr(downloads, when, stop)
             with pytest.raises(KeyboardInterrupt):
-                downloaded("it", "folder", [archive], MEMBERS, str)
+                download("it", "folder", [archive], MEMBERS, str)
         assert there(home) == [".wicked.tar.gz.part"]
-    downloaded("it", "folder", [archive], MEMBERS, str)
+    download("it", "folder", [archive], MEMBERS, str)
     assert there(home) == ["folder"]
     assert len(server.asked) == 1
 
@@ -189,7 +189,7 @@ def test_two_at_a_time_download_once(server, home):
     said = []
 
     def work():
-        downloaded("it", "folder", [archive], MEMBERS, said.append)
+        download("it", "folder", [archive], MEMBERS, said.append)
 
     (home / "downloads").mkdir(parents=True)
     with lock_directory(home / "downloads"):

@@ -6,11 +6,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lossbench.benchmarks.data.folder import label_of, labels_of, path_source, split_of
+from lossbench.benchmarks.data.folder import class_labels, find_label, find_split, path_source
 from lossbench.benchmarks.data.sources import CATS_AND_DOGS
 from lossbench.benchmarks.errors import UserError
 
-LABELS = labels_of(CATS_AND_DOGS)
+LABELS = class_labels(CATS_AND_DOGS)
 KINDS = ("directory", "zip", "tar.gz")
 
 
@@ -58,17 +58,17 @@ def test_every_name_of_a_held_out_split(pack, pets, split):
 
 
 def test_labels_and_splits_of_single_paths():
-    assert label_of(("dogs", "cat", "1.jpg"), LABELS) == 1  # the innermost folder
-    assert label_of(("cat", "dog.7.jpg"), LABELS) == 1  # a folder before a file's name
-    assert label_of(("train", "dog.7.jpg"), LABELS) == 0
-    assert label_of(("cat", "no-suffix"), LABELS) == 1
+    assert find_label(("dogs", "cat", "1.jpg"), LABELS) == 1  # the innermost folder
+    assert find_label(("cat", "dog.7.jpg"), LABELS) == 1  # a folder before a file's name
+    assert find_label(("train", "dog.7.jpg"), LABELS) == 0
+    assert find_label(("cat", "no-suffix"), LABELS) == 1
     for parts in (("1.jpg",), ("catalogue.1.jpg",), ("cat.jpg",), ("cats_and_dogs", "1.jpg")):
-        assert label_of(parts, LABELS) is None
+        assert find_label(parts, LABELS) is None
     for name in ("Thumbs.db", "desktop.ini", ".DS_Store", "._1.jpg", "readme.txt"):
-        assert label_of(("cat", name), LABELS) is None
-    assert label_of(("__MACOSX", "cat", "1.jpg"), LABELS) is None
-    assert split_of(("test", "train", "cat", "1.jpg")) == "train"
-    assert split_of(("test1", "cat", "1.jpg")) is None
+        assert find_label(("cat", name), LABELS) is None
+    assert find_label(("__MACOSX", "cat", "1.jpg"), LABELS) is None
+    assert find_split(("test", "train", "cat", "1.jpg")) == "train"
+    assert find_split(("test1", "cat", "1.jpg")) is None
 
 
 def test_the_description_says_what_was_done(pack, pets):
@@ -165,11 +165,11 @@ def test_the_source_is_called_after_its_path(pack, pets):
 
 @given(st.lists(st.text(st.characters(codec="utf-8"), min_size=1), min_size=1, max_size=5))
 def test_no_path_breaks_the_rules(parts):
-    assert label_of(tuple(parts), LABELS) in (0, 1, None)
-    assert split_of(tuple(parts)) in ("train", "validation", "test", None)
+    assert find_label(tuple(parts), LABELS) in (0, 1, None)
+    assert find_split(tuple(parts)) in ("train", "validation", "test", None)
     plain = Path(parts[-1]).name.lower()
     if "cat" not in "".join(parts).lower() and "dog" not in "".join(parts).lower():
-        assert label_of(tuple(parts), LABELS) is None, plain
+        assert find_label(tuple(parts), LABELS) is None, plain
 
 
 def test_a_validation_folder_beside_a_test_folder_is_the_validation_split(pack, pets):

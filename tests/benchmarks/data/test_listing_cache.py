@@ -10,10 +10,10 @@ import pytest
 
 from lossbench.benchmarks.data import archive as archives
 from lossbench.benchmarks.data import listing_cache as remembered
-from lossbench.benchmarks.data.cache import cached
+from lossbench.benchmarks.data.cache import open_cached
 from lossbench.benchmarks.data.folder import path_source
-from lossbench.benchmarks.data.listing_cache import Known
-from lossbench.benchmarks.data.listing_cache import remembered as known_of
+from lossbench.benchmarks.data.listing_cache import Listing
+from lossbench.benchmarks.data.listing_cache import cached_listing as known_of
 
 SPLIT = ("train/cat/{}.jpg", "train/dog/{}.jpg", "test/cat/{}.jpg", "test/dog/{}.jpg")
 KINDS = ("directory", "zip", "tar.gz")
@@ -26,7 +26,7 @@ def files_of(path: Path) -> list[Path]:
 @pytest.fixture
 def settled(monkeypatch):
     """Makes files look as if they had not been changed for a while: ctime can't be set."""
-    monkeypatch.setattr(remembered, "SETTLED", -3600.0)
+    monkeypatch.setattr(remembered, "SETTLED_SECONDS", -3600.0)
 
 
 @pytest.fixture
@@ -48,12 +48,12 @@ def listings(monkeypatch):
 def test_a_second_start_lists_and_reads_nothing(pack, pets, kind, listings, monkeypatch):
     path = pack(pets(*SPLIT, "horse/{}.jpg"), kind)
     first = path_source(path)
-    images = cached(first, 32, say=str)
+    images = open_cached(first, 32, say=str)
     assert len(listings) == 1
     for name in ("file_digest", "read_file"):
         monkeypatch.setattr(archives, name, lambda *_: pytest.fail("read again"))
     second = path_source(path)
-    again = cached(second, 32, say=str)
+    again = open_cached(second, 32, say=str)
     assert len(listings) == 1
     assert "left out: 5 files" in second.description
     assert (second.fingerprint, second.description) == (first.fingerprint, first.description)
@@ -71,7 +71,7 @@ def test_the_pictures_are_there_for_who_asks(pack, pets, kind, listings):
     assert len(second.pictures) == 20
     assert len(listings) == 2
     # Decoding at another size asks for them.
-    assert len(cached(path_source(path), 48, say=str).train.labels) == 10
+    assert len(open_cached(path_source(path), 48, say=str).train.labels) == 10
     assert len(listings) == 3
 
 
@@ -188,7 +188,7 @@ def test_a_missing_file_is_remembered_as_missing(tmp_path):
 
     def look():
         asked.append(1)
-        return Known("f" * 64, "about")
+        return Listing("f" * 64, "about")
 
     link = tmp_path / "link.jpg"
     link.symlink_to(tmp_path / "nowhere")
@@ -210,7 +210,7 @@ def test_odd_names_and_numbers_beyond_64_bits_are_remembered_too(tmp_path, monke
         monkeypatch.setattr(remembered, "os", patched)
         for _ in range(2):
             known_of(
-                tmp_path, (), lambda: [str(odd)], lambda: asked.append(1) or Known("f" * 64, "d")
+                tmp_path, (), lambda: [str(odd)], lambda: asked.append(1) or Listing("f" * 64, "d")
             )
     assert len(asked) == 2
 
@@ -220,9 +220,11 @@ def test_time_is_taken_before_the_files_are_looked_at(tmp_path, monkeypatch):
     file = tmp_path / "1.jpg"
     file.write_bytes(b"1")
     changed = file.stat().st_ctime
-    clock = iter([changed + remembered.SETTLED - 0.01, changed + 100])
+    clock = iter([changed + remembered.SETTLED_SECONDS - 0.01, changed + 100])
     monkeypatch.setattr(remembered.time, "time", lambda: next(clock))
     asked = []
     for _ in range(2):
-        known_of(tmp_path, (), lambda: [str(file)], lambda: asked.append(1) or Known("f" * 64, "d"))
+        known_of(
+            tmp_path, (), lambda: [str(file)], lambda: asked.append(1) or Listing("f" * 64, "d")
+        )
     assert len(asked) == 2

@@ -9,8 +9,8 @@ import pytest
 import torch
 
 from lossbench.benchmarks.data.batches import to_device
-from lossbench.benchmarks.data.cache import cached
-from lossbench.benchmarks.data.memory import available, scattered
+from lossbench.benchmarks.data.cache import open_cached
+from lossbench.benchmarks.data.memory import advise_random_access, available_memory
 from lossbench.benchmarks.data.synthetic import synthetic
 
 MEMINFO = "MemTotal:  9000 kB\nMemFree:   1 kB\nMemAvailable:    4000 kB\n"
@@ -49,7 +49,7 @@ V1 = {"proc__self__cgroup": "5:cpu,cpuacct:/x\n4:memory:/user/me\n0::/elsewhere\
     ],
 )
 def test_what_is_there_is_the_least_that_anything_says(tmp_path, files, expected):
-    assert available(system(tmp_path, **files)) == expected
+    assert available_memory(system(tmp_path, **files)) == expected
 
 
 @pytest.mark.parametrize(("kilobytes", "told"), [(19, False), (21, True)])
@@ -57,16 +57,17 @@ def test_an_array_of_more_than_half_the_memory_is_told_of(tmp_path, kilobytes, t
     root = system(tmp_path, proc__meminfo="MemAvailable: 40 kB\n")
     told_of = []
     array = SimpleNamespace(nbytes=1024 * kilobytes, _mmap=SimpleNamespace(madvise=told_of.append))
-    assert scattered(array, root) is array
+    assert advise_random_access(array, root) is array
     assert told_of == ([mmap.MADV_RANDOM] if told else [])
 
 
 def test_images_that_stay_in_the_cache_are_asked_about(monkeypatch):
     asked = []
     monkeypatch.setattr(
-        "lossbench.benchmarks.data.batches.scattered", lambda array: (asked.append(array), array)[1]
+        "lossbench.benchmarks.data.batches.advise_random_access",
+        lambda array: (asked.append(array), array)[1],
     )
-    images = cached(synthetic(32, train=4, test=2), 32, say=str)
+    images = open_cached(synthetic(32, train=4, test=2), 32, say=str)
     to_device(images.train, torch.device("cpu"))
     to_device(images.train, torch.device("meta"))
     (array,) = asked
@@ -79,5 +80,5 @@ def test_a_real_mapping_takes_the_advice_and_reads_the_same(tmp_path):
     np.save(tmp_path / "rows.npy", rows)
     root = system(tmp_path, proc__meminfo="MemAvailable: 1 kB\n")
     np.testing.assert_array_equal(
-        scattered(np.load(tmp_path / "rows.npy", mmap_mode="r"), root), rows
+        advise_random_access(np.load(tmp_path / "rows.npy", mmap_mode="r"), root), rows
     )

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from lossbench.benchmarks.data.cache import cached
+from lossbench.benchmarks.data.cache import open_cached
 from lossbench.benchmarks.data.folder import path_source
 
 PIXELS = np.full((48, 64, 3), (200, 40, 40), np.uint8)
@@ -47,7 +47,7 @@ def test_each_odd_file_is_decoded_or_named(pack, pets, kind):
     files = pets("train/cat/{}.jpg", "train/dog/{}.jpg", "test/cat/{}.jpg", "test/dog/{}.jpg")
     odd = USABLE | {name: content for name, (content, _) in UNUSABLE.items()}
     files |= {f"train/cat/{name}": content for name, content in odd.items()}
-    images = cached(path_source(pack(files, kind)), 32, say=str)
+    images = open_cached(path_source(pack(files, kind)), 32, say=str)
     found = dict(zip(images.train.names, images.train.images, strict=True))
     for name in USABLE:
         colour = found[f"train/cat/{name}"].mean((0, 1))

@@ -5,7 +5,7 @@ import pytest
 from torchvision.datasets import OxfordIIITPet
 
 from lossbench.benchmarks.data import pets
-from lossbench.benchmarks.data.cache import cached
+from lossbench.benchmarks.data.cache import open_cached
 from lossbench.benchmarks.data.pets import oxford_breeds, oxford_pets
 from lossbench.benchmarks.data.sources import UnavailableError
 from lossbench.benchmarks.errors import UserError
@@ -31,7 +31,7 @@ def tiny_pets(jpeg):
 
 
 def assert_pets(source):
-    images = cached(source, 64, say=str)
+    images = open_cached(source, 64, say=str)
     assert images.skipped == ("Birman_2 (missing)", "boxer_9 (not an image)")
     assert images.train.names == ("Birman_0", "Birman_4", "boxer_1", "boxer_3", "boxer_5")
     assert images.train.labels.tolist() == [1, 1, 0, 0, 0]
@@ -109,7 +109,7 @@ def test_breeds_with_enough_photographs_are_the_classes(jpeg, pack, monkeypatch)
         "photographs of 2 breeds of cats and dogs, Oxford-IIIT Pet; left out: 3 breeds with fewer "
         "than 20 to train on or none to test"
     )
-    images = cached(source, 32, say=str)
+    images = open_cached(source, 32, say=str)
     for split, expected in ((images.train, [20, 20]), (images.test, [3, 2])):
         assert np.bincount(split.labels).tolist() == expected
         assert split.labels.tolist() == [name.startswith("Bengal") for name in split.names]
@@ -126,14 +126,14 @@ def test_real_pets(real_data, monkeypatch):
     if not (real_data / "oxford-iiit-pet").is_dir():
         pytest.skip("oxford-iiit-pet is not there")
     monkeypatch.setenv("LOSSBENCH_DATA", str(real_data))
-    assert not cached(oxford_pets(pytest.fail), 64, say=str).skipped
+    assert not open_cached(oxford_pets(pytest.fail), 64, say=str).skipped
 
 
 def test_real_breeds(real_data, monkeypatch):
     if not (real_data / "oxford-iiit-pet").is_dir():
         pytest.skip("oxford-iiit-pet is not there")
     monkeypatch.setenv("LOSSBENCH_DATA", str(real_data))
-    images = cached(oxford_breeds(pytest.fail), 32, say=str)
+    images = open_cached(oxford_breeds(pytest.fail), 32, say=str)
     assert np.bincount(images.train.labels).min() >= 20
     for split in (images.train, images.test):
         found = {images.classes[i]: [] for i in range(len(images.classes))}

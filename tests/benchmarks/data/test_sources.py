@@ -8,11 +8,11 @@ import pytest
 from lossbench.benchmarks.data.sources import (
     Source,
     SourceImage,
-    arranged,
     cache_home,
     check_every_class,
-    counted,
+    count_classes,
     data_directory,
+    sort_images,
 )
 from lossbench.benchmarks.errors import UserError
 
@@ -41,7 +41,7 @@ def test_the_fingerprint_covers_every_fact_of_a_picture(change):
 
 def test_validation_stands_between_train_and_test_and_names_are_sorted():
     held_out = [replace(p, name=f"held{p.label}", split="validation") for p in PICTURES[:2]]
-    names = [p.name for p in arranged([*PICTURES[::-1], *held_out])]
+    names = [p.name for p in sort_images([*PICTURES[::-1], *held_out])]
     assert names == ["train0", "train1", "held0", "held1", "test0", "test1"]
 
 
@@ -73,7 +73,7 @@ def test_no_pictures_to_train_on_or_to_test_are_refused(refusal):
 
 def test_pictures_are_counted_by_split_and_class():
     more = [*PICTURES, replace(PICTURES[0], name="again"), replace(PICTURES[1], split="validation")]
-    assert counted(more, TWO) == {
+    assert count_classes(more, TWO) == {
         "train": {"dog": 2, "cat": 1},
         "validation": {"dog": 0, "cat": 1},
         "test": {"dog": 1, "cat": 1},

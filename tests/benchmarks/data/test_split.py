@@ -7,7 +7,13 @@ import numpy as np
 import pytest
 
 from lossbench.benchmarks.data import Split
-from lossbench.benchmarks.data.split import few_of_each, mislabelled, places, select, stratified
+from lossbench.benchmarks.data.split import (
+    balanced_subset,
+    corrupt_labels,
+    rank_in_class,
+    select,
+    stratified,
+)
 
 TEN = tuple("abcdefghij")
 DEFAULTS = {
@@ -133,7 +139,7 @@ def test_a_wrong_label_is_each_of_the_other_classes_as_often(image_set):
 def test_two_classes_swap():
     labels, steps = np.array([0, 1, 0, 1]), np.ones(4, int)
     draws = np.array([0.1, 0.9, 0.8, 0.2])
-    assert mislabelled(labels, draws, steps, 0.5, 2).tolist() == [1, 1, 0, 0]
+    assert corrupt_labels(labels, draws, steps, 0.5, 2).tolist() == [1, 1, 0, 0]
 
 
 def test_no_more_images_than_wanted_and_as_many_of_each_class(image_set):
@@ -142,7 +148,7 @@ def test_no_more_images_than_wanted_and_as_many_of_each_class(image_set):
     assert chosen(images, train_images=200).counts == (20,) * 10
     assert chosen(images, train_images=10**6).counts == (20,) * 10
     labels = np.repeat([0, 1], [30, 8])
-    few = few_of_each(labels, np.random.default_rng(0).random(38), 20)
+    few = balanced_subset(labels, np.random.default_rng(0).random(38), 20)
     assert np.bincount(labels[few]).tolist() == [8, 8]
 
 
@@ -187,7 +193,7 @@ def test_what_is_drawn_depends_on_the_seed_and_on_nothing_else(images, settings)
 def test_places_are_a_permutation_within_each_class():
     rng = np.random.default_rng(0)
     labels, draws = rng.integers(0, 3, 50), rng.random(50)
-    place = places(labels, draws)
+    place = rank_in_class(labels, draws)
     for label in range(3):
         mine = place[labels == label]
         assert sorted(mine) == list(range(len(mine)))

@@ -48,6 +48,7 @@ def test_colour_alone_does_not_tell_the_classes_apart():
     assert accuracy < 0.75
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("one_thread")
 def test_a_small_network_learns_the_shapes():
     torch.manual_seed(0)

@@ -5,7 +5,7 @@ import re
 import pytest
 from PIL import Image
 
-from lossbench.benchmarks.data.cache import cached
+from lossbench.benchmarks.data.cache import open_cached
 from lossbench.benchmarks.data.folder import path_source
 from lossbench.benchmarks.evidence.claim import Claim, Table
 from lossbench.benchmarks.report.claims import write_finding
@@ -111,7 +111,7 @@ def test_folders_and_files_that_are_called_so_reach_the_page_as_text(
         for number in range(3):
             Image.new("RGB", (40, 40)).save(photos / kind / f"{number}.png")
     (photos / "cat" / f"{EVIL}.jpg").write_bytes(b"no image")
-    images = cached(path_source(photos), 32, say=str)
+    images = open_cached(path_source(photos), 32, say=str)
     assert images.skipped == (f"cat/{EVIL}.jpg (not an image)",)
     assert f"left out: 3 files of other folders ({EVIL})" in images.description
     about = describe(losses=["mse"], seeds=[0])

@@ -126,7 +126,7 @@ def test_a_second_start_is_one(monkeypatch) -> None:
     )
     monkeypatch.setattr(growth, "MANY", 300)
     monkeypatch.setattr(growth, "SETTLED", 0.0)
-    monkeypatch.setattr(remembered, "SETTLED", -3600.0)
+    monkeypatch.setattr(remembered, "SETTLED_SECONDS", -3600.0)
     assert growth.second_start(0).pairs == 5
     assert len(listed) == 1
 
