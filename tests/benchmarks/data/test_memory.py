@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 
+from lossbench.benchmarks.data import batches
 from lossbench.benchmarks.data.batches import to_device
 from lossbench.benchmarks.data.cache import open_cached
 from lossbench.benchmarks.data.memory import advise_random_access, available_memory
@@ -63,10 +64,7 @@ def test_an_array_of_more_than_half_the_memory_is_told_of(tmp_path, kilobytes, t
 
 def test_images_that_stay_in_the_cache_are_asked_about(monkeypatch):
     asked = []
-    monkeypatch.setattr(
-        "lossbench.benchmarks.data.batches.advise_random_access",
-        lambda array: (asked.append(array), array)[1],
-    )
+    monkeypatch.setattr(batches, "advise_random_access", lambda a: (asked.append(a), a)[1])
     images = open_cached(synthetic(32, train=4, test=2), 32, say=str)
     to_device(images.train, torch.device("cpu"))
     to_device(images.train, torch.device("meta"))
