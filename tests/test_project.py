@@ -14,8 +14,8 @@ import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from lossbench.benchmarks.config import ARTICLE_LOSSES, CompareConfig
-from lossbench.benchmarks.evidence.claim import Measure, verdict_of
 from lossbench.benchmarks.evidence.runner import CLAIMS
+from lossbench.benchmarks.records.claim import Measure, verdict_of
 from lossbench.benchmarks.report.claims import (
     is_synthetic,
     read_claim,
@@ -119,7 +119,7 @@ def test_the_references_evidence_is_what_lossbench_writes_of_its_claims(tmp_path
         shutil.copytree(kept / name, written, ignore=shutil.ignore_patterns("report.*"))
         write_report(written)
         assert (written / "report.md").read_text() == (kept / name / "report.md").read_text()
-    write_overview(tmp_path)
+    write_overview(tmp_path, CLAIMS)
     for page in ("report.md", "report.html"):
         assert (tmp_path / page).read_text() == (kept / page).read_text()
 

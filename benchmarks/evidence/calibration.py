@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from lossbench.benchmarks.records.claim import ClaimTable, Finding, Measure, verdict_of
 from lossbench.benchmarks.stats.inference import (
     mean_interval,
     paired_difference,
@@ -16,7 +17,7 @@ from lossbench.benchmarks.stats.inference import (
 from lossbench.benchmarks.stats.metrics import brier, expected_calibration_error
 from lossbench.benchmarks.training.result import Predictions, RunConfig, RunResult
 
-from .claim import Budget, Claim, Finding, Measure, Table, Trainer, verdict_of
+from .claim import Budget, Claim, Trainer
 from .measuring.contrasts import (
     Demand,
     Judged,
@@ -218,7 +219,7 @@ def sentence_of(found: Found) -> str:
     return "Expected calibration error in points, of " + "; of ".join(parts) + "."
 
 
-def loss_table(found: Found, floors: Mapping[str, float]) -> Table:
+def loss_table(found: Found, floors: Mapping[str, float]) -> ClaimTable:
     rows = []
     for loss in LOSSES:
         if loss not in found:
@@ -241,7 +242,7 @@ def loss_table(found: Found, floors: Mapping[str, float]) -> Table:
                 f"{np.mean([cooled(run) for run in runs]):.1f}",
             )
         )
-    return Table(
+    return ClaimTable(
         "Accuracy, calibration and Brier score",
         (
             "loss",

@@ -9,10 +9,11 @@ import numpy as np
 
 from lossbench.benchmarks.config import WRONG_START_PROBABILITY
 from lossbench.benchmarks.format import MINUS, MISSING
+from lossbench.benchmarks.records.claim import ClaimTable, Finding, Measure, verdict_of
 from lossbench.benchmarks.stats.inference import Interval, mean_interval, verdict_below
 from lossbench.benchmarks.training.result import RunConfig
 
-from .claim import Budget, Claim, Finding, Measure, Table, Trainer, verdict_of
+from .claim import Budget, Claim, Trainer
 from .measuring.bounds import at_most
 from .measuring.laws import LAWS, error
 from .measuring.pushes import Pushes, pushes, together
@@ -184,7 +185,7 @@ RELATIONS = {
 }
 
 
-def table_of(fits: Mapping[str, Sequence[Fit]], pooled: Mapping[str, Pushes]) -> Table:
+def table_of(fits: Mapping[str, Sequence[Fit]], pooled: Mapping[str, Pushes]) -> ClaimTable:
     rows = []
     for loss, law in LAWS.items():
         each = middle(fits[loss])
@@ -202,7 +203,7 @@ def table_of(fits: Mapping[str, Sequence[Fit]], pooled: Mapping[str, Pushes]) ->
                 RELATIONS[loss],
             )
         )
-    return Table(
+    return ClaimTable(
         "|dL/dz| against the error e = |f - t|, over training",
         (
             "loss",

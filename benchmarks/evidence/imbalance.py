@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from lossbench.benchmarks.plots.canvas import DPI, FAINT, RC, render_png
+from lossbench.benchmarks.records.claim import ClaimFigure, ClaimTable, Finding, verdict_of
 from lossbench.benchmarks.stats.inference import mean_interval
 from lossbench.benchmarks.stats.metrics import balanced_accuracy
 from lossbench.benchmarks.training.result import Predictions, RunConfig, RunResult
 
-from .claim import Budget, Claim, Finding, Picture, Table, Trainer, verdict_of
+from .claim import Budget, Claim, Trainer
 from .measuring.contrasts import Contrast, Demand, contrast, judged, plus_minus, signed, table_of
 from .measuring.networks import over_seeds, tuned
 from .pictures.rows import SEEDS, Row, chance_line, draw_rows, heading, judgement, room_for
@@ -193,7 +194,7 @@ def sentence_of(said: Said) -> str:
 
 def accuracy_table(
     said: Said, trials: Mapping[tuple[str, int], RunConfig], counted: Mapping[int, Sequence[int]]
-) -> Table:
+) -> ClaimTable:
     """Balanced accuracy and what it is the mean of."""
     rows = []
     for ratio in RATIOS:
@@ -211,7 +212,7 @@ def accuracy_table(
                     f"{recall(found, 1):.1f}",
                 )
             )
-    return Table(
+    return ClaimTable(
         "Balanced accuracy when cats are rare",
         (
             "method",
@@ -231,7 +232,7 @@ def accuracy_table(
     )
 
 
-def draw_recall(said: Said, counted: Mapping[int, Sequence[int]]) -> Picture:
+def draw_recall(said: Said, counted: Mapping[int, Sequence[int]]) -> ClaimFigure:
     """Balanced accuracy of each method, between the two shares that it is the mean of."""
     import matplotlib
     from matplotlib.figure import Figure
@@ -266,7 +267,7 @@ def draw_recall(said: Said, counted: Mapping[int, Sequence[int]]) -> Picture:
             words.append(f"1:{ratio}: {means}")
         panels[-1].set_xlabel("test images answered rightly, %")
         alt = f"{title} Balanced accuracy, %, chance {CHANCE:.0f}. " + "; ".join(words) + "."
-        return Picture("recall.png", render_png(figure, alt), alt)
+        return ClaimFigure("recall.png", render_png(figure, alt), alt)
 
 
 def _draw_span(axes: Axes, place: int, said: Sequence[Predictions]) -> None:

@@ -10,6 +10,7 @@ import numpy as np
 
 from lossbench.benchmarks.config import ARTICLE_LOSSES, LEARNING_RATES
 from lossbench.benchmarks.format import MISSING
+from lossbench.benchmarks.records.claim import ClaimTable, Finding, Measure, verdict_of
 from lossbench.benchmarks.stats.inference import (
     MINIMUM_SEEDS,
     Interval,
@@ -25,7 +26,7 @@ from lossbench.benchmarks.stats.inference import (
 from lossbench.benchmarks.training.result import RunConfig, RunResult
 from lossbench.benchmarks.training.search import FIRST_SEARCH_SEED
 
-from .claim import Budget, Claim, Finding, Measure, Table, Trainer, verdict_of
+from .claim import Budget, Claim, Trainer
 from .measuring.bounds import bounded
 from .measuring.contrasts import Contrast, contrast, plus_minus, signed, with_span
 from .measuring.networks import accuracies, chance_of, right
@@ -243,7 +244,7 @@ def table_of_ranks(
     ranges: Mapping[str, Range],
     differences: Mapping[str, Contrast],
     began: Mapping[str, float],
-) -> Table:
+) -> ClaimTable:
     ps = dict(zip(differences, holm([p_of(each) for each in differences.values()]), strict=True))
     order = sorted(found, key=lambda loss: -float(np.mean(accuracies(found[loss]))))
     rows = []
@@ -265,7 +266,7 @@ def table_of_ranks(
                 f"{chosen[loss] * began[loss]:.2g}" if learns else MISSING,
             )
         )
-    return Table(
+    return ClaimTable(
         "Each loss at its own best learning rate",
         (
             "loss",
@@ -309,9 +310,9 @@ def in_words(each: Range) -> str:
     return f"{low} to {high} ({each.decades:.1f} decades)"
 
 
-def table_of_rates(sweeps: Mapping[str, Sweep]) -> Table:
+def table_of_rates(sweeps: Mapping[str, Sweep]) -> ClaimTable:
     rows = [(loss, *(f"{mean:.1f}" for mean in sweep.mean)) for loss, sweep in sweeps.items()]
-    return Table(
+    return ClaimTable(
         "Validation accuracy, %, by learning rate",
         ("loss", *(f"{rate:g}" for rate in LEARNING_RATES)),
         tuple(rows),

@@ -7,10 +7,11 @@ from statistics import fmean as mean
 from typing import NamedTuple
 
 from lossbench.benchmarks.format import MINUS
+from lossbench.benchmarks.records.claim import ClaimTable, Finding, Measure, verdict_of
 from lossbench.benchmarks.stats.inference import Interval, mean_interval, verdict_above
 from lossbench.benchmarks.training.result import RunConfig, RunResult
 
-from .claim import Budget, Claim, Finding, Measure, Table, Trainer, verdict_of
+from .claim import Budget, Claim, Trainer
 from .measuring.bounds import at_most, size
 from .measuring.contrasts import plus_minus, signed
 from .measuring.likelihood_forms import FAR, FORMS, LOWERED, SOFTENED, Reading, read
@@ -130,7 +131,7 @@ def sentence_of(readings: Sequence[Reading]) -> str:
     )
 
 
-def forms_table(readings: Sequence[Reading]) -> Table:
+def forms_table(readings: Sequence[Reading]) -> ClaimTable:
     rows = [
         (
             "the likelihood itself: -ln of the product",
@@ -147,7 +148,7 @@ def forms_table(readings: Sequence[Reading]) -> Table:
             max(getattr(reading, what)[bits] for reading in readings) for what in ("apart", "steep")
         )
         rows.append((f"all of them, {bits}", "", f"dL/dz off by {steep:.1e}", size(apart)))
-    return Table(
+    return ClaimTable(
         "One number on the same test predictions",
         ("form", "computed with", "nats an image", "off the likelihood at most, relative"),
         tuple(rows),
@@ -159,7 +160,7 @@ def forms_table(readings: Sequence[Reading]) -> Table:
     )
 
 
-def slip_table(readings: Sequence[Reading]) -> Table:
+def slip_table(readings: Sequence[Reading]) -> ClaimTable:
     products = mean_interval([reading.product for reading in readings])
     rows = [("sum of ln's, as it should be", plus_minus(products, 4), "")]
     for name, field in zip(SLIPS, SLIPPED, strict=True):
@@ -190,7 +191,7 @@ def slip_table(readings: Sequence[Reading]) -> Table:
                 "",
             )
         )
-    return Table(
+    return ClaimTable(
         "The two slips on the same predictions",
         ("what", "measured", "off the right one, as a share"),
         tuple(rows),

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from lossbench.benchmarks.plots.canvas import DPI, RC, render_png
+from lossbench.benchmarks.records.claim import ClaimFigure, ClaimTable, Finding, verdict_of
 from lossbench.benchmarks.stats.inference import (
     mean_interval,
     paired_difference,
@@ -14,7 +15,7 @@ from lossbench.benchmarks.stats.inference import (
 )
 from lossbench.benchmarks.training.result import RunConfig, RunResult
 
-from .claim import Budget, Claim, Finding, Picture, Table, Trainer, verdict_of
+from .claim import Budget, Claim, Trainer
 from .measuring.contrasts import Contrast, Demand, contrast, judged, plus_minus, table_of, with_span
 from .measuring.networks import accuracies, chance_of, over_seeds, right, tuned
 from .pictures.rows import SEEDS, Row, chance_line, draw_rows, heading, judgement, room_for
@@ -146,7 +147,7 @@ def sentence_of(found: Found) -> str:
     return "Points ahead of softmax cross-entropy with " + "; with ".join(parts) + "."
 
 
-def accuracy_table(found: Found) -> Table:
+def accuracy_table(found: Found) -> ClaimTable:
     rows = []
     for task in TASKS:
         reference = accuracies(found[REFERENCE, task.data])
@@ -164,7 +165,7 @@ def accuracy_table(found: Found) -> Table:
                     "" if loss == REFERENCE else f"within ±{task.ahead:g}: {level}",
                 )
             )
-    return Table(
+    return ClaimTable(
         "Accuracy with more than two classes",
         (
             "loss",
@@ -182,7 +183,7 @@ def accuracy_table(found: Found) -> Table:
     )
 
 
-def draw_accuracies(found: Found) -> Picture:
+def draw_accuracies(found: Found) -> ClaimFigure:
     """A panel a task: the accuracy of every loss, beside chance."""
     import matplotlib
     from matplotlib.figure import Figure
@@ -213,7 +214,7 @@ def draw_accuracies(found: Found) -> Picture:
             words.append(f"{task.name} (chance {chance:.0f}): {means}")
         panels[-1].set_xlabel("test accuracy, %")
         alt = f"{title} Mean test accuracy, %. " + "; ".join(words) + "."
-        return Picture("accuracies.png", render_png(figure, alt), alt)
+        return ClaimFigure("accuracies.png", render_png(figure, alt), alt)
 
 
 def notes_of(found: Found, sizes: Mapping[str, Size]) -> tuple[str, ...]:

@@ -17,11 +17,12 @@ from lossbench.benchmarks.plots.canvas import (
     render_png,
 )
 from lossbench.benchmarks.plots.palette import loss_style
+from lossbench.benchmarks.records.claim import ClaimFigure, ClaimTable, Finding, verdict_of
 from lossbench.benchmarks.stats.inference import mean_interval
 from lossbench.benchmarks.training.result import RunConfig, RunResult
 from lossbench.benchmarks.training.search import accuracy_by_rate
 
-from .claim import Budget, Claim, Finding, Picture, Table, Trainer, verdict_of
+from .claim import Budget, Claim, Trainer
 from .measuring.contrasts import (
     Contrast,
     Demand,
@@ -161,7 +162,7 @@ def sentence_of(found: Found) -> str:
     )
 
 
-def accuracy_table(found: Found) -> Table:
+def accuracy_table(found: Found) -> ClaimTable:
     """Accuracies, and how much of the wrong labels was learnt by heart."""
     rows = []
     for loss, name in LOSSES.items():
@@ -173,7 +174,7 @@ def accuracy_table(found: Found) -> Table:
         ]
         rate = cells[0][0].trial.learning_rate
         rows.append((name, f"{rate:g}", *tested, *fitted))
-    return Table(
+    return ClaimTable(
         "Accuracy with wrong labels in training",
         (
             "loss",
@@ -190,7 +191,7 @@ def accuracy_table(found: Found) -> Table:
     )
 
 
-def difference_table(found: Found, judgements: Sequence[Judged]) -> Table:
+def difference_table(found: Found, judgements: Sequence[Judged]) -> ClaimTable:
     """Every difference that a verdict rests on."""
     judged_already = {item.demand.contrast.name for item in judgements}
     rest = [minus_reference(found, loss, share) for share in SHARES for loss in LOSSES]
@@ -206,7 +207,7 @@ def difference_table(found: Found, judgements: Sequence[Judged]) -> Table:
     )
 
 
-def draw_shares(found: Found) -> Picture:
+def draw_shares(found: Found) -> ClaimFigure:
     """Accuracy against the share of wrong labels, a line a loss."""
     import matplotlib
     from matplotlib.figure import Figure
@@ -244,10 +245,10 @@ def draw_shares(found: Found) -> Picture:
         label_lines(axes, labels, gap=0.075)
         wrong = ", ".join(f"{words(share)}" for share in SHARES)
         alt = f"{title} Test accuracy in % with {wrong} wrong labels: " + "; ".join(said) + "."
-        return Picture("shares.png", render_png(figure, alt), alt)
+        return ClaimFigure("shares.png", render_png(figure, alt), alt)
 
 
-def draw_rates(tried: Mapping[str, Mapping[float, float]], chance: float) -> Picture:
+def draw_rates(tried: Mapping[str, Mapping[float, float]], chance: float) -> ClaimFigure:
     """What the search saw: accuracy against the learning rate with some wrong labels."""
     import matplotlib
     from matplotlib.figure import Figure
@@ -288,7 +289,7 @@ def draw_rates(tried: Mapping[str, Mapping[float, float]], chance: float) -> Pic
         axes.set_axisbelow(True)
         label_lines(axes, labels, gap=0.09)
         alt = f"{title}. Best validation accuracy, %: " + "; ".join(best) + "."
-        return Picture("rates.png", render_png(figure, alt), alt)
+        return ClaimFigure("rates.png", render_png(figure, alt), alt)
 
 
 def notes_of(size: Size) -> tuple[str, ...]:

@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from lossbench.benchmarks.records.claim import ClaimTable, Finding, Measure, verdict_of
 from lossbench.benchmarks.stats.inference import (
     Interval,
     mean_interval,
@@ -16,9 +17,10 @@ from lossbench.benchmarks.stats.inference import (
     verdict_below,
     verdict_within,
 )
+from lossbench.benchmarks.stats.verdict import Verdict
 from lossbench.benchmarks.training.result import RunConfig, RunResult
 
-from .claim import Budget, Claim, Finding, Measure, Table, Trainer, Verdict, verdict_of
+from .claim import Budget, Claim, Trainer
 from .measuring.bounds import at_most, size
 from .measuring.contrasts import plus_minus, signed
 from .measuring.laws import LAWS
@@ -187,7 +189,7 @@ def sentence_of(found: Found) -> str:
     )
 
 
-def gradient_table(found: Found) -> Table:
+def gradient_table(found: Found) -> ClaimTable:
     """|dL/dz| by the right class's probability, both losses."""
     edges = (0.0, 0.001, 0.01, 0.1, 0.5, 0.9, 0.99, 0.999, 1.0)
     runs = {loss: by_seed(found, loss) for loss in LOSSES}
@@ -207,7 +209,7 @@ def gradient_table(found: Found) -> Table:
         f"relative deviation {max(deviation(loss, run) for run in runs[loss]):.1e}"
         for loss in LOSSES
     )
-    return Table(
+    return ClaimTable(
         "How hard an example pushes, by how sure the model is of the right class",
         (
             "p of the right class",
@@ -226,7 +228,7 @@ def gradient_table(found: Found) -> Table:
     )
 
 
-def accuracy_table(found: Found) -> Table:
+def accuracy_table(found: Found) -> ClaimTable:
     rows = []
     for cell in CELLS:
         outcomes = found[cell]
@@ -243,7 +245,7 @@ def accuracy_table(found: Found) -> Table:
                 str(len(outcomes)),
             )
         )
-    return Table(
+    return ClaimTable(
         "What that does to training",
         (
             "loss, start",

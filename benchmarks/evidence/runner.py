@@ -14,13 +14,15 @@ import torch
 
 from lossbench.benchmarks.console import Reporter
 from lossbench.benchmarks.data.batches import prepare
+from lossbench.benchmarks.data.description import data_facts
 from lossbench.benchmarks.errors import unknown_name
 from lossbench.benchmarks.records import experiment
+from lossbench.benchmarks.records.claim import Finding
 from lossbench.benchmarks.report.claims import write_finding, write_overview
 from lossbench.benchmarks.training.executors.pool import Pool
 from lossbench.benchmarks.training.search import FIRST_SEARCH_SEED
 
-from .claim import Budget, Claim, Finding
+from .claim import Budget, Claim
 from .lab import PoolTrainer
 
 CLAIMS = (
@@ -92,7 +94,7 @@ def examine(
             about |= {"budget": budget, "seconds": seconds} | facts_of(lab, pool)
             directory = evidence / claim.name
             write_finding(directory, about, claim, finding)
-            write_overview(evidence)
+            write_overview(evidence, CLAIMS)
             reporter.say(f"{claim.name}: {finding.verdict}. {finding.sentence}  ({seconds:.0f} s)")
             done.append(Examined(claim, finding, directory))
     return done
@@ -106,7 +108,7 @@ def facts_of(lab: PoolTrainer, pool: Pool) -> dict[str, object]:
         key = (trial.data, trial.image_size)
         if key not in sources:
             images = pool.image_set(*key)
-            sources[key] = experiment.data_facts(
+            sources[key] = data_facts(
                 images, prepare(images, torch.device("cpu"), validation=trial.validation)
             )
         trained_on.setdefault(key, set()).add(sum(outcome.counts))

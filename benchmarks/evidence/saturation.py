@@ -10,15 +10,17 @@ from typing import NamedTuple
 import numpy as np
 
 from lossbench.benchmarks.format import MISSING
+from lossbench.benchmarks.records.claim import ClaimTable, Finding, Measure, verdict_of
 from lossbench.benchmarks.stats.inference import (
     minimum_detectable_difference,
     verdict_above,
     verdict_below,
     verdict_within,
 )
+from lossbench.benchmarks.stats.verdict import Verdict
 from lossbench.benchmarks.training.result import RunConfig, RunResult
 
-from .claim import Budget, Claim, Finding, Measure, Table, Trainer, Verdict, verdict_of
+from .claim import Budget, Claim, Trainer
 from .measuring.bounds import at_most, bounded
 from .measuring.laws import LAWS
 from .measuring.pushes import Pushes, deviation, pushes, together
@@ -250,7 +252,9 @@ def sentence_of(best: Found, plain: Found, rates: Mapping[tuple[str, float], flo
     )
 
 
-def table_of_steps(best: Found, plain: Found, rates: Mapping[tuple[str, float], float]) -> Table:
+def table_of_steps(
+    best: Found, plain: Found, rates: Mapping[tuple[str, float], float]
+) -> ClaimTable:
     rows = []
     for confidence in CONFIDENCES:
         found = at_fastest(best, rates, confidence)
@@ -273,7 +277,7 @@ def table_of_steps(best: Found, plain: Found, rates: Mapping[tuple[str, float], 
                 *(taken(plain[loss, confidence]) for loss in LOSSES),
             )
         )
-    return Table(
+    return ClaimTable(
         f"Steps to {PERCENT} validation accuracy, by how sure the start is of the wrong class",
         (
             "sure at the start",
@@ -298,7 +302,7 @@ def table_of_steps(best: Found, plain: Found, rates: Mapping[tuple[str, float], 
     )
 
 
-def table_of_gradients(seen: Mapping[str, Sequence[Pushes]]) -> Table:
+def table_of_gradients(seen: Mapping[str, Sequence[Pushes]]) -> ClaimTable:
     rows = []
     for loss in LOSSES:
         each = together(seen[loss])
@@ -312,7 +316,7 @@ def table_of_gradients(seen: Mapping[str, Sequence[Pushes]]) -> Table:
                 f"{np.median(sure):.1e}" if len(sure) else MISSING,
             )
         )
-    return Table(
+    return ClaimTable(
         "Measured gradients against the formulas",
         (
             "loss",

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from lossbench.benchmarks.format import MISSING
+from lossbench.benchmarks.records.claim import ClaimTable, Finding, Measure
 from lossbench.benchmarks.stats.inference import (
     MINIMUM_SEEDS,
     Interval,
@@ -18,10 +19,11 @@ from lossbench.benchmarks.stats.inference import (
     paired_t_pvalue,
     verdict_equivalent,
 )
+from lossbench.benchmarks.stats.verdict import Verdict
 from lossbench.benchmarks.training.result import RunConfig, RunResult
 from lossbench.benchmarks.training.search import accuracy_by_rate
 
-from .claim import Budget, Claim, Finding, Measure, Table, Trainer, Verdict
+from .claim import Budget, Claim, Trainer
 from .measuring.contrasts import plus_minus, signed, span, with_span
 from .measuring.networks import accuracies, chance_of, over_seeds, right
 from .pictures.square_loss import draw_gaps, draw_rates, words_of
@@ -154,7 +156,7 @@ def sentence_of(found: Found, gaps: Mapping[str, Gap], chosen: Mapping[str, floa
     )
 
 
-def table_of_losses(found: Found, chosen: Mapping[str, float]) -> Table:
+def table_of_losses(found: Found, chosen: Mapping[str, float]) -> ClaimTable:
     rows = [
         (
             loss,
@@ -164,7 +166,7 @@ def table_of_losses(found: Found, chosen: Mapping[str, float]) -> Table:
         )
         for loss in LOSSES
     ]
-    return Table(
+    return ClaimTable(
         "Test accuracy, each loss at the learning rate chosen for it",
         ("loss", "learning rate", "test accuracy, %", "of each seed, %"),
         tuple(rows),
@@ -172,7 +174,7 @@ def table_of_losses(found: Found, chosen: Mapping[str, float]) -> Table:
     )
 
 
-def table_of_gaps(gaps: Mapping[str, Gap]) -> Table:
+def table_of_gaps(gaps: Mapping[str, Gap]) -> ClaimTable:
     each = list(gaps.values())
     ps = holm([p_of(gap.differences) for gap in each])
     rows = []
@@ -191,7 +193,7 @@ def table_of_gaps(gaps: Mapping[str, Gap]) -> Table:
                 words_of(gap),
             )
         )
-    return Table(
+    return ClaimTable(
         "Differences in test accuracy, points",
         (
             "difference",
@@ -222,13 +224,13 @@ def p_of(differences: Sequence[float]) -> float:
     return paired_t_pvalue(differences, [0.0] * len(differences))
 
 
-def table_of_rates(tried: Mapping[str, Mapping[float, float]]) -> Table:
+def table_of_rates(tried: Mapping[str, Mapping[float, float]]) -> ClaimTable:
     rates = sorted({rate for means in tried.values() for rate in means})
     rows = [
         (loss, *(f"{means[rate]:.1f}" if rate in means else MISSING for rate in rates))
         for loss, means in tried.items()
     ]
-    return Table(
+    return ClaimTable(
         "The search: validation accuracy, %, by learning rate",
         ("loss", *(f"{rate:g}" for rate in rates)),
         tuple(rows),

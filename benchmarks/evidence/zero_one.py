@@ -7,10 +7,11 @@ from statistics import fmean as mean
 from typing import NamedTuple
 
 from lossbench.benchmarks.plots.canvas import DPI, RC, Label, render_png
+from lossbench.benchmarks.records.claim import ClaimFigure, ClaimTable, Finding, Measure, verdict_of
 from lossbench.benchmarks.stats.inference import mean_interval, verdict_above
 from lossbench.benchmarks.training.result import RunConfig, RunResult
 
-from .claim import Budget, Claim, Finding, Measure, Picture, Table, Trainer, verdict_of
+from .claim import Budget, Claim, Trainer
 from .measuring.bounds import at_most, size
 from .measuring.contrasts import plus_minus, signed
 from .measuring.networks import over_seeds
@@ -159,7 +160,7 @@ def sentence_of(found: Found) -> str:
     )
 
 
-def table_of(found: Found) -> Table:
+def table_of(found: Found) -> ClaimTable:
     rows = []
     for cell in CELLS:
         began, ended = zip(*(ends(outcome) for outcome in found[cell]), strict=True)
@@ -179,7 +180,7 @@ def table_of(found: Found) -> Table:
                 str(len(moved)),
             )
         )
-    return Table(
+    return ClaimTable(
         "Where networks of the same start end",
         (
             "loss",
@@ -212,7 +213,7 @@ def notes_of(found: Found) -> tuple[str, ...]:
     )
 
 
-def draw(found: Found) -> Picture:
+def draw(found: Found) -> ClaimFigure:
     """Validation accuracy and |dL/dz| over training steps, of both losses from the same starts."""
     import matplotlib
     from matplotlib.figure import Figure
@@ -246,7 +247,7 @@ def draw(found: Found) -> Picture:
             f"accuracy in %: {'; '.join(label.text for label in accuracy)}. Mean |dL/dz|: "
             f"{'; '.join(label.text for label in gradient)}. Distance moved: {moved}."
         )
-        return Picture("start.png", render_png(figure, alt), alt)
+        return ClaimFigure("start.png", render_png(figure, alt), alt)
 
 
 def chance_of(outcome: RunResult) -> float:

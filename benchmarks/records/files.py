@@ -37,6 +37,20 @@ def write_atomically(path: Path, content: bytes) -> None:
             scratch.unlink(missing_ok=True)
 
 
+def write_files(directory: Path, files: dict[str, bytes]) -> None:
+    """Write files into the directory, in their order, each whole or not at all.
+
+    Raises:
+        UserError: one cannot be written.
+    """
+    for name, content in files.items():
+        try:
+            write_atomically(directory / name, content)
+        except OSError as error:
+            reason = error.strerror or error
+            raise UserError(f"cannot write {directory / name}: {reason}") from None
+
+
 def remove_scratch(directory: Path) -> None:
     """Remove the scratch files and directories, `.*.tmp`, that killed processes have left in a
     directory that no other process writes to."""

@@ -3,7 +3,7 @@
 Importing this package costs nothing; matplotlib, scipy and rich are loaded when first needed.
 """
 
-from .summary import write_summary
+from .comparison import write_summary
 from .table import terminal_table
 
 __all__ = ["terminal_table", "write_summary"]

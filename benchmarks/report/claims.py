@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
-import json
-import math
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from lossbench.benchmarks.errors import UserError, one_line
+from lossbench.benchmarks.errors import UserError
 from lossbench.benchmarks.format import MINUS, MISSING, duration, magnitude
-from lossbench.benchmarks.records.reading import DATA
-from lossbench.benchmarks.records.schema import NUMBER, reject_constant, schema_error
+from lossbench.benchmarks.records.claim import (
+    FILE,
+    Finding,
+    Statement,
+    data_blocks,
+    is_synthetic,
+    read_claim,
+    write_claim,
+)
+from lossbench.benchmarks.records.files import write_files
 
 from .document import (
-    MARKS,
+    SYNTHETIC_NOTE,
     Banner,
     Block,
     Bullets,
@@ -32,63 +38,16 @@ from .document import (
     markdown,
 )
 from .facts import data_facts, joined, made_by
-from .summary import SYNTHETIC_NOTE, write_files
-
-if TYPE_CHECKING:
-    from lossbench.benchmarks.evidence.claim import Claim, Finding
-
-FILE = "claim.json"
-TEXTS = ("name", "question", "claim", "refuted_by", "procedure", "source", "verdict", "sentence")
-# What is shown of claim.json, and of what kind it is.
-RECORD: dict[str, Any] = {
-    **dict.fromkeys(TEXTS, str),
-    "measures": [dict.fromkeys(("value", "low", "high"), NUMBER | None)],
-    "pictures": [{"name": str, "alt": str}],
-    "tables": [{"title": str, "columns": list, "rows": [list], "notes": [str]}],
-    "notes": [str],
-    "about": {
-        "trials": int,
-        "training_seconds": NUMBER | None,
-        "seconds": NUMBER,
-        **dict.fromkeys(("seeds", "search_seeds", "models"), list | None),
-        **dict.fromkeys(("versions", "hardware"), dict),
-    },
-}
 
 
-def write_finding(directory: Path, about: dict[str, Any], claim: Claim, finding: Finding) -> None:
-    """Writes what was found of a claim into `directory`: claim.json, report.html, report.md and
-    the pictures.
+def write_finding(
+    directory: Path, about: dict[str, Any], statement: Statement, finding: Finding
+) -> None:
+    """Write claim.json, report.html, report.md and the figures of a claim into `directory`.
 
-    Args:
-        about: command, date, budget, trials, seeds, search_seeds, seconds, training_seconds, data
-            (a list of data blocks as in experiment.json, with trained_on, numbers of images),
-            models, versions, hardware, git.
-
-    Raises:
-        UserError: a file cannot be written.
+    Args are those of `records.claim.write_claim`. Raises UserError if a file cannot be written.
     """
-    for picture in finding.pictures:
-        _plain_name(picture.name, "a picture")
-    record = _finite(
-        {
-            **{name: getattr(claim, name) for name in TEXTS[:6]},
-            "verdict": finding.verdict,
-            "sentence": finding.sentence,
-            "measures": [vars(measure) for measure in finding.measures],
-            "pictures": [{"name": each.name, "alt": each.alt} for each in finding.pictures],
-            "tables": [vars(table) for table in finding.tables],
-            "notes": finding.notes,
-            "about": about,
-        }
-    )
-    try:
-        directory.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UserError(f"cannot write {directory}: {error.strerror or error}") from None
-    files = {picture.name: picture.png for picture in finding.pictures}
-    text = json.dumps(record, indent=2, allow_nan=False) + "\n"
-    write_files(directory, files | {FILE: text.encode()})
+    write_claim(directory, about, statement, finding)
     write_report(directory)
 
 
@@ -110,45 +69,6 @@ def write_pages(directory: Path, document: Document) -> list[Path]:
     files = {"report.html": html(document).encode(), "report.md": markdown(document).encode()}
     write_files(directory, files)
     return [directory / name for name in files]
-
-
-def read_claim(directory: Path) -> dict[str, Any]:
-    """What claim.json in `directory` says.
-
-    Raises:
-        UserError: it is missing, unreadable, or something in it is.
-    """
-    path = directory / FILE
-    try:
-        record = json.loads(path.read_text(encoding="utf-8"), parse_constant=reject_constant)
-    except FileNotFoundError:
-        raise UserError(
-            f"no claim in {directory}: {FILE} is missing; give a directory that `lossbench "
-            "evidence` wrote"
-        ) from None
-    except (OSError, ValueError, RecursionError) as error:
-        raise UserError(f"cannot read {path}: {one_line(error)}") from None
-    try:
-        if wrong := schema_error(record, RECORD):
-            raise ValueError(wrong)
-        if missing := [name for name in TEXTS if name not in record]:
-            raise ValueError(f"it has no {', '.join(missing)}")
-        if wrong := schema_error(_data(record["about"]), [DATA], "about.data"):
-            raise ValueError(wrong)
-        if record["verdict"] not in MARKS:
-            raise ValueError(f"{record['verdict']!r} is no verdict")
-        for picture in record["pictures"]:
-            _plain_name(picture["name"], path)
-        for measure in record["measures"]:
-            _ = [measure[key] for key in ("name", "value", "wanted", "verdict")]
-        for table in record["tables"]:
-            _ = [table[key] for key in ("title", "columns", "rows")]
-        _ = record["notes"]
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise UserError(
-            f"cannot use {path}: {type(error).__name__}: {one_line(error)}; examine the claim again"
-        ) from None
-    return dict(record)
 
 
 def document_of(directory: Path, record: dict[str, Any]) -> Document:
@@ -198,23 +118,13 @@ def _verdict(record: dict[str, Any]) -> Verdict:
     )
 
 
-def is_synthetic(record: dict[str, Any]) -> bool:
-    """Whether any of the images were drawn by code."""
-    about = record["about"]
-    return bool(about.get("synthetic")) or any(
-        data.get("name") == "synthetic" for data in _data(about)
-    )
-
-
-def write_overview(evidence_directory: Path) -> None:
+def write_overview(evidence_directory: Path, order: Sequence[str]) -> None:
     """Writes report.html and report.md of all claims below `evidence_directory`: a line each with
     its verdict, and then what was found of each with the picture that shows it.
 
     Raises:
         UserError: a claim is unreadable, there is none, or a file cannot be written.
     """
-    from lossbench.benchmarks.evidence.runner import CLAIMS
-
     found = {
         path.parent.name: read_claim(path.parent) for path in evidence_directory.glob(f"*/{FILE}")
     }
@@ -223,9 +133,9 @@ def write_overview(evidence_directory: Path) -> None:
             f"no claim in {evidence_directory}: run `lossbench evidence all`, or name a directory "
             "that it wrote"
         )
-    order = [*CLAIMS, *sorted(set(found) - set(CLAIMS))]
-    records = [(name, found[name]) for name in order if name in found]
-    missing = [name for name in CLAIMS if name not in found]
+    names = [*order, *sorted(set(found) - set(order))]
+    records = [(name, found[name]) for name in names if name in found]
+    missing = [name for name in order if name not in found]
     write_pages(evidence_directory, _overview(evidence_directory, records, missing))
 
 
@@ -350,32 +260,10 @@ def _facts(about: dict[str, Any]) -> list[tuple[str, str]]:
         lines.append(("time", f"{duration(about['seconds'])}; what was trained before is kept"))
     if about.get("models"):
         lines.append(("models", ", ".join(map(str, about["models"]))))
-    for data in _data(about):
+    for data in data_blocks(about):
         lines += data_facts(data)
     known = {"budget", "trials", "training_seconds", "seeds", "seconds", "models", "data"}
     known |= {"command", "date", "versions", "hardware", "git", "synthetic", "search_seeds"}
     if others := {key: value for key, value in about.items() if key not in known}:
         lines.append(("besides", joined(others)))
     return lines + made_by(about)
-
-
-def _data(about: dict[str, Any]) -> list[dict[str, Any]]:
-    data = about.get("data") or []
-    return [data] if isinstance(data, dict) else list(data)
-
-
-def _plain_name(name: Any, where: object) -> None:
-    """A picture lies beside its page, whatever claim.json may say."""
-    if not isinstance(name, str) or Path(name).name != name:
-        raise UserError(f"cannot use {where}: {name!r} is no plain file name")
-
-
-def _finite(value: Any) -> Any:
-    """`value` with None for what is no finite number: JSON has no other."""
-    if isinstance(value, dict):
-        return {str(key): _finite(each) for key, each in value.items()}
-    if isinstance(value, list | tuple):
-        return [_finite(each) for each in value]
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
-    return value

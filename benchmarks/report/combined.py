@@ -8,12 +8,23 @@ from pathlib import Path
 from typing import Any
 
 from lossbench.benchmarks.errors import UserError
+from lossbench.benchmarks.records.claim import FILE, read_claim
 
 from . import claims
-from .document import Banner, Block, Bullets, Cell, Document, Link, Paragraph, section
-from .summary import SYNTHETIC_NOTE, rewrite
+from .comparison import rewrite
+from .document import (
+    SYNTHETIC_NOTE,
+    Banner,
+    Block,
+    Bullets,
+    Cell,
+    Document,
+    Link,
+    Paragraph,
+    section,
+)
 
-COMPARISON, CLAIM = "experiment.json", claims.FILE
+COMPARISON, CLAIM = "experiment.json", FILE
 SYNTHETIC = "SYNTHETIC IMAGES"
 
 
@@ -41,7 +52,7 @@ def write_reports(directories: Sequence[Path], output: Path | None = None) -> li
     written, documents = [], []
     for place, kind in zip(places, kinds, strict=True):
         if kind == CLAIM:
-            record = claims.read_claim(place)
+            record = read_claim(place)
             document = claims.document_of(place, record)
             written += claims.write_pages(place, document)
         else:
@@ -82,7 +93,7 @@ def _of_several(places: Sequence[Path], documents: Sequence[Document], folder: P
     for index, (place, document) in enumerate(zip(places, documents, strict=True), start=1):
         anchor = f"part-{index}"
         if (place / CLAIM).is_file():
-            record = claims.read_claim(place)
+            record = read_claim(place)
             examined.append((Link(record["name"], f"#{anchor}"), record))
         else:
             contents.append(Link(document.title, f"#{anchor}"))

@@ -17,6 +17,10 @@ from .style import CSS
 MOST_PICTURES = 2_000_000
 """Bytes of PNG in a page: a third more as text, and it stays well below 3 MB."""
 
+SYNTHETIC_NOTE = (
+    "SYNTHETIC IMAGES: drawn by code, not photographs. These numbers say nothing about real "
+    "pictures."
+)
 MARKS = {
     "better": "\N{BLACK UP-POINTING TRIANGLE}",
     "worse": "\N{BLACK DOWN-POINTING TRIANGLE}",

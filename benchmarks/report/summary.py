@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from lossbench.benchmarks.errors import UserError
-from lossbench.benchmarks.records.files import write_atomically
 from lossbench.benchmarks.records.reading import (
     MEASURES,
     Experiment,
@@ -19,14 +16,7 @@ from lossbench.benchmarks.records.reading import (
 from lossbench.benchmarks.stats.inference import mean_interval
 
 from .differences import minus_cross_entropy
-
-if TYPE_CHECKING:
-    from .document import Document
-
-SYNTHETIC_NOTE = (
-    "SYNTHETIC IMAGES: drawn by code, not photographs. These numbers say nothing about real "
-    "pictures."
-)
+from .document import SYNTHETIC_NOTE
 
 
 def summarise(directory: Path) -> dict[str, Any]:
@@ -76,55 +66,6 @@ def summarise_experiment(experiment: Experiment) -> dict[str, Any]:
         },
         "warnings": warned_of(experiment.warnings),
     }
-
-
-def write_summary(directory: Path) -> dict[str, Any]:
-    """Writes summary.json, summary.md, report.html and the pictures beside the results.
-
-    Each file appears whole or not at all: it is written under another name and then renamed.
-
-    Returns:
-        What `summarise` returns, and summary.json holds.
-
-    Raises:
-        UserError: as `summarise` does, or a file cannot be written.
-    """
-    return rewrite(directory)[0]
-
-
-def rewrite(directory: Path) -> tuple[dict[str, Any], Document]:
-    """As `write_summary`, and returns the page as a document as well."""
-    from .document import html, markdown
-    from .figures import draw_pictures
-    from .page import document_of
-
-    experiment = read_experiment(directory)
-    summary = summarise_experiment(experiment)
-    pictures = draw_pictures(experiment, summary)
-    document = document_of(experiment, summary, pictures)
-    files = {
-        **pictures,
-        "summary.md": markdown(document).encode(),
-        "report.html": html(document).encode(),
-        # Last, so that whoever sees it finds the others up to date.
-        "summary.json": (json.dumps(summary, indent=2, allow_nan=False) + "\n").encode(),
-    }
-    write_files(directory, files)
-    return summary, document
-
-
-def write_files(directory: Path, files: dict[str, bytes]) -> None:
-    """Writes the files into the directory, in their order, each whole or not at all.
-
-    Raises:
-        UserError: one cannot be written.
-    """
-    for name, content in files.items():
-        try:
-            write_atomically(directory / name, content)
-        except OSError as error:
-            reason = error.strerror or error
-            raise UserError(f"cannot write {directory / name}: {reason}") from None
 
 
 def warned_of(warnings: Sequence[WarningRecord]) -> list[str]:

@@ -32,7 +32,7 @@ from lossbench.benchmarks.config import ARTICLE_LOSSES, CompareConfig
 from lossbench.benchmarks.console import Reporter
 from lossbench.benchmarks.records.gradient_stats import GradientStats
 from lossbench.benchmarks.report.board import write_board
-from lossbench.benchmarks.report.summary import write_summary
+from lossbench.benchmarks.report.comparison import write_summary
 from lossbench.benchmarks.training.executors.cuda_streams import Task
 from lossbench.benchmarks.training.interruption import Interruption
 from lossbench.benchmarks.training.plan import Plan, new_plan

@@ -8,10 +8,11 @@ from dataclasses import asdict, dataclass, replace
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
+from .verdict import Verdict
+
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
-    from lossbench.benchmarks.evidence.claim import Verdict
 
 MINIMUM_SEEDS = 3
 """Below this nothing is decided: two values say next to nothing of their own spread."""

@@ -17,6 +17,7 @@ from lossbench.benchmarks.config import CompareConfig
 from lossbench.benchmarks.console import Reporter, plural
 from lossbench.benchmarks.data import ImageSet
 from lossbench.benchmarks.data.batches import DeviceDataset, prepare
+from lossbench.benchmarks.data.description import data_facts, experiment_name
 from lossbench.benchmarks.errors import UserError, one_line
 from lossbench.benchmarks.records import experiment
 from lossbench.benchmarks.records.files import write_json
@@ -98,9 +99,9 @@ def new_plan(config: CompareConfig, command: str, reporter: Reporter) -> Plan:
     trials = _trials(config, rates)
     parameters = check_model(list(trials), images.image_size, len(images.classes), device)
     now = datetime.now().astimezone()
-    directory = config.runs / experiment.name_of(config, images, now)
+    directory = config.runs / experiment_name(config, images, now)
     plan = Plan(directory, config, images, device, trials)
-    data = experiment.data_facts(images, plan.material)
+    data = data_facts(images, plan.material)
     experiment.create(directory)
     about = experiment.facts(command, now, device) | {
         "name": directory.name,

@@ -5,9 +5,10 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from lossbench.benchmarks.evidence.claim import Measure, Verdict
 from lossbench.benchmarks.format import magnitude
+from lossbench.benchmarks.records.claim import Measure
 from lossbench.benchmarks.stats.inference import MINIMUM_SEEDS
+from lossbench.benchmarks.stats.verdict import Verdict
 
 
 def at_most(name: str, values: Sequence[float], limit: float, seeds: int) -> Measure:

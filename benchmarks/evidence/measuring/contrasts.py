@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
-from lossbench.benchmarks.evidence.claim import Measure, Table, Verdict
 from lossbench.benchmarks.format import MINUS, MISSING
+from lossbench.benchmarks.records.claim import ClaimTable, Measure
 from lossbench.benchmarks.stats.inference import (
     MINIMUM_SEEDS,
     Interval,
@@ -21,6 +21,7 @@ from lossbench.benchmarks.stats.inference import (
     verdict_above,
     verdict_below,
 )
+from lossbench.benchmarks.stats.verdict import Verdict
 
 if TYPE_CHECKING:
     import numpy as np
@@ -132,7 +133,7 @@ def judged(demands: Sequence[Demand], unit: str = "points") -> list[Judged]:
 
 def table_of(
     title: str, found: Sequence[Judged], *, digits: int = 1, notes: Sequence[str] = ()
-) -> Table:
+) -> ClaimTable:
     """The intervals, p-values and smallest detectable differences behind the verdicts."""
     rows = []
     for demand, p, measure in found:
@@ -173,7 +174,7 @@ def table_of(
         "corrected by Holm for all rows of this table. Smallest detectable: the true distance from "
         "the threshold that this many seeds alone find with a power of 80 %, before the correction."
     )
-    return Table(title, columns, tuple(rows), (reading, *notes))
+    return ClaimTable(title, columns, tuple(rows), (reading, *notes))
 
 
 def signed(value: float | None, digits: int | None = 1) -> str:

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from lossbench.benchmarks.evidence.claim import Picture
 from lossbench.benchmarks.plots.canvas import CHANCE_STYLE, DPI, FAINT, INK, RC, render_png
 from lossbench.benchmarks.plots.palette import loss_style
+from lossbench.benchmarks.records.claim import ClaimFigure
 from lossbench.benchmarks.stats.metrics import expected_calibration_error, reliability
 from lossbench.benchmarks.training.result import Predictions
 
@@ -21,7 +21,9 @@ if TYPE_CHECKING:
 ACROSS = 3
 
 
-def draw_reliability(said: Mapping[str, Sequence[Predictions]], proper: Sequence[str]) -> Picture:
+def draw_reliability(
+    said: Mapping[str, Sequence[Predictions]], proper: Sequence[str]
+) -> ClaimFigure:
     """How often the answer is right for every confidence, a panel a loss, all seeds together."""
     import matplotlib
     from matplotlib.figure import Figure
@@ -51,7 +53,7 @@ def draw_reliability(said: Mapping[str, Sequence[Predictions]], proper: Sequence
         for axes in panels[:, 0]:
             axes.set_ylabel("right answers, %")
         alt = f"{title} Gap in points, all seeds together: " + "; ".join(words) + "."
-        return Picture("reliability.png", render_png(figure, alt), alt)
+        return ClaimFigure("reliability.png", render_png(figure, alt), alt)
 
 
 def _draw_one(axes: Axes, loss: str, kind: str, predictions: Sequence[Predictions]) -> str:
@@ -87,7 +89,7 @@ def draw_errors(
     floors: Mapping[str, float],
     proper: Sequence[str],
     believable: float,
-) -> Picture:
+) -> ClaimFigure:
     """The calibration error of every loss, the least that could be measured, and the threshold."""
     import matplotlib
     from matplotlib.figure import Figure
@@ -123,4 +125,4 @@ def draw_errors(
         )
         words = "; ".join(f"{loss} {np.mean(errors[loss]):.1f}" for loss in order)
         alt = f"{title} Expected calibration error in points: {words}."
-        return Picture("errors.png", render_png(figure, alt), alt)
+        return ClaimFigure("errors.png", render_png(figure, alt), alt)

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from lossbench.benchmarks.evidence.claim import Picture
 from lossbench.benchmarks.evidence.measuring.laws import LAWS, error
 from lossbench.benchmarks.evidence.measuring.pushes import Pushes
 from lossbench.benchmarks.format import MINUS
@@ -23,6 +22,7 @@ from lossbench.benchmarks.plots.canvas import (
     render_png,
 )
 from lossbench.benchmarks.plots.palette import loss_style
+from lossbench.benchmarks.records.claim import ClaimFigure
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -39,7 +39,7 @@ EDGES = np.linspace(-9, 9, 19)
 FEWEST = 20
 
 
-def draw_panels(pooled: Mapping[str, Pushes], fits: Mapping[str, Fit]) -> Picture:
+def draw_panels(pooled: Mapping[str, Pushes], fits: Mapping[str, Fit]) -> ClaimFigure:
     """|dL/dz| against |f - t|, a panel a loss: what was measured, and the line of proportion."""
     import matplotlib
     from matplotlib.figure import Figure
@@ -93,7 +93,7 @@ def draw_panels(pooled: Mapping[str, Pushes], fits: Mapping[str, Fit]) -> Pictur
         for axes in panels[:, 0]:
             axes.set_ylabel("push |dL/dz|")
         alt = f"{title} R² of a proportion: {'; '.join(words)}."
-        return Picture("proportion.png", render_png(figure, alt), alt)
+        return ClaimFigure("proportion.png", render_png(figure, alt), alt)
 
 
 def _draw_panel(axes: Axes, loss: str, seen: Pushes, slope: float) -> None:
@@ -129,7 +129,7 @@ def _spread(values: NDArray[np.float64]) -> NDArray[np.int64]:
     return np.concatenate([at[:: max(1, -(-len(at) // PER_BIN))] for at in places])
 
 
-def draw_pushes(pooled: Mapping[str, Pushes]) -> Picture:
+def draw_pushes(pooled: Mapping[str, Pushes]) -> ClaimFigure:
     """How hard an example is pushed beside one at f = 1/2, against the error, of all losses."""
     import matplotlib
     from matplotlib.figure import Figure
@@ -190,7 +190,7 @@ def draw_pushes(pooled: Mapping[str, Pushes]) -> Picture:
         axes.set_axisbelow(True)
         label_lines(axes, labels, gap=0.062)
         alt = f"{title} At an error of 0.999, relative to 0.5, by formula: {'; '.join(words)}."
-        return Picture("pushes.png", render_png(figure, alt), alt)
+        return ClaimFigure("pushes.png", render_png(figure, alt), alt)
 
 
 def _medians(seen: Pushes) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from lossbench.benchmarks.evidence.claim import Picture
 from lossbench.benchmarks.plots.canvas import (
     CHANCE_STYLE,
     DPI,
@@ -18,6 +17,7 @@ from lossbench.benchmarks.plots.canvas import (
     render_png,
 )
 from lossbench.benchmarks.plots.palette import loss_style
+from lossbench.benchmarks.records.claim import ClaimFigure
 from lossbench.benchmarks.stats.inference import mean_interval
 
 from .rows import Row, chance_line, draw_rows, look_of, name_rows
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 def draw_curves(
     curves: Mapping[str, tuple[Sequence[float], np.ndarray]], pair: Sequence[str], chance: float
-) -> Picture:
+) -> ClaimFigure:
     """Validation accuracy of every loss against the learning rate; the two that the verdict is
     about are drawn thick, with the intervals over seeds."""
     import matplotlib
@@ -83,7 +83,7 @@ def draw_curves(
         axes.set_axisbelow(True)
         label_lines(axes, labels, gap=0.062)
         alt = f"{title} Best validation accuracy in %: {'; '.join(best)}."
-        return Picture("curves.png", render_png(figure, alt), alt)
+        return ClaimFigure("curves.png", render_png(figure, alt), alt)
 
 
 def _bars(
@@ -103,7 +103,7 @@ def draw_ranges(
     accuracies: Mapping[str, Sequence[float]],
     chance: float,
     usable: float,
-) -> Picture:
+) -> ClaimFigure:
     """Left: which rates each loss can be trained with. Right: what it reaches at its best one."""
     import matplotlib
     from matplotlib.figure import Figure
@@ -153,4 +153,4 @@ def draw_ranges(
         chance_line(right, chance)
         right.set_xlabel("test accuracy, % (bar: 95 % interval)")
         alt = f"{title} Usable learning rates: {'; '.join(words)}."
-        return Picture("ranges.png", render_png(figure, alt), alt)
+        return ClaimFigure("ranges.png", render_png(figure, alt), alt)

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from lossbench.benchmarks.evidence.claim import Picture
 from lossbench.benchmarks.evidence.measuring.likelihood_forms import FORMS, LOWERED, Reading
 from lossbench.benchmarks.plots.canvas import DPI, FAINT, INK, RC, line_style, render_png
+from lossbench.benchmarks.records.claim import ClaimFigure
 
 from .rows import Row, draw_rows
 
@@ -23,7 +23,7 @@ RIGHT, WRONG = "cross-entropy", "sigmoid-mse"
 SLIPS = ("slip: ln of the sum", "slip: 1 - ln f for ln(1 - f)")
 
 
-def draw_forms(readings: Sequence[Reading]) -> Picture:
+def draw_forms(readings: Sequence[Reading]) -> ClaimFigure:
     """Every form's value on the same test predictions, and those of the two slips."""
     import matplotlib
     from matplotlib.figure import Figure
@@ -51,10 +51,10 @@ def draw_forms(readings: Sequence[Reading]) -> Picture:
         axes.margins(x=0.06)
         said = "; ".join(f"{row.label} {mean(row.values):.4f}" for row in rows)
         alt = f"{title}. Nats an image: {said}. The product itself: {product:.4f}."
-        return Picture("forms.png", render_png(figure, alt), alt)
+        return ClaimFigure("forms.png", render_png(figure, alt), alt)
 
 
-def draw_slip(reading: Reading) -> Picture:
+def draw_slip(reading: Reading) -> ClaimFigure:
     """What 1 - ln f does to dogs: how hard it pushes, and how low it goes."""
     import matplotlib
     from matplotlib.figure import Figure
@@ -98,7 +98,7 @@ def draw_slip(reading: Reading) -> Picture:
             f"outputs lowered by {LOWERED[-1]:g} binary cross-entropy is at "
             f"{reading.bounded[-1]:.4f}, the slip at {reading.unbounded[-1]:.1f}."
         )
-        return Picture("slip.png", render_png(figure, alt), alt)
+        return ClaimFigure("slip.png", render_png(figure, alt), alt)
 
 
 def mean_pushes(f: NDArray[np.float64], pushes: NDArray[np.float64]) -> list[float]:

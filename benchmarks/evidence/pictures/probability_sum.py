@@ -6,13 +6,13 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from lossbench.benchmarks.evidence.claim import Picture
 from lossbench.benchmarks.evidence.measuring.bounds import size
 from lossbench.benchmarks.evidence.measuring.laws import LAWS
 from lossbench.benchmarks.evidence.measuring.networks import chance_of
 from lossbench.benchmarks.evidence.measuring.pushes import END, FORMULAS, LOW, Pushes
 from lossbench.benchmarks.plots.canvas import DPI, FAINT, RC, Label, line_style, render_png
 from lossbench.benchmarks.plots.palette import loss_style
+from lossbench.benchmarks.records.claim import ClaimFigure
 from lossbench.benchmarks.training.result import RunResult
 
 from .course import draw_course, finish
@@ -21,7 +21,7 @@ REACH = 10.0
 SHOWN = (0.0001, 0.001, 0.01, 0.1, 0.5, 0.9, 0.99, 0.999, 0.9999)
 
 
-def draw_gradient(seen: Mapping[str, Pushes]) -> Picture:
+def draw_gradient(seen: Mapping[str, Pushes]) -> ClaimFigure:
     """Measured |dL/dz| over the closed forms, against how sure the model is of the right class."""
     import matplotlib
     from matplotlib.figure import Figure
@@ -83,7 +83,7 @@ def draw_gradient(seen: Mapping[str, Pushes]) -> Picture:
             f"{' and '.join(FORMULAS.values())}. Mean |dL/dz| where the right class has p below "
             f"{END:g}: {ends}."
         )
-        return Picture("gradient.png", render_png(figure, alt), alt)
+        return ClaimFigure("gradient.png", render_png(figure, alt), alt)
 
 
 def mean_of(values: np.ndarray) -> str:
@@ -98,7 +98,7 @@ def thinned(runs: Pushes) -> Pushes:
     return Pushes(odds[first], push[first])
 
 
-def draw_training(starts: Mapping[str, Mapping[str, Sequence[RunResult]]]) -> Picture:
+def draw_training(starts: Mapping[str, Mapping[str, Sequence[RunResult]]]) -> ClaimFigure:
     """Validation accuracy over training steps: a panel a start, by its name, a line a loss."""
     import matplotlib
     from matplotlib.figure import Figure
@@ -121,4 +121,4 @@ def draw_training(starts: Mapping[str, Mapping[str, Sequence[RunResult]]]) -> Pi
             finish(axes, labels, gap=0.095, chance=chance)
         panels[-1].set_xlabel(f"training steps (thin: each of {seeds} seeds, thick: their mean)")
         alt = f"{title}: validation accuracy at the end, %. {'; '.join(said)}; chance {chance:.1f}."
-        return Picture("training.png", render_png(figure, alt), alt)
+        return ClaimFigure("training.png", render_png(figure, alt), alt)

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from lossbench.benchmarks.evidence.claim import Picture
 from lossbench.benchmarks.evidence.measuring.contrasts import Judged, signed
 from lossbench.benchmarks.plots.canvas import CHANCE_STYLE, DPI, FAINT, INK, RC, render_png
 from lossbench.benchmarks.plots.palette import loss_style
+from lossbench.benchmarks.records.claim import ClaimFigure
 from lossbench.benchmarks.stats.inference import mean_interval
 
 if TYPE_CHECKING:
@@ -119,7 +119,7 @@ def room_for(labels: Sequence[str]) -> float:
     return 0.03 + 0.0086 * max(map(len, labels))
 
 
-def judgement(name: str, what: str, found: Sequence[Judged], *, digits: int = 1) -> Picture:
+def judgement(name: str, what: str, found: Sequence[Judged], *, digits: int = 1) -> ClaimFigure:
     """What is demanded of every contrast and where its interval lies: green is where the claim
     says it does. `what` is on the axis."""
     import matplotlib
@@ -157,7 +157,7 @@ def judgement(name: str, what: str, found: Sequence[Judged], *, digits: int = 1)
             axes.fill_betweenx([place - 0.42, place + 0.42], *ends, color=HOLDS, zorder=0)
             _at_right(axes, place, signed(measure.value, digits), measure.verdict)
         alt = f"{title}: " + "; ".join(_in_words(item, digits) for item in found) + "."
-        return Picture(name, render_png(figure, alt), alt)
+        return ClaimFigure(name, render_png(figure, alt), alt)
 
 
 def _in_words(item: Judged, digits: int) -> str:

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from lossbench.benchmarks.evidence.claim import Picture
 from lossbench.benchmarks.evidence.measuring.laws import LAWS
 from lossbench.benchmarks.evidence.measuring.pushes import Pushes
 from lossbench.benchmarks.plots.canvas import (
@@ -21,6 +20,7 @@ from lossbench.benchmarks.plots.canvas import (
     render_png,
 )
 from lossbench.benchmarks.plots.palette import loss_style
+from lossbench.benchmarks.records.claim import ClaimFigure
 
 from .rows import look_of
 
@@ -43,7 +43,7 @@ def draw_steps(
     confidences: Sequence[float],
     enough: float,
     common: float,
-) -> Picture:
+) -> ClaimFigure:
     """Steps to enough accuracy against how sure the start is of the wrong class, of both losses:
     at the fastest rate of each, and hollow at the common one."""
     import matplotlib
@@ -100,7 +100,7 @@ def draw_steps(
         axes.set_axisbelow(True)
         label_lines(axes, labels, gap=0.062)
         alt = f"{title} Steps from the surest start: {'; '.join(words)}."
-        return Picture("steps.png", render_png(figure, alt), alt)
+        return ClaimFigure("steps.png", render_png(figure, alt), alt)
 
 
 def _draw_line(axes: Axes, loss: str, steps: Sequence[Steps], *, hollow: bool) -> float:
@@ -127,7 +127,7 @@ def _draw_line(axes: Axes, loss: str, steps: Sequence[Steps], *, hollow: bool) -
     return middle[-1]
 
 
-def draw_gradients(seen: Mapping[str, Pushes]) -> Picture:
+def draw_gradients(seen: Mapping[str, Pushes]) -> ClaimFigure:
     """Measured |dL/dz| of training examples against the error, the formulas drawn over them."""
     import matplotlib
     from matplotlib.figure import Figure
@@ -183,7 +183,7 @@ def draw_gradients(seen: Mapping[str, Pushes]) -> Picture:
         axes.set_axisbelow(True)
         label_lines(axes, labels, gap=0.07)
         alt = f"{title} |dL/dz| at an error of 0.9999, by formula: {'; '.join(words)}."
-        return Picture("gradients.png", render_png(figure, alt), alt)
+        return ClaimFigure("gradients.png", render_png(figure, alt), alt)
 
 
 def _spread(values: NDArray[np.float64]) -> NDArray[np.int64]:

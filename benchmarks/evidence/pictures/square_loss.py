@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from lossbench.benchmarks.evidence.claim import Picture
 from lossbench.benchmarks.evidence.measuring.contrasts import signed
 from lossbench.benchmarks.plots.canvas import (
     CHANCE_STYLE,
@@ -19,6 +18,7 @@ from lossbench.benchmarks.plots.canvas import (
     render_png,
 )
 from lossbench.benchmarks.plots.palette import loss_style
+from lossbench.benchmarks.records.claim import ClaimFigure
 
 from .rows import HOLDS, Row, chance_line, draw_interval, draw_rows, name_rows
 
@@ -41,7 +41,7 @@ def named(loss: str) -> str:
 
 def draw_gaps(
     found: Mapping[str, Sequence[float]], gaps: Mapping[str, Gap], margin: float, chance: float
-) -> Picture:
+) -> ClaimFigure:
     """Above: the accuracy of every loss beside chance. Below: what each has more than
     cross-entropy, with its 90 % interval, over the margin within which they are equal."""
     import matplotlib
@@ -94,7 +94,7 @@ def draw_gaps(
             f"{gap.loss} {signed(gap.interval.mean)} ({words_of(gap)})" for gap in gaps.values()
         ]
         alt = f"{title}. Difference in test accuracy to cross-entropy, points: {'; '.join(said)}."
-        return Picture("difference.png", render_png(figure, alt), alt)
+        return ClaimFigure("difference.png", render_png(figure, alt), alt)
 
 
 def words_of(gap: Gap) -> str:
@@ -104,7 +104,7 @@ def words_of(gap: Gap) -> str:
 
 def draw_rates(
     tried: Mapping[str, Mapping[float, float]], chosen: Mapping[str, float], chance: float
-) -> Picture:
+) -> ClaimFigure:
     """Validation accuracy of each loss against the learning rate; filled: the rate chosen."""
     import matplotlib
     from matplotlib.figure import Figure
@@ -150,4 +150,4 @@ def draw_rates(
             color=FAINT,
         )
         alt = f"{title}. Chosen, with validation accuracy in %: {'; '.join(best)}."
-        return Picture("rates.png", render_png(figure, alt), alt)
+        return ClaimFigure("rates.png", render_png(figure, alt), alt)

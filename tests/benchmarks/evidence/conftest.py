@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from lossbench.benchmarks.evidence.claim import verdict_of
+from lossbench.benchmarks.records.claim import verdict_of
 from lossbench.benchmarks.training.result import Point, Predictions, RunConfig, RunResult
 
 RATES = (0.01, 0.1)

@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from lossbench.benchmarks.evidence.claim import Budget, Claim, Finding, verdict_of
+from lossbench.benchmarks.evidence.claim import Budget, Claim
+from lossbench.benchmarks.records.claim import Finding, verdict_of
 from lossbench.benchmarks.training.result import Point, Predictions, RunConfig, RunResult
 
 

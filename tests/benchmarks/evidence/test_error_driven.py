@@ -4,11 +4,11 @@ import torch
 import torch.nn.functional as F
 
 from lossbench.benchmarks.evidence import error_driven
-from lossbench.benchmarks.evidence.claim import verdict_of
 from lossbench.benchmarks.evidence.error_driven import BENT, CLAIM, DRIVEN, SIZES, fit
 from lossbench.benchmarks.evidence.measuring.laws import LAWS, error
 from lossbench.benchmarks.evidence.measuring.pushes import Pushes
 from lossbench.benchmarks.evidence.pictures import error_driven as error_driven_pictures
+from lossbench.benchmarks.records.claim import verdict_of
 
 from .invented import InventedLab, check, outcome
 

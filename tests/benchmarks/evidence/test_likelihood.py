@@ -7,10 +7,10 @@ import torch
 import torch.nn.functional as F
 
 from lossbench.benchmarks.evidence import likelihood
-from lossbench.benchmarks.evidence.claim import verdict_of
 from lossbench.benchmarks.evidence.likelihood import CLAIM, SIZES, Size
 from lossbench.benchmarks.evidence.measuring import likelihood_forms
 from lossbench.benchmarks.evidence.measuring.likelihood_forms import FORMS, read
+from lossbench.benchmarks.records.claim import verdict_of
 
 from .invented import InventedLab, check, outcome, said
 

@@ -6,7 +6,6 @@ import torch
 from scipy.stats import linregress
 
 from lossbench.benchmarks.evidence import probability_sum
-from lossbench.benchmarks.evidence.claim import verdict_of
 from lossbench.benchmarks.evidence.measuring.laws import LAWS, sigmoid
 from lossbench.benchmarks.evidence.measuring.pushes import (
     REFERENCE,
@@ -18,6 +17,7 @@ from lossbench.benchmarks.evidence.measuring.pushes import (
     together,
 )
 from lossbench.benchmarks.evidence.probability_sum import CELLS, CLAIM, SIZES, Size
+from lossbench.benchmarks.records.claim import verdict_of
 from lossbench.benchmarks.training.result import RunConfig
 
 from .invented import InventedLab, check, outcome, point, right_in

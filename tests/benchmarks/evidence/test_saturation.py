@@ -7,7 +7,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lossbench.benchmarks.evidence import saturation
-from lossbench.benchmarks.evidence.claim import verdict_of
 from lossbench.benchmarks.evidence.measuring.bounds import bounded
 from lossbench.benchmarks.evidence.measuring.laws import LAWS
 from lossbench.benchmarks.evidence.measuring.steps import Steps, ratio, steps_of
@@ -20,6 +19,7 @@ from lossbench.benchmarks.evidence.saturation import (
     REFERENCE,
     SIZES,
 )
+from lossbench.benchmarks.records.claim import verdict_of
 from lossbench.benchmarks.stats.inference import verdict_above, verdict_below
 from lossbench.benchmarks.training.result import RunConfig
 

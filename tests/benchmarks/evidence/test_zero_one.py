@@ -3,8 +3,8 @@ import math
 import pytest
 
 from lossbench.benchmarks.evidence import zero_one
-from lossbench.benchmarks.evidence.claim import verdict_of
 from lossbench.benchmarks.evidence.zero_one import CLAIM, PLAIN, REFERENCE, SIZES, Size
+from lossbench.benchmarks.records.claim import verdict_of
 from lossbench.benchmarks.training.result import RunConfig
 
 from .invented import InventedLab, check, outcome, point, right_in

@@ -8,6 +8,7 @@ import torch
 
 from lossbench.benchmarks.config import CompareConfig
 from lossbench.benchmarks.data.batches import prepare
+from lossbench.benchmarks.data.description import data_facts, experiment_name
 from lossbench.benchmarks.records import experiment
 
 CPU = torch.device("cpu")
@@ -25,12 +26,12 @@ NOW = datetime(2026, 11, 22, 10, 30, 5, tzinfo=UTC)
 )
 def test_the_name_tells_synthetic_from_real(images, synthetic, name, expected) -> None:
     images = dataclasses.replace(images, synthetic=synthetic)
-    assert experiment.name_of(CompareConfig(name=name), images, NOW) == expected
+    assert experiment_name(CompareConfig(name=name), images, NOW) == expected
 
 
 def test_a_model_of_ones_own_is_named_by_its_class(images) -> None:
     images = dataclasses.replace(images, synthetic=False)
-    name = experiment.name_of(CompareConfig(model="my.package:Net"), images, NOW)
+    name = experiment_name(CompareConfig(model="my.package:Net"), images, NOW)
     assert name.startswith("noise-Net-")
 
 
@@ -46,7 +47,7 @@ def test_the_facts_are_json_and_complete() -> None:
 
 def test_the_data_are_counted_by_split_and_class(images) -> None:
     material = prepare(images, CPU, validation=0.25, imbalance=3)
-    assert json.loads(json.dumps(experiment.data_facts(images, material))) == {
+    assert json.loads(json.dumps(data_facts(images, material))) == {
         "name": "noise",
         "description": "noise, brighter for cats",
         "fingerprint": "f" * 64,
@@ -62,7 +63,7 @@ def test_the_data_are_counted_by_split_and_class(images) -> None:
 
 
 def test_without_validation_images_none_are_counted(images) -> None:
-    data = experiment.data_facts(images, prepare(images, CPU, validation=0.0))
+    data = data_facts(images, prepare(images, CPU, validation=0.0))
     assert (data["validation"], data["validation_counts"]) == (0, [0, 0])
 
 

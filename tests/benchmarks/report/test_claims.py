@@ -6,7 +6,9 @@ import pytest
 from PIL import Image
 
 from lossbench.benchmarks.errors import UserError
-from lossbench.benchmarks.evidence.claim import Claim, Finding, Measure, Picture, Table
+from lossbench.benchmarks.evidence.claim import Claim
+from lossbench.benchmarks.evidence.runner import CLAIMS
+from lossbench.benchmarks.records.claim import ClaimFigure, ClaimTable, Finding, Measure
 from lossbench.benchmarks.report.claims import number, read_claim, write_finding, write_overview
 from lossbench.benchmarks.report.combined import write_reports
 
@@ -57,8 +59,13 @@ def finding(verdict="holds", **fields):
             Measure("steps, number", 1234.6, 1000.0, 2000.0, "above 10", "undecided"),
             Measure("ratio", float("nan"), None, None, "above 10", "undecided"),
         ),
-        "pictures": (Picture("one.png", pixels("red"), "one"), Picture("two.png", b"2", "two")),
-        "tables": (Table("By rate", ("loss", "0.1"), (("mse", "74.1"), ("bce",)), ("A note.",)),),
+        "pictures": (
+            ClaimFigure("one.png", pixels("red"), "one"),
+            ClaimFigure("two.png", b"2", "two"),
+        ),
+        "tables": (
+            ClaimTable("By rate", ("loss", "0.1"), (("mse", "74.1"), ("bce",)), ("A note.",)),
+        ),
         "notes": ("Three seeds alone.",),
     }
     return Finding(**about | fields)
@@ -110,7 +117,7 @@ def test_a_report_is_made_again_from_the_directory_alone(written):
 def test_whatever_a_claim_says_is_escaped(tmp_path):
     evil = Claim(EVIL, EVIL, EVIL, EVIL, EVIL, EVIL, None)
     measures = (Measure(EVIL, 1.0, 0.0, 2.0, EVIL, "holds"),)
-    tables = (Table(EVIL, (EVIL,), ((EVIL,),), (EVIL,)),)
+    tables = (ClaimTable(EVIL, (EVIL,), ((EVIL,),), (EVIL,)),)
     found = finding(sentence=EVIL, measures=measures, tables=tables, notes=(EVIL,))
     write_finding(tmp_path / "c", ABOUT | {"command": EVIL, "more": EVIL}, evil, found)
     page = (tmp_path / "c" / "report.html").read_text()
@@ -123,7 +130,7 @@ def test_whatever_a_claim_says_is_escaped(tmp_path):
 def test_synthetic_images_are_never_a_finding(tmp_path):
     data = [ABOUT["data"][0] | {"name": "synthetic"}]
     write_finding(tmp_path / "e" / "noise", ABOUT | {"data": data}, claim(), finding())
-    write_overview(tmp_path / "e")
+    write_overview(tmp_path / "e", CLAIMS)
     for path in (tmp_path / "e").rglob("report.*"):
         assert path.read_text().count("SYNTHETIC IMAGES") >= 2, path
 
@@ -132,7 +139,7 @@ def test_the_overview_follows_the_argument(tmp_path):
     verdicts = {"noise": "holds", "zero-one": "does not hold", "mine": "undecided"}
     for name, verdict in verdicts.items():
         write_finding(tmp_path / name, ABOUT, claim(name), finding(verdict))
-    write_overview(tmp_path)
+    write_overview(tmp_path, CLAIMS)
     text = (tmp_path / "report.md").read_text()
     assert "1 holds, 1 does not hold, 1 is undecided." in text
     assert re.findall(r"^\| \[(.*?)\]\((.*?)\) \| . (.*?) \|", text, re.MULTILINE) == [
@@ -153,13 +160,13 @@ def test_the_overview_follows_the_argument(tmp_path):
 def test_the_overview_counts(tmp_path, count, said):
     for name in ("noise", "zero-one")[:count]:
         write_finding(tmp_path / name, ABOUT, claim(name), finding())
-    write_overview(tmp_path)
+    write_overview(tmp_path, CLAIMS)
     assert said in (tmp_path / "report.md").read_text()
 
 
 def test_an_overview_of_nothing(tmp_path):
     with pytest.raises(UserError, match="no claim in"):
-        write_overview(tmp_path)
+        write_overview(tmp_path, CLAIMS)
 
 
 @pytest.mark.parametrize(
@@ -195,7 +202,7 @@ def test_missing_files_of_a_claim(written):
 
 
 def test_a_picture_may_not_leave_its_directory(tmp_path):
-    outside = finding(pictures=(Picture("../x.png", b"", ""),))
+    outside = finding(pictures=(ClaimFigure("../x.png", b"", ""),))
     with pytest.raises(UserError, match="no plain file name"):
         write_finding(tmp_path / "claim", ABOUT, claim(), outside)
     assert list(tmp_path.iterdir()) == []

@@ -7,10 +7,11 @@ from PIL import Image
 
 from lossbench.benchmarks.data.cache import open_cached
 from lossbench.benchmarks.data.folder import path_source
-from lossbench.benchmarks.evidence.claim import Claim, Table
+from lossbench.benchmarks.evidence.claim import Claim
+from lossbench.benchmarks.records.claim import ClaimTable
 from lossbench.benchmarks.report.claims import write_finding
 from lossbench.benchmarks.report.combined import write_reports
-from lossbench.benchmarks.report.summary import write_summary
+from lossbench.benchmarks.report.comparison import write_summary
 
 from .test_claims import ABOUT, finding
 from .test_document import Read
@@ -86,7 +87,7 @@ def test_names_in_an_experiment_are_text(hostile):
 def claim(tmp_path):
     """A claim in which everything that has a text says EVIL."""
     directory = tmp_path / "claim"
-    table = Table(EVIL, (EVIL, "n"), ((EVIL, EVIL),), (EVIL,))
+    table = ClaimTable(EVIL, (EVIL, "n"), ((EVIL, EVIL),), (EVIL,))
     found = finding(sentence=EVIL, notes=(EVIL,), tables=(table,))
     write_finding(directory, ABOUT | {"command": EVIL}, Claim(*6 * (EVIL,), None), found)
     return directory

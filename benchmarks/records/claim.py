@@ -1,0 +1,238 @@
+"""claim.json: a statement that an experiment can refute, and what the experiment found."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, get_args
+
+from lossbench.benchmarks.errors import UserError, one_line
+from lossbench.benchmarks.stats.verdict import Verdict
+
+from .files import write_files
+from .reading import DATA
+from .schema import NUMBER, reject_constant, schema_error
+
+FILE = "claim.json"
+TEXTS = ("name", "question", "claim", "refuted_by", "procedure", "source", "verdict", "sentence")
+# What is shown of claim.json, and of what kind it is.
+RECORD: dict[str, Any] = {
+    **dict.fromkeys(TEXTS, str),
+    "measures": [dict.fromkeys(("value", "low", "high"), NUMBER | None)],
+    "pictures": [{"name": str, "alt": str}],
+    "tables": [{"title": str, "columns": list, "rows": [list], "notes": [str]}],
+    "notes": [str],
+    "about": {
+        "trials": int,
+        "training_seconds": NUMBER | None,
+        "seconds": NUMBER,
+        **dict.fromkeys(("seeds", "search_seeds", "models"), list | None),
+        **dict.fromkeys(("versions", "hardware"), dict),
+    },
+}
+
+
+@dataclass(frozen=True)
+class Statement:
+    """A statement about losses that an experiment can refute.
+
+    Attributes:
+        name: name in commands and directories.
+        question: the question, in one sentence.
+        claim: the answer that is tested.
+        refuted_by: the observation that would refute it.
+        procedure: the experiment, in a few sentences, with its thresholds and margins.
+        source: publication that makes the claim.
+    """
+
+    name: str
+    question: str
+    claim: str
+    refuted_by: str
+    procedure: str
+    source: str
+
+
+@dataclass(frozen=True)
+class Measure:
+    """A number that the verdict rests on.
+
+    Attributes:
+        name: what was measured, with its unit.
+        value: the estimate. low, high: its 95 % interval, None where there is none.
+        wanted: what the claim says of it, in words and numbers: 'below 1.0 points'.
+        verdict: of this number alone.
+    """
+
+    name: str
+    value: float | None
+    low: float | None
+    high: float | None
+    wanted: str
+    verdict: Verdict
+
+
+@dataclass(frozen=True)
+class ClaimTable:
+    """A table of text cells; the first column names the row.
+
+    Attributes:
+        title: title of the table.
+        columns: headings.
+        rows: cells.
+        notes: how to read the table.
+    """
+
+    title: str
+    columns: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class ClaimFigure:
+    """A PNG under a file name, with the words that stand for it where it cannot be seen."""
+
+    name: str
+    png: bytes
+    alt: str
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What an examination found.
+
+    Attributes:
+        verdict: computed from the measures (`verdict_of`), never typed.
+        sentence: the finding in one or two sentences made of the measured numbers.
+        measures: those that the verdict rests on.
+        pictures: the one that shows it first.
+        tables: the numbers behind it.
+        notes: what a reader must know: limits, surprises, what was not measured.
+    """
+
+    verdict: Verdict
+    sentence: str
+    measures: tuple[Measure, ...]
+    pictures: tuple[ClaimFigure, ...]
+    tables: tuple[ClaimTable, ...]
+    notes: tuple[str, ...] = ()
+
+
+def verdict_of(measures: Sequence[Measure]) -> Verdict:
+    """Holds if every measure does, does not hold if one does not, else undecided."""
+    verdicts = {measure.verdict for measure in measures}
+    if "does not hold" in verdicts:
+        return "does not hold"
+    return "holds" if verdicts == {"holds"} else "undecided"
+
+
+def write_claim(
+    directory: Path, about: dict[str, Any], statement: Statement, finding: Finding
+) -> None:
+    """Write claim.json and the figures of a finding into `directory`.
+
+    Args:
+        directory: made if it is missing.
+        about: command, date, budget, trials, seeds, search_seeds, seconds, training_seconds, data
+            (a list of data blocks as in experiment.json, with trained_on, numbers of images),
+            models, versions, hardware, git.
+        statement: the claim.
+        finding: what the experiment found.
+
+    Raises:
+        UserError: a file cannot be written.
+    """
+    for picture in finding.pictures:
+        check_file_name(picture.name, "a figure")
+    record = _finite(
+        {
+            **{name: getattr(statement, name) for name in TEXTS[:6]},
+            "verdict": finding.verdict,
+            "sentence": finding.sentence,
+            "measures": [vars(measure) for measure in finding.measures],
+            "pictures": [{"name": each.name, "alt": each.alt} for each in finding.pictures],
+            "tables": [vars(table) for table in finding.tables],
+            "notes": finding.notes,
+            "about": about,
+        }
+    )
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"cannot write {directory}: {error.strerror or error}") from None
+    files = {picture.name: picture.png for picture in finding.pictures}
+    text = json.dumps(record, indent=2, allow_nan=False) + "\n"
+    write_files(directory, files | {FILE: text.encode()})
+
+
+def read_claim(directory: Path) -> dict[str, Any]:
+    """What claim.json in `directory` says.
+
+    Raises:
+        UserError: it is missing, unreadable, or something in it is.
+    """
+    path = directory / FILE
+    try:
+        record = json.loads(path.read_text(encoding="utf-8"), parse_constant=reject_constant)
+    except FileNotFoundError:
+        raise UserError(
+            f"no claim in {directory}: {FILE} is missing; give a directory that `lossbench "
+            "evidence` wrote"
+        ) from None
+    except (OSError, ValueError, RecursionError) as error:
+        raise UserError(f"cannot read {path}: {one_line(error)}") from None
+    try:
+        if wrong := schema_error(record, RECORD):
+            raise ValueError(wrong)
+        if missing := [name for name in TEXTS if name not in record]:
+            raise ValueError(f"it has no {', '.join(missing)}")
+        if wrong := schema_error(data_blocks(record["about"]), [DATA], "about.data"):
+            raise ValueError(wrong)
+        if record["verdict"] not in get_args(Verdict):
+            raise ValueError(f"{record['verdict']!r} is no verdict")
+        for picture in record["pictures"]:
+            check_file_name(picture["name"], path)
+        for measure in record["measures"]:
+            _ = [measure[key] for key in ("name", "value", "wanted", "verdict")]
+        for table in record["tables"]:
+            _ = [table[key] for key in ("title", "columns", "rows")]
+        _ = record["notes"]
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise UserError(
+            f"cannot use {path}: {type(error).__name__}: {one_line(error)}; examine the claim again"
+        ) from None
+    return dict(record)
+
+
+def is_synthetic(record: dict[str, Any]) -> bool:
+    """Whether any of the images were drawn by code."""
+    about = record["about"]
+    return bool(about.get("synthetic")) or any(
+        data.get("name") == "synthetic" for data in data_blocks(about)
+    )
+
+
+def data_blocks(about: dict[str, Any]) -> list[dict[str, Any]]:
+    data = about.get("data") or []
+    return [data] if isinstance(data, dict) else list(data)
+
+
+def check_file_name(name: Any, where: object) -> None:
+    """A picture lies beside its page, whatever claim.json may say."""
+    if not isinstance(name, str) or Path(name).name != name:
+        raise UserError(f"cannot use {where}: {name!r} is no plain file name")
+
+
+def _finite(value: Any) -> Any:
+    """`value` with None for what is no finite number: JSON has no other."""
+    if isinstance(value, dict):
+        return {str(key): _finite(each) for key, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(each) for each in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value
