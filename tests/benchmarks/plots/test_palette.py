@@ -91,7 +91,10 @@ def test_matplotlib_accepts_every_style(name):
 
 
 def test_an_unknown_loss_looks_the_same_in_another_process():
-    code = "from lossbench.benchmarks.plots.palette import loss_style; print(loss_style('my own loss'))"
+    code = (
+        "from lossbench.benchmarks.plots.palette import loss_style; "
+        "print(loss_style('my own loss'))"
+    )
     other = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert other.stdout.strip() == str(loss_style("my own loss"))
 
