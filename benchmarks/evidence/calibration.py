@@ -9,12 +9,9 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from lossbench.benchmarks.records.claim import ClaimTable, Finding, Measure, verdict_of
-from lossbench.benchmarks.stats.inference import (
-    mean_interval,
-    paired_difference,
-    verdict_equivalent,
-)
+from lossbench.benchmarks.stats.intervals import mean_interval, paired_difference
 from lossbench.benchmarks.stats.metrics import brier, expected_calibration_error
+from lossbench.benchmarks.stats.verdict import verdict_equivalent
 from lossbench.benchmarks.training.result import Predictions, RunConfig, RunResult
 
 from .claim import Budget, Claim, Trainer

@@ -10,7 +10,8 @@ import numpy as np
 from lossbench.benchmarks.config import WRONG_START_PROBABILITY
 from lossbench.benchmarks.format import MINUS, MISSING
 from lossbench.benchmarks.records.claim import ClaimTable, Finding, Measure, verdict_of
-from lossbench.benchmarks.stats.inference import Interval, mean_interval, verdict_below
+from lossbench.benchmarks.stats.intervals import Interval, mean_interval
+from lossbench.benchmarks.stats.verdict import verdict_below
 from lossbench.benchmarks.training.result import RunConfig
 
 from .claim import Budget, Claim, Trainer

@@ -10,7 +10,7 @@ import numpy as np
 
 from lossbench.benchmarks.plots.canvas import DPI, FAINT, RC, render_png
 from lossbench.benchmarks.records.claim import ClaimFigure, ClaimTable, Finding, verdict_of
-from lossbench.benchmarks.stats.inference import mean_interval
+from lossbench.benchmarks.stats.intervals import mean_interval
 from lossbench.benchmarks.stats.metrics import balanced_accuracy
 from lossbench.benchmarks.training.result import Predictions, RunConfig, RunResult
 

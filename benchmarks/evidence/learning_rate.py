@@ -11,14 +11,14 @@ import numpy as np
 from lossbench.benchmarks.config import ARTICLE_LOSSES, LEARNING_RATES
 from lossbench.benchmarks.format import MISSING
 from lossbench.benchmarks.records.claim import ClaimTable, Finding, Measure, verdict_of
-from lossbench.benchmarks.stats.inference import (
-    MINIMUM_SEEDS,
-    Interval,
+from lossbench.benchmarks.stats.intervals import Interval, mean_interval, paired_difference
+from lossbench.benchmarks.stats.significance import (
     holm,
-    mean_interval,
     minimum_detectable_difference,
-    paired_difference,
     paired_t_pvalue,
+)
+from lossbench.benchmarks.stats.verdict import (
+    MINIMUM_SEEDS,
     verdict_above,
     verdict_below,
     verdict_within,

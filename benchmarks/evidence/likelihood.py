@@ -8,7 +8,8 @@ from typing import NamedTuple
 
 from lossbench.benchmarks.format import MINUS
 from lossbench.benchmarks.records.claim import ClaimTable, Finding, Measure, verdict_of
-from lossbench.benchmarks.stats.inference import Interval, mean_interval, verdict_above
+from lossbench.benchmarks.stats.intervals import Interval, mean_interval
+from lossbench.benchmarks.stats.verdict import verdict_above
 from lossbench.benchmarks.training.result import RunConfig, RunResult
 
 from .claim import Budget, Claim, Trainer

@@ -8,11 +8,8 @@ from typing import NamedTuple
 
 from lossbench.benchmarks.plots.canvas import DPI, RC, render_png
 from lossbench.benchmarks.records.claim import ClaimFigure, ClaimTable, Finding, verdict_of
-from lossbench.benchmarks.stats.inference import (
-    mean_interval,
-    paired_difference,
-    verdict_equivalent,
-)
+from lossbench.benchmarks.stats.intervals import mean_interval, paired_difference
+from lossbench.benchmarks.stats.verdict import verdict_equivalent
 from lossbench.benchmarks.training.result import RunConfig, RunResult
 
 from .claim import Budget, Claim, Trainer

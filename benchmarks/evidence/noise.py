@@ -18,7 +18,7 @@ from lossbench.benchmarks.plots.canvas import (
 )
 from lossbench.benchmarks.plots.palette import loss_style
 from lossbench.benchmarks.records.claim import ClaimFigure, ClaimTable, Finding, verdict_of
-from lossbench.benchmarks.stats.inference import mean_interval
+from lossbench.benchmarks.stats.intervals import mean_interval
 from lossbench.benchmarks.training.result import RunConfig, RunResult
 from lossbench.benchmarks.training.search import accuracy_by_rate
 

@@ -10,14 +10,8 @@ from typing import NamedTuple
 import numpy as np
 
 from lossbench.benchmarks.records.claim import ClaimTable, Finding, Measure, verdict_of
-from lossbench.benchmarks.stats.inference import (
-    Interval,
-    mean_interval,
-    verdict_above,
-    verdict_below,
-    verdict_within,
-)
-from lossbench.benchmarks.stats.verdict import Verdict
+from lossbench.benchmarks.stats.intervals import Interval, mean_interval
+from lossbench.benchmarks.stats.verdict import Verdict, verdict_above, verdict_below, verdict_within
 from lossbench.benchmarks.training.result import RunConfig, RunResult
 
 from .claim import Budget, Claim, Trainer

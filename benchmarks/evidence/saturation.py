@@ -11,13 +11,8 @@ import numpy as np
 
 from lossbench.benchmarks.format import MISSING
 from lossbench.benchmarks.records.claim import ClaimTable, Finding, Measure, verdict_of
-from lossbench.benchmarks.stats.inference import (
-    minimum_detectable_difference,
-    verdict_above,
-    verdict_below,
-    verdict_within,
-)
-from lossbench.benchmarks.stats.verdict import Verdict
+from lossbench.benchmarks.stats.significance import minimum_detectable_difference
+from lossbench.benchmarks.stats.verdict import Verdict, verdict_above, verdict_below, verdict_within
 from lossbench.benchmarks.training.result import RunConfig, RunResult
 
 from .claim import Budget, Claim, Trainer

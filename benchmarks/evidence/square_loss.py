@@ -7,19 +7,19 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from lossbench.benchmarks.format import MISSING
 from lossbench.benchmarks.records.claim import ClaimTable, Finding, Measure
-from lossbench.benchmarks.stats.inference import (
-    MINIMUM_SEEDS,
+from lossbench.benchmarks.stats.intervals import (
     Interval,
     bootstrap_difference,
     combine_intervals,
-    holm,
     mean_interval,
-    minimum_detectable_difference,
     paired_difference,
-    paired_t_pvalue,
-    verdict_equivalent,
 )
-from lossbench.benchmarks.stats.verdict import Verdict
+from lossbench.benchmarks.stats.significance import (
+    holm,
+    minimum_detectable_difference,
+    paired_t_pvalue,
+)
+from lossbench.benchmarks.stats.verdict import MINIMUM_SEEDS, Verdict, verdict_equivalent
 from lossbench.benchmarks.training.result import RunConfig, RunResult
 from lossbench.benchmarks.training.search import accuracy_by_rate
 

@@ -8,7 +8,8 @@ from typing import NamedTuple
 
 from lossbench.benchmarks.plots.canvas import DPI, RC, Label, render_png
 from lossbench.benchmarks.records.claim import ClaimFigure, ClaimTable, Finding, Measure, verdict_of
-from lossbench.benchmarks.stats.inference import mean_interval, verdict_above
+from lossbench.benchmarks.stats.intervals import mean_interval
+from lossbench.benchmarks.stats.verdict import verdict_above
 from lossbench.benchmarks.training.result import RunConfig, RunResult
 
 from .claim import Budget, Claim, Trainer

@@ -9,15 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 from lossbench.benchmarks.errors import UserError
 from lossbench.benchmarks.records.reading import read_correct
-from lossbench.benchmarks.stats.inference import (
-    MINIMUM_SEEDS,
-    Interval,
-    bootstrap_difference,
+from lossbench.benchmarks.stats.intervals import Interval, bootstrap_difference, paired_difference
+from lossbench.benchmarks.stats.significance import (
     holm,
     minimum_detectable_difference,
-    paired_difference,
     paired_t_pvalue,
 )
+from lossbench.benchmarks.stats.verdict import MINIMUM_SEEDS
 
 if TYPE_CHECKING:
     import numpy as np

@@ -13,7 +13,7 @@ from lossbench.benchmarks.records.reading import (
     WarningRecord,
     read_experiment,
 )
-from lossbench.benchmarks.stats.inference import mean_interval
+from lossbench.benchmarks.stats.intervals import mean_interval
 
 from .differences import minus_cross_entropy
 from .document import SYNTHETIC_NOTE

@@ -11,7 +11,7 @@ from lossbench.benchmarks.format import (
     percent,
     signed_points,
 )
-from lossbench.benchmarks.stats.inference import MINIMUM_SEEDS
+from lossbench.benchmarks.stats.verdict import MINIMUM_SEEDS
 
 from . import document
 from .differences import REFERENCE

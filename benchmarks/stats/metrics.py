@@ -1,4 +1,4 @@
-"""How good probabilities are, beside how often the largest of them is right."""
+"""Metrics of classifiers: calibration, Brier score, balanced accuracy."""
 
 from __future__ import annotations
 
@@ -11,54 +11,68 @@ from numpy.typing import ArrayLike, NDArray
 def reliability(
     probabilities: ArrayLike, labels: ArrayLike, bins: int = 15
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.int64]]:
-    """Mean confidence, accuracy and number of the examples in each bin of confidence.
+    """Return the reliability diagram: confidence, accuracy and number of examples per bin.
 
-    Confidence is the largest probability, and the class that has it (the first, of several) the
-    answer. The bins are equally wide: ((i - 1) / bins, i / bins] for i = 1 ... bins.
+    Confidence is the largest probability; its class (the first of equals) is the prediction. The
+    bins are equally wide: ((i - 1) / bins, i / bins] for i = 1 ... bins.
 
     Args:
         probabilities: (N, K), rows that sum to 1.
         labels: int (N,), from 0 to K - 1.
-        bins: at least 1.
+        bins: number of bins, at least 1.
 
     Returns:
-        confidence, accuracy: (bins,), from 0 to 1, NaN where there is no example.
-        count: int64 (bins,), which sums to N.
+        Mean confidence and accuracy, (bins,) from 0 to 1, NaN in empty bins; and the counts,
+        int64 (bins,), which sum to N.
 
     Raises:
-        ValueError: shapes, probabilities, labels or bins are not as said.
+        ValueError: a shape is wrong, or a probability, label or `bins` is out of range.
     """
     p, y = _checked(probabilities, labels)
     if bins < 1:
         raise ValueError(f"bins must be at least 1, not {bins!r}")
-    largest, right = p.max(axis=1), p.argmax(axis=1) == y
-    place = np.clip(np.ceil(largest * bins).astype(np.int64) - 1, 0, bins - 1)
-    count = np.bincount(place, minlength=bins)
+    confidences, correct = p.max(axis=1), p.argmax(axis=1) == y
+    index = np.clip(np.ceil(confidences * bins).astype(np.int64) - 1, 0, bins - 1)
+    count = np.bincount(index, minlength=bins)
     with np.errstate(invalid="ignore"):
-        confidence = np.bincount(place, weights=largest, minlength=bins) / count
-        accuracy = np.bincount(place, weights=right, minlength=bins) / count
+        confidence = np.bincount(index, weights=confidences, minlength=bins) / count
+        accuracy = np.bincount(index, weights=correct, minlength=bins) / count
     return confidence, accuracy, count
 
 
 def expected_calibration_error(
     probabilities: ArrayLike, labels: ArrayLike, bins: int = 15
 ) -> float:
-    """sum over bins of count / N · |accuracy - confidence|, from 0 to 1; 0 is calibrated.
+    """Return sum over bins of count / N · |accuracy - confidence|, from 0 to 1; 0 is calibrated.
 
-    Guo et al. (2017), arXiv 1706.04599. Arguments and errors as those of `reliability`.
+    Guo et al. (2017), arXiv 1706.04599.
+
+    Args:
+        probabilities: (N, K), rows that sum to 1.
+        labels: int (N,), from 0 to K - 1.
+        bins: number of equally wide bins of confidence, at least 1.
+
+    Raises:
+        ValueError: a shape is wrong, or a probability or label is out of range.
     """
     confidence, accuracy, count = reliability(probabilities, labels, bins)
-    held = count > 0
-    gaps = np.abs(accuracy[held] - confidence[held])
-    return float(gaps @ count[held] / count.sum())
+    filled = count > 0
+    gaps = np.abs(accuracy[filled] - confidence[filled])
+    return float(gaps @ count[filled] / count.sum())
 
 
 def brier(probabilities: ArrayLike, labels: ArrayLike) -> float:
-    """Mean over examples of the sum over classes of (p - t)², from 0 to 2; 0 is perfect.
+    """Return the Brier score, the mean of sum_k (p_k - t_k)², from 0 to 2; 0 is perfect.
 
-    t is 1 for the right class and else 0. Brier (1950), Monthly Weather Review 78, 1-3; for two
-    classes it is twice the squared error of one probability. Arguments and errors as those of
-    `reliability`.
+    t_k is 1 for the label's class, else 0. Brier (1950), Monthly Weather Review 78, 1-3; for two
+    classes it is twice the squared error of one probability.
+
+    Args:
+        probabilities: (N, K), rows that sum to 1.
+        labels: int (N,), from 0 to K - 1.
+
+    Raises:
+        ValueError: a shape is wrong, or a probability or label is out of range.
     """
     p, y = _checked(probabilities, labels)
     error = p.copy()
@@ -67,18 +81,19 @@ def brier(probabilities: ArrayLike, labels: ArrayLike) -> float:
 
 
 def balanced_accuracy(predicted: ArrayLike, labels: ArrayLike) -> float:
-    """The mean over classes of the share of its examples that are right, from 0 to 1.
+    """Return the mean over classes of the recall, from 0 to 1.
 
     Args:
-        predicted, labels: int (N,). Classes that no label names are left out.
+        predicted: int (N,), predicted classes.
+        labels: int (N,), true classes. Classes without a label do not count.
 
     Raises:
         ValueError: the shapes differ, are not (N,), or there is no example.
     """
-    guess, y = np.asarray(predicted), np.asarray(labels)
-    if guess.shape != y.shape or y.ndim != 1 or not y.size:
-        raise ValueError(f"need two arrays of one shape (N,), not {guess.shape} and {y.shape}")
-    return float(np.mean([(guess[y == c] == c).mean() for c in np.unique(y)]))
+    prediction, y = np.asarray(predicted), np.asarray(labels)
+    if prediction.shape != y.shape or y.ndim != 1 or not y.size:
+        raise ValueError(f"need two arrays of one shape (N,), not {prediction.shape} and {y.shape}")
+    return float(np.mean([(prediction[y == c] == c).mean() for c in np.unique(y)]))
 
 
 def _checked(

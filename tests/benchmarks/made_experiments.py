@@ -14,7 +14,7 @@ import torch
 from lossbench.benchmarks.records.events import EventFile
 from lossbench.benchmarks.records.gradient_stats import FLOOR, GradientStats
 from lossbench.benchmarks.records.results import COLUMNS, CsvFile, Evaluation
-from lossbench.benchmarks.stats.inference import mean_interval
+from lossbench.benchmarks.stats.intervals import mean_interval
 
 LOSSES = ("cross-entropy", "sigmoid-mse", "zero-one")
 RATE = {"sigmoid-mse": 0.5}

@@ -7,8 +7,7 @@ from collections.abc import Sequence
 
 from lossbench.benchmarks.format import magnitude
 from lossbench.benchmarks.records.claim import Measure
-from lossbench.benchmarks.stats.inference import MINIMUM_SEEDS
-from lossbench.benchmarks.stats.verdict import Verdict
+from lossbench.benchmarks.stats.verdict import MINIMUM_SEEDS, Verdict
 
 
 def at_most(name: str, values: Sequence[float], limit: float, seeds: int) -> Measure:

@@ -9,19 +9,18 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from lossbench.benchmarks.format import MINUS, MISSING
 from lossbench.benchmarks.records.claim import ClaimTable, Measure
-from lossbench.benchmarks.stats.inference import (
-    MINIMUM_SEEDS,
+from lossbench.benchmarks.stats.intervals import (
     Interval,
     bootstrap_difference,
     combine_intervals,
+    paired_difference,
+)
+from lossbench.benchmarks.stats.significance import (
     holm,
     minimum_detectable_difference,
-    paired_difference,
     paired_t_pvalue,
-    verdict_above,
-    verdict_below,
 )
-from lossbench.benchmarks.stats.verdict import Verdict
+from lossbench.benchmarks.stats.verdict import MINIMUM_SEEDS, Verdict, verdict_above, verdict_below
 
 if TYPE_CHECKING:
     import numpy as np

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from lossbench.benchmarks.stats.inference import Interval, paired_difference
+from lossbench.benchmarks.stats.intervals import Interval, paired_difference
 from lossbench.benchmarks.training.result import RunResult
 
 if TYPE_CHECKING:

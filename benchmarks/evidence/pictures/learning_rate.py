@@ -18,7 +18,7 @@ from lossbench.benchmarks.plots.canvas import (
 )
 from lossbench.benchmarks.plots.palette import loss_style
 from lossbench.benchmarks.records.claim import ClaimFigure
-from lossbench.benchmarks.stats.inference import mean_interval
+from lossbench.benchmarks.stats.intervals import mean_interval
 
 from .rows import Row, chance_line, draw_rows, look_of, name_rows
 

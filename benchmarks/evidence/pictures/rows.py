@@ -9,13 +9,13 @@ from lossbench.benchmarks.evidence.measuring.contrasts import Judged, signed
 from lossbench.benchmarks.plots.canvas import CHANCE_STYLE, DPI, FAINT, INK, RC, render_png
 from lossbench.benchmarks.plots.palette import loss_style
 from lossbench.benchmarks.records.claim import ClaimFigure
-from lossbench.benchmarks.stats.inference import mean_interval
+from lossbench.benchmarks.stats.intervals import mean_interval
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-    from lossbench.benchmarks.stats.inference import Interval
+    from lossbench.benchmarks.stats.intervals import Interval
 
 HOLDS = "#E3F1EA"
 SEEDS = "marker: mean over seeds, bar: its 95 % interval, ticks: the seeds"

@@ -20,7 +20,7 @@ from lossbench.benchmarks.evidence.saturation import (
     SIZES,
 )
 from lossbench.benchmarks.records.claim import verdict_of
-from lossbench.benchmarks.stats.inference import verdict_above, verdict_below
+from lossbench.benchmarks.stats.verdict import verdict_above, verdict_below
 from lossbench.benchmarks.training.result import RunConfig
 
 from .invented import InventedLab, check, outcome, point

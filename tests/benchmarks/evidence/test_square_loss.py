@@ -9,7 +9,7 @@ from lossbench.benchmarks.evidence import square_loss
 from lossbench.benchmarks.evidence.pictures import square_loss as square_loss_pictures
 from lossbench.benchmarks.evidence.square_loss import CHALLENGER, CLAIM, MARGIN, REFERENCE
 from lossbench.benchmarks.records.claim import verdict_of
-from lossbench.benchmarks.stats.inference import Interval
+from lossbench.benchmarks.stats.intervals import Interval
 
 EQUAL = {"mse": 0.735, "cross-entropy": 0.74, "bce-with-logits": 0.738, "sigmoid-mse": 0.69}
 

@@ -10,7 +10,7 @@ from tensorboard.plugins.custom_scalar.metadata import CONFIG_SUMMARY_TAG
 from lossbench.benchmarks.report import board
 from lossbench.benchmarks.report.board import write_board
 from lossbench.benchmarks.report.board_layout import CHARTS, HIGH, LOW, MEAN
-from lossbench.benchmarks.stats.inference import mean_interval
+from lossbench.benchmarks.stats.intervals import mean_interval
 
 
 def read(directory: Path) -> EventAccumulator:

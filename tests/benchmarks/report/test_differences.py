@@ -8,7 +8,7 @@ from lossbench.benchmarks.errors import UserError
 from lossbench.benchmarks.plots.forest import draw_differences, reach_of
 from lossbench.benchmarks.report.differences import minus_cross_entropy
 from lossbench.benchmarks.report.summary import summarise
-from lossbench.benchmarks.stats.inference import bootstrap_difference
+from lossbench.benchmarks.stats.intervals import bootstrap_difference
 
 
 def rights(accuracy, count=1000):

@@ -9,7 +9,7 @@ from lossbench.benchmarks.errors import UserError
 from lossbench.benchmarks.records.reading import WarningRecord
 from lossbench.benchmarks.report import write_summary
 from lossbench.benchmarks.report.summary import summarise, warned_of
-from lossbench.benchmarks.stats.inference import minimum_detectable_difference
+from lossbench.benchmarks.stats.significance import minimum_detectable_difference
 
 PICTURES = {"differences.png", "comparison.png", "closed_forms.png"}
 FILES = {"summary.json", "summary.md", "report.html"} | PICTURES

@@ -11,7 +11,7 @@ from lossbench.benchmarks.evidence.measuring.contrasts import (
     span,
     table_of,
 )
-from lossbench.benchmarks.stats.inference import Interval
+from lossbench.benchmarks.stats.intervals import Interval
 
 A = [71.0, 74.0, 80.0, 77.0]
 B = [70.5, 73.0, 79.0, 76.5]

@@ -4,7 +4,7 @@ from matplotlib.figure import Figure
 
 from lossbench.benchmarks.evidence.measuring.contrasts import Demand, contrast, judged
 from lossbench.benchmarks.evidence.pictures.rows import Row, draw_rows, judgement, room_for
-from lossbench.benchmarks.stats.inference import mean_interval
+from lossbench.benchmarks.stats.intervals import mean_interval
 
 
 def texts(axes):
