@@ -1,7 +1,7 @@
 """Hand-derived classification losses: value, gradient and curvature in closed form.
 
     >>> import torch
-    >>> from losses import CrossEntropyLoss
+    >>> from lossbench.losses import CrossEntropyLoss
     >>> CrossEntropyLoss()(torch.tensor([[2.0, 0.0]]), torch.tensor([0]))
     tensor(0.1269)
 

@@ -1,6 +1,6 @@
 """Name -> loss. What is registered can be trained, tested and measured by its name.
 
->>> from losses import registry
+>>> from lossbench.losses import registry
 >>> registry.names("binary")[:2]
 ('zero-one', 'probability-sum')
 >>> registry.get("cross-entropy", label_smoothing=0.1)  # doctest: +NORMALIZE_WHITESPACE

@@ -19,27 +19,8 @@ def of_one_logit(entry: Entry, z: Tensor, right: int = 1) -> tuple[Tensor, Tenso
     if entry.takes == "distances":
         return None
     z = z.detach().requires_grad_()
-    x = z if entry.task == "binary" else torch.stack([-z / 2, z / 2], -1)
-    if entry.takes == "probabilities":
-        x = torch.sigmoid(x)
-    elif entry.takes == "log-probabilities":
-        x = torch.log_softmax(x, -1)
-    value = entry.build(reduction="none")(x, _target(entry, x, right))
+    logits = z if entry.task == "binary" else torch.stack([-z / 2, z / 2], -1)
+    labels = torch.full((len(z),), right)
+    value = entry.per_example_loss(entry.build(reduction="none"), logits, labels)
     (gradient,) = torch.autograd.grad(value.sum(), z)
-    if value.dim() > 1:  # one number a class: kl_div's
-        value = value.sum(-1)
     return value.detach(), gradient
-
-
-def _target(entry: Entry, x: Tensor, right: int) -> Tensor:
-    match entry.targets[0]:
-        case "sign":
-            return torch.full_like(x, 2 * right - 1)
-        case "probability" if entry.task == "binary":
-            return torch.full_like(x, right)
-        case "index":
-            return torch.full((len(x),), right)
-        case "labels":
-            return torch.tensor([right, -1]).expand(len(x), 2)
-        case _:
-            return torch.eye(2, dtype=x.dtype)[right].expand_as(x)

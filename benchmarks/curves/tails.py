@@ -153,17 +153,12 @@ def _edges(entry: Entry) -> Iterator[Batch]:
 
 def _taken(entry: Entry, z: Tensor) -> Tensor:
     """What the loss takes, of logits z: float32 numbers, and the truth is that of these."""
-    match entry.takes:
-        case "probabilities":
-            return torch.sigmoid(z.double()).float()
-        case "log-probabilities":
-            wide = z.double().clamp(-1e30, 1e30)
-            x = torch.log_softmax(wide, -1)
-            return torch.where(x < -1e29, -torch.inf, x).float()
-        case "distances":
-            return z.abs()
-        case _:
-            return z
+    if entry.takes == "distances":
+        return z.abs()
+    if entry.takes != "log-probabilities":
+        return entry.input_from_logits(z.double()).float()
+    x = entry.input_from_logits(z.double().clamp(-1e30, 1e30))
+    return torch.where(x < -1e29, -torch.inf, x).float()
 
 
 def _batch(entry: Entry, z: Tensor, target: Tensor) -> Batch:

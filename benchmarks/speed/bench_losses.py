@@ -39,25 +39,11 @@ def arguments(
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """An input of the kind that the loss takes, and a target; the same in every process."""
     generator = torch.Generator().manual_seed(0)
-    z = 3 * torch.randn(shape, generator=generator)
-    match entry.takes:
-        case "probabilities":
-            z = torch.sigmoid(z)
-        case "log-probabilities":
-            z = torch.log_softmax(z, 1)
-        case "distances":
-            z = z.abs()
-    match entry.targets[0]:
-        case "index":
-            target = torch.randint(0, shape[1], shape[:1], generator=generator)
-        case "labels":
-            target = torch.where(torch.arange(shape[1]) < 2, z.argsort(1), -1)
-        case "distribution":
-            target = torch.softmax(torch.randn(shape, generator=generator), 1).to(dtype)
-        case kind:
-            target = torch.randint(0, 2, shape, generator=generator).to(dtype)
-            target = 2 * target - 1 if kind == "sign" else target
-    return z.to(dtype).to(device), target.to(device)
+    z = (3 * torch.randn(shape, generator=generator)).to(dtype)
+    classes = 2 if entry.task == "binary" else shape[1]
+    labels = torch.randint(0, classes, shape[:1], generator=generator)
+    input, target = entry.input_from_logits(z), entry.target_from_labels(labels, z)
+    return input.to(device), target.to(device)
 
 
 def forward(loss: Callable[..., torch.Tensor], z: torch.Tensor, target: torch.Tensor) -> Work:

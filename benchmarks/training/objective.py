@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from lossbench.losses import registry
@@ -45,31 +44,7 @@ class Objective:
     def __call__(self, logits: Tensor, labels: Tensor) -> Tensor:
         if isinstance(self.loss, torch.nn.Module):
             self.loss.to(logits.device)
-        loss = self.loss(self._input(logits), self._target(labels, logits.dtype))
-        return loss.sum(1) if loss.dim() > 1 else loss
-
-    def _input(self, logits: Tensor) -> Tensor:
-        match self.entry.takes:
-            case "probabilities":
-                return torch.sigmoid(logits) if self.binary else torch.softmax(logits, -1)
-            case "log-probabilities":
-                return torch.log_softmax(logits, -1)
-            case "distances":
-                return F.softplus(-logits)
-        return logits
-
-    def _target(self, labels: Tensor, dtype: torch.dtype) -> Tensor:
-        kind = self.entry.targets[0]
-        if kind == "index":
-            return labels
-        if kind == "labels":
-            return F.pad(labels.unsqueeze(1), (0, self.num_outputs - 1), value=-1)
-        if self.num_outputs == 1:
-            target = labels.to(dtype)
-        else:
-            target = F.one_hot(labels.long(), self.num_outputs).to(dtype)
-        signed = kind == "sign" or (self.binary and self.entry.takes == "outputs")
-        return 2 * target - 1 if signed else target
+        return self.entry.per_example_loss(self.loss, logits, labels)
 
     def logits(self, outputs: Tensor) -> Tensor:
         """The network's outputs (N, num_outputs) in the shape that the loss takes."""

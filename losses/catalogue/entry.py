@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from difflib import get_close_matches
 from typing import Any, Literal, get_args
 
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 Task = Literal["binary", "multiclass", "multilabel"]
@@ -102,5 +103,67 @@ class Entry:
             )
 
     def build(self, **settings: Any) -> nn.Module:
-        """The module with `settings`, those of the entry where they are not given."""
+        """Return the module, built with `settings` over those of the entry."""
         return self.module(**{**self.settings, **settings})
+
+    def input_from_logits(self, logits: Tensor) -> Tensor:
+        """Return what the loss takes, for a network's logits (N,) or (N, C).
+
+        Probabilities are the sigmoid (binary) or softmax, log-probabilities the log-softmax.
+        Distances are softplus(-z): the surer z is of a class, the smaller. Logits and outputs
+        are z itself.
+        """
+        match self.takes:
+            case "probabilities":
+                return logits.sigmoid() if self.task == "binary" else logits.softmax(-1)
+            case "log-probabilities":
+                return logits.log_softmax(-1)
+            case "distances":
+                return F.softplus(-logits)
+        return logits
+
+    def target_from_labels(
+        self, labels: Tensor, logits: Tensor, kind: Target | None = None
+    ) -> Tensor:
+        """Return the loss's target for class indices (N,), one right class per example.
+
+        Args:
+            labels: integers in {0, 1} for logits (N,), in [0, C) for logits (N, C).
+            logits: give the number of classes and the target's dtype.
+            kind: one of `targets`, by default the first. Binary losses of outputs get 'sign' by
+                default, so that the network's output is above 0 for class 1, as with logits.
+
+        For rows, 'probability', 'sign' and 'distribution' are one-hot: each class against the
+        rest. 'labels' is the class index and -1 from there on.
+        """
+        if kind is None:
+            fitted = self.task == "binary" and self.takes == "outputs"
+            kind = "sign" if fitted else self.targets[0]
+        if kind == "index":
+            return labels
+        if kind == "labels":
+            return F.pad(labels.unsqueeze(1), (0, logits.shape[1] - 1), value=-1)
+        if logits.dim() > 1:
+            labels = F.one_hot(labels.long(), logits.shape[1])
+        target = labels.to(logits.dtype)
+        return 2 * target - 1 if kind == "sign" else target
+
+    def per_example_loss(
+        self, loss: Callable[[Tensor, Tensor], Tensor], logits: Tensor, labels: Tensor
+    ) -> Tensor:
+        """Return the loss (N,) of a network's logits (N,) or (N, C) and class indices (N,).
+
+        A loss with one number per element is summed over the classes.
+
+        Args:
+            loss: `build(reduction="none")`, or another function of input and target.
+
+        >>> import torch
+        >>> from lossbench.losses import registry
+        >>> entry = registry.entry("bce")
+        >>> z, labels = torch.tensor([0.0, 2.0]), torch.tensor([0, 1])
+        >>> entry.per_example_loss(entry.build(reduction="none"), z, labels)
+        tensor([0.6931, 0.1269])
+        """
+        each = loss(self.input_from_logits(logits), self.target_from_labels(labels, logits))
+        return each.sum(1) if each.dim() > 1 else each

@@ -207,16 +207,13 @@ def test_per_example_parameter_gradients(entry: Entry) -> None:
     # The usual recipe of torch.func: the gradient of every example through a model.
     binary = entry.task == "binary"
     _, target = sample(entry, entry.targets[0], (5,) if binary else (5, 3))
-    squash = {"probabilities": torch.sigmoid, "distances": torch.nn.functional.softplus}.get(
-        entry.takes, torch.nn.Identity()
-    )
     torch.manual_seed(0)
     model = torch.nn.Linear(2, 1 if binary else 3).double()
     features = torch.randn(5, 2, dtype=torch.float64)
 
     def of_one(parameters: dict[str, Tensor], x: Tensor, t: Tensor) -> Tensor:
-        output = squash(functional_call(model, parameters, (x,)))
-        return entry.build()(output.squeeze(-1) if binary else output, t)
+        logits = functional_call(model, parameters, (x,))
+        return entry.build()(entry.input_from_logits(logits.squeeze(-1) if binary else logits), t)
 
     parameters = dict(model.named_parameters())
     batched = vmap(grad(of_one), in_dims=(None, 0, 0))(parameters, features, target)

@@ -221,7 +221,7 @@ def python(environment: dict[str, str], *arguments: str) -> subprocess.Completed
 
 def test_an_installed_loss_is_imported_when_it_is_asked_for(plugin: dict[str, str]) -> None:
     code = (
-        "import sys, losses; "
+        "import sys; from lossbench import losses; "
         "assert losses.installed() == ('softplus',); "
         "assert 'softplus' not in losses.names(); "
         "assert 'plugged' not in sys.modules; "
