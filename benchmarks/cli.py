@@ -24,7 +24,7 @@ from .presets import PRESETS
 from .subcommands import Catalogue, Collect, Compare, Evidence, Plan, Report, RunOne, Speed, View
 
 if TYPE_CHECKING:
-    from .commands.compare import Executor, ExperimentStatus
+    from .training.progress import Executor, ExperimentStatus
 
 # Under `uv run` the command is not on the user's PATH.
 PROGRAM = ["uv", "run", "lossbench"] if "UV" in os.environ else ["lossbench"]
@@ -106,7 +106,7 @@ def refuse_company() -> None:
     """Raise UserError where torchrun has started several processes, each of which would do all."""
     from .training.executors import torchrun as on_torchrun
 
-    if on_torchrun.started_together():
+    if on_torchrun.has_several_processes():
         raise UserError(
             "several processes of torchrun: `compare` alone shares its work among them; start "
             "this command once, without torchrun"
@@ -164,7 +164,7 @@ def compare(command: Compare, line: str) -> int:
             f"--resume {command.resume}: the experiment goes on with the settings that it was "
             "begun with; give no other flag but --executor"
         )
-    if not on_torchrun.started_together():
+    if not on_torchrun.has_several_processes():
         return told(compared(command, line))
     if command.executor == "ray":
         raise UserError("--executor ray: Ray and torchrun both spread work; use one of them")
@@ -173,7 +173,7 @@ def compare(command: Compare, line: str) -> int:
             "several processes of torchrun: give the experiment a --name, by which it "
             "is found again when one of them has died"
         )
-    with on_torchrun.group() as number:
+    with on_torchrun.process_group() as number:
         return told(compared(command, line)) if number == 0 else followed()
 
 
@@ -184,14 +184,14 @@ def compared(command: Compare, line: str) -> ExperimentStatus:
     from .training.executors import torchrun as on_torchrun
 
     directory = command.resume
-    if directory is None and on_torchrun.started_together() and on_torchrun.restarted():
+    if directory is None and on_torchrun.has_several_processes() and on_torchrun.was_restarted():
         # Where there is none yet, the processes that are dead had not come so far.
         named = command.runs / str(command.name)
         directory = named if named.is_dir() else None
     with executor_of(command) as executor:
         if directory is None:
             return comparison.compare(plain(command), line, Reporter(), executor)
-        return comparison.go_on(directory, line, Reporter(), executor)
+        return comparison.resume(directory, line, Reporter(), executor)
 
 
 def followed() -> int:
@@ -208,7 +208,7 @@ def followed() -> int:
 
 def executor_of(command: Compare) -> contextlib.AbstractContextManager[Executor]:
     """What trains the runs of a comparison, while this is open."""
-    from .commands import compare as comparison
+    from .training.executors import local
     from .training.executors import torchrun as on_torchrun
 
     if command.executor == "ray":
@@ -216,29 +216,29 @@ def executor_of(command: Compare) -> contextlib.AbstractContextManager[Executor]
 
         return cluster()
     return contextlib.nullcontext(
-        on_torchrun.lead if on_torchrun.started_together() else comparison.run_locally
+        on_torchrun.lead if on_torchrun.has_several_processes() else local.run_locally
     )
 
 
 def plan(command: Plan, line: str) -> int:
+    from .commands.plan import create_plan
     from .console import Reporter
-    from .training.plan import new_plan
 
     with Reporter() as reporter:
-        planned = new_plan(plain(command), line, reporter)
-    for number in range(len(planned.trials)):
+        planned = create_plan(plain(command), line, reporter)
+    for number in range(len(planned.runs)):
         print(shlex.join([*PROGRAM, "run-one", str(planned.directory), str(number)]))
     return 0
 
 
 def part(command: RunOne | Collect) -> int:
     """Train or gather runs that are trained each by itself."""
-    from .commands import compare as comparison
+    from .commands.plan import collect, run_one
     from .console import Reporter
 
     if isinstance(command, Collect):
-        return told(comparison.collect(command.directory, Reporter()))
-    ended = comparison.run_one(command.directory, command.number, Reporter())
+        return told(collect(command.directory, Reporter()))
+    ended = run_one(command.directory, command.number, Reporter())
     for failure in ended.failed:
         print(f"lossbench: {failure}", file=sys.stderr)
     if ended.interrupted:
@@ -324,7 +324,7 @@ def evidence(command: Evidence, line: str) -> int:
         print(f"\n{shlex.join([*PROGRAM, 'evidence', 'all'])} examines them all.")
         return 0
     from .console import Reporter
-    from .training.setup import resolve_device
+    from .training.checks import resolve_device
 
     if command.workers is not None and command.workers < 1:
         raise UserError(f"--workers {command.workers}: must be at least 1")

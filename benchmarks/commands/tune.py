@@ -22,10 +22,14 @@ from lossbench.benchmarks.errors import UserError, one_line
 from lossbench.benchmarks.records import experiment
 from lossbench.benchmarks.records.files import write_atomically, write_json
 from lossbench.benchmarks.report.document import Banner, Code, Document, Paragraph, Table, markdown
+from lossbench.benchmarks.training.checks import (
+    check_model,
+    check_settings,
+    open_image_set,
+)
 from lossbench.benchmarks.training.executors.pool import Pool
+from lossbench.benchmarks.training.rate_search import accuracy_by_rate, best_rate, search
 from lossbench.benchmarks.training.result import RunResult
-from lossbench.benchmarks.training.search import accuracy_by_rate, best_rate, search
-from lossbench.benchmarks.training.setup import check_model, open_dataset, resolve_names
 
 SHARED = (
     *("model", "width", "image_size", "augmentation", "epochs", "batch_size", "weight_decay"),
@@ -43,9 +47,9 @@ def tune(config: TuneConfig, command: str, reporter: Reporter) -> Path:
     Raises:
         UserError: a setting is wrong, the images cannot be had, the directory not be written.
     """
-    names, device = resolve_names(config)
+    names, device = check_settings(config)
     with reporter:
-        images = open_dataset(config, reporter)
+        images = open_image_set(config, reporter)
         source = "synthetic" if images.synthetic else config.data
         config = replace(config, losses=names, image_size=images.image_size, data=source)
         trials = [replace(config.run_config(name, 0, 1.0), test=False) for name in names]

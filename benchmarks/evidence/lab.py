@@ -7,8 +7,8 @@ from dataclasses import replace
 
 from lossbench.benchmarks.console import Reporter
 from lossbench.benchmarks.training.executors.pool import Pool
+from lossbench.benchmarks.training.rate_search import best_rate, search
 from lossbench.benchmarks.training.result import RunConfig, RunResult
-from lossbench.benchmarks.training.search import best_rate, search
 
 from .claim import Budget
 

@@ -23,8 +23,8 @@ from lossbench.benchmarks.stats.verdict import (
     verdict_below,
     verdict_within,
 )
+from lossbench.benchmarks.training.rate_search import FIRST_SEARCH_SEED
 from lossbench.benchmarks.training.result import RunConfig, RunResult
-from lossbench.benchmarks.training.search import FIRST_SEARCH_SEED
 
 from .claim import Budget, Claim, Trainer
 from .measuring.bounds import bounded

@@ -19,8 +19,8 @@ from lossbench.benchmarks.plots.canvas import (
 from lossbench.benchmarks.plots.palette import loss_style
 from lossbench.benchmarks.records.claim import ClaimFigure, ClaimTable, Finding, verdict_of
 from lossbench.benchmarks.stats.intervals import mean_interval
+from lossbench.benchmarks.training.rate_search import accuracy_by_rate
 from lossbench.benchmarks.training.result import RunConfig, RunResult
-from lossbench.benchmarks.training.search import accuracy_by_rate
 
 from .claim import Budget, Claim, Trainer
 from .measuring.contrasts import (

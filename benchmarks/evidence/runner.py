@@ -20,7 +20,7 @@ from lossbench.benchmarks.records import experiment
 from lossbench.benchmarks.records.claim import Finding
 from lossbench.benchmarks.report.claims import write_finding, write_overview
 from lossbench.benchmarks.training.executors.pool import Pool
-from lossbench.benchmarks.training.search import FIRST_SEARCH_SEED
+from lossbench.benchmarks.training.rate_search import FIRST_SEARCH_SEED
 
 from .claim import Budget, Claim
 from .lab import PoolTrainer

@@ -20,8 +20,8 @@ from lossbench.benchmarks.stats.significance import (
     paired_t_pvalue,
 )
 from lossbench.benchmarks.stats.verdict import MINIMUM_SEEDS, Verdict, verdict_equivalent
+from lossbench.benchmarks.training.rate_search import accuracy_by_rate
 from lossbench.benchmarks.training.result import RunConfig, RunResult
-from lossbench.benchmarks.training.search import accuracy_by_rate
 
 from .claim import Budget, Claim, Trainer
 from .measuring.contrasts import plus_minus, signed, span, with_span

@@ -40,7 +40,7 @@ class Evaluation:
             in parts.
         train_loss, train_accuracy, logit_mean_abs, logit_when_wrong, vanished_fraction,
             parameter_norm: means over the steps since the row before, in the first row those of
-            the one step that follows it (benchmarks.training.gradient_probes).
+            the one step that follows it (benchmarks.training.gradient_stats).
         validation_loss, validation_accuracy: on the images held out of training, NaN where none
             are. Accuracies are fractions from 0 to 1.
         test_loss, test_accuracy: on the test images in a run's last row, NaN in all others.

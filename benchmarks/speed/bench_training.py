@@ -13,7 +13,7 @@ from lossbench.benchmarks.config import ARTICLE_LOSSES, CompareConfig
 from lossbench.benchmarks.data import Split
 from lossbench.benchmarks.data.batches import TrainingBatches, to_device
 from lossbench.benchmarks.data.batches import measure_normalisation as normalisation
-from lossbench.benchmarks.training.gradient_probes import GradientProbes
+from lossbench.benchmarks.training.gradient_stats import GradientMeter
 from lossbench.benchmarks.training.objective import Objective
 from lossbench.benchmarks.training.result import RunConfig
 from lossbench.benchmarks.training.step import MOMENTUM
@@ -29,7 +29,7 @@ def step_of(objective: Objective, device: torch.device, *, probed: bool) -> Work
     """One step of a run at the default settings on pixels of noise; with the probes, if asked."""
     model = build_model(TRIAL, objective).to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     optimiser = torch.optim.SGD(model.parameters(), lr=1e-3, momentum=MOMENTUM, nesterov=True)
-    probes = GradientProbes(model, objective)
+    meter = GradientMeter(model, objective)
     pixels = torch.randn(CONFIG.batch_size, 3, 32, 32, device=device)
     pixels = pixels.contiguous(memory_format=torch.channels_last)
     labels = (torch.arange(CONFIG.batch_size) % 2).to(device)
@@ -42,9 +42,10 @@ def step_of(objective: Objective, device: torch.device, *, probed: bool) -> Work
         optimiser.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         if probed:
-            probes.keep(probes.look(logits, labels, loss))
-            if len(probes.steps) == CONFIG.log_every:
-                probes.read()
+            meter.update(labels, meter.measure(logits, loss))
+            if len(meter.steps) == CONFIG.log_every:
+                meter.compute()
+                meter.reset()
         optimiser.step()
 
     return step

@@ -34,7 +34,7 @@ from lossbench.benchmarks.data.listing_cache import SETTLED_SECONDS
 from lossbench.benchmarks.data.sources import Load, SourceImage
 from lossbench.benchmarks.records.experiment import cpu_count
 from lossbench.benchmarks.training.result import RunConfig
-from lossbench.benchmarks.training.train import Callback, train
+from lossbench.benchmarks.training.train import Callback, Trainer, train
 
 from .interleaved import Ratio, of_turns, ratio
 from .row import Row
@@ -57,7 +57,7 @@ class Steps(Callback):
         self.steps, self.each, self.taken = steps, each, 0
         self.seconds = 0.0
 
-    def stepped(self, _state: object) -> None:
+    def on_step_end(self, _trainer: Trainer) -> None:
         self.taken += 1
         self.each()
         if self.taken == WARM:

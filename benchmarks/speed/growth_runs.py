@@ -25,19 +25,20 @@ from unittest.mock import patch
 
 import numpy as np
 from rich.console import Console
-from torch import nn
 
-from lossbench.benchmarks.commands import compare
+from lossbench.benchmarks.commands.plan import create_plan
 from lossbench.benchmarks.config import ARTICLE_LOSSES, CompareConfig
 from lossbench.benchmarks.console import Reporter
 from lossbench.benchmarks.records.gradient_stats import GradientStats
 from lossbench.benchmarks.report.board import write_board
 from lossbench.benchmarks.report.comparison import write_summary
-from lossbench.benchmarks.training.executors.cuda_streams import Task
+from lossbench.benchmarks.training import recorder
+from lossbench.benchmarks.training.executors.local import run_and_append
 from lossbench.benchmarks.training.interruption import Interruption
-from lossbench.benchmarks.training.plan import Plan, new_plan
+from lossbench.benchmarks.training.plan import Plan
+from lossbench.benchmarks.training.progress import Progress
 from lossbench.benchmarks.training.result import Point, RunConfig, RunResult
-from lossbench.benchmarks.training.train import Callback, train
+from lossbench.benchmarks.training.train import Callback, Trainer, fit
 
 from .interleaved import Ratio, of_turns
 
@@ -51,26 +52,48 @@ PATIENCE = 60.0
 
 
 class Tape(Callback):
-    """What a run is told to whom watches it, to be told again."""
+    """Recording of a run's hooks, to be called again by a `Replay`."""
 
     def __init__(self) -> None:
-        self.told: list[Callable[[Callback], None]] = []
+        self.calls: list[tuple[str, int, object]] = []
 
-    def window(self, step: int, steps: int, window: GradientStats) -> None:
-        self.told.append(lambda watch: watch.window(step, steps, window))
+    def on_gradient_stats(self, trainer: Trainer, stats: GradientStats) -> None:
+        self.calls.append(("on_gradient_stats", trainer.global_step, stats))
 
-    def point(self, point: Point, steps: int) -> None:
-        self.told.append(lambda watch: watch.point(point, steps))
+    def on_evaluation(self, trainer: Trainer, evaluation: Point) -> None:
+        self.calls.append(("on_evaluation", trainer.global_step, evaluation))
 
-    def outcome(self, trial: RunConfig, model: RunResult) -> RunResult:
-        """That of a trial whose network makes other mistakes than the one of `model`."""
-        assert model.test is not None
-        by = 37 * len(trial.loss) + 11 * trial.seed
+
+class Replay:
+    """Trainer that trains nothing, and calls the hooks of a recorded run instead."""
+
+    done = False
+
+    def __init__(
+        self, tape: Tape, trained: Trainer, result: RunResult, config: RunConfig, callback: Callback
+    ) -> None:
+        self.tape, self.result, self.config, self.callback = tape, result, config, callback
+        self.model, self.total_steps = trained.model, trained.total_steps
+        self.global_step = 0
+
+    def step(self) -> None:
+        for hook, step, value in self.tape.calls:
+            self.global_step = step
+            getattr(self.callback, hook)(self, value)
+        self.done = True
+
+    def finish(self) -> RunResult:
+        """Return the result of a network that makes other mistakes than the recorded one."""
+        test = self.result.test
+        assert test is not None
+        by = 37 * len(self.config.loss) + 11 * self.config.seed
         rolled = {
-            name: np.roll(getattr(model.test, name), by, axis=0)
+            name: np.roll(getattr(test, name), by, axis=0)
             for name in ("outputs", "probabilities", "predicted")
         }
-        return replace(model, trial=trial, test=replace(model.test, **rolled))
+        result = replace(self.result, trial=self.config, test=replace(test, **rolled))
+        self.callback.on_train_end(self, result)  # type: ignore[arg-type]
+        return result
 
 
 def experiment(runs: Path, seeds: int) -> Plan:
@@ -78,7 +101,7 @@ def experiment(runs: Path, seeds: int) -> Plan:
     config = CompareConfig(
         losses=ARTICLE_LOSSES, data="synthetic", seeds=seeds, epochs=1, runs=runs, device="cpu"
     )
-    return new_plan(config, "lossbench speed", _silent())
+    return create_plan(config, "lossbench speed", _silent())
 
 
 def _silent() -> Reporter:
@@ -89,27 +112,24 @@ def _silent() -> Reporter:
 def recording(plan: Plan, interruption: Interruption) -> Iterator[Callable[[], float]]:
     """While this is open, no network is trained. What it gives records the plan's next run and
     returns the seconds of processor time that this took."""
-    tape, first, reporter = Tape(), plan.trials[0], _silent()
-    outcome, model = train(first, plan.material, tape, plan.config.log_every)
+    tape, first, reporter = Tape(), plan.runs[0], _silent()
+    trained = Trainer(first, plan.dataset, tape, plan.config.log_every)
+    result = fit(trained)
 
-    def told(
-        trial: RunConfig, _: object, watch: Callback, *__: object
-    ) -> Task[tuple[RunResult, nn.Module]]:
-        for tell in tape.told:
-            tell(watch)
-        yield
-        return tape.outcome(trial, outcome), model
+    def replay(config: RunConfig, _dataset: object, callback: Callback, *_: object) -> Replay:
+        return Replay(tape, trained, result, config, callback)
 
     with (
-        patch.object(compare, "training", told),
+        patch.object(recorder, "Trainer", replay),
         reporter.table(list(ARTICLE_LOSSES), plan.config.seeds) as table,
     ):
-        coming = compare.run_by_run(compare.Runs(plan, table, interruption, reporter), plan.trials)
+        progress = Progress(plan, table, interruption, reporter)
+        coming = run_and_append(plan, plan.runs, progress)
 
         def record() -> float:
             began = time.process_time()
             next(coming, None)
-            if interruption.asked is not None:
+            if interruption.signal is not None:
                 raise KeyboardInterrupt
             return time.process_time() - began
 
@@ -143,7 +163,7 @@ def recorded(seeds: int = SEEDS) -> Recorded:
         recording(many, interruption) as last,
         recording(few, interruption) as first,
     ):
-        for record, warm in ((last, len(many.trials) - COMPARED), (first, WARM)):
+        for record, warm in ((last, len(many.runs) - COMPARED), (first, WARM)):
             for _ in range(warm):
                 record()
         # In turns, because a file system's own cost depends on what was written just before.
@@ -182,7 +202,7 @@ def board_seconds(_seconds: float) -> Ratio:
     experiment = recorded()
     write_summary(experiment.plan.directory)
     write_board(experiment.plan.directory, experiment.plan.images)
-    runs = len(experiment.plan.trials) + len(ARTICLE_LOSSES)
+    runs = len(experiment.plan.runs) + len(ARTICLE_LOSSES)
     return Ratio.of([until_read(experiment.plan.directory, runs) for _ in range(3)])
 
 

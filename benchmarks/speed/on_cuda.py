@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import nullcontext
 from dataclasses import replace
 from functools import cache, partial
 from typing import Any
@@ -20,9 +21,9 @@ from torch import Tensor
 
 from lossbench.benchmarks.config import ARTICLE_LOSSES, CompareConfig
 from lossbench.benchmarks.data.batches import prepare
-from lossbench.benchmarks.training.executors.cuda_streams import in_turns
+from lossbench.benchmarks.training.executors.cuda_streams import run_all
 from lossbench.benchmarks.training.result import RunConfig
-from lossbench.benchmarks.training.train import training
+from lossbench.benchmarks.training.train import Trainer
 from lossbench.losses import functional
 
 from . import to_accuracy
@@ -192,8 +193,11 @@ def _side_by_side(seconds: float) -> Ratio:
 
     def trained(chosen: Sequence[RunConfig], most: int | None) -> float:
         began = time.perf_counter()
-        tasks = ((trial, training(trial, material, log_every=10)) for trial in chosen)
-        for _, ended in in_turns(tasks, device, most):
+        runs = (
+            (trial, lambda trial=trial: nullcontext(Trainer(trial, material, log_every=10)))
+            for trial in chosen
+        )
+        for _, ended in run_all(runs, device, most):
             ended.result()
         torch.cuda.synchronize(device)
         return (time.perf_counter() - began) / len(chosen)

@@ -69,7 +69,7 @@ def preset(images: ImageSet, trial: RunConfig, device: torch.device, enough: flo
     """Our training, until `enough` of the test images are right."""
     material = prepare(replace(images, validation=images.test), device, validation=0.5)
     trial = replace(trial, enough=enough, evaluations=1, test=False)
-    outcome, _ = train(trial, material)
+    outcome = train(trial, material)
     last = outcome.points[-1]
     return Reached(outcome.seconds, last.validation_accuracy)
 

@@ -28,7 +28,7 @@ from lossbench.benchmarks.training.step import (
     one_cycle,
     set_learning_rate,
 )
-from lossbench.benchmarks.training.train import build_model, train
+from lossbench.benchmarks.training.train import Trainer, build_model, train
 
 from .interleaved import Ratio, Work, ratio
 from .usual import BATCH, noise_set
@@ -57,17 +57,29 @@ def recorded(seconds: float) -> Ratio:
         return ratio(with_all, steps_alone(trial, material), 8 * seconds, least=5)
 
 
+class Silent:
+    """Monitor that shows nothing and never stops a run."""
+
+    def should_stop(self) -> bool:
+        return False
+
+    def update(self, *_: object) -> None:
+        pass
+
+    def say(self, _: str) -> None:
+        pass
+
+
 def recorded_run(plan: Plan, trial: RunConfig, material: DeviceDataset) -> Work:
     """A training that is looked at and written down as `lossbench compare` does it, each time in a
     new directory within that of the plan."""
 
     def run() -> None:
         here = replace(plan, directory=Path(tempfile.mkdtemp(dir=plan.directory)))
-        recorder = Recorder(
-            here, trial, stop=lambda: False, moved=lambda *_: None, say=lambda _: None
-        )
-        with recorder:
-            train(trial, material, recorder, plan.config.log_every)
+        with Recorder(here, trial, Silent()) as recorder:
+            trainer = Trainer(trial, material, recorder, plan.config.log_every)
+            while not trainer.done:
+                trainer.step()
 
     return run
 

@@ -1,10 +1,8 @@
-"""What a network says of images, and what it is worth by that."""
+"""Evaluate a model: loss and predictions of a split."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
-from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -16,32 +14,24 @@ from .objective import Objective
 from .result import Predictions
 
 
-class ValidationResult(NamedTuple):
-    """What a network is worth on the validation images: its mean loss, NaN where there are none,
-    and what it says of them."""
-
-    loss: float
-    said: Predictions | None
-
-    @property
-    def accuracy(self) -> float:
-        """The share of right ones, NaN where there are no images or the network has diverged."""
-        return math.nan if self.said is None else self.said.accuracy
-
-
 def views(pixels: Tensor, augmentation: str) -> Iterator[Tensor]:
-    """The views of images (N, 3, H, W) by which they are judged, each of that shape.
+    """Yield the views of images for test-time augmentation.
 
-    'none': the images; 'mirror': they and their mirror images; 'mirror-shift': these and these
-    shifted towards each of the four corners by a 32nd of the side, reflected at the edges.
+    Args:
+        pixels: (N, 3, H, W), square.
+        augmentation: 'none': the images; 'mirror': also their mirror images; 'mirror-shift': both
+            of these also shifted towards each corner by a 32nd of the side, reflected at the edges.
+
+    Yields:
+        Tensors of the same shape as `pixels`.
     """
     shifted = [pixels]
     if augmentation == "mirror-shift":
         side = pixels.shape[3]
-        by = max(1, side // 32)
-        wide = F.pad(pixels, (by, by, by, by), mode="reflect")
-        corners = [(down, across) for down in (0, 2 * by) for across in (0, 2 * by)]
-        shifted += [wide[:, :, d : d + side, a : a + side] for d, a in corners]
+        shift = max(1, side // 32)
+        padded = F.pad(pixels, (shift, shift, shift, shift), mode="reflect")
+        corners = [(y, x) for y in (0, 2 * shift) for x in (0, 2 * shift)]
+        shifted += [padded[:, :, y : y + side, x : x + side] for y, x in corners]
     for view in shifted:
         yield view
         if augmentation != "none":
@@ -56,8 +46,18 @@ def evaluate(
     normalise: Normalisation,
     augmentation: str = "none",
 ) -> tuple[float, Predictions]:
-    """The mean loss over a split, and what the model says of each of its images, by the mean of its
-    outputs for the `views` that `augmentation` names. The model is in training mode afterwards."""
+    """Evaluate a model; it is in training mode afterwards.
+
+    Args:
+        model: the network.
+        objective: loss to average over the split.
+        split: the images.
+        normalise: normalization of the training images.
+        augmentation: test-time augmentation; the outputs of all `views` are averaged.
+
+    Returns:
+        The mean loss, and the predictions in the split's order.
+    """
     model.eval()
     outputs = []
     for pixels, _ in evaluation_batches(split, normalise):
@@ -66,12 +66,12 @@ def evaluate(
     model.train()
     logits = objective.logits(torch.cat(outputs))
     loss = objective(logits, split.labels).mean()
-    # The device is waited for once: what follows is on the CPU.
+    # One wait for the device: the rest is computed on the CPU.
     logits = logits.cpu()
-    said = Predictions(
+    predictions = Predictions(
         outputs=logits.reshape(len(logits), -1).numpy(),
         probabilities=objective.probabilities(logits).numpy(),
         predicted=objective.predicted(logits).numpy(),
         labels=split.labels.cpu().numpy(),
     )
-    return float(loss), said
+    return float(loss), predictions

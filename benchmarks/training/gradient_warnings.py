@@ -1,4 +1,4 @@
-"""Gradients that have vanished or exploded, told once each."""
+"""Detect gradients that have vanished or exploded, and warn once of each."""
 
 from __future__ import annotations
 
@@ -8,14 +8,13 @@ from typing import Any, Literal
 
 from lossbench.benchmarks.records.gradient_stats import GradientStats
 
-from .gradient_probes import VANISHED_BELOW
+from .gradient_stats import VANISHED_BELOW
 
 EXPLODED_ABOVE = 1e3
-"""A gradient norm larger than this, or one that is no finite number, has exploded. Without a loss
-that runs away, norms of a layer are between 1e-3 and 1e2."""
+"""Norm above which a gradient counts as exploded. Usual norms of a layer are 1e-3 to 1e2."""
 
 LOGIT = "logit"
-"""The name among the layers of dL/dz itself."""
+"""Name of dL/dz among the layers."""
 
 Kind = Literal["vanished", "exploded"]
 
@@ -28,8 +27,8 @@ class GradientWarning:
         loss, seed: the run.
         kind: which of the two.
         layer: the first parameter that it happened to, in the model's order, or 'logit'.
-        step: the last of the logging window that it was seen in.
-        value: that layer's mean gradient norm over the window; of the logit, mean |dL/dz| over the
+        step: the last of the logging stats that it was seen in.
+        value: that layer's mean gradient norm over the stats; of the logit, mean |dL/dz| over the
             wrongly classified examples where it has vanished, over all where it has exploded.
         text: all of it in one line.
     """
@@ -44,78 +43,84 @@ class GradientWarning:
 
 
 class GradientWarnings:
-    """Looks at a run's logging windows, in their order.
+    """Detector of vanished and exploded gradients of one run.
 
     A gradient has exploded if it is above `EXPLODED_ABOVE` or not finite. It has vanished if it is
-    below `VANISHED_BELOW` while some of the window's answers are wrong, with two exceptions, both
-    of which are as they should be. A parameter without a gradient beside one of the same module
-    that has one:
-    the bias of a convolution before a batch normalisation, which takes the bias out again; the
-    bias of a head where as many examples pull one way as the other. And a parameter whose gradient
-    has been exactly 0 since the run began while others' has not: it is frozen, or not in use.
+    below `VANISHED_BELOW` while some predictions are wrong, with two exceptions:
 
-    What has been told of a layer is not told again in the same run.
+    - a parameter beside another one of the same module that has a gradient. Batch normalization
+      cancels the bias of the convolution before it, and the bias of a head has no gradient where
+      the examples of both classes balance;
+    - a parameter whose gradient has been exactly 0 in all of the run, while others have one: it is
+      frozen or unused.
+
+    Each layer is warned of once per kind.
     """
 
     def __init__(self, loss: str, seed: int) -> None:
         self.loss, self.seed = loss, seed
-        self.told: set[tuple[Kind, str]] = set()
+        self.warned: set[tuple[Kind, str]] = set()
         self.in_use: set[str] = set()
 
-    def state(self) -> dict[str, Any]:
-        """What has been told and seen, in plain values."""
-        return {"told": sorted(self.told), "in_use": sorted(self.in_use)}
+    def state_dict(self) -> dict[str, Any]:
+        """Return what was warned of and seen, in plain values."""
+        return {"warned": sorted(self.warned), "in_use": sorted(self.in_use)}
 
-    def restore(self, state: dict[str, Any]) -> None:
-        """Go on from what `state` gave."""
-        self.told = {(kind, name) for kind, name in state["told"]}
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Restore what `state_dict` returned."""
+        self.warned = {(kind, name) for kind, name in state["warned"]}
         self.in_use = set(state["in_use"])
 
-    def look(self, step: int, window: GradientStats) -> list[GradientWarning]:
-        """What is new in the window that ends with `step`: at most one alarm of each kind."""
-        self.in_use |= {name for name, norm in window.layers.items() if norm != 0}
-        found: tuple[tuple[Kind, dict[str, float]], ...] = (
-            ("vanished", self._vanished(window)),
-            ("exploded", self._exploded(window)),
-        )
-        alarms = []
-        for kind, values in found:
-            new = {name: value for name, value in values.items() if (kind, name) not in self.told}
-            if new:
-                self.told |= {(kind, name) for name in new}
-                alarms.append(self._alarm(kind, step, new, len(window.layers)))
-        return alarms
+    def check(self, step: int, stats: GradientStats) -> list[GradientWarning]:
+        """Return the new warnings of a logging interval, at most one of each kind.
 
-    def _vanished(self, window: GradientStats) -> dict[str, float]:
-        if not window.wrong:
+        Args:
+            step: the last of the interval.
+            stats: its statistics.
+        """
+        self.in_use |= {name for name, norm in stats.layers.items() if norm != 0}
+        kinds: tuple[tuple[Kind, dict[str, float]], ...] = (
+            ("vanished", self._vanished(stats)),
+            ("exploded", self._exploded(stats)),
+        )
+        warnings = []
+        for kind, layers in kinds:
+            new = {name: value for name, value in layers.items() if (kind, name) not in self.warned}
+            if new:
+                self.warned |= {(kind, name) for name in new}
+                warnings.append(self._warning(kind, step, new, len(stats.layers)))
+        return warnings
+
+    def _vanished(self, stats: GradientStats) -> dict[str, float]:
+        if not stats.wrong:
             return {}
         alive = {
-            module_of(name) for name, norm in window.layers.items() if not norm < VANISHED_BELOW
+            module_of(name) for name, norm in stats.layers.items() if not norm < VANISHED_BELOW
         }
-        gone = {
+        vanished = {
             name: norm
-            for name, norm in window.layers.items()
+            for name, norm in stats.layers.items()
             if module_of(name) not in alive and (name in self.in_use or not self.in_use)
         }
-        if window.logit_when_wrong < VANISHED_BELOW:
-            gone[LOGIT] = window.logit_when_wrong
-        return gone
+        if stats.logit_when_wrong < VANISHED_BELOW:
+            vanished[LOGIT] = stats.logit_when_wrong
+        return vanished
 
-    def _exploded(self, window: GradientStats) -> dict[str, float]:
-        values = {**window.layers, LOGIT: window.logit_mean_abs}
+    def _exploded(self, stats: GradientStats) -> dict[str, float]:
+        values = {**stats.layers, LOGIT: stats.logit_mean_abs}
         return {name: value for name, value in values.items() if not value <= EXPLODED_ABOVE}
 
-    def _alarm(
+    def _warning(
         self, kind: Kind, step: int, values: dict[str, float], layers: int
     ) -> GradientWarning:
         layer, value = next(iter(values.items()))
-        hit = len(values) - (LOGIT in values)
-        if hit == layers:
+        count = len(values) - (LOGIT in values)
+        if count == layers:
             where = "all layers" if layers == 1 else f"all {layers} layers"
         else:
-            where = layer if hit == 1 else f"{hit} of {layers} layers, first {layer}"
+            where = layer if count == 1 else f"{count} of {layers} layers, first {layer}"
             if LOGIT in values:
-                where = f"the logit and of {where}" if hit else "the logit"
+                where = f"the logit and of {where}" if count else "the logit"
         comma = "," if ", " in where else ""
         text = (
             f"{self.loss} seed {self.seed}: the gradient of {where}{comma} {kind} at step {step:,} "
@@ -125,9 +130,9 @@ class GradientWarnings:
 
 
 def module_of(parameter: str) -> str:
-    """'head' of 'head.bias'."""
+    """Return the module's name of a parameter: 'head' for 'head.bias'."""
     return parameter.rpartition(".")[0]
 
 
 COLUMNS = [field.name for field in dataclasses.fields(GradientWarning)]
-"""Those of warnings.csv."""
+"""Columns of warnings.csv."""

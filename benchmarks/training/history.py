@@ -1,84 +1,96 @@
-"""The points of a run as it goes on, and the time that it takes."""
+"""Learning curve and training time of a run."""
 
 from __future__ import annotations
 
 import dataclasses
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-import torch
-
 from lossbench.benchmarks.records.gradient_stats import GradientStats, merge_stats
 
-from .evaluate import ValidationResult
 from .result import Point
 
 
-class LearningCurve:
-    """The points of a run as it goes on, and the time of its training: what happens within
-    `evaluated` and `away` does not count."""
+class Stopwatch:
+    """Time spent within `with stopwatch:`, less that within `with stopwatch.paused():`."""
 
-    def __init__(self, per_epoch: int, device: torch.device) -> None:
-        self.per_epoch, self.device = per_epoch, device
-        self.points: list[Point] = []
-        # That of the last point, then those since.
-        self.windows: list[GradientStats] = []
-        self.paused = self.seconds = 0.0
-        self.began = time.perf_counter()
+    def __init__(self) -> None:
+        self._seconds = 0.0
+        self._started: float | None = None
 
-    def state(self) -> dict[str, Any]:
-        """What has been seen so far, in plain values."""
-        return {
-            "points": [dataclasses.asdict(point) for point in self.points],
-            "windows": [vars(window) for window in self.windows],
-            "seconds": time.perf_counter() - self.began - self.paused,
-        }
+    @property
+    def seconds(self) -> float:
+        """Seconds so far."""
+        running = 0.0 if self._started is None else time.perf_counter() - self._started
+        return self._seconds + running
 
-    def restore(self, state: dict[str, Any]) -> None:
-        """Go on from what `state` gave."""
-        self.points = [Point(**point) for point in state["points"]]
-        self.windows = [GradientStats(**window) for window in state["windows"]]
-        self.began, self.paused = time.perf_counter() - state["seconds"], 0.0
+    @seconds.setter
+    def seconds(self, value: float) -> None:
+        self._seconds = value
+
+    def __enter__(self) -> None:
+        self._started = time.perf_counter()
+
+    def __exit__(self, *_: object) -> None:
+        self._seconds, self._started = self.seconds, None
 
     @contextmanager
-    def away(self) -> Iterator[None]:
-        """While this is open, others have their turn."""
-        since = time.perf_counter()
+    def paused(self) -> Iterator[None]:
+        """Stop the time while this is open."""
+        self.__exit__()
         yield
-        self.paused += time.perf_counter() - since
+        self.__enter__()
 
-    def evaluated(self, work: Callable[[], ValidationResult]) -> ValidationResult:
-        if self.device.type == "cuda":
-            # No other: on other streams other runs go on.
-            torch.cuda.current_stream(self.device).synchronize()
-        since = time.perf_counter()
-        self.seconds = since - self.began - self.paused
-        result = work()
-        self.paused += time.perf_counter() - since
-        return result
 
-    def point(self, step: int, judged: ValidationResult) -> Point:
-        """An evaluation after `step` steps, with what the windows since the last have seen, and
-        the time that `evaluated` was asked at."""
-        # Where every step is evaluated the last point has none of its own: it repeats the one
-        # before.
-        window = merge_stats(self.windows[1:] or self.windows) if self.windows else None
-        self.windows = [window] if window else []
-        point = Point(
+class LearningCurve:
+    """Evaluations of a run, each with the gradient statistics of the steps since the last."""
+
+    def __init__(self, steps_per_epoch: int) -> None:
+        self.steps_per_epoch = steps_per_epoch
+        self.evaluations: list[Point] = []
+        self.stats: list[GradientStats] = []
+        """First those of the last evaluation, then those since."""
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the curve so far in plain values."""
+        return {
+            "evaluations": [dataclasses.asdict(each) for each in self.evaluations],
+            "stats": [vars(stats) for stats in self.stats],
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Restore what `state_dict` returned."""
+        self.evaluations = [Point(**each) for each in state["evaluations"]]
+        self.stats = [GradientStats(**stats) for stats in state["stats"]]
+
+    def add(self, step: int, loss: float, accuracy: float, seconds: float) -> Point:
+        """Add an evaluation after `step` steps and return it.
+
+        Args:
+            step: steps taken before it.
+            loss: on the validation images.
+            accuracy: on the validation images, from 0 to 1.
+            seconds: of training before it.
+        """
+        # With an evaluation at every step the last one has no steps of its own: it repeats the
+        # statistics before.
+        stats = merge_stats(self.stats[1:] or self.stats) if self.stats else None
+        self.stats = [stats] if stats else []
+        evaluation = Point(
             step=step,
-            epoch=step / self.per_epoch,
-            train_loss=window.loss if window else math.nan,
-            train_accuracy=window.accuracy if window else math.nan,
-            validation_loss=judged.loss,
-            validation_accuracy=judged.accuracy,
-            logit_mean_abs=window.logit_mean_abs if window else math.nan,
-            logit_when_wrong=window.logit_when_wrong if window else math.nan,
-            vanished_fraction=window.vanished_fraction if window else math.nan,
-            parameter_norm=window.parameter_norm if window else math.nan,
-            seconds=self.seconds,
+            epoch=step / self.steps_per_epoch,
+            train_loss=stats.loss if stats else math.nan,
+            train_accuracy=stats.accuracy if stats else math.nan,
+            validation_loss=loss,
+            validation_accuracy=accuracy,
+            logit_mean_abs=stats.logit_mean_abs if stats else math.nan,
+            logit_when_wrong=stats.logit_when_wrong if stats else math.nan,
+            vanished_fraction=stats.vanished_fraction if stats else math.nan,
+            parameter_norm=stats.parameter_norm if stats else math.nan,
+            seconds=seconds,
         )
-        self.points.append(point)
-        return point
+        self.evaluations.append(evaluation)
+        return evaluation

@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM while networks are trained: the first asks, the second is obeyed at once."""
+"""Handle Ctrl-C and SIGTERM during training: the first one asks, the second ends at once."""
 
 from __future__ import annotations
 
@@ -9,37 +9,37 @@ import threading
 from types import FrameType
 from typing import Any
 
-SAYING = b"\nfinishing the step and saving it; once more stops at once\n"
+MESSAGE = b"\nsaving after this step; press Ctrl-C again to stop at once\n"
 
 
 class Interruption:
-    """While this is open, the first SIGINT or SIGTERM only sets `asked`, so that a step can be
-    finished and its state be saved; the next one raises KeyboardInterrupt. A context manager.
-    Outside the main thread, which alone hears of signals, it does nothing.
+    """Context manager in which the first SIGINT or SIGTERM only sets `signal`.
+
+    So the current step can end and its state be saved. The next signal raises KeyboardInterrupt.
+    Outside the main thread, which alone receives signals, it does nothing.
 
     Attributes:
-        asked: the signal that has come, None before.
+        signal: the signal received, None before.
     """
 
     def __init__(self) -> None:
-        self.asked: signal.Signals | None = None
+        self.signal: signal.Signals | None = None
 
     def __enter__(self) -> Interruption:
-        self.before: dict[signal.Signals, Any] = {}
+        self._handlers: dict[signal.Signals, Any] = {}
         if threading.current_thread() is threading.main_thread():
-            self.before = {
-                each: signal.signal(each, self._hear) for each in (signal.SIGINT, signal.SIGTERM)
-            }
+            for number in (signal.SIGINT, signal.SIGTERM):
+                self._handlers[number] = signal.signal(number, self._receive)
         return self
 
     def __exit__(self, *_: object) -> None:
-        for each, handler in self.before.items():
-            signal.signal(each, handler)
+        for number, handler in self._handlers.items():
+            signal.signal(number, handler)
 
-    def _hear(self, number: int, _frame: FrameType | None) -> None:
-        if self.asked is not None:
+    def _receive(self, number: int, _frame: FrameType | None) -> None:
+        if self.signal is not None:
             raise KeyboardInterrupt
-        self.asked = signal.Signals(number)
+        self.signal = signal.Signals(number)
         if sys.__stderr__ is not None:
-            # Not print: the signal may have come in the middle of one.
-            os.write(sys.__stderr__.fileno(), SAYING)
+            # Not print: the signal may arrive in the middle of one.
+            os.write(sys.__stderr__.fileno(), MESSAGE)

@@ -1,27 +1,27 @@
-"""The memory that the steps of a training on the CPU take and give back."""
+"""Keep the memory that training steps on the CPU allocate and free."""
 
 import ctypes
 import sys
 from functools import cache
 
-KEPT = 512 * 2**20
-"""Free bytes behind what is in use that a process keeps."""
-LARGEST = 32 * 2**20
-"""Bytes of a block up to which it is taken from what is kept; glibc takes no larger number."""
-_TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3  # of <malloc.h>
+TRIM_THRESHOLD = 512 * 2**20
+"""Free bytes at the end of the heap that a process keeps."""
+MMAP_THRESHOLD = 32 * 2**20
+"""Bytes up to which a block comes from the heap; glibc accepts no larger number."""
+_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # of <malloc.h>
 
 
 @cache
 def keep_freed_memory() -> None:
-    """Have the C library keep, in this process, what a step frees for the next one.
+    """Make the C library keep, in this process, what a step frees.
 
-    glibc gives the system back what is freed at the end of its heap. In the next step each page of
-    it is found and cleared anew, which takes a small network up to a third of its time, sometimes
-    and sometimes not, by what happens to lie behind it. Of other C libraries nothing is asked.
+    By default glibc returns freed memory at the end of its heap to the system. In the next step
+    each page is then mapped and cleared again, which can take a third of a small network's time.
+    Other C libraries are left alone.
     """
     if sys.platform != "linux":
         return
     library = ctypes.CDLL(None)
     if hasattr(library, "mallopt"):
-        library.mallopt(_MMAP_THRESHOLD, LARGEST)
-        library.mallopt(_TRIM_THRESHOLD, KEPT)
+        library.mallopt(_M_MMAP_THRESHOLD, MMAP_THRESHOLD)
+        library.mallopt(_M_TRIM_THRESHOLD, TRIM_THRESHOLD)

@@ -1,4 +1,4 @@
-"""The files of one run: its configuration, events, rows of results.csv, predictions, weights."""
+"""Record a run: its configuration, event file, rows of results.csv, predictions and weights."""
 
 from __future__ import annotations
 
@@ -6,15 +6,17 @@ import io
 import math
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Protocol
 
 import torch
-from torch import nn
 
-from lossbench.benchmarks.errors import one_line
+from lossbench.benchmarks.errors import UserError, one_line
 from lossbench.benchmarks.records.events import EventFile
 from lossbench.benchmarks.records.experiment import SYNTHETIC_MARK
 from lossbench.benchmarks.records.files import (
+    lock_directory,
     remove_scratch,
     write_arrays,
     write_atomically,
@@ -31,60 +33,108 @@ from lossbench.benchmarks.records.results import (
     run_directory,
 )
 
-from . import checkpoint as resume
-from .checkpoint import CHECKPOINT_FILE, State
-from .gradient_warnings import COLUMNS as ALARM_COLUMNS
+from . import checkpoint
+from .checkpoint import CHECKPOINT_FILE, CheckpointError, State
+from .distributed import any_rank, broadcast
+from .gradient_warnings import COLUMNS as WARNING_COLUMNS
 from .gradient_warnings import GradientWarnings
 from .plan import Plan
 from .result import Point, RunConfig, RunResult
-from .train import Callback
+from .step import side_stream
+from .train import Callback, Trainer, fit
 
 
 class RunInterruptedError(Exception):
-    """A run that was asked to stop: its state is saved."""
+    """Raised when a run was asked to stop and has saved its checkpoint."""
+
+
+class RunFailedError(Exception):
+    """Raised when a single run fails, with one line; the experiment goes on."""
+
+
+class Monitor(Protocol):
+    """Observer of the runs of an experiment, which also decides when they stop."""
+
+    def should_stop(self) -> bool:
+        """Tell whether runs are to save their state and stop."""
+
+    def update(self, config: RunConfig, fraction: float, stats: GradientStats) -> None:
+        """Handle progress: the fraction of the steps taken, and the latest statistics."""
+
+    def say(self, line: str) -> None:
+        """Handle a message for the user."""
+
+
+@contextmanager
+def recorded_trainer(plan: Plan, config: RunConfig, monitor: Monitor) -> Iterator[Trainer]:
+    """Open the trainer of a run of the plan; it resumes where the run was left and is recorded.
+
+    Args:
+        plan: of the experiment.
+        config: one of its runs.
+        monitor: observer of the run.
+
+    Raises:
+        RunInterruptedError: the monitor asked to stop; the state is saved.
+        RunFailedError: the loss or the model raised an error, or memory was short.
+        UserError: another process is writing the run.
+        OSError: a file cannot be written.
+    """
+    path = run_directory(plan.directory, config.loss, config.seed)
+    path.mkdir(parents=True, exist_ok=True)
+    with lock_directory(path), Recorder(plan, config, monitor) as recorder:
+        try:
+            state = broadcast(recorder.state)
+            yield Trainer(config, plan.dataset, recorder, plan.config.log_every, state)
+        except (RunInterruptedError, OSError, UserError):
+            raise
+        except Exception as error:  # a loss or model of the user's own may raise anything
+            line = recorder.record_failure(error)
+            error.__traceback__ = None  # its frames hold the network
+            raise RunFailedError(line) from None
+
+
+def train_recorded(plan: Plan, config: RunConfig, monitor: Monitor) -> RunResult:
+    """Train a run of the plan to its end; see `recorded_trainer`."""
+    with side_stream(plan.device)(), recorded_trainer(plan, config, monitor) as trainer:
+        return fit(trainer)
 
 
 class Recorder(Callback):
-    """Writes a run of an experiment as it goes on; a context manager that closes the event file.
-    The last row is written by `finish`, and no other knows of the test images.
+    """Write the files of one run of an experiment. A context manager that closes the event file.
 
-    Where the run has been begun before, `state` is what to go on from, and its files are taken
-    back to where they were then; None: it begins anew.
+    If the run was begun before, its files are rolled back to its checkpoint. The last row of
+    results.csv is written when the run is finished, and only that row has test results.
 
     Args:
-        plan: of the experiment. trial: one of its runs.
-        stop: whether the run is to end after the step; it is asked at each.
-        moved: is told how far the trial is, from 0 to 1, with its latest window.
-        say: is told of a gradient that has vanished or exploded, and of a damaged state.
+        plan: of the experiment.
+        config: one of its runs.
+        monitor: observer of the run.
 
-    Raises OSError, as all of its methods do, if a file cannot be written.
+    Attributes:
+        state: the checkpoint to resume training from, None for a new run.
+
+    Raises:
+        OSError: a file cannot be written; all methods raise it.
     """
 
-    def __init__(
-        self,
-        plan: Plan,
-        trial: RunConfig,
-        *,
-        stop: Callable[[], object],
-        moved: Callable[[RunConfig, float, GradientStats], None],
-        say: Callable[[str], None],
-    ) -> None:
-        self.trial, self.images = trial, plan.said
-        self.batch_size = min(trial.batch_size, len(plan.material.train.labels))
+    def __init__(self, plan: Plan, config: RunConfig, monitor: Monitor) -> None:
+        self.config, self.images, self.monitor = config, plan.images_name, monitor
+        self.batch_size = min(config.batch_size, len(plan.dataset.train.labels))
         self.checkpoint_every = plan.config.checkpoint_every
-        self.stop, self.moved, self.say = stop, moved, say
-        self.path = run_directory(plan.directory, trial.loss, trial.seed)
+        self.path = run_directory(plan.directory, config.loss, config.seed)
         self.path.mkdir(parents=True, exist_ok=True)
         remove_scratch(self.path)
         (self.path / FAILURE).unlink(missing_ok=True)
-        self.alarms = GradientWarnings(trial.loss, trial.seed)
+        self.warnings = GradientWarnings(config.loss, config.seed)
         self.last: Point | None = None
-        self.speed = math.nan
-        self.state = self._taken_up()
-        write_json(self.path / "config.json", trial.to_json() | {"images": self.images})
-        self.results = CsvFile(self.path / RESULTS, COLUMNS)
-        self.warnings = CsvFile(self.path / WARNINGS, ALARM_COLUMNS)
-        self.events = EventFile(self.path, since=self.state["done"] if self.state else None)
+        self.images_per_second = math.nan
+        self.state = self._resume()
+        write_json(self.path / "config.json", config.to_json() | {"images": self.images})
+        self.results_file = CsvFile(self.path / RESULTS, COLUMNS)
+        self.warnings_file = CsvFile(self.path / WARNINGS, WARNING_COLUMNS)
+        since = self.state["global_step"] if self.state else None
+        self.events = EventFile(self.path, since=since)
         if self.images == SYNTHETIC_MARK and self.state is None:
             self.events.note(
                 "images", f"# {SYNTHETIC_MARK} IMAGES\nDrawn by code. No number here is a result."
@@ -97,90 +147,88 @@ class Recorder(Callback):
     def __exit__(self, *_: object) -> None:
         self.events.close()
 
-    def _taken_up(self) -> State | None:
-        """The state to go on from, with the files and what is known here as they were then."""
+    def _resume(self) -> State | None:
+        """Return the trainer's state from the checkpoint, after rolling the other files back."""
         path = self.path / CHECKPOINT_FILE
         try:
-            found = resume.load(path, self.trial.key())
+            found = checkpoint.load(path, self.config.key())
             if found is None:
-                resume.roll_back(self.path, {})
+                checkpoint.roll_back(self.path, {})
                 return None
-            training: State = found["training"]
-            self.alarms.restore(found["alarms"])
+            state: State = found["trainer"]
+            self.warnings.load_state_dict(found["warnings"])
             self.last = Point(**found["last"]) if found["last"] else None
-            self.speed = found["speed"]
-            resume.roll_back(self.path, found["files"])
-        except (resume.CheckpointError, KeyError, TypeError, ValueError) as error:
-            self.say(f"{path} cannot be gone on from ({error}): the run begins anew")
-            self.alarms = GradientWarnings(self.trial.loss, self.trial.seed)
-            self.last, self.speed = None, math.nan
-            resume.roll_back(self.path, {})
+            self.images_per_second = found["images_per_second"]
+            checkpoint.roll_back(self.path, found["files"])
+        except (CheckpointError, KeyError, TypeError, ValueError) as error:
+            self.monitor.say(f"cannot resume from {path} ({error}): the run starts again")
+            self.warnings = GradientWarnings(self.config.loss, self.config.seed)
+            self.last, self.images_per_second = None, math.nan
+            checkpoint.roll_back(self.path, {})
             return None
-        return training
+        return state
 
-    def stepped(self, state: Callable[[], State]) -> None:
-        asked = self.stop()
-        if asked or time.monotonic() - self.saved >= self.checkpoint_every:
-            about = {
-                # Before the state, which promises that so much of them is on the disk.
-                "files": resume.sync_files(self.path),
-                "alarms": self.alarms.state(),
+    def on_step_end(self, trainer: Trainer) -> None:
+        stop = any_rank(self.monitor.should_stop())
+        if stop or time.monotonic() - self.saved >= self.checkpoint_every:
+            state = {
+                # First: the checkpoint promises that so much of them is on the disk.
+                "files": checkpoint.sync_files(self.path),
+                "warnings": self.warnings.state_dict(),
                 "last": vars(self.last) if self.last else None,
-                "speed": self.speed,
-                "training": state(),
+                "images_per_second": self.images_per_second,
+                "trainer": trainer.state_dict(),
             }
-            resume.save(self.path / CHECKPOINT_FILE, self.trial.key(), about)
+            checkpoint.save(self.path / CHECKPOINT_FILE, self.config.key(), state)
             self.saved = time.monotonic()
-        if asked:
+        if stop:
             raise RunInterruptedError
 
-    def window(self, step: int, steps: int, window: GradientStats) -> None:
-        self.events.training(step, window)
-        self.moved(self.trial, step / steps, window)
-        alarms = self.alarms.look(step, window)
-        for alarm in alarms:
-            self.events.alarm(step, alarm.text)
-            self.warnings.add(alarm)
-            self.say(f"warning: {alarm.text}")
+    def on_gradient_stats(self, trainer: Trainer, stats: GradientStats) -> None:
+        step = trainer.global_step - 1
+        self.events.training(step, stats)
+        self.monitor.update(self.config, step / trainer.total_steps, stats)
+        for warning in self.warnings.check(step, stats):
+            self.events.alarm(step, warning.text)
+            self.warnings_file.add(warning)
+            self.monitor.say(f"warning: {warning.text}")
 
-    def point(self, point: Point, steps: int) -> None:
-        self.events.evaluation(point.step, point.validation_loss, point.validation_accuracy)
+    def on_evaluation(self, trainer: Trainer, evaluation: Point) -> None:
+        step = evaluation.step
+        self.events.evaluation(step, evaluation.validation_loss, evaluation.validation_accuracy)
         if self.last is not None:
-            images = (point.step - self.last.step) * self.batch_size
-            self.speed = images / (point.seconds - self.last.seconds)
-            self.events.speed(point.step, self.speed)
-        if point.step < steps:
-            self._row(point, math.nan, math.nan)
-        self.last = point
+            images = (step - self.last.step) * self.batch_size
+            self.images_per_second = images / (evaluation.seconds - self.last.seconds)
+            self.events.speed(step, self.images_per_second)
+        if step < trainer.total_steps:
+            self._add_row(evaluation, math.nan, math.nan)
+        self.last = evaluation
 
-    def finish(self, outcome: RunResult, model: nn.Module) -> float:
-        """Write what is known at the end, and return the accuracy on the test images."""
-        if outcome.test is None:
-            raise ValueError("a run of a comparison ends with its test images")
-        point, accuracy = outcome.points[-1], outcome.test.accuracy
-        self.events.test(point.step, outcome.test_loss, accuracy)
-        write_arrays(self.path / "predictions.npz", vars(outcome.test))
-        self._save(model)
+    def on_train_end(self, trainer: Trainer, result: RunResult) -> None:
+        if result.test is None:
+            raise ValueError("a run of an experiment ends with its test images")
+        last, accuracy = result.points[-1], result.test.accuracy
+        self.events.test(last.step, result.test_loss, accuracy)
+        write_arrays(self.path / "predictions.npz", vars(result.test))
+        self._save_weights(trainer)
         # A run with this row is finished.
-        self._row(point, outcome.test_loss, accuracy)
-        resume.sync_files(self.path)
+        self._add_row(last, result.test_loss, accuracy)
+        checkpoint.sync_files(self.path)
         (self.path / CHECKPOINT_FILE).unlink(missing_ok=True)
-        return accuracy
 
-    def failed(self, error: Exception) -> str:
-        """Write that the run has ended by an error, which is said in the first line of a file and
-        shown below, and return that line."""
+    def record_failure(self, error: Exception) -> str:
+        """Write an error that ended the run, with its traceback; return it in one line."""
         line = f"{type(error).__name__}: {one_line(error)}"
-        shown = "".join(traceback.format_exception(error))
-        write_atomically(self.path / FAILURE, f"{line}\n\n{shown}".encode())
+        text = "".join(traceback.format_exception(error))
+        write_atomically(self.path / FAILURE, f"{line}\n\n{text}".encode())
         self.events.note("failure", f"The run ended by an error: {line}", step=0)
         return line
 
-    def _row(self, point: Point, test_loss: float, test_accuracy: float) -> None:
-        self.results.add(
+    def _add_row(self, point: Point, test_loss: float, test_accuracy: float) -> None:
+        self.results_file.add(
             Evaluation(
-                loss=self.trial.loss,
-                seed=self.trial.seed,
+                loss=self.config.loss,
+                seed=self.config.seed,
                 epoch=point.epoch,
                 step=point.step,
                 train_loss=point.train_loss,
@@ -194,19 +242,19 @@ class Recorder(Callback):
                 vanished_fraction=point.vanished_fraction,
                 parameter_norm=point.parameter_norm,
                 seconds=point.seconds,
-                images_per_second=self.speed,
+                images_per_second=self.images_per_second,
                 images=self.images,
             )
         )
 
-    def _save(self, model: nn.Module) -> None:
+    def _save_weights(self, trainer: Trainer) -> None:
         """Write the trained weights, readable with torch.load(weights_only=True)."""
-        checkpoint = {
-            "loss": self.trial.loss,
-            "seed": self.trial.seed,
+        weights = {
+            "loss": self.config.loss,
+            "seed": self.config.seed,
             "images": self.images,
-            "model": model.state_dict(),
+            "model": trainer.model.state_dict(),
         }
         buffer = io.BytesIO()
-        torch.save(checkpoint, buffer)
+        torch.save(weights, buffer)
         write_atomically(self.path / "checkpoint.pt", buffer.getvalue())

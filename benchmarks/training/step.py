@@ -1,124 +1,109 @@
-"""One step of training: forward, backward, a look at the gradients, and the optimiser's step."""
+"""Pieces of a training step: learning rate schedule, optimizer, and CUDA graph."""
 
 from __future__ import annotations
 
 import gc
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 
 import torch
 from torch import Tensor, nn
 
-from .gradient_probes import GradientProbes, StepRecord
-from .objective import Objective
-
 MOMENTUM = 0.9
 
 
-def one_cycle(step: int, steps: int) -> float:
-    """The share of the peak learning rate: up over a quarter of the steps, down over the rest."""
-    at = (step + 0.5) / steps
-    return at / 0.25 if at < 0.25 else (1 - at) / 0.75
+def one_cycle(step: int, total_steps: int) -> float:
+    """Return the fraction of the peak learning rate at a step.
+
+    It rises linearly over a quarter of the steps and falls linearly over the rest.
+    """
+    position = (step + 0.5) / total_steps
+    return position / 0.25 if position < 0.25 else (1 - position) / 0.75
 
 
 def build_optimizer(weight_decay: float, model: nn.Module) -> torch.optim.Optimizer:
-    """SGD with Nesterov momentum; weight decay spares biases and normalisation. The rate is that
-    of `set_learning_rate`."""
+    """Return SGD with Nesterov momentum and learning rate 0; see `set_learning_rate`.
+
+    Weight decay does not apply to biases and normalization.
+    """
     parameters = list(model.parameters())
     groups = [
         {"params": [p for p in parameters if p.dim() > 1], "weight_decay": weight_decay},
         {"params": [p for p in parameters if p.dim() <= 1], "weight_decay": 0.0},
     ]
-    # The one whose rate may be a tensor, which a CUDA graph reads when it is replayed.
+    # The fused version accepts the rate as a tensor, which a CUDA graph reads at each replay.
     fused = parameters[0].is_cuda
     return torch.optim.SGD(groups, lr=0.0, momentum=MOMENTUM, nesterov=True, fused=fused)
 
 
-def set_learning_rate(optimiser: torch.optim.Optimizer, rate: float) -> None:
-    """Have the optimiser take its next step with this learning rate."""
-    groups = optimiser.param_groups
-    device, now = groups[0]["params"][0].device, groups[0]["lr"]
-    if isinstance(now, Tensor):
-        now.fill_(rate)  # where a CUDA graph looks for it
+def set_learning_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
+    """Set the learning rate of the optimizer's next step."""
+    groups = optimizer.param_groups
+    device, current = groups[0]["params"][0].device, groups[0]["lr"]
+    if isinstance(current, Tensor):
+        current.fill_(rate)  # in place: a CUDA graph holds its address
         return
     lr = torch.tensor(rate, device=device) if device.type == "cuda" else rate
     for group in groups:
         group["lr"] = lr
 
 
-class Step:
-    """Called with the labels of a batch and what `pixels` makes the batch of, takes a step.
+def side_stream(device: torch.device) -> Callable[[], AbstractContextManager[object]]:
+    """Return what enters a new CUDA stream; on the CPU, what does nothing.
 
-    Args:
-        pixels: makes a batch (N, 3, H, W) of what was drawn for it.
-        forward: the network's outputs for a batch.
-        probes: keep what is seen of the gradients.
+    A CUDA graph cannot be captured on the default stream, and runs on different streams overlap.
+    """
+    if device.type != "cuda":
+        return nullcontext
+    stream = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
+    # The data were copied to the device on the current stream.
+    stream.wait_stream(torch.cuda.current_stream(device))
+    return lambda: torch.cuda.stream(stream)
+
+
+def call(function: Callable[..., Tensor], *inputs: Tensor) -> Tensor:
+    """Call a function: the eager counterpart of `CudaGraph`."""
+    return function(*inputs)
+
+
+class CudaGraph:
+    """Call a function as one CUDA graph: all of its kernels are launched at once.
+
+    The kernels of a small network end sooner than Python can launch the next. The function is
+    captured once, so it must not decide anything on the host. Call it on one side stream, always
+    with the same function and shapes.
     """
 
-    def __init__(
-        self,
-        pixels: Callable[..., Tensor],
-        forward: Callable[[Tensor], Tensor],
-        objective: Objective,
-        optimiser: torch.optim.Optimizer,
-        probes: GradientProbes,
-    ) -> None:
-        self.pixels, self.forward, self.objective = pixels, forward, objective
-        self.optimiser, self.probes = optimiser, probes
+    EAGER_CALLS = 2
+    """Calls before the capture: the optimizer creates its state, libraries initialize."""
 
-    def __call__(self, labels: Tensor, *drawn: Tensor) -> None:
-        self.probes.keep(self._taken(labels, *drawn))
+    def __init__(self) -> None:
+        self.calls = 0
+        self.graph: torch.cuda.CUDAGraph | None = None
 
-    def _taken(self, labels: Tensor, *drawn: Tensor) -> StepRecord:
-        logits = self.objective.logits(self.forward(self.pixels(*drawn)))
-        logits.retain_grad()
-        loss = self.objective(logits, labels).mean()
-        self.optimiser.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
-        look = self.probes.look(logits, labels, loss)
-        self.optimiser.step()
-        return look
-
-
-class GraphedStep(Step):
-    """The same step as a CUDA graph: all of its kernels are started by one call, where a small
-    network's are over sooner than Python can start the next. The kernels are the same ones.
-
-    It is recorded once, so nothing in the step may be decided on the host. It has to be called on
-    another stream than the default one, always the same.
-    """
-
-    EAGER = 2
-    """Steps before the recording: the first makes what the optimiser keeps, and what libraries
-    set up when they are first used must not be a part of the graph."""
-
-    graph: torch.cuda.CUDAGraph | None = None
-    taken = 0
-
-    def __call__(self, labels: Tensor, *drawn: Tensor) -> None:
-        if self.taken < self.EAGER:
-            self.taken += 1
-            super().__call__(labels, *drawn)
-            return
+    def __call__(self, function: Callable[..., Tensor], *inputs: Tensor) -> Tensor:
+        self.calls += 1
+        if self.calls <= self.EAGER_CALLS:
+            return function(*inputs)
         if self.graph is None:
-            self._record(labels, *drawn)
+            self._capture(function, *inputs)
         assert self.graph is not None
-        torch._foreach_copy_(self.batch, [labels, *drawn])
+        torch._foreach_copy_(self.inputs, list(inputs))
         self.graph.replay()
-        # The labels of an epoch stay as they are; what the graph has seen is overwritten.
-        self.probes.keep(StepRecord(labels, self.look.numbers.clone()))
+        return self.output.clone()  # the next replay overwrites it
 
-    def _record(self, *batch: Tensor) -> None:
-        self.batch = [part.clone() for part in batch]
+    def _capture(self, function: Callable[..., Tensor], *inputs: Tensor) -> None:
+        self.inputs = [part.clone() for part in inputs]
         self.graph = torch.cuda.CUDAGraph()
-        # A collection could free another graph meanwhile, which is no part of this one.
-        collecting = gc.isenabled()
+        # A garbage collection during the capture could free another graph.
+        enabled = gc.isenabled()
         gc.disable()
         try:
             self.graph.capture_begin()
             try:
-                self.look = self._taken(*self.batch)
+                self.output = function(*self.inputs)
             finally:
                 self.graph.capture_end()
         finally:
-            if collecting:
+            if enabled:
                 gc.enable()

@@ -2,6 +2,7 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
+import torch
 
 from lossbench.benchmarks.data import ImageSet, Split
 from lossbench.benchmarks.errors import UserError
@@ -26,7 +27,13 @@ def drawn_split(count: int, seed: int, classes: int = 2) -> Split:
     return Split((noise + brighter).astype(np.uint8), labels, tuple(f"{i}" for i in range(count)))
 
 
-@pytest.fixture
+@pytest.fixture(scope="session", autouse=True)
+def single_thread() -> None:
+    """Use one thread: with two, small batches wait for each other on a busy machine."""
+    torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="session")
 def image_set() -> Callable[..., ImageSet]:
     """Makes images of noise, told apart by brightness, as many of each class as of any other."""
 
@@ -55,6 +62,12 @@ def image_set() -> Callable[..., ImageSet]:
 @pytest.fixture
 def images(image_set: Callable[..., ImageSet]) -> ImageSet:
     """96 training and 40 test images of dogs and cats."""
+    return image_set()
+
+
+@pytest.fixture(scope="module")
+def module_images(image_set: Callable[..., ImageSet]) -> ImageSet:
+    """The same images, for fixtures of a module."""
     return image_set()
 
 

@@ -1,3 +1,4 @@
+import dataclasses
 from pathlib import Path
 
 import pytest
@@ -5,7 +6,8 @@ import torch
 
 from lossbench.benchmarks.config import CompareConfig
 from lossbench.benchmarks.data.batches import prepare
-from lossbench.benchmarks.training import setup as choices
+from lossbench.benchmarks.training import checks
+from lossbench.benchmarks.training.executors.pool import dataset_arguments
 from lossbench.benchmarks.training.result import RunConfig, RunResult
 from lossbench.benchmarks.training.train import train
 
@@ -16,29 +18,20 @@ SMALL = RunConfig(
 
 @pytest.fixture
 def trained(images):
-    """Trains a small network on the 96 images of noise, of which a quarter is held out."""
+    """Train a small network on the 96 images of noise, of which a quarter is held out."""
 
-    def run(loss: str = "cross-entropy", watch=None, log_every=None, **settings) -> RunResult:
-        fields = {"loss": loss, "validation": 0.25, "test": True} | settings
-        trial = RunConfig(**{**vars(SMALL), **fields})
-        material = prepare(
-            images,
-            torch.device("cpu"),
-            validation=trial.validation,
-            train_images=trial.train_images,
-            label_noise=trial.label_noise,
-            imbalance=trial.imbalance,
-            seed=trial.seed,
-        )
-        return train(trial, material, watch, log_every)[0]
+    def run(loss: str = "cross-entropy", callback=None, log_every=None, **settings) -> RunResult:
+        settings = {"loss": loss, "validation": 0.25, "test": True} | settings
+        config = dataclasses.replace(SMALL, **settings)
+        arguments = dataset_arguments(config)
+        del arguments["data"], arguments["image_size"]
+        return train(config, prepare(images, torch.device("cpu"), **arguments), callback, log_every)
 
     return run
 
 
-@pytest.fixture
-def config(tmp_path: Path, images, monkeypatch) -> CompareConfig:
-    """A comparison of two losses and two seeds on the 96 images of noise."""
-    monkeypatch.setattr(choices, "open_images", lambda *_, **__: images)
+def small_comparison(place: Path) -> CompareConfig:
+    """Return a comparison of two losses and two seeds, below a directory."""
     return CompareConfig(
         losses=("cross-entropy", "mse"),
         width=4,
@@ -48,6 +41,13 @@ def config(tmp_path: Path, images, monkeypatch) -> CompareConfig:
         evaluations=1,
         seeds=2,
         device="cpu",
-        runs=tmp_path / "runs",
+        runs=place / "runs",
         name="small",
     )
+
+
+@pytest.fixture
+def config(tmp_path: Path, images, monkeypatch) -> CompareConfig:
+    """A comparison of two losses and two seeds on the 96 images of noise."""
+    monkeypatch.setattr(checks, "open_images", lambda *_, **__: images)
+    return small_comparison(tmp_path)

@@ -26,7 +26,7 @@ from lossbench.benchmarks.report.board_predictions import read_predictions
 from lossbench.benchmarks.report.document import html, markdown
 from lossbench.benchmarks.report.summary import summarise_experiment
 from lossbench.benchmarks.training import checkpoint as resume
-from lossbench.benchmarks.training.plan import config_of
+from lossbench.benchmarks.training.plan import parse_config
 from lossbench.benchmarks.training.result import Point, Predictions, RunConfig, RunResult
 from lossbench.benchmarks.training.result_store import ResultStore, written
 
@@ -202,7 +202,7 @@ def _states() -> list[bytes]:
 
 
 def _read_state(data: bytes, _place: Path) -> None:
-    state = resume.unpacked(hashlib.sha256(data).digest() + data, "key")
+    state = resume.parse(hashlib.sha256(data).digest() + data, "key")
     assert isinstance(state, dict)
 
 
@@ -214,7 +214,7 @@ def _begun() -> list[bytes]:
 
 def _go_on(data: bytes, place: Path) -> None:
     (place / EXPERIMENT_FILE).write_bytes(data)
-    config, rates = config_of(read_description(place), place)
+    config, rates = parse_config(read_description(place), place)
     validate(config)
     assert set(rates) == set(config.losses or ())
 

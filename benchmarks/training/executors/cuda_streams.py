@@ -1,108 +1,128 @@
-"""Several trainings at a time in one process, which keep one CUDA device busy together.
+"""Train several runs at a time in one process, which together keep one CUDA device busy.
 
-A training of a small network leaves most of a GPU idle: each of its kernels is over soon, and the
-next has to wait for it. Here every training has its stream (of the 32 that torch has; more share
-them) and takes a step whenever it is its turn; the device does what the streams hold side by side.
+A small network leaves most of a GPU idle, since each of its kernels ends soon and the next has to
+wait for it. Every run has its own stream (of torch's 32; more runs share them), and the runs take
+their steps in turn. The device computes side by side what the streams hold.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterable, Iterator
+import gc
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, ExitStack
 from itertools import count, islice
-from typing import Any, NamedTuple, TypeAlias, TypeVar
+from typing import TypeVar
 
 import torch
 
-T = TypeVar("T")
+from lossbench.benchmarks.training.recorder import RunFailedError
+from lossbench.benchmarks.training.result import RunResult
+from lossbench.benchmarks.training.step import side_stream
+from lossbench.benchmarks.training.train import Trainer
+
 K = TypeVar("K")
 
-Task: TypeAlias = Generator[None, None, T]
-"""A training that stops wherever the device has been given work to do; its value is what came of
-it."""
-
-PAUSE = 8
-"""Turns after which what a training needs of the device's memory can be seen."""
+START_EVERY = 8
+"""Rounds after which the memory that a run needs is visible, and others may start."""
 
 
-class _Going(NamedTuple):
-    """A task and where its work goes."""
-
-    task: Generator[None, None, Any]
-    stream: Callable[[], AbstractContextManager[Any]]
-
-
-def to_the_end(task: Task[T], device: torch.device) -> T:
-    """What comes of a task, by itself."""
-    ((_, ended),) = in_turns([(None, task)], device, most=1)
-    return ended.result()
-
-
-def in_turns(
-    tasks: Iterable[tuple[K, Task[T]]], device: torch.device, most: int | None
-) -> Iterator[tuple[K, Future[T]]]:
-    """Carry out the tasks; each one's name, as soon as it has ended, with its value or its error.
+def run_all(
+    runs: Iterable[tuple[K, Callable[[], AbstractContextManager[Trainer]]]],
+    device: torch.device,
+    limit: int | None,
+) -> Iterator[tuple[K, Future[RunResult]]]:
+    """Train runs side by side; yield each as soon as it ends, with its result or its error.
 
     Args:
-        tasks: with their names; one is asked for when there is room for it.
-        device: where they compute.
-        most: tasks at a time; None: on CUDA as many as the memory holds, elsewhere one.
+        runs: key and trainer of each; a trainer is opened when there is room for it.
+        device: where the runs are trained.
+        limit: runs at a time; None: on CUDA as many as fit into the memory, elsewhere one.
     """
-    coming, going = iter(tasks), dict[K, _Going]()
-    most = most or (None if device.type == "cuda" else 1)
+    waiting, active = iter(runs), dict[K, _Run]()
+    limit = limit or (None if device.type == "cuda" else 1)
     try:
         for number in count():
-            for name, task in islice(coming, _begin_now(len(going), number, most, device)):
-                going[name] = _Going(task, _stream(device))
-            if not going:
+            for key, open_trainer in islice(
+                waiting, runs_to_start(len(active), number, limit, device)
+            ):
+                active[key] = _Run(open_trainer, device)
+            if not active:
                 return
-            for name, (task, stream) in list(going.items()):
-                ended = _turn(task, stream)
+            for key, run in list(active.items()):
+                ended = run.take_turn()
                 if ended is not None:
-                    del going[name]
-                    yield name, ended
+                    del active[key], run
+                    if ended.exception() is not None:
+                        release_memory(device)
+                    yield key, ended
     finally:
-        for task, stream in going.values():
-            with stream():
-                task.close()
+        for run in active.values():
+            run.close()
 
 
-def _turn(task: Task[T], stream: Callable[[], AbstractContextManager[Any]]) -> Future[T] | None:
-    """Let a task go on; how it ended, if it has."""
-    ended: Future[T] = Future()
-    with stream():
+class _Run:
+    """A run that takes its steps in turn with others, on its own stream."""
+
+    def __init__(
+        self, open_trainer: Callable[[], AbstractContextManager[Trainer]], device: torch.device
+    ) -> None:
+        self.open_trainer, self.stream = open_trainer, side_stream(device)
+        self.resources = ExitStack()
+        self.trainer: Trainer | None = None
+
+    def take_turn(self) -> Future[RunResult] | None:
+        """Take one step; return how the run ended, None if it goes on."""
+        ended: Future[RunResult] = Future()
         try:
-            next(task)
-        except StopIteration as end:
-            ended.set_result(end.value)
+            with self.stream(), self.resources as stack:
+                if self.trainer is None:
+                    self.trainer = stack.enter_context(self.open_trainer())
+                if not self.trainer.done:
+                    self.trainer.step()
+                    self.resources = stack.pop_all()  # they stay open
+                    return None
+                ended.set_result(self.trainer.finish())
+        except RunFailedError as error:
+            # The frames hold the network, and the traceback that matters is in failure.txt.
+            ended.set_exception(error.with_traceback(None))
         except Exception as error:
             ended.set_exception(error)
-        else:
-            return None
-    return ended
+        self.trainer = None
+        return ended
+
+    def close(self) -> None:
+        """Give the run up."""
+        with self.stream():
+            self.resources.close()
 
 
-def _stream(device: torch.device) -> Callable[[], AbstractContextManager[Any]]:
-    """A stream of the device for one task, to be entered for each of its turns."""
-    if device.type != "cuda":
-        return nullcontext
-    stream = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
-    # What is on the device already was brought there on another stream.
-    stream.wait_stream(torch.cuda.current_stream(device))
-    return lambda: torch.cuda.stream(stream)
+def runs_to_start(active: int, number: int, limit: int | None, device: torch.device) -> int:
+    """Return how many runs start in this round.
 
+    From time to time as many start as there are, as far as the memory of the device holds twice
+    what each of the active runs has taken.
 
-def _begin_now(going: int, turn: int, most: int | None, device: torch.device) -> int:
-    """How many tasks begin in this turn: from pause to pause as many as there are, as far as each
-    of the new ones finds twice the memory that one of the others has taken."""
-    if going == 0:
+    Args:
+        active: runs in training.
+        number: of the round, from 0.
+        limit: runs at a time, None: no limit.
+        device: where the runs are trained.
+    """
+    if active == 0:
         return 1
-    if turn % PAUSE or going == most:
+    if number % START_EVERY or active == limit:
         return 0
-    wanted = going if most is None else min(going, most - going)
+    wanted = active if limit is None else min(active, limit - active)
     if device.type == "cuda":
         free, _ = torch.cuda.mem_get_info(device)
-        each = torch.cuda.memory_reserved(device) / going
+        each = torch.cuda.memory_reserved(device) / active
         wanted = min(wanted, int(free / (2 * each)))
     return wanted
+
+
+def release_memory(device: torch.device) -> None:
+    """Free what a failed run has left: its network may be part of a reference cycle."""
+    gc.collect()
+    if device.type == "cuda":
+        torch.cuda.empty_cache()

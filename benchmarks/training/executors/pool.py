@@ -1,5 +1,4 @@
-"""Many trials: on the CPU one single-threaded process a core, on a GPU side by side in this
-process."""
+"""Train many runs and keep their results: one process per CPU core, or CUDA streams on a GPU."""
 
 from __future__ import annotations
 
@@ -8,14 +7,14 @@ import signal
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
-from functools import lru_cache
+from contextlib import nullcontext
+from functools import lru_cache, partial
 from itertools import takewhile
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
 import torch
-from torch import nn
 
 from lossbench.benchmarks.console import Reporter
 from lossbench.benchmarks.data import ImageSet, open_images
@@ -24,26 +23,31 @@ from lossbench.benchmarks.errors import UserError
 from lossbench.benchmarks.records.experiment import cpu_count
 from lossbench.benchmarks.training.result import RunConfig, RunResult
 from lossbench.benchmarks.training.result_store import ResultStore
-from lossbench.benchmarks.training.train import is_builtin, train, training
+from lossbench.benchmarks.training.train import Trainer, is_builtin, train
 
-from .cuda_streams import Task, in_turns
+from .cuda_streams import run_all
 
 
 class Pool:
-    """Trains trials and keeps their outcomes, so that none is trained twice. A context manager;
-    its worker processes begin with the first trial that needs them.
+    """Trainer of many runs, each of them once. A context manager.
+
+    Its worker processes start with the first run that needs them.
 
     Args:
-        store: directory of the outcomes, made when it is needed.
-        device: where to train. On the CPU every trial has one thread, so that its outcome does
-            not depend on how many are trained beside it.
-        workers: trials at a time; None: one a core on the CPU, as many as it holds on a GPU.
+        store: directory of the results, made when it is needed.
+        device: where to train. On the CPU every run has one thread, so that its result does not
+            depend on how many are trained beside it.
+        reporter: for messages and the progress bar.
+        workers: runs at a time; None: one per core on the CPU, as many as fit on a GPU.
+
+    Attributes:
+        trained: number of runs trained so far, without those found in the store.
     """
 
     def __init__(
         self, store: Path, device: torch.device, reporter: Reporter, workers: int | None = None
     ) -> None:
-        self.outcomes = ResultStore(store)
+        self.store = ResultStore(store)
         self.device, self.reporter = device, reporter
         self.workers = workers or (cpu_count() if device.type == "cpu" else None)
         self.executor: ProcessPoolExecutor | None = None
@@ -64,11 +68,15 @@ class Pool:
         if error is not None:
             for child in multiprocessing.active_children():
                 child.terminate()
-        # Waits until the executor's own thread has seen them end, so that none is left to it.
+        # Wait until the executor's own thread has seen them end.
         self.executor.shutdown(cancel_futures=True)
 
     def image_set(self, data: str, image_size: int | None) -> ImageSet:
-        """The images of some trials. Raises UserError if they cannot be had."""
+        """Return the images of some runs.
+
+        Raises:
+            UserError: they are not available.
+        """
         if (data, image_size) not in self.images:
             self.images[data, image_size] = open_images(
                 data,
@@ -78,104 +86,112 @@ class Pool:
             )
         return self.images[data, image_size]
 
-    def train(self, trials: Sequence[RunConfig], doing: str = "training") -> list[RunResult]:
-        """The outcomes of the trials, in their order. Equal trials are trained once.
+    def train(self, configs: Sequence[RunConfig], task: str = "training") -> list[RunResult]:
+        """Return the results of runs in their order. Equal runs are trained once.
+
+        Args:
+            configs: the runs.
+            task: name in the progress bar.
 
         Raises:
-            UserError: images cannot be had, or a worker process was killed.
+            UserError: images are not available, or a worker process was killed.
         """
-        missing, found = [], {}
-        for trial in dict.fromkeys(trials):
-            known = self.outcomes.get(trial, self._fingerprint(trial))
+        missing, results = [], {}
+        for config in dict.fromkeys(configs):
+            known = self.store.get(config, self._fingerprint(config))
             if known is None:
-                missing.append(trial)
+                missing.append(config)
             else:
-                found[trial] = known
-        if found and missing:
-            self.reporter.say(f"{doing}: {len(found)} of {len(found) + len(missing)} are there")
-        each = self._here if self.device.type != "cpu" else self._in_processes
-        for done, outcome in enumerate(each(missing) if missing else (), start=1):
-            self.outcomes.put(outcome, self._fingerprint(outcome.trial))
-            found[outcome.trial] = outcome
+                results[config] = known
+        if results and missing:
+            total = len(results) + len(missing)
+            self.reporter.say(f"{task}: {len(results)} of {total} were trained before")
+        train_missing = self._in_processes if self.device.type == "cpu" else self._in_streams
+        for done, result in enumerate(train_missing(missing) if missing else (), start=1):
+            self.store.put(result, self._fingerprint(result.trial))
+            results[result.trial] = result
             self.trained += 1
-            what = f"{doing}  {done}/{len(missing)}  {outcome.trial.loss}"
-            self.reporter.bar(done, len(missing), what)
-        return [found[trial] for trial in trials]
+            text = f"{task}  {done}/{len(missing)}  {result.trial.loss}"
+            self.reporter.bar(done, len(missing), text)
+        return [results[config] for config in configs]
 
-    def _fingerprint(self, trial: RunConfig) -> str:
-        return self.image_set(trial.data, trial.image_size).fingerprint
+    def _fingerprint(self, config: RunConfig) -> str:
+        return self.image_set(config.data, config.image_size).fingerprint
 
-    def _here(self, trials: Sequence[RunConfig]) -> Iterator[RunResult]:
-        own = not all(map(is_builtin, trials))
-        material = lru_cache(maxsize=8)(self._material)
+    def _in_streams(self, configs: Sequence[RunConfig]) -> Iterator[RunResult]:
+        @lru_cache(maxsize=8)
+        def dataset(data: str, image_size: int | None, **arguments: Any) -> DeviceDataset:
+            return prepare(self.image_set(data, image_size), self.device, **arguments)
+
         errors: list[BaseException] = []
-
-        def task(trial: RunConfig) -> Task[tuple[RunResult, nn.Module]]:
-            choice = tuple(_choice(trial).items())
-            return training(trial, material(trial.data, trial.image_size, choice))
-
-        tasks = ((trial, task(trial)) for trial in takewhile(lambda _: not errors, trials))
-        for _, ended in in_turns(tasks, self.device, 1 if own else self.workers):
-            # What is trained beside one that fails is not lost.
+        # A dataset is prepared on the default stream, which the streams of the runs wait for.
+        runs = (
+            (config, partial(_open_trainer, config, dataset(**dataset_arguments(config))))
+            for config in takewhile(lambda _: not errors, configs)
+        )
+        limit = self.workers if all(map(is_builtin, configs)) else 1
+        for _, ended in run_all(runs, self.device, limit):
+            # The runs beside one that fails are kept.
             if error := ended.exception():
                 errors.append(error)
             else:
-                yield ended.result()[0]
+                yield ended.result()
         if errors:
             raise errors[0]
 
-    def _material(
-        self, data: str, image_size: int | None, choice: tuple[tuple[str, Any], ...]
-    ) -> DeviceDataset:
-        return prepare(self.image_set(data, image_size), self.device, **dict(choice))
-
-    def _in_processes(self, trials: Sequence[RunConfig]) -> Iterator[RunResult]:
+    def _in_processes(self, configs: Sequence[RunConfig]) -> Iterator[RunResult]:
         if self.executor is None:
             self.executor = ProcessPoolExecutor(
-                self.workers, multiprocessing.get_context("spawn"), _begin
+                self.workers, multiprocessing.get_context("spawn"), _start_worker
             )
         # The longest first, so that no core waits for one of them at the end.
-        ordered = sorted(trials, key=lambda trial: -trial.epochs * (trial.train_images or 10**6))
+        ordered = sorted(configs, key=lambda c: -c.epochs * (c.train_images or 10**6))
         try:
-            futures = [self.executor.submit(_work, trial) for trial in ordered]
+            futures = [self.executor.submit(_train_in_worker, config) for config in ordered]
             for future in as_completed(futures):
                 yield future.result()
         except BrokenProcessPool:
             raise UserError(
-                "a worker process was killed, most likely for want of memory: start the same "
-                "command again with --workers 1; what was trained is kept"
+                "a worker process was killed, most likely for lack of memory: start the same "
+                "command again with --workers 1; finished runs are kept"
             ) from None
 
 
-def _choice(trial: RunConfig) -> dict[str, Any]:
-    """The arguments of `prepare` that a trial asks for."""
-    drawn = trial.train_images is not None or trial.label_noise > 0 or trial.imbalance > 1
+def dataset_arguments(config: RunConfig) -> dict[str, Any]:
+    """Return the images that a run is trained on, as arguments of `open_images` and `prepare`."""
+    drawn = config.train_images is not None or config.label_noise > 0 or config.imbalance > 1
     return {
-        "validation": trial.validation,
-        "train_images": trial.train_images,
-        "label_noise": trial.label_noise,
-        "imbalance": trial.imbalance,
+        "data": config.data,
+        "image_size": config.image_size,
+        "validation": config.validation,
+        "train_images": config.train_images,
+        "label_noise": config.label_noise,
+        "imbalance": config.imbalance,
         # All images with their own labels are the same for every seed.
-        "seed": trial.seed if drawn else 0,
+        "seed": config.seed if drawn else 0,
     }
 
 
-def _begin() -> None:
+def _open_trainer(config: RunConfig, dataset: DeviceDataset) -> nullcontext[Trainer]:
+    return nullcontext(Trainer(config, dataset))
+
+
+def _start_worker() -> None:
     torch.set_num_threads(1)
-    # Ctrl-C reaches the whole group of processes; the first to be told answers for all.
+    # Ctrl-C reaches the whole process group; the parent process handles it.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
-def _work(trial: RunConfig) -> RunResult:
-    return train(trial, _material(trial.data, trial.image_size, **_choice(trial)))[0]
+def _train_in_worker(config: RunConfig) -> RunResult:
+    return train(config, _dataset(**dataset_arguments(config)))
 
 
-# Of a worker process, which has one trial after the other of the same images.
+# A worker process trains many runs on the same images.
 
 
 @lru_cache(maxsize=4)
-def _material(data: str, image_size: int | None, **choice: Any) -> DeviceDataset:
-    return prepare(_images(data, image_size), torch.device("cpu"), **choice)
+def _dataset(data: str, image_size: int | None, **arguments: Any) -> DeviceDataset:
+    return prepare(_images(data, image_size), torch.device("cpu"), **arguments)
 
 
 @lru_cache(maxsize=4)

@@ -1,5 +1,8 @@
-"""Runs of a comparison on a Ray cluster: each is a task, on whichever machine has a CPU or a GPU
-for it, and is begun again elsewhere from its last state if that machine dies."""
+"""Train the runs of a comparison on a Ray cluster, one task per run.
+
+A task runs on any machine with a free CPU or GPU. If its machine dies, it starts again elsewhere
+from the last checkpoint.
+"""
 
 from __future__ import annotations
 
@@ -15,37 +18,48 @@ from pathlib import Path
 from time import monotonic
 from typing import Any
 
-from lossbench.benchmarks.commands.compare import Executor, Runs
 from lossbench.benchmarks.errors import UserError, one_line
 from lossbench.benchmarks.records.files import lock_directory
 from lossbench.benchmarks.records.results import gather_tables, run_directory
 from lossbench.benchmarks.training.checkpoint import CHECKPOINT_FILE, appended_files
+from lossbench.benchmarks.training.plan import Plan
+from lossbench.benchmarks.training.progress import Executor, Progress
 from lossbench.benchmarks.training.result import RunConfig
 
-from .ray_worker import Files, News, about_for_nodes, files_of, put, trained
+from .ray_worker import (
+    Files,
+    Update,
+    description_for_workers,
+    read_files,
+    train_remotely,
+    write_files,
+)
 
-MORE = 3
-"""How often a run is begun again whose machine or process has died."""
+RETRIES = 3
+"""Times that a run starts again after its machine or process has died."""
 
-EVERY = 1.0
-"""Seconds between two news of a run."""
+UPDATE_INTERVAL = 1.0
+"""Seconds between two updates of a run."""
 
-LISTEN = 0.2
-"""Seconds that news are waited for before something else is looked at."""
+POLL = 0.2
+"""Seconds to wait for updates before checking whether to stop."""
 
-PATIENCE = 60.0
-"""Seconds in which runs that have been asked to end have to."""
+STOP_TIMEOUT = 60.0
+"""Seconds that runs have to save their state when they are stopped."""
 
 
 @contextmanager
 def cluster() -> Iterator[Executor]:
-    """An executor on the Ray cluster that RAY_ADDRESS names, on the one that `ray start` has begun
-    on this machine, or else on one of this machine alone, which ends with this.
+    """Connect to a Ray cluster and give an executor on it.
 
-    Raises UserError if Ray is not installed, or the cluster does not answer.
+    The cluster is the one of RAY_ADDRESS, or that of `ray start` on this machine, or else a new
+    one of this machine alone, which ends with this context.
+
+    Raises:
+        UserError: Ray is not installed, or the cluster does not answer.
     """
-    # Read when Ray is imported. `uv run` would have every node copy the working directory and
-    # install it anew; and nothing is reported to Ray's makers.
+    # Ray reads them when it is imported. `uv run` would make every node copy the working directory
+    # and install it; and no usage statistics are sent.
     os.environ.setdefault("RAY_ENABLE_UV_RUN_RUNTIME_ENV", "0")
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     try:
@@ -55,10 +69,10 @@ def cluster() -> Iterator[Executor]:
         raise UserError(
             "--executor ray: Ray is not installed; pip install 'lossbench[ray]'"
         ) from None
-    with _signals_kept():
+    with _keep_sigterm_handler():
         _connect(ray)
     try:
-        yield lambda runs, trials: _Tasks(ray, runs).train(trials)
+        yield lambda plan, configs, progress: _Tasks(ray, plan, progress).train(configs)
     finally:
         ray.shutdown()
 
@@ -67,24 +81,24 @@ def _connect(ray: Any) -> None:
     address = os.environ.get("RAY_ADDRESS", "")
     if address.startswith("ray://"):
         raise UserError(
-            f"--executor ray: RAY_ADDRESS={address} is a proxy, which results cannot be streamed "
-            "through: start lossbench on a machine of the cluster"
+            f"--executor ray: RAY_ADDRESS={address} is a proxy, which cannot stream results: "
+            "start lossbench on a machine of the cluster"
         )
     quiet = {"log_to_driver": False, "logging_level": "ERROR"}
     try:
         if address not in ("", "auto", "local"):
-            _reach(address)
+            _check_reachable(address)
         ray.init(address="auto", **quiet)
-    # RuntimeError: a cluster of another version of Ray or Python, or another token.
+    # RuntimeError: a cluster of another version of Ray or Python, or with another token.
     except (ConnectionError, RuntimeError, ValueError) as error:
         if address or not isinstance(error, ConnectionError):
-            at = f"RAY_ADDRESS={address}" if address else "the cluster of `ray start`"
-            raise UserError(f"--executor ray: cannot join {at}: {one_line(error)}") from None
+            target = f"RAY_ADDRESS={address}" if address else "the cluster of `ray start`"
+            raise UserError(f"--executor ray: cannot join {target}: {one_line(error)}") from None
         ray.init(address="local", include_dashboard=False, **quiet)
 
 
-def _reach(address: str) -> None:
-    """Raise ConnectionError or ValueError if nothing answers at HOST:PORT: Ray asks for minutes."""
+def _check_reachable(address: str) -> None:
+    """Raise ConnectionError or ValueError if nothing answers at HOST:PORT; Ray retries for long."""
     host, _, port = address.rpartition(":")
     try:
         socket.create_connection((host.strip("[]"), int(port)), timeout=10).close()
@@ -93,60 +107,60 @@ def _reach(address: str) -> None:
 
 
 @contextmanager
-def _signals_kept() -> Iterator[None]:
-    """Ray sets a handler of SIGTERM of its own."""
-    main = threading.current_thread() is threading.main_thread()
-    before = signal.getsignal(signal.SIGTERM)
+def _keep_sigterm_handler() -> Iterator[None]:
+    """Restore the handler of SIGTERM, which Ray replaces."""
+    handler = signal.getsignal(signal.SIGTERM)
     yield
-    if main:
-        signal.signal(signal.SIGTERM, before)
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, handler)
 
 
 @dataclass
 class _Task:
-    """A run that is a task of the cluster, waiting or at work: `left` says how often it may be
-    begun again, `heard` whether there has been news of it."""
+    """Task of the cluster that trains a run: restarts left, whether it has sent an update."""
 
-    trial: RunConfig
+    config: RunConfig
     path: Path
-    left: int
-    heard: bool = False
+    retries: int = RETRIES
+    started: bool = False
     lock: ExitStack = field(default_factory=ExitStack)
 
 
-def _stop(ray: Any) -> Any:
-    """An actor that knows whether the runs are to end, for every machine to ask: a task that is
-    cancelled can't tell any more what it has saved."""
+def _stop_flag(ray: Any) -> Any:
+    """Return an actor that every machine asks whether to stop.
 
-    # In here, because Ray then sends the class instead of having a process import this module.
-    class Stop:
+    A task that is cancelled cannot report any more what it has saved.
+    """
+
+    # Defined here, so that Ray sends the class and no process has to import this module.
+    class StopFlag:
         def __init__(self) -> None:
-            self.said = False
+            self.value = False
 
-        def say(self) -> None:
-            self.said = True
+        def set(self) -> None:
+            self.value = True
 
-        def asked(self) -> bool:
-            return self.said
+        def is_set(self) -> bool:
+            return self.value
 
-    # Where this process is: it must not die with another machine.
-    place = ray.util.scheduling_strategies.NodeAffinitySchedulingStrategy(
+    # On this machine: it must not die with another one.
+    this_node = ray.util.scheduling_strategies.NodeAffinitySchedulingStrategy(
         ray.get_runtime_context().get_node_id(), soft=False
     )
-    stop = ray.remote(num_cpus=0, scheduling_strategy=place)(Stop).remote()
-    ray.get(stop.asked.remote())  # it is there before a run is
-    return stop
+    flag = ray.remote(num_cpus=0, scheduling_strategy=this_node)(StopFlag).remote()
+    ray.get(flag.is_set.remote())  # it exists before a run starts
+    return flag
 
 
-def _task(
-    about: bytes, trial: RunConfig, files: Files, every: float, stop: Any
-) -> Generator[News, None, None]:
-    """What Ray runs."""
+def _train(
+    description: bytes, config: RunConfig, files: Files, interval: float, flag: Any
+) -> Generator[Update, None, None]:
+    """Train a run; Ray runs this function on another machine."""
     import ray
 
-    answer = stop.asked.remote()
+    answer = flag.is_set.remote()
 
-    def asked() -> bool:
+    def should_stop() -> bool:
         # Without waiting: the network may be down for a while.
         nonlocal answer
         if not ray.wait([answer], timeout=0)[0]:
@@ -156,133 +170,137 @@ def _task(
         except ray.exceptions.RayError:
             return False
         finally:
-            answer = stop.asked.remote()
+            answer = flag.is_set.remote()
 
-    yield from trained(about, trial, files, every, asked)
+    yield from train_remotely(description, config, files, interval, should_stop)
 
 
 class _Tasks:
-    """The runs of an experiment as tasks."""
+    """Tasks that train the runs of a plan."""
 
-    def __init__(self, ray: Any, runs: Runs) -> None:
-        self.ray, self.runs = ray, runs
-        self.about = about_for_nodes(runs.plan)
-        self.kind = "GPU" if runs.plan.device.type == "cuda" else "CPU"
-        needs = {"num_cpus": 1, "num_gpus": 1 if self.kind == "GPU" else 0}
-        # Ray would begin a run again with the files that it had at first.
-        self.remote = ray.remote(num_returns="streaming", max_retries=0, **needs)(_task)
-        self.stop = _stop(ray)
-        self.open: dict[Any, _Task] = {}
+    def __init__(self, ray: Any, plan: Plan, progress: Progress) -> None:
+        self.ray, self.plan, self.progress = ray, plan, progress
+        self.description = description_for_workers(plan)
+        self.resource = "GPU" if plan.device.type == "cuda" else "CPU"
+        needs = {"num_cpus": 1, "num_gpus": 1 if self.resource == "GPU" else 0}
+        # Ray's own retries would start a run again from its first files.
+        self.remote = ray.remote(num_returns="streaming", max_retries=0, **needs)(_train)
+        self.stop_flag = _stop_flag(ray)
+        self.active: dict[Any, _Task] = {}
         self.gathered = monotonic()
 
-    def train(self, trials: Sequence[RunConfig]) -> None:
-        """Train runs, each from where it was left, until all are over or it is to stop.
+    def train(self, configs: Sequence[RunConfig]) -> None:
+        """Train runs, each from where it was left, until all have ended or it is to stop.
 
         Raises:
-            UserError: another process is at a run.
-            OSError: what has come cannot be written.
+            UserError: another process is writing a run.
+            OSError: a file cannot be written.
         """
-        waiting = deque(trials)
+        waiting = deque(configs)
         if waiting and not self._slots():
-            self.runs.say(f"the Ray cluster has no {self.kind} yet: the runs wait for one")
+            self.progress.say(f"the Ray cluster has no {self.resource} yet: the runs wait for one")
         try:
-            while (waiting or self.open) and not self.runs.stop():
-                # More than can be at work, so that one that becomes free has something to do.
-                while waiting and len(self.open) < 2 * self._slots() + 8:
-                    self._open(waiting.popleft())
-                self._listen()
-            self._call_off()
+            while (waiting or self.active) and not self.progress.should_stop():
+                # More than can run, so that a free machine has something to do.
+                while waiting and len(self.active) < 2 * self._slots() + 8:
+                    self._add(waiting.popleft())
+                self._receive()
+            self._stop()
         except KeyboardInterrupt:
             return
         finally:
-            for generator, task in self.open.items():
+            for generator, task in self.active.items():
                 task.lock.close()
                 self.ray.cancel(generator)
 
-    def _call_off(self) -> None:
-        """Have the runs that are at work end, and hear what they have saved."""
-        if not self.open:
+    def _stop(self) -> None:
+        """Stop the active runs and receive what they have saved."""
+        if not self.active:
             return
-        self.stop.say.remote()
-        for generator, task in list(self.open.items()):
-            if not task.heard:
+        self.stop_flag.set.remote()
+        for generator, task in list(self.active.items()):
+            if not task.started:
                 self.ray.cancel(generator)
-                self._close(generator)
-        until = monotonic() + PATIENCE
-        while self.open and monotonic() < until:
-            self._listen()
+                self._remove(generator)
+        until = monotonic() + STOP_TIMEOUT
+        while self.active and monotonic() < until:
+            self._receive()
 
     def _slots(self) -> int:
-        return int(self.ray.cluster_resources().get(self.kind, 0))
+        return int(self.ray.cluster_resources().get(self.resource, 0))
 
-    def _open(self, trial: RunConfig) -> None:
-        task = _Task(trial, run_directory(self.runs.plan.directory, trial.loss, trial.seed), MORE)
+    def _add(self, config: RunConfig) -> None:
+        task = _Task(config, run_directory(self.plan.directory, config.loss, config.seed))
         task.path.mkdir(parents=True, exist_ok=True)
         task.lock.enter_context(lock_directory(task.path))
-        self._begin(task)
+        self._start(task)
 
-    def _begin(self, task: _Task) -> None:
+    def _start(self, task: _Task) -> None:
         needed = {CHECKPOINT_FILE, *(path.name for path in appended_files(task.path))}
-        files = {name: file for name, file in files_of(task.path).items() if name in needed}
-        self.open[self.remote.remote(self.about, task.trial, files, EVERY, self.stop)] = task
+        files = {name: file for name, file in read_files(task.path).items() if name in needed}
+        generator = self.remote.remote(
+            self.description, task.config, files, UPDATE_INTERVAL, self.stop_flag
+        )
+        self.active[generator] = task
 
-    def _close(self, generator: Any) -> None:
-        self.open.pop(generator).lock.close()
+    def _remove(self, generator: Any) -> None:
+        self.active.pop(generator).lock.close()
 
-    def _listen(self) -> None:
-        """Hear every task that has something to say."""
-        if not self.open:
+    def _receive(self) -> None:
+        """Receive the updates that are ready."""
+        if not self.active:
             return
-        ready, _ = self.ray.wait(list(self.open), num_returns=len(self.open), timeout=LISTEN)
+        ready, _ = self.ray.wait(list(self.active), num_returns=len(self.active), timeout=POLL)
         for generator in ready:
             try:
-                news = self.ray.get(next(generator))
+                update = self.ray.get(next(generator))
             except self.ray.exceptions.RayError as error:
-                self._lost(generator, error)
+                self._restart(generator, error)
             else:
-                self._heard(generator, news)
+                self._handle(generator, update)
 
-    def _heard(self, generator: Any, news: News) -> None:
-        task = self.open[generator]
-        task.heard = True
-        for line in news.said:
-            self.runs.say(line)
-        if news.files is not None:
-            put(task.path, news.files)
-        if news.window is not None:
-            self.runs.moved(task.trial, news.share, news.window)
-        if news.failure is not None:
-            self.runs.failed(task.trial, news.failure)
-        if news.result is not None:
-            self.runs.finished(task.trial, *news.result)
+    def _handle(self, generator: Any, update: Update) -> None:
+        task = self.active[generator]
+        task.started = True
+        for line in update.messages:
+            self.progress.say(line)
+        if update.files is not None:
+            write_files(task.path, update.files)
+        if update.stats is not None:
+            self.progress.update(task.config, update.fraction, update.stats)
+        if update.failure is not None:
+            self.progress.failed(task.config, update.failure)
+        if update.result is not None:
+            self.progress.finished(task.config, *update.result)
             self._gather()
-        if news.over:
-            self._close(generator)
+        if update.ended:
+            self._remove(generator)
 
     def _gather(self) -> None:
-        """Write the tables of the experiment, not too often: they are read and written whole."""
-        if monotonic() - self.gathered > EVERY:
-            gather_tables(self.runs.plan.directory, self.runs.plan.paths)
+        """Write the tables of the experiment, at most once per interval."""
+        if monotonic() - self.gathered > UPDATE_INTERVAL:
+            gather_tables(self.plan.directory, self.plan.run_directories)
             self.gathered = monotonic()
 
-    def _lost(self, generator: Any, error: Exception) -> None:
-        """Begin a run again whose task has died, from the last state that came of it."""
-        task = self.open.pop(generator)
+    def _restart(self, generator: Any, error: Exception) -> None:
+        """Start a run again whose task has died, from its last checkpoint."""
+        task = self.active.pop(generator)
         cause = getattr(error, "cause", None)
-        why = f"{type(cause or error).__name__}"
+        reason = f"{type(cause or error).__name__}"
         if isinstance(cause, Exception):
-            why += f": {one_line(cause)}"
-        if self.runs.stop():
+            reason += f": {one_line(cause)}"
+        if self.progress.should_stop():
             task.lock.close()
             return
-        if not task.left:
-            self.runs.failed(task.trial, f"its task has ended {MORE + 1} times, now by {why}")
+        if not task.retries:
+            reason = f"its task has died {RETRIES + 1} times, the last time by {reason}"
+            self.progress.failed(task.config, reason)
             task.lock.close()
             return
-        task.left -= 1
-        since = "its last state" if (task.path / CHECKPOINT_FILE).exists() else "its beginning"
-        self.runs.say(
-            f"{task.trial.loss} seed {task.trial.seed}: its task has ended ({why}); begun again "
-            f"from {since}"
+        task.retries -= 1
+        resumes = (task.path / CHECKPOINT_FILE).exists()
+        self.progress.say(
+            f"{task.config.loss} seed {task.config.seed}: its task has died ({reason}); started "
+            f"again from {'its last checkpoint' if resumes else 'the beginning'}"
         )
-        self._begin(task)
+        self._start(task)

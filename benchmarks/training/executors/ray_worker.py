@@ -1,5 +1,7 @@
-"""The half of a run on another machine that is there: it trains, and yields what is to be known of
-it as values. It needs nothing of the machine that asked but what it is given."""
+"""Train a run on another machine: the part that runs there, and yields what happens as values.
+
+It needs nothing of the machine that asked but its arguments.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +18,6 @@ from tempfile import TemporaryDirectory
 
 import torch
 
-from lossbench.benchmarks.commands.compare import RunFailedError, train_one
 from lossbench.benchmarks.console import Reporter
 from lossbench.benchmarks.data.sources import SOURCES
 from lossbench.benchmarks.errors import UserError
@@ -25,187 +26,201 @@ from lossbench.benchmarks.records.gradient_stats import GradientStats
 from lossbench.benchmarks.records.reading import EXPERIMENT_FILE, read_description
 from lossbench.benchmarks.records.results import FAILURE, RESULTS, run_directory
 from lossbench.benchmarks.training.checkpoint import CHECKPOINT_FILE, appended_files
-from lossbench.benchmarks.training.plan import Plan, plan_in
-from lossbench.benchmarks.training.recorder import RunInterruptedError
+from lossbench.benchmarks.training.plan import Plan, load_plan
+from lossbench.benchmarks.training.recorder import (
+    RunFailedError,
+    RunInterruptedError,
+    train_recorded,
+)
 from lossbench.benchmarks.training.result import RunConfig
 
 Files = dict[str, bytes]
-"""What files of a run hold, by their names in its directory."""
+"""Contents of the files of a run, by name."""
 
 
 @dataclass(frozen=True)
-class News:
-    """What has come of a run since the news before.
+class Update:
+    """News of a run since the last update.
 
     Attributes:
-        said: lines for the user.
-        share: of the run that is done, from 0 to 1. window: its latest; None: nothing new.
-        files: the run's, if it can be gone on with from them; None: no newer ones.
-        over: whether these are the last; without result and failure it was asked to end.
-        result: of a run that has reached its end, the accuracy on the test images and the seconds.
-        failure: of a run that has ended by an error, the line that says which.
+        messages: lines for the user.
+        fraction: of the steps taken, from 0 to 1.
+        stats: the latest; None: no new ones.
+        files: of the run, if it can be resumed from them; None: no newer ones.
+        ended: whether this is the last update. Without result and failure the run was interrupted.
+        result: of a finished run, the accuracy on the test images and the seconds of training.
+        failure: of a failed run, the error in one line.
     """
 
-    said: tuple[str, ...] = ()
-    share: float = 0.0
-    window: GradientStats | None = None
+    messages: tuple[str, ...] = ()
+    fraction: float = 0.0
+    stats: GradientStats | None = None
     files: Files | None = None
-    over: bool = False
+    ended: bool = False
     result: tuple[float, float] | None = None
     failure: str | None = None
 
 
-def about_for_nodes(plan: Plan) -> bytes:
-    """experiment.json as another machine needs it: with the device that this one has chosen, and a
-    path to images that does not depend on where a process was started."""
-    about = read_description(plan.directory)
-    data = about["config"]["data"]
+def description_for_workers(plan: Plan) -> bytes:
+    """Return experiment.json for other machines: with this one's device, and absolute paths."""
+    description = read_description(plan.directory)
+    data = description["config"]["data"]
     if data is not None and data not in SOURCES:
         data = os.path.abspath(os.path.expanduser(data))
-    settings = about["config"] | {"device": plan.device.type, "data": data}
-    return json.dumps(about | {"config": settings}).encode()
+    settings = description["config"] | {"device": plan.device.type, "data": data}
+    return json.dumps(description | {"config": settings}).encode()
 
 
-def trained(
-    about: bytes, trial: RunConfig, files: Files, every: float, stop: Callable[[], bool]
-) -> Iterator[News]:
-    """Train a run from where `files` leave it; the last of the news says how it ended.
+def train_remotely(
+    description: bytes, config: RunConfig, files: Files, interval: float, stop: Callable[[], bool]
+) -> Iterator[Update]:
+    """Train a run from where its files leave it; the last update tells how it ended.
 
     Args:
-        about: from `about_for_nodes`. trial: one of its runs.
-        files: of the run so far, {} of one that begins.
-        every: seconds between two news. stop: whether the run is to save its state and end; it is
-            asked as often.
+        description: from `description_for_workers`.
+        config: one of its runs.
+        files: of the run so far, {} for a new run.
+        interval: seconds between two updates.
+        stop: tells whether the run is to save its state and end; asked once per interval.
 
-    Raises OSError if a file cannot be written here.
+    Raises:
+        OSError: a file cannot be written on this machine.
     """
     torch.set_num_threads(1)
     try:
-        shared = _plan(about)
+        shared = _plan(description)
     except UserError as error:
-        yield News(over=True, failure=f"on {node()}: {error}")
+        yield Update(ended=True, failure=f"on {node()}: {error}")
         return
     with TemporaryDirectory(prefix="lossbench-") as scratch:
         plan = replace(shared, directory=Path(scratch))
-        plan.material = shared.material
-        put(run_directory(plan.directory, trial.loss, trial.seed), files)
-        work = _Work(plan, trial)
-        work.start()
+        plan.dataset = shared.dataset
+        write_files(run_directory(plan.directory, config.loss, config.seed), files)
+        thread = _TrainingThread(plan, config)
+        thread.start()
         try:
-            yield from work.news(every, stop)
+            yield from thread.updates(interval, stop)
         except BaseException:
-            _plan.cache_clear()  # its test images may have been given out
+            _plan.cache_clear()  # its test images may have been used
             raise
         finally:
-            work.end()
+            thread.stop()
 
 
 @lru_cache(maxsize=1)
-def _plan(about: bytes) -> Plan:
-    """The plan with its images, once for all runs of an experiment that this process trains; its
-    directory is gone."""
+def _plan(description: bytes) -> Plan:
+    """Return the plan, once for all runs of this process. Its directory does not exist any more."""
     with TemporaryDirectory(prefix="lossbench-") as scratch:
-        (Path(scratch) / EXPERIMENT_FILE).write_bytes(about)
-        return plan_in(Path(scratch), Reporter())
+        (Path(scratch) / EXPERIMENT_FILE).write_bytes(description)
+        return load_plan(Path(scratch), Reporter())
 
 
-class _Work(threading.Thread):
-    """A run in training, in a thread beside the one that tells of it."""
+class _TrainingThread(threading.Thread):
+    """Run in training, beside the thread that reports it; a `Monitor`."""
 
-    def __init__(self, plan: Plan, trial: RunConfig) -> None:
-        super().__init__(name=f"{trial.loss} seed {trial.seed}", daemon=True)
-        self.plan, self.trial = plan, trial
-        self.path = run_directory(plan.directory, trial.loss, trial.seed)
-        self.asked = threading.Event()
-        self.said: list[str] = []
-        self.share: float = 0.0
-        self.window: GradientStats | None = None
-        self.last = News(over=True)
+    def __init__(self, plan: Plan, config: RunConfig) -> None:
+        super().__init__(name=f"{config.loss} seed {config.seed}", daemon=True)
+        self.plan, self.config = plan, config
+        self.path = run_directory(plan.directory, config.loss, config.seed)
+        self.stopping = threading.Event()
+        self.messages: list[str] = []
+        self.fraction = 0.0
+        self.stats: GradientStats | None = None
+        self.last = Update(ended=True)
         self.error: BaseException | None = None
 
     def run(self) -> None:
         torch.set_num_threads(1)
         try:
-            result = train_one(
-                self.plan, self.trial, self.asked.is_set, self._moved, self.said.append
-            )
-            self.last = News(over=True, result=result)
+            result = train_recorded(self.plan, self.config, self)
+            assert result.test is not None
+            self.last = Update(ended=True, result=(result.test.accuracy, result.seconds))
         except RunFailedError as failure:
-            self.last = News(over=True, failure=str(failure))
+            self.last = Update(ended=True, failure=str(failure))
         except RunInterruptedError:
             pass
         except BaseException as error:  # raised again in the other thread
             self.error = error
 
-    def _moved(self, _trial: RunConfig, share: float, window: GradientStats) -> None:
-        # Its numbers are enough to tell how far a run is.
-        self.share, self.window = (
-            share,
-            replace(window, layers={}, logit_log10=window.logit_log10.new_zeros(0)),
-        )
+    def should_stop(self) -> bool:
+        return self.stopping.is_set()
 
-    def news(self, every: float, stop: Callable[[], bool]) -> Iterator[News]:
-        """What there is to tell, until the run is over or has been asked to end."""
-        sent = _mark(self.path)
+    def update(self, config: RunConfig, fraction: float, stats: GradientStats) -> None:  # noqa: ARG002
+        # The means are enough to show progress.
+        means = replace(stats, layers={}, logit_log10=stats.logit_log10.new_zeros(0))
+        self.fraction, self.stats = fraction, means
+
+    def say(self, line: str) -> None:
+        self.messages.append(line)
+
+    def updates(self, interval: float, stop: Callable[[], bool]) -> Iterator[Update]:
+        """Yield updates until the run has ended."""
+        sent = _version(self.path)
         while True:
-            self.join(every)
+            self.join(interval)
             if not self.is_alive():
                 break
             if stop():
-                self.end()
+                self.stop()
                 break
-            now = _mark(self.path)
-            files = files_of(self.path) if now != sent else {}
+            version = _version(self.path)
+            files = read_files(self.path) if version != sent else {}
             if CHECKPOINT_FILE in files:
-                sent = now
-            yield self._told(News(files=files if CHECKPOINT_FILE in files else None))
+                sent = version
+            yield self._complete(Update(files=files if CHECKPOINT_FILE in files else None))
         if self.error is not None:
             raise self.error
-        yield self._told(replace(self.last, files=files_of(self.path)))
+        yield self._complete(replace(self.last, files=read_files(self.path)))
 
-    def _told(self, news: News) -> News:
-        said = tuple(self.said)
-        del self.said[: len(said)]
-        window, self.window = self.window, None
-        return replace(news, said=said, share=self.share, window=window)
+    def _complete(self, update: Update) -> Update:
+        messages = tuple(self.messages)
+        del self.messages[: len(messages)]
+        stats, self.stats = self.stats, None
+        return replace(update, messages=messages, fraction=self.fraction, stats=stats)
 
-    def end(self) -> None:
-        """Have the run end after its step, and wait for that."""
-        self.asked.set()
+    def stop(self) -> None:
+        """Stop the run after its step, and wait for that."""
+        self.stopping.set()
         self.join()
 
 
-def _mark(path: Path) -> tuple[int, int] | None:
-    """Tells a state from the one before it."""
+def _version(path: Path) -> tuple[int, int] | None:
+    """Return what differs between two checkpoints of a run, None without one."""
     try:
-        about = (path / CHECKPOINT_FILE).stat()
+        status = (path / CHECKPOINT_FILE).stat()
     except FileNotFoundError:
         return None
-    return about.st_ino, about.st_mtime_ns
+    return status.st_ino, status.st_mtime_ns
 
 
-def files_of(path: Path) -> Files:
-    """The files of a run, which may be going on: if its state is among them, they are such that it
-    can be gone on with, and if the last row of results.csv is, they are all.
+def read_files(path: Path) -> Files:
+    """Read the files of a run, which may be in training.
 
-    Raises OSError if one cannot be read.
+    If a checkpoint is among them, the run can be resumed from them; if the last row of results.csv
+    is, they are complete.
+
+    Raises:
+        OSError: a file cannot be read.
     """
-    # The state first, which promises how long the growing files are at least, and results.csv
-    # second, whose last row is written when all else is.
+    # First the checkpoint, which promises the lengths of the growing files, then results.csv, whose
+    # last row is written after everything else.
     names = [CHECKPOINT_FILE, RESULTS]
     names += sorted({entry.name for entry in path.glob("[!.]*") if entry.is_file()} - set(names))
-    found = {}
+    files = {}
     for name in names:
         with suppress(FileNotFoundError):
-            found[name] = (path / name).read_bytes()
-    return found
+            files[name] = (path / name).read_bytes()
+    return files
 
 
-def put(path: Path, files: Files) -> None:
-    """Make the files of a run those that `files_of` gave, in an order such that it can be gone on
-    with wherever this breaks off. Files that a run does not go on from are never removed.
+def write_files(path: Path, files: Files) -> None:
+    """Write the files of a run that `read_files` returned.
 
-    Raises OSError if one cannot be written.
+    The run can be resumed wherever the writing breaks off. Files that do not belong to a run are
+    never removed.
+
+    Raises:
+        OSError: a file cannot be written.
     """
     path.mkdir(parents=True, exist_ok=True)
     for name in files.keys() - {RESULTS, CHECKPOINT_FILE}:

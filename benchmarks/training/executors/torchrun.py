@@ -1,12 +1,12 @@
-"""Runs on several processes, as torchrun starts them: each takes its share of every batch.
+"""Train each run on the processes that torchrun started: each takes its part of every batch.
 
-The first process leads: it alone writes, decides and tells. The others follow it step by step.
+Rank 0 alone writes, decides and prints. The others follow it step by step.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 import torch
@@ -14,85 +14,90 @@ import torch.distributed as dist
 from torch.distributed import PrefixStore  # type: ignore[attr-defined]
 from torch.distributed.rendezvous import rendezvous
 
-from lossbench.benchmarks.commands.compare import RunFailedError, Runs, train_one
 from lossbench.benchmarks.console import Reporter
 from lossbench.benchmarks.errors import UserError
 from lossbench.benchmarks.records.reading import read_description
-from lossbench.benchmarks.training.checkpoint import State
 from lossbench.benchmarks.training.distributed import any_rank, broadcast
 from lossbench.benchmarks.training.interruption import Interruption
-from lossbench.benchmarks.training.plan import plan_of
-from lossbench.benchmarks.training.recorder import RunInterruptedError
+from lossbench.benchmarks.training.plan import Plan, parse_plan
+from lossbench.benchmarks.training.progress import Progress
+from lossbench.benchmarks.training.recorder import (
+    RunFailedError,
+    RunInterruptedError,
+    train_recorded,
+)
 from lossbench.benchmarks.training.result import RunConfig
-from lossbench.benchmarks.training.train import Callback, train
+from lossbench.benchmarks.training.train import Callback, Trainer, train
 
 
-def started_together() -> bool:
-    """Whether this process is one of several that torchrun has started."""
-    # Others set WORLD_SIZE as well, and mean something else.
+def has_several_processes() -> bool:
+    """Tell whether torchrun started this process and others beside it."""
+    # Other launchers set WORLD_SIZE as well, with another meaning.
     return "TORCHELASTIC_RUN_ID" in os.environ and int(os.environ.get("WORLD_SIZE", "1")) > 1
 
 
-def restarted() -> bool:
-    """Whether torchrun has started them again, after one of them had died."""
+def was_restarted() -> bool:
+    """Tell whether torchrun restarted the processes after one of them had died."""
     return int(os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")) > 0
 
 
 @contextmanager
-def group() -> Iterator[int]:
-    """While this is open, the processes can talk to each other; gives this one's number."""
+def process_group() -> Iterator[int]:
+    """Open the process group of torchrun's processes; gives the rank of this one."""
     backend = "gloo"
     if torch.cuda.is_available():
         devices = torch.cuda.device_count()
         torch.cuda.set_device(int(os.environ["LOCAL_RANK"]) % devices)
-        # NCCL does not let processes share a GPU, which is of use to try things out.
+        # NCCL does not let processes share a GPU, which is useful for a trial.
         if int(os.environ["LOCAL_WORLD_SIZE"]) <= devices:
             backend = "cpu:gloo,cuda:nccl"
-    store, number, count = next(rendezvous("env://"))
-    # What processes that are dead have left in the store is not for those after them.
+    store, rank, world_size = next(rendezvous("env://"))
+    # Keep apart from what dead processes have left in the store.
     store = PrefixStore(f"start {os.environ.get('TORCHELASTIC_RESTART_COUNT', 0)}", store)
-    dist.init_process_group(backend, store=store, rank=number, world_size=count)
+    dist.init_process_group(backend, store=store, rank=rank, world_size=world_size)
     try:
         yield dist.get_rank()
     finally:
         dist.destroy_process_group()
 
 
-def lead(runs: Runs, trials: Sequence[RunConfig]) -> None:
-    """One after the other on all processes that torchrun has started; the others `follow`."""
-    broadcast((read_description(runs.plan.directory), runs.plan.directory, list(trials)))
-    for trial in trials:
+def lead(plan: Plan, configs: Sequence[RunConfig], progress: Progress) -> None:
+    """Train runs one after the other on all ranks; the other ranks call `follow`.
+
+    Raises:
+        UserError: a run failed. It leaves the other ranks in the middle of a step.
+    """
+    broadcast((read_description(plan.directory), plan.directory, list(configs)))
+    for config in configs:
         try:
-            accuracy, seconds = train_one(
-                runs.plan, trial, lambda: any_rank(runs.stop()), runs.moved, runs.say
-            )
+            result = train_recorded(plan, config, progress)
         except (RunInterruptedError, KeyboardInterrupt):
             return
         except RunFailedError as failure:
-            # The others wait for this one in the middle of a step: all have to end.
-            raise UserError(f"{trial.loss} seed {trial.seed} failed: {failure}") from None
-        runs.finished(trial, accuracy, seconds)
+            raise UserError(f"{config.loss} seed {config.seed} failed: {failure}") from None
+        assert result.test is not None
+        progress.finished(config, result.test.accuracy, result.seconds)
 
 
 def follow(reporter: Reporter) -> None:
-    """Take part in what another process leads, until that is over."""
-    about, directory, trials = broadcast(None)
-    plan = plan_of(about, directory, reporter)
+    """Take part in the runs that rank 0 leads, until the last has ended."""
+    description, directory, configs = broadcast(None)
+    plan = parse_plan(description, directory, reporter)
     with Interruption() as interruption:
-        watch = Follower(lambda: any_rank(interruption.asked is not None))
-        for trial in trials:
+        callback = _StopWithLeader(interruption)
+        for config in configs:
             try:
-                train(trial, plan.material, watch, plan.config.log_every, broadcast(None))
+                train(config, plan.dataset, callback, plan.config.log_every, broadcast(None))
             except (RunInterruptedError, KeyboardInterrupt):
                 return
 
 
-class Follower(Callback):
-    """Writes nothing, and ends with the leader."""
+class _StopWithLeader(Callback):
+    """Write nothing, and stop when any rank is interrupted."""
 
-    def __init__(self, stop: Callable[[], bool]) -> None:
-        self.stop = stop
+    def __init__(self, interruption: Interruption) -> None:
+        self.interruption = interruption
 
-    def stepped(self, _state: Callable[[], State]) -> None:
-        if self.stop():
+    def on_step_end(self, trainer: Trainer) -> None:  # noqa: ARG002
+        if any_rank(self.interruption.signal is not None):
             raise RunInterruptedError

@@ -1,26 +1,48 @@
 import dataclasses
 import gc
+import itertools
 import json
 import os
+import shutil
+import signal
 import sys
 import threading
 
 import pytest
 import torch
 
-from lossbench.benchmarks.commands.compare import compare
+from lossbench.benchmarks.commands import compare as comparison
+from lossbench.benchmarks.commands.compare import compare, resume
 from lossbench.benchmarks.config import CompareConfig
 from lossbench.benchmarks.console import Reporter
-from lossbench.benchmarks.training.setup import losses_of
+from lossbench.benchmarks.records.files import lock_directory
+from lossbench.benchmarks.records.results import gather_tables
+from lossbench.benchmarks.training import checks, recorder
 from lossbench.losses import registry
 
-from ..rows import equal_but_for_time, rows_of
+from ..rows import assert_same_weights, equal_but_for_time, rows_of
+from ..trained_runs import small_comparison
 
 
-def test_a_comparison_leaves_every_file(config: CompareConfig) -> None:
-    directory = compare(config, "lossbench compare --some flags", Reporter()).directory
-    assert {p.name for p in directory.iterdir()} == {
-        ".lock",
+@pytest.fixture(scope="module")
+def directory(tmp_path_factory, module_images):
+    """Directory of a finished comparison with its report."""
+    config = small_comparison(tmp_path_factory.mktemp("compared"))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(checks, "open_images", lambda *_, **__: module_images)
+        return compare(config, "lossbench compare --some flags", Reporter()).directory
+
+
+@pytest.fixture
+def no_report(monkeypatch) -> None:
+    """Write tables only: a report takes longer than the runs."""
+    monkeypatch.setattr(
+        comparison, "write_results", lambda p, _: gather_tables(p.directory, p.run_directories)
+    )
+
+
+def test_a_comparison_writes_every_file(directory) -> None:
+    assert {p.name for p in directory.iterdir()} - {".lock"} == {
         "experiment.json",
         "results.csv",
         "summary.json",
@@ -38,14 +60,13 @@ def test_a_comparison_leaves_every_file(config: CompareConfig) -> None:
     about = json.loads((directory / "experiment.json").read_text())
     assert about["command"] == "lossbench compare --some flags"
     assert about["config"]["losses"] == ["cross-entropy", "mse"]
+    assert about["config"]["learning_rates"] == {"cross-entropy": 0.02, "mse": 0.02}
     assert (about["data"]["train"], about["data"]["validation"]) == (86, 10)
+
+
+def test_the_summary_is_of_the_last_rows(directory) -> None:
     summary = json.loads((directory / "summary.json").read_text())
     assert summary["finished_runs"] == 4
-
-
-def test_the_summary_is_of_the_last_rows(config: CompareConfig) -> None:
-    directory = compare(config, "", Reporter()).directory
-    summary = json.loads((directory / "summary.json").read_text())
     for name in ("cross-entropy", "mse"):
         last = [
             float(r["test_accuracy"])
@@ -55,24 +76,19 @@ def test_the_summary_is_of_the_last_rows(config: CompareConfig) -> None:
         assert summary["losses"][name]["test_accuracy"]["mean"] == pytest.approx(sum(last) / 2)
 
 
-def test_synthetic_images_mark_the_name_and_every_row(config: CompareConfig) -> None:
-    directory = compare(config, "", Reporter()).directory
+def test_synthetic_images_mark_the_name_and_every_row(directory) -> None:
     assert directory.name == "SYNTHETIC-small"
     assert {row["images"] for row in rows_of(directory)} == {"SYNTHETIC"}
-    assert "SYNTHETIC" in (directory / "summary.md").read_text()
-    assert "SYNTHETIC" in (directory / "report.html").read_text()
+    for name in ("summary.md", "report.html"):
+        assert "SYNTHETIC" in (directory / name).read_text()
 
 
-def test_the_losses_of_a_seed_see_the_same_start(config: CompareConfig) -> None:
-    directory = compare(config, "", Reporter()).directory
-    start = {(r["seed"], r["test_accuracy"]) for r in rows_of(directory) if r["step"] == "0"}
-    assert len(start) == 2
-
-
-def test_seeds_come_first_so_that_what_is_cut_short_is_paired(config: CompareConfig) -> None:
-    directory = compare(config, "", Reporter()).directory
-    ends = [(r["seed"], r["loss"]) for r in rows_of(directory) if r["epoch"] == "1"]
+def test_runs_are_paired_by_seed_and_seeds_come_first(directory) -> None:
+    rows = rows_of(directory)
+    ends = [(r["seed"], r["loss"]) for r in rows if r["epoch"] == "1"]
     assert ends == [("0", "cross-entropy"), ("0", "mse"), ("1", "cross-entropy"), ("1", "mse")]
+    start = {(r["seed"], r["validation_accuracy"]) for r in rows if r["step"] == "0"}
+    assert len(start) == 2
 
 
 def test_an_existing_experiment_is_not_touched(config: CompareConfig, refusal) -> None:
@@ -82,102 +98,307 @@ def test_an_existing_experiment_is_not_touched(config: CompareConfig, refusal) -
     assert list(directory.iterdir()) == []
 
 
-def test_runs_that_cannot_be_a_directory_are_refused(
-    config: CompareConfig, refusal, tmp_path
-) -> None:
+def test_runs_that_cannot_be_a_directory_are_refused(config, refusal, tmp_path) -> None:
     (tmp_path / "file").write_text("")
     for runs in (tmp_path / "file", tmp_path / "file" / "below"):
         bad = dataclasses.replace(config, runs=runs)
         refusal(lambda bad=bad: compare(bad, "", Reporter()), "file", "--runs")
 
 
-OWN_LOSS = """
+OWN_LOSSES = """
 import torch
 from lossbench import losses
 
-@losses.register("mine", task="binary", summary="softplus of the wrong side")
-class Mine(torch.nn.Module):
+CALLS = 0
+
+@losses.register("own", task="binary", summary="softplus of the wrong side")
+class Own(torch.nn.Module):
     def __init__(self, reduction="mean"):
         super().__init__()
-        self.reduction = reduction
 
     def forward(self, input, target):
-        each = torch.nn.functional.softplus(input * (1 - 2 * target))
-        return each if self.reduction == "none" else each.mean()
+        return torch.nn.functional.softplus(input * (1 - 2 * target))
 
-class Unregistered(Mine):
+class Unregistered(Own):
     pass
 
-@losses.register("meaning", task="binary")
-class Meaning(Mine):
+@losses.register("averaging", task="binary")
+class Averaging(Own):
     def forward(self, input, target):
         return super().forward(input, target).mean()
+
+@losses.register("failing", task="binary")
+class Failing(Own):
+    def forward(self, input, target):
+        global CALLS
+        CALLS += len(input) > 4
+        if CALLS > 1:
+            raise RuntimeError("not\\nagain")
+        return super().forward(input, target)
+
+@losses.register("diverging", task="binary")
+class Diverging(Own):
+    def forward(self, input, target):
+        return input * (float("nan") if len(input) > 4 else 1)
 """
 
 
-def test_a_loss_of_ones_own_is_trained(config, refusal, tmp_path, monkeypatch) -> None:
-    (tmp_path / "own_losses.py").write_text(OWN_LOSS)
+@pytest.fixture
+def own_losses(tmp_path, monkeypatch) -> None:
+    """Provide a module of user losses, own_losses, in the working directory."""
+    (tmp_path / "own_losses.py").write_text(OWN_LOSSES)
     monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(str(tmp_path))
     monkeypatch.setattr(registry, "_entries", dict(registry._entries))
     monkeypatch.delitem(sys.modules, "own_losses", raising=False)
-    own = dataclasses.replace(config, losses=("own_losses:Mine", "cross-entropy"), seeds=1)
-    directory = compare(own, "", Reporter()).directory
-    assert (directory / "mine" / "seed0").is_dir()
-    assert set(json.loads((directory / "summary.json").read_text())["losses"]) == {
-        "mine",
-        "cross-entropy",
-    }
-    for name, words in (
+
+
+@pytest.mark.usefixtures("own_losses")
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
         ("own_losses:Unregistered", "register"),
         ("own_losses:Nothing", "has no 'Nothing'"),
-        ("own_losses:Meaning", "reduction='none'"),
-        ("nowhere:Mine", "nowhere"),
-    ):
-        refusal(
-            lambda name=name: losses_of(CompareConfig(losses=(name,))), f"--losses {name}", words
-        )
+        ("own_losses:Averaging", "reduction='none'"),
+        ("nowhere:Own", "nowhere"),
+    ],
+)
+def test_a_user_loss_that_does_not_fit_is_refused(name: str, words: str, config, refusal) -> None:
+    bad = dataclasses.replace(config, losses=(name,))
+    refusal(lambda: compare(bad, "", Reporter()), f"--losses {name}", words)
 
 
-def test_the_same_comparison_gives_the_same_bits_twice(config: CompareConfig) -> None:
-    try:
-        one, two = (
-            compare(dataclasses.replace(config, name=name, deterministic=True), "", Reporter())
-            for name in ("one", "two")
-        )
-        assert torch.are_deterministic_algorithms_enabled()
-    finally:
-        torch.use_deterministic_algorithms(False)
-    equal_but_for_time(one.directory, two.directory)
-    for path in one.directory.rglob("checkpoint.pt"):
-        other = two.directory / path.relative_to(one.directory)
-        first, second = (torch.load(p, weights_only=True)["model"] for p in (path, other))
-        assert all(torch.equal(first[name], second[name]) for name in first)
+@pytest.mark.usefixtures("own_losses")
+def test_a_failed_run_stops_no_other_and_is_tried_again(config, capsys) -> None:
+    names = tuple(f"own_losses:{name}" for name in ("Failing", "Diverging", "Own"))
+    own = dataclasses.replace(config, losses=names, seeds=1)
+    status = compare(own, "", Reporter())
+    assert (status.planned, status.finished) == (3, 2)
+    assert status.failed == [
+        "failing seed 0: RuntimeError: not again",
+        "diverging seed 0: its network has diverged",
+    ]
+    assert "failing seed 0 failed: RuntimeError: not again" in capsys.readouterr().err
+    failure = (status.directory / "failing" / "seed0" / "failure.txt").read_text()
+    assert failure.startswith("RuntimeError: not again\n\nTraceback")
+    assert "own_losses.py" in failure
+    summary = json.loads((status.directory / "summary.json").read_text())
+    (run,) = summary["unfinished_runs"]
+    assert (run["loss"], run["failure"]) == ("failing", "RuntimeError: not again")
+    assert set(summary["losses"]) >= {"own"}
+    assert "RuntimeError: not again" in (status.directory / "report.html").read_text()
+    # Fixed, it is trained again.
+    sys.modules["own_losses"].CALLS = -(10**6)
+    again = resume(status.directory, "", Reporter())
+    assert again.finished == 3
+    assert not (status.directory / "failing" / "seed0" / "failure.txt").exists()
+    # Without a finished run there is no report.
+    sys.modules["own_losses"].CALLS = 1
+    only = dataclasses.replace(own, losses=names[:1], name="only")
+    status = compare(only, "", Reporter())
+    assert (status.finished, len(status.failed)) == (0, 1)
 
 
+@pytest.mark.usefixtures("no_report")
+def test_memory_that_is_short_fails_one_run(config: CompareConfig, monkeypatch) -> None:
+    real, calls = recorder.Trainer, itertools.count()
+
+    def short(*arguments):
+        if next(calls) == 1:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return real(*arguments)
+
+    monkeypatch.setattr(recorder, "Trainer", short)
+    status = compare(config, "", Reporter())
+    assert status.finished == 3
+    assert status.failed == ["mse seed 0: OutOfMemoryError: CUDA out of memory"]
+
+
+@pytest.mark.usefixtures("no_report")
 def test_runs_side_by_side_write_what_they_write_one_by_one(config: CompareConfig) -> None:
-    longer = dataclasses.replace(config, epochs=12, log_every=1)
+    longer = dataclasses.replace(config, epochs=8, log_every=1)
     one, other = (
-        compare(dataclasses.replace(longer, name=f"{most}", at_once=most), "", Reporter())
-        for most in (1, 4)
+        compare(dataclasses.replace(longer, name=f"{limit}", at_once=limit), "", Reporter())
+        for limit in (1, 4)
     )
     assert (one.finished, other.finished) == (4, 4)
     equal_but_for_time(one.directory, other.directory)
-    for path in one.directory.rglob("checkpoint.pt"):
-        beside = other.directory / path.relative_to(one.directory)
-        first, second = (torch.load(p, weights_only=True)["model"] for p in (path, beside))
-        assert all(torch.equal(first[name], second[name]) for name in first)
+    assert_same_weights(one.directory, other.directory)
 
 
+@pytest.mark.usefixtures("no_report")
+def test_deterministic_algorithms_are_switched_on(config: CompareConfig) -> None:
+    try:
+        compare(dataclasses.replace(config, deterministic=True, seeds=1), "", Reporter())
+        assert torch.are_deterministic_algorithms_enabled()
+    finally:
+        torch.use_deterministic_algorithms(False)
+
+
+@pytest.mark.usefixtures("no_report")
 def test_runs_leave_no_files_open_and_no_threads(config: CompareConfig) -> None:
-    def held() -> tuple[int, int]:
+    def resources() -> tuple[int, int]:
         gc.collect()
         return len(os.listdir("/proc/self/fd")), threading.active_count()
 
-    def trained(name: str, seeds: int) -> None:
+    def train(name: str, seeds: int) -> None:
         named = dataclasses.replace(config, name=name, seeds=seeds)
         assert compare(named, "", Reporter()).finished == 2 * seeds
 
-    trained("first", 1)
-    before = held()
-    trained("second", 6)
-    assert held() == before
+    train("first", 1)
+    before = resources()
+    train("second", 6)
+    assert resources() == before
+
+
+# --- interruption and resumption
+
+
+class Interrupting:
+    """Raises signals when the recorders are called for the n-th time."""
+
+    def __init__(self, monkeypatch, number: int, *signals: signal.Signals) -> None:
+        self.number, self.signals, self.calls = number, signals, itertools.count(1)
+        self.recorders = set()
+        real = recorder.Recorder.on_gradient_stats
+
+        def on_gradient_stats(this, *arguments) -> None:
+            self.recorders.add(this.path)
+            if next(self.calls) == self.number:
+                for each in self.signals:
+                    signal.raise_signal(each)
+            real(this, *arguments)
+
+        monkeypatch.setattr(recorder.Recorder, "on_gradient_stats", on_gradient_stats)
+
+
+@pytest.fixture(scope="module")
+def complete(tmp_path_factory, module_images):
+    """Directory of a comparison that was never interrupted."""
+    config = small_comparison(tmp_path_factory.mktemp("complete"))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(checks, "open_images", lambda *_, **__: module_images)
+        patch.setattr(comparison, "write_results", lambda *_: None)
+        return compare(dataclasses.replace(config, log_every=1), "", Reporter()).directory
+
+
+@pytest.mark.usefixtures("no_report")
+@pytest.mark.parametrize(
+    ("number", "finished"),
+    [(1, 0), (2, 0), (6, 2), pytest.param(7, 3, marks=pytest.mark.slow)],
+)
+@pytest.mark.parametrize("name", ["SIGINT", pytest.param("SIGTERM", marks=pytest.mark.slow)])
+def test_interrupted_it_saves_the_step_and_resumes(
+    config, complete, monkeypatch, name: str, number: int, finished: int
+) -> None:
+    Interrupting(monkeypatch, number, signal.Signals[name])
+    status = compare(dataclasses.replace(config, log_every=1), "", Reporter())
+    assert (status.interrupted, status.planned, status.failed) == (signal.Signals[name], 4, [])
+    assert status.finished == finished
+    again = resume(status.directory, "", Reporter())
+    assert (again.finished, again.interrupted) == (4, None)
+    equal_but_for_time(complete, status.directory)
+    assert_same_weights(complete, status.directory)
+    assert resume(status.directory, "", Reporter()).finished == 4
+
+
+@pytest.mark.usefixtures("no_report")
+def test_interrupted_all_runs_side_by_side_save_and_resume(config, monkeypatch) -> None:
+    config = dataclasses.replace(config, log_every=1, epochs=12, at_once=4)
+    interrupting = Interrupting(monkeypatch, 40, signal.SIGTERM)
+    status = compare(config, "", Reporter())
+    assert (status.interrupted, status.finished) == (signal.SIGTERM, 0)
+    assert len(interrupting.recorders) > 1
+    assert all((path / "resume.pt").exists() for path in interrupting.recorders)
+    assert resume(status.directory, "", Reporter()).finished == 4
+
+
+@pytest.mark.usefixtures("no_report")
+def test_interrupted_twice_it_stops_at_once_and_loses_one_step(
+    config, complete, monkeypatch
+) -> None:
+    config = dataclasses.replace(config, log_every=1, checkpoint_every=0.0)
+    before = signal.getsignal(signal.SIGINT)
+    Interrupting(monkeypatch, 5, signal.SIGINT, signal.SIGINT)
+    status = compare(config, "", Reporter())
+    assert (status.interrupted, status.finished) == (signal.SIGINT, 2)
+    assert signal.getsignal(signal.SIGINT) is before
+    resume(status.directory, "", Reporter())
+    equal_but_for_time(complete, status.directory)
+
+
+@pytest.mark.usefixtures("no_report")
+def test_interrupted_at_the_end_of_a_run_no_other_begins(config, monkeypatch) -> None:
+    real = recorder.Recorder.on_train_end
+
+    def interrupt(*arguments):
+        signal.raise_signal(signal.SIGINT)
+        real(*arguments)
+
+    monkeypatch.setattr(recorder.Recorder, "on_train_end", interrupt)
+    status = compare(config, "", Reporter())
+    assert (status.finished, status.interrupted) == (1, signal.SIGINT)
+    assert not (status.directory / "mse").exists()
+    # Nothing was left to interrupt.
+    last = dataclasses.replace(config, losses=("mse",), seeds=1, name="last")
+    assert compare(last, "", Reporter()).interrupted is None
+
+
+@pytest.mark.usefixtures("no_report")
+def test_after_a_damaged_checkpoint_the_run_starts_again(
+    config, complete, monkeypatch, capsys
+) -> None:
+    with monkeypatch.context() as patch:
+        Interrupting(patch, 1, signal.SIGINT)
+        directory = compare(dataclasses.replace(config, log_every=1), "", Reporter()).directory
+    path = directory / "cross-entropy" / "seed0" / "resume.pt"
+    path.write_bytes(path.read_bytes()[:-10])
+    assert resume(directory, "", Reporter()).finished == 4
+    assert "resume.pt (it is damaged): the run starts again" in capsys.readouterr().err
+    equal_but_for_time(complete, directory)
+
+
+@pytest.mark.usefixtures("no_report")
+def test_an_experiment_is_written_by_one_process_at_a_time(config, refusal) -> None:
+    directory = compare(config, "", Reporter()).directory
+    with lock_directory(directory):
+        refusal(lambda: resume(directory, "", Reporter()), "another process", str(directory))
+    assert resume(directory, "", Reporter()).finished == 4
+
+
+@pytest.mark.usefixtures("no_report")
+def test_an_experiment_that_cannot_be_resumed_is_refused(config, refusal, tmp_path) -> None:
+    none = tmp_path / "none"
+    refusal(lambda: resume(none, "", Reporter()), "no experiment", "lossbench compare")
+    directory = compare(config, "", Reporter()).directory
+    path = directory / "experiment.json"
+    about = json.loads(path.read_text())
+
+    def refused(text: str, *words: str) -> None:
+        path.write_text(text)
+        refusal(lambda: resume(directory, "", Reporter()), *words)
+
+    refused("{", "cannot read")
+    refused("[]", "version")
+    changes = ({"colour": 1}, {"epochs": "3"}, {"seeds": 10**9})
+    configs = [{"config": about["config"] | change} for change in changes]
+    for change in ({"config": {}}, *configs, {"data": []}, {"own_losses": 3}):
+        refused(json.dumps(about | change), "version")
+    other = about["data"] | {"fingerprint": "0" * 64}
+    refused(json.dumps(about | {"data": other}), "other images")
+    refused(json.dumps(about | {"config": about["config"] | {"epochs": 0}}), "--epochs 0")
+    path.write_text(json.dumps(about | {"git": "another"}))
+    assert resume(directory, "", Reporter()).finished == 4
+    assert "git" in json.loads(path.read_text())["resumed"][-1]
+
+
+@pytest.mark.usefixtures("no_report")
+def test_a_directory_that_goes_away_is_one_line(config, monkeypatch, refusal) -> None:
+    real = recorder.Trainer
+
+    def removing(*arguments):
+        shutil.rmtree(config.runs / "SYNTHETIC-small")
+        return real(*arguments)
+
+    monkeypatch.setattr(recorder, "Trainer", removing)
+    refusal(lambda: compare(config, "", Reporter()), "No such file", "stopped")

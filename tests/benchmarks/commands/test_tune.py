@@ -4,22 +4,23 @@ from pathlib import Path
 
 import pytest
 
+from lossbench.benchmarks.commands import compare as comparison
 from lossbench.benchmarks.commands import tune as tuning
 from lossbench.benchmarks.commands.compare import compare
 from lossbench.benchmarks.commands.tune import command_for, tune, tuned_rates
 from lossbench.benchmarks.config import CompareConfig, ExperimentConfig, TuneConfig
 from lossbench.benchmarks.console import Reporter
-from lossbench.benchmarks.training import setup as choices
+from lossbench.benchmarks.training import checks
 from lossbench.benchmarks.training.executors import pool
 
 
 @pytest.fixture
 def config(tmp_path: Path, images, monkeypatch) -> TuneConfig:
     """A search of three rates for two losses on the 96 images of noise."""
-    for module in (choices, pool):
+    for module in (checks, pool):
         monkeypatch.setattr(module, "open_images", lambda *_, **__: images)
     # In one process: another would not know of the images above.
-    monkeypatch.setattr(pool.Pool, "_in_processes", pool.Pool._here)
+    monkeypatch.setattr(pool.Pool, "_in_processes", pool.Pool._in_streams)
     return TuneConfig(
         losses=("cross-entropy", "mse"),
         rates=(1e-4, 0.02, 1e6),
@@ -67,7 +68,8 @@ def test_the_chosen_rate_has_the_highest_validation_accuracy(config: TuneConfig)
     assert about["losses"]["mse"]["best"] != 1e6
 
 
-def test_a_comparison_takes_the_rates_that_were_found(config: TuneConfig) -> None:
+def test_a_comparison_takes_the_rates_that_were_found(config: TuneConfig, monkeypatch) -> None:
+    monkeypatch.setattr(comparison, "write_results", lambda *_: None)
     found = about_of(tune(config, "", Reporter()))["losses"]
     directory = compare(matching(config), "", Reporter()).directory
     about = json.loads((directory / "experiment.json").read_text())
@@ -114,13 +116,13 @@ def test_a_second_search_trains_nothing_twice_and_keeps_other_losses(
     config: TuneConfig, monkeypatch
 ) -> None:
     tune(config, "", Reporter())
-    real, trained = pool.training, []
+    real, trained = pool.Trainer, []
 
-    def noted(trial, *rest):
-        trained.append(trial)
-        return real(trial, *rest)
+    def noted(config, *rest):
+        trained.append(config)
+        return real(config, *rest)
 
-    monkeypatch.setattr(pool, "training", noted)
+    monkeypatch.setattr(pool, "Trainer", noted)
     directory = tune(config, "", Reporter())
     assert not trained
     tune(dataclasses.replace(config, losses=("nll",)), "", Reporter())

@@ -26,17 +26,17 @@ def experiment(made):
 
 def test_every_run_is_recorded_whole(experiment) -> None:
     directory = experiment.directory
-    assert len(experiment.trials) == 2 * len(ARTICLE_LOSSES)
-    for path in experiment.paths:
+    assert len(experiment.runs) == 2 * len(ARTICLE_LOSSES)
+    for path in experiment.run_directories:
         for name in ("config.json", "results.csv", "predictions.npz", "checkpoint.pt"):
             assert (path / name).stat().st_size > 0
         assert len(list(path.glob("events.out.*"))) == 1
     with (directory / "results.csv").open() as file:
         rows = list(csv.DictReader(file))
     assert {(row["loss"], int(row["seed"])) for row in rows} == {
-        (trial.loss, trial.seed) for trial in experiment.trials
+        (trial.loss, trial.seed) for trial in experiment.runs
     }
-    config = json.loads((experiment.paths[-1] / "config.json").read_text())
+    config = json.loads((experiment.run_directories[-1] / "config.json").read_text())
     assert (config["loss"], config["seed"]) == (ARTICLE_LOSSES[-1], 1)
 
 
@@ -57,9 +57,9 @@ def test_the_last_runs_are_compared_with_the_first_in_turns(monkeypatch) -> None
     @contextmanager
     def recording(plan, _):
         def record() -> float:
-            recorded.append(len(plan.trials))
+            recorded.append(len(plan.runs))
             # As if a run took as long as those before it are many.
-            return float(recorded.count(len(plan.trials)))
+            return float(recorded.count(len(plan.runs)))
 
         yield record
 
@@ -81,7 +81,7 @@ def test_ctrl_c_ends_the_recording(tmp_path) -> None:
         signal.raise_signal(signal.SIGINT)
         with pytest.raises(KeyboardInterrupt):
             record()
-    assert sum((path / "predictions.npz").exists() for path in plan.paths) == 1
+    assert sum((path / "predictions.npz").exists() for path in plan.run_directories) == 1
 
 
 def test_a_tensorboard_is_waited_for_until_it_has_all_runs(experiment, monkeypatch) -> None:

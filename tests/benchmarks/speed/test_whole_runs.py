@@ -30,7 +30,7 @@ def built(monkeypatch: pytest.MonkeyPatch) -> list[torch.nn.Module]:
         return models[-1]
 
     monkeypatch.setattr(run, "build_model", remembered)
-    monkeypatch.setattr(whole_runs, "build", remembered)
+    monkeypatch.setattr(whole_runs, "build_model", remembered)
     return models
 
 
@@ -44,7 +44,7 @@ def test_the_steps_alone_are_those_of_the_run_that_is_recorded(built, tmp_path: 
     for a, b in zip(recorded.state_dict().values(), alone.state_dict().values(), strict=True):
         assert torch.equal(a, b)
     [directory] = tmp_path.iterdir()
-    assert len(event_files(replace(plan, directory=directory).paths[0])) == 1
+    assert len(event_files(replace(plan, directory=directory).run_directories[0])) == 1
 
 
 def test_lightning_trains_the_network_on_all_batches(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,21 +8,21 @@ import pytest
 import torch
 from torch import nn
 
+from lossbench.benchmarks.config import RunConfig
 from lossbench.benchmarks.data.batches import prepare
-from lossbench.benchmarks.training import distributed as together
-from lossbench.benchmarks.training import setup as choices
+from lossbench.benchmarks.training import distributed
 from lossbench.benchmarks.training.distributed import GlobalBatchNorm2d
-from lossbench.benchmarks.training.executors import torchrun as on_torchrun
-from lossbench.benchmarks.training.train import train
+from lossbench.benchmarks.training.executors import torchrun
+from lossbench.benchmarks.training.train import Trainer, fit
 
-from ..killed import PROCESSES
+from ..processes import PROCESSES
 
 
 def _process(number: int, port: int, task, path: Path, arguments: tuple) -> None:
     os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "LOCAL_RANK": "0"}
     os.environ |= {"RANK": str(number), "WORLD_SIZE": "2"}
     torch.set_num_threads(1)
-    with on_torchrun.group() as rank:
+    with torchrun.process_group() as rank:
         torch.save(task(rank, *arguments), path / f"{rank}.pt")
 
 
@@ -45,8 +45,8 @@ def in_two(task, path: Path, *arguments):
 
 def _normalised(_rank: int) -> list[torch.Tensor]:
     module, images = normalisation_case()
-    whole = GlobalBatchNorm2d.of(module)
-    share = images[together.rank_slice(len(images))].requires_grad_()
+    whole = GlobalBatchNorm2d.from_local(module)
+    share = images[distributed.rank_slice(len(images))].requires_grad_()
     output = whole(share)
     output.square().mul(torch.arange(4.0)).sum().backward()
     found = [output, share.grad, whole.weight.grad, whole.bias.grad]
@@ -80,14 +80,12 @@ def test_normalising_shares_is_normalising_the_batch(tmp_path) -> None:
         torch.testing.assert_close(found, tensor.detach(), rtol=1e-4, atol=1e-5)
 
 
-def _trained(_rank: int, trial, images) -> list:
-    material = prepare(images, torch.device("cpu"), validation=0.25)
-    outcome, model = train(trial, material, None, 2)
-    return [
-        model.state_dict(),
-        [dataclasses.astuple(p)[:-1] for p in outcome.points],
-        outcome.moved,
-    ]
+def _trained(_rank: int, config, images) -> list:
+    dataset = prepare(images, torch.device("cpu"), validation=0.25)
+    trainer = Trainer(config, dataset, log_every=2)
+    result = fit(trainer)
+    evaluations = [list((vars(each) | {"seconds": 0.0}).values()) for each in result.points]
+    return [trainer.model.state_dict(), evaluations, result.moved]
 
 
 @pytest.mark.parametrize(
@@ -96,15 +94,15 @@ def _trained(_rank: int, trial, images) -> list:
 )
 def test_two_processes_are_one_on_the_same_batches(images, tmp_path, loss, model) -> None:
     width = None if model == "lenet" else 4
-    trial = choices.Trial(
+    config = RunConfig(
         loss, seed=1, learning_rate=0.02, model=model, width=width, epochs=2, batch_size=16
     )
-    trial = dataclasses.replace(trial, validation=0.25, evaluations=2, test=True)
+    config = dataclasses.replace(config, validation=0.25, evaluations=2, test=True)
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
-    alone = _trained(0, trial, images)
+    alone = _trained(0, config, images)
     torch.set_num_threads(threads)
-    for found in in_two(_trained, tmp_path, trial, images):
+    for found in in_two(_trained, tmp_path, config, images):
         for name, weight in alone[0].items():
             torch.testing.assert_close(found[0][name], weight, rtol=2e-3, atol=2e-4, msg=name)
         np.testing.assert_allclose(np.array(found[1]), np.array(alone[1]), rtol=5e-3, atol=1e-4)
@@ -112,8 +110,8 @@ def test_two_processes_are_one_on_the_same_batches(images, tmp_path, loss, model
 
 
 def test_shares_are_equal_or_refused(monkeypatch, refusal) -> None:
-    assert together.rank_slice(7) == slice(0, 7)
-    monkeypatch.setattr(together, "world_size", lambda: 3)
-    monkeypatch.setattr(together, "rank", lambda: 2)
-    assert together.rank_slice(12) == slice(8, 12)
-    refusal(lambda: together.rank_slice(64), "--batch-size 64", "multiple of 3")
+    assert distributed.rank_slice(7) == slice(0, 7)
+    monkeypatch.setattr(distributed, "world_size", lambda: 3)
+    monkeypatch.setattr(distributed, "rank", lambda: 2)
+    assert distributed.rank_slice(12) == slice(8, 12)
+    refusal(lambda: distributed.rank_slice(64), "--batch-size 64", "multiple of 3")

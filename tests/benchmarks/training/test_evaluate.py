@@ -15,17 +15,17 @@ CPU = torch.device("cpu")
 SMALL = RunConfig("cross-entropy", seed=0, learning_rate=0.02, width=4, epochs=2, batch_size=16)
 
 
-def test_predicting_leaves_the_model_in_training_mode(images) -> None:
+def test_evaluating_leaves_the_model_as_it_was(images) -> None:
     objective = Objective("bce")
     model = build_model(dataclasses.replace(SMALL, loss="bce"), objective)
-    material = prepare(images, CPU)
+    dataset = prepare(images, CPU)
     before = {k: v.clone() for k, v in model.state_dict().items()}
-    evaluate(model, objective, material.validation, material.normalise)
+    evaluate(model, objective, dataset.validation, dataset.normalise)
     assert model.training
     assert all(torch.equal(v, before[k]) for k, v in model.state_dict().items())
 
 
-def test_by_its_mirror_image_as_well_an_image_is_judged_as_its_mirror_image_is(images) -> None:
+def test_with_mirroring_an_image_and_its_mirror_image_have_the_same_outputs(images) -> None:
     objective = Objective("cross-entropy")
     model = build_model(SMALL, objective)
     split = prepare(images, CPU).validation
@@ -39,34 +39,34 @@ def test_by_its_mirror_image_as_well_an_image_is_judged_as_its_mirror_image_is(i
 
 
 @pytest.mark.parametrize("side", [32, 64, 100])
-def test_the_views_are_the_image_its_mirror_image_and_both_towards_each_corner(side: int) -> None:
+def test_views_are_the_image_its_mirror_image_and_both_shifted_to_each_corner(side: int) -> None:
     images = torch.rand(2, 3, side, side, dtype=torch.float64)
     by = side // 32
     expected = []
-    for down, across in ((0, 0), (by, by), (by, -by), (-by, by), (-by, -by)):
-        wide = pad(images, [2 * by] * 4, padding_mode="reflect")
-        moved = affine(wide, 0, [across, down], 1, [0, 0])
-        moved = moved[:, :, 2 * by : -2 * by, 2 * by : -2 * by]
-        expected += [moved, horizontal_flip(moved)]
+    for y, x in ((0, 0), (by, by), (by, -by), (-by, by), (-by, -by)):
+        padded = pad(images, [2 * by] * 4, padding_mode="reflect")
+        shifted = affine(padded, 0, [x, y], 1, [0, 0])
+        shifted = shifted[:, :, 2 * by : -2 * by, 2 * by : -2 * by]
+        expected += [shifted, horizontal_flip(shifted)]
     found = list(views(images, "mirror-shift"))
     assert torch.equal(torch.stack(found), torch.stack(expected))
     assert torch.equal(torch.stack(list(views(images, "mirror"))), torch.stack(expected[:2]))
     assert torch.equal(torch.stack(list(views(images, "none"))), torch.stack(expected[:1]))
 
 
-def test_an_image_is_judged_by_the_mean_over_its_views(images) -> None:
+def test_outputs_are_the_mean_over_the_views(images) -> None:
     objective = Objective("cross-entropy")
     model = build_model(SMALL, objective)
-    material = prepare(images, CPU)
+    dataset = prepare(images, CPU)
     plain = Normalisation(torch.zeros(3), torch.ones(3))
-    split = material.validation
+    split = dataset.validation
     pixels = split.images[split.rows].permute(0, 3, 1, 2).float()
-    _, judged = evaluate(model, objective, split, plain, "mirror-shift")
+    _, averaged = evaluate(model, objective, split, plain, "mirror-shift")
     outputs = []
     for view in views(pixels, "mirror-shift"):
         # A view as the images of a split of its own.
         as_images = view.permute(0, 2, 3, 1).to(torch.uint8)
-        of_view = DeviceSplit(as_images, split.labels, torch.arange(len(as_images)))
-        outputs.append(evaluate(model, objective, of_view, plain)[1].outputs)
+        view_split = DeviceSplit(as_images, split.labels, torch.arange(len(as_images)))
+        outputs.append(evaluate(model, objective, view_split, plain)[1].outputs)
     assert len(outputs) == 10
-    assert judged.outputs == pytest.approx(np.mean(outputs, 0), abs=1e-5)
+    assert averaged.outputs == pytest.approx(np.mean(outputs, 0), abs=1e-5)

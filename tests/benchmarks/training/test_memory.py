@@ -53,6 +53,6 @@ def test_large_blocks_come_from_a_heap_that_does_not_shrink() -> None:
 def test_a_training_asks_for_it(monkeypatch, images) -> None:
     asked = []
     monkeypatch.setattr(run, "keep_freed_memory", lambda: asked.append(True))
-    trial = RunConfig("cross-entropy", 0, 0.1, width=4, epochs=1)
-    run.train(trial, prepare(images, torch.device("cpu")))
+    config = RunConfig("cross-entropy", 0, 0.1, width=4, epochs=1)
+    run.train(config, prepare(images, torch.device("cpu")))
     assert asked

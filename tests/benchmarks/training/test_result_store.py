@@ -9,7 +9,7 @@ from lossbench.benchmarks.training.result_store import ResultStore, read, writte
 
 
 def same(a: RunResult, b: RunResult) -> bool:
-    """Whether two outcomes agree bit by bit, NaN being itself."""
+    """Whether two results agree bit by bit, NaN being itself."""
     left, right = written(a), written(b)
     return left.keys() == right.keys() and all(
         str(left[k]) == str(right[k])
@@ -30,20 +30,20 @@ def same(a: RunResult, b: RunResult) -> bool:
     ],
 )
 def test_an_outcome_comes_back_as_it_was(trained, tmp_path, settings) -> None:
-    outcome, store = trained(**settings), ResultStore(tmp_path / "store")
-    assert store.get(outcome.trial, "print") is None
-    store.put(outcome, "print")
-    back = store.get(outcome.trial, "print")
-    assert same(outcome, back)
-    assert back.trial == outcome.trial
-    assert same(outcome, read(written(outcome), outcome.trial))
+    result, store = trained(**settings), ResultStore(tmp_path / "store")
+    assert store.get(result.trial, "print") is None
+    store.put(result, "print")
+    back = store.get(result.trial, "print")
+    assert same(result, back)
+    assert back.trial == result.trial
+    assert same(result, read(written(result), result.trial))
 
 
 def test_another_trial_other_images_or_other_code_are_not_found(
     trained, tmp_path, monkeypatch
 ) -> None:
-    outcome, store = trained(), ResultStore(tmp_path)
-    store.put(outcome, "print")
+    result, store = trained(), ResultStore(tmp_path)
+    store.put(result, "print")
     for field, value in (
         ("loss", "mse"),
         ("seed", 5),
@@ -53,34 +53,34 @@ def test_another_trial_other_images_or_other_code_are_not_found(
         ("begin_at", 0.01),
         ("test", False),
     ):
-        other = dataclasses.replace(outcome.trial, **{field: value})
+        other = dataclasses.replace(result.trial, **{field: value})
         assert store.get(other, "print") is None, field
-    assert store.get(outcome.trial, "other") is None
+    assert store.get(result.trial, "other") is None
     monkeypatch.setattr(module, "source_digest", lambda: "changed")
-    assert store.get(outcome.trial, "print") is None
+    assert store.get(result.trial, "print") is None
 
 
 @pytest.mark.parametrize("damage", [b"", b"PK\x03\x04 torn", b"not an archive"])
 def test_a_damaged_file_is_as_good_as_none(trained, tmp_path, damage: bytes) -> None:
-    outcome, store = trained(), ResultStore(tmp_path)
-    store.put(outcome, "print")
-    path = store.path(outcome.trial, "print")
+    result, store = trained(), ResultStore(tmp_path)
+    store.put(result, "print")
+    path = store.path(result.trial, "print")
     whole = path.read_bytes()
     path.write_bytes(damage)
-    assert store.get(outcome.trial, "print") is None
+    assert store.get(result.trial, "print") is None
     path.write_bytes(whole[: len(whole) // 2])
-    assert store.get(outcome.trial, "print") is None
-    store.put(outcome, "print")
-    assert same(store.get(outcome.trial, "print"), outcome)
+    assert store.get(result.trial, "print") is None
+    store.put(result, "print")
+    assert same(store.get(result.trial, "print"), result)
 
 
 def test_every_field_of_a_trial_is_in_its_key() -> None:
-    trial = RunConfig("mse", 0, 0.1)
+    config = RunConfig("mse", 0, 0.1)
     changed = {"loss": "bce", "data": "x", "model": "lenet", "augmentation": "none"}
     changed |= {"settings": (("gamma", 1.0),), "pairs": True, "test": True, "width": 3}
     changed |= {"image_size": 64, "begin_at": 0.5, "train_images": 10, "enough": 0.6}
-    keys = {trial.key()}
+    keys = {config.key()}
     for field in dataclasses.fields(RunConfig):
         value = changed.get(field.name, 7)
-        keys.add(dataclasses.replace(trial, **{field.name: value}).key())
+        keys.add(dataclasses.replace(config, **{field.name: value}).key())
     assert len(keys) == 1 + len(dataclasses.fields(RunConfig))

@@ -1,35 +1,92 @@
+import copy
 import dataclasses
+import itertools
 import math
+import shutil
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
+import torch._dynamo.utils
 
 from lossbench import models
 from lossbench.benchmarks.data.batches import evaluation_batches, prepare
-from lossbench.benchmarks.training.gradient_probes import VANISHED_BELOW
+from lossbench.benchmarks.training.gradient_stats import VANISHED_BELOW
 from lossbench.benchmarks.training.objective import Objective
 from lossbench.benchmarks.training.result import RunConfig
-from lossbench.benchmarks.training.train import Callback, build_model, train
+from lossbench.benchmarks.training.train import (
+    Callback,
+    Trainer,
+    build_model,
+    fit,
+    is_builtin,
+    train,
+)
 from lossbench.losses import registry
 
 CPU = torch.device("cpu")
 SMALL = RunConfig("cross-entropy", seed=0, learning_rate=0.02, width=4, epochs=2, batch_size=16)
 WRONG = 0.0003
-# 96 images, a quarter held out, 16 a step, 2 epochs.
+# 96 images, a quarter held out, 16 per step, 2 epochs.
 PER_EPOCH, STEPS = 4, 8
+cuda = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs CUDA")
+
+
+class History(Callback):
+    """Records all calls of its hooks."""
+
+    def __init__(self) -> None:
+        self.stats, self.evaluations, self.values = [], [], []
+        self.results = []
+
+    def on_gradient_stats(self, trainer, stats) -> None:
+        self.stats.append((trainer.global_step - 1, stats))
+
+    def on_evaluation(self, _trainer, evaluation) -> None:
+        self.evaluations.append(evaluation)
+
+    def on_step_end(self, trainer) -> None:
+        self.values += trainer.state_dict()["gradient_meter"]
+
+    def on_train_end(self, _trainer, result) -> None:
+        self.results.append(result)
+
+
+def fitted(config: RunConfig, images, device: torch.device = CPU) -> tuple:
+    """Train a run; return its result, network and history."""
+    history = History()
+    trainer = Trainer(config, prepare(images, device, validation=0.25), history, log_every=2)
+    return fit(trainer), trainer.model, history
+
+
+def assert_same(one: tuple, other: tuple) -> None:
+    """Assert that two runs have the same bits: network, evaluations and statistics."""
+    (result, network, history), (result_2, network_2, history_2) = one, other
+    for name, weights in network.state_dict().items():
+        assert torch.equal(weights, network_2.state_dict()[name]), name
+    for a, b in zip(result.points, result_2.points, strict=True):
+        left, right = (list((vars(p) | {"seconds": 0.0}).values()) for p in (a, b))
+        assert left == pytest.approx(right, rel=0, abs=0, nan_ok=True)
+    for (_, a), (_, b) in zip(history.stats, history_2.stats, strict=True):
+        assert torch.equal(a.logit_log10, b.logit_log10)
+        assert a.layers == b.layers
+
+
+# --- the initial model
 
 
 @pytest.mark.parametrize("loss", registry.names())
 def test_the_runs_of_a_seed_begin_as_the_same_function(loss: str, images) -> None:
-    material = prepare(images, CPU)
+    dataset = prepare(images, CPU)
     for begin_at in (None, WRONG):
         probabilities = []
         for name in ("bce-with-logits", loss):
-            trial = dataclasses.replace(SMALL, loss=name, seed=7, begin_at=begin_at)
+            config = dataclasses.replace(SMALL, loss=name, seed=7, begin_at=begin_at)
             objective = Objective(name)
-            model = build_model(trial, objective).eval()
-            ((pixels, _),) = evaluation_batches(material.validation, material.normalise)
+            model = build_model(config, objective).eval()
+            ((pixels, _),) = evaluation_batches(dataset.validation, dataset.normalise)
             probabilities.append(torch.sigmoid(objective.margin(objective.logits(model(pixels)))))
         torch.testing.assert_close(*probabilities)
         if begin_at is not None:
@@ -38,92 +95,17 @@ def test_the_runs_of_a_seed_begin_as_the_same_function(loss: str, images) -> Non
 
 @pytest.mark.parametrize("loss", registry.names())
 def test_every_loss_of_several_classes_begins_with_the_same_columns(loss: str) -> None:
-    weights = [
-        models.last_linear(build_model(dataclasses.replace(SMALL, loss=name), Objective(name, 5)))[
-            1
-        ]
+    heads = [
+        models.last_linear(build_model(dataclasses.replace(SMALL, loss=name), Objective(name, 5)))
         for name in ("cross-entropy", loss)
     ]
-    assert torch.equal(weights[0].weight, weights[1].weight)
-    assert weights[1].out_features == 5
+    assert torch.equal(heads[0][1].weight, heads[1][1].weight)
+    assert heads[1][1].out_features == 5
 
 
-def test_an_outcome_is_complete(trained) -> None:
-    outcome = trained(pairs=True)
-    assert [(p.step, p.epoch) for p in outcome.points] == [(0, 0), (PER_EPOCH, 1), (STEPS, 2)]
-    assert outcome.counts == (36, 36)
-    assert len(outcome.validation.labels) == 24
-    assert len(outcome.test.labels) == 40
-    assert outcome.validation.outputs.shape == (24, 2)
-    assert outcome.validation.accuracy == outcome.points[-1].validation_accuracy
-    assert outcome.points[0].seconds < outcome.points[-1].seconds == outcome.seconds
-    assert outcome.moved > 0
-    assert outcome.pairs.shape[1] == 4
-
-
-def test_the_test_images_are_asked_for_once_and_only_if_wanted(images) -> None:
-    material = prepare(images, CPU, validation=0.25)
-    without = train(dataclasses.replace(SMALL, epochs=1), material)[0]
-    assert without.test is None
-    assert math.isnan(without.test_loss)
-    asking = dataclasses.replace(SMALL, epochs=1, test=True)
-    assert train(asking, material)[0].test is not None
-    with pytest.raises(RuntimeError):
-        train(asking, material)
-
-
-def test_the_held_out_images_are_never_trained_on(images) -> None:
-    material = prepare(images, CPU, validation=0.25)
-    held_out = set(material.validation.rows.tolist())
-    assert held_out.isdisjoint(material.train.rows.tolist())
-    # Were they trained on, other labels for them would change the network.
-    weights = []
-    for _ in range(2):
-        weights.append(train(SMALL, material)[1].state_dict())
-        material.validation.labels.neg_().add_(1)
-    assert all(torch.equal(a, b) for a, b in zip(*(w.values() for w in weights), strict=True))
-
-
-def test_without_held_out_images_the_curve_has_no_validation(trained) -> None:
-    outcome = trained(validation=0.0)
-    assert outcome.validation is None
-    assert all(math.isnan(p.validation_accuracy) for p in outcome.points)
-    assert outcome.counts == (48, 48)
-    assert outcome.test is not None
-
-
-@pytest.mark.parametrize("loss", registry.names())
-def test_what_is_predicted_is_what_the_probabilities_say(loss: str, trained) -> None:
-    said = trained(loss).test
-    np.testing.assert_allclose(said.probabilities.sum(1), 1, rtol=1e-5)
-    assert (said.probabilities >= 0).all()
-    clear = np.abs(said.probabilities[:, 1] - 0.5) > 1e-6
-    assert (said.predicted[clear] == said.probabilities.argmax(1)[clear]).all()
-
-
-def test_the_test_loss_is_the_mean_of_the_loss(trained) -> None:
-    outcome = trained("bce-with-logits")
-    z = torch.from_numpy(outcome.test.outputs[:, 0])
-    target = torch.from_numpy(outcome.test.labels).float()
-    expected = torch.nn.functional.binary_cross_entropy_with_logits(z, target)
-    assert outcome.test_loss == pytest.approx(expected.item(), rel=1e-5)
-
-
-def test_a_run_that_diverges_has_no_accuracy(trained) -> None:
-    outcome = trained("mse", learning_rate=1e30)
-    assert math.isnan(outcome.test.accuracy)
-    assert math.isnan(outcome.points[-1].validation_accuracy)
-
-
-class Dropping(torch.nn.Sequential):
-    def __init__(self, num_outputs: int) -> None:
-        super().__init__(
-            torch.nn.Flatten(), torch.nn.Dropout(0.5), torch.nn.Linear(3072, num_outputs)
-        )
-
-
-def test_what_a_model_draws_while_it_trains_is_paired_too(monkeypatch) -> None:
-    monkeypatch.setattr(models, "build", lambda *_, **__: Dropping(1))
+def test_random_numbers_drawn_in_training_are_paired(monkeypatch) -> None:
+    network = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(3072, 1))
+    monkeypatch.setattr(models, "build", lambda *_, **__: network)
     drawn = []
     for name in ("bce-with-logits", "cross-entropy"):
         build_model(SMALL, Objective(name))
@@ -131,41 +113,136 @@ def test_what_a_model_draws_while_it_trains_is_paired_too(monkeypatch) -> None:
     assert torch.equal(*drawn)
 
 
-def test_a_network_learns(trained) -> None:
+def test_losses_and_models_of_lossbench_are_builtin() -> None:
+    assert all(is_builtin(RunConfig(name, 0, 0.1)) for name in registry.names())
+    assert not is_builtin(RunConfig("cross-entropy", 0, 0.1, model="package.module:Class"))
+
+
+# --- the result
+
+
+def test_a_result_is_complete(trained) -> None:
+    history = History()
+    result = trained(pairs=True, callback=history)
+    assert [(e.step, e.epoch) for e in result.points] == [(0, 0), (PER_EPOCH, 1), (STEPS, 2)]
+    assert history.results == [result]
+    assert result.counts == (36, 36)
+    assert (len(result.validation.labels), len(result.test.labels)) == (24, 40)
+    assert result.validation.outputs.shape == (24, 2)
+    assert result.validation.accuracy == result.points[-1].validation_accuracy
+    assert 0 < result.points[0].seconds < result.points[-1].seconds == result.seconds
+    assert result.moved > 0
+    assert result.pairs.shape[1] == 4
     assert trained(epochs=4).test.accuracy > 0.9
 
 
-def test_the_count_of_errors_moves_nothing(trained) -> None:
-    outcome = trained("zero-one")
-    assert outcome.moved == 0
-    assert {p.parameter_norm for p in outcome.points} == {0.0}
+def test_the_test_images_are_used_once_and_only_if_asked_for(images) -> None:
+    dataset = prepare(images, CPU, validation=0.25)
+    without = train(dataclasses.replace(SMALL, epochs=1), dataset)
+    assert without.test is None
+    assert math.isnan(without.test_loss)
+    config = dataclasses.replace(SMALL, epochs=1, test=True)
+    assert train(config, dataset).test is not None
+    with pytest.raises(RuntimeError):
+        train(config, dataset)
+
+
+def test_the_validation_images_are_never_trained_on(images) -> None:
+    dataset = prepare(images, CPU, validation=0.25)
+    held_out = set(dataset.validation.rows.tolist())
+    assert held_out.isdisjoint(dataset.train.rows.tolist())
+    # If they were trained on, other labels for them would change the network.
+    weights = []
+    for _ in range(2):
+        trainer = Trainer(SMALL, dataset)
+        fit(trainer)
+        weights.append(trainer.model.state_dict())
+        dataset.validation.labels.neg_().add_(1)
+    assert all(torch.equal(a, b) for a, b in zip(*(w.values() for w in weights), strict=True))
+
+
+def test_without_validation_images_their_numbers_are_nan(trained) -> None:
+    result = trained(validation=0.0, enough=0.5)
+    assert result.validation is None
+    assert all(math.isnan(e.validation_accuracy) for e in result.points)
+    assert result.counts == (48, 48)
+    assert result.test is not None
+
+
+@pytest.mark.parametrize("loss", registry.names())
+def test_predictions_agree_with_probabilities(loss: str, trained) -> None:
+    test = trained(loss, epochs=1).test
+    np.testing.assert_allclose(test.probabilities.sum(1), 1, rtol=1e-5)
+    assert (test.probabilities >= 0).all()
+    clear = np.abs(test.probabilities[:, 1] - 0.5) > 1e-6
+    assert (test.predicted[clear] == test.probabilities.argmax(1)[clear]).all()
+
+
+def test_the_test_loss_is_the_mean_of_the_loss(trained) -> None:
+    result = trained("bce-with-logits")
+    z = torch.from_numpy(result.test.outputs[:, 0])
+    target = torch.from_numpy(result.test.labels).float()
+    expected = torch.nn.functional.binary_cross_entropy_with_logits(z, target)
+    assert result.test_loss == pytest.approx(expected.item(), rel=1e-5)
+
+
+def test_a_diverged_run_has_no_accuracy(trained) -> None:
+    result = trained("mse", learning_rate=1e30)
+    assert math.isnan(result.test.accuracy)
+    assert math.isnan(result.points[-1].validation_accuracy)
+
+
+def test_a_loss_without_gradient_moves_no_parameter(trained) -> None:
+    result = trained("zero-one")
+    assert result.moved == 0
+    assert {e.parameter_norm for e in result.points} == {0.0}
 
 
 def flat(model: torch.nn.Module) -> torch.Tensor:
     return torch.cat([p.detach().flatten() for p in model.parameters()])
 
 
-def test_how_far_the_parameters_moved_is_one_distance(images) -> None:
-    trial = dataclasses.replace(SMALL, epochs=1)
-    before = flat(build_model(trial, Objective(trial.loss)))
-    outcome, model = train(trial, prepare(images, CPU))
-    after = flat(model)
-    assert outcome.moved == pytest.approx((after - before).norm().item(), rel=1e-5)
+def test_the_distance_is_that_of_all_parameters(images) -> None:
+    before = flat(build_model(SMALL, Objective(SMALL.loss)))
+    result, network, _ = fitted(SMALL, images)
+    assert result.moved == pytest.approx((flat(network) - before).norm().item(), rel=1e-5)
+    assert result.parameters == len(before)
 
 
-def test_one_seed_twice_gives_the_same_bits(trained) -> None:
-    first, second = trained(seed=3), trained(seed=3)
+# --- the loop
+
+
+def test_a_step_is_a_plain_training_step(images) -> None:
+    config = dataclasses.replace(SMALL, learning_rate=0.1, weight_decay=0.01)
+    trainer = Trainer(config, prepare(images, CPU, validation=0.25))
+    model = copy.deepcopy(trainer.model)
+    parameters = list(model.parameters())
+    groups = [
+        {"params": [p for p in parameters if p.dim() > 1], "weight_decay": 0.01},
+        {"params": [p for p in parameters if p.dim() == 1]},
+    ]
+    optimizer = torch.optim.SGD(groups, lr=0.0, momentum=0.9, nesterov=True)
+    for step, (pixels, labels) in enumerate(trainer.loader):
+        rate = (2 * step + 1) / 4 if step < 2 else (2 * (STEPS - step) - 1) / 12
+        for group in optimizer.param_groups:
+            group["lr"] = 0.1 * rate
+        optimizer.zero_grad()
+        torch.nn.functional.cross_entropy(model(pixels), labels).backward()
+        optimizer.step()
+        trainer.step()
+    assert trainer.done
+    for name, expected in model.state_dict().items():
+        torch.testing.assert_close(trainer.model.state_dict()[name], expected, rtol=1e-3, atol=1e-4)
+
+
+def test_one_seed_twice_gives_the_same_bits_however_often_it_is_logged(trained) -> None:
+    first, second = trained(seed=3, log_every=1, evaluations=3), trained(seed=3, log_every=100)
     assert np.array_equal(first.test.outputs, second.test.outputs)
     assert first.moved == second.moved
+    assert not np.array_equal(first.test.outputs, trained(seed=4).test.outputs)
 
 
-def test_logging_and_evaluating_more_often_change_nothing_else(trained) -> None:
-    often = trained(log_every=1, evaluations=3)
-    seldom = trained(log_every=100)
-    assert np.array_equal(often.test.outputs, seldom.test.outputs)
-
-
-def test_the_start_is_evaluated_before_any_step(trained) -> None:
+def test_the_initial_model_is_evaluated(trained) -> None:
     first = trained("bce-with-logits", begin_at=WRONG).points[0]
     assert first.validation_accuracy == 0.5
     # Half the images are cats, and each of them costs about -ln 0.0003.
@@ -173,66 +250,84 @@ def test_the_start_is_evaluated_before_any_step(trained) -> None:
     assert first.logit_when_wrong > 0.99
 
 
-def test_evaluations_are_spread_over_the_epoch(trained) -> None:
-    points = trained(evaluations=3).points
-    assert [p.step for p in points] == [0, 1, 2, 4, 5, 6, 8]
-    assert all(p.epoch == pytest.approx(p.step / PER_EPOCH) for p in points)
+@pytest.mark.parametrize(
+    ("evaluations", "steps"),
+    [(1, [0, 4, 8]), (3, [0, 1, 2, 4, 5, 6, 8]), (PER_EPOCH, range(9)), (50, range(9))],
+)
+def test_evaluations_are_spread_over_the_epoch(trained, evaluations: int, steps) -> None:
+    curve = trained(evaluations=evaluations).points
+    assert [e.step for e in curve] == list(steps)
+    assert all(e.epoch == pytest.approx(e.step / PER_EPOCH) for e in curve)
+    norms = [e.parameter_norm for e in curve]
+    assert norms[-1] != norms[-3]
+    # The last evaluation follows the last step; at every step it has none of its own.
+    assert (norms[-1] == norms[-2]) == (len(curve) == STEPS + 1)
 
 
-@pytest.mark.parametrize("often", [PER_EPOCH, 50])
-def test_every_step_can_be_evaluated(trained, often: int) -> None:
-    points = trained(evaluations=often).points
-    assert [p.step for p in points] == list(range(STEPS + 1))
-    norms = [p.parameter_norm for p in points]
-    assert norms[-1] == norms[-2] != norms[-3]
+def test_an_evaluation_is_due_at_equal_parts_of_an_epoch() -> None:
+    for per_epoch, evaluations in itertools.product((1, 4, 7, 156), (1, 3, 4, 20, 1000)):
+        expected = {per_epoch * k // evaluations for k in range(evaluations)}
+        for step in range(2 * per_epoch):
+            trainer = SimpleNamespace(
+                loader=SimpleNamespace(per_epoch=per_epoch),
+                config=SimpleNamespace(evaluations=evaluations),
+                global_step=step,
+            )
+            due = Trainer._evaluation_due(trainer)  # type: ignore[arg-type]
+            assert due == (step % per_epoch in expected)
 
 
-def test_a_run_ends_when_it_is_good_enough(trained) -> None:
-    whole = trained(epochs=4, evaluations=2)
-    first = next(p for p in whole.points if p.validation_accuracy >= 0.8)
-    assert 0 < first.step < whole.points[-1].step
-    # Exactly as much as that evaluation had is enough.
+def test_a_run_ends_when_it_is_accurate_enough(trained) -> None:
+    complete = trained(epochs=4, evaluations=2)
+    first = next(e for e in complete.points if e.validation_accuracy >= 0.8)
+    assert 0 < first.step < complete.points[-1].step
+    # An accuracy of exactly that is enough.
     short = trained(epochs=4, evaluations=2, enough=first.validation_accuracy)
     assert short.points[-1].step == first.step
     assert short.points[-1].validation_accuracy == first.validation_accuracy
     assert short.test is not None
+    none = trained(enough=0.0)
+    assert ([e.step for e in none.points], none.moved) == ([0], 0)
 
 
-def test_a_run_that_begins_good_enough_takes_no_step(trained) -> None:
-    outcome = trained(enough=0.0)
-    assert [p.step for p in outcome.points] == [0]
-    assert outcome.moved == 0
-
-
-def test_points_are_means_of_the_windows_since(trained) -> None:
-    class Seen(Callback):
-        def __init__(self) -> None:
-            self.windows, self.points = [], []
-
-        def window(self, step, _steps, window) -> None:
-            self.windows.append((step, window))
-
-        def point(self, point, _steps) -> None:
-            self.points.append(point)
-
-    seen = Seen()
-    outcome = trained(watch=seen, log_every=1)
-    assert tuple(seen.points) == outcome.points
-    assert [step for step, _ in seen.windows] == list(range(STEPS))
+def test_evaluations_are_means_of_the_statistics_since_the_last(trained) -> None:
+    history = History()
+    result = trained(callback=history, log_every=1)
+    assert tuple(history.evaluations) == result.points
+    assert [step for step, _ in history.stats] == list(range(STEPS))
     since = -1
-    for point in outcome.points:
-        part = [w for step, w in seen.windows if since < step <= point.step]
+    for evaluation in result.points:
+        part = [stats for step, stats in history.stats if since < step <= evaluation.step]
         for column, name in (("train_loss", "loss"), ("parameter_norm", "parameter_norm")):
-            mean = sum(getattr(w, name) for w in part) / len(part)
-            assert getattr(point, column) == pytest.approx(mean, rel=1e-6)
-        since = point.step
+            mean = sum(getattr(stats, name) for stats in part) / len(part)
+            assert getattr(evaluation, column) == pytest.approx(mean, rel=1e-6)
+        since = evaluation.step
+
+
+def test_the_time_of_evaluations_and_of_other_runs_is_not_counted(images, monkeypatch) -> None:
+    clock = itertools.count()
+    trainer = Trainer(SMALL, prepare(images, CPU, validation=0.25))
+    monkeypatch.setattr("time.perf_counter", lambda: next(clock))
+
+    def slow_evaluation(_split) -> tuple:
+        list(itertools.islice(clock, 10_000))
+        return 0.5, None
+
+    trainer._evaluate = slow_evaluation
+    while not trainer.done:
+        trainer.step()
+        list(itertools.islice(clock, 10_000))  # others take their steps
+    assert STEPS <= trainer.finish().seconds < 10_000
+
+
+# --- recorded examples
 
 
 @pytest.mark.parametrize("loss", registry.names())
-def test_pairs_are_margins_and_their_own_gradients(loss: str, trained) -> None:
-    pairs = trained(loss, pairs=True, log_every=1).pairs
-    assert len(pairs) == STEPS * 16
-    step, z, t, g = pairs.T
+def test_examples_are_margins_and_their_own_gradients(loss: str, trained) -> None:
+    examples = trained(loss, pairs=True, log_every=1).pairs
+    assert len(examples) == STEPS * 16
+    step, z, t, g = examples.T
     assert set(step) == set(range(STEPS))
     objective = Objective(loss)
     margin = torch.from_numpy(z).requires_grad_()
@@ -241,16 +336,115 @@ def test_pairs_are_margins_and_their_own_gradients(loss: str, trained) -> None:
         (expected,) = torch.autograd.grad(each.sum(), margin)
         np.testing.assert_allclose(g, expected.numpy(), rtol=1e-4, atol=VANISHED_BELOW)
     elif objective.entry.task == "multiclass" and objective.entry.takes == "logits":
-        # A row is known but for what both logits share, of which a softmax knows nothing.
+        # The margin alone determines the gradient of a softmax loss only.
         assert np.isfinite(g).all()
 
 
-def test_pairs_of_a_softmax_are_those_of_its_difference(trained) -> None:
+def test_examples_of_a_softmax_loss_are_those_of_the_margin(trained) -> None:
     _, z, t, g = trained("cross-entropy", pairs=True).pairs.T
     np.testing.assert_allclose(g, 1 / (1 + np.exp(-z)) - t, rtol=1e-4, atol=1e-6)
 
 
-def test_a_window_has_no_more_pairs_than_asked_for(trained, monkeypatch) -> None:
-    monkeypatch.setattr("lossbench.benchmarks.training.train.PAIRS", 10)
-    pairs = trained(pairs=True, log_every=1).pairs
-    assert 0 < len(pairs) <= 10 * STEPS
+def test_an_interval_has_no_more_examples_than_asked_for(trained, monkeypatch) -> None:
+    monkeypatch.setattr("lossbench.benchmarks.training.train.EXAMPLES_PER_INTERVAL", 10)
+    assert 0 < len(trained(pairs=True, log_every=1).pairs) <= 10 * STEPS
+
+
+# --- precision, memory layout, compiler
+
+
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_outputs_and_loss_stay_float32(precision: str, images) -> None:
+    config = dataclasses.replace(SMALL, precision=precision, evaluations=1)
+    result, network, history = fitted(config, images)
+    assert {p.dtype for p in network.parameters()} == {torch.float32}
+    assert result.validation.outputs.dtype == "float32"
+    assert {values.dtype for _, values in history.values} == {torch.float32}
+
+
+@pytest.mark.parametrize(
+    ("change", "rel"), [({"precision": "bfloat16"}, 0.05), ({"channels_last": False}, 1e-3)]
+)
+def test_precision_and_memory_layout_change_rounding_alone(change, rel: float, images) -> None:
+    one, two = (
+        fitted(config, images)[0].points[1].train_loss
+        for config in (SMALL, dataclasses.replace(SMALL, **change))
+    )
+    assert one != two or "precision" not in change
+    assert one == pytest.approx(two, rel=rel)
+
+
+@pytest.mark.parametrize("last", [True, False])
+def test_the_memory_layout_is_the_one_asked_for(last: bool, images) -> None:
+    config = dataclasses.replace(SMALL, channels_last=last)
+    weight = Trainer(config, prepare(images, CPU)).model.get_parameter("features.1.0.weight")
+    assert weight.is_contiguous(memory_format=torch.channels_last) == last
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(shutil.which("c++") is None, reason="torch.compile needs a compiler")
+def test_a_compiled_network_trains_to_the_same_within_rounding(images) -> None:
+    counters: Any = torch._dynamo.utils.counters["stats"]
+    losses = []
+    for compiled in (False, True):
+        before = counters["unique_graphs"]
+        result, *_ = fitted(dataclasses.replace(SMALL, compile=compiled), images)
+        assert (counters["unique_graphs"] > before) == compiled
+        losses.append(result.points[1].train_loss)
+    assert losses[0] == pytest.approx(losses[1], rel=1e-3)
+
+
+# --- CUDA
+
+
+@pytest.fixture
+def cuda_device():
+    """Device with deterministic algorithms: some convolutions add up in any order."""
+    torch.use_deterministic_algorithms(True)
+    yield torch.device("cuda")
+    torch.use_deterministic_algorithms(False)
+
+
+@cuda
+@pytest.mark.parametrize("loss", registry.names())
+def test_a_cuda_graph_takes_the_same_steps(loss: str, images, cuda_device) -> None:
+    config = dataclasses.replace(SMALL, loss=loss)
+    eager = fitted(dataclasses.replace(config, cuda_graphs=False), images, cuda_device)
+    assert_same(fitted(config, images, cuda_device), eager)
+
+
+@cuda
+@pytest.mark.parametrize("model", models.names())
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_every_model_trains_as_a_cuda_graph(model, precision, images, cuda_device) -> None:
+    config = dataclasses.replace(SMALL, model=model, precision=precision)
+    eager = fitted(dataclasses.replace(config, cuda_graphs=False), images, cuda_device)
+    assert_same(fitted(config, images, cuda_device), eager)
+    assert_same(fitted(config, images, cuda_device), eager)
+
+
+class Checkpoints(Callback):
+    def __init__(self) -> None:
+        self.states = []
+
+    def on_step_end(self, trainer) -> None:
+        self.states.append(copy.deepcopy(trainer.state_dict()))
+
+
+@cuda
+def test_on_cuda_a_run_resumes_bit_for_bit(images, cuda_device) -> None:
+    dataset, saved = prepare(images, cuda_device, validation=0.25), Checkpoints()
+    config = dataclasses.replace(SMALL, model="resnet9")
+    train(config, dataset, saved, log_every=2)
+    complete = Trainer(config, dataset, log_every=2)
+    result = fit(complete)
+    for at in (0, 2, 5):
+        resumed = Trainer(config, dataset, log_every=2, state=saved.states[at])
+        assert fit(resumed).points[-1].train_loss == result.points[-1].train_loss
+        for name, weights in complete.model.state_dict().items():
+            assert torch.equal(weights, resumed.model.state_dict()[name]), (at, name)
+    # A checkpoint of the CPU as well, whose optimizer computes in another way.
+    on_cpu = Checkpoints()
+    train(config, prepare(images, CPU, validation=0.25), on_cpu, log_every=2)
+    elsewhere = train(config, dataset, log_every=2, state=on_cpu.states[2])
+    assert elsewhere.points[-1].train_loss == pytest.approx(result.points[-1].train_loss, rel=0.1)

@@ -1,140 +1,180 @@
+import dataclasses
+import weakref
 from collections.abc import Iterator
-from typing import Any
+from contextlib import contextmanager, nullcontext
+from functools import partial
 
 import pytest
 import torch
 
 from lossbench.benchmarks.data.batches import prepare
-from lossbench.benchmarks.training.executors import cuda_streams as side_by_side
-from lossbench.benchmarks.training.executors.cuda_streams import PAUSE, Task, in_turns, to_the_end
+from lossbench.benchmarks.training.executors.cuda_streams import (
+    START_EVERY,
+    run_all,
+    runs_to_start,
+)
+from lossbench.benchmarks.training.recorder import RunFailedError
 from lossbench.benchmarks.training.result import RunConfig
-from lossbench.benchmarks.training.train import train, training
-from lossbench.losses import registry
+from lossbench.benchmarks.training.train import Trainer
+
+from ..test_train import History, assert_same, cuda, cuda_device, fitted  # noqa: F401
 
 CPU, CUDA = torch.device("cpu"), torch.device("cuda")
 SMALL = RunConfig("cross-entropy", seed=0, learning_rate=0.02, width=4, epochs=2, batch_size=16)
 
 
-class Noted:
-    """Tasks that note when they begin and end."""
+class FakeRuns:
+    """Trainers that count their steps, and note which of them are open."""
 
     def __init__(self) -> None:
-        self.now: set[str] = set()
+        self.open: set[str] = set()
         self.most = 0
-        self.ended: list[str] = []
+        self.closed: list[str] = []
 
-    def task(self, name: str, turns: int, error: Exception | None = None) -> Task[str]:
-        self.now.add(name)
-        self.most = max(self.most, len(self.now))
+    @contextmanager
+    def trainer(self, name: str, steps: int, error: BaseException | None = None) -> Iterator:
+        self.open.add(name)
+        self.most = max(self.most, len(self.open))
         try:
-            for _ in range(turns):
-                yield
-            if error:
-                raise error
-            return name.upper()
+            yield FakeTrainer(name, steps, error)
         finally:
-            self.now.remove(name)
-            self.ended.append(name)
+            self.open.remove(name)
+            self.closed.append(name)
+
+    def __call__(self, name: str, steps: int, error: BaseException | None = None):
+        return name, partial(self.trainer, name, steps, error)
 
 
-def test_every_task_ends_with_its_value_or_its_error() -> None:
-    noted, error = Noted(), ValueError("no")
-    tasks = [("a", noted.task("a", 3)), ("b", noted.task("b", 1, error)), ("c", noted.task("c", 0))]
-    found = dict(in_turns(tasks, CPU, most=None))
-    assert found["a"].result() == "A"
-    assert found["b"].exception() is error
-    assert found["c"].result() == "C"
+class FakeTrainer:
+    def __init__(self, name: str, steps: int, error: BaseException | None) -> None:
+        self.name, self.left, self.error = name, steps, error
+
+    @property
+    def done(self) -> bool:
+        return self.left == 0
+
+    def step(self) -> None:
+        self.left -= 1
+        if self.error and self.done:
+            raise self.error
+
+    def finish(self) -> str:
+        return self.name.upper()
 
 
-@pytest.mark.parametrize(("most", "together"), [(None, 1), (1, 1), (3, 3), (50, 20)])
-def test_no_more_than_that_many_at_a_time(most: int | None, together: int) -> None:
-    noted = Noted()
-
-    def tasks() -> Iterator[tuple[str, Task[str]]]:
-        for k in range(20):
-            yield str(k), noted.task(str(k), 20 * PAUSE)
-
-    assert len(list(in_turns(tasks(), CPU, most))) == 20
-    assert noted.most == together
+def test_every_run_ends_with_its_result_or_its_error() -> None:
+    fake, error = FakeRuns(), ValueError("no")
+    ended = dict(run_all([fake("a", 3), fake("b", 1, error), fake("c", 0)], CPU, limit=None))
+    assert ended["a"].result() == "A"
+    assert ended["b"].exception() is error
+    assert ended["c"].result() == "C"
+    assert fake.closed == ["a", "b", "c"]
 
 
-def test_tasks_that_are_no_longer_wanted_are_closed() -> None:
-    noted = Noted()
-    tasks = [(name, noted.task(name, turns)) for name, turns in (("a", 1), ("b", 99), ("c", 99))]
-    for name, _ in (turns := in_turns(tasks, CPU, most=3)):
-        assert name == "a"
-        break
-    turns.close()
-    assert not noted.now
+@pytest.mark.parametrize(("limit", "most"), [(None, 1), (1, 1), (3, 3), (50, 20)])
+def test_no_more_runs_than_the_limit_are_open(limit: int | None, most: int) -> None:
+    fake = FakeRuns()
+    runs = (fake(str(k), 20 * START_EVERY) for k in range(20))
+    assert len(list(run_all(runs, CPU, limit))) == 20
+    assert fake.most == most
 
 
-def test_what_stops_everything_closes_the_others() -> None:
-    noted = Noted()
+def test_runs_that_are_given_up_are_closed() -> None:
+    fake = FakeRuns()
+    ended = run_all([fake("a", 9), fake("b", 99), fake("c", 99)], CPU, limit=3)
+    assert next(ended)[0] == "a"
+    assert fake.open
+    ended.close()
+    assert not fake.open
 
-    def interrupted() -> Task[str]:
-        yield from noted.task("a", 2 * PAUSE)
-        raise KeyboardInterrupt
 
+def test_an_interruption_closes_all_runs() -> None:
+    fake = FakeRuns()
+    runs = [fake("a", 2 * START_EVERY, KeyboardInterrupt()), fake("b", 99)]
     with pytest.raises(KeyboardInterrupt):
-        list(in_turns([("a", interrupted()), ("b", noted.task("b", 99))], CPU, most=2))
-    assert noted.ended == ["a", "b"]
+        list(run_all(runs, CPU, limit=2))
+    assert fake.closed == ["a", "b"]
 
 
-def test_the_error_of_a_task_by_itself_is_raised() -> None:
-    with pytest.raises(ValueError, match="no"):
-        to_the_end(Noted().task("a", 1, ValueError("no")), CPU)
+def test_a_failed_run_leaves_no_network_behind() -> None:
+    networks = []
+
+    class Failing(FakeTrainer):
+        def step(self) -> None:
+            self.model = torch.nn.Linear(1, 1)
+            self.cycle = self
+            networks.append(weakref.ref(self.model))
+            raise ValueError("no")
+
+    @contextmanager
+    def failing() -> Iterator[Failing]:
+        try:
+            yield Failing("a", 1, None)
+        except ValueError as error:
+            error.__traceback__ = None
+            raise RunFailedError("no") from None
+
+    for _, ended in run_all([("a", failing)], CPU, limit=1):
+        assert isinstance(ended.exception(), RunFailedError)
+        assert networks[0]() is None
 
 
 @pytest.mark.parametrize(
-    ("going", "turn", "most", "free", "taken", "expected"),
+    ("active", "number", "limit", "free", "reserved", "expected"),
     [
         (0, 3, None, 0, 0, 1),  # one in any case
-        (4, PAUSE + 1, None, 10**9, 4, 0),  # not yet
-        (4, PAUSE, None, 10**9, 4, 4),  # as many again
-        (4, PAUSE, 6, 10**9, 4, 2),
-        (4, PAUSE, 4, 10**9, 4, 0),
-        (4, PAUSE, None, 7, 4, 3),  # each of 1, twice that for each new one
-        (4, PAUSE, None, 1, 4, 0),
+        (4, START_EVERY + 1, None, 10**9, 4, 0),  # not yet
+        (4, START_EVERY, None, 10**9, 4, 4),  # as many again
+        (4, START_EVERY, 6, 10**9, 4, 2),
+        (4, START_EVERY, 4, 10**9, 4, 0),
+        (4, START_EVERY, None, 7, 4, 3),  # each has taken 1; twice that for each new one
+        (4, START_EVERY, None, 1, 4, 0),
     ],
 )
-def test_on_cuda_others_begin_while_there_is_memory(
-    going, turn, most, free, taken, expected, monkeypatch
+def test_on_cuda_runs_start_while_there_is_memory(
+    active, number, limit, free, reserved, expected, monkeypatch
 ) -> None:
     monkeypatch.setattr(torch.cuda, "mem_get_info", lambda _: (free, 10**12))
-    monkeypatch.setattr(torch.cuda, "memory_reserved", lambda _: taken)
-    assert side_by_side._begin_now(going, turn, most, CUDA) == expected
+    monkeypatch.setattr(torch.cuda, "memory_reserved", lambda _: reserved)
+    assert runs_to_start(active, number, limit, CUDA) == expected
 
 
-def test_trainings_side_by_side_come_to_what_each_comes_to_alone(images, one_thread) -> None:  # noqa: ARG001
-    trials = [
-        RunConfig(**SMALL.to_json() | {"loss": loss, "seed": seed, "settings": (), "epochs": 8})
-        for loss in ("cross-entropy", "sigmoid-mse", "bce")
-        for seed in (0, 1)
-    ]
-    material = prepare(images, CPU, validation=0.25)
-    tasks = [(trial, training(trial, material, log_every=2)) for trial in trials]
-    going: set[RunConfig] = set()
-    most = 0
+def check_side_by_side(configs: list[RunConfig], images, device, limit: int | None) -> None:
+    dataset = prepare(images, device, validation=0.25)
+    trainers, histories, opened, most = {}, {}, set(), 0
 
-    def noted() -> Iterator[tuple[RunConfig, Task[Any]]]:
+    def open_trainer(config: RunConfig):
         nonlocal most
-        for trial, task in tasks:
-            going.add(trial)
-            most = max(most, len(going))
-            yield trial, task
+        histories[config] = History()
+        trainers[config] = Trainer(config, dataset, histories[config], log_every=2)
+        opened.add(config)
+        most = max(most, len(opened))
+        return nullcontext(trainers[config])
 
-    for trial, ended in in_turns(noted(), CPU, most=4):
-        going.remove(trial)
-        outcome, model = ended.result()
-        alone, network = train(trial, material, log_every=2)
-        assert [p.train_loss for p in outcome.points] == [p.train_loss for p in alone.points]
-        for name, weights in network.state_dict().items():
-            assert torch.equal(model.state_dict()[name], weights), name
+    runs = ((config, partial(open_trainer, config)) for config in configs)
+    for config, ended in run_all(runs, device, limit):
+        opened.remove(config)
+        run = (ended.result(), trainers[config].model, histories[config])
+        assert_same(run, fitted(config, images, device))
     assert most > 1
 
 
-def test_every_loss_of_lossbench_is_known_to_be_one() -> None:
-    from lossbench.benchmarks.training.train import is_builtin
+@pytest.mark.usefixtures("one_thread")
+def test_runs_side_by_side_have_the_results_of_each_alone(images) -> None:
+    losses, seeds = ("cross-entropy", "sigmoid-mse", "bce"), (0, 1)
+    configs = [
+        dataclasses.replace(SMALL, loss=loss, seed=seed, epochs=6)
+        for loss in losses
+        for seed in seeds
+    ]
+    check_side_by_side(configs, images, CPU, limit=4)
 
-    assert all(is_builtin(RunConfig(name, 0, 0.1)) for name in registry.names())
-    assert not is_builtin(RunConfig("cross-entropy", 0, 0.1, model="package.module:Class"))
+
+@cuda
+def test_on_cuda_runs_side_by_side_have_the_results_of_each_alone(images, cuda_device) -> None:  # noqa: F811
+    configs = [
+        dataclasses.replace(SMALL, loss=loss, seed=seed, epochs=8)
+        for loss in ("cross-entropy", "sigmoid-mse", "mse", "bernoulli-sum")
+        for seed in range(5)
+    ]
+    check_side_by_side(configs, images, cuda_device, limit=None)

@@ -16,13 +16,22 @@ from lossbench.benchmarks.training.executors.pool import Pool
 from lossbench.benchmarks.training.result import RunConfig
 from lossbench.benchmarks.training.train import train
 
+from ...processes import PROCESSES
+
 CPU = torch.device("cpu")
 
 
+def arguments(config: RunConfig) -> dict:
+    """Return the arguments of `prepare` for a run."""
+    names = {"data", "image_size"}
+    return {k: v for k, v in module.dataset_arguments(config).items() if k not in names}
+
+
 @pytest.fixture
-def trials(tmp_path: Path, monkeypatch, cats_and_dogs) -> list[RunConfig]:
-    """Four trials on a folder of noise that worker processes can open as well."""
+def configs(tmp_path: Path, monkeypatch, cats_and_dogs) -> list[RunConfig]:
+    """Four runs on a folder of noise, which worker processes can open as well."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setattr(module.multiprocessing, "get_context", lambda _: PROCESSES)
     pets = cats_and_dogs(tmp_path / "pets")
     return [
         RunConfig(
@@ -42,19 +51,19 @@ def trials(tmp_path: Path, monkeypatch, cats_and_dogs) -> list[RunConfig]:
     ]
 
 
-def test_processes_give_what_one_thread_gives(trials: list[RunConfig], tmp_path: Path) -> None:
+def test_processes_give_what_one_thread_gives(configs: list[RunConfig], tmp_path: Path) -> None:
     with Pool(tmp_path / "store", CPU, Reporter(), workers=2) as pool:
-        outcomes = pool.train([*trials, trials[0]])
+        results = pool.train([*configs, configs[0]])
         assert pool.trained == 4
-    assert [outcome.trial for outcome in outcomes] == [*trials, trials[0]]
+    assert [result.trial for result in results] == [*configs, configs[0]]
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
-        for trial, outcome in zip(trials, outcomes, strict=False):
-            images = open_images(trial.data, trial.image_size, say=print)
-            alone = train(trial, prepare(images, CPU, **module._choice(trial)))[0]
-            assert np.array_equal(alone.test.outputs, outcome.test.outputs)
-            assert alone.moved == outcome.moved
+        for config, result in zip(configs, results, strict=False):
+            images = open_images(config.data, config.image_size, say=print)
+            alone = train(config, prepare(images, CPU, **arguments(config)))
+            assert np.array_equal(alone.test.outputs, result.test.outputs)
+            assert alone.moved == result.moved
     finally:
         torch.set_num_threads(threads)
 
@@ -63,49 +72,49 @@ def test_processes_give_what_one_thread_gives(trials: list[RunConfig], tmp_path:
     "drawn", [{"train_images": 20}, {"label_noise": 0.4}, {"imbalance": 3.0}, {}]
 )
 def test_what_is_drawn_of_the_images_is_drawn_by_the_trials_seed(images, drawn) -> None:
-    trial = RunConfig("mse", 0, 0.1, validation=0.25, **drawn)
+    config = RunConfig("mse", 0, 0.1, validation=0.25, **drawn)
     for seed in (0, 1):
-        seeded = dataclasses.replace(trial, seed=seed)
-        ours = prepare(images, CPU, **module._choice(seeded)).train
+        seeded = dataclasses.replace(config, seed=seed)
+        ours = prepare(images, CPU, **arguments(seeded)).train
         expected = prepare(images, CPU, validation=0.25, seed=seed, **drawn).train
         assert torch.equal(ours.rows, expected.rows)
         assert torch.equal(ours.labels, expected.labels)
 
 
-def test_what_was_trained_is_not_trained_again(trials: list[RunConfig], tmp_path: Path) -> None:
+def test_what_was_trained_is_not_trained_again(configs: list[RunConfig], tmp_path: Path) -> None:
     with Pool(tmp_path / "store", CPU, Reporter(), workers=1) as pool:
-        first = pool.train(trials[:2])
+        first = pool.train(configs[:2])
     with Pool(tmp_path / "store", CPU, Reporter(), workers=1) as pool:
-        again = pool.train(trials[:3])
+        again = pool.train(configs[:3])
         assert pool.trained == 1
     assert [o.moved for o in again[:2]] == [o.moved for o in first]
 
 
 def test_a_killed_worker_is_one_line_and_what_was_trained_is_kept(
-    trials: list[RunConfig], tmp_path: Path, refusal
+    configs: list[RunConfig], tmp_path: Path, refusal
 ) -> None:
     with Pool(tmp_path / "store", CPU, Reporter(), workers=1) as pool:
-        pool.train(trials[:1])
+        pool.train(configs[:1])
         (worker,) = module.multiprocessing.active_children()
         os.kill(worker.pid, signal.SIGKILL)
         worker.join()
-        refusal(lambda: pool.train(trials), "killed", "--workers 1")
+        refusal(lambda: pool.train(configs), "killed", "--workers 1")
     with Pool(tmp_path / "store", CPU, Reporter(), workers=1) as pool:
-        pool.train(trials[:1])
+        pool.train(configs[:1])
         assert pool.trained == 0
 
 
-def test_images_that_cannot_be_had_are_refused(trials: list[RunConfig], tmp_path: Path) -> None:
-    nowhere = dataclasses.replace(trials[0], data=str(tmp_path / "nowhere"))
+def test_images_that_cannot_be_had_are_refused(configs: list[RunConfig], tmp_path: Path) -> None:
+    nowhere = dataclasses.replace(configs[0], data=str(tmp_path / "nowhere"))
     with Pool(tmp_path / "store", CPU, Reporter()) as pool, pytest.raises(UserError):
         pool.train([nowhere])
     assert not module.multiprocessing.active_children()
 
 
-def test_an_interruption_leaves_no_process_behind(trials: list[RunConfig], tmp_path: Path) -> None:
+def test_an_interruption_leaves_no_process_behind(configs: list[RunConfig], tmp_path: Path) -> None:
     def interrupted() -> None:
         with Pool(tmp_path, CPU, Reporter(), workers=1) as pool:
-            pool.train(trials[:1])
+            pool.train(configs[:1])
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):

@@ -11,16 +11,17 @@ import pytest
 import torch
 
 from lossbench.benchmarks import cli
-from lossbench.benchmarks.commands.compare import Executor, Runs, compare, go_on
+from lossbench.benchmarks.commands.compare import compare, resume
 from lossbench.benchmarks.config import CompareConfig
 from lossbench.benchmarks.console import Reporter
 from lossbench.benchmarks.training.checkpoint import CHECKPOINT_FILE
 from lossbench.benchmarks.training.executors import ray as on_ray
 from lossbench.benchmarks.training.executors.ray import cluster
-from lossbench.benchmarks.training.executors.ray_worker import Files, files_of, put
+from lossbench.benchmarks.training.executors.ray_worker import Files, read_files, write_files
+from lossbench.benchmarks.training.progress import Executor, Progress
 from lossbench.losses import registry
 
-from ..test_checkpoint import same
+from ...rows import assert_same_runs
 
 FAILING = """
 import torch
@@ -57,7 +58,7 @@ def machines(tmp_path_factory, cats_and_dogs) -> Iterator:
         patch.setenv("PYTHONPATH", str(place))
         patch.syspath_prepend(place)
         patch.chdir(place)
-        patch.setattr(on_ray, "EVERY", 0.05)
+        patch.setattr(on_ray, "UPDATE_INTERVAL", 0.05)
         patch.setattr(registry, "_entries", dict(registry._entries))
         machines = Cluster(initialize_head=True, head_node_args={"num_cpus": 1})
         machines.add_node(num_cpus=1)
@@ -98,6 +99,7 @@ def whole(config) -> Path:
     return compare(dataclasses.replace(config, name="whole"), "", Reporter()).directory
 
 
+@pytest.mark.slow
 # The first of these tests, so that both machines have processes that are ready when one is killed.
 def test_a_run_that_fails_stops_no_other(executor, config) -> None:
     losses = ("failing_on_nodes:Failing", "cross-entropy")
@@ -108,6 +110,7 @@ def test_a_run_that_fails_stops_no_other(executor, config) -> None:
     assert failure.startswith("RuntimeError: not again\n\nTraceback")
 
 
+@pytest.mark.slow
 def test_a_machine_that_dies_costs_nothing(
     machines, executor, config, whole, monkeypatch, capsys
 ) -> None:
@@ -116,47 +119,48 @@ def test_a_machine_that_dies_costs_nothing(
     (machine,) = machines.worker_nodes
 
     def kill_once_both_came(path: Path, files: Files) -> None:
-        put(path, files)
+        write_files(path, files)
         before = len(came)
         came.update([path] if CHECKPOINT_FILE in files else [])
         if before < len(came) == 2:
             machines.remove_node(machine, allow_graceful=False)
 
     def seen(path: Path) -> Files:
-        files = files_of(path)
+        files = read_files(path)
         begun.append(CHECKPOINT_FILE in files)
         return files
 
-    monkeypatch.setattr(on_ray, "put", kill_once_both_came)
-    monkeypatch.setattr(on_ray, "files_of", seen)
+    monkeypatch.setattr(on_ray, "write_files", kill_once_both_came)
+    monkeypatch.setattr(on_ray, "read_files", seen)
     try:
         ended = compare(dataclasses.replace(config, name="killed"), "", Reporter(), executor)
     finally:
         machines.add_node(num_cpus=1)
     assert (ended.finished, ended.failed) == (2, [])
-    assert capsys.readouterr().err.count("begun again from its last state") == 1
+    assert capsys.readouterr().err.count("started again from its last checkpoint") == 1
     assert begun == [False, False, True]
-    same(whole, ended.directory)
+    assert_same_runs(whole, ended.directory)
     assert not list(ended.directory.rglob(CHECKPOINT_FILE))
 
 
+@pytest.mark.slow
 def test_asked_to_stop_the_machines_save_and_tell(executor, config, whole, monkeypatch) -> None:
-    real = Runs.moved
+    real = Progress.update
 
     def asked(*arguments) -> None:
         real(*arguments)
-        monkeypatch.setattr(Runs, "moved", real)
+        monkeypatch.setattr(Progress, "update", real)
         os.kill(os.getpid(), signal.SIGTERM)
 
-    monkeypatch.setattr(Runs, "moved", asked)
+    monkeypatch.setattr(Progress, "update", asked)
     # No state is saved but that of the end.
     config = dataclasses.replace(config, checkpoint_every=1000.0, name="stopped")
     ended = compare(config, "", Reporter(), executor)
     assert (ended.interrupted, ended.finished, ended.failed) == (signal.SIGTERM, 0, [])
     assert list(ended.directory.rglob(CHECKPOINT_FILE))
-    again = go_on(ended.directory, "", Reporter(), executor)
+    again = resume(ended.directory, "", Reporter(), executor)
     assert (again.interrupted, again.finished) == (None, 2)
-    same(whole, ended.directory)
+    assert_same_runs(whole, ended.directory)
 
 
 def test_without_ray_it_is_one_line(tmp_path, monkeypatch, capsys) -> None:
@@ -168,7 +172,9 @@ def test_without_ray_it_is_one_line(tmp_path, monkeypatch, capsys) -> None:
     assert not list(tmp_path.iterdir())
 
 
-@pytest.mark.parametrize("address", ["ray://127.0.0.1:10001", "127.0.0.1:1"])
+@pytest.mark.parametrize(
+    "address", ["ray://127.0.0.1:10001", pytest.param("127.0.0.1:1", marks=pytest.mark.slow)]
+)
 def test_a_cluster_that_is_not_there_is_one_line(address, tmp_path, monkeypatch, capsys) -> None:
     pytest.importorskip("ray").shutdown()
     monkeypatch.setenv("RAY_ADDRESS", address)

@@ -12,8 +12,8 @@ from lossbench.benchmarks.training.checkpoint import (
     save,
     sync_files,
 )
-from lossbench.benchmarks.training.executors import ray_worker as on_node
-from lossbench.benchmarks.training.executors.ray_worker import files_of, put
+from lossbench.benchmarks.training.executors import ray_worker
+from lossbench.benchmarks.training.executors.ray_worker import read_files, write_files
 
 
 def step(run: Path, number: int) -> None:
@@ -30,7 +30,7 @@ def test_files_are_those_of_a_run_and_no_scratch(tmp_path) -> None:
     step(tmp_path, 1)
     (tmp_path / ".lock").touch()
     (tmp_path / ".resume.pt.1234.tmp").touch()
-    found = files_of(tmp_path)
+    found = read_files(tmp_path)
     assert list(found)[:2] == [CHECKPOINT_FILE, "results.csv"]
     assert set(found) == {CHECKPOINT_FILE, "results.csv", event_files(tmp_path)[0].name}
 
@@ -41,9 +41,9 @@ def test_what_a_run_goes_on_without_is_removed_and_nothing_else(tmp_path) -> Non
     step(here, 0)
     (here / "failure.txt").write_text("RuntimeError")
     (here / "notes.txt").write_text("a user's")
-    put(here, files_of(there))
+    write_files(here, read_files(there))
     assert {p.name for p in here.iterdir()} == {p.name for p in there.iterdir()} | {"notes.txt"}
-    put(here, {"results.csv": b"all\n"})
+    write_files(here, {"results.csv": b"all\n"})
     assert {p.name for p in here.iterdir()} == {"results.csv", "notes.txt"}
 
 
@@ -53,7 +53,7 @@ def test_wherever_writing_breaks_off_the_run_can_be_gone_on_with(
 ) -> None:
     there, here = tmp_path / "there", tmp_path / "here"
     step(there, 1)
-    put(here, files_of(there))
+    write_files(here, read_files(there))
     (here / "failure.txt").write_text("RuntimeError")
     step(there, 2)
     count = itertools.count()
@@ -63,12 +63,12 @@ def test_wherever_writing_breaks_off_the_run_can_be_gone_on_with(
             raise OSError("the disk is full")
         files_module.write_atomically(path, content)
 
-    monkeypatch.setattr(on_node, "write_whole", breaking)
+    monkeypatch.setattr(ray_worker, "write_atomically", breaking)
     if writes < 4:
         with pytest.raises(OSError, match="full"):
-            put(here, files_of(there))
+            write_files(here, read_files(there))
     else:
-        put(here, files_of(there))
+        write_files(here, read_files(there))
     state = load(here / CHECKPOINT_FILE, "key")
     assert state["done"] == (1 if writes < 4 else 2)
     roll_back(here, state["files"])

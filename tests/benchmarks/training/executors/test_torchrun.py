@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from lossbench.benchmarks.training.executors import torchrun as on_torchrun
+from lossbench.benchmarks.training.executors import torchrun as executor
 
 from ...rows import equal_but_for_time
 
@@ -35,6 +35,7 @@ def torchrun(tmp_path: Path, *arguments: str) -> subprocess.Popen:
     )
 
 
+@pytest.mark.slow
 def test_when_a_process_dies_torchrun_goes_on_from_the_checkpoint(cats_and_dogs, tmp_path) -> None:
     pictures = cats_and_dogs(tmp_path / "pets", 60)
     arguments = ["--losses", "cross-entropy", "mse", "--data", str(pictures), "--seeds", "1"]
@@ -61,9 +62,9 @@ def test_without_a_name_it_could_not_be_found_again(monkeypatch, refusal, tmp_pa
     from lossbench.benchmarks import cli
 
     monkeypatch.setenv("WORLD_SIZE", "2")
-    assert not on_torchrun.started_together()
+    assert not executor.has_several_processes()
     monkeypatch.setenv("TORCHELASTIC_RUN_ID", "none")
-    assert on_torchrun.started_together()
+    assert executor.has_several_processes()
     monkeypatch.chdir(tmp_path)
     refusal(lambda: cli.compare(cli.Compare(), ""), "--name")
 

@@ -2,11 +2,11 @@ import pytest
 import torch
 
 from lossbench.benchmarks.config import ARTICLE_LOSSES, CompareConfig
-from lossbench.benchmarks.training import setup as choices
-from lossbench.benchmarks.training.setup import (
+from lossbench.benchmarks.training import checks
+from lossbench.benchmarks.training.checks import (
+    check_losses,
     check_model,
-    losses_of,
-    model_class,
+    check_model_name,
     resolve_device,
 )
 from lossbench.losses import registry
@@ -14,20 +14,20 @@ from lossbench.losses import registry
 CPU = torch.device("cpu")
 
 
-def test_the_losses_of_the_argument_are_the_default() -> None:
-    assert losses_of(CompareConfig()) == ARTICLE_LOSSES
+def test_the_check_losses_the_argument_are_the_default() -> None:
+    assert check_losses(CompareConfig()) == ARTICLE_LOSSES
     assert set(ARTICLE_LOSSES) <= set(registry.names())
-    assert losses_of(CompareConfig(losses=("all",))) == registry.names()
+    assert check_losses(CompareConfig(losses=("all",))) == registry.names()
 
 
 def test_an_unknown_loss_is_answered_with_the_nearest(refusal) -> None:
     config = CompareConfig(losses=("cross-entropy", "sigmoid-mes"))
-    refusal(lambda: losses_of(config), "'sigmoid-mes'", "did you mean 'sigmoid-mse'")
+    refusal(lambda: check_losses(config), "'sigmoid-mes'", "did you mean 'sigmoid-mse'")
 
 
 def test_an_unknown_model_is_answered_with_the_nearest(refusal) -> None:
-    refusal(lambda: model_class("lenett"), "did you mean 'lenet'")
-    refusal(lambda: model_class("nowhere:Net"), "nowhere:Net", "importable")
+    refusal(lambda: check_model_name("lenett"), "did you mean 'lenet'")
+    refusal(lambda: check_model_name("nowhere:Net"), "nowhere:Net", "importable")
 
 
 def test_cuda_that_is_absent_is_refused(refusal, monkeypatch) -> None:
@@ -97,12 +97,12 @@ class WrongSize(torch.nn.Sequential):
     ],
 )
 def test_a_model_that_does_not_fit_is_refused(model, words: str, refusal, monkeypatch) -> None:
-    monkeypatch.setattr(choices.models, "build", lambda *_, **__: model(num_outputs=1))
-    trials = [CompareConfig(model="my:Model").run_config(name, 0, 0.1) for name in ARTICLE_LOSSES]
-    refusal(lambda: check_model(trials, 32, 2, CPU), "my:Model", words)
+    monkeypatch.setattr(checks.models, "build", lambda *_, **__: model(num_outputs=1))
+    configs = [CompareConfig(model="my:Model").run_config(name, 0, 0.1) for name in ARTICLE_LOSSES]
+    refusal(lambda: check_model(configs, 32, 2, CPU), "my:Model", words)
 
 
-def test_a_rehearsal_counts_the_parameters_of_one_logit() -> None:
-    trials = [CompareConfig().run_config(name, 0, 0.1) for name in ARTICLE_LOSSES]
-    assert check_model(trials, 32, 2, CPU) == 23_761
-    assert check_model(trials, 32, 10, CPU) == 23_761 + 9 * 65
+def test_a_model_check_counts_the_parameters_of_one_logit() -> None:
+    configs = [CompareConfig().run_config(name, 0, 0.1) for name in ARTICLE_LOSSES]
+    assert check_model(configs, 32, 2, CPU) == 23_761
+    assert check_model(configs, 32, 10, CPU) == 23_761 + 9 * 65

@@ -1,37 +1,31 @@
-"""A process that trains a comparison and is killed on the way, at a moment or in an operation."""
+"""Processes that train a comparison and are killed, at a moment or in a file operation."""
 
 from __future__ import annotations
 
 import itertools
-import multiprocessing
 import os
 import signal
 from pathlib import Path
 from typing import Any
 
-import scipy.stats  # noqa: F401
 import torch
-import torch._dynamo
 
-import lossbench.benchmarks.report.figures  # noqa: F401
-from lossbench.benchmarks.commands.compare import compare, go_on
+from lossbench.benchmarks.commands.compare import compare, resume
 from lossbench.benchmarks.config import CompareConfig
 from lossbench.benchmarks.console import Reporter
 from lossbench.benchmarks.data import ImageSet
 from lossbench.benchmarks.errors import UserError
 from lossbench.benchmarks.records import events, results
-from lossbench.benchmarks.training import recorder
-from lossbench.benchmarks.training import setup as choices
+from lossbench.benchmarks.training import checks, recorder
 
-# Processes are forked off one that has imported everything, torch._dynamo included, which an
-# optimiser imports: that takes them milliseconds instead of seconds.
-PROCESSES = multiprocessing.get_context("forkserver")
-PROCESSES.set_forkserver_preload([__name__])
+from ..benchmarks.processes import PROCESSES
 
 
 def start(config: CompareConfig, directory: Path, images: ImageSet, die_at: int | None) -> Any:
-    """Begin the comparison, or go on with it where its directory is there, in a process of its
-    own, which kills itself in its `die_at`-th file operation, if that is not None."""
+    """Start or resume the comparison in a new process.
+
+    If `die_at` is a number, the process kills itself in the file operation of that number.
+    """
     process = PROCESSES.Process(target=_work, args=(config, directory, images, die_at))
     process.start()
     return process
@@ -39,18 +33,20 @@ def start(config: CompareConfig, directory: Path, images: ImageSet, die_at: int 
 
 def _work(config: CompareConfig, directory: Path, images: ImageSet, die_at: int | None) -> None:
     torch.set_num_threads(1)
-    choices.open_images = lambda *_, **__: images  # type: ignore[attr-defined]
+    checks.open_images = lambda *_, **__: images  # type: ignore[attr-defined]
     if die_at is not None:
         _die_in_operation(die_at)
     if (directory / "experiment.json").exists():
-        go_on(directory, "", Reporter())
+        resume(directory, "", Reporter())
     else:
         compare(config, "", Reporter())
 
 
 def protected(config: CompareConfig, images: ImageSet, directory: Path, said: Path) -> Any:
-    """Begin the comparison in a process without rights of its own, and take its right to write to
-    `directory` away when the third window is logged. `said` receives what the user is told."""
+    """Start the comparison in an unprivileged process whose directory becomes read-only.
+
+    That happens with the third logging interval. The file `said` gets the error message.
+    """
     process = PROCESSES.Process(target=_protect, args=(config, images, directory, said))
     process.start()
     return process
@@ -60,16 +56,16 @@ def _protect(config: CompareConfig, images: ImageSet, directory: Path, said: Pat
     if os.geteuid() == 0:
         os.setuid(65534)
     torch.set_num_threads(1)
-    choices.open_images = lambda *_, **__: images  # type: ignore[attr-defined]
-    count, real = itertools.count(1), recorder.Recorder.window
+    checks.open_images = lambda *_, **__: images  # type: ignore[attr-defined]
+    count, real = itertools.count(1), recorder.Recorder.on_gradient_stats
 
-    def window(*arguments: Any) -> None:
+    def protect(*arguments: Any) -> None:
         if next(count) == 3:
             for place in (directory, *directory.rglob("*")):
                 place.chmod(0o555 if place.is_dir() else 0o444)
         real(*arguments)
 
-    recorder.Recorder.window = window  # type: ignore[method-assign]
+    recorder.Recorder.on_gradient_stats = protect  # type: ignore[method-assign]
     try:
         compare(config, "", Reporter())
     except UserError as error:
@@ -77,8 +73,10 @@ def _protect(config: CompareConfig, images: ImageSet, directory: Path, said: Pat
 
 
 def _die_in_operation(number: int) -> None:
-    """Have the process killed in its `number`-th sync, rename or write, of which the half is done
-    where it is a write."""
+    """Make the process kill itself in its sync, rename or write of that number.
+
+    A write is done by half.
+    """
     count = itertools.count(1)
 
     def wrapped(real: Any, halve: Any = None) -> Any:

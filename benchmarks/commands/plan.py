@@ -1,0 +1,113 @@
+"""Commands `plan`, `run-one` and `collect`: an experiment whose runs are trained one by one."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import datetime
+from pathlib import Path
+
+from lossbench.benchmarks.config import CompareConfig
+from lossbench.benchmarks.console import Reporter, plural
+from lossbench.benchmarks.data.description import data_facts, experiment_name
+from lossbench.benchmarks.errors import UserError
+from lossbench.benchmarks.records import experiment
+from lossbench.benchmarks.records.files import write_json
+from lossbench.benchmarks.records.reading import EXPERIMENT_FILE, read_failure, read_finished_run
+from lossbench.benchmarks.training.checks import check_model, check_settings, open_image_set
+from lossbench.benchmarks.training.executors.local import run_without_tables
+from lossbench.benchmarks.training.plan import Plan, configure_torch, load_plan, run_configs
+from lossbench.benchmarks.training.progress import ExperimentStatus, train_runs
+
+from .results import experiment_lock, explain_disk_errors, write_results
+from .tune import tuned_rates
+
+
+def create_plan(config: CompareConfig, command: str, reporter: Reporter) -> Plan:
+    """Create an experiment: its directory and experiment.json.
+
+    Args:
+        config: its settings.
+        command: the command line, for the record.
+        reporter: for messages.
+
+    Returns:
+        The plan of its runs.
+
+    Raises:
+        UserError: a setting is wrong, the images are missing, or the directory cannot be written.
+    """
+    names, device = check_settings(config)
+    configure_torch(config)
+    own = [name for name in config.losses or () if ":" in name]
+    images = open_image_set(config, reporter)
+    config = replace(
+        config,
+        losses=names,
+        data="synthetic" if images.synthetic else config.data,
+        image_size=images.image_size,
+    )
+    rates = dict.fromkeys(names, config.learning_rate)
+    if config.tuned:
+        rates = tuned_rates(config, images, names)
+    runs = run_configs(config, rates)
+    parameters = check_model(runs, images.image_size, len(images.classes), device)
+    now = datetime.now().astimezone()
+    directory = config.runs / experiment_name(config, images, now)
+    plan = Plan(directory, config, images, device, runs)
+    data = data_facts(images, plan.dataset)
+    experiment.create(directory)
+    description = experiment.facts(command, now, device) | {
+        "name": directory.name,
+        "synthetic": images.synthetic,
+        "config": config.to_json() | {"learning_rates": rates},
+        "own_losses": own,
+        "data": data,
+        "model": {"name": config.model, "parameters": parameters},
+    }
+    write_json(directory / EXPERIMENT_FILE, description)
+    reporter.say(
+        f"{plural(len(runs), 'run')}: {plural(len(names), 'loss', 'losses')} x "
+        f"{plural(config.seeds, 'seed')} of {config.model} "
+        f"({parameters:,} parameters) on {data['train']:,} {images.name} images, "
+        f"{device.type}"
+    )
+    return plan
+
+
+def run_one(directory: Path, number: int, reporter: Reporter) -> ExperimentStatus:
+    """Train one run of an experiment; other processes may train others meanwhile.
+
+    Args:
+        directory: of the experiment.
+        number: of the run in `Plan.runs`, from 0.
+        reporter: for messages.
+
+    Raises:
+        UserError: there is no such experiment or run, or another process is writing the run.
+    """
+    with reporter:
+        plan = load_plan(directory, reporter)
+        if not 0 <= number < len(plan.runs):
+            raise UserError(f"run {number}: {directory} has the runs 0 to {len(plan.runs) - 1}")
+        plan = replace(plan, runs=(plan.runs[number],))
+        with explain_disk_errors(directory):
+            return train_runs(plan, reporter, run_without_tables)
+
+
+def collect(directory: Path, reporter: Reporter) -> ExperimentStatus:
+    """Write tables and report of an experiment from its finished runs.
+
+    Raises:
+        UserError: there is no such experiment, or its images have changed.
+    """
+    with reporter:
+        plan = load_plan(directory, reporter)
+        status = ExperimentStatus(directory, len(plan.runs))
+        for config, path in zip(plan.runs, plan.run_directories, strict=True):
+            if result := read_finished_run(path, config.epochs):
+                status.add_finished(config, result[0])
+            elif reason := read_failure(path):
+                status.add_failed(config, reason)
+        with experiment_lock(directory):
+            write_results(plan, status)
+    return status

@@ -1,0 +1,51 @@
+"""Write what an experiment has as a whole: tables, report and TensorBoard."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from lossbench.benchmarks.errors import UserError, one_line
+from lossbench.benchmarks.records.files import lock_directory, remove_scratch
+from lossbench.benchmarks.records.results import gather_tables
+from lossbench.benchmarks.report import write_summary
+from lossbench.benchmarks.report.board import write_board
+from lossbench.benchmarks.training.plan import Plan
+from lossbench.benchmarks.training.progress import ExperimentStatus
+
+
+def write_results(plan: Plan, status: ExperimentStatus) -> None:
+    """Write the tables of an experiment, and its report if a run is finished."""
+    gather_tables(plan.directory, plan.run_directories)
+    if status.finished:
+        write_summary(plan.directory)
+        write_board(plan.directory, plan.images)
+
+
+@contextmanager
+def experiment_lock(directory: Path) -> Iterator[None]:
+    """Keep other processes from writing the experiment while this is open.
+
+    Raises:
+        UserError: another process writes it, or the disk failed.
+    """
+    with explain_disk_errors(directory), lock_directory(directory):
+        remove_scratch(directory)
+        yield
+
+
+@contextmanager
+def explain_disk_errors(directory: Path) -> Iterator[None]:
+    """Turn an OSError into a UserError that says how to resume.
+
+    Raises:
+        UserError: the disk is full, or the directory is gone.
+    """
+    try:
+        yield
+    except OSError as error:
+        raise UserError(
+            f"{one_line(error)}: stopped; what was saved in {directory} is complete, and `compare "
+            f"--resume {directory}` goes on from it once that is fixed"
+        ) from None

@@ -1,0 +1,170 @@
+"""Check losses, model, device and images of a command line before anything is written."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+
+from lossbench import models
+from lossbench.benchmarks.config import (
+    ARTICLE_LOSSES,
+    CompareConfig,
+    ExperimentConfig,
+    TuneConfig,
+    validate,
+)
+from lossbench.benchmarks.console import Reporter
+from lossbench.benchmarks.data import ImageSet, open_images
+from lossbench.benchmarks.errors import UserError, one_line
+from lossbench.losses import registry
+
+from .objective import Objective
+from .result import RunConfig
+from .train import build_model
+
+
+def check_settings(config: CompareConfig | TuneConfig) -> tuple[tuple[str, ...], torch.device]:
+    """Check the settings and return the losses and the device to train with.
+
+    Raises:
+        UserError: a setting is wrong, or a loss, the model or the device is not available.
+    """
+    validate(config)
+    names = check_losses(config)
+    device = resolve_device(config.device)
+    check_model_name(config.model)
+    return names, device
+
+
+def check_losses(config: ExperimentConfig) -> tuple[str, ...]:
+    """Return the registered names of the losses to train with.
+
+    Raises:
+        UserError: a loss is unknown.
+    """
+    names = ARTICLE_LOSSES if config.losses is None else config.losses
+    return registry.names() if names == ("all",) else tuple(map(check_loss, names))
+
+
+def check_loss(name: str) -> str:
+    """Return the registered name of a loss after trying it on noise.
+
+    Args:
+        name: a registered name or package.module:Class.
+
+    Raises:
+        UserError: there is no such loss, or it fails.
+    """
+    try:
+        objective = Objective(name)
+    except KeyError as error:
+        raise UserError(error.args[0]) from None
+    except Exception as error:  # importing a user's module may raise anything
+        raise UserError(f"--losses {name}: {type(error).__name__}: {one_line(error)}") from None
+    logits = torch.randn(4, objective.num_outputs, requires_grad=True)
+    try:
+        each = objective(objective.logits(logits), torch.arange(4) % 2)
+        if each.shape != (4,):
+            raise ValueError(f"four examples gave {tuple(each.shape)}, not (4,)")
+        each.sum().backward()  # type: ignore[no-untyped-call]
+    except Exception as error:
+        raise UserError(
+            f"--losses {name}: {type(error).__name__}: {one_line(error)}; a loss is built with "
+            "reduction='none' and then returns one number per example"
+        ) from None
+    return objective.entry.name
+
+
+def resolve_device(name: str) -> torch.device:
+    """Return the device for --device auto, cpu or cuda.
+
+    Raises:
+        UserError: CUDA is asked for and not available.
+    """
+    if name == "cuda" and not torch.cuda.is_available():
+        raise UserError(
+            "--device cuda: this torch sees no CUDA device; use --device cpu, or look at "
+            "nvidia-smi and the torch build"
+        )
+    use_cuda = name != "cpu" and torch.cuda.is_available()
+    return torch.device("cuda" if use_cuda else "cpu")
+
+
+def check_model_name(name: str) -> None:
+    """Check that a model exists.
+
+    Raises:
+        UserError: there is no such model.
+    """
+    try:
+        models.find(name)
+    except KeyError as error:
+        raise UserError(error.args[0]) from None
+    except Exception as error:  # importing a user's module may raise anything
+        raise UserError(
+            f"--model {name}: {type(error).__name__}: {one_line(error)}; it has to "
+            "be importable from here as package.module:Class"
+        ) from None
+
+
+def check_model(
+    configs: Sequence[RunConfig], side: int, num_classes: int, device: torch.device
+) -> int:
+    """Try the model in training and evaluation, with two images of noise and each kind of head.
+
+    Args:
+        configs: runs of one model.
+        side: of the images, in pixels.
+        num_classes: of the data.
+        device: to train on.
+
+    Returns:
+        Its number of parameters, with the narrowest head.
+
+    Raises:
+        UserError: the model fails.
+    """
+    pixels, labels = torch.randn(2, 3, side, side, device=device), torch.arange(2, device=device)
+    heads = {}
+    for config in configs:
+        objective = Objective(config.loss, num_classes, config.settings)
+        heads[objective.num_outputs] = (config, objective)
+    name = configs[0].model
+    parameters = []
+    try:
+        for columns, (config, objective) in heads.items():
+            model = build_model(config, objective).to(device)
+            parameters.append(sum(p.numel() for p in model.parameters()))
+            for training in (False, True):
+                output = model.train(training)(pixels)
+                if output.shape != (2, columns):
+                    raise ValueError(f"two images gave {tuple(output.shape)}, not (2, {columns})")
+            objective(objective.logits(output), labels).sum().backward()  # type: ignore[no-untyped-call]
+    except Exception as error:  # a user's model may raise anything
+        raise UserError(
+            f"--model {name}: {type(error).__name__}: {one_line(error)}; a model is built with "
+            f"num_outputs (and --width, if given), maps (N, 3, {side}, {side}) to (N, num_outputs) "
+            "and ends in a torch.nn.Linear"
+        ) from None
+    return min(parameters)
+
+
+def open_image_set(config: ExperimentConfig, reporter: Reporter) -> ImageSet:
+    """Open the images of an experiment.
+
+    Raises:
+        UserError: they are not available, or have too many classes for --start.
+    """
+    images = open_images(
+        config.data,
+        config.image_size,
+        say=reporter.say,
+        progress=lambda done, total: reporter.bar(done, total, "decoding images"),
+    )
+    if config.start == "confidently-wrong" and len(images.classes) != 2:
+        raise UserError(
+            f"--start confidently-wrong: {images.name} has {len(images.classes)} classes and this "
+            "start needs two; choose cats and dogs"
+        )
+    return images

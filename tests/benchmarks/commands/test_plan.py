@@ -1,0 +1,72 @@
+import dataclasses
+
+import pytest
+
+from lossbench.benchmarks.commands import compare as comparison
+from lossbench.benchmarks.commands import plan as plan_module
+from lossbench.benchmarks.commands.compare import compare, resume
+from lossbench.benchmarks.commands.plan import collect, create_plan, run_one
+from lossbench.benchmarks.console import Reporter
+from lossbench.benchmarks.records.results import gather_tables
+
+from ..rows import assert_same_weights, equal_but_for_time
+
+
+def write_tables(plan, _status) -> None:
+    """Write tables only: a report takes longer than the runs."""
+    gather_tables(plan.directory, plan.run_directories)
+
+
+def test_runs_trained_one_by_one_are_the_comparison(config, refusal, monkeypatch) -> None:
+    monkeypatch.setattr(comparison, "write_results", write_tables)
+    complete = compare(dataclasses.replace(config, name="complete"), "", Reporter()).directory
+    plan = create_plan(config, "lossbench plan", Reporter())
+    directory = plan.directory
+    assert [(run.loss, run.seed) for run in plan.runs] == [
+        ("cross-entropy", 0),
+        ("mse", 0),
+        ("cross-entropy", 1),
+        ("mse", 1),
+    ]
+    refusal(lambda: run_one(directory, 4, Reporter()), "runs 0 to 3")
+    for number in (3, 0):
+        status = run_one(directory, number, Reporter())
+        assert (status.planned, status.finished, status.failed) == (1, 1, [])
+    failure = plan.run_directories[1] / "failure.txt"
+    failure.parent.mkdir(parents=True)
+    failure.write_text("ValueError: no\n\nTraceback")
+    status = collect(directory, Reporter())
+    assert (status.planned, status.finished) == (4, 2)
+    assert status.failed == ["mse seed 0: ValueError: no"]
+    assert (directory / "report.html").exists()
+    monkeypatch.setattr(plan_module, "write_results", write_tables)
+    for number in (1, 2):
+        run_one(directory, number, Reporter())
+    assert not failure.exists()
+    assert collect(directory, Reporter()).finished == 4
+    equal_but_for_time(complete, directory)
+    assert_same_weights(complete, directory)
+
+
+def test_tables_whose_runs_are_gone_are_not_overwritten(config, refusal) -> None:
+    """As of a comparison in git, which keeps no files of single runs."""
+    directory = create_plan(config, "", Reporter()).directory
+    (directory / "results.csv").write_text("loss,seed\nmse,0\n")
+    before = {p: p.read_bytes() for p in directory.rglob("*") if p.is_file()}
+    for command in (
+        lambda: resume(directory, "", Reporter()),
+        lambda: collect(directory, Reporter()),
+        lambda: run_one(directory, 0, Reporter()),
+    ):
+        refusal(command, "none of its runs", str(directory))
+    assert {p: p.read_bytes() for p in before} == before
+
+
+@pytest.mark.parametrize("runs", ["", "mse,0\n"])
+def test_a_plan_without_rows_has_none_to_lose(config, runs: str) -> None:
+    directory = create_plan(config, "", Reporter()).directory
+    (directory / "results.csv").write_text("loss,seed\n")
+    if runs:
+        (directory / "mse" / "seed0").mkdir(parents=True)
+        (directory / "mse" / "seed0" / "results.csv").write_text("")
+    assert run_one(directory, 0, Reporter()).finished == 1

@@ -1,0 +1,87 @@
+import math
+
+import pytest
+import torch
+
+from lossbench.benchmarks.records.gradient_stats import GradientStats
+from lossbench.benchmarks.training import history
+from lossbench.benchmarks.training.history import LearningCurve, Stopwatch
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    """Clock of the stopwatch that only moves when it is told to."""
+
+    class Clock:
+        now = 100.0
+
+        def __call__(self) -> float:
+            return self.now
+
+    clock = Clock()
+    monkeypatch.setattr(history.time, "perf_counter", clock)
+    return clock
+
+
+def test_a_stopwatch_counts_within_it_and_not_while_paused(clock) -> None:
+    watch = Stopwatch()
+    clock.now += 1
+    with watch:
+        clock.now += 2
+        assert watch.seconds == 2
+        with watch.paused():
+            clock.now += 4
+            assert watch.seconds == 2
+        clock.now += 8
+    clock.now += 16
+    assert watch.seconds == 10
+    watch.seconds = 0.5
+    with watch:
+        clock.now += 1
+        assert watch.seconds == 1.5
+
+
+def stats(loss: float, steps: int) -> GradientStats:
+    return GradientStats(
+        steps=steps,
+        examples=10 * steps,
+        wrong=5 * steps,
+        loss=loss,
+        accuracy=0.5,
+        logit_mean_abs=loss / 2,
+        logit_when_wrong=loss,
+        vanished_fraction=0.0,
+        parameter_norm=3 * loss,
+        layers={"w": loss},
+        logit_log10=torch.zeros(10 * steps),
+    )
+
+
+def test_an_evaluation_has_the_means_since_the_last_one() -> None:
+    curve = LearningCurve(steps_per_epoch=4)
+    curve.stats.append(stats(8.0, 1))
+    first = curve.add(0, 0.7, 0.5, seconds=1.0)
+    assert (first.step, first.epoch, first.train_loss, first.parameter_norm) == (0, 0, 8, 24)
+    curve.stats += [stats(1.0, 1), stats(4.0, 2)]
+    second = curve.add(3, 0.6, 0.75, seconds=2.0)
+    assert (second.epoch, second.train_loss, second.logit_mean_abs) == (0.75, 3, 1.5)
+    assert (second.validation_loss, second.validation_accuracy, second.seconds) == (0.6, 0.75, 2)
+    # Without steps of its own an evaluation repeats the statistics before.
+    assert curve.add(4, 0.5, 1.0, seconds=3.0).train_loss == 3
+    assert [each.step for each in curve.evaluations] == [0, 3, 4]
+
+
+def test_without_any_step_the_training_numbers_are_nan() -> None:
+    evaluation = LearningCurve(4).add(0, 0.7, 0.5, seconds=0.0)
+    assert math.isnan(evaluation.train_loss)
+    assert math.isnan(evaluation.parameter_norm)
+
+
+def test_a_curve_is_restored_from_its_state() -> None:
+    curve, other = LearningCurve(4), LearningCurve(4)
+    curve.stats.append(stats(8.0, 1))
+    curve.add(0, 0.7, 0.5, seconds=1.0)
+    curve.stats.append(stats(2.0, 1))
+    other.load_state_dict(curve.state_dict())
+    assert other.evaluations == curve.evaluations
+    assert other.add(2, 0.6, 0.5, 1.0) == curve.add(2, 0.6, 0.5, 1.0)

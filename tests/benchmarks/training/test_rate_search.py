@@ -1,0 +1,70 @@
+import dataclasses
+import statistics
+
+import numpy as np
+import pytest
+
+from lossbench.benchmarks.training.rate_search import (
+    FIRST_SEARCH_SEED,
+    accuracy_by_rate,
+    best_rate,
+    search,
+)
+from lossbench.benchmarks.training.result import Predictions, RunConfig, RunResult
+
+
+def result(rate: float, seed: int, accuracy: float) -> RunResult:
+    """One with this accuracy on 100 validation images; NaN is a network that has diverged."""
+    labels = np.zeros(100, np.int64)
+    diverged = accuracy != accuracy
+    right = 0 if diverged else round(100 * accuracy)
+    predicted = (np.arange(100) >= right).astype(np.int64)
+    outputs = np.full((100, 1), np.nan if diverged else 0.0, np.float32)
+    predictions = Predictions(outputs, np.zeros((100, 2), np.float32), predicted, labels)
+    return RunResult(
+        RunConfig("mse", seed, rate), (), 0.0, 1, (50, 50), predictions, None, None, 0.0
+    )
+
+
+def test_the_best_rate_is_that_of_the_highest_mean() -> None:
+    grid = {0.1: (0.7, 0.8), 0.3: (0.9, 0.5), 1.0: (0.2, 0.9)}
+    results = [result(r, s, a) for r, each in grid.items() for s, a in enumerate(each)]
+    assert accuracy_by_rate(results) == {
+        rate: pytest.approx(statistics.fmean(each)) for rate, each in grid.items()
+    }
+    assert best_rate(results) == 0.1
+
+
+def test_of_equals_the_lowest_rate_is_best_whatever_the_order() -> None:
+    results = [result(rate, 0, 0.75) for rate in (3.0, 0.1, 1.0)]
+    assert best_rate(results) == 0.1
+
+
+def test_a_rate_that_diverges_counts_as_nothing() -> None:
+    results = [result(0.1, 0, 0.5), result(1.0, 0, float("nan")), result(1.0, 1, 0.9)]
+    assert best_rate(results) == 0.1
+
+
+def test_a_search_needs_validation_images() -> None:
+    with pytest.raises(ValueError, match="validation"):
+        best_rate([dataclasses.replace(result(0.1, 0, 0.5), validation=None)])
+
+
+def test_every_run_gets_the_same_rates_and_seeds_and_no_test_images() -> None:
+    class FakePool:
+        def train(self, configs, _task):
+            self.configs = list(configs)
+            return [result(c.learning_rate, c.seed, 0.5) for c in configs]
+
+    pool = FakePool()
+    configs = [
+        RunConfig("mse", 3, 7.0, test=True, pairs=True),
+        RunConfig("sigmoid-focal", 3, 7.0, settings=(("gamma", 1.0),), test=True),
+    ]
+    found = search(pool, configs, (0.1, 0.3, 1.0), 2)
+    assert [len(each) for each in found] == [6, 6]
+    assert not any(c.test or c.pairs for c in pool.configs)
+    for config in configs:
+        pairs = {(c.learning_rate, c.seed) for c in pool.configs if c.loss == config.loss}
+        assert pairs == {(r, FIRST_SEARCH_SEED + k) for r in (0.1, 0.3, 1.0) for k in (0, 1)}
+    assert all(c.settings == configs[1].settings for c in pool.configs if c.loss == "sigmoid-focal")
