@@ -71,7 +71,7 @@ def evaluate(
     predictions = Predictions(
         outputs=logits.reshape(len(logits), -1).numpy(),
         probabilities=objective.probabilities(logits).numpy(),
-        predicted=objective.predicted(logits).numpy(),
+        predicted=objective.predict(logits).numpy(),
         labels=split.labels.cpu().numpy(),
     )
     return float(loss), predictions

@@ -1,4 +1,4 @@
-"""Outcomes on disk: one .npz a trial, found by what was trained and by what code."""
+"""Store of results: one .npz per run, found by its configuration, images and code."""
 
 from __future__ import annotations
 
@@ -20,52 +20,64 @@ SPLITS = ("validation", "test")
 
 
 class ResultStore:
-    """The outcomes that `directory` holds. What was trained on other images (`fingerprint` of each
-    source), by other code or with another torch, is not found."""
+    """Results in a directory. Those of other images, other code or another torch are not found."""
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory
 
-    def path(self, trial: RunConfig, fingerprint: str) -> Path:
-        """The file of a trial, there or not."""
-        made_by = f"{fingerprint} {source_digest()} {torch.__version__}"
-        return self.directory / f"{trial.key(of=made_by)}.npz"
+    def path(self, config: RunConfig, fingerprint: str) -> Path:
+        """Return the file of a run, whether it exists or not.
 
-    def get(self, trial: RunConfig, fingerprint: str) -> RunResult | None:
-        """The outcome of a trial; None if there is none that can be read."""
+        Args:
+            config: the run.
+            fingerprint: of its images.
+        """
+        version = f"{fingerprint} {source_digest()} {torch.__version__}"
+        return self.directory / f"{config.key(of=version)}.npz"
+
+    def get(self, config: RunConfig, fingerprint: str) -> RunResult | None:
+        """Return the result of a run; None if there is none, or it cannot be read."""
         try:
-            return read(read_arrays(self.path(trial, fingerprint)), trial)
+            return from_arrays(read_arrays(self.path(config, fingerprint)), config)
         except (OSError, ValueError, KeyError, TypeError, RecursionError):
             return None
 
-    def put(self, outcome: RunResult, fingerprint: str) -> None:
-        """Keep an outcome. Raises OSError if it cannot be written."""
+    def put(self, result: RunResult, fingerprint: str) -> None:
+        """Write a result.
+
+        Raises:
+            OSError: it cannot be written.
+        """
         self.directory.mkdir(parents=True, exist_ok=True)
-        write_arrays(self.path(outcome.trial, fingerprint), written(outcome))
+        write_arrays(self.path(result.trial, fingerprint), to_arrays(result))
 
 
-def written(outcome: RunResult) -> dict[str, Any]:
-    """An outcome as named arrays, of which `about` holds JSON."""
+def to_arrays(result: RunResult) -> dict[str, Any]:
+    """Return a result as named arrays; `about` holds the rest as JSON."""
     about = {
-        "trial": outcome.trial.to_json(),
-        "points": [dataclasses.asdict(point) for point in outcome.points],
-        "moved": outcome.moved,
-        "parameters": outcome.parameters,
-        "counts": outcome.counts,
-        "seconds": outcome.seconds,
-        "test_loss": outcome.test_loss,
+        "trial": result.trial.to_json(),
+        "points": [dataclasses.asdict(point) for point in result.points],
+        "moved": result.moved,
+        "parameters": result.parameters,
+        "counts": result.counts,
+        "seconds": result.seconds,
+        "test_loss": result.test_loss,
     }
     arrays: dict[str, Any] = {"about": np.array(json.dumps(about))}
     for split in SPLITS:
-        if said := getattr(outcome, split):
-            arrays |= {f"{split}_{name}": array for name, array in vars(said).items()}
-    return arrays if outcome.pairs is None else arrays | {"pairs": outcome.pairs}
+        if predictions := getattr(result, split):
+            arrays |= {f"{split}_{name}": array for name, array in vars(predictions).items()}
+    return arrays if result.pairs is None else arrays | {"pairs": result.pairs}
 
 
-def read(arrays: dict[str, Any], trial: RunConfig) -> RunResult:
-    """The outcome of `trial` that `written` gave. Raises KeyError or TypeError if it is another."""
+def from_arrays(arrays: dict[str, Any], config: RunConfig) -> RunResult:
+    """Return the result of a run from the arrays that `to_arrays` gave.
+
+    Raises:
+        KeyError or TypeError: the arrays are others.
+    """
     about = json.loads(str(arrays["about"]))
-    said = {
+    predictions = {
         split: Predictions(
             **{f.name: arrays[f"{split}_{f.name}"] for f in dataclasses.fields(Predictions)}
         )
@@ -74,7 +86,7 @@ def read(arrays: dict[str, Any], trial: RunConfig) -> RunResult:
         for split in SPLITS
     }
     return RunResult(
-        trial=trial,
+        trial=config,
         points=tuple(Point(**point) for point in about["points"]),
         moved=about["moved"],
         parameters=about["parameters"],
@@ -82,13 +94,13 @@ def read(arrays: dict[str, Any], trial: RunConfig) -> RunResult:
         pairs=arrays.get("pairs"),
         seconds=about["seconds"],
         test_loss=about["test_loss"],
-        **said,
+        **predictions,
     )
 
 
 @cache
 def source_digest() -> str:
-    """SHA-256 of the code that an outcome depends on: losses, models, data, training."""
+    """Return the SHA-256 of the code that a result depends on: losses, models, data, training."""
     root = Path(__file__).resolve().parents[2]
     sha = hashlib.sha256()
     for part in ("losses", "models", "benchmarks/data", "benchmarks/training"):

@@ -28,7 +28,7 @@ from lossbench.benchmarks.report.summary import summarise_experiment
 from lossbench.benchmarks.training import checkpoint as resume
 from lossbench.benchmarks.training.plan import parse_config
 from lossbench.benchmarks.training.result import Point, Predictions, RunConfig, RunResult
-from lossbench.benchmarks.training.result_store import ResultStore, written
+from lossbench.benchmarks.training.result_store import ResultStore, to_arrays
 
 from .target import Target
 
@@ -174,7 +174,7 @@ def _outcomes() -> list[bytes]:
     outcome = RunResult(
         TRIAL, (point,), 1.0, 10, (3, 3), _said(), None, np.zeros((2, 4), np.float32), 1.0, 0.5
     )
-    return _arrays(written(outcome))
+    return _arrays(to_arrays(outcome))
 
 
 class NoOutcomeError(Exception):

@@ -100,7 +100,7 @@ def test_of_several_classes_the_largest_logit_is_named(name: str) -> None:
     objective = Objective(name, K)
     logits = objective.logits(torch.zeros(10, objective.num_outputs) + MANY[:10])
     assert objective(logits, CLASSES[:10]).shape == (10,)
-    assert torch.equal(objective.predicted(logits), MANY[:10].argmax(1))
+    assert torch.equal(objective.predict(logits), MANY[:10].argmax(1))
     assert torch.equal(objective.wrong(logits, CLASSES[:10]), MANY[:10].argmax(1) != CLASSES[:10])
 
 
@@ -113,7 +113,7 @@ def test_probabilities_name_the_class_that_is_predicted(name: str, classes: int)
     assert p.shape == (40, classes)
     torch.testing.assert_close(p.sum(1), torch.ones(40, dtype=p.dtype))
     assert (p >= 0).all()
-    named = p.gather(1, objective.predicted(logits)[:, None])[:, 0]
+    named = p.gather(1, objective.predict(logits)[:, None])[:, 0]
     assert (named >= p.max(1).values - 1e-12).all()
 
 

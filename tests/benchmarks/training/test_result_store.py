@@ -5,12 +5,12 @@ import pytest
 
 from lossbench.benchmarks.training import result_store as module
 from lossbench.benchmarks.training.result import RunConfig, RunResult
-from lossbench.benchmarks.training.result_store import ResultStore, read, written
+from lossbench.benchmarks.training.result_store import ResultStore, from_arrays, to_arrays
 
 
 def same(a: RunResult, b: RunResult) -> bool:
     """Whether two results agree bit by bit, NaN being itself."""
-    left, right = written(a), written(b)
+    left, right = to_arrays(a), to_arrays(b)
     return left.keys() == right.keys() and all(
         str(left[k]) == str(right[k])
         if left[k].dtype.kind == "U"
@@ -36,7 +36,7 @@ def test_an_outcome_comes_back_as_it_was(trained, tmp_path, settings) -> None:
     back = store.get(result.trial, "print")
     assert same(result, back)
     assert back.trial == result.trial
-    assert same(result, read(written(result), result.trial))
+    assert same(result, from_arrays(to_arrays(result), result.trial))
 
 
 def test_another_trial_other_images_or_other_code_are_not_found(
