@@ -34,8 +34,8 @@ MAX_MEMBERS = 2_000_000
 CHUNK = 32
 """Files per task when a thread computes checksums."""
 MAX_RATIO = 200
-"""Upper bound of unpacked size over archive size, plus one file of the maximum size. Photographs
-hardly compress; an archive that expands a thousandfold was made to fill memory or a disk."""
+"""Upper bound of the ratio of unpacked size to archive size, plus one file of the maximum size.
+Photographs hardly compress; an archive that expands a thousandfold was made to fill a disk."""
 
 _OPENERS: dict[bytes, Any] = {
     b"\x1f\x8b": gzip.open,
@@ -100,7 +100,10 @@ def open_store(path: Path) -> Store:
                 return TarStore(path)
     except OSError as error:
         raise UserError(f"can't read {str(path)!r}: {error.strerror or error}") from error
-    raise UserError(f"{str(path)!r} is no directory and no .zip, .tar, .tar.gz or .tgz archive")
+    raise UserError(
+        f"{str(path)!r} is neither a directory nor an archive; give a directory, .zip, .tar, "
+        ".tar.gz or .tgz"
+    )
 
 
 class DirectoryStore:
@@ -118,12 +121,12 @@ class DirectoryStore:
                 f"can't read the directory {error.filename!r}: {error.strerror}"
             ) from error
         read = [parts for parts in files if wanted(parts)]
-        # Handed out one by one, small files cost more to hand out than to read.
+        # One task per file would take longer than reading a small file.
         chunks = [read[at : at + CHUNK] for at in range(0, len(read), CHUNK)]
         with ThreadPoolExecutor() as pool:
             digests = chain.from_iterable(pool.map(lambda c: [*map(self._digest, c)], chunks))
-            found = dict(zip(read, digests, strict=True))
-        return [Entry(parts, parts, found.get(parts, "")) for parts in files]
+            digest_of = dict(zip(read, digests, strict=True))
+        return [Entry(parts, parts, digest_of.get(parts, "")) for parts in files]
 
     def load(self, keys: Sequence[Any]) -> Iterator[tuple[int, Load]]:
         """Yield (position, Load) for each key, in the order given."""
@@ -148,7 +151,7 @@ class DirectoryStore:
 
         for folder, subfolders, names in os.walk(self.path, onerror=stop, followlinks=True):
             real = Path(folder).resolve()
-            # A link to a folder above leads round in a circle.
+            # A link to a folder above would make an endless loop.
             subfolders[:] = [s for s in subfolders if not real.is_relative_to((real / s).resolve())]
             yield folder, names
 
@@ -171,18 +174,20 @@ class ZipStore:
         try:
             with zipfile.ZipFile(self.path) as archive:
                 # Not m.is_dir(), which fails on an empty name.
-                everything = enumerate(archive.infolist())
-                members = [(i, m) for i, m in everything if not m.filename.endswith("/")]
-                listed = [(i, path_parts(m.filename), m) for i, m in members]
+                members = [
+                    (index, path_parts(member.filename), member)
+                    for index, member in enumerate(archive.infolist())
+                    if not member.filename.endswith("/")
+                ]
         except _CORRUPT as error:
             raise _corrupt(self.path, error) from error
         _check_members(self.path, len(members))
-        if sum(m.file_size for _, m in members) > max_unpacked_bytes(self.path):
+        if sum(member.file_size for *_, member in members) > max_unpacked_bytes(self.path):
             raise _too_large(self.path)
-        # The archive's own checksums do: nothing is unpacked to look for a cached copy.
+        # The archive's own checksums are enough; nothing is unpacked to look for a cached copy.
         return _deduplicate(
-            Entry(parts, index, f"{m.CRC:08x}:{m.file_size}" if wanted(parts) else "")
-            for index, parts, m in listed
+            Entry(parts, index, f"{member.CRC:08x}:{member.file_size}" if wanted(parts) else "")
+            for index, parts, member in members
             if parts
         )
 
@@ -191,10 +196,10 @@ class ZipStore:
         try:
             with zipfile.ZipFile(self.path) as archive:
                 members = archive.infolist()
-                # In the order of the file, not of the names: disks and networks like that.
+                # In the order of the file, which disks and networks read fastest.
                 order = sorted(range(len(keys)), key=lambda p: members[keys[p]].header_offset)
                 for position in order:
-                    yield position, _load_zip_member(archive, members[keys[position]])
+                    yield position, _read_now(_read_zip_member, archive, members[keys[position]])
         except (*_CORRUPT, IndexError) as error:
             raise _corrupt(self.path, error) from error
 
@@ -203,8 +208,7 @@ class TarStore:
     """Store of the members of a tar archive, compressed or not.
 
     Members are read from front to back: seeking backwards in a compressed archive would decompress
-        it
-    again from its start.
+    it again from its start.
     """
 
     def __init__(self, path: Path) -> None:
@@ -236,7 +240,8 @@ class TarStore:
             with open_tar(self.path) as archive:
                 for member in archive:
                     if member.offset in positions:
-                        yield positions[member.offset], _load_tar_member(archive, member)
+                        load = _read_now(read_tar_member, archive, member)
+                        yield positions[member.offset], load
         except _CORRUPT as error:
             raise _corrupt(self.path, error) from error
 
@@ -264,16 +269,16 @@ class _Bounded:
     """File object for `tarfile` that refuses oversized reads; `tarfile` trusts headers."""
 
     def __init__(self, file: IO[bytes], path: Path) -> None:
-        self.file, self.path, self.most = file, path, max_unpacked_bytes(path)
+        self.file, self.path, self.limit = file, path, max_unpacked_bytes(path)
 
     def read(self, size: int) -> bytes:
-        if size > MAX_FILE_BYTES + tarfile.BLOCKSIZE or self.tell() + size > self.most:
+        if size > MAX_FILE_BYTES + tarfile.BLOCKSIZE or self.tell() + size > self.limit:
             raise _too_large(self.path)
         return self.file.read(size)
 
     def seek(self, position: int) -> int:
-        # To skip a member of a compressed archive is to decompress it.
-        if position > self.most:
+        # Skipping a member of a compressed archive decompresses it.
+        if position > self.limit:
             raise _too_large(self.path)
         return self.file.seek(position)
 
@@ -290,8 +295,8 @@ def read_file(path: Path) -> bytes:
     """Read a file.
 
     Raises:
-        UnusableError: the file is missing, empty, too large or not a regular file. (Reading a pipe
-            would block for ever.)
+        UnusableError: the file is missing, empty, too large or not a regular file (reading a pipe
+            would block for ever).
         OSError: the file cannot be read.
     """
     try:
@@ -306,24 +311,37 @@ def read_file(path: Path) -> bytes:
 
 
 def file_digest(path: Path) -> str:
-    """Return the SHA-256 of a file, or the reason why it has none; the fingerprint covers both."""
+    """Return the SHA-256 of a file, or the reason why it cannot be read."""
     try:
         return hashlib.sha256(read_file(path)).hexdigest()
     except (UnusableError, OSError) as error:
         return f"unusable: {error.strerror if isinstance(error, OSError) else error}"
 
 
-def _load_zip_member(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> Load:
+def _read_now(read: Callable[[Any, Any], bytes], archive: Any, member: Any) -> Load:
+    """Read a member and return its Load; one that raises UnusableError if it is unusable."""
     try:
-        _check_size(member.file_size)
-        if member.flag_bits & 1:
-            raise UnusableError("encrypted")
-        with archive.open(member) as file:
-            # Asked for all it has, zipfile gives what a member holds, whatever size it states.
-            data = file.read(member.file_size)
-    except (UnusableError, *_CORRUPT) as error:
+        data = read(archive, member)
+    except UnusableError as error:
         return partial(_fail, str(error))
     return lambda: data
+
+
+def _fail(reason: str) -> NoReturn:
+    raise UnusableError(reason)
+
+
+def _read_zip_member(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> bytes:
+    """Return the content of a member. Raises UnusableError."""
+    _check_size(member.file_size)
+    if member.flag_bits & 1:
+        raise UnusableError("encrypted")
+    try:
+        with archive.open(member) as file:
+            # With no size given, zipfile returns all a member holds, whatever size it states.
+            return file.read(member.file_size)
+    except _CORRUPT as error:
+        raise UnusableError(str(error)) from error
 
 
 def _tar_digest(archive: tarfile.TarFile, member: tarfile.TarInfo) -> str:
@@ -333,22 +351,14 @@ def _tar_digest(archive: tarfile.TarFile, member: tarfile.TarInfo) -> str:
         return f"unusable: {error}"
 
 
-def _load_tar_member(archive: tarfile.TarFile, member: tarfile.TarInfo) -> Load:
-    try:
-        data = read_tar_member(archive, member)
-    except UnusableError as error:
-        return partial(_fail, str(error))
-    return lambda: data
-
-
 def read_tar_member(archive: tarfile.TarFile, member: tarfile.TarInfo) -> bytes:
     """Return the content of a member. Raises UnusableError if it cannot be a photograph."""
-    # A sparse file of a few bytes states any size.
+    # A sparse file of a few bytes can state any size.
     if not member.isreg() or member.issparse():
         raise UnusableError("not a plain file")
     _check_size(member.size)
     file = archive.extractfile(member)
-    assert file is not None  # it is None for folders and links alone
+    assert file is not None  # None only for folders and links
     return file.read()
 
 
@@ -362,14 +372,14 @@ def _check_size(size: int) -> None:
 def _check_members(path: Path, count: int) -> None:
     if count > MAX_MEMBERS:
         raise UserError(
-            f"{str(path)!r} has more than {MAX_MEMBERS:,} files; give fewer, or a directory"
+            f"{str(path)!r} has more than {MAX_MEMBERS:,} files; give fewer files, or a directory"
         )
 
 
 def _too_large(path: Path) -> UserError:
     return UserError(
-        f"{str(path)!r} would unpack to more than {MAX_RATIO} times its size, which no photographs "
-        "do; give them as a directory, or pack them anew"
+        f"{str(path)!r} would unpack to more than {MAX_RATIO} times its size, which no archive of "
+        "photographs does; give a directory, or make the archive again"
     )
 
 
@@ -379,10 +389,6 @@ def _is_tar(path: Path) -> bool:
             return True
     except _CORRUPT:
         return False
-
-
-def _fail(reason: str) -> NoReturn:
-    raise UnusableError(reason)
 
 
 def path_parts(name: str) -> tuple[str, ...]:

@@ -13,7 +13,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from .photographs import PhotographAugmentation
+from .augment_photos import PhotographAugmentation
 
 
 class Augmentation(Protocol):
@@ -50,8 +50,8 @@ class Shift:
     def draw(self, count: int, side: int, generator: torch.Generator) -> tuple[Tensor, ...]:
         """Draw a line of `shift_table` for the rows and one for the columns, two int64 (count,).
 
-        The lines themselves have one number per pixel: half a gigabyte for an epoch of a million
-            images.
+        Drawing the lines themselves, one number per pixel, would take half a gigabyte per epoch of
+        a million images.
         """
         reach = side // 8
         mirrored = torch.rand(count, generator=generator) < 0.5

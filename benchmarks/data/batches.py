@@ -29,18 +29,21 @@ NORMALISATION_IMAGES = 10_000
 
 @dataclass(frozen=True)
 class Normalisation:
-    """Normalisation with the mean and standard deviation of each channel, gray levels, shape
-    (3,)."""
+    """Normalisation of each channel to mean 0 and standard deviation 1.
+
+    Attributes:
+        mean, std: float32 (3,), in gray levels from 0 to 255.
+    """
 
     mean: Tensor
-    spread: Tensor
+    std: Tensor
 
     def __call__(self, images: Tensor) -> Tensor:
         """Normalise uint8 or float32 (N, H, W, 3) to float32 (N, 3, H, W) in channels_last."""
-        # A row an image, because what is broadcast over three numbers at a time is not vectorised.
+        # One row per image, because broadcasting over three numbers is not vectorised.
         pixels = images.shape[1] * images.shape[2]
         rows = images.flatten(1).float() - self.mean.repeat(pixels)
-        return rows.div_(self.spread.repeat(pixels)).view(images.shape).permute(0, 3, 1, 2)
+        return rows.div_(self.std.repeat(pixels)).view(images.shape).permute(0, 3, 1, 2)
 
 
 class DeviceSplit(NamedTuple):
@@ -62,7 +65,7 @@ def to_device(split: Split, device: torch.device) -> DeviceSplit:
     with warnings.catch_warnings():
         # The cache is read-only and nothing here writes to it.
         warnings.filterwarnings("ignore", message="The given NumPy array is not writable")
-        # A GPU is given the array whole, from its beginning to its end.
+        # A copy to the GPU reads the array from its beginning to its end.
         pixels = advise_random_access(split.images) if device.type == "cpu" else split.images
         images = torch.from_numpy(pixels)
     labels = torch.from_numpy(split.labels.astype(np.int64))
@@ -71,53 +74,53 @@ def to_device(split: Split, device: torch.device) -> DeviceSplit:
     )
 
 
-def measure_normalisation(pixels: DeviceSplit) -> Normalisation:
+def measure_normalisation(split: DeviceSplit) -> Normalisation:
     """Compute the normalisation of training images, on their device."""
-    rows = pixels.rows[:: max(1, len(pixels.rows) // NORMALISATION_IMAGES)]
-    # Pixels are 256 grey levels: counted, they are summed exactly and soon. A few images at a
-    # time, because counting makes eight bytes of each.
+    rows = split.rows[:: max(1, len(split.rows) // NORMALISATION_IMAGES)]
+    # Counting the 256 gray levels gives exact sums quickly. A few images at a time, because
+    # bincount makes int64 of each pixel.
     counts = np.zeros((3, 256), np.int64)
     for part in torch.split(rows, 256):
-        channels = pixels.images[part].reshape(-1, 3).T.cpu().numpy()
+        channels = split.images[part].reshape(-1, 3).T.cpu().numpy()
         counts += [np.bincount(channel, minlength=256) for channel in channels]
     levels, total = np.arange(256), counts[0].sum()
     mean = counts @ levels / total
-    spread = np.sqrt((counts * (levels - mean[:, None]) ** 2).sum(1) / total)
-    # A channel that never changes has no spread to divide by.
-    spread = spread.clip(min=1.0)
-    device = pixels.images.device
+    std = np.sqrt((counts * (levels - mean[:, None]) ** 2).sum(1) / total)
+    # A constant channel has a standard deviation of 0.
+    std = std.clip(min=1.0)
+    device = split.images.device
     return Normalisation(
-        *(torch.tensor(x, dtype=torch.float32, device=device) for x in (mean, spread))
+        *(torch.tensor(x, dtype=torch.float32, device=device) for x in (mean, std))
     )
 
 
-class TestSplit:
+class GuardedSplit:
     """The test images, which a run may use once.
 
     `once` is the only access to them, so that nothing can be chosen by test accuracy.
     """
 
-    def __init__(self, pixels: DeviceSplit) -> None:
-        self._pixels = pixels
-        self._asked: set[str] = set()
+    def __init__(self, split: DeviceSplit) -> None:
+        self._split = split
+        self._used: set[str] = set()
 
     def __len__(self) -> int:
-        return len(self._pixels.labels)
+        return len(self._split.labels)
 
     @property
     def labels(self) -> Tensor:
         """Class indices of the test images, int64 (N,), in the order of the split."""
-        return self._pixels.labels
+        return self._split.labels
 
-    def once(self, who: str) -> DeviceSplit:
-        """Return the test images for the run `who`. Raises RuntimeError at its second call."""
-        if who in self._asked:
+    def once(self, run: str) -> DeviceSplit:
+        """Return the test images for a run. Raises RuntimeError at its second call."""
+        if run in self._used:
             raise RuntimeError(
-                f"{who!r} has had the test images: a run is judged by them once, at its end; "
-                "for anything before that there are validation images"
+                f"{run!r} has used the test images: a run is tested once, at its end; "
+                "use validation images before that"
             )
-        self._asked.add(who)
-        return self._pixels
+        self._used.add(run)
+        return self._split
 
 
 @dataclass(frozen=True)
@@ -135,7 +138,7 @@ class DeviceDataset:
 
     train: DeviceSplit
     validation: DeviceSplit | None
-    test: TestSplit
+    test: GuardedSplit
     normalise: Normalisation
     classes: tuple[str, ...]
     counts: tuple[int, ...]
@@ -169,30 +172,33 @@ def prepare(
     Raises:
         UserError: a value is out of range, or a class has no image left.
     """
-    chosen = select(
-        images,
-        validation=validation,
-        train_images=train_images,
-        label_noise=label_noise,
-        imbalance=imbalance,
-        seed=seed,
+    rows, labels, held_out = (
+        torch.from_numpy(each).to(device)
+        for each in select(
+            images,
+            validation=validation,
+            train_images=train_images,
+            label_noise=label_noise,
+            imbalance=imbalance,
+            seed=seed,
+        )
     )
-    whole = to_device(images.train, device)
-    rows = torch.from_numpy(chosen.rows).to(device)
-    train = DeviceSplit(whole.images, torch.from_numpy(chosen.labels).to(device), rows)
-    held_out = None
-    if validation > 0 and images.validation is not None:
-        held_out = to_device(images.validation, device)
-    elif validation > 0:
-        rows = torch.from_numpy(chosen.held_out).to(device)
-        held_out = DeviceSplit(whole.images, whole.labels[rows], rows)
+    every = to_device(images.train, device)
+    train = DeviceSplit(every.images, labels, rows)
+    if validation == 0:
+        validation_split = None
+    elif images.validation is not None:
+        validation_split = to_device(images.validation, device)
+    else:
+        validation_split = DeviceSplit(every.images, every.labels[held_out], held_out)
+    counts = torch.bincount(every.labels[rows], minlength=len(images.classes))
     return DeviceDataset(
         train=train,
-        validation=held_out,
-        test=TestSplit(to_device(images.test, device)),
+        validation=validation_split,
+        test=GuardedSplit(to_device(images.test, device)),
         normalise=measure_normalisation(train),
         classes=images.classes,
-        counts=chosen.counts,
+        counts=tuple(counts.tolist()),
     )
 
 
@@ -260,7 +266,7 @@ class TrainingBatches:
             order = torch.randperm(count, generator=generator).to(device)
             drawn = [t.to(device) for t in self.augmentation.draw(count, side, generator)]
             parts = (self.labels[order], self.rows[order], *drawn)
-            # Of an epoch that is over nothing but the draws is needed: the next follow on them.
+            # Earlier epochs are drawn too: the generator's state follows from them.
             for step in range(max(0, begin - epoch * self.per_epoch), self.per_epoch):
                 batch = range(step * self.size, (step + 1) * self.size)[share or slice(None)]
                 yield tuple(part[batch.start : batch.stop] for part in parts)
@@ -276,6 +282,6 @@ def evaluation_batches(
     """
     if size is None:
         size = max(250, 2_000 * 32**2 // split.images.shape[1] ** 2 if split.images.is_cuda else 0)
-    for at in range(0, len(split.labels), size):
-        part = slice(at, at + size)
+    for start in range(0, len(split.labels), size):
+        part = slice(start, start + size)
         yield normalise(split.images.index_select(0, split.rows[part])), split.labels[part]

@@ -9,8 +9,8 @@ A directory `<cache>/images/<source>-<fingerprint[:16]>-<size>/` holds
     meta.json    source, skipped images with reasons, SHA-256 of the other files, and the
                  modification time of images.npy
 
-The directory is built under another name and renamed when complete, so readers see it whole or
-not at all, even if several processes build it at once. Each start verifies the checksums. A large
+The directory is built under another name and renamed when complete, so readers see all of it or
+nothing, even if several processes build it at once. Each start verifies the checksums. A large
 images.npy is only hashed if its modification time has changed: hashing 4 GB takes seconds.
 """
 
@@ -23,7 +23,7 @@ import tempfile
 import time
 import warnings
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import islice
 from pathlib import Path
@@ -41,13 +41,14 @@ from .sources import (
     Progress,
     Say,
     Source,
+    SourceImage,
     UnusableError,
     cache_home,
     check_every_class,
     count_classes,
 )
 
-FORMAT = 3  # count up when the files or the decoding change, so that older ones are built again
+FORMAT = 3  # count up when the files or the decoding change, so that caches are built again
 IMAGES = "images.npy"
 FILES = (IMAGES, "labels.npy", "splits.npy", "names.json")
 ALWAYS_HASHED_BYTES = 64 * 2**20
@@ -79,21 +80,14 @@ def open_cached(
     try:
         images = _open(directory, source, size)
     except FileNotFoundError:
-        _build(directory, source, size, say, progress)
+        images = _build(directory, source, size, say, progress)
     except _DamagedError as damage:
         say(f"the image cache {directory} is damaged ({damage}); building it again")
-        _build(directory, source, size, say, progress)
-    else:
-        _report_skipped(images, say)
-        return images
-    try:
-        images = _open(directory, source, size)
-    except (_DamagedError, FileNotFoundError) as error:
-        raise UserError(
-            f"the image cache {str(directory)!r} can't be read back ({error}); start again, "
-            "or set XDG_CACHE_HOME to a directory on another disk"
-        ) from error
-    _report_skipped(images, say)
+        images = _build(directory, source, size, say, progress)
+    if images.skipped:
+        splits = (images.train, images.validation, images.test)
+        total = len(images.skipped) + sum(len(each.labels) for each in splits if each is not None)
+        say(_describe_skipped(images.skipped, total))
     return images
 
 
@@ -141,20 +135,22 @@ def _open(directory: Path, source: Source, size: int) -> ImageSet:
 
 def _is_unchanged(path: Path, modified: int | None, sha256: str) -> bool:
     """Return whether a file is unchanged: by modification time if it is large, else by SHA-256."""
-    about = path.stat()
-    if about.st_size > ALWAYS_HASHED_BYTES and about.st_mtime_ns == modified:
+    stat = path.stat()
+    if stat.st_size > ALWAYS_HASHED_BYTES and stat.st_mtime_ns == modified:
         return True
     if _sha256(path) != sha256:
         return False
     if modified is not None:
-        # It is a copy, or the power went behind its making: the next start knows it again. Where
-        # that can't be written it is read each time.
+        # A copy, or a crash before the time reached the disk. With the time restored, the next
+        # start need not hash the file.
         with contextlib.suppress(OSError):
             os.utime(path, ns=(modified, modified))
     return True
 
 
-def _build(directory: Path, source: Source, size: int, say: Say, progress: Progress | None) -> None:
+def _build(
+    directory: Path, source: Source, size: int, say: Say, progress: Progress | None
+) -> ImageSet:
     """Decode all images into a scratch directory and move it into place. Raises UserError."""
     verb = "drawing" if source.synthetic else "decoding"
     try:
@@ -162,35 +158,48 @@ def _build(directory: Path, source: Source, size: int, say: Say, progress: Progr
         _remove_abandoned(directory)
         scratch = Path(tempfile.mkdtemp(prefix=f".{directory.name}-", dir=directory.parent))
         try:
-            say(f"{verb} {len(source.pictures):,} images once into {directory}")
-            _fill(scratch, source, size, progress)
+            images = source.images()
+            say(f"{verb} {len(images):,} images once into {directory}")
+            _fill(scratch, source, images, size, progress)
             _publish(scratch, directory, source, size)
         finally:  # also when interrupted
             shutil.rmtree(scratch, ignore_errors=True)
     except OSError as error:
         raise UserError(
             f"can't write the image cache {str(directory)!r} ({error.strerror or error}); "
-            "set XDG_CACHE_HOME to a directory that can be written and has room"
+            "set XDG_CACHE_HOME to a directory that is writable and has free space"
+        ) from error
+    try:
+        return _open(directory, source, size)
+    except (_DamagedError, FileNotFoundError) as error:
+        raise UserError(
+            f"can't read back the image cache {str(directory)!r} ({error}); start again, "
+            "or set XDG_CACHE_HOME to a directory on another disk"
         ) from error
 
 
-def _fill(scratch: Path, source: Source, size: int, progress: Progress | None) -> None:
+def _fill(
+    scratch: Path,
+    source: Source,
+    images: Sequence[SourceImage],
+    size: int,
+    progress: Progress | None,
+) -> None:
     """Write all files of a cache directory."""
-    pictures = source.pictures
     path = scratch / IMAGES
-    slots = _allocate(path, (len(pictures), size, size, 3))
-    skipped = _decode(source, slots, progress)
-    kept = [i for i in range(len(pictures)) if i not in skipped]
-    remaining = [pictures[i] for i in kept]
-    reasons = [(pictures[i].name, skipped[i]) for i in sorted(skipped)]
-    remedy = _skipped_line(reasons, len(pictures))
+    pixels = _allocate(path, (len(images), size, size, 3))
+    reasons = _decode(source.load(images), pixels, progress)
+    kept = [index for index in range(len(images)) if index not in reasons]
+    remaining = [images[index] for index in kept]
+    skipped = [(images[index].name, reasons[index]) for index in sorted(reasons)]
+    remedy = _describe_skipped([f"{name} ({reason})" for name, reason in skipped], len(images))
     check_every_class(remaining, source.classes, source.description, remedy)
-    slots.flush()
+    pixels.flush()
     if skipped:
-        _compact(path, slots, kept)
-    np.save(scratch / "labels.npy", np.array([p.label for p in remaining], np.uint8))
-    np.save(scratch / "splits.npy", np.array([SPLITS.index(p.split) for p in remaining], np.uint8))
-    _write_json(scratch / "names.json", [p.name for p in remaining])
+        _compact(path, pixels, kept)
+    np.save(scratch / "labels.npy", np.array([i.label for i in remaining], np.uint8))
+    np.save(scratch / "splits.npy", np.array([SPLITS.index(i.split) for i in remaining], np.uint8))
+    _write_json(scratch / "names.json", [i.name for i in remaining])
     meta = {
         "format": FORMAT,
         "source": source.name,
@@ -200,7 +209,7 @@ def _fill(scratch: Path, source: Source, size: int, progress: Progress | None) -
         "fingerprint": source.fingerprint,
         "image_size": size,
         "counts": count_classes(remaining, source.classes),
-        "skipped": reasons,
+        "skipped": skipped,
         "sha256": {file: _sha256(scratch / file) for file in FILES},
         "modified": _backdate(path),
     }
@@ -217,71 +226,78 @@ def _backdate(path: Path) -> int:
     return modified
 
 
-def _decode(source: Source, slots: np.ndarray, progress: Progress | None) -> dict[int, str]:
-    """Decode every image into its slot; return the reasons of skipped images by position."""
-    total = len(source.pictures)
-    unsettled = dict.fromkeys(range(total), "not found when it was read")
-    skipped: dict[int, str] = {}
-    waiting: deque[Future[list[tuple[int, str | None]]]] = deque()
-    # Written to as a plain array: each access to a map as such takes as long as a small picture.
-    pixels = np.asarray(slots)
+def _decode(
+    loads: Iterable[tuple[int, Load]], pixels: np.ndarray, progress: Progress | None
+) -> dict[int, str]:
+    """Decode every image into its row; return the reasons of skipped images by position.
 
-    def settle() -> None:
-        for position, reason in waiting.popleft().result():
-            unsettled.pop(position, None)
+    Args:
+        loads: yields (position, Load) once per image.
+        pixels: uint8 (N, H, H, 3), written in place.
+        progress: takes (done, total).
+    """
+    loads, total = iter(loads), len(pixels)
+    pending = dict.fromkeys(range(total), "not found when it was read")
+    reasons: dict[int, str] = {}
+    tasks: deque[Future[list[tuple[int, str | None]]]] = deque()
+    # Each access to a memory map as such takes as long as decoding a small image.
+    rows = np.asarray(pixels)
+
+    def finish_task() -> None:
+        for position, reason in tasks.popleft().result():
+            pending.pop(position, None)
             if reason is not None:
-                skipped[position] = reason
+                reasons[position] = reason
         if progress:
-            progress(total - len(unsettled), total)
+            progress(total - len(pending), total)
 
     workers = min(32, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 4)
-    loads = iter(source.load(source.pictures))
-    # PIL warns of odd metadata, which is not for the user to mend.
+    # PIL warns about odd metadata, which the user cannot mend.
     with warnings.catch_warnings(), ThreadPoolExecutor(workers) as pool:
         warnings.simplefilter("ignore")
-        while some := list(islice(loads, CHUNK)):
-            waiting.append(pool.submit(_decode_chunk, some, pixels))
-            # Few at a time: what waits here is held in memory.
-            if len(waiting) > workers + 1:
-                settle()
-        while waiting:
-            settle()
-    return {**skipped, **unsettled}
+        while chunk := list(islice(loads, CHUNK)):
+            tasks.append(pool.submit(_decode_chunk, chunk, rows))
+            # The files of waiting tasks are held in memory.
+            if len(tasks) > workers + 1:
+                finish_task()
+        while tasks:
+            finish_task()
+    return {**reasons, **pending}
 
 
 def _decode_chunk(
-    some: Sequence[tuple[int, Load]], slots: np.ndarray
+    chunk: Sequence[tuple[int, Load]], rows: np.ndarray
 ) -> list[tuple[int, str | None]]:
-    """Decode images into their slots; return each position with the reason if it failed."""
-    settled = []
-    for position, load in some:
+    """Decode images into their rows; return each position with the reason if it failed."""
+    results = []
+    for position, load in chunk:
         reason = None
         try:
-            slots[position] = decode_square(load(), slots.shape[1])
+            rows[position] = decode_square(load(), rows.shape[1])
         except UnusableError as error:
             reason = str(error)
         except OSError as error:
             reason = error.strerror or str(error)
-        settled.append((position, reason))
-    return settled
+        results.append((position, reason))
+    return results
 
 
 def _allocate(path: Path, shape: tuple[int, ...]) -> np.memmap[Any, np.dtype[np.uint8]]:
     """Create a memory-mapped array and allocate its disk space."""
     array = np.lib.format.open_memmap(path, mode="w+", dtype=np.uint8, shape=shape)
-    # On a full disk a memory map kills the process; asking for the room raises an error instead.
+    # On a full disk, writing to a memory map kills the process; allocating raises OSError.
     if hasattr(os, "posix_fallocate"):
         with path.open("r+b") as file:
             os.posix_fallocate(file.fileno(), 0, path.stat().st_size)
     return array
 
 
-def _compact(path: Path, slots: np.ndarray, kept: list[int]) -> None:
-    """Rewrite the file without the slots of skipped images."""
+def _compact(path: Path, pixels: np.ndarray, kept: list[int]) -> None:
+    """Rewrite the file without the rows of skipped images."""
     compacted = path.with_suffix(".compact")
-    target = _allocate(compacted, (len(kept), *slots.shape[1:]))
+    target = _allocate(compacted, (len(kept), *pixels.shape[1:]))
     for start in range(0, len(kept), 256):
-        target[start : start + 256] = slots[kept[start : start + 256]]
+        target[start : start + 256] = pixels[kept[start : start + 256]]
     target.flush()
     os.replace(compacted, path)
 
@@ -298,11 +314,11 @@ def _publish(scratch: Path, directory: Path, source: Source, size: int) -> None:
         except FileNotFoundError:
             continue
         except _DamagedError:
-            # Moved away first: a rename is at once, where deleting a tree takes its time.
-            grave = Path(tempfile.mkdtemp(prefix=f".{directory.name}-", dir=directory.parent))
+            # Moved away first: a rename is atomic, deleting a tree is not.
+            trash = Path(tempfile.mkdtemp(prefix=f".{directory.name}-", dir=directory.parent))
             with contextlib.suppress(OSError):
-                os.rename(directory, grave / "damaged")
-            shutil.rmtree(grave, ignore_errors=True)
+                os.rename(directory, trash / "damaged")
+            shutil.rmtree(trash, ignore_errors=True)
     os.rename(scratch, directory)
 
 
@@ -314,18 +330,9 @@ def _remove_abandoned(directory: Path) -> None:
                 shutil.rmtree(leftover, ignore_errors=True)
 
 
-def _report_skipped(images: ImageSet, say: Say) -> None:
-    if images.skipped:
-        splits = [s for s in (images.train, images.validation, images.test) if s is not None]
-        total = sum(len(split.labels) for split in splits) + len(images.skipped)
-        pairs = [(text, "") for text in images.skipped]
-        say(_skipped_line(pairs, total))
-
-
-def _skipped_line(skipped: list[tuple[str, str]], total: int) -> str:
-    first = ", ".join(f"{name} ({reason})" if reason else name for name, reason in skipped[:3])
+def _describe_skipped(skipped: Sequence[str], total: int) -> str:
     more = f" and {len(skipped) - 3:,} more" if len(skipped) > 3 else ""
-    return f"skipped {len(skipped):,} of {total:,} pictures: {first}{more}"
+    return f"skipped {len(skipped):,} of {total:,} images: {', '.join(skipped[:3])}{more}"
 
 
 def _write_json(path: Path, value: Any) -> None:

@@ -3,8 +3,7 @@
 import hashlib
 import pickletools
 import re
-from collections.abc import Iterator, Sequence
-from functools import partial
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +14,6 @@ from .download import Archive, download
 from .folder import path_source
 from .sources import (
     CATS_AND_DOGS,
-    Load,
     Say,
     Source,
     SourceImage,
@@ -23,7 +21,7 @@ from .sources import (
     cache_home,
     check_every_class,
     data_directory,
-    sort_images,
+    listed_source,
 )
 
 FOLDER = "cifar-10-batches-py"
@@ -47,7 +45,7 @@ TRAIN = [
     ["data_batch_5", "482c414d41f54cd18b22e5b47cb7c3cb"],
 ]
 TEST = [["test_batch", "40351d587109b95175f43aff81a1287e"]]
-"""Files of the test split. Every file has an MD5 that detects a damaged copy."""
+"""Files of each split, with an MD5 that detects a damaged copy."""
 
 
 def cifar10(say: Say) -> Source:
@@ -71,7 +69,15 @@ def cifar10(say: Say) -> Source:
 def cifar10_ten(say: Say) -> Source:
     """Find all ten classes of CIFAR-10: 50,000 training and 10,000 test images, 32x32.
 
-    Search, arguments and errors are those of `cifar10`, without `cifar10-catdog.zip`.
+    LOSSBENCH_DATA is searched first, then earlier downloads. Each may hold `cifar10.zip` or
+    `cifar-10-batches-py`. Otherwise the images are downloaded.
+
+    Args:
+        say: takes a message when a download begins.
+
+    Raises:
+        UserError: the files found are damaged, or LOSSBENCH_DATA is not a directory.
+        UnavailableError: the images are neither found nor downloaded.
     """
     return _find("cifar10-ten", "ten classes of CIFAR-10", CLASSES, ("cifar10.zip",), say)
 
@@ -99,42 +105,47 @@ def _find(
 
 
 def _batches_source(root: Path, name: str, about: str, classes: tuple[str, ...]) -> Source:
-    # The files have just been compared with these sums, so they stand for the content.
+    """Create the source of the given classes of the batch files. Raises UserError."""
+    # The files are compared with these checksums, so the checksums stand for the content.
     sums = hashlib.sha256(repr([*TRAIN, *TEST]).encode()).hexdigest()
-    label_of = {CLASSES.index(each): label for label, each in enumerate(classes)}
+    labels = {CLASSES.index(each): label for label, each in enumerate(classes)}
+    files: dict[SplitName, list[list[str]]] = {"train": TRAIN, "test": TEST}
     pixels: dict[SplitName, np.ndarray] = {}
-    pictures = []
-    files: tuple[tuple[SplitName, list[list[str]]], ...] = (("train", TRAIN), ("test", TEST))
-    for split, names in files:
-        pixels[split], targets = _split(root / FOLDER, names)
-        for index, target in enumerate(targets):
-            if (label := label_of.get(target)) is not None:
-                picture = f"{split}/{classes[label]}/{index:05d}"
-                pictures.append(
-                    SourceImage(picture, split, label, (split, index), f"{sums}:{index}")
-                )
-    remedy = "replace it with a complete copy"
-    check_every_class(pictures, classes, str(root / FOLDER), remedy)
+    images = []
+    for split, names in files.items():
+        pixels[split], targets = _read_batches(root / FOLDER, names)
+        images += [
+            SourceImage(
+                name=f"{split}/{CLASSES[target]}/{index:05d}",
+                split=split,
+                label=labels[target],
+                key=(split, index),
+                digest=f"{sums}:{index}",
+            )
+            for index, target in enumerate(targets)
+            if target in labels
+        ]
+    check_every_class(images, classes, str(root / FOLDER), "replace it with a complete copy")
 
-    def load(wanted: Sequence[SourceImage]) -> Iterator[tuple[int, Load]]:
-        for position, picture in enumerate(wanted):
-            part, index = picture.key
-            yield position, partial(pixels[part].__getitem__, index)
+    def read(key: tuple[SplitName, int]) -> np.ndarray:
+        split, index = key
+        image: np.ndarray = pixels[split][index]
+        return image
 
-    return Source(name, about, False, IMAGE_SIZE, classes, sort_images(pictures), load)
+    return listed_source(name, about, classes, images, read, image_size=IMAGE_SIZE)
 
 
-def _split(folder: Path, names: Sequence[Sequence[str]]) -> tuple[np.ndarray, list[int]]:
+def _read_batches(folder: Path, files: Sequence[Sequence[str]]) -> tuple[np.ndarray, list[int]]:
     """Read images, uint8 (N, 32, 32, 3), and labels of batch files. Raises UserError."""
     images, labels = [], []
     try:
-        for name, md5 in names:
+        for name, md5 in files:
             content = (folder / name).read_bytes()
             if hashlib.md5(content, usedforsecurity=False).hexdigest() != md5:
                 raise ValueError(f"{name} has another checksum")
-            pixels, own = parse_batch(content)
+            pixels, targets = parse_batch(content)
             images.append(pixels)
-            labels += own
+            labels += targets
     except (OSError, ValueError) as error:
         raise UserError(
             f"{str(folder)!r} is damaged or incomplete ({error}); "
@@ -146,9 +157,8 @@ def _split(folder: Path, names: Sequence[Sequence[str]]) -> tuple[np.ndarray, li
 def parse_batch(content: bytes) -> tuple[np.ndarray, list[int]]:
     """Parse a CIFAR-10 batch file into images, uint8 (N, 32, 32, 3), and labels.
 
-    A batch is a pickle, and unpickling runs code. The pickle is not loaded: its opcodes are listed,
-        and
-    the integers after the string `labels` and the longest byte string are taken.
+    A batch is a pickle, and unpickling runs code. The pickle is therefore not loaded: its opcodes
+    are listed, and the integers after the string `labels` and the longest byte string are taken.
 
     Raises:
         ValueError: the content is not a batch.

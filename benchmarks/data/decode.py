@@ -7,8 +7,7 @@ from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 
 from .sources import UnusableError
 
-# Formats of photographs. PIL knows stranger ones (EPS starts Ghostscript) that no photograph is
-# stored in, and a file must not choose which of them is run.
+# Formats of photographs. PIL has others, and EPS starts Ghostscript: a file must not choose that.
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "PPM", "AVIF")
 MAX_PIXELS = 100_000_000
 

@@ -50,16 +50,16 @@ class Archive:
 
 
 def download(
-    what: str,
+    title: str,
     folder: str,
     archives: Sequence[Archive],
     members: re.Pattern[str],
     say: Say,
 ) -> Path:
-    """Download archives and extract `folder` from them, whole or not at all.
+    """Download archives and extract `folder` from them, completely or not at all.
 
     Args:
-        what: name and size of the data set, for the user.
+        title: name and size of the data set, for the user.
         folder: name of the directory to create.
         archives: tar archives.
         members: pattern for the full names of members to keep. Its group `path` is the destination
@@ -76,16 +76,16 @@ def download(
     downloads = cache_home() / "downloads"
     try:
         downloads.mkdir(parents=True, exist_ok=True)
-        with lock_directory(downloads, wait=say):  # two would write into the same file
+        with lock_directory(downloads, wait=say):  # two processes would write into the same file
             if not (downloads / folder).is_dir():  # another process may have been faster
-                say(f"downloading {what} into {downloads}")
+                say(f"downloading {title} into {downloads}")
                 for archive in archives:
                     fetch(archive, downloads / archive.part)
                 _unpack([downloads / archive.part for archive in archives], folder, members)
     except OSError as error:
         raise UserError(
             f"can't write to {str(downloads)!r} ({error.strerror or error}); "
-            "set XDG_CACHE_HOME to a directory that can be written"
+            "set XDG_CACHE_HOME to a writable directory"
         ) from error
     return downloads
 
@@ -93,42 +93,42 @@ def download(
 def fetch(archive: Archive, path: Path) -> None:
     """Download an archive to `path`, continuing an earlier download.
 
-    A broken connection is opened again as long as each one delivers some bytes.
+    After a broken connection the download continues, as long as each connection delivers bytes.
 
     Raises:
         UnavailableError: the archive cannot be downloaded or is another file. A wrong file is
             removed; an incomplete one is kept.
         OSError: the file cannot be written.
     """
-    have = path.stat().st_size if path.exists() else 0
-    if have > archive.size:
-        have = 0
-    while have < archive.size:
-        before = have
+    received = path.stat().st_size if path.exists() else 0
+    if received > archive.size:
+        received = 0
+    while received < archive.size:
+        before = received
         failure: Exception | None = None
         try:
-            have = _receive(archive, path, have)
+            received = _receive(archive, path, received)
         except _BrokenError as error:
-            have, failure = error.have, error
-        if have <= before:
+            received, failure = error.received, error
+        if received <= before:
             raise UnavailableError(f"the download failed: {failure or 'the connection closed'}")
     with path.open("rb") as file:
         found = hashlib.file_digest(file, "sha256").hexdigest()
     if found != archive.sha256:
         path.unlink()
         raise UnavailableError(
-            f"the download failed: what {archive.url} holds is corrupted or another file (its "
+            f"the download failed: {archive.url} is corrupted or another file (its "
             f"SHA-256 begins with {found[:12]}, not with {archive.sha256[:12]})"
         )
 
 
 class _BrokenError(Exception):
-    """Raised when the network fails; `have` is the number of bytes received."""
+    """Raised when the network fails; `received` is the number of bytes received."""
 
-    def __init__(self, error: Exception, have: int) -> None:
+    def __init__(self, error: Exception, received: int) -> None:
         text = (one_line(error) or type(error).__name__).removeprefix("<urlopen error ")
         super().__init__(text.removesuffix(">"))
-        self.have = have
+        self.received = received
 
 
 class _Redirects(HTTPRedirectHandler):
@@ -143,16 +143,16 @@ class _Redirects(HTTPRedirectHandler):
 def check_scheme(url: str) -> None:
     """Raise UnavailableError unless the URL uses https."""
     if urlsplit(url).scheme not in SCHEMES:
-        raise UnavailableError(f"the download failed: {url} is no address of https")
+        raise UnavailableError(f"the download failed: {url} is not an https address")
 
 
-def _receive(archive: Archive, path: Path, have: int) -> int:
+def _receive(archive: Archive, path: Path, received: int) -> int:
     """Receive one connection's bytes and return the total number received.
 
     Args:
         archive: the file to download.
         path: where to write it.
-        have: bytes received before.
+        received: bytes received before.
 
     Raises:
         _BrokenError: the network failed.
@@ -160,31 +160,31 @@ def _receive(archive: Archive, path: Path, have: int) -> int:
         OSError: the file cannot be written.
     """
     check_scheme(archive.url)
-    request = Request(archive.url, headers={"Range": f"bytes={have}-"} if have else {})
+    request = Request(archive.url, headers={"Range": f"bytes={received}-"} if received else {})
     try:
-        answer = build_opener(_Redirects).open(request, timeout=NETWORK_TIMEOUT)
+        response = build_opener(_Redirects).open(request, timeout=NETWORK_TIMEOUT)
     except (OSError, HTTPException, ValueError) as error:
-        raise _BrokenError(error, have) from error
-    with answer:
-        if not answer.headers.get("Content-Range", "").startswith(f"bytes {have}-"):
-            have = 0  # the server knows no ranges and begins anew
-        offered = answer.headers.get("Content-Length", "")
-        if offered.isdigit() and have + int(offered) != archive.size:
+        raise _BrokenError(error, received) from error
+    with response:
+        if not response.headers.get("Content-Range", "").startswith(f"bytes {received}-"):
+            received = 0  # the server does not support ranges
+        stated = response.headers.get("Content-Length", "")
+        if stated.isdigit() and received + int(stated) != archive.size:
             raise UnavailableError(
                 f"the download failed: {archive.url} is corrupted or another file "
-                f"({have + int(offered):,} bytes where {archive.size:,} are wanted)"
+                f"({received + int(stated):,} bytes instead of {archive.size:,})"
             )
-        with path.open("ab" if have else "wb") as file:
-            while have < archive.size:
+        with path.open("ab" if received else "wb") as file:
+            while received < archive.size:
                 try:
-                    block = answer.read(min(BLOCK, archive.size - have))
+                    block = response.read(min(BLOCK, archive.size - received))
                 except (OSError, HTTPException) as error:
-                    raise _BrokenError(error, have) from error
+                    raise _BrokenError(error, received) from error
                 if not block:
                     break
                 file.write(block)
-                have += len(block)
-    return have
+                received += len(block)
+    return received
 
 
 def _unpack(archives: Sequence[Path], folder: str, members: re.Pattern[str]) -> None:

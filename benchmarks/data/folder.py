@@ -4,8 +4,8 @@ import hashlib
 import os
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import cache
 from itertools import takewhile
 from pathlib import Path
@@ -16,8 +16,6 @@ from .archive import TAR_SUFFIXES, Entry, Store, open_store
 from .listing_cache import Listing, cached_listing
 from .sources import (
     CATS_AND_DOGS,
-    LazyImages,
-    Load,
     Source,
     SourceImage,
     SplitName,
@@ -32,25 +30,15 @@ ALIASES: dict[str, SplitName] = {
     **dict.fromkeys(("test", "testing"), "test"),
 }
 KAGGLE_NAME = re.compile(r"([a-z]+)[ ._-]?\(?\d+\)?\.[a-z0-9]+", re.IGNORECASE)
-# What lies about beside images: nobody means these as pictures, so nobody is told about them.
-NOT_IMAGES = frozenset(
+OTHER_SUFFIXES = frozenset(
     f".{suffix}"
     for suffix in (
         *("csv", "db", "html", "ini", "json", "log", "mat", "md", "npy", "pdf", "py", "tsv"),
         *("txt", "xml", "yaml", "yml", "zip"),
     )
 )
+"""Suffixes of files that accompany images; they are left out without a message."""
 TEST_FRACTION = 0.2
-
-
-@dataclass(frozen=True)
-class _Labelled:
-    """A file with its class, its split and its printable name."""
-
-    entry: Entry
-    name: str
-    label: int
-    split: SplitName | None
 
 
 def path_source(
@@ -83,23 +71,20 @@ def path_source(
     store = open_store(path)
     listed = cache(lambda: _list_images(store, classes))
 
-    def look() -> Listing:
-        pictures, about = listed()
-        return Listing(fingerprint_of(pictures), about)
+    def make() -> Listing:
+        images, about = listed()
+        return fingerprint_of(images), about
 
-    def load(wanted: Sequence[SourceImage]) -> Iterator[tuple[int, Load]]:
-        return store.load([picture.key for picture in wanted])
-
-    known = cached_listing(path, classes, store.files, look)
+    fingerprint, about = cached_listing(path, classes, store.files, make)
     return Source(
         name=name or _default_name(path),
-        description=known.description if description is None else description,
+        description=about if description is None else description,
         synthetic=False,
         image_size=image_size,
         classes=classes,
-        pictures=LazyImages(lambda: listed()[0]),
-        load=load,
-        known_fingerprint=known.fingerprint,
+        fingerprint=fingerprint,
+        images=lambda: listed()[0],
+        load=lambda images: store.load([image.key for image in images]),
     )
 
 
@@ -111,14 +96,13 @@ def _list_images(store: Store, classes: tuple[str, ...]) -> tuple[tuple[SourceIm
         for entry in store.entries(lambda parts: find_label(parts, labels) is not None)
         if not _is_system_file(entry.parts)
     ]
-    labelled = _label(entries, labels)
-    _check_found(path, entries, labelled, classes)
-    pictures, notes = _assign_splits(labelled)
-    remedy = "add images to the folder that is short of them"
-    check_every_class(pictures, classes, str(path), remedy)
+    images = _label(entries, labels)
+    _check_found(path, entries, images, classes)
+    images, note = _assign_test_split(images)
+    check_every_class(images, classes, str(path), "add images to the folder that is short of them")
     what = "cats and dogs" if classes == CATS_AND_DOGS else f"{len(classes)} classes"
-    about = "; ".join([f"{what} of {path}", *notes, *_describe_others(entries, labels)])
-    return sort_images(pictures), about
+    about = "; ".join([f"{what} of {path}", *note, *_describe_others(entries, labels)])
+    return sort_images(images), about
 
 
 def class_labels(classes: tuple[str, ...]) -> dict[str, int]:
@@ -148,96 +132,90 @@ def find_split(parts: tuple[str, ...]) -> SplitName | None:
 
 def _is_system_file(parts: tuple[str, ...]) -> bool:
     # macOS writes __MACOSX/cat/._1.jpg beside every cat/1.jpg; Windows writes Thumbs.db.
-    return any(part.startswith(".") or part == "__MACOSX" for part in parts) or parts[
-        -1
-    ].lower() in ("thumbs.db", "desktop.ini")
+    hidden = any(part.startswith(".") or part == "__MACOSX" for part in parts)
+    return hidden or parts[-1].lower() in ("thumbs.db", "desktop.ini")
 
 
 def _is_other_file(parts: tuple[str, ...]) -> bool:
-    return os.path.splitext(parts[-1])[1].lower() in NOT_IMAGES
+    return os.path.splitext(parts[-1])[1].lower() in OTHER_SUFFIXES
 
 
-def _label(entries: Sequence[Entry], labels: Mapping[str, int]) -> list[_Labelled]:
+def _label(entries: Sequence[Entry], labels: Mapping[str, int]) -> list[SourceImage]:
+    """Return the files of a class, with the split that their paths name or else 'train'."""
     found = [(e, label) for e in entries if (label := find_label(e.parts, labels)) is not None]
-    # The names leave out the folders that all pictures share, so that neither the split nor the
-    # fingerprint depends on what somebody called the folder around them.
-    shared = _shared_folders([entry.parts for entry, _ in found])
+    # Names leave out the folders that all images share, so neither the split nor the fingerprint
+    # depends on the name of the folder around them.
+    shared = _count_shared_folders([entry.parts for entry, _ in found])
     return [
-        _Labelled(entry, _printable("/".join(entry.parts[shared:])), label, find_split(entry.parts))
+        SourceImage(
+            name=_printable("/".join(entry.parts[shared:])),
+            split=find_split(entry.parts) or "train",
+            label=label,
+            key=entry.key,
+            digest=entry.digest,
+        )
         for entry, label in found
     ]
 
 
-def _shared_folders(paths: Sequence[tuple[str, ...]]) -> int:
-    """Return the number of leading folders that all paths share."""
+def _count_shared_folders(paths: Sequence[tuple[str, ...]]) -> int:
+    """Count the leading folders that all paths share."""
     if not paths:
         return 0
     first, last = min(paths), max(paths)
-    pairs = zip(first[:-1], last[:-1], strict=False)
-    return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], pairs))
+    both = zip(first[:-1], last[:-1], strict=False)
+    return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], both))
 
 
 def _printable(name: str) -> str:
-    # A name goes to terminals and pages: no escape sequences, no undecodable bytes.
+    # A name is shown in terminals and pages: no escape sequences, no undecodable bytes.
     return "".join(c if c.isprintable() else "?" for c in name)
 
 
 def _check_found(
-    path: Path,
-    entries: Sequence[Entry],
-    labelled: Sequence[_Labelled],
-    classes: tuple[str, ...],
+    path: Path, entries: Sequence[Entry], images: Sequence[SourceImage], classes: tuple[str, ...]
 ) -> None:
     """Raise UserError unless every class has an image; the message lists what was found."""
-    counts = Counter(item.label for item in labelled)
+    counts = Counter(image.label for image in images)
     if len(counts) == len(classes):
         return
     found = ", ".join(f"{counts[label]:,} {name}" for label, name in enumerate(classes))
     folders = sorted({_printable(e.parts[-2]) for e in entries if len(e.parts) > 1})
-    seen = f"folders seen: {_shorten(folders)}" if folders else "no folders"
+    seen = f"folders: {_shorten(folders)}" if folders else "no folders"
     inner = sorted(
         e.parts[-1] for e in entries if e.parts[-1].lower().endswith((".zip", *TAR_SUFFIXES))
     )
     hint = f"; unpack the archives inside it first: {_shorten(inner)}" if inner else ""
     raise UserError(
         f"{path}: images of every class are needed, but found {found} among {len(entries):,} files "
-        f"({seen}); wanted are folders named {', '.join(classes)}, or files named like "
+        f"({seen}); put them into folders named {', '.join(classes)}, or name the files like "
         f"{classes[0]}.1.jpg{hint}"
     )
 
 
-def _assign_splits(labelled: Sequence[_Labelled]) -> tuple[list[SourceImage], list[str]]:
-    """Assign each image to a split; return the images and notes on how the splits were made."""
-    splits = Counter(item.split or "train" for item in labelled)
-    held_out: set[_Labelled] = set()
-    notes = []
+def _assign_test_split(images: list[SourceImage]) -> tuple[list[SourceImage], list[str]]:
+    """Make a test split if there is none; return the images and a note about the split."""
+    splits = Counter(image.split for image in images)
     if splits["test"] and splits["validation"]:
-        notes.append(f"validation split: the validation folder ({splits['validation']:,} images)")
-    elif splits["validation"]:
-        held_out = {item for item in labelled if item.split == "validation"}
-        notes.append("test split: the validation folder")
-    elif not splits["test"]:
-        held_out = _held_out(labelled)
-        notes.append(f"test split: a fixed {TEST_FRACTION:.0%} of each class")
-    pictures = [
-        SourceImage(
-            name=item.name,
-            split="test" if item in held_out else item.split or "train",
-            label=item.label,
-            key=item.entry.key,
-            digest=item.entry.digest,
-        )
-        for item in labelled
-    ]
-    return pictures, notes
+        count = splits["validation"]
+        return images, [f"validation split: the validation folder ({count:,} images)"]
+    if splits["test"]:
+        return images, []
+    if splits["validation"]:
+        chosen = {image for image in images if image.split == "validation"}
+        note = "test split: the validation folder"
+    else:
+        chosen = _select_test(images)
+        note = f"test split: a fixed {TEST_FRACTION:.0%} of each class"
+    return [replace(i, split="test") if i in chosen else i for i in images], [note]
 
 
-def _held_out(labelled: Sequence[_Labelled]) -> set[_Labelled]:
-    # Ranked by a hash of the name: as good as a seeded shuffle, and the same in any file order.
-    chosen: set[_Labelled] = set()
-    for label in sorted({item.label for item in labelled}):
-        members = [item for item in labelled if item.label == label]
-        members.sort(key=lambda item: hashlib.sha256(f"lossbench:{item.name}".encode()).digest())
+def _select_test(images: Sequence[SourceImage]) -> set[SourceImage]:
+    # Ranked by a hash of the name: as random as a seeded shuffle, and the same in any file order.
+    chosen: set[SourceImage] = set()
+    for label in {image.label for image in images}:
+        members = [image for image in images if image.label == label]
+        members.sort(key=lambda image: hashlib.sha256(f"lossbench:{image.name}".encode()).digest())
         chosen.update(members[: max(1, round(TEST_FRACTION * len(members)))])
     return chosen
 
@@ -256,9 +234,9 @@ def _describe_others(entries: Sequence[Entry], labels: Mapping[str, int]) -> lis
     return [f"left out: {others.total():,} files of other folders ({_shorten(sorted(others))})"]
 
 
-def _shorten(names: Sequence[str], most: int = 8) -> str:
-    more = f" and {len(names) - most:,} more" if len(names) > most else ""
-    return ", ".join(names[:most]) + more
+def _shorten(names: Sequence[str]) -> str:
+    more = f" and {len(names) - 8:,} more" if len(names) > 8 else ""
+    return ", ".join(names[:8]) + more
 
 
 def _default_name(path: Path) -> str:

@@ -14,7 +14,6 @@ import re
 import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 
@@ -22,23 +21,20 @@ from lossbench.benchmarks.records.files import write_json
 
 from .sources import cache_home
 
-FORMAT = 1  # count up when the same files become other pictures
+FORMAT = 1  # count up when the same files become other images
 SETTLED_SECONDS = 2.0
-"""Minimum age of the last change in seconds. The coarsest file systems count in two."""
+"""Minimum age of the last change in seconds. The coarsest file systems count in two seconds."""
 
 
-class Listing(NamedTuple):
-    """Fingerprint and description of a source, as in `Source`."""
-
-    fingerprint: str
-    description: str
+Listing = tuple[str, str]
+"""Fingerprint and description of a source, as in `Source`."""
 
 
 def cached_listing(
     path: Path,
     classes: tuple[str, ...],
     files: Callable[[], Iterable[str]],
-    look: Callable[[], Listing],
+    make: Callable[[], Listing],
 ) -> Listing:
     """Return the cached listing of a path, or make and cache it.
 
@@ -48,60 +44,59 @@ def cached_listing(
         path: path of the images.
         classes: class names that are searched for.
         files: yields the path of every file that the listing depends on.
-        look: makes the listing. Its exceptions propagate.
+        make: makes the listing. Its exceptions propagate.
     """
     key = repr((os.path.realpath(path), classes)).encode(errors="backslashreplace")
-    memory = cache_home() / "sources" / f"{hashlib.sha256(key).hexdigest()[:20]}.json"
+    file = cache_home() / "sources" / f"{hashlib.sha256(key).hexdigest()[:20]}.json"
     stamp = _stamp(files)
-    if stamp and (known := _read(memory, stamp)):
-        return known
-    known = look()
-    # Where it can't be written they are looked at again the next time.
+    if stamp and (listing := _read(file, stamp)):
+        return listing
+    listing = make()
+    # Without a writable cache the listing is made again at the next start.
     if stamp:
+        fingerprint, description = listing
+        content = {"fingerprint": fingerprint, "description": description}
         with contextlib.suppress(OSError):
-            memory.parent.mkdir(parents=True, exist_ok=True)
-            write_json(memory, {"format": FORMAT, "stamp": stamp, **known._asdict()})
-    return known
+            file.parent.mkdir(parents=True, exist_ok=True)
+            write_json(file, {"format": FORMAT, "stamp": stamp, **content})
+    return listing
 
 
-def _read(memory: Path, stamp: str) -> Listing | None:
+def _read(file: Path, stamp: str) -> Listing | None:
+    """Read a listing; None if it is missing, damaged or has another stamp."""
     try:
-        about = json.loads(memory.read_text(encoding="utf-8"))
-        if (about["format"], about["stamp"]) != (FORMAT, stamp):
+        content = json.loads(file.read_text(encoding="utf-8"))
+        if (content["format"], content["stamp"]) != (FORMAT, stamp):
             return None
-        known = Listing(about["fingerprint"], about["description"])
+        fingerprint, description = content["fingerprint"], content["description"]
     except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return None
-    texts = all(isinstance(each, str) for each in known)
-    # A fingerprint becomes a part of a path.
-    return known if texts and re.fullmatch("[0-9a-f]{64}", known.fingerprint) else None
+    if not isinstance(fingerprint, str) or not isinstance(description, str):
+        return None
+    # The fingerprint becomes a part of a path.
+    return (fingerprint, description) if re.fullmatch("[0-9a-f]{64}", fingerprint) else None
 
 
 def _stamp(files: Callable[[], Iterable[str]]) -> str | None:
     """Return a digest that changes with any file; None if a change could go unnoticed."""
-    began = time.time()
+    start = time.time()
     try:
         names = sorted(files())
     except OSError:
         return None
-    numbers = np.array([_file_stats(name) for name in names], np.int64).reshape(-1, 4)
-    if not len(numbers) or numbers[:, :2].max() >= (began - SETTLED_SECONDS) * 1e9:
+    stats = np.array([_file_stats(name) for name in names], np.int64).reshape(-1, 4)
+    if not len(stats) or stats[:, :2].max() >= (start - SETTLED_SECONDS) * 1e9:
         return None
-    sha = hashlib.sha256(numbers.tobytes())
+    sha = hashlib.sha256(stats.tobytes())
     sha.update(os.fsencode("\0".join(names)))
     return sha.hexdigest()
 
 
 def _file_stats(name: str) -> tuple[int, int, int, int]:
     """Return modification time, change time, size and inode of a file, each in 63 bits."""
-    most = 2**63 - 1
+    mask = 2**63 - 1
     try:
-        found = os.stat(name)
+        stat = os.stat(name)
     except OSError:
         return 0, 0, -1, -1
-    return (
-        found.st_mtime_ns & most,
-        found.st_ctime_ns & most,
-        found.st_size & most,
-        found.st_ino & most,
-    )
+    return stat.st_mtime_ns & mask, stat.st_ctime_ns & mask, stat.st_size & mask, stat.st_ino & mask

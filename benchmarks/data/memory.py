@@ -26,11 +26,11 @@ def advise_random_access(array: PixelArray, root: Path = Path("/")) -> PixelArra
     Returns:
         The array.
     """
-    room = available_memory(root)
+    available = available_memory(root)
     mapping: mmap.mmap | None = getattr(array, "_mmap", None)
-    if room is None or mapping is None or not hasattr(mmap, "MADV_RANDOM"):  # on Windows
+    if available is None or mapping is None or not hasattr(mmap, "MADV_RANDOM"):  # on Windows
         return array
-    if array.nbytes > RESIDENT_FRACTION * room:
+    if array.nbytes > RESIDENT_FRACTION * available:
         mapping.madvise(mmap.MADV_RANDOM)
     return array
 
@@ -40,8 +40,7 @@ def available_memory(root: Path = Path("/")) -> int | None:
 
     That is the available memory, or the limit of the process's control group if it is lower.
     """
-    found = [*_available(root), *_limits(root)]
-    return min(found) if found else None
+    return min((*_available(root), *_limits(root)), default=None)
 
 
 def _available(root: Path) -> Iterator[int]:
@@ -58,14 +57,15 @@ def _limits(root: Path) -> Iterator[int]:
     """
     groups = root / "sys/fs/cgroup"
     for line in _read(root / "proc/self/cgroup").splitlines():
-        _, kinds, group = line.split(":", 2)
-        tree, file = (
-            (groups, "memory.max") if not kinds else (groups / "memory", "memory.limit_in_bytes")
-        )
-        if not kinds or "memory" in kinds.split(","):
-            place = tree / group.lstrip("/")
-            for above in (place, *place.parents):
-                if above.is_relative_to(tree) and (limit := _read(above / file).strip()).isdigit():
+        _, controllers, group = line.split(":", 2)
+        version_1 = bool(controllers)
+        tree = groups / "memory" if version_1 else groups
+        file = "memory.limit_in_bytes" if version_1 else "memory.max"
+        if not version_1 or "memory" in controllers.split(","):
+            leaf = tree / group.lstrip("/")
+            for folder in (leaf, *leaf.parents):
+                limit = _read(folder / file).strip() if folder.is_relative_to(tree) else ""
+                if limit.isdigit():
                     yield int(limit)
 
 

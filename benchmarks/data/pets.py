@@ -2,10 +2,8 @@
 
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
-from functools import partial
+from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
 
 from lossbench.benchmarks.errors import UserError
 
@@ -13,7 +11,6 @@ from .archive import file_digest, read_file
 from .download import Archive, download
 from .sources import (
     CATS_AND_DOGS,
-    Load,
     Say,
     Source,
     SourceImage,
@@ -21,7 +18,7 @@ from .sources import (
     cache_home,
     check_every_class,
     data_directory,
-    sort_images,
+    listed_source,
 )
 
 FOLDER = "oxford-iiit-pet"
@@ -43,15 +40,8 @@ SPECIES = {"1": "cat", "2": "dog"}
 MIN_BREED_IMAGES = 20
 """Minimum number of training images of a breed."""
 
-Labelled = Mapping[SplitName, Sequence[tuple[Path, int]]]
-"""Paths and labels of each split."""
-
-
-class _Annotation(NamedTuple):
-    """A line of the annotations: path of an image, which may be missing, and label by species."""
-
-    path: Path
-    label: int
+LabelledPath = tuple[SplitName, Path, int]
+"""Split, path (the file may be missing) and label of a photograph."""
 
 
 def oxford_pets(say: Say) -> Source:
@@ -67,7 +57,7 @@ def oxford_pets(say: Say) -> Source:
         UserError: the files found are damaged, or LOSSBENCH_DATA is not a directory.
         UnavailableError: the images are neither found nor downloaded.
     """
-    root = _root(say)
+    root = _find(say)
     about = "photographs of cats and dogs, Oxford-IIIT Pet"
     return _source("oxford-pets", about, CATS_AND_DOGS, _read_annotations(root), root)
 
@@ -75,32 +65,36 @@ def oxford_pets(say: Say) -> Source:
 def oxford_breeds(say: Say) -> Source:
     """Find Oxford-IIIT Pet with the breed as label, in alphabetical order.
 
-    A breed needs at least 20 images in trainval and one in test. Search, arguments and errors are
-    those of `oxford_pets`. Fewer than two such breeds raise UserError.
+    A breed needs at least 20 images in trainval and one in test. The images are searched for as by
+    `oxford_pets`.
+
+    Args:
+        say: takes a message when a download begins.
+
+    Raises:
+        UserError: the files found are damaged, fewer than two breeds have enough images, or
+            LOSSBENCH_DATA is not a directory.
+        UnavailableError: the images are neither found nor downloaded.
     """
-    root = _root(say)
-    paths = {
-        split: [each.path for each in those] for split, those in _read_annotations(root).items()
-    }
-    there = {
-        split: Counter(_breed(path) for path in those if path.is_file())
-        for split, those in paths.items()
-    }
-    breeds = {_breed(path) for those in paths.values() for path in those}
-    kept = sorted(b for b in breeds if there["train"][b] >= MIN_BREED_IMAGES and there["test"][b])
+    root = _find(say)
+    annotations = _read_annotations(root)
+    counts = Counter((split, _breed(path)) for split, path, _ in annotations if path.is_file())
+    breeds = {_breed(path) for _, path, _ in annotations}
+    kept = sorted(b for b in breeds if counts["train", b] >= MIN_BREED_IMAGES and counts["test", b])
     if len(kept) < 2:
         raise UserError(
-            f"{str(root / FOLDER)!r} has {len(kept)} breed(s) with {MIN_BREED_IMAGES} or more "
-            "photographs to train on, and two are needed; replace it with a complete copy"
+            f"{str(root)!r} has {len(kept)} breed(s) with {MIN_BREED_IMAGES} or more photographs "
+            "to train on, and two are needed; replace it with a complete copy"
         )
-    labelled: Labelled = {
-        split: [(path, kept.index(_breed(path))) for path in those if _breed(path) in kept]
-        for split, those in paths.items()
-    }
     about = f"photographs of {len(kept)} breeds of cats and dogs, Oxford-IIIT Pet"
     if left_out := len(breeds) - len(kept):
         few = f"fewer than {MIN_BREED_IMAGES} to train on or none to test"
         about += f"; left out: {left_out} breeds with {few}"
+    labelled = [
+        (split, path, kept.index(_breed(path)))
+        for split, path, _ in annotations
+        if _breed(path) in kept
+    ]
     return _source("oxford-breeds", about, tuple(kept), labelled, root)
 
 
@@ -109,57 +103,49 @@ def _breed(path: Path) -> str:
     return path.stem.rpartition("_")[0].replace("_", " ").title()
 
 
-def _root(say: Say) -> Path:
-    """Return the directory that holds Oxford-IIIT Pet; download it if need be."""
+def _find(say: Say) -> Path:
+    """Return the folder of Oxford-IIIT Pet; download it if need be."""
     for directory in (data_directory(), cache_home() / "downloads"):
         if directory is not None and (directory / FOLDER).is_dir():
-            return directory
-    return download("Oxford-IIIT Pet (800 MB)", FOLDER, ARCHIVES, MEMBERS, say)
+            return directory / FOLDER
+    return download("Oxford-IIIT Pet (800 MB)", FOLDER, ARCHIVES, MEMBERS, say) / FOLDER
 
 
-def _read_annotations(root: Path) -> dict[SplitName, list[_Annotation]]:
-    """Read the annotations of each split. Raises UserError if they are damaged."""
-    folder = root / FOLDER
-    found: dict[SplitName, list[_Annotation]] = {}
+def _read_annotations(root: Path) -> list[LabelledPath]:
+    """Read the annotations, with the species as label. Raises UserError if they are damaged."""
     try:
-        for split, file in LISTS.items():
-            lines = (folder / "annotations" / file).read_text(encoding="utf-8").splitlines()
-            found[split] = [_parse_line(folder / "images", line) for line in lines]
+        return [
+            (split, *_parse_line(root / "images", line))
+            for split, file in LISTS.items()
+            for line in (root / "annotations" / file).read_text(encoding="utf-8").splitlines()
+        ]
     except (OSError, ValueError) as error:
         raise UserError(
-            f"{str(folder)!r} is damaged or incomplete ({error}); "
+            f"{str(root)!r} is damaged or incomplete ({error}); "
             "remove it or replace it, and start again"
         ) from error
-    return found
 
 
-def _parse_line(folder: Path, line: str) -> _Annotation:
+def _parse_line(folder: Path, line: str) -> tuple[Path, int]:
     """Parse a line 'Abyssinian_100 1 1 1': name, breed number, species number, and one more."""
     name, _, species, _ = line.split()
     # A name becomes a path.
     if not re.fullmatch(r"[\w-]+", name) or species not in SPECIES:
-        raise ValueError(f"{line!r} is no line of the annotations")
-    return _Annotation(folder / f"{name}.jpg", CATS_AND_DOGS.index(SPECIES[species]))
+        raise ValueError(f"{line!r} is not a line of the annotations")
+    return folder / f"{name}.jpg", CATS_AND_DOGS.index(SPECIES[species])
 
 
 def _source(
     name: str,
     about: str,
     classes: tuple[str, ...],
-    labelled: Labelled,
+    labelled: Sequence[LabelledPath],
     root: Path,
 ) -> Source:
     """Create the source of labelled photographs."""
-    pictures = [
+    images = [
         SourceImage(path.stem, split, label, path, file_digest(path))
-        for split, those in labelled.items()
-        for path, label in those
+        for split, path, label in labelled
     ]
-    remedy = "replace it with a complete copy"
-    check_every_class(pictures, classes, str(root / FOLDER), remedy)
-
-    def load(wanted: Sequence[SourceImage]) -> Iterator[tuple[int, Load]]:
-        for position, picture in enumerate(wanted):
-            yield position, partial(read_file, picture.key)
-
-    return Source(name, about, False, 64, classes, sort_images(pictures), load)
+    check_every_class(images, classes, str(root), "replace it with a complete copy")
+    return listed_source(name, about, classes, images, read_file, image_size=64)

@@ -1,7 +1,6 @@
 """Resolve the value of `--data` to images ready for training."""
 
 import os
-from collections.abc import Callable
 from pathlib import Path
 
 from lossbench.benchmarks.errors import UserError, one_line, unknown_name
@@ -12,7 +11,7 @@ from .cifar import cifar10, cifar10_ten
 from .folder import path_source
 from .image_set import ImageSet
 from .pets import oxford_breeds, oxford_pets
-from .sources import SOURCES, Say, Source, UnavailableError, cache_home, data_directory
+from .sources import SOURCES, Progress, Say, Source, UnavailableError, cache_home, data_directory
 from .synthetic import synthetic
 
 MIN_SIZE, MAX_SIZE = 32, 224
@@ -22,8 +21,8 @@ def open_images(
     data: str | None,
     image_size: int | None,
     *,
-    say: Callable[[str], None],
-    progress: Callable[[int, int], None] | None = None,
+    say: Say,
+    progress: Progress | None = None,
 ) -> ImageSet:
     """Find or download images and open them from the cache.
 
@@ -49,39 +48,40 @@ def open_images(
 
 
 def _find_source(data: str | None, image_size: int | None, say: Say) -> Source:
-    try:
-        return _named_source(data or "cifar10", image_size, say) if data != "" else _path_source("")
-    except UnavailableError as reason:
-        if data is not None:
-            raise UserError(f"{data} can't be had ({_attempts(reason)}); {_remedies()}") from reason
-        say(
-            f"CIFAR-10's cats and dogs can't be had: {_attempts(reason)}. Carrying on with "
-            "synthetic images, faces drawn by code; the numbers say nothing about real images "
-            f"and everything is marked SYNTHETIC. For real ones, {_remedies()}."
-        )
-        return synthetic(image_size or 32)
-
-
-def _named_source(data: str, image_size: int | None, say: Say) -> Source:
-    if data == "synthetic":
-        return synthetic(image_size or 32)
-    found = {
+    """Return the source that `data` names, or the synthetic one if CIFAR-10 is unavailable."""
+    finders = {
         "cifar10": cifar10,
         "cifar10-ten": cifar10_ten,
         "oxford-pets": oxford_pets,
         "oxford-breeds": oxford_breeds,
     }
-    return found[data](say) if data in found else _path_source(data)
+    if data == "synthetic":
+        return synthetic(image_size or 32)
+    if data is not None and data not in finders:
+        return _path_source(data)
+    try:
+        return finders[data or "cifar10"](say)
+    except UnavailableError as reason:
+        if data is not None:
+            raise UserError(
+                f"{data} is unavailable ({_attempts(reason)}); {_remedies()}"
+            ) from reason
+        say(
+            f"CIFAR-10's cats and dogs are unavailable: {_attempts(reason)}. Using synthetic "
+            "images instead, faces drawn by code; the numbers say nothing about real images and "
+            f"everything is marked SYNTHETIC. For real images, {_remedies()}."
+        )
+        return synthetic(image_size or 32)
 
 
 def _path_source(data: str) -> Source:
     try:
         path = Path(data).expanduser()
-        there = bool(data) and path.exists()
-    # A user that does not exist, a name that is too long, a directory that may not be entered.
+        exists = bool(data) and path.exists()
+    # An unknown user (~name), a name that is too long, a directory without permission.
     except (OSError, RuntimeError) as error:
-        raise UserError(f"can't look for {data!r}: {one_line(error)}; name another path") from error
-    if there:
+        raise UserError(f"can't access {data!r}: {one_line(error)}; use another path") from error
+    if exists:
         return path_source(path)
     if os.sep in data or data.lower().endswith((".zip", *TAR_SUFFIXES)):
         raise UserError(
@@ -92,17 +92,18 @@ def _path_source(data: str) -> Source:
 
 
 def _attempts(reason: UnavailableError) -> str:
+    """Describe the places that were searched without success."""
     given, downloads = data_directory(), cache_home() / "downloads"
     if given:
-        return f"neither {given} (LOSSBENCH_DATA) nor {downloads} holds it, and {reason}"
-    return f"LOSSBENCH_DATA is not set, {downloads} does not hold it, and {reason}"
+        return f"it is neither in {given} (LOSSBENCH_DATA) nor in {downloads}, and {reason}"
+    return f"LOSSBENCH_DATA is not set, it is not in {downloads}, and {reason}"
 
 
 def _remedies() -> str:
+    """Describe what the user can do to get real images."""
     return (
         "(1) connect this machine to the network and start again; or (2) put or link the images "
-        "(cifar10.zip, cifar-10-batches-py or oxford-iiit-pet; for cifar10 cifar10-catdog.zip will "
-        "do) in a directory "
-        "and set LOSSBENCH_DATA to it; or (3) give your own cats and dogs with --data PATH "
-        "(a directory, .zip or .tar.gz of folders cat and dog)"
+        "(cifar10.zip, cifar-10-batches-py or oxford-iiit-pet; for cifar10 also "
+        "cifar10-catdog.zip) in a directory and set LOSSBENCH_DATA to it; or (3) give your own "
+        "cats and dogs with --data PATH (a directory, .zip or .tar.gz of folders cat and dog)"
     )

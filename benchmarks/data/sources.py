@@ -9,6 +9,7 @@ import os
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -17,7 +18,7 @@ import numpy as np
 from lossbench.benchmarks.errors import UserError
 
 SOURCES = ("cifar10", "cifar10-ten", "oxford-breeds", "oxford-pets", "synthetic")
-"""Names that `--data` accepts beside a path."""
+"""Names that `--data` accepts besides a path."""
 
 CATS_AND_DOGS = ("dog", "cat")
 """Class names by label: t = 1 means cat."""
@@ -73,10 +74,11 @@ class Source:
         name, description, synthetic: as in `ImageSet`.
         image_size: natural image size in pixels.
         classes: class names by label.
-        pictures: images ordered by split as in `SPLITS`, then by name.
+        fingerprint: `fingerprint_of` the images, 64 hex digits.
+        images: returns the images in the order of `sort_images`. Listing a directory takes time;
+            images that are in the cache need no list.
         load: takes images and yields (position, Load) once for each, in the order that is cheapest
             to read. One thread iterates it; other threads call the Loads.
-        known_fingerprint: fingerprint if it is known; '': computed from the images.
     """
 
     name: str
@@ -84,59 +86,73 @@ class Source:
     synthetic: bool
     image_size: int
     classes: tuple[str, ...]
-    pictures: Sequence[SourceImage]
+    fingerprint: str
+    images: Callable[[], Sequence[SourceImage]]
     load: Callable[[Sequence[SourceImage]], Iterator[tuple[int, Load]]]
-    known_fingerprint: str = ""
-
-    @property
-    def fingerprint(self) -> str:
-        """SHA-256 (64 hex digits) of names, splits, labels and checksums."""
-        return self.known_fingerprint or fingerprint_of(self.pictures)
 
 
-class LazyImages(Sequence[SourceImage]):
-    """Sequence of images that is listed at its first use; an image set from the cache needs no
-    list."""
+def listed_source(
+    name: str,
+    description: str,
+    classes: tuple[str, ...],
+    images: Sequence[SourceImage],
+    read: Callable[[Any], bytes | np.ndarray],
+    *,
+    image_size: int,
+    synthetic: bool = False,
+) -> Source:
+    """Create a source from a list of images.
 
-    def __init__(self, listed: Callable[[], Sequence[SourceImage]]) -> None:
-        self._listed = listed
+    Args:
+        name, description, classes, image_size, synthetic: as in `Source`.
+        images: all images, in any order.
+        read: takes the key of an image and returns its file as bytes, or its pixels as uint8
+            (H, W, 3). Several threads call it at once.
+    """
+    listed = sort_images(images)
 
-    def __len__(self) -> int:
-        return len(self._listed())
+    def load(wanted: Sequence[SourceImage]) -> Iterator[tuple[int, Load]]:
+        for position, image in enumerate(wanted):
+            yield position, partial(read, image.key)
 
-    def __getitem__(self, index: Any) -> Any:
-        return self._listed()[index]
+    return Source(
+        name=name,
+        description=description,
+        synthetic=synthetic,
+        image_size=image_size,
+        classes=classes,
+        fingerprint=fingerprint_of(listed),
+        images=lambda: listed,
+        load=load,
+    )
 
-    def __iter__(self) -> Iterator[SourceImage]:
-        return iter(self._listed())
 
-
-def fingerprint_of(pictures: Sequence[SourceImage]) -> str:
-    """Compute `Source.fingerprint`."""
+def fingerprint_of(images: Sequence[SourceImage]) -> str:
+    """Return the SHA-256 of names, splits, labels and checksums, 64 hex digits."""
     sha = hashlib.sha256()
-    for picture in pictures:
-        line = f"{picture.name}\0{picture.split}\0{picture.label}\0{picture.digest}\n"
+    for image in images:
+        line = f"{image.name}\0{image.split}\0{image.label}\0{image.digest}\n"
         sha.update(line.encode())
     return sha.hexdigest()
 
 
-def sort_images(pictures: Sequence[SourceImage]) -> tuple[SourceImage, ...]:
-    """Sort images by split, then by name."""
-    return tuple(sorted(pictures, key=lambda p: (SPLITS.index(p.split), p.name, p.digest)))
+def sort_images(images: Sequence[SourceImage]) -> tuple[SourceImage, ...]:
+    """Sort images by split, as in `SPLITS`, then by name."""
+    return tuple(sorted(images, key=lambda i: (SPLITS.index(i.split), i.name, i.digest)))
 
 
 def check_every_class(
-    pictures: Sequence[SourceImage], classes: tuple[str, ...], where: str, remedy: str
+    images: Sequence[SourceImage], classes: tuple[str, ...], where: str, remedy: str
 ) -> None:
     """Raise UserError unless training, test and any validation split have images of every class.
 
     Args:
-        pictures: images to count.
+        images: images to count.
         classes: class names by label.
         where: name of the source for the message.
         remedy: what the user can do; the end of the message.
     """
-    counts = count_classes(pictures, classes)
+    counts = count_classes(images, classes)
     if not any(counts["validation"].values()):
         del counts["validation"]
     if all(all(each.values()) for each in counts.values()):
@@ -151,10 +167,10 @@ def check_every_class(
 
 
 def count_classes(
-    pictures: Sequence[SourceImage], classes: tuple[str, ...]
+    images: Sequence[SourceImage], classes: tuple[str, ...]
 ) -> dict[SplitName, dict[str, int]]:
     """Count images per split and class."""
-    counts = Counter((picture.split, picture.label) for picture in pictures)
+    counts = Counter((image.split, image.label) for image in images)
     return {
         split: {name: counts[split, label] for label, name in enumerate(classes)}
         for split in SPLITS

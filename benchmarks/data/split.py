@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from hashlib import sha256
-from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,22 +20,6 @@ from .image_set import ImageSet
 Rows = NDArray[np.int64]
 
 
-class Selection(NamedTuple):
-    """Rows of a training split, in ascending order.
-
-    Attributes:
-        held_out: validation rows, (V,); empty if the image set has a validation split.
-        rows: training rows, (N,).
-        labels: int64 (N,), labels to train on.
-        counts: training images per class, by true label.
-    """
-
-    held_out: Rows
-    rows: Rows
-    labels: Rows
-    counts: tuple[int, ...]
-
-
 def select(
     images: ImageSet,
     *,
@@ -45,8 +28,8 @@ def select(
     label_noise: float,
     imbalance: float,
     seed: int,
-) -> Selection:
-    """Select among the training images of an image set.
+) -> tuple[Rows, Rows, Rows]:
+    """Select rows of the training split to train on and to validate with.
 
     Args:
         images: the image set.
@@ -56,48 +39,58 @@ def select(
         imbalance: images of class 0 per image of class 1, at least 1.
         seed: seed of all selections except the validation images.
 
+    Returns:
+        Training rows, int64 (N,), ascending; the labels to train on, int64 (N,); validation rows,
+        int64 (V,), ascending, empty if the image set has a validation split.
+
     Raises:
         UserError: a value is out of range, or a class has no image left.
     """
-    _check_range("validation", validation, 0 <= validation < 1, "a share from 0 to below 1")
-    _check_range("label noise", label_noise, 0 <= label_noise < 1, "a share from 0 to below 1")
-    _check_range("imbalance", imbalance, imbalance >= 1, "1 or more images of class 0 for one of 1")
-    true = images.train.labels.astype(np.int64)
+    _check_range("validation", validation, 0 <= validation < 1, "a fraction from 0 to below 1")
+    _check_range("label noise", label_noise, 0 <= label_noise < 1, "a fraction from 0 to below 1")
+    _check_range("imbalance", imbalance, imbalance >= 1, "1 or more")
+    labels = images.train.labels.astype(np.int64)
     classes = len(images.classes)
     if imbalance > 1 and classes != 2:
         raise UserError(
-            f"imbalance {imbalance:g}: {images.name} has {classes} classes and two are wanted; "
+            f"imbalance {imbalance:g}: {images.name} has {classes} classes, not two; "
             "choose images of two classes, or imbalance 1"
         )
 
     generator = np.random.default_rng(seed)
-    turn, luck = generator.random((2, len(true)))
-    step = generator.integers(1, classes, len(true))
+    order_draws, noise_draws = generator.random((2, len(labels)))
+    steps = generator.integers(1, classes, len(labels))
 
-    kept_out = np.zeros(len(true), bool)
+    held_out = np.zeros(len(labels), bool)
     if images.validation is None:
-        kept_out = stratified(true, images.train.names, validation)
-    rows = np.flatnonzero(~kept_out)
-    _check_classes(images, true[rows], f"after {validation:.3g} of them are held out")
-    rows = rows[balanced_subset(true[rows], turn[rows], train_images)]
-    _check_classes(images, true[rows], f"of train_images {train_images}")
+        held_out = stratified(labels, images.train.names, validation)
+    rows = np.flatnonzero(~held_out)
+    _check_classes(images, labels[rows], f"with {validation:.3g} of them for validation")
+    rows = rows[balanced_subset(labels[rows], order_draws[rows], train_images)]
+    _check_classes(images, labels[rows], f"with train_images {train_images}")
     if imbalance > 1:
-        rows = rows[thin_class_one(true[rows], turn[rows], imbalance, images)]
-        _check_classes(images, true[rows], f"at imbalance {imbalance:g}")
-    labels = corrupt_labels(true[rows], luck[rows], step[rows], label_noise, classes)
-    counts = np.bincount(true[rows], minlength=classes)
-    return Selection(np.flatnonzero(kept_out), rows, labels, tuple(counts.tolist()))
+        rows = rows[thin_class_one(labels[rows], order_draws[rows], imbalance, images)]
+        _check_classes(images, labels[rows], f"with imbalance {imbalance:g}")
+    noisy = corrupt_labels(labels[rows], noise_draws[rows], steps[rows], label_noise, classes)
+    return rows, noisy, np.flatnonzero(held_out)
 
 
-def stratified(labels: Rows, names: Sequence[str], share: float) -> NDArray[np.bool_]:
+def stratified(labels: Rows, names: Sequence[str], fraction: float) -> NDArray[np.bool_]:
     """Select a fixed fraction of each class, rounded, and at least one image per class.
 
     Images are ranked by a hash of their names: as random as a seeded shuffle, and independent of
-        the
-    order of files.
+    the order of files.
+
+    Args:
+        labels: class indices, (N,).
+        names: names of the images.
+        fraction: in [0, 1); 0 selects nothing.
+
+    Returns:
+        Mask of the selected images, (N,).
     """
     chosen = np.zeros(len(labels), bool)
-    if share == 0:
+    if fraction == 0:
         return chosen
     ranked = sorted(
         range(len(labels)), key=lambda i: sha256(f"lossbench held out:{names[i]}".encode()).digest()
@@ -105,28 +98,28 @@ def stratified(labels: Rows, names: Sequence[str], share: float) -> NDArray[np.b
     order = np.array(ranked, np.int64)
     for label in np.unique(labels):
         members = order[labels[order] == label]
-        chosen[members[: max(1, round(share * len(members)))]] = True
+        chosen[members[: max(1, round(fraction * len(members)))]] = True
     return chosen
 
 
 def rank_in_class(labels: Rows, draws: NDArray[np.float64]) -> Rows:
     """Rank each image within its class by its random number; 0 is the first."""
-    place = np.empty(len(labels), np.int64)
+    ranks = np.empty(len(labels), np.int64)
     for label in np.unique(labels):
         members = np.flatnonzero(labels == label)
-        place[members[np.argsort(draws[members], kind="stable")]] = np.arange(len(members))
-    return place
+        ranks[members[np.argsort(draws[members], kind="stable")]] = np.arange(len(members))
+    return ranks
 
 
 def balanced_subset(
-    labels: Rows, draws: NDArray[np.float64], most: int | None
+    labels: Rows, draws: NDArray[np.float64], limit: int | None
 ) -> NDArray[np.bool_]:
-    """Select at most `most` images, the same number of each class; None: all."""
-    if most is None:
+    """Select at most `limit` images, the same number of each class; None: all."""
+    if limit is None:
         return np.ones(len(labels), bool)
     counts = np.unique(labels, return_counts=True)[1]
     chosen: NDArray[np.bool_] = rank_in_class(labels, draws) < min(
-        counts.min(), most // len(counts)
+        counts.min(), limit // len(counts)
     )
     return chosen
 
@@ -139,37 +132,42 @@ def thin_class_one(
     Raises:
         UserError: class 1 has fewer images than that.
     """
-    many, few = np.bincount(labels, minlength=2)
-    wanted = round(many / imbalance)
-    if few < wanted:
+    zeros, ones = np.bincount(labels, minlength=2)
+    wanted = round(zeros / imbalance)
+    if ones < wanted:
         zero, one = images.classes
         raise UserError(
-            f"imbalance {imbalance:g}: there are only {few:,} images of {one} to {many:,} of "
-            f"{zero} to train on and {wanted:,} are wanted; choose {many / few:.3g} or more"
+            f"imbalance {imbalance:g}: there are only {ones:,} images of {one} to {zeros:,} of "
+            f"{zero} to train on and {wanted:,} are needed; choose {zeros / ones:.3g} or more"
         )
     chosen: NDArray[np.bool_] = (labels == 0) | (rank_in_class(labels, draws) < wanted)
     return chosen
 
 
 def corrupt_labels(
-    labels: Rows, draws: NDArray[np.float64], steps: Rows, share: float, classes: int
+    labels: Rows, draws: NDArray[np.float64], steps: Rows, fraction: float, classes: int
 ) -> Rows:
     """Replace a fraction of the labels of each class, rounded, by another class.
 
-    A wrong label is the true one plus `steps` modulo `classes`; `steps` is uniform in 1 to classes
-    - 1.
+    Args:
+        labels: class indices, (N,).
+        draws: random numbers that rank the images of a class; the first ones are corrupted.
+        steps: integers from 1 to classes - 1, (N,). A wrong label is (label + step) % classes.
+        fraction: in [0, 1).
+        classes: number of classes.
     """
-    sizes = np.bincount(labels, minlength=classes)
-    wrong = rank_in_class(labels, draws) < np.round(share * sizes)[labels]
+    counts = np.bincount(labels, minlength=classes)
+    wrong = rank_in_class(labels, draws) < np.round(fraction * counts)[labels]
     return np.where(wrong, (labels + steps) % classes, labels)
 
 
-def _check_range(what: str, value: float, right: bool, wanted: str) -> None:
-    if not right:
-        raise UserError(f"{what} {value}: it has to be {wanted}")
+def _check_range(name: str, value: float, valid: bool, wanted: str) -> None:
+    if not valid:
+        raise UserError(f"{name} {value}: choose {wanted}")
 
 
 def _check_classes(images: ImageSet, labels: Rows, when: str) -> None:
+    """Raise UserError unless every class has an image."""
     counts = np.bincount(labels, minlength=len(images.classes))
     missing = [name for name, count in zip(images.classes, counts, strict=True) if not count]
     if missing:

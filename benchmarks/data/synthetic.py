@@ -5,13 +5,12 @@ ears, slit pupils and whiskers for cats; hanging ears and a long snout for dogs.
 """
 
 import math
-from collections.abc import Iterator, Sequence
-from functools import partial
+from collections.abc import Sequence
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFilter
 
-from .sources import CATS_AND_DOGS, Load, Source, SourceImage, SplitName, sort_images
+from .sources import CATS_AND_DOGS, Source, SourceImage, SplitName, listed_source
 
 DRAWING = 1  # count up when the drawings change, so that cached ones are drawn again
 SEED = 20210
@@ -38,8 +37,8 @@ def synthetic(image_size: int = 32, *, train: int = 2000, test: int = 500) -> So
         image_size: height and width to draw for, in pixels.
         train, test: images per split, at least 2.
     """
-    counts: tuple[tuple[SplitName, int], ...] = (("train", train), ("test", test))
-    pictures = [
+    counts: dict[SplitName, int] = {"train": train, "test": test}
+    images = [
         SourceImage(
             name=f"{split}/{CATS_AND_DOGS[index % 2]}/{index:05d}",
             split=split,
@@ -47,16 +46,17 @@ def synthetic(image_size: int = 32, *, train: int = 2000, test: int = 500) -> So
             key=(number, index),
             digest=f"drawing {DRAWING}, seed {SEED}, {number}, {index}",
         )
-        for number, (split, count) in enumerate(counts)
+        for number, (split, count) in enumerate(counts.items())
         for index in range(count)
     ]
 
-    def load(wanted: Sequence[SourceImage]) -> Iterator[tuple[int, Load]]:
-        for position, picture in enumerate(wanted):
-            yield position, partial(draw, picture.label, (SEED, *picture.key), image_size)
+    def read(key: tuple[int, int]) -> np.ndarray:
+        return draw(key[1] % 2, (SEED, *key), image_size)
 
     about = "cat and dog faces drawn by code (SYNTHETIC: no photographs)"
-    return Source("synthetic", about, True, 32, CATS_AND_DOGS, sort_images(pictures), load)
+    return listed_source(
+        "synthetic", about, CATS_AND_DOGS, images, read, image_size=32, synthetic=True
+    )
 
 
 def draw(label: int, seed: Sequence[int], size: int) -> np.ndarray:

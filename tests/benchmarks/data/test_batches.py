@@ -10,8 +10,8 @@ from lossbench.benchmarks.data import Split, open_images
 from lossbench.benchmarks.data.augment import AUGMENTATIONS
 from lossbench.benchmarks.data.batches import (
     DeviceSplit,
+    GuardedSplit,
     Normalisation,
-    TestSplit,
     TrainingBatches,
     evaluation_batches,
     measure_normalisation,
@@ -64,7 +64,7 @@ def test_the_normalisation_is_that_of_the_rows(split: Split) -> None:
     found = measure_normalisation(DeviceSplit(images, labels[rows], rows))
     chosen = split.images[rows.numpy()].astype(np.float64)
     np.testing.assert_allclose(found.mean, chosen.mean((0, 1, 2)), rtol=1e-6)
-    np.testing.assert_allclose(found.spread, chosen.std((0, 1, 2)), rtol=1e-6)
+    np.testing.assert_allclose(found.std, chosen.std((0, 1, 2)), rtol=1e-6)
 
 
 def test_more_images_than_are_measured_are_measured_evenly_spaced(
@@ -222,7 +222,7 @@ def test_material_is_what_was_selected(images) -> None:
     assert not set(train.rows.tolist()) & set(held_out.rows.tolist())
     expected = measure_normalisation(train)
     assert torch.equal(material.normalise.mean, expected.mean)
-    assert torch.equal(material.normalise.spread, expected.spread)
+    assert torch.equal(material.normalise.std, expected.std)
 
 
 def test_a_validation_split_of_the_images_own_is_taken_whole(image_set) -> None:
@@ -249,14 +249,14 @@ def test_the_test_images_are_had_once_by_each_run(images) -> None:
     pixels = test.once("mse seed 0")
     assert np.array_equal(pixels.images[pixels.rows].numpy(), images.test.images)
     for _ in range(2):
-        with pytest.raises(RuntimeError, match="'mse seed 0' has had the test images"):
+        with pytest.raises(RuntimeError, match="'mse seed 0' has used the test images"):
             test.once("mse seed 0")
     assert len(test.once("mse seed 1").labels) == 40
 
 
 def test_what_is_held_out_shows_its_labels_and_nothing_else(images) -> None:
     test = prepare(images, CPU).test
-    assert isinstance(test, TestSplit)
+    assert isinstance(test, GuardedSplit)
     assert len(test) == 40
     assert test.labels.tolist() == images.test.labels.tolist()
     assert {name for name in dir(test) if not name.startswith("_")} == {"labels", "once"}
@@ -275,4 +275,4 @@ def test_real_images_of_ten_classes(real_data, monkeypatch) -> None:
     assert torch.bincount(material.test.labels).tolist() == [1000] * 10
     # CIFAR-10's mean and spread as commonly given, over 255.
     np.testing.assert_allclose(material.normalise.mean / 255, [0.491, 0.482, 0.447], atol=0.01)
-    np.testing.assert_allclose(material.normalise.spread / 255, [0.247, 0.243, 0.262], atol=0.01)
+    np.testing.assert_allclose(material.normalise.std / 255, [0.247, 0.243, 0.262], atol=0.01)

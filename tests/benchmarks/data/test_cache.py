@@ -61,7 +61,7 @@ def test_a_validation_split_is_kept_apart(pack, pets):
     source = path_source(pack({**files, "val/dog/0.jpg": b"text"}, "zip"))
     said = []
     open_cached(source, 32, say=said.append)
-    assert said[-1] == "skipped 1 of 18 pictures: val/dog/0.jpg (not an image)"
+    assert said[-1] == "skipped 1 of 18 images: val/dog/0.jpg (not an image)"
     images = open_cached(source, 32, say=str)
     splits = {"train": images.train, "val": images.validation, "test": images.test}
     for name, split in splits.items():
@@ -180,7 +180,7 @@ def test_broken_pictures_are_skipped_counted_and_named(pack, pets, jpeg, kind):
     assert images.skipped[0].endswith("(empty file)")
     assert "truncated" in images.skipped[1]
     assert images.skipped[2].endswith("(not an image)")
-    assert said[-1].startswith("skipped 4 of 22 pictures: train/cat/0.jpg (empty file), ")
+    assert said[-1].startswith("skipped 4 of 22 images: train/cat/0.jpg (empty file), ")
     assert said[-1].endswith(" and 1 more")
     assert "\n" not in said[-1]
     assert len(images.train.labels) == 8
@@ -265,7 +265,7 @@ def test_a_file_that_vanishes_is_skipped(pack, pets):
 
 def test_a_picture_that_its_source_does_not_give_back_is_skipped(source):
     partial = replace(source, load=lambda pictures: list(source.load(pictures))[1:])
-    skipped = source.pictures[next(source.load(source.pictures))[0]].name
+    skipped = source.images()[next(source.load(source.images()))[0]].name
     assert open_cached(partial, 32, say=str).skipped == (f"{skipped} (not found when it was read)",)
 
 

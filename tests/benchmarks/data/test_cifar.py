@@ -144,12 +144,12 @@ def test_the_order_of_the_search(tiny_cifar, pack, pets, tmp_path, monkeypatch, 
     monkeypatch.setenv("LOSSBENCH_DATA", str(given))
     for name, count in (("cifar10-catdog.zip", 8), ("cifar10.zip", 12), (FOLDER, 24)):
         source = cifar10(str)
-        assert len(source.pictures) == count
+        assert len(source.images()) == count
         assert (source.name, source.image_size, source.synthetic) == ("cifar10", 32, False)
         (given / name).rename(tmp_path / f"used-{name}")
     (home / "downloads").mkdir(parents=True)
     (tmp_path / f"used-{FOLDER}").rename(home / "downloads" / FOLDER)
-    assert len(cifar10(str).pictures) == 24
+    assert len(cifar10(str).images()) == 24
 
 
 def test_ten_classes_of_the_batches(tiny_cifar, pack, monkeypatch):
@@ -177,8 +177,8 @@ def test_ten_classes_of_a_zip_but_not_of_one_of_cats_and_dogs(pack, pets, monkey
     source = cifar10_ten(pytest.fail)
     assert source.classes == CLASSES
     assert source.description == "ten classes of CIFAR-10 (JPEG copies in cifar10.zip)"
-    assert len(source.pictures) == 40
-    assert all(CLASSES[p.label] == p.name.split("/")[1] for p in source.pictures)
+    assert len(source.images()) == 40
+    assert all(CLASSES[p.label] == p.name.split("/")[1] for p in source.images())
     assert source.fingerprint != cifar10(pytest.fail).fingerprint
 
 
@@ -193,5 +193,5 @@ def test_damaged_batches_are_an_error_not_a_download(tiny_cifar, pack, monkeypat
 def test_real_images(real_data, monkeypatch):
     monkeypatch.setenv("LOSSBENCH_DATA", str(real_data))
     source = cifar10(pytest.fail)
-    assert [sum(p.split == s for p in source.pictures) for s in ("train", "test")] == [10000, 2000]
-    assert sum(p.label for p in source.pictures) == 6000
+    assert [sum(p.split == s for p in source.images()) for s in ("train", "test")] == [10000, 2000]
+    assert sum(p.label for p in source.images()) == 6000

@@ -17,7 +17,7 @@ KINDS = ("directory", "zip", "tar.gz")
 def counts(source):
     """(train cats, train dogs, test cats, test dogs)"""
     splits = ("train", "test")
-    pairs = [(p.split, p.label) for p in source.pictures]
+    pairs = [(p.split, p.label) for p in source.images()]
     return tuple(pairs.count((split, label)) for split in splits for label in (1, 0))
 
 
@@ -52,7 +52,7 @@ def test_layouts(pack, pets, kind, patterns, expected):
 def test_every_name_of_a_held_out_split(pack, pets, split):
     names = [f"{s}/{c}/{{}}.jpg" for s in ("training", split) for c in ("cats", "dogs")]
     source = path_source(pack(pets(*names, count=2)))
-    assert {p.name for p in source.pictures if p.split == "test"} == {
+    assert {p.name for p in source.images() if p.split == "test"} == {
         f"{split}/{c}/{n}.jpg" for c in ("cats", "dogs") for n in range(2)
     }
 
@@ -92,7 +92,7 @@ def test_the_made_split_depends_on_names_alone(pack, pets, jpeg):
 
     def held_out(files, kind, name):
         source = path_source(pack(files, kind, name))
-        return {p.name for p in source.pictures if p.split == "test"}
+        return {p.name for p in source.images() if p.split == "test"}
 
     first = held_out(files, "zip", "first")
     backwards = dict(reversed(files.items()))
@@ -126,7 +126,7 @@ def test_one_class_is_an_error_that_says_what_was_found(pack, pets, kind):
     files = pets("cat/{}.jpg", "horse/{}.jpg")
     with pytest.raises(UserError) as caught:
         path_source(pack(files, kind))
-    assert "found 0 dog, 5 cat among 10 files (folders seen: cat, horse)" in str(caught.value)
+    assert "found 0 dog, 5 cat among 10 files (folders: cat, horse)" in str(caught.value)
     assert "\n" not in str(caught.value)
 
 
@@ -153,7 +153,7 @@ def test_names_are_fit_to_print(pack, jpeg):
     path = pack(files)
     (path / "cat" / "0\x1b[31m.jpg").rename(str(path / "cat" / "0") + "\udcff.jpg")
     source = path_source(path)
-    assert all(p.name.isprintable() for p in source.pictures)
+    assert all(p.name.isprintable() for p in source.images())
     assert len(source.fingerprint) == 64
 
 
@@ -175,10 +175,10 @@ def test_no_path_breaks_the_rules(parts):
 def test_a_validation_folder_beside_a_test_folder_is_the_validation_split(pack, pets):
     names = [f"{s}/{c}/{{}}.jpg" for s in ("train", "val", "test") for c in ("cat", "dog")]
     source = path_source(pack(pets(*names, count=3)))
-    for picture in source.pictures:
+    for picture in source.images():
         folder = picture.name.partition("/")[0]
         assert picture.split == {"val": "validation"}.get(folder, folder)
-    splits = [p.split for p in source.pictures]
+    splits = [p.split for p in source.images()]
     assert splits == ["train"] * 6 + ["validation"] * 6 + ["test"] * 6
 
 
@@ -194,9 +194,9 @@ def test_other_classes_than_cats_and_dogs(pack, pets):
     source = path_source(pack(files, "zip"), classes=three)
     assert source.classes == three
     expected = {"A": 0, "b": 1, "c": 2}
-    assert all(p.label == expected[p.name[0]] for p in source.pictures)
+    assert all(p.label == expected[p.name[0]] for p in source.images())
     for label in range(3):
-        mine = [p.split for p in source.pictures if p.label == label]
+        mine = [p.split for p in source.images() if p.label == label]
         assert (mine.count("train"), mine.count("test")) == (8, 2)
     assert source.description.startswith("3 classes of ")
     assert source.description.endswith("left out: 10 files of other folders (cat)")

@@ -80,7 +80,9 @@ def test_without_a_name_and_images_synthetic_ones_serve(offline):
 @pytest.mark.usefixtures("offline")
 @pytest.mark.parametrize("name", ["cifar10", "cifar10-ten", "oxford-pets", "oxford-breeds"])
 def test_a_name_has_no_fallback(name, home):
-    with pytest.raises(UserError, match=f"^{name} can't be had .*no network.*LOSSBENCH_DATA") as e:
+    with pytest.raises(
+        UserError, match=f"^{name} is unavailable .*no network.*LOSSBENCH_DATA"
+    ) as e:
         open_images(name, None, say=pytest.fail)
     assert "\n" not in str(e.value)
     assert not home.exists()

@@ -10,7 +10,7 @@ from lossbench.benchmarks.data.synthetic import draw, synthetic
 
 def pixels(source, count):
     """The first pictures of the training split, both classes in turn."""
-    chosen = sorted(source.pictures, key=lambda p: p.key)[:count]
+    chosen = sorted(source.images(), key=lambda p: p.key)[:count]
     faces = [load() for _, load in source.load(chosen)]
     return np.stack(faces), np.array([p.label for p in chosen])
 
@@ -28,15 +28,15 @@ def test_faces_are_the_same_every_time_and_each_its_own(size):
 def test_both_splits_hold_half_cats_and_share_no_face():
     source = synthetic(train=40, test=20)
     for split, count in (("train", 40), ("test", 20)):
-        labels = [p.label for p in source.pictures if p.split == split]
+        labels = [p.label for p in source.images() if p.split == split]
         assert len(labels) == count
         assert sum(labels) == count // 2
-    faces = {load().tobytes() for _, load in source.load(source.pictures)}
+    faces = {load().tobytes() for _, load in source.load(source.images())}
     assert len(faces) == 60
     assert source.synthetic
     assert "SYNTHETIC" in source.description
     default = synthetic()
-    assert [sum(p.split == s for p in default.pictures) for s in ("train", "test")] == [2000, 500]
+    assert [sum(p.split == s for p in default.images()) for s in ("train", "test")] == [2000, 500]
 
 
 def test_colour_alone_does_not_tell_the_classes_apart():

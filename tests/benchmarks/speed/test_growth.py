@@ -113,8 +113,8 @@ def test_links_are_files_of_two_classes(tmp_path) -> None:
     place.mkdir()
     write_links(place, 1500)
     source = path_source(place)
-    assert len(source.pictures) == 1500
-    assert sum(picture.label for picture in source.pictures) == 750
+    assert len(source.images()) == 1500
+    assert sum(picture.label for picture in source.images()) == 750
 
 
 def test_a_second_start_is_one(monkeypatch) -> None:
@@ -125,7 +125,7 @@ def test_a_second_start_is_one(monkeypatch) -> None:
         archives.DirectoryStore, "entries", lambda *a: (listed.append(1), plain(*a))[1]
     )
     monkeypatch.setattr(growth, "MANY", 300)
-    monkeypatch.setattr(growth, "SETTLED", 0.0)
+    monkeypatch.setattr(growth, "SETTLED_SECONDS", 0.0)
     monkeypatch.setattr(remembered, "SETTLED_SECONDS", -3600.0)
     assert growth.second_start(0).pairs == 5
     assert len(listed) == 1

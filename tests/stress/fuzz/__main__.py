@@ -10,7 +10,7 @@ from .targets import TARGETS
 
 def main() -> int:
     """The command line."""
-    parser = argparse.ArgumentParser(prog="python -m tests.fuzz", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m tests.stress.fuzz", description=__doc__)
     parser.add_argument("targets", nargs="*", metavar="TARGET", help=f"of {', '.join(TARGETS)}")
     parser.add_argument("--inputs", type=int, default=100_000, help="for each (default: 100,000)")
     parser.add_argument("--seed", type=int, default=0, help="other seeds, other inputs")

@@ -12,7 +12,7 @@ AREA = 0.35, 1.0
 RATIO = 4 / 3
 """Maximum aspect ratio of the crop; the minimum is its inverse."""
 JITTER = 0.2
-"""Maximum change of brightness, contrast and saturation: factors from 1 - LIGHT to 1 + LIGHT."""
+"""Maximum change of brightness, contrast and saturation: factors from 1 - JITTER to 1 + JITTER."""
 SHRINK = 0.8
 """Side of the training images as a fraction of the side of the images."""
 SIDE_MULTIPLE = 8
@@ -41,30 +41,30 @@ class PhotographAugmentation:
         area, shape, top, left = torch.rand(4, count, generator=generator)
         area = AREA[0] + area * (AREA[1] - AREA[0])
         shape = ((2 * shape - 1) * math.log(RATIO)).exp()
-        # A cut longer than the image ends with it and is a little smaller than was drawn.
+        # A crop longer than the image is clipped and becomes a little smaller than drawn.
         height, width = (area * shape).sqrt().clamp(max=1), (area / shape).sqrt().clamp(max=1)
-        cut = torch.stack([top * (1 - height), left * (1 - width), height, width], 1)
-        mirrored = torch.rand(count, generator=generator) < 0.5
-        light = 1 + JITTER * (2 * torch.rand(count, 3, generator=generator) - 1)
-        return cut, mirrored, light
+        crop = torch.stack([top * (1 - height), left * (1 - width), height, width], 1)
+        flipped = torch.rand(count, generator=generator) < 0.5
+        factors = 1 + JITTER * (2 * torch.rand(count, 3, generator=generator) - 1)
+        return crop, flipped, factors
 
     def batch(self, images: Tensor, rows: Tensor, *drawn: Tensor) -> Tensor:
         """Return the augmented images at `rows`, float32 (B, S, S, 3), gray levels from 0 to 255.
 
         S is the multiple of 8 nearest to 0.8 of the images' side.
         """
-        cut, mirrored, light = drawn
+        crop, flipped, factors = drawn
         side = images.shape[1]
         out = crop_size(side)
-        top, left, height, width = cut.T
+        top, left, height, width = crop.T
         down = resize_matrices(top, height, side, out)
-        across = resize_matrices(left, width, side, out, backwards=mirrored)
-        # The rows of all colours at once, then the columns of a plane a colour: both resizings are
-        # products of large matrices, and what is turned round between them is the smaller image.
+        across = resize_matrices(left, width, side, out, flip=flipped)
+        # Rows of all colors at once, then columns with one plane per color: both are products of
+        # large matrices, and the permutation between them is of the smaller image.
         pixels = images.index_select(0, rows).float().flatten(2)
         planes = torch.bmm(down, pixels).view(-1, out, side, 3).permute(0, 3, 1, 2)
         planes = torch.bmm(planes.reshape(-1, 3 * out, side), across.transpose(1, 2))
-        return jitter_color(planes.view(-1, 3, out * out), light).view(-1, out, out, 3)
+        return jitter_color(planes.view(-1, 3, out * out), factors).view(-1, out, out, 3)
 
 
 def crop_size(side: int) -> int:
@@ -73,34 +73,32 @@ def crop_size(side: int) -> int:
 
 
 def resize_matrices(
-    start: Tensor, length: Tensor, side: int, out: int, backwards: Tensor | None = None
+    start: Tensor, length: Tensor, side: int, out: int, flip: Tensor | None = None
 ) -> Tensor:
     """Return the matrices that crop and resize lines of pixels: (B, out, side), rows sum to 1.
 
     Output pixel i is a weighted mean of the pixels around start + (i + 1/2) length / out. The
-    weights
-    are a triangle that reaches one pixel to each side, or one output pixel if that is larger:
-        linear
-    interpolation with antialiasing, like PIL's BILINEAR.
+    weights are a triangle that reaches one pixel to each side, or one output pixel if that is
+    larger: linear interpolation with antialiasing, like PIL's BILINEAR.
 
     Args:
         start, length: start and length of the crop as fractions of the line, (B,).
         side, out: pixels before and after.
-        backwards: flip the output, bool (B,).
+        flip: flip the output, bool (B,).
     """
     spacing = length * (side / out)
-    places = torch.arange(out, device=start.device) + 0.5
-    if backwards is not None:
-        places = torch.where(backwards[:, None], out - places, places)
-    centres = (start * side)[:, None] + places * spacing[:, None]
+    positions = torch.arange(out, device=start.device) + 0.5
+    if flip is not None:
+        positions = torch.where(flip[:, None], out - positions, positions)
+    centers = (start * side)[:, None] + positions * spacing[:, None]
     pixels = torch.arange(side, device=start.device) + 0.5
-    # In one piece of memory, because these are more numbers than pixels come of them.
-    weights = (pixels - centres[:, :, None]).abs_()
+    # In place, because the matrices have more numbers than the images.
+    weights = (pixels - centers[:, :, None]).abs_()
     weights.mul_(-1 / spacing.clamp(min=1)[:, None, None]).add_(1).clamp_(min=0)
     return weights.div_(weights.sum(2, keepdim=True))
 
 
-def jitter_color(planes: Tensor, light: Tensor) -> Tensor:
+def jitter_color(planes: Tensor, factors: Tensor) -> Tensor:
     """Multiply brightness, contrast and saturation of images by factors.
 
     Saturation s blends with the gray of each pixel, s x + (1 - s) gray. Contrast c blends with the
@@ -109,16 +107,16 @@ def jitter_color(planes: Tensor, light: Tensor) -> Tensor:
 
     Args:
         planes: images (B, 3, P), one plane of P pixels per color.
-        light: factors of brightness, contrast and saturation, (B, 3).
+        factors: factors of brightness, contrast and saturation, (B, 3).
 
     Returns:
         (B, P, 3), clamped to 0 and 255.
     """
-    brightness, contrast, saturation = light.T[:, :, None, None]
+    brightness, contrast, saturation = factors.T[:, :, None, None]
     red, green, blue = planes.mean(2)[:, :, None, None].unbind(1)
     mean = LUMA[0] * red + LUMA[1] * green + LUMA[2] * blue
-    grey = brightness * contrast * (1 - saturation)
-    colourless = torch.cat([weight * grey for weight in LUMA], 1)
-    colour = brightness * contrast * saturation * torch.eye(3, device=planes.device)
-    relit = torch.bmm(planes.transpose(1, 2), colourless + colour)
-    return relit.add_(brightness * (1 - contrast) * mean).clamp_(0, 255)
+    gray = brightness * contrast * (1 - saturation)
+    to_gray = torch.cat([weight * gray for weight in LUMA], 1)
+    to_color = brightness * contrast * saturation * torch.eye(3, device=planes.device)
+    jittered = torch.bmm(planes.transpose(1, 2), to_gray + to_color)
+    return jittered.add_(brightness * (1 - contrast) * mean).clamp_(0, 255)

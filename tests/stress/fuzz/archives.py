@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from lossbench.benchmarks.data import listing_cache as remembered
+from lossbench.benchmarks.data import listing_cache
 from lossbench.benchmarks.data.cifar import parse_batch
 from lossbench.benchmarks.data.folder import path_source
 from lossbench.benchmarks.data.sources import UnusableError
@@ -79,19 +79,19 @@ def _reader(suffixes: Sequence[str]) -> Callable[[bytes, Path], None]:
 def _use(path: Path) -> None:
     """Lists the pictures at a path and reads each."""
     source = path_source(path)
-    for picture in source.pictures:
+    for picture in source.images():
         assert picture.name.isprintable()
         assert picture.label in (0, 1)
     assert source.description.isprintable()
     seen = []
-    for position, load in source.load(source.pictures):
+    for position, load in source.load(source.images()):
         seen.append(position)
         try:
             assert isinstance(load(), bytes)
         except (UnusableError, OSError):
             continue
     assert len(set(seen)) == len(seen)
-    assert set(seen) <= set(range(len(source.pictures)))
+    assert set(seen) <= set(range(len(source.images())))
 
 
 def _read_names(data: bytes, scratch: Path) -> None:
@@ -155,20 +155,22 @@ class NothingKnownError(Exception):
 
 
 def _memories() -> list[bytes]:
-    known = remembered.Listing(
-        "0123456789abcdef" * 4, "cats and dogs of a folder; 3 files left out"
-    )
-    return [json.dumps({"format": remembered.FORMAT, "stamp": "s", **known._asdict()}).encode()]
+    about = {
+        "fingerprint": "0123456789abcdef" * 4,
+        "description": "cats and dogs; 3 files left out",
+    }
+    return [json.dumps({"format": listing_cache.FORMAT, "stamp": "s", **about}).encode()]
 
 
 def _remember(data: bytes, place: Path) -> None:
     memory = place / "memory.json"
     memory.write_bytes(data)
-    known = remembered._read(memory, "s")
+    known = listing_cache._read(memory, "s")
     if known is None:
         raise NothingKnownError
-    assert re.fullmatch("[0-9a-f]{64}", known.fingerprint)
-    assert isinstance(known.description, str)
+    fingerprint, description = known
+    assert re.fullmatch("[0-9a-f]{64}", fingerprint)
+    assert isinstance(description, str)
 
 
 ZIP = Target(

@@ -3,7 +3,7 @@ import pytest
 import torch
 from PIL import Image, ImageEnhance
 
-from lossbench.benchmarks.data.photographs import (
+from lossbench.benchmarks.data.augment_photos import (
     AREA,
     LUMA,
     RATIO,
