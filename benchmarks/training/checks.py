@@ -11,6 +11,7 @@ from lossbench.benchmarks.config import (
     ARTICLE_LOSSES,
     CompareConfig,
     ExperimentConfig,
+    RunConfig,
     TuneConfig,
     validate,
 )
@@ -20,7 +21,6 @@ from lossbench.benchmarks.errors import UserError, one_line
 from lossbench.losses import registry
 
 from .objective import Objective
-from .result import RunConfig
 from .train import build_model
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 
-from lossbench.benchmarks.config import CompareConfig
+from lossbench.benchmarks.config import CompareConfig, RunConfig
 from lossbench.benchmarks.console import Reporter
 from lossbench.benchmarks.data import ImageSet
 from lossbench.benchmarks.data.batches import DeviceDataset, prepare
@@ -22,7 +22,6 @@ from lossbench.benchmarks.records.results import RESULTS, run_directory
 from lossbench.benchmarks.records.schema import NUMBER, schema_error
 
 from .checks import check_loss, check_model, check_settings, open_image_set
-from .result import RunConfig
 
 
 def _kind(default: Any) -> Any:

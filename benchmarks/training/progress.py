@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from lossbench.benchmarks.config import RunConfig
 from lossbench.benchmarks.console import LossTable, Reporter
 from lossbench.benchmarks.records.gradient_stats import GradientStats
 from lossbench.benchmarks.records.reading import read_finished_run
@@ -15,7 +16,6 @@ from lossbench.benchmarks.records.reading import read_finished_run
 from .checkpoint import CHECKPOINT_FILE
 from .interruption import Interruption
 from .plan import Plan
-from .result import RunConfig
 
 
 @dataclass

@@ -7,8 +7,10 @@ import statistics
 from collections.abc import Sequence
 from dataclasses import replace
 
+from lossbench.benchmarks.config import RunConfig
+
 from .executors.pool import Pool
-from .result import RunConfig, RunResult
+from .result import RunResult
 
 FIRST_SEARCH_SEED = 1000
 """First seed of a search; comparisons use lower ones."""

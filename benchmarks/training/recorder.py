@@ -12,6 +12,7 @@ from typing import Protocol
 
 import torch
 
+from lossbench.benchmarks.config import RunConfig
 from lossbench.benchmarks.errors import UserError, one_line
 from lossbench.benchmarks.records.events import EventFile
 from lossbench.benchmarks.records.experiment import SYNTHETIC_MARK
@@ -39,7 +40,7 @@ from .distributed import any_rank, broadcast
 from .gradient_warnings import COLUMNS as WARNING_COLUMNS
 from .gradient_warnings import GradientWarnings
 from .plan import Plan
-from .result import Point, RunConfig, RunResult
+from .result import Point, RunResult
 from .step import side_stream
 from .train import Callback, Trainer, fit
 

@@ -12,9 +12,10 @@ from typing import Any
 import numpy as np
 import torch
 
+from lossbench.benchmarks.config import RunConfig
 from lossbench.benchmarks.records.files import read_arrays, write_arrays
 
-from .result import Point, Predictions, RunConfig, RunResult
+from .result import Point, Predictions, RunResult
 
 SPLITS = ("validation", "test")
 

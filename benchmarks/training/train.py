@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from lossbench import models
+from lossbench.benchmarks.config import RunConfig
 from lossbench.benchmarks.data.batches import DeviceDataset, DeviceSplit, TrainingBatches
 from lossbench.benchmarks.records.gradient_stats import GradientStats
 from lossbench.losses import registry
@@ -21,7 +22,7 @@ from .gradient_stats import GradientMeter
 from .history import LearningCurve, Stopwatch
 from .memory import keep_freed_memory
 from .objective import Objective
-from .result import Point, Predictions, RunConfig, RunResult
+from .result import Point, Predictions, RunResult
 from .step import CudaGraph, build_optimizer, call, one_cycle, set_learning_rate, side_stream
 
 EXAMPLES_PER_INTERVAL = 256

@@ -4,11 +4,11 @@ from pathlib import Path
 import pytest
 import torch
 
-from lossbench.benchmarks.config import CompareConfig
+from lossbench.benchmarks.config import CompareConfig, RunConfig
 from lossbench.benchmarks.data.batches import prepare
 from lossbench.benchmarks.training import checks
 from lossbench.benchmarks.training.executors.pool import dataset_arguments
-from lossbench.benchmarks.training.result import RunConfig, RunResult
+from lossbench.benchmarks.training.result import RunResult
 from lossbench.benchmarks.training.train import train
 
 SMALL = RunConfig(

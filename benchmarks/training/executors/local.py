@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from functools import partial
 from itertools import takewhile
 
+from lossbench.benchmarks.config import RunConfig
 from lossbench.benchmarks.errors import UserError
 from lossbench.benchmarks.records.results import TableAppender
 from lossbench.benchmarks.training.plan import Plan
@@ -15,7 +16,6 @@ from lossbench.benchmarks.training.recorder import (
     RunInterruptedError,
     recorded_trainer,
 )
-from lossbench.benchmarks.training.result import RunConfig
 from lossbench.benchmarks.training.train import is_builtin
 
 from .cuda_streams import run_all

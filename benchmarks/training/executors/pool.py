@@ -16,12 +16,13 @@ from typing import Any
 
 import torch
 
+from lossbench.benchmarks.config import RunConfig
 from lossbench.benchmarks.console import Reporter
 from lossbench.benchmarks.data import ImageSet, open_images
 from lossbench.benchmarks.data.batches import DeviceDataset, prepare
 from lossbench.benchmarks.errors import UserError
 from lossbench.benchmarks.records.experiment import cpu_count
-from lossbench.benchmarks.training.result import RunConfig, RunResult
+from lossbench.benchmarks.training.result import RunResult
 from lossbench.benchmarks.training.result_store import ResultStore
 from lossbench.benchmarks.training.train import Trainer, is_builtin, train
 

@@ -18,13 +18,13 @@ from pathlib import Path
 from time import monotonic
 from typing import Any
 
+from lossbench.benchmarks.config import RunConfig
 from lossbench.benchmarks.errors import UserError, one_line
 from lossbench.benchmarks.records.files import lock_directory
 from lossbench.benchmarks.records.results import gather_tables, run_directory
 from lossbench.benchmarks.training.checkpoint import CHECKPOINT_FILE, appended_files
 from lossbench.benchmarks.training.plan import Plan
 from lossbench.benchmarks.training.progress import Executor, Progress
-from lossbench.benchmarks.training.result import RunConfig
 
 from .ray_worker import (
     Files,

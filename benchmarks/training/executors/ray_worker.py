@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import os
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -15,9 +14,11 @@ from functools import lru_cache
 from pathlib import Path
 from platform import node
 from tempfile import TemporaryDirectory
+from time import monotonic
 
 import torch
 
+from lossbench.benchmarks.config import RunConfig
 from lossbench.benchmarks.console import Reporter
 from lossbench.benchmarks.data.sources import SOURCES
 from lossbench.benchmarks.errors import UserError
@@ -30,9 +31,9 @@ from lossbench.benchmarks.training.plan import Plan, load_plan
 from lossbench.benchmarks.training.recorder import (
     RunFailedError,
     RunInterruptedError,
-    train_recorded,
+    recorded_trainer,
 )
-from lossbench.benchmarks.training.result import RunConfig
+from lossbench.benchmarks.training.step import side_stream
 
 Files = dict[str, bytes]
 """Contents of the files of a run, by name."""
@@ -95,55 +96,44 @@ def train_remotely(
     with TemporaryDirectory(prefix="lossbench-") as scratch:
         plan = replace(shared, directory=Path(scratch))
         plan.dataset = shared.dataset
-        write_files(run_directory(plan.directory, config.loss, config.seed), files)
-        thread = _TrainingThread(plan, config)
-        thread.start()
+        path = run_directory(plan.directory, config.loss, config.seed)
+        write_files(path, files)
+        monitor, last = _Monitor(), Update(ended=True)
         try:
-            yield from thread.updates(interval, stop)
+            with side_stream(plan.device)(), recorded_trainer(plan, config, monitor) as trainer:
+                sent, version = monotonic(), _version(path)
+                while not trainer.done:
+                    trainer.step()
+                    if monotonic() - sent >= interval:
+                        monitor.stopping = stop()
+                        before, version = version, _version(path)
+                        # Without a newer checkpoint the files are of no use.
+                        yield monitor.update_with(read_files(path) if version != before else None)
+                        sent = monotonic()
+                result = trainer.finish()
+            assert result.test is not None
+            last = Update(ended=True, result=(result.test.accuracy, result.seconds))
+        except RunFailedError as failure:
+            last = Update(ended=True, failure=str(failure))
+        except RunInterruptedError:
+            pass
         except BaseException:
             _plan.cache_clear()  # its test images may have been used
             raise
-        finally:
-            thread.stop()
+        yield monitor.update_with(read_files(path), last)
 
 
-@lru_cache(maxsize=1)
-def _plan(description: bytes) -> Plan:
-    """Return the plan, once for all runs of this process. Its directory does not exist any more."""
-    with TemporaryDirectory(prefix="lossbench-") as scratch:
-        (Path(scratch) / EXPERIMENT_FILE).write_bytes(description)
-        return load_plan(Path(scratch), Reporter())
+class _Monitor:
+    """Monitor that keeps what a run reports for the next update."""
 
-
-class _TrainingThread(threading.Thread):
-    """Run in training, beside the thread that reports it; a `Monitor`."""
-
-    def __init__(self, plan: Plan, config: RunConfig) -> None:
-        super().__init__(name=f"{config.loss} seed {config.seed}", daemon=True)
-        self.plan, self.config = plan, config
-        self.path = run_directory(plan.directory, config.loss, config.seed)
-        self.stopping = threading.Event()
+    def __init__(self) -> None:
+        self.stopping = False
         self.messages: list[str] = []
         self.fraction = 0.0
         self.stats: GradientStats | None = None
-        self.last = Update(ended=True)
-        self.error: BaseException | None = None
-
-    def run(self) -> None:
-        torch.set_num_threads(1)
-        try:
-            result = train_recorded(self.plan, self.config, self)
-            assert result.test is not None
-            self.last = Update(ended=True, result=(result.test.accuracy, result.seconds))
-        except RunFailedError as failure:
-            self.last = Update(ended=True, failure=str(failure))
-        except RunInterruptedError:
-            pass
-        except BaseException as error:  # raised again in the other thread
-            self.error = error
 
     def should_stop(self) -> bool:
-        return self.stopping.is_set()
+        return self.stopping
 
     def update(self, config: RunConfig, fraction: float, stats: GradientStats) -> None:  # noqa: ARG002
         # The means are enough to show progress.
@@ -153,35 +143,19 @@ class _TrainingThread(threading.Thread):
     def say(self, line: str) -> None:
         self.messages.append(line)
 
-    def updates(self, interval: float, stop: Callable[[], bool]) -> Iterator[Update]:
-        """Yield updates until the run has ended."""
-        sent = _version(self.path)
-        while True:
-            self.join(interval)
-            if not self.is_alive():
-                break
-            if stop():
-                self.stop()
-                break
-            version = _version(self.path)
-            files = read_files(self.path) if version != sent else {}
-            if CHECKPOINT_FILE in files:
-                sent = version
-            yield self._complete(Update(files=files if CHECKPOINT_FILE in files else None))
-        if self.error is not None:
-            raise self.error
-        yield self._complete(replace(self.last, files=read_files(self.path)))
-
-    def _complete(self, update: Update) -> Update:
-        messages = tuple(self.messages)
-        del self.messages[: len(messages)]
+    def update_with(self, files: Files | None, update: Update = Update()) -> Update:
+        """Add what was reported since the last update, and files, to an update."""
+        messages, self.messages = tuple(self.messages), []
         stats, self.stats = self.stats, None
-        return replace(update, messages=messages, fraction=self.fraction, stats=stats)
+        return replace(update, messages=messages, fraction=self.fraction, stats=stats, files=files)
 
-    def stop(self) -> None:
-        """Stop the run after its step, and wait for that."""
-        self.stopping.set()
-        self.join()
+
+@lru_cache(maxsize=1)
+def _plan(description: bytes) -> Plan:
+    """Return the plan, once for all runs of this process. Its directory does not exist any more."""
+    with TemporaryDirectory(prefix="lossbench-") as scratch:
+        (Path(scratch) / EXPERIMENT_FILE).write_bytes(description)
+        return load_plan(Path(scratch), Reporter())
 
 
 def _version(path: Path) -> tuple[int, int] | None:

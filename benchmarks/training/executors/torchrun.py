@@ -14,6 +14,7 @@ import torch.distributed as dist
 from torch.distributed import PrefixStore  # type: ignore[attr-defined]
 from torch.distributed.rendezvous import rendezvous
 
+from lossbench.benchmarks.config import RunConfig
 from lossbench.benchmarks.console import Reporter
 from lossbench.benchmarks.errors import UserError
 from lossbench.benchmarks.records.reading import read_description
@@ -26,7 +27,6 @@ from lossbench.benchmarks.training.recorder import (
     RunInterruptedError,
     train_recorded,
 )
-from lossbench.benchmarks.training.result import RunConfig
 from lossbench.benchmarks.training.train import Callback, Trainer, train
 
 

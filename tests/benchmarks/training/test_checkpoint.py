@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from lossbench.benchmarks.config import RunConfig
 from lossbench.benchmarks.data.batches import prepare
 from lossbench.benchmarks.records.events import EventFile, event_files, scalar_values
 from lossbench.benchmarks.training import checkpoint as resume
@@ -16,7 +17,6 @@ from lossbench.benchmarks.training.checkpoint import (
     save,
     sync_files,
 )
-from lossbench.benchmarks.training.result import RunConfig
 from lossbench.benchmarks.training.train import Callback, Trainer, fit, train
 
 CPU = torch.device("cpu")

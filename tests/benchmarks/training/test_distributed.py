@@ -27,7 +27,7 @@ def _process(number: int, port: int, task, path: Path, arguments: tuple) -> None
 
 
 def in_two(task, path: Path, *arguments):
-    """What `task(rank, *arguments)` gives in each of two processes."""
+    """Return the values of `task(rank, *arguments)` in two processes."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -45,16 +45,16 @@ def in_two(task, path: Path, *arguments):
 
 def _normalised(_rank: int) -> list[torch.Tensor]:
     module, images = normalisation_case()
-    whole = GlobalBatchNorm2d.from_local(module)
-    share = images[distributed.rank_slice(len(images))].requires_grad_()
-    output = whole(share)
+    norm = GlobalBatchNorm2d.from_local(module)
+    part = images[distributed.rank_slice(len(images))].requires_grad_()
+    output = norm(part)
     output.square().mul(torch.arange(4.0)).sum().backward()
-    found = [output, share.grad, whole.weight.grad, whole.bias.grad]
-    found += [whole.running_mean, whole.running_var, whole.num_batches_tracked]
+    found = [output, part.grad, norm.weight.grad, norm.bias.grad]
+    found += [norm.running_mean, norm.running_var, norm.num_batches_tracked]
     for tensor in found[2:4]:
         torch.distributed.all_reduce(tensor)
-    whole.eval()
-    return [tensor.detach() for tensor in (*found, whole(share))]
+    norm.eval()
+    return [tensor.detach() for tensor in (*found, norm(part))]
 
 
 def normalisation_case() -> tuple[nn.BatchNorm2d, torch.Tensor]:
@@ -65,7 +65,7 @@ def normalisation_case() -> tuple[nn.BatchNorm2d, torch.Tensor]:
     return module, torch.randn(6, 3, 5, 4) * 3 + 1
 
 
-def test_normalising_shares_is_normalising_the_batch(tmp_path) -> None:
+def test_normalizing_parts_is_normalizing_the_batch(tmp_path) -> None:
     one, two = in_two(_normalised, tmp_path)
     module, images = normalisation_case()
     images.requires_grad_()
@@ -98,10 +98,7 @@ def test_two_processes_are_one_on_the_same_batches(images, tmp_path, loss, model
         loss, seed=1, learning_rate=0.02, model=model, width=width, epochs=2, batch_size=16
     )
     config = dataclasses.replace(config, validation=0.25, evaluations=2, test=True)
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
     alone = _trained(0, config, images)
-    torch.set_num_threads(threads)
     for found in in_two(_trained, tmp_path, config, images):
         for name, weight in alone[0].items():
             torch.testing.assert_close(found[0][name], weight, rtol=2e-3, atol=2e-4, msg=name)
@@ -109,7 +106,7 @@ def test_two_processes_are_one_on_the_same_batches(images, tmp_path, loss, model
         assert found[2] == pytest.approx(alone[2], rel=1e-3, abs=1e-6)
 
 
-def test_shares_are_equal_or_refused(monkeypatch, refusal) -> None:
+def test_batches_that_cannot_be_divided_are_refused(monkeypatch, refusal) -> None:
     assert distributed.rank_slice(7) == slice(0, 7)
     monkeypatch.setattr(distributed, "world_size", lambda: 3)
     monkeypatch.setattr(distributed, "rank", lambda: 2)

@@ -5,10 +5,10 @@ import pytest
 import torch
 from torchvision.transforms.v2.functional import affine, horizontal_flip, pad
 
+from lossbench.benchmarks.config import RunConfig
 from lossbench.benchmarks.data.batches import DeviceSplit, Normalisation, prepare
 from lossbench.benchmarks.training.evaluate import evaluate, views
 from lossbench.benchmarks.training.objective import Objective
-from lossbench.benchmarks.training.result import RunConfig
 from lossbench.benchmarks.training.train import build_model
 
 CPU = torch.device("cpu")

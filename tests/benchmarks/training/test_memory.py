@@ -7,9 +7,9 @@ import sys
 import pytest
 import torch
 
+from lossbench.benchmarks.config import RunConfig
 from lossbench.benchmarks.data.batches import prepare
 from lossbench.benchmarks.training import train as run
-from lossbench.benchmarks.training.result import RunConfig
 
 PROGRAM = """
 import ctypes

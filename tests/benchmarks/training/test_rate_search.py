@@ -4,13 +4,14 @@ import statistics
 import numpy as np
 import pytest
 
+from lossbench.benchmarks.config import RunConfig
 from lossbench.benchmarks.training.rate_search import (
     FIRST_SEARCH_SEED,
     accuracy_by_rate,
     best_rate,
     search,
 )
-from lossbench.benchmarks.training.result import Predictions, RunConfig, RunResult
+from lossbench.benchmarks.training.result import Predictions, RunResult
 
 
 def result(rate: float, seed: int, accuracy: float) -> RunResult:

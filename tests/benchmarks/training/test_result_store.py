@@ -3,8 +3,9 @@ import dataclasses
 import numpy as np
 import pytest
 
+from lossbench.benchmarks.config import RunConfig
 from lossbench.benchmarks.training import result_store as module
-from lossbench.benchmarks.training.result import RunConfig, RunResult
+from lossbench.benchmarks.training.result import RunResult
 from lossbench.benchmarks.training.result_store import ResultStore, from_arrays, to_arrays
 
 

@@ -12,10 +12,10 @@ import torch
 import torch._dynamo.utils
 
 from lossbench import models
+from lossbench.benchmarks.config import RunConfig
 from lossbench.benchmarks.data.batches import evaluation_batches, prepare
 from lossbench.benchmarks.training.gradient_stats import VANISHED_BELOW
 from lossbench.benchmarks.training.objective import Objective
-from lossbench.benchmarks.training.result import RunConfig
 from lossbench.benchmarks.training.train import (
     Callback,
     Trainer,

@@ -7,6 +7,7 @@ from functools import partial
 import pytest
 import torch
 
+from lossbench.benchmarks.config import RunConfig
 from lossbench.benchmarks.data.batches import prepare
 from lossbench.benchmarks.training.executors.cuda_streams import (
     START_EVERY,
@@ -14,7 +15,6 @@ from lossbench.benchmarks.training.executors.cuda_streams import (
     runs_to_start,
 )
 from lossbench.benchmarks.training.recorder import RunFailedError
-from lossbench.benchmarks.training.result import RunConfig
 from lossbench.benchmarks.training.train import Trainer
 
 from ..test_train import History, assert_same, cuda, cuda_device, fitted  # noqa: F401

@@ -7,13 +7,13 @@ import numpy as np
 import pytest
 import torch
 
+from lossbench.benchmarks.config import RunConfig
 from lossbench.benchmarks.console import Reporter
 from lossbench.benchmarks.data import open_images
 from lossbench.benchmarks.data.batches import prepare
 from lossbench.benchmarks.errors import UserError
 from lossbench.benchmarks.training.executors import pool as module
 from lossbench.benchmarks.training.executors.pool import Pool
-from lossbench.benchmarks.training.result import RunConfig
 from lossbench.benchmarks.training.train import train
 
 from ...processes import PROCESSES

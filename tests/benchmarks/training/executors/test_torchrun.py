@@ -1,3 +1,4 @@
+import dataclasses
 import json
 import os
 import signal
@@ -8,9 +9,14 @@ from pathlib import Path
 
 import pytest
 
+from lossbench.benchmarks.commands import compare as comparison
+from lossbench.benchmarks.commands.compare import compare
+from lossbench.benchmarks.console import Reporter
+from lossbench.benchmarks.training import checks
 from lossbench.benchmarks.training.executors import torchrun as executor
 
-from ...rows import equal_but_for_time
+from ...rows import equal_but_for_time, rows_of
+from ..test_distributed import in_two
 
 
 def torchrun(tmp_path: Path, *arguments: str) -> subprocess.Popen:
@@ -56,6 +62,27 @@ def test_when_a_process_dies_torchrun_goes_on_from_the_checkpoint(cats_and_dogs,
     equal_but_for_time(tmp_path / "runs" / "whole", tmp_path / "runs" / "broken")
     about = json.loads((tmp_path / "runs" / "broken" / "experiment.json").read_text())
     assert len(about["resumed"]) == 1
+
+
+def _compare(rank: int, config, images) -> int:
+    checks.open_images = lambda *_, **__: images
+    if rank == 0:
+        return compare(config, "", Reporter(), executor.lead).finished
+    executor.follow(Reporter())
+    return 0
+
+
+def test_two_processes_train_the_runs_together(config, images, tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr(comparison, "write_results", lambda *_: None)
+    longer = dataclasses.replace(config, epochs=2, log_every=2)
+    assert in_two(_compare, tmp_path, longer, images) == [4, 0]
+    alone = compare(dataclasses.replace(longer, name="alone"), "", Reporter()).directory
+    for path in alone.glob("*/seed*"):
+        one, two = (
+            [float(row["train_loss"]) for row in rows_of(d)]
+            for d in (path, alone.with_name("SYNTHETIC-small") / path.relative_to(alone))
+        )
+        assert one == pytest.approx(two, rel=1e-2)
 
 
 def test_without_a_name_it_could_not_be_found_again(monkeypatch, refusal, tmp_path) -> None:
