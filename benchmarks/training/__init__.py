@@ -1,1 +1,1 @@
-"""One run, its gradient probes, and a comparison of many runs."""
+"""Train one run, record it, and execute the runs of an experiment."""

@@ -113,12 +113,12 @@ def runs_to_start(active: int, number: int, limit: int | None, device: torch.dev
         return 1
     if number % START_EVERY or active == limit:
         return 0
-    wanted = active if limit is None else min(active, limit - active)
+    starting = active if limit is None else min(active, limit - active)
     if device.type == "cuda":
         free, _ = torch.cuda.mem_get_info(device)
         each = torch.cuda.memory_reserved(device) / active
-        wanted = min(wanted, int(free / (2 * each)))
-    return wanted
+        starting = min(starting, int(free / (2 * each)))
+    return starting
 
 
 def release_memory(device: torch.device) -> None:

@@ -28,13 +28,13 @@ class FakeRuns:
 
     def __init__(self) -> None:
         self.open: set[str] = set()
-        self.most = 0
+        self.peak = 0
         self.closed: list[str] = []
 
     @contextmanager
     def trainer(self, name: str, steps: int, error: BaseException | None = None) -> Iterator:
         self.open.add(name)
-        self.most = max(self.most, len(self.open))
+        self.peak = max(self.peak, len(self.open))
         try:
             yield FakeTrainer(name, steps, error)
         finally:
@@ -71,12 +71,12 @@ def test_every_run_ends_with_its_result_or_its_error() -> None:
     assert fake.closed == ["a", "b", "c"]
 
 
-@pytest.mark.parametrize(("limit", "most"), [(None, 1), (1, 1), (3, 3), (50, 20)])
-def test_no_more_runs_than_the_limit_are_open(limit: int | None, most: int) -> None:
+@pytest.mark.parametrize(("limit", "peak"), [(None, 1), (1, 1), (3, 3), (50, 20)])
+def test_no_more_runs_than_the_limit_are_open(limit: int | None, peak: int) -> None:
     fake = FakeRuns()
     runs = (fake(str(k), 20 * START_EVERY) for k in range(20))
     assert len(list(run_all(runs, CPU, limit))) == 20
-    assert fake.most == most
+    assert fake.peak == peak
 
 
 def test_runs_that_are_given_up_are_closed() -> None:
@@ -141,14 +141,14 @@ def test_on_cuda_runs_start_while_there_is_memory(
 
 def check_side_by_side(configs: list[RunConfig], images, device, limit: int | None) -> None:
     dataset = prepare(images, device, validation=0.25)
-    trainers, histories, opened, most = {}, {}, set(), 0
+    trainers, histories, opened, peak = {}, {}, set(), 0
 
     def open_trainer(config: RunConfig):
-        nonlocal most
+        nonlocal peak
         histories[config] = History()
         trainers[config] = Trainer(config, dataset, histories[config], log_every=2)
         opened.add(config)
-        most = max(most, len(opened))
+        peak = max(peak, len(opened))
         return nullcontext(trainers[config])
 
     runs = ((config, partial(open_trainer, config)) for config in configs)
@@ -156,7 +156,7 @@ def check_side_by_side(configs: list[RunConfig], images, device, limit: int | No
         opened.remove(config)
         run = (ended.result(), trainers[config].model, histories[config])
         assert_same(run, fitted(config, images, device))
-    assert most > 1
+    assert peak > 1
 
 
 @pytest.mark.usefixtures("one_thread")

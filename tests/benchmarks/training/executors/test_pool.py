@@ -51,37 +51,32 @@ def configs(tmp_path: Path, monkeypatch, cats_and_dogs) -> list[RunConfig]:
     ]
 
 
-def test_processes_give_what_one_thread_gives(configs: list[RunConfig], tmp_path: Path) -> None:
+def test_processes_have_the_results_of_one_thread(configs: list[RunConfig], tmp_path: Path) -> None:
     with Pool(tmp_path / "store", CPU, Reporter(), workers=2) as pool:
         results = pool.train([*configs, configs[0]])
         assert pool.trained == 4
     assert [result.trial for result in results] == [*configs, configs[0]]
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        for config, result in zip(configs, results, strict=False):
-            images = open_images(config.data, config.image_size, say=print)
-            alone = train(config, prepare(images, CPU, **arguments(config)))
-            assert np.array_equal(alone.test.outputs, result.test.outputs)
-            assert alone.moved == result.moved
-    finally:
-        torch.set_num_threads(threads)
+    for config, result in zip(configs, results, strict=False):
+        images = open_images(config.data, config.image_size, say=print)
+        alone = train(config, prepare(images, CPU, **arguments(config)))
+        assert np.array_equal(alone.test.outputs, result.test.outputs)
+        assert alone.moved == result.moved
 
 
 @pytest.mark.parametrize(
     "drawn", [{"train_images": 20}, {"label_noise": 0.4}, {"imbalance": 3.0}, {}]
 )
-def test_what_is_drawn_of_the_images_is_drawn_by_the_trials_seed(images, drawn) -> None:
+def test_images_are_drawn_by_the_seed_of_the_run(images, drawn) -> None:
     config = RunConfig("mse", 0, 0.1, validation=0.25, **drawn)
     for seed in (0, 1):
         seeded = dataclasses.replace(config, seed=seed)
-        ours = prepare(images, CPU, **arguments(seeded)).train
+        found = prepare(images, CPU, **arguments(seeded)).train
         expected = prepare(images, CPU, validation=0.25, seed=seed, **drawn).train
-        assert torch.equal(ours.rows, expected.rows)
-        assert torch.equal(ours.labels, expected.labels)
+        assert torch.equal(found.rows, expected.rows)
+        assert torch.equal(found.labels, expected.labels)
 
 
-def test_what_was_trained_is_not_trained_again(configs: list[RunConfig], tmp_path: Path) -> None:
+def test_runs_are_trained_once(configs: list[RunConfig], tmp_path: Path) -> None:
     with Pool(tmp_path / "store", CPU, Reporter(), workers=1) as pool:
         first = pool.train(configs[:2])
     with Pool(tmp_path / "store", CPU, Reporter(), workers=1) as pool:
@@ -90,7 +85,7 @@ def test_what_was_trained_is_not_trained_again(configs: list[RunConfig], tmp_pat
     assert [o.moved for o in again[:2]] == [o.moved for o in first]
 
 
-def test_a_killed_worker_is_one_line_and_what_was_trained_is_kept(
+def test_a_killed_worker_is_one_line_and_finished_runs_are_kept(
     configs: list[RunConfig], tmp_path: Path, refusal
 ) -> None:
     with Pool(tmp_path / "store", CPU, Reporter(), workers=1) as pool:
@@ -104,7 +99,7 @@ def test_a_killed_worker_is_one_line_and_what_was_trained_is_kept(
         assert pool.trained == 0
 
 
-def test_images_that_cannot_be_had_are_refused(configs: list[RunConfig], tmp_path: Path) -> None:
+def test_missing_images_are_refused(configs: list[RunConfig], tmp_path: Path) -> None:
     nowhere = dataclasses.replace(configs[0], data=str(tmp_path / "nowhere"))
     with Pool(tmp_path / "store", CPU, Reporter()) as pool, pytest.raises(UserError):
         pool.train([nowhere])

@@ -1,4 +1,4 @@
-"""Two machines of a Ray cluster, played by two sets of processes on this one."""
+"""A real Ray cluster of two machines, which are two sets of processes on this one."""
 
 import dataclasses
 import os
@@ -15,7 +15,7 @@ from lossbench.benchmarks.commands.compare import compare, resume
 from lossbench.benchmarks.config import CompareConfig
 from lossbench.benchmarks.console import Reporter
 from lossbench.benchmarks.training.checkpoint import CHECKPOINT_FILE
-from lossbench.benchmarks.training.executors import ray as on_ray
+from lossbench.benchmarks.training.executors import ray as ray_executor
 from lossbench.benchmarks.training.executors.ray import cluster
 from lossbench.benchmarks.training.executors.ray_worker import Files, read_files, write_files
 from lossbench.benchmarks.training.progress import Executor, Progress
@@ -41,8 +41,10 @@ class Failing(torch.nn.Module):
 
 @pytest.fixture(scope="module")
 def machines(tmp_path_factory, cats_and_dogs) -> Iterator:
-    """A cluster of two machines with a CPU each, and a working directory with a folder of 30 cats
-    and 30 dogs of noise and a loss of one's own, which fails."""
+    """Start a cluster of two machines with a CPU each.
+
+    The working directory has a folder of 30 cats and 30 dogs of noise, and a user loss that fails.
+    """
     pytest.importorskip("ray")
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
     from ray.cluster_utils import Cluster
@@ -58,7 +60,7 @@ def machines(tmp_path_factory, cats_and_dogs) -> Iterator:
         patch.setenv("PYTHONPATH", str(place))
         patch.syspath_prepend(place)
         patch.chdir(place)
-        patch.setattr(on_ray, "UPDATE_INTERVAL", 0.05)
+        patch.setattr(ray_executor, "UPDATE_INTERVAL", 0.05)
         patch.setattr(registry, "_entries", dict(registry._entries))
         machines = Cluster(initialize_head=True, head_node_args={"num_cpus": 1})
         machines.add_node(num_cpus=1)
@@ -77,7 +79,7 @@ def executor(machines) -> Iterator[Executor]:
 
 @pytest.fixture(scope="module")
 def config() -> CompareConfig:
-    """A comparison that saves a state after each of its steps."""
+    """A comparison that saves a checkpoint after each step."""
     return CompareConfig(
         losses=("cross-entropy", "zero-one"),
         data="pets",
@@ -94,9 +96,9 @@ def config() -> CompareConfig:
 
 
 @pytest.fixture(scope="module")
-def whole(config) -> Path:
-    """The comparison, trained in this process."""
-    return compare(dataclasses.replace(config, name="whole"), "", Reporter()).directory
+def complete(config) -> Path:
+    """Directory of the comparison, trained in this process."""
+    return compare(dataclasses.replace(config, name="complete"), "", Reporter()).directory
 
 
 @pytest.mark.slow
@@ -104,71 +106,71 @@ def whole(config) -> Path:
 def test_a_run_that_fails_stops_no_other(executor, config) -> None:
     losses = ("failing_on_nodes:Failing", "cross-entropy")
     config = dataclasses.replace(config, losses=losses, epochs=1, name="failing")
-    ended = compare(config, "", Reporter(), executor)
-    assert (ended.finished, ended.failed) == (1, ["failing seed 0: RuntimeError: not again"])
-    failure = (ended.directory / "failing" / "seed0" / "failure.txt").read_text()
+    status = compare(config, "", Reporter(), executor)
+    assert (status.finished, status.failed) == (1, ["failing seed 0: RuntimeError: not again"])
+    failure = (status.directory / "failing" / "seed0" / "failure.txt").read_text()
     assert failure.startswith("RuntimeError: not again\n\nTraceback")
 
 
 @pytest.mark.slow
-def test_a_machine_that_dies_costs_nothing(
-    machines, executor, config, whole, monkeypatch, capsys
+def test_a_run_on_a_machine_that_dies_resumes_elsewhere(
+    machines, executor, config, complete, monkeypatch, capsys
 ) -> None:
-    came: set[Path] = set()
-    begun: list[bool] = []
+    received: set[Path] = set()
+    resumes: list[bool] = []
     (machine,) = machines.worker_nodes
 
-    def kill_once_both_came(path: Path, files: Files) -> None:
+    def kill_after_both_checkpoints(path: Path, files: Files) -> None:
         write_files(path, files)
-        before = len(came)
-        came.update([path] if CHECKPOINT_FILE in files else [])
-        if before < len(came) == 2:
+        before = len(received)
+        received.update([path] if CHECKPOINT_FILE in files else [])
+        if before < len(received) == 2:
             machines.remove_node(machine, allow_graceful=False)
 
-    def seen(path: Path) -> Files:
+    def count(path: Path) -> Files:
         files = read_files(path)
-        begun.append(CHECKPOINT_FILE in files)
+        resumes.append(CHECKPOINT_FILE in files)
         return files
 
-    monkeypatch.setattr(on_ray, "write_files", kill_once_both_came)
-    monkeypatch.setattr(on_ray, "read_files", seen)
+    monkeypatch.setattr(ray_executor, "write_files", kill_after_both_checkpoints)
+    monkeypatch.setattr(ray_executor, "read_files", count)
     try:
-        ended = compare(dataclasses.replace(config, name="killed"), "", Reporter(), executor)
+        status = compare(dataclasses.replace(config, name="killed"), "", Reporter(), executor)
     finally:
         machines.add_node(num_cpus=1)
-    assert (ended.finished, ended.failed) == (2, [])
+    assert (status.finished, status.failed) == (2, [])
     assert capsys.readouterr().err.count("started again from its last checkpoint") == 1
-    assert begun == [False, False, True]
-    assert_same_runs(whole, ended.directory)
-    assert not list(ended.directory.rglob(CHECKPOINT_FILE))
+    assert resumes == [False, False, True]
+    assert_same_runs(complete, status.directory)
+    assert not list(status.directory.rglob(CHECKPOINT_FILE))
 
 
 @pytest.mark.slow
-def test_asked_to_stop_the_machines_save_and_tell(executor, config, whole, monkeypatch) -> None:
+def test_stopped_machines_save_and_resume(executor, config, complete, monkeypatch) -> None:
     real = Progress.update
 
-    def asked(*arguments) -> None:
+    def interrupt(*arguments) -> None:
         real(*arguments)
         monkeypatch.setattr(Progress, "update", real)
         os.kill(os.getpid(), signal.SIGTERM)
 
-    monkeypatch.setattr(Progress, "update", asked)
+    monkeypatch.setattr(Progress, "update", interrupt)
     # No state is saved but that of the end.
     config = dataclasses.replace(config, checkpoint_every=1000.0, name="stopped")
-    ended = compare(config, "", Reporter(), executor)
-    assert (ended.interrupted, ended.finished, ended.failed) == (signal.SIGTERM, 0, [])
-    assert list(ended.directory.rglob(CHECKPOINT_FILE))
-    again = resume(ended.directory, "", Reporter(), executor)
+    status = compare(config, "", Reporter(), executor)
+    assert (status.interrupted, status.finished, status.failed) == (signal.SIGTERM, 0, [])
+    assert list(status.directory.rglob(CHECKPOINT_FILE))
+    again = resume(status.directory, "", Reporter(), executor)
     assert (again.interrupted, again.finished) == (None, 2)
-    assert_same_runs(whole, ended.directory)
+    assert_same_runs(complete, status.directory)
 
 
 def test_without_ray_it_is_one_line(tmp_path, monkeypatch, capsys) -> None:
     monkeypatch.setitem(sys.modules, "ray", None)
     monkeypatch.chdir(tmp_path)
     assert cli.main(["compare", "--executor", "ray"]) == 2
-    said = "lossbench: --executor ray: Ray is not installed; pip install 'lossbench[ray]'\n"
-    assert capsys.readouterr().err == said
+    error = "lossbench: --executor ray: Ray is not installed; pip install 'lossbench[ray]'\n"
+    assert capsys.readouterr().err == error
     assert not list(tmp_path.iterdir())
 
 
@@ -180,7 +182,7 @@ def test_a_cluster_that_is_not_there_is_one_line(address, tmp_path, monkeypatch,
     monkeypatch.setenv("RAY_ADDRESS", address)
     monkeypatch.chdir(tmp_path)
     assert cli.main(["compare", "--executor", "ray"]) == 2
-    said = capsys.readouterr().err
-    assert f"RAY_ADDRESS={address}" in said
-    assert said.count("\n") == 1
+    error = capsys.readouterr().err
+    assert f"RAY_ADDRESS={address}" in error
+    assert error.count("\n") == 1
     assert not list(tmp_path.iterdir())

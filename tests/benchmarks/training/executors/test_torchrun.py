@@ -42,14 +42,14 @@ def torchrun(tmp_path: Path, *arguments: str) -> subprocess.Popen:
 
 
 @pytest.mark.slow
-def test_when_a_process_dies_torchrun_goes_on_from_the_checkpoint(cats_and_dogs, tmp_path) -> None:
+def test_when_a_process_dies_torchrun_resumes_from_the_checkpoint(cats_and_dogs, tmp_path) -> None:
     pictures = cats_and_dogs(tmp_path / "pets", 60)
     arguments = ["--losses", "cross-entropy", "mse", "--data", str(pictures), "--seeds", "1"]
     arguments += ["--width", "4", "--batch-size", "16", "--epochs", "12", "--evaluations", "1"]
     arguments += ["--checkpoint-every", "0"]
-    whole = torchrun(tmp_path, *arguments, "--name", "whole")
-    out, err = whole.communicate(timeout=240)
-    assert whole.returncode == 0, err
+    complete = torchrun(tmp_path, *arguments, "--name", "complete")
+    out, err = complete.communicate(timeout=240)
+    assert complete.returncode == 0, err
     assert "cross-entropy" in out
     broken = torchrun(tmp_path, *arguments, "--name", "broken")
     run, until = tmp_path / "runs" / "broken" / "cross-entropy" / "seed0", time.monotonic() + 120
@@ -59,7 +59,7 @@ def test_when_a_process_dies_torchrun_goes_on_from_the_checkpoint(cats_and_dogs,
     os.kill(int(children[-1]), signal.SIGKILL)
     out, err = broken.communicate(timeout=240)
     assert broken.returncode == 0, err
-    equal_but_for_time(tmp_path / "runs" / "whole", tmp_path / "runs" / "broken")
+    equal_but_for_time(tmp_path / "runs" / "complete", tmp_path / "runs" / "broken")
     about = json.loads((tmp_path / "runs" / "broken" / "experiment.json").read_text())
     assert len(about["resumed"]) == 1
 
@@ -85,7 +85,7 @@ def test_two_processes_train_the_runs_together(config, images, tmp_path, monkeyp
         assert one == pytest.approx(two, rel=1e-2)
 
 
-def test_without_a_name_it_could_not_be_found_again(monkeypatch, refusal, tmp_path) -> None:
+def test_several_processes_need_a_name(monkeypatch, refusal, tmp_path) -> None:
     from lossbench.benchmarks import cli
 
     monkeypatch.setenv("WORLD_SIZE", "2")
@@ -100,14 +100,14 @@ def test_without_a_name_it_could_not_be_found_again(monkeypatch, refusal, tmp_pa
     "command",
     [["tune"], ["evidence", "all"], ["plan"], ["run-one", "runs/x", "0"], ["report", "x"]],
 )
-def test_what_is_not_shared_is_not_done_in_every_process(command, monkeypatch, capsys) -> None:
+def test_other_commands_refuse_several_processes(command, monkeypatch, capsys) -> None:
     from lossbench.benchmarks import cli
 
     monkeypatch.setenv("WORLD_SIZE", "2")
     monkeypatch.setenv("TORCHELASTIC_RUN_ID", "none")
     assert cli.main(command) == 2
     assert "without torchrun" in capsys.readouterr().err
-    # One process of torchrun's is one like any other.
+    # A single process of torchrun is like any other.
     monkeypatch.setenv("WORLD_SIZE", "1")
     assert cli.main(["report", "none"]) == 2
     assert "torchrun" not in capsys.readouterr().err
