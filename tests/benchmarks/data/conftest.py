@@ -1,4 +1,4 @@
-"""A home of its own for every test, and small sources of images to read."""
+"""A cache directory per test, and small sources of images."""
 
 import hashlib
 import io
@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from lossbench.benchmarks.data import download as downloads
+from lossbench.benchmarks.data import download
 from lossbench.benchmarks.data.download import Archive
 
 Pack = Callable[..., Path]
@@ -22,7 +22,7 @@ Pack = Callable[..., Path]
 
 @pytest.fixture(autouse=True)
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Where lossbench caches in this test; no images are given."""
+    """Return the cache directory of this test; LOSSBENCH_DATA is unset."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "xdg"))
     monkeypatch.delenv("LOSSBENCH_DATA", raising=False)
     return tmp_path / "xdg" / "lossbench"
@@ -30,7 +30,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture(scope="session")
 def real_data() -> Path:
-    """The directory of real images that LOSSBENCH_DATA names; without it the test is skipped."""
+    """Return the directory that LOSSBENCH_DATA names, or skip the test."""
     directory = Path(os.environ.get("LOSSBENCH_DATA", ""))
     if not os.environ.get("LOSSBENCH_DATA") or not directory.is_dir():
         pytest.skip("LOSSBENCH_DATA names no directory of real images")
@@ -38,21 +38,31 @@ def real_data() -> Path:
 
 
 @pytest.fixture(scope="session")
-def jpeg() -> Callable[..., bytes]:
-    """Makes an image file; other numbers give other pixels."""
+def encoded() -> Callable[..., bytes]:
+    """Encode a PIL image as a file."""
 
-    def make(number: int = 0, size: tuple[int, int] = (40, 36), kind: str = "JPEG") -> bytes:
-        pixels = np.random.default_rng(number).integers(0, 256, (size[1], size[0], 3), np.uint8)
+    def make(image: Image.Image, kind: str = "PNG", **options: object) -> bytes:
         file = io.BytesIO()
-        Image.fromarray(pixels).save(file, kind)
+        image.save(file, kind, **options)
         return file.getvalue()
 
     return make
 
 
 @pytest.fixture(scope="session")
+def jpeg(encoded: Callable[..., bytes]) -> Callable[..., bytes]:
+    """Make a JPEG file of noise; other numbers give other pixels."""
+
+    def make(number: int = 0, size: tuple[int, int] = (40, 36)) -> bytes:
+        pixels = np.random.default_rng(number).integers(0, 256, (size[1], size[0], 3), np.uint8)
+        return encoded(Image.fromarray(pixels), "JPEG")
+
+    return make
+
+
+@pytest.fixture(scope="session")
 def pets(jpeg: Callable[..., bytes]) -> Callable[..., dict[str, bytes]]:
-    """Makes files from patterns of names, `count` of each, `{}` being the number."""
+    """Make files from patterns of names, `count` of each; `{}` is the number."""
 
     def make(*patterns: str, count: int = 5) -> dict[str, bytes]:
         names = [pattern.format(n) for pattern in patterns for n in range(count)]
@@ -61,9 +71,19 @@ def pets(jpeg: Callable[..., bytes]) -> Callable[..., dict[str, bytes]]:
     return make
 
 
+def tar(files: Mapping[str, bytes], mode: str) -> bytes:
+    file = io.BytesIO()
+    with tarfile.open(fileobj=file, mode=mode) as archive:  # type: ignore[call-overload]
+        for name, content in files.items():
+            member = tarfile.TarInfo(name)
+            member.size = len(content)
+            archive.addfile(member, io.BytesIO(content))
+    return file.getvalue()
+
+
 @pytest.fixture
 def pack(tmp_path: Path) -> Pack:
-    """Writes files as a directory, zip, tar or tar.gz and gives its path."""
+    """Write files as a directory, zip, tar or tar.gz and return its path."""
 
     def make(files: Mapping[str, bytes], kind: str = "directory", name: str = "pets") -> Path:
         path = tmp_path / (name if kind == "directory" else f"{name}.{kind}")
@@ -77,44 +97,46 @@ def pack(tmp_path: Path) -> Pack:
                 for file, content in files.items():
                     archive.writestr(file, content)
         else:
-            with tarfile.open(path, "w:gz" if kind.endswith("gz") else "w") as archive:
-                for file, content in files.items():
-                    member = tarfile.TarInfo(file)
-                    member.size = len(content)
-                    archive.addfile(member, io.BytesIO(content))
+            path.write_bytes(tar(files, "w:gz" if kind.endswith("gz") else "w"))
         return path
 
     return make
 
 
+@pytest.fixture(scope="session")
+def packed() -> Callable[..., bytes]:
+    """Make the bytes of a .tar.gz of files below a folder."""
+    return lambda files, folder: tar({f"{folder}/{n}": c for n, c in files.items()}, "w:gz")
+
+
 class Server(ThreadingHTTPServer):
-    """A web server on this machine that serves bytes by path.
+    """Web server on this machine that serves bytes by path.
 
     Attributes:
-        files: path -> content.
-        answers: how many bytes the next answers bring before their connection breaks; what is
-            asked for after these is given whole.
-        ranges: whether it can begin in the middle. redirects: path -> address.
+        files: content by path.
+        cuts: bytes after which the next answers break their connections.
+        ranges: False if the server ignores Range headers.
+        redirects: address by path.
         asked: the Range header of each request.
     """
 
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), Answer)
         self.files: dict[str, bytes] = {}
-        self.answers: list[int] = []
+        self.cuts: list[int] = []
         self.ranges = True
         self.redirects: dict[str, str] = {}
         self.asked: list[str | None] = []
 
     def handle_error(self, *_: object) -> None:
-        """A client that has heard enough hangs up."""
+        """Ignore clients that close the connection early."""
 
     @property
     def address(self) -> str:
         return f"http://127.0.0.1:{self.server_port}"
 
     def publish(self, name: str, content: bytes) -> Archive:
-        """Serves a file, and gives it as lossbench would know it."""
+        """Serve a file and return its description."""
         self.files[f"/{name}"] = content
         digest = hashlib.sha256(content).hexdigest()
         return Archive(f"{self.address}/{name}", len(content), digest)
@@ -141,7 +163,7 @@ class Answer(BaseHTTPRequestHandler):
             self.send_header("Content-Range", f"bytes {begin}-{len(content) - 1}/{len(content)}")
         self.send_header("Content-Length", str(len(content) - begin))
         self.end_headers()
-        self.wfile.write(content[begin:][: server.answers.pop(0) if server.answers else None])
+        self.wfile.write(content[begin:][: server.cuts.pop(0) if server.cuts else None])
 
     def log_message(self, *_: object) -> None:
         pass
@@ -149,30 +171,14 @@ class Answer(BaseHTTPRequestHandler):
 
 @pytest.fixture
 def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
-    """A web server on this machine. It has no certificate, so that its address is allowed here."""
+    """Start a web server without a certificate, and allow http for it."""
     for name in ("http_proxy", "https_proxy", "all_proxy"):
         monkeypatch.delenv(name, raising=False)
         monkeypatch.delenv(name.upper(), raising=False)
-    monkeypatch.setattr(downloads, "SCHEMES", ("http",))
+    monkeypatch.setattr(download, "SCHEMES", ("http",))
     with Server() as web:
         thread = threading.Thread(target=web.serve_forever, args=(0.02,))
         thread.start()
         yield web
         web.shutdown()
         thread.join()
-
-
-@pytest.fixture(scope="session")
-def packed() -> Callable[..., bytes]:
-    """Makes a .tar.gz of files below a folder."""
-
-    def make(files: Mapping[str, bytes], folder: str) -> bytes:
-        file = io.BytesIO()
-        with tarfile.open(fileobj=file, mode="w:gz") as archive:
-            for name, content in files.items():
-                member = tarfile.TarInfo(f"{folder}/{name}")
-                member.size = len(content)
-                archive.addfile(member, io.BytesIO(content))
-        return file.getvalue()
-
-    return make

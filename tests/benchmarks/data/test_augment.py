@@ -1,104 +1,98 @@
-"""Every augmentation: rows for images, drawn by one generator, whichever images are in a batch."""
+"""Properties of every augmentation, and the exact pixels of a shift."""
 
 import numpy as np
 import pytest
 import torch
 
-from lossbench.benchmarks.data.augment import AUGMENTATIONS, reflect
+from lossbench.benchmarks.data.augment import AUGMENTATIONS, reflect, shift_table
 
 COUNT, SIDE = 12, 32
 
 
 @pytest.fixture
-def array():
-    """40 images in which every pixel is different and blue tells which image it is of."""
+def images():
+    """Make 40 images with different pixels; blue is the number of the image."""
     pixels = np.random.default_rng(0).integers(0, 256, (40, SIDE, SIDE, 3), dtype=np.uint8)
     pixels[..., 2] = np.arange(40)[:, None, None]
     return torch.from_numpy(pixels)
 
 
-@pytest.fixture(params=sorted(AUGMENTATIONS))
+@pytest.fixture(params=["none", "photographs", "shift"])
 def augmentation(request):
     return AUGMENTATIONS[request.param]
 
 
-def drawn(augmentation, seed=0):
-    return augmentation.draw(COUNT, SIDE, torch.Generator().manual_seed(seed))
+def draw(augmentation, seed=0, side=SIDE):
+    return augmentation.draw(COUNT, side, torch.Generator().manual_seed(seed))
 
 
-def test_there_are_three():
+def test_the_names():
     assert sorted(AUGMENTATIONS) == ["none", "photographs", "shift"]
 
 
-def test_a_row_is_drawn_for_each_image(augmentation):
-    for each in drawn(augmentation):
-        assert each.shape[0] == COUNT
-        assert each.device.type == "cpu"
-
-
-def test_what_is_drawn_for_an_image_is_a_few_numbers(augmentation):
-    """Of whatever side, because an epoch has them for all images at once."""
+def test_few_numbers_are_drawn_per_image(augmentation):
+    """An epoch draws them for all images at once."""
     for side in (SIDE, 224):
-        each = augmentation.draw(COUNT, side, torch.Generator().manual_seed(0))
-        assert sum(t.numel() * t.element_size() for t in each) <= 32 * COUNT
+        drawn = draw(augmentation, side=side)
+        assert all(each.shape[0] == COUNT and each.device.type == "cpu" for each in drawn)
+        assert sum(each.numel() * each.element_size() for each in drawn) <= 32 * COUNT
 
 
-def test_what_is_drawn_depends_on_the_generator_alone(augmentation):
-    first = drawn(augmentation)
+def test_draws_depend_on_the_generator_alone(augmentation):
+    first = draw(augmentation)
     torch.manual_seed(5)
-    for a, b in zip(first, drawn(augmentation), strict=True):
-        assert torch.equal(a, b)
+    assert all(torch.equal(a, b) for a, b in zip(first, draw(augmentation), strict=True))
+    others = draw(augmentation, seed=1)
+    assert not any(torch.equal(a, b) for a, b in zip(first, others, strict=True))
 
 
-def test_a_batch_is_square_images_in_grey_levels(augmentation, array):
-    rows = torch.randint(0, 40, (COUNT,))
-    batch = augmentation.batch(array, rows, *drawn(augmentation))
+def test_a_batch_is_square_images_with_gray_levels(augmentation, images):
+    before = images.clone()
+    batch = augmentation.batch(images, torch.arange(COUNT), *draw(augmentation))
     assert batch.dtype in (torch.uint8, torch.float32)
-    assert batch.shape[0] == COUNT
-    assert batch.shape[1] == batch.shape[2]
-    assert batch.shape[3] == 3
-    assert batch.min() >= 0
-    assert batch.max() <= 255
+    assert batch.shape == (COUNT, batch.shape[1], batch.shape[1], 3)
+    assert 0 <= batch.min() <= batch.max() <= 255
+    assert torch.equal(images, before)
 
 
-def test_an_image_does_not_depend_on_those_beside_it(augmentation, array):
-    rows = torch.randperm(40)[:COUNT]
-    draws = drawn(augmentation)
-    whole = augmentation.batch(array, rows, *draws)
+def test_an_image_does_not_depend_on_others_in_its_batch(augmentation, images):
+    rows, drawn = torch.randperm(40)[:COUNT], draw(augmentation)
+    batch = augmentation.batch(images, rows, *drawn)
     for part in (slice(0, 5), slice(5, 6), slice(6, COUNT)):
-        alone = augmentation.batch(array, rows[part], *(each[part] for each in draws))
-        torch.testing.assert_close(alone, whole[part])
+        alone = augmentation.batch(images, rows[part], *(each[part] for each in drawn))
+        torch.testing.assert_close(alone, batch[part])
 
 
-def test_the_array_is_left_as_it_is(augmentation, array):
-    before = array.clone()
-    augmentation.batch(array, torch.arange(COUNT), *drawn(augmentation))
-    assert torch.equal(array, before)
-
-
-def test_none_is_the_images_themselves(array):
-    rows = torch.tensor([7, 3, 3, 39])
-    none = AUGMENTATIONS["none"]
+def test_no_augmentation_returns_the_images(images):
+    rows, none = torch.tensor([7, 3, 3, 39]), AUGMENTATIONS["none"]
     assert none.draw(4, SIDE, torch.Generator()) == ()
-    assert torch.equal(none.batch(array, rows), array[rows])
+    assert torch.equal(none.batch(images, rows), images[rows])
 
 
-def test_shift_is_numpys_padding_cut_and_mirrored(array):
-    """Drawn as it has always been: mirrored or not, then down and across."""
-    rows = torch.randperm(40)[:COUNT]
-    shift = AUGMENTATIONS["shift"]
-    batch = shift.batch(array, rows, *drawn(shift, seed=3))
+def test_a_shift_is_a_crop_of_the_padded_image(images):
+    """Flips are drawn first, then shifts down and across."""
+    rows, shift = torch.randperm(40)[:COUNT], AUGMENTATIONS["shift"]
+    batch = shift.batch(images, rows, *draw(shift, seed=3))
     generator = torch.Generator().manual_seed(3)
-    mirrored = torch.rand(COUNT, generator=generator) < 0.5
+    flipped = torch.rand(COUNT, generator=generator) < 0.5
     down, across = torch.randint(-4, 5, (2, COUNT), generator=generator)
     for i in range(COUNT):
-        padded = np.pad(array[rows[i]].numpy(), ((4, 4), (4, 4), (0, 0)), mode="reflect")
+        padded = np.pad(images[rows[i]].numpy(), ((4, 4), (4, 4), (0, 0)), mode="reflect")
         top, left = 4 + int(down[i]), 4 + int(across[i])
         expected = padded[top : top + SIDE, left : left + SIDE]
-        expected = expected[:, ::-1] if mirrored[i] else expected
+        expected = expected[:, ::-1] if flipped[i] else expected
         np.testing.assert_array_equal(batch[i].numpy(), expected)
 
 
-def test_reflected_is_numpys_reflection():
+def test_all_shifts_and_both_flips_are_drawn():
+    shift = AUGMENTATIONS["shift"]
+    down, across = shift.draw(5000, SIDE, torch.Generator().manual_seed(0))
+    assert down.unique().tolist() == list(range(9))
+    assert across.unique().tolist() == list(range(18))
+    assert 0.45 < (across >= 9).float().mean() < 0.55
+    assert shift_table(SIDE, torch.device("cpu")).shape == (18, SIDE)
+
+
+def test_reflect_is_numpys_reflection():
     expected = np.pad(np.arange(8), 3, mode="reflect")
     assert reflect(torch.arange(-3, 11), 8).tolist() == expected.tolist()

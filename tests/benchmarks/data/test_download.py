@@ -1,4 +1,4 @@
-"""Only https, only what is expected, nothing twice, and nowhere but in its place."""
+"""Downloads use https, are checked, continue after a break and write only where they should."""
 
 import io
 import os
@@ -13,7 +13,7 @@ from urllib.request import Request
 import pytest
 
 from lossbench.benchmarks.data import cifar, pets
-from lossbench.benchmarks.data import download as downloads
+from lossbench.benchmarks.data import download as download_module
 from lossbench.benchmarks.data.download import Archive, check_scheme, download, fetch
 from lossbench.benchmarks.data.sources import UnavailableError
 from lossbench.benchmarks.errors import UserError
@@ -25,15 +25,15 @@ MEMBERS = re.compile(r"data/(?P<path>\w+\.txt)")
 
 @pytest.fixture
 def path(tmp_path):
-    """Where an archive is received."""
+    """Return the path to download to."""
     return tmp_path / "archive.part"
 
 
-def there(home):
+def downloaded(home):
     return sorted(p.name for p in (home / "downloads").iterdir() if p.name != ".lock")
 
 
-def test_every_archive_is_pinned_and_of_https():
+def test_every_archive_has_a_checksum_and_uses_https():
     archives = [cifar.ARCHIVE, *pets.ARCHIVES]
     for archive in archives:
         check_scheme(archive.url)
@@ -49,10 +49,10 @@ def test_another_scheme_is_refused(path, scheme):
         fetch(Archive(url, 5, "0" * 64), path)
     request = Request("https://127.0.0.1:9/archive")
     with pytest.raises(UnavailableError, match="not an https address"):
-        downloads._Redirects().redirect_request(request, io.BytesIO(), 302, "Found", {}, url)
+        download_module._Redirects().redirect_request(request, io.BytesIO(), 302, "Found", {}, url)
 
 
-def test_a_redirect_is_followed_within_the_scheme_alone(server, path):
+def test_a_redirect_is_followed_only_to_the_same_scheme(server, path):
     archive = server.publish("here", CONTENT)
     away = replace(archive, url=f"{server.address}/away")
     server.redirects["/away"] = archive.url
@@ -65,17 +65,17 @@ def test_a_redirect_is_followed_within_the_scheme_alone(server, path):
     assert not path.exists()
 
 
-def test_a_broken_connection_is_made_again_where_it_broke(server, path):
+def test_a_broken_download_continues_where_it_broke(server, path):
     archive = server.publish("archive", CONTENT)
-    server.answers = [100_000, 70_000]
+    server.cuts = [100_000, 70_000]
     fetch(archive, path)
     assert path.read_bytes() == CONTENT
     assert server.asked == [None, "bytes=100000-", "bytes=170000-"]
 
 
-def test_what_an_earlier_attempt_brought_is_gone_on_with(server, path):
+def test_an_earlier_part_is_continued(server, path):
     archive = server.publish("archive", CONTENT)
-    server.answers = [1000, 0]
+    server.cuts = [1000, 0]
     with pytest.raises(UnavailableError, match="the connection closed"):
         fetch(archive, path)
     assert path.read_bytes() == CONTENT[:1000]
@@ -88,7 +88,7 @@ def test_what_an_earlier_attempt_brought_is_gone_on_with(server, path):
 
 
 @pytest.mark.parametrize("before", [CONTENT[:5000], os.urandom(400_000)])
-def test_a_server_without_ranges_and_a_part_that_is_too_long_begin_anew(server, path, before):
+def test_without_ranges_or_with_too_long_a_part_it_starts_again(server, path, before):
     archive = server.publish("archive", CONTENT)
     server.ranges = False
     path.write_bytes(before)
@@ -97,7 +97,7 @@ def test_a_server_without_ranges_and_a_part_that_is_too_long_begin_anew(server, 
 
 
 @pytest.mark.parametrize("other", [CONTENT[:-1], CONTENT + b"!"])
-def test_another_size_is_refused_before_a_byte_is_received(server, path, other):
+def test_another_size_is_refused_without_receiving_it(server, path, other):
     archive = server.publish("archive", CONTENT)
     server.files["/archive"] = other
     with pytest.raises(UnavailableError, match="instead of 300,000"):
@@ -105,7 +105,7 @@ def test_another_size_is_refused_before_a_byte_is_received(server, path, other):
     assert not path.exists()
 
 
-def test_no_more_is_received_than_is_expected(server, path, monkeypatch):
+def test_no_more_bytes_are_received_than_expected(server, path, monkeypatch):
     monkeypatch.setattr(server.RequestHandlerClass, "send_header", lambda *_: None)
     archive = server.publish("archive", CONTENT)
     server.files["/archive"] = CONTENT + bytes(10_000_000)
@@ -114,7 +114,7 @@ def test_no_more_is_received_than_is_expected(server, path, monkeypatch):
 
 
 @pytest.mark.parametrize("part", [b"", b"wrong from the start"])
-def test_other_content_is_refused_and_not_kept(server, path, part):
+def test_other_content_is_refused_and_removed(server, path, part):
     archive = server.publish("archive", CONTENT)
     server.files["/archive"] = CONTENT[:-1] + bytes([CONTENT[-1] ^ 1])
     path.write_bytes(part)
@@ -124,8 +124,8 @@ def test_other_content_is_refused_and_not_kept(server, path, part):
 
 
 @pytest.mark.usefixtures("server")
-def test_a_silent_server_is_given_up(path, monkeypatch):
-    monkeypatch.setattr(downloads, "NETWORK_TIMEOUT", 0.3)
+def test_a_silent_server_times_out(path, monkeypatch):
+    monkeypatch.setattr(download_module, "NETWORK_TIMEOUT", 0.3)
     with socket.create_server(("127.0.0.1", 0)) as silent:
         url = f"http://127.0.0.1:{silent.getsockname()[1]}/archive"
         with pytest.raises(UnavailableError, match="timed out"):
@@ -134,8 +134,8 @@ def test_a_silent_server_is_given_up(path, monkeypatch):
         fetch(Archive(url, 5, "0" * 64), path)
 
 
-def wicked():
-    """An archive whose names lead everywhere, with two members that are wanted."""
+def malicious():
+    """Return an archive with names that lead elsewhere and members that are not files."""
     file = io.BytesIO()
     with tarfile.open(fileobj=file, mode="w:gz") as archive:
         for name in (
@@ -155,37 +155,37 @@ def wicked():
     return file.getvalue()
 
 
-def test_of_an_archive_only_the_expected_plain_files_are_written(server, home, tmp_path):
-    archive = server.publish("wicked.tar.gz", wicked())
+def test_only_expected_regular_files_are_extracted(server, home, tmp_path):
+    archive = server.publish("malicious.tar.gz", malicious())
     said = []
     assert download("it", "folder", [archive], MEMBERS, said.append) == home / "downloads"
     files = sorted(p for p in tmp_path.rglob("*") if p.is_file() and p.name != ".lock")
     folder = home / "downloads" / "folder"
-    # data/../x.txt is data/x.txt: a part that climbs is no part.
+    # `..` is left out of data/../x.txt.
     assert files == [folder / name for name in ("fine.txt", "good.txt", "x.txt")]
-    assert there(home) == ["folder"]
+    assert downloaded(home) == ["folder"]
     assert said == [f"downloading it into {home / 'downloads'}"]
 
 
-def test_an_interrupted_download_is_gone_on_with(server, home, monkeypatch):
-    archive = server.publish("wicked.tar.gz", wicked())
+def test_an_interrupted_extraction_is_repeated_without_downloading(server, home, monkeypatch):
+    archive = server.publish("malicious.tar.gz", malicious())
 
     def stop(*_):
         raise KeyboardInterrupt
 
     for when in ("_unpack", "read_tar_member"):
         with monkeypatch.context() as patch:
-            patch.setattr(downloads, when, stop)
+            patch.setattr(download_module, when, stop)
             with pytest.raises(KeyboardInterrupt):
                 download("it", "folder", [archive], MEMBERS, str)
-        assert there(home) == [".wicked.tar.gz.part"]
+        assert downloaded(home) == [".malicious.tar.gz.part"]
     download("it", "folder", [archive], MEMBERS, str)
-    assert there(home) == ["folder"]
+    assert downloaded(home) == ["folder"]
     assert len(server.asked) == 1
 
 
-def test_two_at_a_time_download_once(server, home):
-    archive = server.publish("wicked.tar.gz", wicked())
+def test_two_processes_download_once(server, home):
+    archive = server.publish("malicious.tar.gz", malicious())
     said = []
 
     def work():
@@ -202,10 +202,10 @@ def test_two_at_a_time_download_once(server, home):
         thread.join()
     assert all(line.endswith("downloads: waiting for it") for line in said[:2])
     assert len(server.asked) == 1
-    assert there(home) == ["folder"]
+    assert downloaded(home) == ["folder"]
 
 
-def test_downloads_need_a_place(home):
+def test_an_unwritable_cache_is_an_error(home):
     home.parent.mkdir(parents=True)
     home.write_text("a file where a directory should be")
     with pytest.raises(UserError, match="XDG_CACHE_HOME"):
