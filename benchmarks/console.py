@@ -30,11 +30,6 @@ BAR, BESIDE, LEAST = 10, 46, 12
 is worth a bar beside it."""
 
 
-def plural(count: int, one: str, more: str = "") -> str:
-    """'1 loss', '2 losses'; `more` is `one` with an s unless given."""
-    return f"{count} {one if count == 1 else more or one + 's'}"
-
-
 class Reporter:
     """Tells a person what is going on, on standard error; results go to standard output.
 

@@ -1,24 +1,51 @@
-"""Numbers and nouns as every table, figure and page shows them."""
+"""Text of numbers and nouns, the same in every table, figure and page."""
 
 from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
 
 MISSING = "\N{EN DASH}"
 MINUS = "\N{MINUS SIGN}"
 
 
 def percent(fraction: float | None, digits: int = 1) -> str:
-    """0.7812 as 78.1."""
+    """Format a fraction in percent: 0.7812 as 78.1."""
     return MISSING if fraction is None else f"{100 * fraction:.{digits}f}"
 
 
 def signed_points(fraction: float) -> str:
-    """0.012 as +1.2, -0.012 as −1.2."""
+    """Format a difference of fractions in points: 0.012 as +1.2, -0.012 as −1.2."""
     text = f"{100 * fraction:+.1f}"
     return "0.0" if text in ("+0.0", "-0.0") else text.replace("-", MINUS)
 
 
+def interval_points(interval: Mapping[str, Any] | None, *, signed: bool = False) -> str:
+    """Format an interval of fractions in percent: '74.1 ± 1.4'.
+
+    Args:
+        interval: mean, low and high, of which low and high, or the mean too, may be None.
+        signed: write a sign, for a difference.
+    """
+    if interval is None or interval["mean"] is None:
+        return MISSING
+    text = signed_points(interval["mean"]) if signed else percent(interval["mean"])
+    if interval["high"] is None:
+        return text
+    return f"{text} ± {100 * (interval['high'] - interval['mean']):.1f}"
+
+
+def number(value: float | None) -> str:
+    """Format a number with three digits or more, and a minus sign as wide as a plus."""
+    if value is None:
+        return MISSING
+    size = abs(value)
+    text = f"{size:,.0f}" if size >= 999.5 else magnitude(size)
+    return f"{MINUS}{text}" if value < 0 else text
+
+
 def magnitude(value: float | None) -> str:
-    """Three digits of a number of any size; a zero without decimals is exactly zero."""
+    """Format a number of any size with three digits; only an exact zero is '0'."""
     if value is None or value == 0:
         return MISSING if value is None else "0"
     if 1e-3 <= abs(value) < 999.5:
@@ -30,13 +57,18 @@ def magnitude(value: float | None) -> str:
 
 
 def duration(seconds: float) -> str:
-    """3723 as '1 h 2 min', 75 as '1 min 15 s', 4 as '4 s'."""
-    whole = round(seconds)
-    if whole >= 3600:
-        return f"{whole // 3600} h {whole % 3600 // 60} min"
-    return f"{whole // 60} min {whole % 60} s" if whole >= 60 else f"{whole} s"
+    """Format seconds: 3723 as '1 h 2 min', 75 as '1 min 15 s', 4 as '4 s'."""
+    total = round(seconds)
+    if total >= 3600:
+        return f"{total // 3600} h {total % 3600 // 60} min"
+    return f"{total // 60} min {total % 60} s" if total >= 60 else f"{total} s"
 
 
 def indefinite_article(noun: str) -> str:
-    """A noun behind 'a' or 'an'."""
+    """Put 'a' or 'an' before a noun."""
     return f"{'an' if noun[:1].lower() in 'aeiou' else 'a'} {noun}"
+
+
+def plural(count: int, one: str, more: str = "") -> str:
+    """Format a count with its noun: '1 loss', '2 losses'; `more` is `one` with an s by default."""
+    return f"{count:,} {one if count == 1 else more or one + 's'}"

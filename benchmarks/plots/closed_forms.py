@@ -1,4 +1,4 @@
-"""closed_forms.png: value and gradient of the losses against the logit, before any training."""
+"""closed_forms.png: value and gradient of each loss over the logit, without any training."""
 
 from __future__ import annotations
 
@@ -27,15 +27,20 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 Z_LIMIT = 8.0
-# The squared error of a raw output would flatten all others; its line leaves the panel instead.
+# The squared error of a raw output would flatten all others; its line leaves the axes instead.
 VALUE_LIMITS = (-0.25, 9.0)
 GRADIENT_LIMITS = (-2.25, 0.75)
 
 
 def curve(loss: str, z: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
-    """Value and gradient dL/dz of a registered loss at each logit `z`, for target t = 1.
+    """Evaluate a registered loss and its gradient dL/dz for target t = 1.
 
-    A softmax loss is given the two logits (-z/2, +z/2), whose difference is z.
+    Args:
+        loss: name of the loss. A softmax loss is given the two logits (-z/2, +z/2).
+        z: logits, (N,).
+
+    Returns:
+        Value and gradient, float64 (N,) each.
     """
     import torch
 
@@ -53,9 +58,15 @@ def curve(loss: str, z: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
 def draw_closed_forms(
     losses: list[str], *, synthetic: bool, classes: Sequence[str] = ()
 ) -> bytes | None:
-    """Two panels over the logit: value and gradient of the registered ones among `losses`.
+    """Draw two panels over the logit: value and gradient.
 
-    None if none is registered. `classes` are the names by label; of two they stand on the axis.
+    Args:
+        losses: names; those that are not registered are left out.
+        synthetic: stamp the figure.
+        classes: class names by label; two of them label the axis.
+
+    Returns:
+        A PNG, None if no loss is registered.
     """
     import matplotlib
     import numpy as np
@@ -64,14 +75,14 @@ def draw_closed_forms(
     from lossbench.losses import registry
 
     known = set(registry.names())
-    # Even in number, so that the jump of a step function at z = 0 falls between two points.
+    # An even number of points: the jump of a step function at z = 0 falls between two.
     z = np.linspace(-Z_LIMIT, Z_LIMIT, 802)
     curves = {loss: curve(loss, z) for loss in losses if loss in known}
     if not curves:
         return None
     wrong, right = classes if len(classes) == 2 else ("", "")
     two = len(classes) == 2
-    asked = f"the image is {indefinite_article(right)}" if two else "its class is the right one"
+    target = f"the image is {indefinite_article(right)}" if two else "its class is the right one"
     ends = (
         (indefinite_article(wrong), indefinite_article(right))
         if two
@@ -83,9 +94,9 @@ def draw_closed_forms(
         upper, lower = figure.subplots(2, 1, sharex=True)
         left, top, bottom = 0.30 + label_margin(curves), 1 - 0.46 / height, 0.88 / height
         figure.subplots_adjust(left=left, right=0.925, top=top, bottom=bottom, hspace=0.24)
-        upper.set_title(f"What does a logit z cost when {asked} (t = 1)?")
+        upper.set_title(f"What does a logit z cost when {target} (t = 1)?")
         upper.set_ylabel("loss L")
-        lower.set_title("How hard does it push on that logit?")
+        lower.set_title("How large is the gradient with respect to that logit?")
         lower.set_ylabel("gradient dL/dz")
         lower.set_xlabel(
             f"logit z\n← confidently wrong: sure of {ends[0]}        sure of {ends[1]} →"
@@ -102,13 +113,13 @@ def draw_closed_forms(
 def _draw(
     axes: Axes, z: NDArray[Any], curves: dict[str, NDArray[Any]], limits: tuple[float, float]
 ) -> None:
-    """Draws the curves; labels stand at the left, where the losses differ most."""
+    """Draw the curves, with labels at the left, where the losses differ most."""
     labels = []
     for loss, values in curves.items():
         axes.plot(z, values, **line_style(loss))
         y = min(max(float(values[0]), limits[0]), limits[1])
-        away = "" if y == values[0] else " (off scale)"
-        labels.append(Label(y, short_name(loss) + away, loss))
+        suffix = "" if y == values[0] else " (off scale)"
+        labels.append(Label(y, short_name(loss) + suffix, loss))
     axes.set_xlim(-Z_LIMIT, Z_LIMIT)
     axes.set_ylim(*limits)
     axes.axvline(0, color=FAINT, linewidth=0.8, zorder=1)

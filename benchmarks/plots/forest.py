@@ -1,50 +1,52 @@
-"""differences.png: what each loss has more than cross-entropy, and how sure that is."""
+"""differences.png: a forest plot of the differences in test accuracy from cross-entropy."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping, Sequence
+from typing import Any
 
-from lossbench.benchmarks.format import signed_points
+import matplotlib
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from lossbench.benchmarks.format import interval_points
 
 from .canvas import DPI, FAINT, INK, RC, label_margin, render_png, short_name, stamp_synthetic
 from .palette import loss_style
 
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-
-LEAST_REACH = 2.0
-"""Points to either side of 0 that are shown at least: smaller differences are to look small."""
+MIN_LIMIT = 2.0
+"""Smallest limit of the x axis in points, so that small differences look small."""
 
 
-def draw_differences(summary: dict[str, Any]) -> bytes | None:
-    """A row a loss, best first: the mean difference in test accuracy, its 95 % interval over seeds
-    as a thick line and over test images as a thin one below it.
+def draw_differences(
+    differences: Mapping[str, Mapping[str, Any]], *, synthetic: bool
+) -> bytes | None:
+    """Draw one row per loss, best first: the mean difference in test accuracy with two intervals.
 
-    None if nothing was compared with cross-entropy.
+    The thick line is the 95 % interval over seeds, the thin line below it that over test images.
+
+    Args:
+        differences: `minus_cross_entropy` of summary.json, by loss.
+        synthetic: stamp the figure.
+
+    Returns:
+        A PNG, None without differences.
     """
-    import matplotlib
-    from matplotlib.figure import Figure
-
-    found = {
-        name: loss["minus_cross_entropy"]
-        for name, loss in summary["losses"].items()
-        if loss["minus_cross_entropy"] is not None
-    }
-    if not found:
+    if not differences:
         return None
-    rows = sorted(found.items(), key=lambda item: -item[1]["mean"])
+    rows = sorted(differences.items(), key=lambda item: -item[1]["mean"])
     head, foot = 0.85, 0.75
     height = head + foot + 0.36 * len(rows)
     with matplotlib.rc_context(RC):
         figure = Figure(figsize=(10, height), dpi=DPI)
         axes = figure.subplots()
         figure.subplots_adjust(
-            left=0.205 + label_margin(found),
+            left=0.205 + label_margin(differences),
             right=0.74,
             top=1 - head / height,
             bottom=foot / height,
         )
-        seeds = sorted({each["n"] for each in found.values()})
+        seeds = sorted({each["n"] for each in differences.values()})
         over = f"{seeds[0]}" if len(seeds) == 1 else f"{seeds[0]} to {seeds[-1]}"
         figure.text(
             0.012,
@@ -57,37 +59,37 @@ def draw_differences(summary: dict[str, Any]) -> bytes | None:
         figure.text(
             0.012,
             1 - 0.42 / height,
-            f"Mark: mean over {over} paired seed{'s'[: over != '1']}. 95 % intervals: thick line "
+            f"Marker: mean over {over} paired seed{'s'[: over != '1']}. 95 % intervals: thick line "
             "over seeds, thin line over test images.",
             va="top",
             fontsize=10.5,
         )
-        reach = reach_of([each for _, each in rows])
-        for place, (name, difference) in enumerate(rows):
-            _draw_row(axes, len(rows) - 1 - place, name, difference, reach)
-        _finish(axes, rows, reach)
-        if summary["synthetic"]:
+        limit = axis_limit([each for _, each in rows])
+        for index, (name, difference) in enumerate(rows):
+            _draw_row(axes, len(rows) - 1 - index, name, difference, limit)
+        _finish(axes, rows, limit)
+        description = "test accuracy minus that of cross-entropy"
+        if synthetic:
             stamp_synthetic(figure)
-        return render_png(
-            figure, f"{summary['note'] or ''} test accuracy minus cross-entropy's".strip()
-        )
+            description = f"SYNTHETIC IMAGES: {description}"
+        return render_png(figure, description)
 
 
-def reach_of(differences: list[dict[str, Any]]) -> float:
-    """How many points to either side of 0 are shown: all that most losses need.
+def axis_limit(differences: Sequence[Mapping[str, Any]]) -> float:
+    """Return how many points to either side of 0 the x axis shows.
 
-    A loss that fails altogether would press the others into one line; it leaves the panel.
+    It fits most losses. One that fails altogether would flatten the others, so it is left outside.
     """
-    needs: list[float] = sorted(
+    extents: list[float] = sorted(
         100 * max(abs(end) for end in (each["mean"], each["low"], each["high"]) if end is not None)
         for each in differences
     )
-    middle = needs[(len(needs) - 1) // 2]
-    fitting = [need for need in needs if need <= max(3 * middle, LEAST_REACH)]
-    return 1.08 * max(LEAST_REACH, *fitting)
+    median = extents[(len(extents) - 1) // 2]
+    fitting = [each for each in extents if each <= max(3 * median, MIN_LIMIT)]
+    return 1.08 * max(MIN_LIMIT, *fitting)
 
 
-def _draw_row(axes: Axes, y: int, name: str, difference: dict[str, Any], reach: float) -> None:
+def _draw_row(axes: Axes, y: int, name: str, difference: Mapping[str, Any], limit: float) -> None:
     style = loss_style(name)
     color, mean = style["color"], 100 * difference["mean"]
     decided = difference["verdict"] != "undecided"
@@ -98,35 +100,32 @@ def _draw_row(axes: Axes, y: int, name: str, difference: dict[str, Any], reach: 
     if examples is not None:
         ends = [100 * examples["low"], 100 * examples["high"]]
         axes.plot(ends, [y - 0.24, y - 0.24], color=FAINT, linewidth=1.4)
-    look: dict[str, Any] = {"markeredgecolor": color, "markersize": 9, "zorder": 5}
-    if abs(mean) <= reach:
+    marker: dict[str, Any] = {"markeredgecolor": color, "markersize": 9, "zorder": 5}
+    if abs(mean) <= limit:
         fill = color if decided else "white"
-        axes.plot(mean, y, marker=style["marker"], markerfacecolor=fill, **look)
+        axes.plot(mean, y, marker=style["marker"], markerfacecolor=fill, **marker)
     else:
         # Off the panel: an arrow at the edge, and the number beside it.
-        edge, arrow = (-0.985 * reach, "<") if mean < 0 else (0.985 * reach, ">")
-        axes.plot(edge, y, marker=arrow, markerfacecolor=color, clip_on=False, **look)
-    half = ""
-    if difference["high"] is not None:
-        half = f" ± {100 * (difference['high'] - difference['mean']):.1f}"
-    text = f"{signed_points(difference['mean'])}{half}"
-    place: dict[str, Any] = {"textcoords": "offset points", "va": "center", "fontsize": 10.5}
-    place["xycoords"] = axes.get_yaxis_transform()
-    axes.annotate(text, (1, y), (18, 0), **place)
+        edge, arrow = (-0.985 * limit, "<") if mean < 0 else (0.985 * limit, ">")
+        axes.plot(edge, y, marker=arrow, markerfacecolor=color, clip_on=False, **marker)
+    text = interval_points(difference, signed=True)
+    options: dict[str, Any] = {"textcoords": "offset points", "va": "center", "fontsize": 10.5}
+    options["xycoords"] = axes.get_yaxis_transform()
+    axes.annotate(text, (1, y), (18, 0), **options)
     weight = "bold" if decided else "normal"
     ink = INK if decided else FAINT
     word = difference["verdict"]
-    axes.annotate(word, (1, y), (108, 0), fontweight=weight, color=ink, **place)
+    axes.annotate(word, (1, y), (108, 0), fontweight=weight, color=ink, **options)
 
 
-def _finish(axes: Axes, rows: list[tuple[str, dict[str, Any]]], reach: float) -> None:
+def _finish(axes: Axes, rows: Sequence[tuple[str, Mapping[str, Any]]], limit: float) -> None:
     axes.axvline(0, color=INK, linewidth=1, zorder=1)
-    axes.set_xlim(-reach, reach)
+    axes.set_xlim(-limit, limit)
     axes.set_ylim(-0.65, len(rows) - 0.35)
     axes.set_yticks(range(len(rows)), [short_name(name) for name, _ in reversed(rows)])
     axes.tick_params(axis="y", length=0, pad=12, labelcolor=INK)
     axes.set_xlabel(
-        "test accuracy minus cross-entropy's, percentage points\n← worse            better →"
+        "test accuracy minus that of cross-entropy, percentage points\n← worse            better →"
     )
     axes.grid(axis="x", color="#E6E6E6", zorder=0)
     axes.set_axisbelow(True)

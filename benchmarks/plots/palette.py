@@ -1,10 +1,10 @@
-"""One look a loss, the same in every picture.
+"""One style per loss, the same in every figure.
 
 Most colours are those of Okabe and Ito (2008), with a navy and an indigo so that the four
-likelihood losses stay within the blues; the others were searched for as those farthest from these
-to readers with any kind of sight. Losses of one colour differ in line and marker. The ten of the
-argument often coincide to the pixel, hence their line styles: a solid line lies below, and the
-gaps of a broken line drawn over it let it through.
+likelihood losses stay blue; the others are the colours most distant from these under normal and
+colour-blind vision. Losses of one colour differ in line style and marker. The ten losses of the
+article often coincide to the pixel: a solid line lies below, and shows through the gaps of a broken
+line above it.
 """
 
 from typing import TypedDict
@@ -33,7 +33,7 @@ DASHDOT: LineStyle = (0, (7, 2, 1.6, 2))
 DASHDOTDOT: LineStyle = (0, (7, 2, 1.6, 2, 1.6, 2))
 DOTTED: LineStyle = (0, (1.7, 2.3))
 LONG: LineStyle = (0, (15, 4))
-# Of one period, and out of step: where both lines coincide, one shows in the gaps of the other.
+# One period, shifted: where both lines coincide, one shows in the gaps of the other.
 SPACED_DASHED: LineStyle = (0, (7, 7))
 SPACED_DASHDOT: LineStyle = (6.5, (3.8, 1.2, 1.2, 7.8))
 
@@ -43,7 +43,7 @@ def _style(color: str, linestyle: LineStyle, marker: str) -> Style:
 
 
 STYLES: dict[str, Style] = {
-    # The ten of the argument.
+    # The ten losses of the article.
     "cross-entropy": _style(BLUE, SOLID, "o"),
     "nll": _style(SKY, SPACED_DASHED, "s"),
     "bce": _style(INDIGO, SPACED_DASHDOT, "D"),
@@ -54,13 +54,13 @@ STYLES: dict[str, Style] = {
     "mse": _style(PURPLE, DASHDOT, "d"),
     "probability-sum": _style(BLACK, DASHED, "<"),
     "zero-one": _style(GREY, SOLID, ">"),
-    # Those that the evidence sets beside them: a colour each.
+    # Other losses of the claims: one colour each.
     "generalized-cross-entropy": _style(LEAF, SOLID, "*"),
     "symmetric-cross-entropy": _style(VIOLET, SOLID, "p"),
     "focal": _style(BROWN, SOLID, "h"),
     "logit-adjusted": _style(UMBER, SOLID, "8"),
     "label-smoothing": _style(LILAC, SOLID, "H"),
-    # Their kin: the same colour in another line.
+    # Related losses: the same colour, another line style.
     "sigmoid-generalized-cross-entropy": _style(LEAF, DASHED, "<"),
     "squared-log": _style(LEAF, DASHDOT, "o"),
     "sigmoid-squared-log": _style(LEAF, DOTTED, "s"),
@@ -97,7 +97,7 @@ STYLES: dict[str, Style] = {
     "one-vs-rest-cubed-hinge": _style(GREEN, DASHDOTDOT, "P"),
 }
 
-# Looks that no loss above has, for losses that a user adds.
+# Styles for losses that a user adds; no loss above has them.
 _SPARE: tuple[Style, ...] = (
     _style(VERMILLION, DASHED, "p"),
     _style(VERMILLION, DOTTED, "*"),
@@ -115,10 +115,10 @@ _SPARE: tuple[Style, ...] = (
 
 
 def loss_style(loss_name: str) -> Style:
-    """The colour, line style and marker of a loss.
+    """Return a copy of the style of a loss.
 
-    Fixed for the library's; any other name gets one of the spare styles, chosen by a checksum of
-    the name, so that it too looks the same in every picture and on every machine.
+    The losses of the library have fixed styles. Any other name gets one of the spare styles by a
+    checksum of the name, so that it looks the same in every figure and on every machine.
     """
     style = STYLES.get(loss_name) or _SPARE[crc32(loss_name.encode()) % len(_SPARE)]
     return style.copy()

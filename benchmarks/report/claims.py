@@ -1,13 +1,13 @@
-"""The page of a claim that was examined, and the page of all of them."""
+"""Reports of claims: a page per claim, and an overview of all claims."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 from lossbench.benchmarks.errors import UserError
-from lossbench.benchmarks.format import MINUS, MISSING, duration, magnitude
+from lossbench.benchmarks.format import MISSING, duration, number, plural
 from lossbench.benchmarks.records.claim import (
     FILE,
     Finding,
@@ -17,110 +17,112 @@ from lossbench.benchmarks.records.claim import (
     read_claim,
     write_claim,
 )
-from lossbench.benchmarks.records.files import write_files
 
 from .document import (
+    SYNTHETIC,
     SYNTHETIC_NOTE,
     Banner,
     Block,
-    Bullets,
+    BulletList,
+    Callout,
     Cell,
     Code,
+    DefinitionList,
     Document,
-    Facts,
     Heading,
+    Image,
     Link,
     Paragraph,
-    Picture,
     Table,
-    Verdict,
-    html,
-    markdown,
+    synthetic_title,
 )
-from .facts import data_facts, joined, made_by
+from .provenance import Items, data_items, format_mapping, machine_items
+from .render import write_pages
+
+Record = dict[str, Any]
+"""claim.json as `records.claim.read_claim` returns it."""
+
+VERBS = {
+    "holds": ("holds", "hold"),
+    "does not hold": ("does not hold", "do not hold"),
+    "undecided": ("is undecided", "are undecided"),
+}
+"""Verb of each verdict, for one claim and for several."""
 
 
 def write_finding(
     directory: Path, about: dict[str, Any], statement: Statement, finding: Finding
 ) -> None:
-    """Write claim.json, report.html, report.md and the figures of a claim into `directory`.
+    """Write claim.json, report.html, report.md and the figures of a claim.
 
-    Args are those of `records.claim.write_claim`. Raises UserError if a file cannot be written.
+    Args:
+        directory: made if it is missing.
+        about: how it was measured, see `records.claim.write_claim`.
+        statement: the claim.
+        finding: what the experiment found.
+
+    Raises:
+        UserError: a file cannot be written.
     """
     write_claim(directory, about, statement, finding)
     write_report(directory)
 
 
-def write_report(directory: Path) -> list[Path]:
-    """Writes report.html and report.md of a claim from its claim.json and pictures.
+def write_report(directory: Path) -> Document:
+    """Write report.html and report.md of a claim from its claim.json and figures.
 
     Raises:
-        UserError: as `read_claim` does, or a file cannot be written.
+        UserError: claim.json or a figure cannot be read, or a file cannot be written.
     """
-    return write_pages(directory, document_of(directory, read_claim(directory)))
+    document = claim_document(directory, read_claim(directory))
+    write_pages(directory, document)
+    return document
 
 
-def write_pages(directory: Path, document: Document) -> list[Path]:
-    """Writes a document as report.html and report.md and returns their paths.
+def claim_document(directory: Path, record: Record) -> Document:
+    """Build the report of a claim: verdict, figures, measures, tables, question, provenance.
 
-    Raises:
-        UserError: a file cannot be written.
-    """
-    files = {"report.html": html(document).encode(), "report.md": markdown(document).encode()}
-    write_files(directory, files)
-    return [directory / name for name in files]
-
-
-def document_of(directory: Path, record: dict[str, Any]) -> Document:
-    """The page of a claim: what was found, the picture that shows it, the measures, the tables,
-    what was asked, and how it was measured.
+    Args:
+        directory: where the figures are.
+        record: claim.json.
 
     Raises:
-        UserError: a picture cannot be read.
+        UserError: a figure cannot be read.
     """
     synthetic = is_synthetic(record)
+    warning = SYNTHETIC if synthetic else None
     blocks: list[Block] = [Banner(SYNTHETIC_NOTE)] if synthetic else []
-    blocks.append(_verdict(record))
-    pictures = _pictures(directory, record)
-    blocks += pictures[:1]
+    blocks.append(_callout(record))
+    figures = _figures(directory, record)
+    blocks += figures[:1]
     if record["measures"]:
-        blocks += [Heading("What the verdict rests on"), _measures(record["measures"], synthetic)]
-    blocks += pictures[1:]
+        blocks += [Heading("Measures behind the verdict"), _measures(record["measures"], warning)]
+    blocks += figures[1:]
     for table in record["tables"]:
-        blocks += [Heading(table["title"]), _table(table, synthetic)]
+        blocks += [Heading(table["title"]), _table(table, warning)]
         blocks += [Paragraph(note, faint=True) for note in table.get("notes", [])]
     if record["notes"]:
-        blocks.append(Heading("What else to know"))
+        blocks.append(Heading("Notes"))
         blocks += [Paragraph(note) for note in record["notes"]]
-    blocks += [Heading("What was asked"), _asked(record)]
+    blocks += [Heading("Question and procedure"), _statement(record)]
     about = record["about"]
-    blocks += [Heading("How it was measured"), Facts(tuple(_facts(about)))]
+    blocks += [Heading("How it was measured"), DefinitionList(tuple(_provenance(about)))]
     if command := about.get("command"):
         blocks += [Paragraph("To repeat it:"), Code(str(command))]
-    return Document(_titled(title_of(record), synthetic), tuple(blocks))
+    return Document(synthetic_title(claim_title(record), synthetic), tuple(blocks))
 
 
-def title_of(record: dict[str, Any]) -> str:
-    """The claim's name and what it asks."""
+def claim_title(record: Record) -> str:
+    """Return the claim's name and question."""
     return f"{record['name']}: {record['question']}"
 
 
-def _titled(title: str, synthetic: bool) -> str:
-    return f"SYNTHETIC IMAGES: {title}" if synthetic else title
-
-
-def _verdict(record: dict[str, Any]) -> Verdict:
-    said = {"holds": "The claim holds.", "does not hold": "The claim does not hold."}
-    return Verdict(
-        record["verdict"],
-        record["sentence"],
-        said.get(record["verdict"], "The claim is undecided."),
-    )
-
-
 def write_overview(evidence_directory: Path, order: Sequence[str]) -> None:
-    """Writes report.html and report.md of all claims below `evidence_directory`: a line each with
-    its verdict, and then what was found of each with the picture that shows it.
+    """Write report.html and report.md of all claims below a directory.
+
+    Args:
+        evidence_directory: holds a directory per claim.
+        order: names of all claims, in the order to list them; other names follow.
 
     Raises:
         UserError: a claim is unreadable, there is none, or a file cannot be written.
@@ -134,60 +136,60 @@ def write_overview(evidence_directory: Path, order: Sequence[str]) -> None:
             "that it wrote"
         )
     names = [*order, *sorted(set(found) - set(order))]
-    records = [(name, found[name]) for name in names if name in found]
+    records = {name: found[name] for name in names if name in found}
     missing = [name for name in order if name not in found]
     write_pages(evidence_directory, _overview(evidence_directory, records, missing))
 
 
-def _overview(
-    directory: Path, records: Sequence[tuple[str, dict[str, Any]]], missing: Sequence[str]
-) -> Document:
-    synthetic = any(is_synthetic(record) for _, record in records)
+def _overview(directory: Path, records: dict[str, Record], missing: Sequence[str]) -> Document:
+    synthetic = any(map(is_synthetic, records.values()))
+    examined = f"{plural(len(records), 'claim')} examined: {tally(records.values())}."
     blocks: list[Block] = [Banner(SYNTHETIC_NOTE)] if synthetic else []
-    blocks.append(
-        Paragraph(
-            f"{len(records)} claim{'s' * (len(records) != 1)} examined: "
-            f"{tally(record for _, record in records)}."
-        )
-    )
+    blocks.append(Paragraph(examined))
     if missing:
         blocks.append(Paragraph(f"Not examined yet: {', '.join(missing)}."))
-    blocks.append(verdicts_table((Link(name, f"{name}/report"), each) for name, each in records))
-    for name, record in records:
+    links = {name: Link(name, f"{name}/report") for name in records}
+    blocks.append(verdicts_table((links[name], record) for name, record in records.items()))
+    for name, record in records.items():
         blocks += [
-            Heading(title_of(record), 2, name),
-            _verdict(record),
-            *_pictures(directory / name, record, f"{name}/")[:1],
-            Paragraph(f"Put to the test: {record['claim']}", faint=True),
-            Bullets((Link(f"{name} in full", f"{name}/report"),)),
+            Heading(claim_title(record), 2, name),
+            _callout(record),
+            *_figures(directory / name, record, f"{name}/")[:1],
+            Paragraph(f"Claim: {record['claim']}", faint=True),
+            BulletList((Link(f"{name}: full report", f"{name}/report"),)),
         ]
-    title = _titled("The case for cross-entropy, claim by claim", synthetic)
+    title = synthetic_title("The case for cross-entropy, claim by claim", synthetic)
     return Document(title, tuple(blocks))
 
 
-def tally(records: Any) -> str:
-    """'7 hold, 2 do not hold, 1 is undecided', of records as `read_claim` returns them."""
+def tally(records: Iterable[Record]) -> str:
+    """Count the verdicts: '7 hold, 2 do not hold, 1 is undecided'."""
     verdicts = [record["verdict"] for record in records]
-    words = {"holds": ("holds", "hold"), "does not hold": ("does not hold", "do not hold")}
-    words["undecided"] = ("is undecided", "are undecided")
-    counts = {word: verdicts.count(word) for word in words}
-    return ", ".join(f"{n} {words[word][n != 1]}" for word, n in counts.items() if n)
+    counts = {verdict: verdicts.count(verdict) for verdict in VERBS}
+    return ", ".join(f"{n} {VERBS[verdict][n != 1]}" for verdict, n in counts.items() if n)
 
 
-def verdicts_table(claims: Any) -> Table:
-    """A line a claim, of pairs of a cell that names it and its record."""
-    rows: list[tuple[Cell, ...]] = [
-        (name, record["verdict"], record["sentence"]) for name, record in claims
-    ]
-    return Table(("claim", "verdict", "what was found"), tuple(rows))
+def verdicts_table(claims: Iterable[tuple[Cell, Record]]) -> Table:
+    """Build a table with one line per claim.
+
+    Args:
+        claims: for each, the cell that names it, and its record.
+    """
+    rows = tuple((name, record["verdict"], record["sentence"]) for name, record in claims)
+    return Table(("claim", "verdict", "what was found"), rows)
 
 
-def _pictures(directory: Path, record: dict[str, Any], folder: str = "") -> list[Picture]:
+def _callout(record: Record) -> Callout:
+    label = f"The claim {VERBS[record['verdict']][0]}."
+    return Callout(record["verdict"], record["sentence"], label)
+
+
+def _figures(directory: Path, record: Record, folder: str = "") -> list[Image]:
     found = []
     for each in record["pictures"]:
         path = directory / each["name"]
         try:
-            found.append(Picture(f"{folder}{each['name']}", path.read_bytes(), each.get("alt", "")))
+            found.append(Image(f"{folder}{each['name']}", path.read_bytes(), each.get("alt", "")))
         except OSError as error:
             raise UserError(
                 f"cannot read {path}: {error.strerror or error}; examine the claim again"
@@ -195,75 +197,63 @@ def _pictures(directory: Path, record: dict[str, Any], folder: str = "") -> list
     return found
 
 
-def _measures(measures: Sequence[dict[str, Any]], synthetic: bool) -> Table:
+def _measures(measures: Sequence[Record], warning: str | None) -> Table:
+    def interval(measure: Record) -> str:
+        low, high = measure.get("low"), measure.get("high")
+        return MISSING if low is None or high is None else f"{number(low)} to {number(high)}"
+
     rows = tuple(
         (
             str(each["name"]),
             number(each["value"]),
-            f"{number(each['low'])} to {number(each['high'])}"
-            if each.get("low") is not None and each.get("high") is not None
-            else MISSING,
+            interval(each),
             str(each["wanted"]),
             str(each["verdict"]),
         )
         for each in measures
     )
-    columns = ("measure", "value", "interval, 95 % unless said", "the claim wants", "verdict")
-    return Table(columns, rows, title="SYNTHETIC IMAGES" if synthetic else None, alarm=synthetic)
+    columns = ("measure", "value", "interval, 95 % unless stated", "claimed", "verdict")
+    return Table(columns, rows, warning=warning)
 
 
-def number(value: float | None) -> str:
-    """Three digits and more, with a minus sign that can be seen."""
-    if value is None:
-        return MISSING
-    size = abs(value)
-    text = f"{size:,.0f}" if size >= 999.5 else magnitude(size)
-    return f"{MINUS}{text}" if value < 0 else text
-
-
-def _table(table: dict[str, Any], synthetic: bool) -> Table:
+def _table(table: Record, warning: str | None) -> Table:
     columns = tuple(map(str, table["columns"]))
-    # A row that is too short or long is shown as it is: the numbers in it may be all there is.
+    # Rows of a wrong length are cut or filled: a file may hold anything.
     rows = tuple(
         tuple(map(str, [*row, *[""] * (len(columns) - len(row))][: len(columns)]))
         for row in table["rows"]
     )
-    return Table(columns, rows, title="SYNTHETIC IMAGES" if synthetic else None, alarm=synthetic)
+    return Table(columns, rows, warning=warning)
 
 
-def _asked(record: dict[str, Any]) -> Facts:
-    return Facts(
-        (
-            ("question", record["question"]),
-            ("claim", record["claim"]),
-            ("it would be refuted by", record["refuted_by"]),
-            ("procedure", record["procedure"]),
-            ("source", record["source"]),
-        )
-    )
+def _statement(record: Record) -> DefinitionList:
+    names = ("question", "claim", "refuted_by", "procedure", "source")
+    return DefinitionList(tuple((name.replace("_", " "), record[name]) for name in names))
 
 
-def _facts(about: dict[str, Any]) -> list[tuple[str, str]]:
-    lines = []
-    if "budget" in about:
-        lines.append(("budget", str(about["budget"])))
-    if "trials" in about:
-        text = f"{about['trials']:,}"
-        if about.get("training_seconds"):
-            text += f", {duration(about['training_seconds'])} of training"
-        lines.append(("networks trained", text))
-    if about.get("seeds"):
-        lines.append(("seeds", " ".join(map(str, about["seeds"]))))
-    if about.get("search_seeds"):
-        lines.append(("seeds of searches", " ".join(map(str, about["search_seeds"]))))
-    if "seconds" in about:
-        lines.append(("time", f"{duration(about['seconds'])}; what was trained before is kept"))
-    if about.get("models"):
-        lines.append(("models", ", ".join(map(str, about["models"]))))
+def _provenance(about: dict[str, Any]) -> Items:
+    rest = dict(about)
+    for name in ("command", "synthetic", "data", "hardware", "versions", "git", "date"):
+        rest.pop(name, None)
+    items = []
+    if "budget" in rest:
+        items.append(("budget", str(rest.pop("budget"))))
+    training = rest.pop("training_seconds", None)
+    if "trials" in rest:
+        spent = f", {duration(training)} of training" if training else ""
+        items.append(("networks trained", f"{rest.pop('trials'):,}{spent}"))
+    items += [
+        (name.replace("_", " "), " ".join(map(str, seeds)))
+        for name in ("seeds", "search_seeds")
+        if (seeds := rest.pop(name, None))
+    ]
+    if "seconds" in rest:
+        time = duration(rest.pop("seconds"))
+        items.append(("time", f"{time}, without networks trained earlier"))
+    if models := rest.pop("models", None):
+        items.append(("models", ", ".join(map(str, models))))
     for data in data_blocks(about):
-        lines += data_facts(data)
-    known = {"budget", "trials", "training_seconds", "seeds", "seconds", "models", "data"}
-    known |= {"command", "date", "versions", "hardware", "git", "synthetic", "search_seeds"}
-    if others := {key: value for key, value in about.items() if key not in known}:
-        lines.append(("besides", joined(others)))
-    return lines + made_by(about)
+        items += data_items(data)
+    if rest:
+        items.append(("other settings", format_mapping(rest)))
+    return items + machine_items(about)

@@ -4,47 +4,45 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from lossbench.benchmarks.records.files import write_files
 from lossbench.benchmarks.records.reading import read_experiment
 
+from .document import Document
+from .figures import draw_figures
+from .page import comparison_document
+from .render import write_pages
 from .summary import summarise_experiment
-
-if TYPE_CHECKING:
-    from .document import Document
 
 
 def write_summary(directory: Path) -> dict[str, Any]:
-    """Writes summary.json, summary.md, report.html and the pictures beside the results.
-
-    Each file appears whole or not at all: it is written under another name and then renamed.
-
-    Returns:
-        What `summarise` returns, and summary.json holds.
+    """Write the report of an experiment beside its results, and return summary.json's content.
 
     Raises:
-        UserError: as `summarise` does, or a file cannot be written.
+        UserError: a file is unreadable, no run has finished, or a file cannot be written.
     """
-    return rewrite(directory)[0]
+    return write_comparison(directory)[0]
 
 
-def rewrite(directory: Path) -> tuple[dict[str, Any], Document]:
-    """As `write_summary`, and returns the page as a document as well."""
-    from .document import html, markdown
-    from .figures import draw_pictures
-    from .page import document_of
+def write_comparison(directory: Path) -> tuple[dict[str, Any], Document]:
+    """Write summary.json, summary.md, report.html and the figures of an experiment.
 
+    Every file is written atomically.
+
+    Returns:
+        The content of summary.json, and the report.
+
+    Raises:
+        UserError: a file is unreadable, no run has finished, or a file cannot be written.
+    """
     experiment = read_experiment(directory)
     summary = summarise_experiment(experiment)
-    pictures = draw_pictures(experiment, summary)
-    document = document_of(experiment, summary, pictures)
-    files = {
-        **pictures,
-        "summary.md": markdown(document).encode(),
-        "report.html": html(document).encode(),
-        # Last, so that whoever sees it finds the others up to date.
-        "summary.json": (json.dumps(summary, indent=2, allow_nan=False) + "\n").encode(),
-    }
-    write_files(directory, files)
+    figures = draw_figures(experiment, summary)
+    document = comparison_document(experiment, summary, figures)
+    write_files(directory, figures)
+    write_pages(directory, document, "summary.md")
+    # Last, so that whoever sees it finds the others up to date.
+    content = json.dumps(summary, indent=2, allow_nan=False) + "\n"
+    write_files(directory, {"summary.json": content.encode()})
     return summary, document

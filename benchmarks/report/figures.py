@@ -1,10 +1,16 @@
-"""The pictures of a comparison, and comparison.png: accuracy and gradient of every loss over each
-other, while they train."""
+"""Figures of a comparison; comparison.png shows accuracy and gradient during training."""
 
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any, NamedTuple
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import matplotlib
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
 
 from lossbench.benchmarks.format import magnitude, percent
 from lossbench.benchmarks.plots.canvas import (
@@ -23,28 +29,24 @@ from lossbench.benchmarks.plots.canvas import (
 from lossbench.benchmarks.plots.closed_forms import draw_closed_forms
 from lossbench.benchmarks.plots.forest import draw_differences
 from lossbench.benchmarks.plots.palette import loss_style
+from lossbench.benchmarks.records.reading import Experiment, Run
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    import numpy as np
-    from matplotlib.axes import Axes
-    from numpy.typing import NDArray
-
-    from lossbench.benchmarks.records.reading import Experiment, Run
-
-# Lower than any gradient that float32 training tells from noise.
-LOWEST_DECADE = -9
+LOWEST_DECADE = -9  # smaller gradients are rounding errors of float32
 
 
-def draw_pictures(experiment: Experiment, summary: dict[str, Any]) -> dict[str, bytes]:
-    """The pictures of an experiment by file name.
+def draw_figures(experiment: Experiment, summary: dict[str, Any]) -> dict[str, bytes]:
+    """Draw the figures of an experiment, and return them by file name.
 
-    differences.png is left out if there is nothing to compare with cross-entropy, closed_forms.png
-    if none of the losses is registered any more.
+    differences.png is left out if nothing was compared with cross-entropy, closed_forms.png if
+    none of the losses is registered.
     """
+    losses = summary["losses"].items()
+    differences = {n: loss["minus_cross_entropy"] for n, loss in losses}
     drawn = {
-        "differences.png": draw_differences(summary),
+        "differences.png": draw_differences(
+            {name: each for name, each in differences.items() if each is not None},
+            synthetic=summary["synthetic"],
+        ),
         "comparison.png": draw_comparison(experiment, summary),
         "closed_forms.png": draw_closed_forms(
             list(summary["losses"]),
@@ -56,15 +58,12 @@ def draw_pictures(experiment: Experiment, summary: dict[str, Any]) -> dict[str, 
 
 
 def draw_comparison(experiment: Experiment, summary: dict[str, Any]) -> bytes:
-    """Two panels over training steps: accuracy on validation images (on those trained on where none
-    are held out), and |dL/dz| over wrong examples.
+    """Draw two panels over training steps: accuracy, and |dL/dz| of wrong examples.
 
-    A line is the mean over finished seeds, its band reaches from the lowest to the highest. The
-    mark at its end is the mean accuracy on the test images, which are looked at once.
+    Accuracy is that on validation images, or on training images without a validation split. A line
+    is the mean over finished seeds, its band reaches from the lowest to the highest. The marker at
+    its end is the mean accuracy on the test images.
     """
-    import matplotlib
-    from matplotlib.figure import Figure
-
     runs: dict[str, list[Run]] = {}
     for run in experiment.finished:
         runs.setdefault(run.loss, []).append(run)
@@ -74,17 +73,17 @@ def draw_comparison(experiment: Experiment, summary: dict[str, Any]) -> bytes:
         upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=(1.15, 1))
         right, top, bottom = 0.735 - label_margin(runs), 1 - 1.05 / height, 0.63 / height
         figure.subplots_adjust(left=0.095, right=right, top=top, bottom=bottom, hspace=0.24)
-        figure.text(0.012, 1 - 0.2 / height, subject(experiment, summary), va="top", fontsize=10.5)
+        figure.text(0.012, 1 - 0.2 / height, caption(experiment, summary), va="top", fontsize=10.5)
         _draw_accuracy(upper, runs, summary)
         _draw_gradient(lower, runs)
         figure.align_ylabels()
         if summary["synthetic"]:
             stamp_synthetic(figure)
-        return render_png(figure, f"{summary['note'] or ''} {subject(experiment, summary)}".strip())
+        return render_png(figure, f"{summary['note'] or ''} {caption(experiment, summary)}".strip())
 
 
-def subject(experiment: Experiment, summary: dict[str, Any]) -> str:
-    """Two lines saying what was trained on what, and what line and band are."""
+def caption(experiment: Experiment, summary: dict[str, Any]) -> str:
+    """Describe data, model and start on one line; line, band and marker on a second."""
     data = experiment.about.get("data", {})
     model = experiment.about.get("model", {})
     images = "SYNTHETIC IMAGES" if summary["synthetic"] else str(data.get("name", "?"))
@@ -98,7 +97,7 @@ def subject(experiment: Experiment, summary: dict[str, Any]) -> str:
     lines = f"Line: {split} images"
     if seeds > 1:
         lines += f", mean of {count} seeds; band: lowest to highest"
-    lines += ". Mark at its end, and number: test images."
+    lines += ". Marker at its end, and number: test images."
     return (
         f"{images}, {', '.join(parts[:-1])} and {parts[-1]} images, {model.get('name', '?')} with "
         f"{model.get('parameters', 0):,} parameters, {summary['start']} start.\n{lines}"
@@ -148,8 +147,7 @@ def _draw_gradient(axes: Axes, runs: dict[str, list[Run]]) -> None:
     if not _measured(runs, column):
         column = "logit_mean_abs"
     wrong = column == "logit_when_wrong"
-    whom = "a wrong answer" if wrong else "an answer"
-    axes.set_title(f"How hard does {whom} push on the logit?")
+    axes.set_title(f"How large is the logit gradient{' of wrong predictions' * wrong}?")
     axes.set_ylabel("mean |dL/dz| when wrong" if wrong else "mean |dL/dz|")
     axes.set_xlabel("training steps")
     low, high, below = decades_of(_measured(runs, column))
@@ -167,7 +165,7 @@ def _draw_gradient(axes: Axes, runs: dict[str, list[Run]]) -> None:
 
 
 class Decades(NamedTuple):
-    """The exponents at the ends of a logarithmic axis, and the name of what lies below it."""
+    """Exponents at the ends of a logarithmic axis, and the label of the values below it."""
 
     low: int
     high: int
@@ -175,7 +173,7 @@ class Decades(NamedTuple):
 
 
 def decades_of(values: list[float]) -> Decades:
-    """The decades that hold `values`, of which zeros and the tiniest lie below."""
+    """Return the decades that hold `values`; zeros and the tiniest lie below them."""
     positive = [value for value in values if value > 0]
     low = math.floor(math.log10(min(positive, default=0.1)))
     high = math.ceil(math.log10(max(positive, default=1)))
@@ -186,13 +184,13 @@ def decades_of(values: list[float]) -> Decades:
 
 
 def _measured(runs: dict[str, list[Run]], column: str) -> list[float]:
-    """All values of a column."""
+    """Return all values of a column."""
     rows = [row for group in runs.values() for run in group for row in run.rows]
     return [value for row in rows if (value := row.values[column]) is not None]
 
 
 def power_of_ten(exponent: int) -> str:
-    """0.01, 1 or 100, and 1e-5 where the zeros would be too many to count."""
+    """Format a power of ten: 0.01, 1 or 100, and 1e-5 where it would have many zeros."""
     return f"{10.0**exponent:g}" if -4 < exponent < 4 else f"1e{exponent}"
 
 
@@ -200,25 +198,23 @@ def _draw_lines(
     axes: Axes,
     runs: dict[str, list[Run]],
     column: str,
-    shown: Callable[[NDArray[np.float64]], NDArray[np.float64]],
-    text: Callable[[float], str],
+    scale: Callable[[NDArray[np.float64]], NDArray[np.float64]],
+    form: Callable[[float], str],
 ) -> list[Label]:
-    """Draws a line and band a loss; returns their labels, with the final mean."""
-    import numpy as np
-
+    """Draw a line and a band per loss, and return their labels with the final mean."""
     labels = []
     for loss, group in runs.items():
         steps, values = _over_steps(group, column)
         if not len(steps):
             continue
-        look = line_style(loss)
-        points, mean = shown(values), shown(np.nanmean(values, axis=0))
+        style = line_style(loss)
+        points, mean = scale(values), scale(np.nanmean(values, axis=0))
         if len(group) > 1:
             low, high = np.nanmin(points, axis=0), np.nanmax(points, axis=0)
-            axes.fill_between(steps, low, high, color=look["color"], alpha=0.10, linewidth=0)
-        axes.plot(steps, mean, **look)
+            axes.fill_between(steps, low, high, color=style["color"], alpha=0.10, linewidth=0)
+        axes.plot(steps, mean, **style)
         final = float(np.nanmean(values[:, -1]))
-        labels.append(Label(float(mean[-1]), f"{short_name(loss)}  {text(final)}", loss))
+        labels.append(Label(float(mean[-1]), f"{short_name(loss)}  {form(final)}", loss))
     axes.margins(x=0.0)
     axes.grid(axis="y", color="#E6E6E6", zorder=0)
     axes.set_axisbelow(True)
@@ -226,9 +222,7 @@ def _draw_lines(
 
 
 def _over_steps(runs: list[Run], column: str) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-    """The steps at which some run has a value, and the values, runs by steps, NaN where not."""
-    import numpy as np
-
+    """Return the steps at which any run has a value, and the values (runs, steps), else NaN."""
     found = [{row.step: row.values[column] for row in run.rows} for run in runs]
     steps = sorted({step for run in found for step, value in run.items() if value is not None})
     values = [[run.get(step) for step in steps] for run in found]

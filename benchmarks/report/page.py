@@ -1,193 +1,180 @@
-"""The page of an experiment as a document: the verdict, the pictures, the table, the facts."""
+"""The page of a comparison: verdicts, figures, tables and provenance."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from lossbench.benchmarks.format import (
     MISSING,
     indefinite_article,
+    interval_points,
     magnitude,
     percent,
+    plural,
     signed_points,
 )
+from lossbench.benchmarks.records.reading import Experiment
 
 from .differences import REFERENCE
 from .document import (
     Banner,
     Block,
-    Bullets,
+    BulletList,
+    Callout,
     Code,
+    DefinitionList,
     Document,
-    Facts,
     Heading,
+    Image,
     Paragraph,
-    Picture,
     Table,
-    Verdict,
+    synthetic_title,
 )
-from .facts import data_facts, joined, made_by
-from .table import fineness, notes, seeds_of, table_of, title, with_interval
-
-if TYPE_CHECKING:
-    from lossbench.benchmarks.records.reading import Experiment
+from .provenance import Items, data_items, format_mapping, machine_items
+from .table import detectable_sentence, notes, results_table, seed_range
 
 ALT = {
-    "differences.png": "A row a loss: its test accuracy minus cross-entropy's, with intervals.",
-    "comparison.png": "Two charts over training steps, a line a loss: accuracy, and mean |dL/dz|.",
-    "closed_forms.png": "Two charts over the logit, a line a loss: its value and its gradient.",
+    "differences.png": "One row per loss: test accuracy minus that of cross-entropy, with intervals.",
+    "comparison.png": "Two charts over training steps, one line per loss: accuracy, mean |dL/dz|.",
+    "closed_forms.png": "Two charts over the logit, one line per loss: its value and its gradient.",
 }
 CLOSED_FORMS_TEXT = (
-    "A loss reaches the network only through its gradient with respect to the logit. These are "
-    "the formulas themselves, with no network and no data, for an example of {right} (t = 1). "
-    "Softmax losses are given the two logits \N{MINUS SIGN}z/2 and +z/2."
+    "A loss reaches the network only through its gradient with respect to the logit. These curves "
+    "are the formulas alone, without network and data, for an example of {target} (t = 1). Softmax "
+    "losses are given the two logits \N{MINUS SIGN}z/2 and +z/2."
+)
+UNCERTAINTY_NOTE = (
+    "95 % intervals, in points. Over seeds: paired t interval. Over test images: paired bootstrap "
+    "of the same networks' predictions, averaged over seeds. p: two-sided paired t test; p, Holm: "
+    "corrected for all losses compared. Detectable: the smallest true difference that a paired t "
+    "test with as many seeds and this spread finds with probability 0.8, before any correction."
+)
+UNCERTAINTY_COLUMNS = (
+    "loss",
+    "minus cross-entropy, points",
+    "over seeds",
+    "over test images",
+    "p",
+    "p, Holm",
+    "detectable, points",
+    "seeds",
+    "verdict",
 )
 
 
-def document_of(
-    experiment: Experiment, summary: dict[str, Any], pictures: dict[str, bytes]
+def comparison_document(
+    experiment: Experiment, summary: dict[str, Any], figures: dict[str, bytes]
 ) -> Document:
-    """The page of a comparison: report.html and summary.md."""
+    """Build the document of report.html and summary.md.
 
-    def picture(name: str) -> list[Block]:
-        return [Picture(name, pictures[name], ALT[name])] if name in pictures else []
+    Args:
+        experiment: what was run.
+        summary: its numbers, as in summary.json.
+        figures: PNG by file name; those that are missing are left out.
+    """
+
+    def figure(name: str) -> list[Block]:
+        return [Image(name, figures[name], ALT[name])] if name in figures else []
 
     blocks: list[Block] = [Banner(summary["note"])] if summary["synthetic"] else []
     blocks += verdicts(summary)
-    blocks += [Paragraph(sentence(summary)), *picture("differences.png")]
-    blocks += picture("comparison.png")
+    blocks += [Paragraph(sentence(summary)), *figure("differences.png")]
+    blocks += figure("comparison.png")
     if summary["warnings"]:
-        blocks += [Heading("Warnings"), Bullets(tuple(summary["warnings"]))]
-    blocks += [Heading("Numbers"), table_of(summary)]
+        blocks += [Heading("Warnings"), BulletList(tuple(summary["warnings"]))]
+    blocks += [Heading("Numbers"), results_table(summary)]
     blocks += [Paragraph(note, faint=True) for note in notes(summary)]
-    if any(loss["minus_cross_entropy"] for loss in summary["losses"].values()):
-        blocks += [Heading("How sure that is"), evidence_table(summary)]
-        blocks.append(Paragraph(EVIDENCE_NOTE, faint=True))
-    if "closed_forms.png" in pictures:
-        right = (
-            indefinite_article(summary["classes"][1])
-            if len(summary["classes"]) == 2
-            else "the class in question"
-        )
-        blocks += [
-            Heading("The losses themselves"),
-            Paragraph(CLOSED_FORMS_TEXT.format(right=right)),
-        ]
-        blocks += picture("closed_forms.png")
-    blocks += [Heading("How it was measured"), Facts(tuple(facts(experiment)))]
+    if compared(summary):
+        blocks += [Heading("Uncertainty"), uncertainty_table(summary)]
+        blocks.append(Paragraph(UNCERTAINTY_NOTE, faint=True))
+    if "closed_forms.png" in figures:
+        classes = summary["classes"]
+        target = indefinite_article(classes[1]) if len(classes) == 2 else "the class in question"
+        blocks += [Heading("Loss functions"), Paragraph(CLOSED_FORMS_TEXT.format(target=target))]
+        blocks += figure("closed_forms.png")
+    blocks += [Heading("How it was measured"), DefinitionList(tuple(provenance(experiment)))]
     if command := experiment.about.get("command"):
         blocks += [Paragraph("To repeat it:"), Code(str(command))]
-    return Document(title(summary), tuple(blocks))
+    title = synthetic_title(str(summary["experiment"]), summary["synthetic"])
+    return Document(title, tuple(blocks))
+
+
+def compared(summary: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """Return the differences from cross-entropy, of the losses that have one."""
+    losses = summary["losses"].items()
+    return {n: loss["minus_cross_entropy"] for n, loss in losses if loss["minus_cross_entropy"]}
 
 
 def verdicts(summary: dict[str, Any]) -> list[Block]:
-    """What the evidence says of each loss beside cross-entropy, and how fine it can see."""
-    found = {
-        name: loss["minus_cross_entropy"]
-        for name, loss in summary["losses"].items()
-        if loss["minus_cross_entropy"] is not None
-    }
-    if not found:
+    """List the losses by verdict, with the smallest difference that could have been found."""
+    differences = compared(summary)
+    if not differences:
         if len(summary["losses"]) == 1:
             return [Paragraph("A single loss was trained: there is nothing to compare it with.")]
-        return [Paragraph(f"Without {REFERENCE} among the losses, no difference is judged.")]
-    seeds = {each["n"] for each in found.values()}
-    blocks: list[Block] = []
-    for word in ("better", "worse"):
-        ranked = sorted(
-            (name for name in found if found[name]["verdict"] == word),
-            key=lambda name: -abs(found[name]["mean"]),
+        return [Paragraph(f"Without {REFERENCE} among the losses, no difference is tested.")]
+
+    def names(verdict: str) -> list[str]:
+        chosen = [name for name, each in differences.items() if each["verdict"] == verdict]
+        if verdict != "undecided":
+            chosen.sort(key=lambda name: -abs(differences[name]["mean"]))
+        return [f"{n} ({interval_points(differences[n], signed=True)})" for n in chosen]
+
+    blocks: list[Block] = [
+        Callout(
+            verdict,
+            f"{', '.join(names(verdict)) or 'none'}.",
+            f"{verdict.capitalize()} than {REFERENCE}:",
         )
-        named = ", ".join(f"{name} ({_points(found[name])})" for name in ranked)
-        said = f"{word.capitalize()} than {REFERENCE}:"
-        blocks.append(Verdict(word, f"{named or 'none'}.", said))
-    if open_ones := [name for name in found if found[name]["verdict"] == "undecided"]:
-        named = ", ".join(f"{name} ({_points(found[name])})" for name in open_ones)
-        blocks.append(
-            Verdict(
-                "undecided",
-                f"{named}. {fineness([found[n] for n in open_ones])}".strip(),
-                "Undecided:",
-            )
+        for verdict in ("better", "worse")
+    ]
+    if undecided := names("undecided"):
+        detectable = detectable_sentence(
+            [each for each in differences.values() if each["verdict"] == "undecided"]
         )
+        blocks.append(Callout("undecided", f"{', '.join(undecided)}. {detectable}", "Undecided:"))
     images = f" and {summary['test_images']:,} test images" if summary["test_images"] else ""
+    over = f"{seed_range({each['n'] for each in differences.values()})}{images}"
     blocks.append(
-        Paragraph(
-            f"Differences in test accuracy, in points, over {seeds_of(seeds)}{images}.",
-            faint=True,
-        )
+        Paragraph(f"Differences in test accuracy, in points, over {over}.", faint=True),
     )
     return blocks
 
 
-def _points(difference: dict[str, Any]) -> str:
-    return with_interval(difference, signed=True)
-
-
-EVIDENCE_NOTE = (
-    "Intervals are of 95 %, in points: over seeds by the paired t distribution, over test images "
-    "by a paired bootstrap of the same networks' answers, averaged over seeds. p is that of the "
-    "two-sided paired t test, and beside it after Holm's correction for all losses compared. "
-    "Detectable: the smallest true difference that a paired t test with so many seeds of the "
-    "spread seen finds with probability 0.8, before any correction."
-)
-
-
-def evidence_table(summary: dict[str, Any]) -> Table:
-    """The numbers behind the verdicts."""
-    found = {
-        name: loss["minus_cross_entropy"]
-        for name, loss in summary["losses"].items()
-        if loss["minus_cross_entropy"] is not None
-    }
-    rows = []
-    for name, difference in sorted(found.items(), key=lambda item: -item[1]["mean"]):
-        detectable = difference["detectable"]
-        rows.append(
-            (
-                name,
-                signed_points(difference["mean"]),
-                _span(difference),
-                _span(difference["examples"]),
-                _p(difference["p"]),
-                _p(difference["p_holm"]),
-                MISSING if detectable is None else f"{100 * detectable:.1f}",
-                str(difference["n"]),
-                difference["verdict"],
-            )
-        )
-    return Table(
+def uncertainty_table(summary: dict[str, Any]) -> Table:
+    """Tabulate the numbers behind the verdicts, by falling difference."""
+    ranked = sorted(compared(summary).items(), key=lambda item: -item[1]["mean"])
+    rows = tuple(
         (
-            "loss",
-            "minus cross-entropy, points",
-            "over seeds",
-            "over test images",
-            "p",
-            "p, Holm",
-            "detectable, points",
-            "seeds",
-            "verdict",
-        ),
-        tuple(rows),
+            name,
+            signed_points(each["mean"]),
+            _ends(each),
+            _ends(each["examples"]),
+            _pvalue(each["p"]),
+            _pvalue(each["p_holm"]),
+            percent(each["detectable"]),
+            str(each["n"]),
+            each["verdict"],
+        )
+        for name, each in ranked
     )
+    return Table(UNCERTAINTY_COLUMNS, rows)
 
 
-def _span(interval: dict[str, Any] | None) -> str:
+def _ends(interval: dict[str, Any] | None) -> str:
     if interval is None or interval["low"] is None:
         return MISSING
     return f"{signed_points(interval['low'])} to {signed_points(interval['high'])}"
 
 
-def _p(value: float | None) -> str:
+def _pvalue(value: float | None) -> str:
     if value is None:
         return MISSING
     return f"{value:.3f}" if value >= 0.0005 else "< 0.001"
 
 
 def sentence(summary: dict[str, Any]) -> str:
-    """What was seen, in one sentence made of the numbers alone."""
+    """Sum up the results in one sentence, made of the numbers alone."""
     losses = summary["losses"]
-    seeds, epochs = len(summary["seeds"]), summary["epochs"]
     means = {
         name: loss["test_accuracy"]["mean"]
         for name, loss in losses.items()
@@ -195,8 +182,8 @@ def sentence(summary: dict[str, Any]) -> str:
     }
     images = "SYNTHETIC test images" if summary["synthetic"] else "test images"
     start = (
-        f"After {epochs} epoch{'s'[: epochs != 1]} from a {summary['start']} start, over {seeds} "
-        f"seed{'s'[: seeds != 1]},"
+        f"After {plural(summary['epochs'], 'epoch')} from a {summary['start']} start, over "
+        f"{plural(len(summary['seeds']), 'seed')},"
     )
     if not means:
         return f"{start} no run ended with a finite accuracy."
@@ -205,8 +192,8 @@ def sentence(summary: dict[str, Any]) -> str:
         text = f"{start} {next(iter(means))} is right on {percent(high)} % of {images}"
     else:
         text = (
-            f"{start} accuracy on {images} ranges from {percent(low)} % ({_who(means, low)}) to "
-            f"{percent(high)} % ({_who(means, high)})"
+            f"{start} accuracy on {images} ranges from {percent(low)} % ({_names(means, low)}) to "
+            f"{percent(high)} % ({_names(means, high)})"
         )
     if summary["chance"] is not None:
         text += f", where chance is {percent(summary['chance'])} %"
@@ -214,41 +201,37 @@ def sentence(summary: dict[str, Any]) -> str:
 
 
 def _gradient_clause(losses: dict[str, Any]) -> str:
-    ends = {
+    final = {
         name: loss["gradient"]["logit_when_wrong"]["last"]
         for name, loss in losses.items()
         if loss["gradient"]["logit_when_wrong"]["last"] is not None
     }
-    if len(ends) < 2:
+    if len(final) < 2:
         return ""
-    low, high = min(ends.values()), max(ends.values())
+    low, high = min(final.values()), max(final.values())
     return (
         f", and the mean |dL/dz| of wrongly classified examples at the end from "
-        f"{magnitude(low)} ({_who(ends, low)}) to {magnitude(high)} ({_who(ends, high)})"
+        f"{magnitude(low)} ({_names(final, low)}) to {magnitude(high)} ({_names(final, high)})"
     )
 
 
-def _who(values: dict[str, float], value: float) -> str:
-    """All names with this value to three digits: of equals, none is named before the others."""
+def _names(values: dict[str, float], value: float) -> str:
+    """List every name whose value equals `value` to three digits."""
     return ", ".join(name for name, own in values.items() if magnitude(own) == magnitude(value))
 
 
-def facts(experiment: Experiment) -> list[tuple[str, str]]:
-    """How it was measured, as names and values."""
+def provenance(experiment: Experiment) -> Items:
+    """Describe data, model, learning rates, configuration and machine."""
     about = experiment.about
     model, config = about.get("model", {}), dict(about["config"])
     rates, tuned = config.pop("learning_rates", {}), config.get("tuned", False)
-    lines = data_facts(about.get("data", {}))
-    lines += [("model", f"{model.get('name', '?')}, {model.get('parameters', 0):,} parameters")]
+    rate = config.pop("learning_rate", "?")
+    items = data_items(about.get("data", {}))
+    items.append(("model", f"{model.get('name', '?')}, {model.get('parameters', 0):,} parameters"))
     if tuned:
-        config.pop("learning_rate", None)
-        each = ", ".join(f"{loss} {rate:g}" for loss, rate in rates.items())
-        lines.append(
-            ("learning rates", f"tuned, each loss's own, chosen on validation images: {each}")
-        )
+        each = ", ".join(f"{loss} {value:g}" for loss, value in rates.items())
+        items.append(("learning rates", f"tuned per loss on validation images: {each}"))
     else:
-        lines.append(
-            ("learning rates", f"not tuned: {config.pop('learning_rate', '?')} for every loss")
-        )
-    lines.append(("configuration", joined(config)))
-    return lines + made_by(about)
+        items.append(("learning rates", f"not tuned: {rate} for every loss"))
+    items.append(("configuration", format_mapping(config)))
+    return items + machine_items(about)

@@ -1,4 +1,4 @@
-"""The numbers of an experiment, and the files that show them."""
+"""The numbers of a comparison, as summary.json holds them."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+from lossbench.benchmarks.format import plural
 from lossbench.benchmarks.records.reading import (
     MEASURES,
     Experiment,
@@ -20,10 +21,10 @@ from .document import SYNTHETIC_NOTE
 
 
 def summarise(directory: Path) -> dict[str, Any]:
-    """The numbers of the experiment in `directory`, as summary.json holds them.
+    """Summarise the experiment in `directory`.
 
     Accuracies and their differences are fractions. Accuracy is that on the test images, which are
-    looked at once, after the last epoch. Only finished runs count; the others are named under
+    used once, after the last epoch. Only finished runs count; the others are listed under
     `unfinished_runs`.
 
     Raises:
@@ -33,7 +34,7 @@ def summarise(directory: Path) -> dict[str, Any]:
 
 
 def summarise_experiment(experiment: Experiment) -> dict[str, Any]:
-    """As `summarise`, of an experiment already read."""
+    """Summarise an experiment, see `summarise`."""
     about, finished = experiment.about, experiment.finished
     data, config = about.get("data", {}), about["config"]
     by_loss: dict[str, list[Run]] = {}
@@ -64,23 +65,23 @@ def summarise_experiment(experiment: Experiment) -> dict[str, Any]:
             name: _summarise_loss(runs, accuracies[name], differences.get(name))
             for name, runs in by_loss.items()
         },
-        "warnings": warned_of(experiment.warnings),
+        "warnings": warning_lines(experiment.warnings),
     }
 
 
-def warned_of(warnings: Sequence[WarningRecord]) -> list[str]:
-    """One line for each loss and kind of warning: the first, and how many more there were."""
+def warning_lines(warnings: Sequence[WarningRecord]) -> list[str]:
+    """Return one line per loss and kind of warning: the first, and how many more there are."""
     groups: dict[tuple[str, str], list[WarningRecord]] = {}
-    for warned in warnings:
-        groups.setdefault((warned.loss, warned.kind), []).append(warned)
+    for warning in warnings:
+        groups.setdefault((warning.loss, warning.kind), []).append(warning)
     lines = []
     for first, *others in groups.values():
         text = f"{first.text.rstrip('.')}."
         if others:
-            seeds = ", ".join(map(str, sorted({each.seed for each in (first, *others)})))
+            seeds = sorted({each.seed for each in (first, *others)})
             text += (
-                f" {len(others):,} more such warning{'s'[: len(others) != 1]} of {first.loss}, "
-                f"over seed{'s'[: ',' in seeds]} {seeds}."
+                f" {plural(len(others), 'more such warning')} of {first.loss}, over "
+                f"seed{'s'[: len(seeds) != 1]} {', '.join(map(str, seeds))}."
             )
         lines.append(text)
     return lines
@@ -105,7 +106,7 @@ def _summarise_loss(
         "minus_cross_entropy": difference,
         "seconds": _mean(run.last("seconds") for run in runs),
         "images_per_second": _mean(
-            # Before the first step nothing has been trained, at whatever speed.
+            # The evaluation before the first step has no training speed.
             _mean(row.values["images_per_second"] for row in run.rows if row.step > 0)
             for run in runs
         ),
@@ -113,7 +114,7 @@ def _summarise_loss(
 
 
 def _accuracies(runs: list[Run]) -> dict[int, float]:
-    """Final test accuracy by seed, of the runs that have one."""
+    """Return the final test accuracy by seed, of the runs that have one."""
     final = {run.seed: run.last("test_accuracy") for run in runs}
     return {seed: value for seed, value in final.items() if value is not None}
 
@@ -123,6 +124,6 @@ def _mean(values: Iterable[float | None]) -> float | None:
 
 
 def _chance(data: dict[str, Any]) -> float | None:
-    """The accuracy of always naming the class that has the most test images."""
+    """Return the accuracy of always predicting the largest class of the test images."""
     counts = data.get("test_counts")
     return float(max(counts) / sum(counts)) if counts and sum(counts) else None

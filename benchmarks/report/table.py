@@ -1,4 +1,4 @@
-"""The table of an experiment, for the terminal and for pages."""
+"""The table of results, for pages and for the terminal."""
 
 from __future__ import annotations
 
@@ -7,26 +7,27 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from lossbench.benchmarks.format import (
     MISSING,
     indefinite_article,
+    interval_points,
     magnitude,
     percent,
-    signed_points,
 )
 from lossbench.benchmarks.stats.verdict import MINIMUM_SEEDS
 
-from . import document
 from .differences import REFERENCE
+from .document import SYNTHETIC, Table, synthetic_title
 from .summary import summarise
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from rich.table import Table
+    import rich.table
 
 WIDE = 112
+"""Width in characters of a terminal that shows every column."""
 
 
 class Column(NamedTuple):
-    """A heading for pages and a shorter one, a line a word or two, for terminals."""
+    """A heading for pages, and a shorter one with line breaks for the terminal."""
 
     heading: str
     short: str
@@ -43,93 +44,148 @@ COLUMNS = (
     Column("parameter gradient, first → last", "param. grad.\nfirst → last"),
     Column("images/s", "images\n/s"),
 )
-# What a narrow terminal goes without.
-EXTRA = 3
+WIDE_COLUMNS = 3
+"""Number of columns, the last ones, that a narrow terminal leaves out."""
+
+GRADIENT_NOTE = (
+    "dL/dz: gradient of the loss of one example with respect to its logit. When wrong: over "
+    "wrongly classified examples. Vanished: share of these below 1e-6 at the end. Parameter gradient: norm "
+    "over all parameters; softmax losses have a second column in the head. First: the first batch. "
+    "Last: mean over the steps since the last evaluation but one."
+)
 
 
-def body(summary: dict[str, Any]) -> list[list[str]]:
-    """The cells of every loss, by falling accuracy, and the chance level below them."""
+def rows(summary: dict[str, Any]) -> list[tuple[str, ...]]:
+    """Return the cells per loss, by falling accuracy, and the chance level as the last row."""
     losses = sorted(
         summary["losses"].items(), key=lambda item: (-(item[1]["test_accuracy"]["mean"] or 0), item)
     )
-    rows = [_cells(name, loss) for name, loss in losses]
-    rows.append(["chance", percent(summary["chance"]), *[""] * (len(COLUMNS) - 2)])
-    return rows
+    chance = ("chance", percent(summary["chance"]), *[""] * (len(COLUMNS) - 2))
+    return [*(_cells(name, loss) for name, loss in losses), chance]
 
 
-def table_of(summary: dict[str, Any]) -> document.Table:
-    """The table of all columns, for a page."""
-    *rows, chance = map(tuple, body(summary))
-    title = "SYNTHETIC IMAGES" if summary["synthetic"] else None
+def results_table(summary: dict[str, Any]) -> Table:
+    """Build the table with all columns, for a page."""
+    *losses, chance = rows(summary)
     headings = tuple(column.heading for column in COLUMNS)
-    return document.Table(headings, tuple(rows), (chance,), title, alarm=summary["synthetic"])
+    warning = SYNTHETIC if summary["synthetic"] else None
+    return Table(headings, tuple(losses), (chance,), warning)
+
+
+def terminal_table(experiment: Path | dict[str, Any], width: int | None = None) -> rich.table.Table:
+    """Build the table for the terminal.
+
+    Args:
+        experiment: the directory, or the content of summary.json.
+        width: width in characters, by default that of the terminal. Below WIDE the last three
+            columns are left out, and the caption says so.
+
+    Raises:
+        UserError: a directory cannot be read, or no run in it has finished.
+    """
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table as RichTable
+    from rich.text import Text
+
+    summary = experiment if isinstance(experiment, dict) else summarise(experiment)
+    width = Console().width if width is None else width
+    columns = COLUMNS if width >= WIDE else COLUMNS[:-WIDE_COLUMNS]
+    title = synthetic_title(str(summary["experiment"]), summary["synthetic"])
+    # Text, not str: rich would read [...] in a name as markup.
+    table = RichTable(
+        title=Text(title, style="bold"),
+        caption=Text("\n".join(_captions(summary, columns))),
+        caption_justify="left",
+        box=box.SIMPLE_HEAD,
+        padding=(0, 1, 0, 0),
+        pad_edge=False,
+        show_edge=False,
+    )
+    # A name is wrapped only where the numbers need the room.
+    name_width = min(18, max(len(name) for name in ["chance", *summary["losses"]]))
+    for index, column in enumerate(columns):
+        table.add_column(
+            Text(column.short),
+            justify="right" if index else "left",
+            min_width=None if index else name_width,
+            overflow="fold",
+        )
+    *losses, chance = rows(summary)
+    for row in losses:
+        table.add_row(*(Text(cell) for cell in row[: len(columns)]))
+    table.add_section()
+    table.add_row(*(Text(cell, style="dim") for cell in chance[: len(columns)]))
+    return table
+
+
+def _captions(summary: dict[str, Any], columns: tuple[Column, ...]) -> list[str]:
+    captions = notes(summary)
+    losses = summary["losses"].values()
+    if compared := [loss["minus_cross_entropy"] for loss in losses if loss["minus_cross_entropy"]]:
+        captions.append(detectable_sentence(compared))
+    if left_out := [column.heading for column in COLUMNS[len(columns) :]]:
+        captions.append(f"Left out in a narrow terminal: {'; '.join(left_out)}. See summary.md.")
+    return captions
 
 
 def notes(summary: dict[str, Any]) -> list[str]:
-    """What a reader must know to read the numbers, a sentence or two each."""
+    """Return what a reader must know about the numbers, one paragraph per topic."""
     losses = summary["losses"]
     lines = [summary["note"]] if summary["synthetic"] else []
-    lines += _notes_on_intervals(losses)
-    lines.append(
-        "dL/dz: gradient of an example's loss with respect to its logit; when wrong: over wrongly "
-        "classified examples; vanished: share of the wrong ones below 1e-6 at the end; parameter "
-        "gradient: norm over all parameters, of which softmax losses have a second column in the "
-        "head. First: the first batch; last: the mean over the steps since the last evaluation "
-        "but one."
-    )
+    lines += [*_interval_notes(losses), GRADIENT_NOTE]
     if "mse" in losses:
-        lines.append(f"mse fits the raw output itself, {_targets(summary['classes'])}.")
+        lines.append(f"mse fits the raw output, {_mse_targets(summary['classes'])}.")
     for name, loss in losses.items():
         missing = [s for s, value in loss["test_accuracy"]["per_seed"].items() if value is None]
         if missing:
             lines.append(f"{name} ended without a finite accuracy for seed {', '.join(missing)}.")
     if unfinished := summary["unfinished_runs"]:
-        named = ", ".join(map(_unfinished, unfinished))
-        lines.append(f"Left out, not finished (epoch {summary['epochs']} is the last): {named}.")
+        runs = ", ".join(map(_describe_unfinished, unfinished))
+        lines.append(f"Unfinished runs (of {summary['epochs']} epochs) are left out: {runs}.")
     return lines
 
 
-def _unfinished(run: dict[str, Any]) -> str:
-    """How far a run has come, and which error ended it if one did."""
-    at = "" if run["epoch"] is None else f" at epoch {run['epoch']:g}"
-    how = f" failed{at} with {run['failure']}" if run["failure"] else at or " not started"
-    return f"{run['loss']} seed {run['seed']}{how}"
-
-
-def _notes_on_intervals(losses: dict[str, Any]) -> list[str]:
-    counts = {loss["test_accuracy"]["n"] for loss in losses.values()}
-    once = "Accuracy on the test images, which are looked at once, after the last epoch"
-    if max(counts) < 2:
-        return [
-            f"{once}. No interval is shown: it takes at least 2 finished seeds to see how much a "
-            "result varies."
-        ]
+def _interval_notes(losses: dict[str, Any]) -> list[str]:
+    seeds = {loss["test_accuracy"]["n"] for loss in losses.values()}
+    accuracy = "Accuracy on the test images, which are used once, after the last epoch"
+    if max(seeds) < 2:
+        return [f"{accuracy}. No intervals: they need at least 2 finished seeds."]
     lines = [
-        f"{once}: mean ± half the 95 % t interval over {seeds_of(counts)}; the difference to "
+        f"{accuracy}: mean ± half the 95 % t interval over {seed_range(seeds)}. The difference to "
         "cross-entropy is paired by seed."
     ]
-    if any(loss["minus_cross_entropy"] for loss in losses.values()):
+    compared = {n: d for n, loss in losses.items() if (d := loss["minus_cross_entropy"])}
+    if compared:
         lines.append(
-            "Better or worse: p of the paired t test, after Holm's correction for all losses "
-            "compared, is below 0.05, and the paired bootstrap interval over test images excludes "
-            f"0; never with fewer than {MINIMUM_SEEDS} seeds."
+            "Better or worse: p of the paired t test, Holm-corrected for all losses compared, is "
+            "below 0.05, and the paired bootstrap interval over test images excludes 0; never with "
+            f"fewer than {MINIMUM_SEEDS} seeds."
         )
-    if unseen := [
-        name
-        for name, loss in losses.items()
-        if loss["minus_cross_entropy"] and not loss["minus_cross_entropy"]["examples"]
-    ]:
-        lines.append(f"Nothing is decided without predictions.npz: {', '.join(unseen)}.")
+    if without := [name for name, each in compared.items() if not each["examples"]]:
+        lines.append(f"Undecided for want of predictions.npz: {', '.join(without)}.")
     if single := [name for name, loss in losses.items() if loss["test_accuracy"]["n"] < 2]:
         lines.append(f"No interval with fewer than 2 finished seeds: {', '.join(single)}.")
     return lines
 
 
-def fineness(differences: list[dict[str, Any]]) -> str:
-    """What difference from cross-entropy would have been found, in a sentence.
+def _describe_unfinished(run: dict[str, Any]) -> str:
+    at = "" if run["epoch"] is None else f" at epoch {run['epoch']:g}"
+    state = f" failed{at} with {run['failure']}" if run["failure"] else at or " not started"
+    return f"{run['loss']} seed {run['seed']}{state}"
+
+
+def _mse_targets(classes: list[str]) -> str:
+    if len(classes) == 2:
+        return "to \N{MINUS SIGN}1 for {} and +1 for {}".format(*map(indefinite_article, classes))
+    return "to +1 for the target class and \N{MINUS SIGN}1 for every other"
+
+
+def detectable_sentence(differences: list[dict[str, Any]]) -> str:
+    """Say how large a difference from cross-entropy would have been found.
 
     Args:
-        differences: `minus_cross_entropy` of some losses.
+        differences: `minus_cross_entropy` of one or more losses.
     """
     seeds = {each["n"] for each in differences}
     if max(seeds) < MINIMUM_SEEDS:
@@ -138,109 +194,32 @@ def fineness(differences: list[dict[str, Any]]) -> str:
     low, high = percent(found[0]), percent(found[-1])
     size = f"{low} points" if low == high else f"{low} to {high} points, depending on the loss,"
     return (
-        f"With {seeds_of(seeds)}, a difference of {size} is the smallest that four in five "
-        "such comparisons would find."
+        f"With {seed_range(seeds)}, a difference of {size} is the smallest that four in five such "
+        "comparisons would find."
     )
 
 
-def seeds_of(counts: set[int]) -> str:
-    """'1 seed', '3 seeds', '1 to 3 seeds'."""
+def seed_range(counts: set[int]) -> str:
+    """Format numbers of seeds: '1 seed', '3 seeds', '1 to 3 seeds'."""
     span = " to ".join(map(str, sorted({min(counts), max(counts)})))
     return f"{span} seed" if span == "1" else f"{span} seeds"
 
 
-def _targets(classes: list[str]) -> str:
-    if len(classes) == 2:
-        return "to \N{MINUS SIGN}1 for {} and +1 for {}".format(*map(indefinite_article, classes))
-    return "to +1 for the right class and \N{MINUS SIGN}1 for each of the others"
-
-
-def terminal_table(experiment: Path | dict[str, Any], width: int | None = None) -> Table:
-    """The table as rich prints it.
-
-    Args:
-        experiment: its directory, or what `write_summary` returned.
-        width: the columns to fit into, by default those of the terminal; below 112 the last
-            three columns of the table are left out, and said to be.
-
-    Raises:
-        UserError: as `summarise` does, if a directory was given.
-    """
-    from rich import box
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
-
-    summary = experiment if isinstance(experiment, dict) else summarise(experiment)
-    width = Console().width if width is None else width
-    columns = COLUMNS if width >= WIDE else COLUMNS[:-EXTRA]
-    left_out = [column.heading for column in COLUMNS[len(columns) :]]
-    captions = notes(summary)
-    differences = [loss["minus_cross_entropy"] for loss in summary["losses"].values()]
-    if compared := [difference for difference in differences if difference]:
-        captions.append(fineness(compared))
-    if left_out:
-        captions.append(f"Too narrow for {'; '.join(left_out)}: see summary.md.")
-    # Text, not str: rich would read [...] in a name as markup.
-    table = Table(
-        title=Text(title(summary), style="bold"),
-        caption=Text("\n".join(captions)),
-        caption_justify="left",
-        box=box.SIMPLE_HEAD,
-        padding=(0, 1, 0, 0),
-        pad_edge=False,
-        show_edge=False,
-    )
-    for index, column in enumerate(columns):
-        # A name of any length that still leaves room for the numbers is not broken.
-        name_width = min(18, max(len(name) for name in ["chance", *summary["losses"]]))
-        table.add_column(
-            Text(column.short),
-            justify="right" if index else "left",
-            min_width=None if index else name_width,
-            overflow="fold",
-        )
-    *losses, chance = body(summary)
-    for row in losses:
-        table.add_row(*(Text(cell) for cell in row[: len(columns)]))
-    table.add_section()
-    table.add_row(*(Text(cell, style="dim") for cell in chance[: len(columns)]))
-    return table
-
-
-def title(summary: dict[str, Any]) -> str:
-    """The experiment's name, after SYNTHETIC IMAGES where they were."""
-    name = str(summary["experiment"])
-    return f"SYNTHETIC IMAGES: {name}" if summary["synthetic"] else name
-
-
-def _cells(name: str, loss: dict[str, Any]) -> list[str]:
-    gradient = loss["gradient"]
+def _cells(name: str, loss: dict[str, Any]) -> tuple[str, ...]:
+    gradient, difference = loss["gradient"], loss["minus_cross_entropy"]
     speed = loss["images_per_second"]
-    return [
+    return (
         name,
-        with_interval(loss["test_accuracy"], signed=False),
-        "reference"
-        if name == REFERENCE
-        else with_interval(loss["minus_cross_entropy"], signed=True),
-        (loss["minus_cross_entropy"] or {}).get("verdict", ""),
-        _change(gradient["logit_mean_abs"]),
+        interval_points(loss["test_accuracy"]),
+        "reference" if name == REFERENCE else interval_points(difference, signed=True),
+        (difference or {}).get("verdict", ""),
+        _first_to_last(gradient["logit_mean_abs"]),
         magnitude(gradient["logit_when_wrong"]["last"]),
         percent(gradient["vanished_fraction"]["last"]),
-        _change(gradient["parameter_norm"]),
+        _first_to_last(gradient["parameter_norm"]),
         MISSING if speed is None else f"{speed:,.0f}",
-    ]
+    )
 
 
-def with_interval(interval: dict[str, Any] | None, *, signed: bool) -> str:
-    """A fraction's interval in percent: 74.1 ± 1.4, with a sign if it is a difference."""
-    if interval is None or interval["mean"] is None:
-        return MISSING
-    text = signed_points(interval["mean"]) if signed else percent(interval["mean"])
-    if interval["high"] is None:
-        return text
-    return f"{text} ± {100 * (interval['high'] - interval['mean']):.1f}"
-
-
-def _change(ends: dict[str, float | None]) -> str:
-    return f"{magnitude(ends['first'])} → {magnitude(ends['last'])}"
+def _first_to_last(value: dict[str, float | None]) -> str:
+    return f"{magnitude(value['first'])} → {magnitude(value['last'])}"

@@ -1,0 +1,72 @@
+"""Provenance of results: data, hardware, versions and date, as names and values."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+MAX_SKIPPED = 20
+"""How many skipped files are named; their number is always given."""
+
+MAX_CLASSES = 12
+"""How many classes are named; more are only counted."""
+
+Items = list[tuple[str, str]]
+
+
+def data_items(data: dict[str, Any]) -> Items:
+    """Describe a data block of experiment.json: name, splits, skipped files, fingerprint."""
+    description = data.get("description", "")
+    items = [("data", f"{data.get('name', '?')}: {description}" if description else "?")]
+    classes = [str(name) for name in data.get("classes", [])]
+    if len(classes) > 2:
+        names = f": {', '.join(classes)}" if len(classes) <= MAX_CLASSES else ""
+        items.append(("classes", f"{len(classes)}{names}"))
+    for split in ("train", "validation", "test"):
+        if split in data:
+            counts = data.get(f"{split}_counts", [])
+            items.append((f"{split} images", describe_split(data[split], counts, classes)))
+        if split == "train" and (sizes := data.get("trained_on", [])) and sizes != [data[split]]:
+            items.append(("train images per network", " or ".join(f"{n:,}" for n in sizes)))
+    if skipped := data.get("skipped", []):
+        names = ", ".join(str(name) for name in skipped[:MAX_SKIPPED])
+        more = len(skipped) - MAX_SKIPPED
+        rest = f" and {more:,} more" if more > 0 else ""
+        items.append(("skipped files", f"{len(skipped):,}: {names}{rest}"))
+    return [*items, ("data fingerprint", str(data.get("fingerprint", "?")))]
+
+
+def describe_split(total: int, counts: Sequence[int], classes: Sequence[str]) -> str:
+    """Describe a split by class: '2,000 (1,000 dog, 1,000 cat)'."""
+    if not total:
+        return "none"
+    if len(classes) == len(counts) == 2:
+        by_class = ", ".join(f"{n:,} {name}" for n, name in zip(counts, classes, strict=True))
+    elif counts and min(counts) == max(counts):
+        by_class = f"{counts[0]:,} of each class"
+    elif counts:
+        by_class = f"{min(counts):,} to {max(counts):,} of each class"
+    else:
+        return f"{total:,}"
+    return f"{total:,} ({by_class})"
+
+
+def machine_items(about: dict[str, Any]) -> Items:
+    """Describe hardware, versions, git commit and date."""
+    return [
+        ("hardware", format_mapping(about.get("hardware", {}))),
+        ("versions", format_mapping(about.get("versions", {}))),
+        ("git commit", str(about.get("git") or "none")),
+        ("date", str(about.get("date", "?"))),
+    ]
+
+
+def format_mapping(values: dict[str, Any]) -> str:
+    """Write a dictionary on one line: 'processor x86_64, cores 2'."""
+    return ", ".join(f"{key} {_format_value(value)}" for key, value in values.items())
+
+
+def _format_value(value: Any) -> str:
+    if isinstance(value, list):
+        return " ".join(str(item) for item in value)
+    return "none" if value is None else str(value)

@@ -1,0 +1,100 @@
+"""Rendering of documents: an HTML page that needs no other file, and Markdown."""
+
+from __future__ import annotations
+
+import base64
+import re
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from urllib.parse import quote
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from lossbench.benchmarks.plots.canvas import compress_png
+from lossbench.benchmarks.records.files import write_files
+
+from .document import MARKS, Block, Document, Image, Link
+
+MAX_IMAGE_BYTES = 2_000_000
+"""Bytes of PNG in one HTML page. Base64 adds a third, and the page stays below 3 MB."""
+
+
+def html(document: Document) -> str:
+    """Render a page that contains its images and style, for light and dark mode."""
+    return _render("page.html.j2", replace(document, blocks=tuple(_fit_images(document.blocks))))
+
+
+def markdown(document: Document) -> str:
+    """Render Markdown; images are relative links."""
+    return _render("page.md.j2", document)
+
+
+def write_pages(directory: Path, document: Document, name: str = "report.md") -> list[Path]:
+    """Write report.html and its Markdown, and return their paths.
+
+    Args:
+        directory: where to write.
+        document: the report.
+        name: file name of the Markdown.
+
+    Raises:
+        UserError: a file cannot be written.
+    """
+    files = {"report.html": html(document).encode(), name: markdown(document).encode()}
+    write_files(directory, files)
+    return [directory / name for name in files]
+
+
+def escape_markdown(text: str) -> str:
+    """Put a text on one line and escape what Markdown or HTML would take as markup."""
+    line = re.sub(r"([\\`*_\[\]<>|#&~$])", r"\\\1", _one_line(text))
+    # Lists and headings, which only the beginning of a line can start.
+    return re.sub(r"^(\d+)([.)] )|^([-+=] )", r"\1\\\2\3", line)
+
+
+def _render(template: str, document: Document) -> str:
+    environment = Environment(
+        loader=FileSystemLoader(Path(__file__).parent / "templates"),
+        autoescape=template.endswith(".html.j2"),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    environment.filters |= {
+        "base64": lambda data: base64.b64encode(data).decode("ascii"),
+        "kind": lambda block: type(block).__name__,
+        "href": _href,
+        "md": escape_markdown,
+        "one_line": _one_line,
+        "quote": quote,
+    }
+    environment.tests["link"] = lambda cell: isinstance(cell, Link)
+    found = environment.get_template(template)
+    return found.render(title=document.title, blocks=document.blocks, marks=MARKS)
+
+
+def _href(link: Link, suffix: str) -> str:
+    target = link.target if link.target.startswith("#") else link.target + suffix
+    return quote(target, safe="/#")
+
+
+def _one_line(text: str) -> str:
+    return " ".join(text.split())
+
+
+def _fit_images(blocks: Sequence[Block]) -> list[Block]:
+    """Compress the images so that together they keep to MAX_IMAGE_BYTES."""
+    sizes = [len(block.png) for block in blocks if isinstance(block, Image)]
+    if sum(sizes) <= MAX_IMAGE_BYTES:
+        return list(blocks)
+    # The largest share at which all fit: what small images do not need, large ones have.
+    left, share = MAX_IMAGE_BYTES, 0
+    for index, size in enumerate(sorted(sizes)):
+        share = left // (len(sizes) - index)
+        left -= min(size, share)
+    return [
+        replace(block, png=compress_png(block.png, share)) if isinstance(block, Image) else block
+        for block in blocks
+    ]
