@@ -257,7 +257,7 @@ def told(ended: ExperimentStatus) -> int:
     """Print what came of an experiment, and how to go on with it; the exit code."""
     from rich.console import Console
 
-    from .report import terminal_table
+    from .report.table import terminal_table
 
     directory = ended.directory
     if ended.finished:

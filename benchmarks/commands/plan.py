@@ -7,9 +7,10 @@ from datetime import datetime
 from pathlib import Path
 
 from lossbench.benchmarks.config import CompareConfig
-from lossbench.benchmarks.console import Reporter, plural
+from lossbench.benchmarks.console import Reporter
 from lossbench.benchmarks.data.description import data_facts, experiment_name
 from lossbench.benchmarks.errors import UserError
+from lossbench.benchmarks.format import plural
 from lossbench.benchmarks.records import experiment
 from lossbench.benchmarks.records.files import write_json
 from lossbench.benchmarks.records.reading import EXPERIMENT_FILE, read_failure, read_finished_run

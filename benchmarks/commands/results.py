@@ -9,8 +9,8 @@ from pathlib import Path
 from lossbench.benchmarks.errors import UserError, one_line
 from lossbench.benchmarks.records.files import lock_directory, remove_scratch
 from lossbench.benchmarks.records.results import gather_tables
-from lossbench.benchmarks.report import write_summary
 from lossbench.benchmarks.report.board import write_board
+from lossbench.benchmarks.report.comparison import write_summary
 from lossbench.benchmarks.training.plan import Plan
 from lossbench.benchmarks.training.progress import ExperimentStatus
 

@@ -14,14 +14,16 @@ from pathlib import Path
 from typing import Any
 
 from lossbench.benchmarks.config import ExperimentConfig, TuneConfig
-from lossbench.benchmarks.console import Reporter, plural
+from lossbench.benchmarks.console import Reporter
 from lossbench.benchmarks.data import ImageSet
 from lossbench.benchmarks.data.batches import prepare
 from lossbench.benchmarks.data.description import data_facts
 from lossbench.benchmarks.errors import UserError, one_line
+from lossbench.benchmarks.format import plural
 from lossbench.benchmarks.records import experiment
 from lossbench.benchmarks.records.files import write_atomically, write_json
-from lossbench.benchmarks.report.document import Banner, Code, Document, Paragraph, Table, markdown
+from lossbench.benchmarks.report.document import Banner, Code, Document, Paragraph, Table
+from lossbench.benchmarks.report.render import markdown
 from lossbench.benchmarks.training.checks import (
     check_model,
     check_settings,

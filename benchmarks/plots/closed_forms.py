@@ -2,9 +2,18 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from typing import Any
+
+import matplotlib
+import numpy as np
+import torch
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
 
 from lossbench.benchmarks.format import indefinite_article
+from lossbench.losses import registry
 
 from .canvas import (
     DPI,
@@ -19,12 +28,6 @@ from .canvas import (
     short_name,
     stamp_synthetic,
 )
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from matplotlib.axes import Axes
-    from numpy.typing import NDArray
 
 Z_LIMIT = 8.0
 # The squared error of a raw output would flatten all others; its line leaves the axes instead.
@@ -42,15 +45,11 @@ def curve(loss: str, z: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
     Returns:
         Value and gradient, float64 (N,) each.
     """
-    import torch
-
-    from lossbench.benchmarks.training.objective import Objective
-    from lossbench.losses import registry
-
+    entry = registry.entry(loss)
     logit = torch.tensor(z, dtype=torch.float64, requires_grad=True)
-    binary = registry.entry(loss).task == "binary"
-    logits = logit if binary else torch.stack([-logit / 2, logit / 2], dim=1)
-    value = Objective(loss)(logits, torch.ones(len(z), dtype=torch.int64))
+    logits = logit if entry.task == "binary" else torch.stack([-logit / 2, logit / 2], dim=1)
+    labels = torch.ones(len(z), dtype=torch.int64)
+    value = entry.per_example_loss(entry.build(reduction="none"), logits, labels)
     (gradient,) = torch.autograd.grad(value.sum(), logit)
     return value.detach().numpy(), gradient.numpy()
 
@@ -68,12 +67,6 @@ def draw_closed_forms(
     Returns:
         A PNG, None if no loss is registered.
     """
-    import matplotlib
-    import numpy as np
-    from matplotlib.figure import Figure
-
-    from lossbench.losses import registry
-
     known = set(registry.names())
     # An even number of points: the jump of a step function at z = 0 falls between two.
     z = np.linspace(-Z_LIMIT, Z_LIMIT, 802)

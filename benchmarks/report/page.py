@@ -34,7 +34,7 @@ from .provenance import Items, data_items, format_mapping, machine_items
 from .table import detectable_sentence, notes, results_table, seed_range
 
 ALT = {
-    "differences.png": "One row per loss: test accuracy minus that of cross-entropy, with intervals.",
+    "differences.png": "One row per loss: test accuracy minus cross-entropy's, with intervals.",
     "comparison.png": "Two charts over training steps, one line per loss: accuracy, mean |dL/dz|.",
     "closed_forms.png": "Two charts over the logit, one line per loss: its value and its gradient.",
 }

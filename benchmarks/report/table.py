@@ -49,9 +49,9 @@ WIDE_COLUMNS = 3
 
 GRADIENT_NOTE = (
     "dL/dz: gradient of the loss of one example with respect to its logit. When wrong: over "
-    "wrongly classified examples. Vanished: share of these below 1e-6 at the end. Parameter gradient: norm "
-    "over all parameters; softmax losses have a second column in the head. First: the first batch. "
-    "Last: mean over the steps since the last evaluation but one."
+    "wrongly classified examples. Vanished: share of these below 1e-6 at the end. Parameter "
+    "gradient: norm over all parameters; softmax losses have a second column in the head. First: "
+    "the first batch. Last: mean over the steps since the last evaluation but one."
 )
 
 

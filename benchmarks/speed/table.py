@@ -13,7 +13,8 @@ import torch
 from lossbench.benchmarks.errors import UserError
 from lossbench.benchmarks.records.experiment import hardware
 from lossbench.benchmarks.records.files import write_atomically, write_json
-from lossbench.benchmarks.report.document import Document, Facts, Paragraph, Table, markdown
+from lossbench.benchmarks.report.document import DefinitionList, Document, Paragraph, Table
+from lossbench.benchmarks.report.render import markdown
 
 from .interleaved import Ratio
 from .row import Row
@@ -92,7 +93,7 @@ def write(found: list[Found], directory: Path, now: datetime) -> Path:
 def page(found: Sequence[Found]) -> Document:
     pairs = tuple((name, str(value)) for name, value in facts().items())
     said = map(Paragraph, notes(found))
-    return Document("Speed", (Paragraph(ABOUT), table(found), *said, Facts(pairs)))
+    return Document("Speed", (Paragraph(ABOUT), table(found), *said, DefinitionList(pairs)))
 
 
 def notes(found: Iterable[Found]) -> list[str]:

@@ -1,4 +1,5 @@
 import pytest
+from lossbench.benchmarks.report.facts import data_facts, split
 
 from lossbench.benchmarks.format import duration
 from lossbench.benchmarks.records.reading import WarningRecord, read_experiment
@@ -11,7 +12,6 @@ from lossbench.benchmarks.report.document import (
     html,
     markdown,
 )
-from lossbench.benchmarks.report.facts import data_facts, split
 from lossbench.benchmarks.report.page import document_of, evidence_table, facts, sentence, verdicts
 from lossbench.benchmarks.report.summary import summarise_experiment
 

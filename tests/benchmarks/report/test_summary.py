@@ -7,7 +7,7 @@ from scipy import stats
 
 from lossbench.benchmarks.errors import UserError
 from lossbench.benchmarks.records.reading import WarningRecord
-from lossbench.benchmarks.report import write_summary
+from lossbench.benchmarks.report.comparison import write_summary
 from lossbench.benchmarks.report.summary import summarise, warned_of
 from lossbench.benchmarks.stats.significance import minimum_detectable_difference
 

@@ -8,7 +8,7 @@ import torch
 
 from lossbench.benchmarks.cli import main
 from lossbench.benchmarks.errors import UserError
-from lossbench.benchmarks.report.document import markdown
+from lossbench.benchmarks.report.render import markdown
 from lossbench.benchmarks.speed.interleaved import Ratio
 from lossbench.benchmarks.speed.memory import peak
 from lossbench.benchmarks.speed.row import Row

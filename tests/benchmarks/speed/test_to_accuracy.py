@@ -10,7 +10,7 @@ import torch
 
 from lossbench.benchmarks.data import ImageSet
 from lossbench.benchmarks.errors import UserError
-from lossbench.benchmarks.report.document import markdown
+from lossbench.benchmarks.report.render import markdown
 from lossbench.benchmarks.speed import table, to_accuracy
 from lossbench.benchmarks.speed.interleaved import Ratio
 from lossbench.benchmarks.speed.row import Row
