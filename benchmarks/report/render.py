@@ -93,7 +93,9 @@ def _fit_images(blocks: Sequence[Block]) -> list[Block]:
     left, share = MAX_IMAGE_BYTES, 0
     for index, size in enumerate(sorted(sizes)):
         share = left // (len(sizes) - index)
-        left -= min(size, share)
+        if size > share:
+            break
+        left -= size
     return [
         replace(block, png=compress_png(block.png, share)) if isinstance(block, Image) else block
         for block in blocks

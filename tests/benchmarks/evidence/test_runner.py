@@ -4,7 +4,7 @@ from dataclasses import replace
 from types import SimpleNamespace
 
 from lossbench.benchmarks.evidence.runner import facts_of
-from lossbench.benchmarks.report.facts import data_facts
+from lossbench.benchmarks.report.provenance import data_items
 from lossbench.benchmarks.training.result import RunConfig
 
 from .invented import outcome
@@ -26,10 +26,10 @@ def test_what_the_networks_had_and_not_what_there_was(images):
     (data,) = facts["data"]
     # A tenth of 48 images of a class, rounded, is held out.
     assert (data["train"], data["trained_on"]) == (86, [24, 40])
-    assert ("of these a network had", "24 or 40") in data_facts(data)
+    assert ("train images per network", "24 or 40") in data_items(data)
 
 
 def test_all_of_them_is_not_said_twice(images):
     pool = SimpleNamespace(image_set=lambda *_: images)
     (data,) = facts_of(SimpleNamespace(used=used({0: (43, 43)})), pool)["data"]
-    assert "of these a network had" not in dict(data_facts(data))
+    assert "train images per network" not in dict(data_items(data))

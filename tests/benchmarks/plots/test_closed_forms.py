@@ -29,6 +29,7 @@ def test_the_curves_are_the_formulas(name):
     np.testing.assert_allclose(gradient, EXPECTED[name][1], rtol=1e-5, atol=1e-9)
 
 
+@pytest.mark.slow
 def test_every_registered_loss_is_drawn_in_a_small_file():
     data = draw_closed_forms(list(registry.names()), synthetic=False)
     assert len(data) <= 250_000

@@ -1,24 +1,32 @@
-import io
 import json
-import re
 
 import pytest
-from PIL import Image
 
 from lossbench.benchmarks.errors import UserError
-from lossbench.benchmarks.evidence.claim import Claim
-from lossbench.benchmarks.evidence.runner import CLAIMS
-from lossbench.benchmarks.records.claim import ClaimFigure, ClaimTable, Finding, Measure
-from lossbench.benchmarks.report.claims import number, read_claim, write_finding, write_overview
-from lossbench.benchmarks.report.combined import write_reports
+from lossbench.benchmarks.records.claim import (
+    ClaimFigure,
+    ClaimTable,
+    Finding,
+    Measure,
+    Statement,
+    read_claim,
+)
+from lossbench.benchmarks.report.claims import (
+    claim_document,
+    tally,
+    write_finding,
+    write_overview,
+    write_report,
+)
+from lossbench.benchmarks.report.document import Code, DefinitionList, Image, Link, Paragraph, Table
 
-EVIL = "<script>alert('x')</script> | a"
 ABOUT = {
     "command": "lossbench evidence noise",
     "date": "2020-01-01T00:00:00+00:00",
     "budget": "quick",
     "trials": 12,
     "seeds": [0, 1, 2],
+    "search_seeds": [1000],
     "seconds": 61.0,
     "training_seconds": 3700.0,
     "models": ["convnet"],
@@ -36,22 +44,17 @@ ABOUT = {
     "hardware": {"processor": "abacus"},
     "git": None,
 }
-
-
-def pixels(color):
-    buffer = io.BytesIO()
-    Image.new("RGB", (40, 20), color).save(buffer, "PNG")
-    return buffer.getvalue()
+ORDER = ("zero-one", "likelihood", "noise")
 
 
 def claim(name="noise"):
-    return Claim(
-        name, "Does it matter?", "It does.", "No difference.", "Three seeds.", "A paper.", None
+    return Statement(
+        name, "Does it matter?", "It does.", "No difference.", "Three seeds.", "A paper."
     )
 
 
 def finding(verdict="holds", **fields):
-    about = {
+    content = {
         "verdict": verdict,
         "sentence": "It is 1.2 points.",
         "measures": (
@@ -59,16 +62,13 @@ def finding(verdict="holds", **fields):
             Measure("steps, number", 1234.6, 1000.0, 2000.0, "above 10", "undecided"),
             Measure("ratio", float("nan"), None, None, "above 10", "undecided"),
         ),
-        "pictures": (
-            ClaimFigure("one.png", pixels("red"), "one"),
-            ClaimFigure("two.png", b"2", "two"),
-        ),
+        "pictures": (ClaimFigure("one.png", b"1", "one"), ClaimFigure("two.png", b"2", "two")),
         "tables": (
             ClaimTable("By rate", ("loss", "0.1"), (("mse", "74.1"), ("bce",)), ("A note.",)),
         ),
         "notes": ("Three seeds alone.",),
     }
-    return Finding(**about | fields)
+    return Finding(**content | fields)
 
 
 @pytest.fixture
@@ -78,95 +78,122 @@ def written(tmp_path):
     return directory
 
 
-def test_what_is_written(written):
+def of_type(kind, document):
+    return [block for block in document.blocks if isinstance(block, kind)]
+
+
+def test_the_page_of_a_claim(written):
     assert {path.name for path in written.iterdir()} == {
         "claim.json", "report.html", "report.md", "one.png", "two.png",
     }  # fmt: skip
+    document = claim_document(written, read_claim(written))
+    assert document.title == "noise: Does it matter?"
+    callout, first = document.blocks[:2]
+    assert callout.lead.endswith("The claim holds.")
+    assert (callout.verdict, callout.text) == ("holds", "It is 1.2 points.")
+    assert first == Image("one.png", b"1", "one")
+    assert of_type(Image, document)[1] == Image("two.png", b"2", "two")
+    measures, by_rate = of_type(Table, document)
+    assert measures.rows == (
+        ("difference, points", "−1.23", "–", "below 0", "holds"),
+        ("steps, number", "1,235", "1,000 to 2,000", "above 10", "undecided"),
+        ("ratio", "–", "–", "above 10", "undecided"),
+    )
+    assert by_rate.rows == (("mse", "74.1"), ("bce", ""))
+    assert [block.text for block in of_type(Paragraph, document)][:2] == [
+        "A note.", "Three seeds alone.",
+    ]  # fmt: skip
+    assert of_type(Code, document) == [Code("lossbench evidence noise")]
+    statement, provenance = (dict(block.items) for block in of_type(DefinitionList, document))
+    assert statement["refuted by"] == "No difference."
+    assert statement["source"] == "A paper."
+    assert provenance["networks trained"] == "12, 1 h 1 min of training"
+    assert provenance["seeds"] == "0 1 2"
+    assert provenance["search seeds"] == "1000"
+    assert provenance["time"].startswith("1 min 1 s")
+    assert provenance["models"] == "convnet"
+    assert provenance["test images"] == "20 (12 dog, 8 cat)"
+    assert provenance["hardware"] == "processor abacus"
+    assert "other settings" not in provenance
+
+
+def test_provenance_shows_what_it_does_not_know(written):
     record = read_claim(written)
-    assert record["verdict"] == "holds"
-    assert record["about"] == ABOUT
-    assert record["measures"][0]["value"] == -1.234
-    assert record["measures"][2]["value"] is None  # JSON has no NaN
-    assert record["pictures"] == [
-        {"name": "one.png", "alt": "one"},
-        {"name": "two.png", "alt": "two"},
-    ]
+    record["about"] = {"workers": 2, "training_seconds": 3.0, "data": {"name": "x"}}
+    (_, provenance) = of_type(DefinitionList, claim_document(written, record))
+    assert dict(provenance.items)["other settings"] == "workers 2"
 
 
-def test_the_order_of_the_page(written):
-    for name in ("report.html", "report.md"):
-        text = (written / name).read_text()
-        marks = ["The claim holds.", "It is 1.2 points.", '"one"' if "html" in name else "![one]"]
-        marks += ["What the verdict rests on", "−1.23", "1,235"]
-        marks += ['"two"' if "html" in name else "![two]", "By rate", "74.1", "A note."]
-        marks += ["Three seeds alone.", "What was asked", "No difference.", "A paper."]
-        marks += ["How it was measured", "quick", "12, 1 h 1 min of training", "f1n9e5", "abacus"]
-        marks += ["lossbench evidence noise"]
-        places = [text.index(mark) for mark in marks]
-        assert places == sorted(places), name
-
-
-def test_a_report_is_made_again_from_the_directory_alone(written):
+def test_a_report_is_written_again_from_the_directory_alone(written):
     before = {path.name: path.read_bytes() for path in written.iterdir()}
     for name in ("report.html", "report.md"):
         (written / name).unlink()
-    assert write_reports([written]) == [written / "report.html", written / "report.md"]
+    write_report(written)
     assert {path.name: path.read_bytes() for path in written.iterdir()} == before
-
-
-def test_whatever_a_claim_says_is_escaped(tmp_path):
-    evil = Claim(EVIL, EVIL, EVIL, EVIL, EVIL, EVIL, None)
-    measures = (Measure(EVIL, 1.0, 0.0, 2.0, EVIL, "holds"),)
-    tables = (ClaimTable(EVIL, (EVIL,), ((EVIL,),), (EVIL,)),)
-    found = finding(sentence=EVIL, measures=measures, tables=tables, notes=(EVIL,))
-    write_finding(tmp_path / "c", ABOUT | {"command": EVIL, "more": EVIL}, evil, found)
-    page = (tmp_path / "c" / "report.html").read_text()
-    assert "<script" not in page
-    assert page.count("&lt;script&gt;") >= 15
-    lines = (tmp_path / "c" / "report.md").read_text().splitlines()
-    assert [line for line in lines if "<script" in line.replace(r"\<", "")] == ["    " + EVIL]
 
 
 def test_synthetic_images_are_never_a_finding(tmp_path):
     data = [ABOUT["data"][0] | {"name": "synthetic"}]
     write_finding(tmp_path / "e" / "noise", ABOUT | {"data": data}, claim(), finding())
-    write_overview(tmp_path / "e", CLAIMS)
+    write_overview(tmp_path / "e", ORDER)
     for path in (tmp_path / "e").rglob("report.*"):
         assert path.read_text().count("SYNTHETIC IMAGES") >= 2, path
 
 
-def test_the_overview_follows_the_argument(tmp_path):
-    verdicts = {"noise": "holds", "zero-one": "does not hold", "mine": "undecided"}
-    for name, verdict in verdicts.items():
-        write_finding(tmp_path / name, ABOUT, claim(name), finding(verdict))
-    write_overview(tmp_path, CLAIMS)
-    text = (tmp_path / "report.md").read_text()
-    assert "1 holds, 1 does not hold, 1 is undecided." in text
-    assert re.findall(r"^\| \[(.*?)\]\((.*?)\) \| . (.*?) \|", text, re.MULTILINE) == [
-        ("zero-one", "zero-one/report.md", "does not hold"),
-        ("noise", "noise/report.md", "holds"),
-        ("mine", "mine/report.md", "undecided"),
+@pytest.fixture
+def overview(tmp_path, monkeypatch):
+    """Write an overview of claims with these verdicts, and return its document."""
+
+    def build(verdicts, order=ORDER):
+        documents = []
+        for name, verdict in verdicts.items():
+            write_finding(tmp_path / name, ABOUT, claim(name), finding(verdict))
+        with monkeypatch.context() as patch:
+            patch.setattr(
+                "lossbench.benchmarks.report.claims.write_pages",
+                lambda directory, document: documents.append((directory, document)),
+            )
+            write_overview(tmp_path, order)
+        ((directory, document),) = documents
+        assert directory == tmp_path
+        return document
+
+    return build
+
+
+def test_the_overview_follows_the_order(overview):
+    document = overview({"noise": "holds", "mine": "undecided", "zero-one": "does not hold"})
+    (table,) = of_type(Table, document)
+    assert [row[:2] for row in table.rows] == [
+        (Link("zero-one", "zero-one/report"), "does not hold"),
+        (Link("noise", "noise/report"), "holds"),
+        (Link("mine", "mine/report"), "undecided"),
     ]
-    assert "Not examined yet: probability-sum, likelihood" in text
-    assert text.count("/one.png)") == 3
-    assert "two.png" not in text
-    page = (tmp_path / "report.html").read_text()
-    assert page.count("<img") == 3
-    for target in re.findall(r'href="(.*?)"', page):
-        assert target == "data:," or (tmp_path / target).is_file()
+    images = [image.path for image in of_type(Image, document)]
+    assert images == ["zero-one/one.png", "noise/one.png", "mine/one.png"]
+    texts = [block.text for block in of_type(Paragraph, document)]
+    assert texts[:2] == [
+        "3 claims examined: 1 holds, 1 does not hold, 1 is undecided.",
+        "Not examined yet: likelihood.",
+    ]
+    assert "Claim: It does." in texts
 
 
-@pytest.mark.parametrize(("count", "said"), [(1, "1 claim examined:"), (2, "2 claims examined:")])
-def test_the_overview_counts(tmp_path, count, said):
-    for name in ("noise", "zero-one")[:count]:
-        write_finding(tmp_path / name, ABOUT, claim(name), finding())
-    write_overview(tmp_path, CLAIMS)
-    assert said in (tmp_path / "report.md").read_text()
+def test_the_overview_of_one_claim(overview):
+    texts = [block.text for block in of_type(Paragraph, overview({"noise": "holds"}, ("noise",)))]
+    assert texts[0] == "1 claim examined: 1 holds."
+    assert not any(text.startswith("Not examined") for text in texts)
 
 
 def test_an_overview_of_nothing(tmp_path):
     with pytest.raises(UserError, match="no claim in"):
-        write_overview(tmp_path, CLAIMS)
+        write_overview(tmp_path, ORDER)
+
+
+def test_verdicts_are_counted():
+    records = [{"verdict": v} for v in ("holds", "undecided", "holds", "undecided")]
+    assert tally(records) == "2 hold, 2 are undecided"
+    assert tally(records[:2]) == "1 holds, 1 is undecided"
 
 
 @pytest.mark.parametrize(
@@ -185,85 +212,17 @@ def test_bad_claims(written, change, message):
     path = written / "claim.json"
     path.write_text(json.dumps(json.loads(path.read_text()) | change))
     with pytest.raises(UserError, match=message) as caught:
-        write_reports([written])
+        write_report(written)
     assert "\n" not in str(caught.value)
 
 
 def test_missing_files_of_a_claim(written):
     (written / "one.png").unlink()
     with pytest.raises(UserError, match=r"cannot read .*one\.png"):
-        write_reports([written])
+        write_report(written)
     (written / "claim.json").write_text("{")
     with pytest.raises(UserError, match=r"cannot read .*claim\.json"):
-        write_reports([written])
+        write_report(written)
     (written / "claim.json").unlink()
     with pytest.raises(UserError, match="no claim in"):
-        read_claim(written)
-
-
-def test_a_picture_may_not_leave_its_directory(tmp_path):
-    outside = finding(pictures=(ClaimFigure("../x.png", b"", ""),))
-    with pytest.raises(UserError, match="no plain file name"):
-        write_finding(tmp_path / "claim", ABOUT, claim(), outside)
-    assert list(tmp_path.iterdir()) == []
-
-
-@pytest.mark.parametrize(
-    ("value", "text"),
-    [
-        (None, "–"),
-        (0.0, "0"),
-        (-1.234, "−1.23"),
-        (74.123, "74.1"),
-        (123456.7, "123,457"),
-        (-1500.0, "−1,500"),
-        (1e-7, "1.0e-7"),
-        (-2.5e-7, "−2.5e-7"),
-    ],
-)
-def test_numbers(value, text):
-    assert number(value) == text
-
-
-def test_several_on_one_page(written, experiment, tmp_path):
-    other = written.parent / "zero-one"
-    write_finding(other, ABOUT, claim("zero-one"), finding("does not hold"))
-    output = tmp_path / "all of them"
-    paths = write_reports([written, experiment, other], output)
-    assert paths[:2] == [output / "report.html", output / "report.md"]
-    assert all(path.is_file() for path in paths)
-    assert len(paths) == 8
-    text = (output / "report.md").read_text()
-    assert text.index("1 holds, 1 does not hold") < text.index("## noise: Does it matter?")
-    assert text.index("## noise") < text.index("## tiny") < text.index("## zero-one")
-    linked = re.findall(r"!\[.*?\]\((.*?)\)", text)
-    assert len(linked) >= 6
-    assert [link for link in linked if not (output / link).is_file()] == []
-    page = (output / "report.html").read_text()
-    for target in re.findall(r'href="#(.*?)"', page):
-        assert f'id="{target}"' in page
-        assert f'<a id="{target}">' in text
-    assert len(page) < 3_000_000
-
-
-def test_several_go_to_the_working_directory(written, experiment, tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    write_reports([written, experiment])
-    assert (tmp_path / "report.html").is_file()
-    assert "](evidence/noise/one.png)" in (tmp_path / "report.md").read_text()
-
-
-def test_directories_that_are_neither(tmp_path, written):
-    (tmp_path / "empty").mkdir()
-    before = (written / "report.html").stat().st_mtime_ns
-    with pytest.raises(UserError, match=r"empty holds neither experiment\.json nor claim\.json"):
-        write_reports([written, tmp_path / "empty"])
-    assert (written / "report.html").stat().st_mtime_ns == before
-    with pytest.raises(UserError, match="is no directory"):
-        write_reports([tmp_path / "nowhere"])
-    with pytest.raises(UserError, match="named once"):
-        write_reports([written, written / ".." / "noise"])
-    with pytest.raises(UserError, match="report of its own"):
-        write_reports([written], written)
-    with pytest.raises(UserError, match="nothing to report"):
-        write_reports([])
+        write_report(written)

@@ -5,25 +5,24 @@ import pytest
 from scipy import stats
 
 from lossbench.benchmarks.errors import UserError
-from lossbench.benchmarks.plots.forest import draw_differences, reach_of
 from lossbench.benchmarks.report.differences import minus_cross_entropy
 from lossbench.benchmarks.report.summary import summarise
 from lossbench.benchmarks.stats.intervals import bootstrap_difference
 
 
-def rights(accuracy, count=1000):
-    """Which of `count` answers are right, the easiest first."""
+def correct(accuracy, count=1000):
+    """Return which of `count` predictions are correct, the easiest first."""
     return np.arange(count) < round(accuracy * count)
 
 
 @pytest.fixture
 def predicted(tmp_path, write_predictions):
-    """Writes the predictions of losses with these accuracies by seed; what they have more."""
+    """Write the predictions of losses with these accuracies by seed; return the differences."""
 
     def build(accuracies):
         for loss, by_seed in accuracies.items():
             for seed, accuracy in enumerate(by_seed):
-                write_predictions(tmp_path, loss, seed, rights(accuracy))
+                write_predictions(tmp_path, loss, seed, correct(accuracy))
         return minus_cross_entropy(
             tmp_path, {loss: dict(enumerate(by_seed)) for loss, by_seed in accuracies.items()}
         )
@@ -43,7 +42,7 @@ def test_the_numbers_are_those_of_scipy_and_the_bootstrap(predicted):
     assert found["mse"]["mean"] == pytest.approx(np.mean(mse) - np.mean(ENTROPY))
     assert (found["mse"]["low"], found["mse"]["high"]) == pytest.approx((low, high))
     assert found["mse"]["p"] == found["mse"]["p_holm"] == pytest.approx(test.pvalue)
-    ours, theirs = (np.stack([rights(a) for a in each]) for each in (mse, ENTROPY))
+    ours, theirs = (np.stack([correct(a) for a in each]) for each in (mse, ENTROPY))
     assert found["mse"]["examples"] == bootstrap_difference(ours, theirs).as_dict()
 
 
@@ -80,7 +79,7 @@ def test_seeds_that_agree_do_not_decide_what_the_test_images_leave_open(
 ):
     # The same image of a thousand more in every seed: sure over seeds, and chance over images.
     for seed, accuracy in enumerate(ENTROPY):
-        right = rights(accuracy)
+        right = correct(accuracy)
         write_predictions(tmp_path, "cross-entropy", seed, right)
         write_predictions(tmp_path, "mse", seed, right | (np.arange(1000) == 999))
     accuracies = {"cross-entropy": ENTROPY, "mse": [a + 0.001 for a in ENTROPY]}
@@ -117,33 +116,15 @@ def test_only_shared_seeds_count(tmp_path):
 
 def test_predictions_of_other_images_are_refused(tmp_path, write_predictions):
     for loss, count in (("cross-entropy", 10), ("mse", 11)):
-        write_predictions(tmp_path, loss, 0, rights(0.5, count))
+        write_predictions(tmp_path, loss, 0, correct(0.5, count))
     with pytest.raises(UserError, match="different test images"):
         minus_cross_entropy(tmp_path, {"cross-entropy": {0: 0.5}, "mse": {0: 0.5}})
-
-
-def test_a_loss_that_fails_does_not_press_the_others_together():
-    def difference(mean, half):
-        return {"mean": mean, "low": mean - half, "high": mean + half}
-
-    near = [difference(0.01, 0.01), difference(-0.02, 0.01), difference(0.0, 0.03)]
-    assert reach_of([*near, difference(-0.25, 0.02)]) == pytest.approx(1.08 * 3)
-    assert reach_of([difference(0.001, 0.001)]) == pytest.approx(1.08 * 2)
-    assert reach_of([difference(-0.25, 0.02)]) == pytest.approx(1.08 * 27)
-    assert reach_of([{"mean": 0.05, "low": None, "high": None}]) == pytest.approx(1.08 * 5)
-
-
-def test_the_picture_of_differences(experiment):
-    summary = summarise(experiment)
-    assert draw_differences(summary).startswith(b"\x89PNG")
-    del summary["losses"]["mse"]
-    assert draw_differences(summary) is None
 
 
 def test_the_summary_holds_the_verdict(experiment, write_predictions):
     for loss in ("cross-entropy", "mse"):
         for seed in (0, 1):
-            write_predictions(experiment, loss, seed, rights(0.6 if loss == "mse" else 0.8))
+            write_predictions(experiment, loss, seed, correct(0.6 if loss == "mse" else 0.8))
     found = json.loads(json.dumps(summarise(experiment)))["losses"]["mse"]["minus_cross_entropy"]
     assert found["examples"]["mean"] == pytest.approx(-0.2)
     assert found["examples"]["n"] == 1000

@@ -5,17 +5,9 @@ import pytest
 from PIL import Image
 
 from lossbench.benchmarks.config import ARTICLE_LOSSES
-from lossbench.benchmarks.plots.canvas import (
-    LONGEST_NAME,
-    Label,
-    compress_png,
-    label_lines,
-    render_png,
-    short_name,
-)
 from lossbench.benchmarks.plots.palette import STYLES
 from lossbench.benchmarks.records.reading import read_experiment
-from lossbench.benchmarks.report.figures import decades_of, draw_comparison, power_of_ten, subject
+from lossbench.benchmarks.report.figures import caption, decades_of, draw_comparison, power_of_ten
 from lossbench.benchmarks.report.summary import summarise_experiment
 
 LIMIT = 250_000  # bytes
@@ -30,6 +22,7 @@ def drawn(directory):
     return draw_comparison(experiment, summarise_experiment(experiment))
 
 
+@pytest.mark.slow
 def test_all_losses_over_many_epochs_stay_small(tmp_path, describe, evaluations, write_experiment):
     random = np.random.default_rng(0)
     epochs = 60
@@ -46,6 +39,7 @@ def test_all_losses_over_many_epochs_stay_small(tmp_path, describe, evaluations,
     assert image.info["dpi"] == pytest.approx((160, 160), abs=0.1)
 
 
+@pytest.mark.slow
 def test_every_loss_of_the_library_has_room_for_its_name(
     tmp_path, describe, evaluations, write_experiment
 ):
@@ -55,6 +49,7 @@ def test_every_loss_of_the_library_has_room_for_its_name(
     assert opened(data).height > 1344
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("gradient", [[0, 0, 0], ["", "", ""], [1e-30, 1e-20, 1], ["", 0.1, ""]])
 def test_gradients_that_a_logarithm_dislikes(
     tmp_path, describe, evaluations, write_experiment, gradient
@@ -88,12 +83,12 @@ def test_unfinished_runs_are_not_drawn(tmp_path, describe, evaluations, write_ex
 def test_the_picture_says_over_how_many_seeds(experiment):
     found = read_experiment(experiment)
     summary = summarise_experiment(found)
-    assert "mean of 2 seeds" in subject(found, summary)
-    assert "Line: validation images" in subject(found, summary)
-    assert "4 validation and 20 test images" in subject(found, summary)
-    assert "Line: training images" in subject(found, summary | {"curve": "train_accuracy"})
+    assert "mean of 2 seeds" in caption(found, summary)
+    assert "Line: validation images" in caption(found, summary)
+    assert "4 validation and 20 test images" in caption(found, summary)
+    assert "Line: training images" in caption(found, summary | {"curve": "train_accuracy"})
     del summary["losses"]["mse"]["test_accuracy"]["per_seed"]["1"]
-    assert "mean of 1 to 2 seeds" in subject(found, summary)
+    assert "mean of 1 to 2 seeds" in caption(found, summary)
 
 
 def test_synthetic_is_stamped_across(experiment):
@@ -109,58 +104,6 @@ def test_synthetic_is_stamped_across(experiment):
     assert changed[672:].mean() > 0.01
     assert changed[:, :400].any()
     assert changed[:, 1200:].any()
-
-
-@pytest.mark.parametrize("left", [False, True])
-def test_labels_never_overlap_and_keep_their_order(left):
-    from matplotlib.figure import Figure
-
-    axes = Figure().add_subplot()
-    axes.set_ylim(0, 1)
-    ends = {"mse": 0.999, "nll": 1.0, "bce": 0.998, "zero-one": 0.0, "bernoulli-sum": 0.4}
-    ends |= {"cross-entropy": 0.401, "softmax-mse": 0.399}
-    label_lines(axes, [Label(y, name, name) for name, y in ends.items()], 0.1, left=left)
-    label_lines(axes, [], 0.1, left=left)
-    heights = {text.get_text(): text.get_position()[1] for text in axes.texts}
-    assert sorted(heights, key=heights.get) == sorted(ends, key=ends.get)
-    ordered = sorted(heights.values())
-    assert min(np.diff(ordered)) >= 0.1 - 1e-9
-    assert ordered[0] >= 0
-    assert ordered[-1] <= 1
-    assert heights["bernoulli-sum"] == pytest.approx(0.4)
-    side = [text.get_position()[0] for text in axes.texts]
-    assert all(x < 0 for x in side) if left else all(x > 1 for x in side)
-
-
-def test_many_labels_stay_within_the_panel():
-    from matplotlib.figure import Figure
-
-    axes = Figure().add_subplot()
-    label_lines(axes, [Label(0.5, f"loss {i}", f"loss {i}") for i in range(25)], 0.088)
-    heights = sorted(text.get_position()[1] for text in axes.texts)
-    assert heights[0] >= 0
-    assert heights[-1] <= 1
-    room = axes.get_window_extent().height / axes.figure.dpi * 72 * min(np.diff(heights))
-    assert axes.texts[0].get_fontsize() < room  # both in points
-
-
-def test_a_long_name_is_cut():
-    assert short_name("probability-sum") == "probability-sum"
-    assert max(map(len, STYLES)) <= len(short_name("x" * 99)) == LONGEST_NAME
-    assert short_name("x" * 99).endswith("x…")
-
-
-def test_labels_leave_the_limits_and_start_where_the_lines_end():
-    from matplotlib.figure import Figure
-
-    axes = Figure().add_subplot()
-    axes.plot([0, 1], [51, 75])
-    axes.axhline(50)
-    label_lines(axes, [Label(75, "mse", "mse"), Label(50, "chance", None)], 0.1)
-    limits = axes.get_ylim()
-    leaders = [line.get_ydata()[0] for line in axes.lines[2::2]]
-    expected = [(y - limits[0]) / (limits[1] - limits[0]) for y in (50, 75)]
-    assert leaders == pytest.approx(expected)
 
 
 @pytest.mark.parametrize(
@@ -209,22 +152,3 @@ def test_the_mark_is_at_the_test_accuracy(tmp_path, describe, evaluations, write
         return where.min() + 180
 
     assert mark(0.9) < mark(0.6) < mark(0.3)
-
-
-def loud_picture():
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(10, 6), dpi=160)
-    axes = figure.add_axes((0, 0, 1, 1))
-    axes.plot(np.random.default_rng(0).random((60, 8)), linewidth=6)
-    return render_png(figure, "what it shows")
-
-
-def test_a_picture_is_made_smaller_only_as_far_as_asked():
-    data = loud_picture()
-    assert compress_png(data, len(data)) is data
-    for most in (len(data) - 1, len(data) // 2, len(data) // 4):
-        less = compress_png(data, most)
-        assert len(less) <= most
-        assert opened(less).text["Description"] == "what it shows"
-    assert opened(compress_png(data, 1)).width >= 400

@@ -1,25 +1,11 @@
 import json
-import subprocess
-import sys
 
 import pytest
 from scipy import stats
 
-from lossbench.benchmarks.errors import UserError
 from lossbench.benchmarks.records.reading import WarningRecord
-from lossbench.benchmarks.report.comparison import write_summary
-from lossbench.benchmarks.report.summary import summarise, warned_of
+from lossbench.benchmarks.report.summary import summarise, warning_lines
 from lossbench.benchmarks.stats.significance import minimum_detectable_difference
-
-PICTURES = {"differences.png", "comparison.png", "closed_forms.png"}
-FILES = {"summary.json", "summary.md", "report.html"} | PICTURES
-
-
-def strict(text):
-    def refuse(constant):
-        raise AssertionError(f"{constant} is not JSON")
-
-    return json.loads(text, parse_constant=refuse)
 
 
 def test_the_numbers(experiment):
@@ -102,55 +88,16 @@ def test_an_interrupted_experiment(tmp_path, describe, evaluations, write_experi
     assert (difference["low"], difference["high"], difference["n"]) == (None, None, 1)
 
 
-def test_a_run_that_failed_says_why(tmp_path, describe, evaluations, write_experiment):
-    about = describe(losses=["cross-entropy", "mse"], seeds=[0])
-    rows = [*evaluations("cross-entropy", 0, [0.5, 0.6, 0.7]), *evaluations("mse", 0, [0.5])]
-    directory = write_experiment(tmp_path / "e", about, rows)
-    (directory / "mse" / "seed0").mkdir(parents=True)
-    (directory / "mse" / "seed0" / "failure.txt").write_text("ValueError: <b>no</b>\n\nTraceback")
-    summary = write_summary(directory)
-    (run,) = summary["unfinished_runs"]
-    assert run["failure"] == "ValueError: <b>no</b>"
-    assert "with ValueError" in (directory / "summary.md").read_text()
-    page = (directory / "report.html").read_text()
-    assert "ValueError: &lt;b&gt;no" in page
-    assert "<b>no" not in page
-
-
 def test_one_loss_one_seed_without_cross_entropy(tmp_path, describe, evaluations, write_experiment):
     directory = write_experiment(
         tmp_path / "e", describe(seeds=[3]), evaluations("mse", 3, [0.5, 0.6, "nan"])
     )
-    summary = write_summary(directory)
+    summary = summarise(directory)
     assert summary["seeds"] == [3]
     loss = summary["losses"]["mse"]
     assert loss["minus_cross_entropy"] is None
     accuracy = {"mean": None, "low": None, "high": None, "n": 0, "per_seed": {"3": None}}
     assert loss["test_accuracy"] == accuracy
-    assert (
-        "mse ended without a finite accuracy for seed 3" in (directory / "summary.md").read_text()
-    )
-
-
-def test_every_file_is_written_and_the_json_is_strict(experiment):
-    before = {path.name for path in experiment.iterdir()}
-    summary = write_summary(experiment)
-    assert {path.name for path in experiment.iterdir()} - before == FILES
-    assert strict((experiment / "summary.json").read_text()) == summary == summarise(experiment)
-
-
-def test_every_file_says_synthetic(experiment):
-    path = experiment / "experiment.json"
-    path.write_text(json.dumps(json.loads(path.read_text()) | {"synthetic": True}))
-    write_summary(experiment)
-    for name in FILES:
-        assert b"SYNTHETIC" in (experiment / name).read_bytes(), name
-
-
-def test_real_images_are_not_called_synthetic(experiment):
-    write_summary(experiment)
-    for name in FILES:
-        assert b"SYNTHETIC" not in (experiment / name).read_bytes(), name
 
 
 def test_chance_is_the_share_of_the_largest_test_class(experiment):
@@ -169,33 +116,8 @@ def test_warnings_are_one_line_a_loss_and_kind():
         WarningRecord("zero-one", 0, "vanished", "head", 20, "zero-one, seed 0: head vanished."),
         WarningRecord("zero-one", 2, "vanished", "logit", 30, "zero-one, seed 2: logit vanished."),
     ]
-    assert warned_of(warnings) == [
+    assert warning_lines(warnings) == [
         "mse, seed 1: head exploded.",
         "zero-one, seed 0: logit vanished. 2 more such warnings of zero-one, over seeds 0, 2.",
     ]
-    assert warned_of(warnings[1:3])[0].endswith("1 more such warning of zero-one, over seed 0.")
-
-
-def test_nothing_finished_writes_nothing(experiment):
-    (experiment / "results.csv").write_text("")
-    with pytest.raises(UserError, match="no run has finished"):
-        write_summary(experiment)
-    assert {path.name for path in experiment.iterdir()} == {"experiment.json", "results.csv"}
-
-
-def test_a_file_that_cannot_be_replaced_is_a_users_error(experiment):
-    (experiment / "summary.md").mkdir()
-    with pytest.raises(UserError, match=r"cannot write .*summary\.md"):
-        write_summary(experiment)
-    assert not list(experiment.glob(".*"))
-
-
-def test_importing_the_package_is_light():
-    code = (
-        "import sys, benchmarks.report; "
-        "print([m for m in ('matplotlib', 'scipy', 'rich', 'torch', 'numpy') if m in sys.modules])"
-    )
-    result = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=True
-    )
-    assert result.stdout.strip() == "[]"
+    assert warning_lines(warnings[1:3])[0].endswith("1 more such warning of zero-one, over seed 0.")

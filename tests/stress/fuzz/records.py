@@ -23,7 +23,7 @@ from lossbench.benchmarks.records.reading import (
 )
 from lossbench.benchmarks.report import claims, page
 from lossbench.benchmarks.report.board_predictions import read_predictions
-from lossbench.benchmarks.report.document import html, markdown
+from lossbench.benchmarks.report.render import html, markdown
 from lossbench.benchmarks.report.summary import summarise_experiment
 from lossbench.benchmarks.training import checkpoint as resume
 from lossbench.benchmarks.training.plan import parse_config
@@ -82,7 +82,7 @@ def _read_experiment(data: bytes, scratch: Path) -> None:
         (scratch / name).write_bytes(content)
     experiment = read_experiment(scratch)
     summary = summarise_experiment(experiment)
-    document = page.document_of(experiment, summary, {})
+    document = page.comparison_document(experiment, summary, {})
     assert html(document)
     assert markdown(document)
     assert json.dumps(summary, allow_nan=False)
@@ -117,7 +117,7 @@ def _claims() -> list[bytes]:
 
 def _read_claim(data: bytes, scratch: Path) -> None:
     (scratch / claims.FILE).write_bytes(data)
-    document = claims.document_of(scratch, claims.read_claim(scratch))
+    document = claims.claim_document(scratch, claims.read_claim(scratch))
     assert html(document)
     assert markdown(document)
 

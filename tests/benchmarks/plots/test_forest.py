@@ -1,0 +1,74 @@
+import io
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from lossbench.benchmarks.plots.forest import axis_limit, draw_differences
+
+
+def difference(mean, half=None, verdict="undecided", n=3):
+    ends = (
+        {"low": None, "high": None} if half is None else {"low": mean - half, "high": mean + half}
+    )
+    examples = {"mean": mean, "low": mean - 0.02, "high": mean + 0.02, "n": 20}
+    return {"mean": mean, **ends, "n": n, "verdict": verdict, "examples": examples}
+
+
+@pytest.mark.parametrize(
+    ("differences", "points"),
+    [
+        # A loss that fails altogether does not flatten the others.
+        ([(0.01, 0.01), (-0.02, 0.01), (0.0, 0.03), (-0.25, 0.02)], 3),
+        ([(0.001, 0.001)], 2),
+        ([(-0.25, 0.02)], 27),
+        ([(0.05, None)], 5),
+    ],
+)
+def test_the_axis_fits_most_losses(differences, points):
+    assert axis_limit([difference(*each) for each in differences]) == pytest.approx(1.08 * points)
+
+
+def drawn(*, synthetic=False, **differences):
+    png = draw_differences(differences, synthetic=synthetic)
+    return Image.open(io.BytesIO(png))
+
+
+def columns_of(image, color):
+    rgb = np.asarray(image.convert("RGB"))[:, 300:1180].astype(int)
+    return np.nonzero((np.abs(rgb - color).max(axis=2) < 12).sum(axis=0) >= 4)[0] + 300
+
+
+def test_marks_stand_by_their_difference():
+    # The mark of mse is purple.
+    color, middle = [0xCC, 0x79, 0xA7], 740
+    places = [
+        columns_of(drawn(mse=difference(mean, verdict="better")), color).mean()
+        for mean in (-0.01, 0.0, 0.01)
+    ]
+    assert places == sorted(places)
+    assert places[0] < places[1] - 50
+    assert places[2] - places[1] == pytest.approx(places[1] - places[0], abs=6)
+    assert places[1] == pytest.approx(middle, abs=40)
+
+
+def test_intervals_and_verdicts_are_drawn():
+    plain = np.asarray(drawn(mse=difference(0.01)).convert("L"), int)
+    for other in (
+        difference(0.01, half=0.005),
+        difference(0.01, verdict="better"),
+        difference(0.01, n=4),
+        difference(0.01) | {"examples": None},
+    ):
+        assert np.abs(np.asarray(drawn(mse=other).convert("L"), int) - plain).max() > 50
+
+
+def test_the_figure_grows_with_the_losses_and_says_synthetic():
+    one = drawn(mse=difference(0.01, 0.01))
+    three = drawn(mse=difference(0.01, 0.01), bce=difference(-0.3, 0.01), nll=difference(0.0))
+    assert one.width == three.width == 1600
+    assert three.height > one.height + 80
+    assert "SYNTHETIC" not in one.text["Description"]
+    stamped = drawn(synthetic=True, mse=difference(0.01, 0.01))
+    assert "SYNTHETIC" in stamped.text["Description"]
+    assert draw_differences({}, synthetic=False) is None

@@ -1,0 +1,52 @@
+import pytest
+
+from lossbench.benchmarks.report.provenance import (
+    data_items,
+    describe_split,
+    format_mapping,
+    machine_items,
+)
+
+
+@pytest.mark.parametrize(
+    ("total", "counts", "classes", "text"),
+    [
+        (0, [0, 0], ["dog", "cat"], "none"),
+        (3000, [1000, 2000], ["dog", "cat"], "3,000 (1,000 dog, 2,000 cat)"),
+        (30, [10, 10, 10], ["a", "b", "c"], "30 (10 of each class)"),
+        (33, [10, 11, 12], ["a", "b", "c"], "33 (10 to 12 of each class)"),
+        (33, [], [], "33"),
+    ],
+)
+def test_a_split_is_counted_by_class(total, counts, classes, text):
+    assert describe_split(total, counts, classes) == text
+
+
+def test_many_classes_are_counted_and_few_are_named():
+    assert "classes" not in dict(data_items({"classes": ["dog", "cat"]}))
+    assert dict(data_items({"classes": ["a", "b", "c"]}))["classes"] == "3: a, b, c"
+    assert dict(data_items({"classes": list(map(str, range(37)))}))["classes"] == "37"
+
+
+def test_long_lists_of_skipped_files_are_cut():
+    skipped = dict(data_items({"skipped": [f"{i}.jpg" for i in range(25)]}))["skipped files"]
+    assert skipped.startswith("25: 0.jpg, 1.jpg")
+    assert skipped.endswith("19.jpg and 5 more")
+    assert dict(data_items({"skipped": ["a"]}))["skipped files"] == "1: a"
+
+
+def test_a_network_may_have_fewer_images_than_there_are():
+    data = {"name": "x", "train": 40, "train_counts": [20, 20], "fingerprint": "f1"}
+    key = "train images per network"
+    assert dict(data_items(data | {"trained_on": [24, 40]}))[key] == "24 or 40"
+    assert key not in dict(data_items(data | {"trained_on": [40]}))
+    assert dict(data_items(data))["data fingerprint"] == "f1"
+
+
+def test_what_is_missing_has_a_question_mark():
+    assert dict(data_items({}))["data"] == "?"
+    items = dict(machine_items({}))
+    assert (items["git commit"], items["date"]) == ("none", "?")
+    assert (
+        format_mapping({"gpu": None, "seeds": [0, 1], "cores": 2}) == "gpu none, seeds 0 1, cores 2"
+    )

@@ -1,0 +1,174 @@
+import base64
+import re
+from html.parser import HTMLParser
+
+import pytest
+
+from lossbench.benchmarks.report import render
+from lossbench.benchmarks.report.document import (
+    MARKS,
+    Banner,
+    BulletList,
+    Callout,
+    Code,
+    DefinitionList,
+    Document,
+    Heading,
+    Image,
+    Link,
+    Paragraph,
+    Table,
+)
+from lossbench.benchmarks.report.render import escape_markdown, html, markdown, write_pages
+
+EVIL = "<script>alert('x')</script> & [a](b) `c` *d* | $e$ #f\n\n# g"
+SHOWN = " ".join(EVIL.split())
+
+
+class Parsed(HTMLParser):
+    """A page as a browser parses it: its tags, addresses and text."""
+
+    def __init__(self, page):
+        super().__init__()
+        self.tags, self.fetched, self.open, self.text = [], [], [], []
+        self.feed(page)
+        self.close()
+        assert self.open == []
+
+    def handle_starttag(self, tag, attributes):
+        self.tags.append(tag)
+        if tag not in ("meta", "img", "link"):
+            self.open.append(tag)
+        self.fetched += [value for key, value in attributes if key in ("src", "href", "srcset")]
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        self.text.append(data)
+
+
+BLOCKS = (
+    Heading(EVIL, 2, "here"),
+    Paragraph(EVIL),
+    Paragraph(EVIL, faint=True),
+    Banner(EVIL),
+    Callout("holds", EVIL),
+    Callout("worse", EVIL, EVIL),
+    Image("a b/<c>.png", b"png", EVIL),
+    Table((EVIL, "n"), ((EVIL, "1.0"), (Link(EVIL, "x y/report"), "2")), (("foot", ""),), EVIL),
+    DefinitionList(((EVIL, EVIL),)),
+    Code(EVIL),
+    BulletList((EVIL, Link(EVIL, "#here"))),
+)
+
+
+def test_nothing_in_a_text_is_taken_as_html():
+    page = html(Document(EVIL, BLOCKS))
+    read = Parsed(page)
+    assert "script" not in read.tags
+    assert sum(text.strip() == EVIL for text in read.text) >= 13
+    assert read.fetched == [
+        "data:,",
+        "data:image/png;base64," + base64.b64encode(b"png").decode(),
+        "x%20y/report.html",
+        "#here",
+    ]
+
+
+def test_a_page_fetches_nothing_and_knows_the_dark():
+    page = html(Document("title", BLOCKS))
+    assert {"iframe", "script"}.isdisjoint(Parsed(page).tags)
+    assert "url(" not in page
+    assert "@import" not in page
+    assert "http" not in page
+    assert "prefers-color-scheme: dark" in page
+
+
+def test_nothing_in_a_text_is_taken_as_markdown():
+    text = markdown(Document(EVIL, BLOCKS))
+    *rest, code = re.split(r"\n {4}(?=<script)", text)
+    for line in "".join(rest).splitlines():
+        bare = re.sub(r"\\.", "", line.replace('<a id="here"></a>', ""))
+        bare = re.sub(r"\]\([^)]*\)", "", bare)
+        assert "<" not in bare
+        assert "`" not in bare
+        assert "$" not in bare
+        assert "# g" not in bare
+    assert code.startswith(SHOWN + "\n")
+
+
+def test_every_block_is_in_both_forms():
+    words = iter(f"word{i}" for i in range(99))
+    blocks = (
+        Heading(next(words)),
+        Paragraph(next(words)),
+        Banner(next(words)),
+        Callout("better", next(words), next(words)),
+        Image("p.png", b"", next(words)),
+        Table((next(words), next(words)), ((next(words), next(words)),), warning=next(words)),
+        DefinitionList(((next(words), next(words)),)),
+        Code(next(words)),
+        BulletList((next(words), Link(next(words), "other/report"))),
+    )
+    both = Document("t", blocks)
+    count = int(next(words)[4:])
+    for text in (html(both), markdown(both)):
+        places = [text.index(f"word{i}") for i in range(count)]
+        assert len(places) == count
+    assert "](other/report.md)" in markdown(both)
+    assert 'href="other/report.html"' in html(both)
+    assert "](p.png)" in markdown(both)
+
+
+def test_a_table_of_markdown_has_as_many_cells_in_each_line():
+    table = Table(("a|b", "n"), (("c|d", "−1.0 ± 2"), ("e", "holds")), (("foot", ""),))
+    lines = markdown(Document("t", (table,))).splitlines()[2:]
+    assert {line.replace(r"\|", "").count("|") for line in lines} == {3}
+    assert lines[1] == "| --- | --- |"
+    assert f"{MARKS['holds']} holds" in lines[3]
+
+
+def test_a_verdict_never_rests_on_colour_alone():
+    for word, mark in MARKS.items():
+        found = Document("t", (Callout(word, "x"), Table(("a", "b"), (("c", word),))))
+        for text in (html(found), markdown(found)):
+            assert text.count(mark) == 2
+            assert word in text
+    assert len(set(MARKS.values())) == len(MARKS)
+
+
+@pytest.mark.parametrize(
+    ("text", "escaped"),
+    [
+        ("a\n# b", r"a \# b"),
+        ("1. a", r"1\. a"),
+        ("- a", r"\- a"),
+        ("2) a", r"2\) a"),
+        ("a 1. b",) * 2,
+    ],
+)
+def test_escaped_markdown_is_one_line_of_plain_text(text, escaped):
+    assert escape_markdown(text) == escaped
+
+
+def test_a_page_of_many_images_stays_below_its_limit(monkeypatch):
+    monkeypatch.setattr(render, "MAX_IMAGE_BYTES", 1600)
+    monkeypatch.setattr(render, "compress_png", lambda png, limit: png[:limit])
+    large, small = bytes(range(250)) * 4, b"small"
+    blocks = tuple(Image(f"{i}.png", data, "") for i, data in enumerate((large, small, large)))
+
+    def embedded(blocks):
+        found = re.findall(r'base64,(.*?)"', html(Document("t", blocks)))
+        return [base64.b64decode(data) for data in found]
+
+    # The small one is left as it is; the large ones share the rest.
+    assert embedded(blocks) == [large[:797], small, large[:797]]
+    assert embedded(blocks[:2]) == [large, small]
+
+
+def test_write_pages(tmp_path):
+    paths = write_pages(tmp_path, Document("t", (Paragraph("x"),)), "summary.md")
+    assert [path.name for path in paths] == ["report.html", "summary.md"]
+    assert paths[1].read_text() == "# t\n\nx\n"
+    assert write_pages(tmp_path, Document("t", ()))[1].name == "report.md"
