@@ -358,18 +358,18 @@ def speed(command: Speed) -> int:
     from datetime import datetime
 
     from .records.experiment import make_runs_directory
-    from .speed import table as of_speed
+    from .speed import table as speed_table
 
     if not 0 < command.seconds < math.inf:
         raise UserError(f"--seconds {command.seconds:g}: must be above 0 and finite")
-    rows = of_speed.chosen(command.only)
+    targets = speed_table.select(command.only)
     make_runs_directory(command.runs)
     found = list(
-        of_speed.measured(rows, command.seconds, lambda line: print(line, file=sys.stderr))
+        speed_table.measure(targets, command.seconds, lambda line: print(line, file=sys.stderr))
     )
-    show(of_speed.table(found))
-    print("".join(f"{note}\n" for note in of_speed.notes(found)), end="")
-    print(f"\nTable  {of_speed.write(found, command.runs, datetime.now()) / 'speed.md'}")
+    show(speed_table.table(found))
+    print("".join(f"{note}\n" for note in speed_table.notes(found)), end="")
+    print(f"\nTable  {speed_table.write(found, command.runs, datetime.now()) / 'speed.md'}")
     return 0
 
 

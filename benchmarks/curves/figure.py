@@ -5,17 +5,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+import torch
+from torch import Tensor
+
 from lossbench.benchmarks.plots.canvas import DPI, FAINT, RC, render_png
 from lossbench.benchmarks.plots.palette import BLUE, DOTTED, VERMILLION
+from lossbench.losses.registry import Entry
 
 from .one_logit import of_one_logit
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
-    from torch import Tensor
-
-    from lossbench.losses.registry import Entry
 
 COLUMNS = 3
 Z_LIMIT = 6.0
@@ -35,7 +36,6 @@ def drawn(entries: Sequence[Entry]) -> list[Entry]:
 def draw(entries: Sequence[Entry], reference: Entry) -> bytes:
     """A PNG with a panel for each of `drawn(entries)`, and `reference` in grey in all of them."""
     import matplotlib
-    import torch
     from matplotlib.figure import Figure
 
     # The reference first, in a panel of its own.

@@ -1,5 +1,5 @@
-"""pytest-benchmark suites: the losses beside torch's, the training step, the probes, the batches.
+"""Speed measurements: the targets of `lossbench speed`, and pytest-benchmark suites.
 
-Absolute times on a shared machine say little, so every row that has a counterpart carries
-`extra_info["ratio_to_torch"]` (or another ratio), measured interleaved in the same process.
+Absolute times on a shared machine say little. Every measurement with a counterpart therefore
+carries a ratio to it, measured interleaved in the same process.
 """

@@ -1,4 +1,4 @@
-"""The ratio of two times that a machine's moods cannot move: measured in turns, pair by pair."""
+"""Ratios of two times, measured interleaved so that drift of the machine cancels."""
 
 from __future__ import annotations
 
@@ -11,14 +11,21 @@ import torch
 
 Work = Callable[[], object]
 
-SHORTEST = 1e-3
-"""Seconds that a sample lasts at least, so that the clock's own cost does not count."""
+MIN_SAMPLE_SECONDS = 1e-3
+"""Shortest sample, so that the cost of reading the clock does not count."""
 
 
 @dataclass(frozen=True)
 class Ratio:
-    """Median and quartiles of the ratio of `pairs` pairs of samples, and what else there is to say
-    of them."""
+    """Median and quartiles of the ratios of `pairs` pairs of samples.
+
+    Attributes:
+        median: of the ratios.
+        lower: first quartile.
+        upper: third quartile.
+        pairs: number of ratios.
+        note: a sentence to print below the table, or "".
+    """
 
     median: float
     lower: float
@@ -28,64 +35,82 @@ class Ratio:
 
     @classmethod
     def of(cls, values: list[float]) -> Ratio:
+        """Summarise at least two values."""
         lower, median, upper = statistics.quantiles(values, n=4, method="inclusive")
         return cls(median, lower, upper, len(values))
+
+    @classmethod
+    def single(cls, value: float, note: str = "") -> Ratio:
+        """Return a ratio that was measured once."""
+        return cls(value, value, value, 1, note)
 
     def __str__(self) -> str:
         return f"{self.median:.2f} ({self.lower:.2f} to {self.upper:.2f})"
 
 
 def synchronised(work: Work, device: torch.device) -> Work:
-    """`work`, ending only when the device has done it: CUDA answers before it has."""
+    """Return `work` followed by a wait for the device: CUDA kernels run asynchronously."""
     if device.type != "cuda":
         return work
 
-    def and_wait() -> None:
+    def synchronised_work() -> None:
         work()
         torch.cuda.synchronize(device)
 
-    return and_wait
+    return synchronised_work
 
 
-def ratio(ours: Work, theirs: Work, seconds: float = 0.25, least: int = 9) -> Ratio:
-    """Time of `ours` over time of `theirs`.
+def time_ratio(work: Work, reference: Work, seconds: float = 0.25, min_pairs: int = 9) -> Ratio:
+    """Measure the time of `work` divided by the time of `reference`.
 
-    Samples of the two are taken in turns, who is first changing from pair to pair, for about
-    `seconds` and at least `least` pairs. Both callables have to be synchronised.
+    Args:
+        work: a callable that ends when its work is done.
+        reference: what it is compared with, of the same kind.
+        seconds: about how long to measure.
+        min_pairs: pairs of samples to take even if that takes longer.
     """
-    calls = max(calls_for(ours), calls_for(theirs))
-    return of_turns(lambda: sample(ours, calls), lambda: sample(theirs, calls), seconds, least)
+    calls = max(calls_per_sample(work), calls_per_sample(reference))
+    return interleave(
+        lambda: sample(work, calls), lambda: sample(reference, calls), seconds, min_pairs
+    )
 
 
-def of_turns(
-    ours: Callable[[], float], theirs: Callable[[], float], seconds: float, least: int
+def interleave(
+    value: Callable[[], float], reference: Callable[[], float], seconds: float, min_pairs: int
 ) -> Ratio:
-    """The same for functions that say how long it takes."""
+    """Measure `value()` / `reference()` in pairs; which of the two comes first alternates.
+
+    Args:
+        value: returns one measurement, for example in seconds.
+        reference: returns one measurement of the same unit.
+        seconds: about how long to measure.
+        min_pairs: pairs to take even if that takes longer.
+    """
     ratios: list[float] = []
-    until = time.perf_counter() + seconds
-    while len(ratios) < least or time.perf_counter() < until:
+    deadline = time.perf_counter() + seconds
+    while len(ratios) < min_pairs or time.perf_counter() < deadline:
         if len(ratios) % 2:
-            second = theirs()
-            first = ours()
+            second = reference()
+            first = value()
         else:
-            first = ours()
-            second = theirs()
+            first = value()
+            second = reference()
         ratios.append(first / second)
     return Ratio.of(ratios)
 
 
 def sample(work: Work, calls: int) -> float:
-    """Seconds that `calls` calls take."""
-    began = time.perf_counter()
+    """Return the seconds that `calls` calls take."""
+    start = time.perf_counter()
     for _ in range(calls):
         work()
-    return time.perf_counter() - began
+    return time.perf_counter() - start
 
 
-def calls_for(work: Work) -> int:
-    """How many calls last `SHORTEST`. The first call, which may build something, is not timed."""
+def calls_per_sample(work: Work) -> int:
+    """Return how many calls last `MIN_SAMPLE_SECONDS`, after a first call that warms up."""
     work()
     calls = 1
-    while (taken := sample(work, calls)) < SHORTEST:
-        calls = max(2 * calls, int(calls * SHORTEST / max(taken, 1e-9)))
+    while (seconds := sample(work, calls)) < MIN_SAMPLE_SECONDS:
+        calls = max(2 * calls, int(calls * MIN_SAMPLE_SECONDS / max(seconds, 1e-9)))
     return calls

@@ -1,4 +1,4 @@
-"""How much memory a piece of work allocates at most on the CPU, as torch's profiler records it."""
+"""Peak memory of a piece of work on the CPU, as torch's profiler records it."""
 
 from __future__ import annotations
 
@@ -9,28 +9,28 @@ import torch
 from torch.profiler import ProfilerActivity, profile
 
 
-def peak(work: Callable[[], object]) -> int:
-    """The largest number of bytes in torch's tensors during `work` beyond those before it.
+def peak_bytes(work: Callable[[], object]) -> int:
+    """Return the peak of bytes in tensors that `work` allocates on the CPU.
 
-    What `work` returns is thrown away only after it has ended.
+    The value that `work` returns is alive until its end.
     """
     work()
     with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as record:
-        kept = work()
-    del kept
-    now = most = 0
-    for event in _allocations(record):
-        now += event
-        most = max(most, now)
-    return most
+        result = work()
+    del result
+    allocated = peak = 0
+    for size in _allocations(record):
+        allocated += size
+        peak = max(peak, allocated)
+    return peak
 
 
 def _allocations(record: profile) -> list[int]:
-    """Bytes allocated (or, below 0, freed), in the order of time."""
-    result: Any = record.profiler
+    """Return the bytes of each allocation (negative: of each release) in the order of time."""
+    profiler: Any = record.profiler
     found = [
         (event.start_ns(), event.nbytes())
-        for event in result.kineto_results.events()
+        for event in profiler.kineto_results.events()
         if event.name() == "[memory]" and event.device_type() == torch.profiler.DeviceType.CPU
     ]
     return [size for _, size in sorted(found)]

@@ -1,8 +1,8 @@
-"""`lossbench speed`: every row with its target, met or not, and the machine's facts beside it."""
+"""`lossbench speed`: measure targets and write the table of them."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
@@ -17,28 +17,31 @@ from lossbench.benchmarks.report.document import DefinitionList, Document, Parag
 from lossbench.benchmarks.report.render import markdown
 
 from .interleaved import Ratio
-from .row import Row
-from .targets import rows
+from .target import Target
+from .targets import all_targets
 
 HEADINGS = ("group", "row", "measured", "quartiles", "target", "met")
 ABOUT = (
-    "Losses: time of a forward and backward pass over torch.nn.functional's, float32, in one "
-    "process and in turns; median and quartiles over pairs of samples. Memory: the most that a "
-    "forward and backward pass allocates, over the size of the logits. Training: time of the other "
-    "way over lossbench's, on pictures of noise; with probes and TensorBoard: over the same steps "
-    "alone. Growth: what a hundred or a thousand times as many images or runs cost, one of them or "
-    "all together. CUDA, where there is one: time of the device, or bytes a second over a copy's."
+    "Losses: time of a forward and backward pass relative to torch.nn.functional's, float32, "
+    "interleaved in one process; median and quartiles over pairs of samples. Memory: peak memory "
+    "of a forward and backward pass relative to the size of the logits. Training: time of the "
+    "other implementation relative to lossbench's, on images of noise; with probes and "
+    "TensorBoard: relative to the same steps alone. Growth: cost with a hundred or a thousand "
+    "times as many images or runs. CUDA, where there is a GPU: time on the device, or bandwidth "
+    "relative to a copy's."
 )
 
 
-class Found(NamedTuple):
-    row: Row
+class Measurement(NamedTuple):
+    """A target and what was measured for it."""
+
+    target: Target
     ratio: Ratio
 
 
-def chosen(only: str | None) -> list[Row]:
-    """The rows whose group or name has `only` in it. Raises UserError if there is none."""
-    found = [row for row in rows() if only is None or only in f"{row.group} {row.name}"]
+def select(only: str | None) -> list[Target]:
+    """Return the targets with `only` in their group or name. Raises UserError if there is none."""
+    found = [t for t in all_targets() if only is None or only in f"{t.group} {t.name}"]
     if not found and only == "cuda":
         raise UserError("--only cuda: there is no CUDA device that torch can use")
     if not found:
@@ -46,60 +49,72 @@ def chosen(only: str | None) -> list[Row]:
     return found
 
 
-def measured(of: list[Row], seconds: float, say: Callable[[str], None]) -> Iterable[Found]:
-    """The rows, one after the other. One that cannot be measured here, for want of images, is left
-    out."""
-    for at, row in enumerate(of, 1):
-        say(f"{at} of {len(of)}: {row.name}")
+def measure(
+    targets: Sequence[Target], seconds: float, log: Callable[[str], None]
+) -> Iterator[Measurement]:
+    """Measure one target after the other; skip one that cannot be measured here.
+
+    Args:
+        targets: what to measure.
+        seconds: about how long each takes.
+        log: called with a line per target, and one more for a target that is skipped.
+    """
+    for number, target in enumerate(targets, 1):
+        log(f"{number} of {len(targets)}: {target.name}")
         try:
-            found = row.measure(seconds)
+            found = target.measure(seconds)
         except UserError as error:
-            say(f"left out: {error}")
+            log(f"skipped: {error}")
         else:
-            yield Found(row, found)
+            yield Measurement(target, found)
 
 
-def cells(found: Found) -> tuple[str, ...]:
-    row, ratio = found
-    measured, lower, upper = (f"{x:.3g}" for x in (ratio.median, ratio.lower, ratio.upper))
-    met = "yes" if row.met(ratio) else "no"
-    return row.group, row.name, f"{measured}{row.unit}", f"{lower} to {upper}", row.wanted, met
-
-
-def facts() -> dict[str, Any]:
+def machine_facts() -> dict[str, Any]:
+    """Describe torch and the machine."""
     return {"torch": torch.__version__, **hardware(torch.device("cpu"))}
 
 
-def write(found: list[Found], directory: Path, now: datetime) -> Path:
-    """speed.json and speed.md in a directory of `now`; returns it."""
-    place = directory / "speed" / now.strftime("%Y-%m-%d-%H%M%S")
-    place.mkdir(parents=True)
-    values = [
+def write(found: Sequence[Measurement], directory: Path, now: datetime) -> Path:
+    """Write speed.json and speed.md to a new directory named by `now`, and return it."""
+    output = directory / "speed" / now.strftime("%Y-%m-%d-%H%M%S")
+    output.mkdir(parents=True)
+    rows = [
         {
-            "group": each.row.group,
-            "row": each.row.name,
-            "target": each.row.target,
-            "at_least": each.row.at_least,
-            "met": each.row.met(each.ratio),
-            **asdict(each.ratio),
+            "group": target.group,
+            "row": target.name,
+            "target": target.bound,
+            "at_least": target.at_least,
+            "met": target.is_met(ratio),
+            **asdict(ratio),
         }
-        for each in found
+        for target, ratio in found
     ]
-    write_json(place / "speed.json", {"facts": facts(), "rows": values})
-    write_atomically(place / "speed.md", markdown(page(found)).encode())
-    return place
+    write_json(output / "speed.json", {"facts": machine_facts(), "rows": rows})
+    write_atomically(output / "speed.md", markdown(page(found)).encode())
+    return output
 
 
-def page(found: Sequence[Found]) -> Document:
-    pairs = tuple((name, str(value)) for name, value in facts().items())
-    said = map(Paragraph, notes(found))
-    return Document("Speed", (Paragraph(ABOUT), table(found), *said, DefinitionList(pairs)))
+def page(found: Sequence[Measurement]) -> Document:
+    """Return the table with its explanation, notes and machine."""
+    pairs = tuple((name, str(value)) for name, value in machine_facts().items())
+    paragraphs = map(Paragraph, notes(found))
+    return Document("Speed", (Paragraph(ABOUT), table(found), *paragraphs, DefinitionList(pairs)))
 
 
-def notes(found: Iterable[Found]) -> list[str]:
-    """What else there is to say of some rows."""
-    return [f"{row.name}: {ratio.note}." for row, ratio in found if ratio.note]
+def notes(found: Iterable[Measurement]) -> list[str]:
+    """Return the sentences below the table."""
+    return [f"{target.name}: {ratio.note}." for target, ratio in found if ratio.note]
 
 
-def table(found: Iterable[Found]) -> Table:
+def table(found: Iterable[Measurement]) -> Table:
+    """Return one line per measurement."""
     return Table(HEADINGS, tuple(map(cells, found)))
+
+
+def cells(found: Measurement) -> tuple[str, ...]:
+    """Return the line of one measurement."""
+    target, ratio = found
+    median, lower, upper = (f"{x:.3g}" for x in (ratio.median, ratio.lower, ratio.upper))
+    met = "yes" if target.is_met(ratio) else "no"
+    spread = f"{lower} to {upper}"
+    return target.group, target.name, f"{median}{target.unit}", spread, str(target), met

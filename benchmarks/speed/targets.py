@@ -1,6 +1,6 @@
-"""What lossbench means to be ahead of, by how much, and how each of it is measured.
+"""All targets of `lossbench speed`: what lossbench means to be ahead of, and by how much.
 
-`lossbench speed` prints all rows, and `pytest benchmarks` has one benchmark a row.
+`pytest benchmarks` has one benchmark per target.
 """
 
 from __future__ import annotations
@@ -16,33 +16,48 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+from torchvision.ops import sigmoid_focal_loss
 
 from lossbench.losses import functional, registry
 
-from . import growth, usual, whole_runs
-from .interleaved import Ratio, ratio
-from .memory import peak
-from .row import Row, forward_backward
+from . import baselines, cuda, growth, training_runs
+from .interleaved import Ratio, time_ratio
+from .memory import peak_bytes
+from .target import Target
+from .workloads import forward_backward, loss_inputs
 
-# The losses that torch or torchvision has, beside cross-entropy and bce-with-logits.
 COUNTERPARTS = (
     *("bce", "nll", "kl-div", "mse", "l1", "focal", "label-smoothing", "multi-margin"),
     *("multilabel-margin", "multilabel-soft-margin", "hinge-embedding", "soft-margin"),
 )
+"""Losses of torch and torchvision beside cross-entropy and bce-with-logits."""
 ELEMENTS = 1_000_000
 LARGE = 1 << 24
+FUSED: dict[str, Callable[..., Tensor]] = {
+    "focal": partial(sigmoid_focal_loss, reduction="mean"),
+    "label-smoothing": partial(F.cross_entropy, label_smoothing=0.1),
+    "kl-div": partial(F.kl_div, reduction="batchmean"),
+    "multi-margin": F.multi_margin_loss,
+    "multilabel-margin": F.multilabel_margin_loss,
+    "multilabel-soft-margin": F.multilabel_soft_margin_loss,
+}
+"""Counterparts in torch and torchvision where the registry's reference is several operations."""
 
 
-def rows() -> Iterator[Row]:
-    """All rows: those of the CPU, and those of a GPU where there is one."""
-    from . import on_cuda
+def all_targets() -> Iterator[Target]:
+    """Yield the targets of the CPU, and those of a GPU where there is one."""
+    yield from loss_targets()
+    yield from training_targets()
+    yield Target("start", "lossbench --help", help_seconds, 0.4, unit=" s")
+    import_name = "import lossbench.losses, beyond torch"
+    yield Target("start", import_name, import_seconds, 0.030, unit=" s")
+    yield from growth.growth_targets()
+    yield from cuda.cuda_targets()
 
-    yield from on_the_cpu()
-    yield from on_cuda.rows()
 
-
-def on_the_cpu() -> Iterator[Row]:
-    for shape, target in (
+def loss_targets() -> Iterator[Target]:
+    """Yield time and memory of the losses relative to torch's."""
+    for shape, bound in (
         ((64, 2), 0.85),
         ((512, 10), 0.85),
         ((1024, 1000), 0.20),
@@ -51,138 +66,120 @@ def on_the_cpu() -> Iterator[Row]:
         ((8, 21, 256, 256), 0.25),
     ):
         size = ", ".join(map(str, shape))
-        yield Row("losses", f"cross-entropy ({size})", partial(_cross_entropy, shape), target)
-    for count, target in ((64, 0.85), (LARGE, 0.20)):
-        measure = partial(_binary, "bce-with-logits", count)
-        yield Row("losses", f"bce-with-logits, {count:,}", measure, target)
-    yield Row("losses", f"focal, {LARGE:,}, torchvision's", partial(_binary, "focal", LARGE), 0.20)
+        yield Target("losses", f"cross-entropy ({size})", partial(cross_entropy, shape), bound)
+    for count, bound in ((64, 0.85), (LARGE, 0.20)):
+        bce = partial(binary, functional.binary_cross_entropy_with_logits, count)
+        measure = partial(bce, F.binary_cross_entropy_with_logits)
+        yield Target("losses", f"bce-with-logits, {count:,}", measure, bound)
+    focal = partial(functional.sigmoid_focal_loss, reduction="mean")
+    measure = partial(binary, focal, LARGE, FUSED["focal"])
+    yield Target("losses", f"focal, {LARGE:,}, torchvision's", measure, 0.20)
     for name in COUNTERPARTS:
-        yield Row("losses", f"{name}, {ELEMENTS:,}", partial(_counterpart, name), 0.50)
-    yield Row("memory", "cross-entropy (4096, 1000), of the logits", _memory, 1.05)
-    few, many = "files of 32 px, ImageFolder and DataLoader", "photographs of 400 px, the same"
-    yield Row("training", few, usual.small_pictures, 3.3, at_least=True, unit=" x")
-    yield Row("training", many, usual.photographs, 8.0, at_least=True, unit=" x")
-    yield Row("training", "a run with probes and TensorBoard", whole_runs.recorded, 1.03)
-    if whole_runs.has_lightning():
-        theirs = whole_runs.against_lightning
-        yield Row(
-            "training", "Lightning's Trainer, in memory", theirs, 1.2, at_least=True, unit=" x"
-        )
-    runs = "runs in processes, one at a time"
-    yield Row("training", runs, usual.many_runs, 1.4, at_least=True, unit=" x")
-    yield Row("start", "lossbench --help", _help, 0.4, unit=" s")
-    yield Row("start", "import lossbench.losses, beyond torch", _import, 0.030, unit=" s")
-    yield from growth.rows()
+        yield Target("losses", f"{name}, {ELEMENTS:,}", partial(counterpart, name), 0.50)
+    yield Target("memory", "cross-entropy (4096, 1000), of the logits", logits_memory, 1.05)
 
 
-def logits(shape: tuple[int, ...]) -> Tensor:
+def training_targets() -> Iterator[Target]:
+    """Yield times of trainings relative to those of other implementations."""
+
+    def faster(name: str, measure: Callable[[float], Ratio], bound: float) -> Target:
+        return Target("training", name, measure, bound, at_least=True, unit=" x")
+
+    small = "files of 32 px, ImageFolder and DataLoader"
+    yield faster(small, baselines.small_images, 3.3)
+    yield faster("photographs of 400 px, the same", baselines.photographs, 8.0)
+    recorded = training_runs.recorded_run_ratio
+    yield Target("training", "a run with probes and TensorBoard", recorded, 1.03)
+    if training_runs.has_lightning():
+        yield faster("Lightning's Trainer, in memory", training_runs.lightning_ratio, 1.2)
+    yield faster("runs in processes, one at a time", baselines.runs_in_processes, 1.4)
+
+
+# --- losses --------------------------------------------------------------------------------------
+
+
+def random_logits(shape: tuple[int, ...]) -> Tensor:
+    """Return logits with a standard deviation of 3, the same in every process."""
     return 3 * torch.randn(shape, generator=torch.Generator().manual_seed(0))
 
 
-def _against(
-    ours: Callable[..., Tensor],
-    theirs: Callable[..., Tensor],
-    seconds: float,
-    z: Tensor,
-    *target: Tensor,
-) -> Ratio:
-    return ratio(
-        forward_backward(ours, z, *target), forward_backward(theirs, z, *target), seconds, least=5
-    )
-
-
-def _index(shape: tuple[int, ...]) -> Tensor:
+def random_index(shape: tuple[int, ...]) -> Tensor:
+    """Return class indices for logits of `shape`, whose second dimension counts the classes."""
     generator = torch.Generator().manual_seed(1)
     return torch.randint(0, shape[1], (shape[0], *shape[2:]), generator=generator)
 
 
-def _cross_entropy(shape: tuple[int, ...], seconds: float) -> Ratio:
-    return _against(
-        functional.cross_entropy, F.cross_entropy, seconds, logits(shape), _index(shape)
-    )
+def backward_ratio(
+    loss: Callable[..., Tensor],
+    reference: Callable[..., Tensor],
+    seconds: float,
+    input: Tensor,
+    target: Tensor,
+) -> Ratio:
+    """Measure forward + backward of `loss` relative to `reference`."""
+    ours, theirs = (forward_backward(each, input, target) for each in (loss, reference))
+    return time_ratio(ours, theirs, seconds, min_pairs=5)
 
 
-def _binary(name: str, size: int, seconds: float) -> Ratio:
-    target = torch.randint(0, 2, (size,), generator=torch.Generator().manual_seed(1)).float()
-    z = logits((size,))
-    if name == "bce-with-logits":
-        ours: Any = functional.binary_cross_entropy_with_logits
-        return _against(ours, F.binary_cross_entropy_with_logits, seconds, z, target)
-    from torchvision.ops import sigmoid_focal_loss
-
-    theirs = partial(sigmoid_focal_loss, reduction="mean")
-    return _against(
-        partial(functional.sigmoid_focal_loss, reduction="mean"), theirs, seconds, z, target
-    )
+def cross_entropy(shape: tuple[int, ...], seconds: float) -> Ratio:
+    """Measure cross-entropy with class indices relative to torch's."""
+    logits, target = random_logits(shape), random_index(shape)
+    return backward_ratio(functional.cross_entropy, F.cross_entropy, seconds, logits, target)
 
 
-def _counterpart(name: str, seconds: float) -> Ratio:
-    from .bench_losses import arguments
+def binary(
+    loss: Callable[..., Tensor], count: int, reference: Callable[..., Tensor], seconds: float
+) -> Ratio:
+    """Measure a loss of `count` logits and targets of 0 or 1 relative to `reference`."""
+    target = torch.randint(0, 2, (count,), generator=torch.Generator().manual_seed(1)).float()
+    return backward_ratio(loss, reference, seconds, random_logits((count,)), target)
 
+
+def counterpart(name: str, seconds: float) -> Ratio:
+    """Measure the registered loss `name` relative to torch's or torchvision's."""
     entry = registry.entry(name)
     shape = (ELEMENTS,) if entry.task == "binary" else (ELEMENTS // 1000, 1000)
-    z, target = arguments(entry, shape, torch.float32, torch.device("cpu"))
-    theirs: Any = entry.reference
-    if name == "focal":
-        from torchvision.ops import sigmoid_focal_loss
-
-        theirs = partial(sigmoid_focal_loss, reduction="mean")
-    elif name in _TORCH:
-        theirs = _TORCH[name]
-    return _against(entry.build(), theirs, seconds, z, target)
+    input, target = loss_inputs(entry, shape, torch.float32, torch.device("cpu"))
+    reference: Any = FUSED.get(name, entry.reference)
+    return backward_ratio(entry.build(), reference, seconds, input, target)
 
 
-# torch's own, where the registry's reference is made of several operations.
-_TORCH: dict[str, Callable[..., Tensor]] = {
-    "label-smoothing": partial(F.cross_entropy, label_smoothing=0.1),
-    "kl-div": partial(F.kl_div, reduction="batchmean"),
-    "multi-margin": F.multi_margin_loss,
-    "multilabel-margin": F.multilabel_margin_loss,
-    "multilabel-soft-margin": F.multilabel_soft_margin_loss,
-}
+def logits_memory(_seconds: float) -> Ratio:
+    """Measure the peak memory of cross-entropy's forward + backward in sizes of the logits."""
+    shape = (4096, 1000)
+    z, y = random_logits(shape).requires_grad_(), random_index(shape)
+    peak = peak_bytes(lambda: torch.autograd.grad(functional.cross_entropy(z, y), z))
+    return Ratio.single(peak / (z.numel() * z.element_size()))
 
 
-def _memory(_seconds: float) -> Ratio:
-    """What a forward and backward pass allocates at most, over the size of the logits."""
-    z = logits((4096, 1000)).requires_grad_()
-    y = _index((4096, 1000))
-    most = peak(lambda: torch.autograd.grad(functional.cross_entropy(z, y), z))
-    return Ratio.of([most / (z.numel() * z.element_size())] * 2)
+# --- start-up time -------------------------------------------------------------------------------
 
 
-# As an installed package is: not compiled from its source each time.
-_WITH_BYTECODE = {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"}
+def run_python(*arguments: str) -> str:
+    """Run Python with bytecode as an installed package has it, and return what it prints."""
+    environment = {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"}
+    command = [sys.executable, *arguments]
+    done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True, env=environment)
+    return done.stdout
 
 
-def _help(_seconds: float) -> Ratio:
-    """Seconds of a process."""
+def help_seconds(_seconds: float) -> Ratio:
+    """Measure the seconds of a process that prints the help."""
 
     def once() -> float:
-        began = time.perf_counter()
-        command = [sys.executable, "-m", "lossbench.benchmarks.cli", "--help"]
-        subprocess.run(command, check=True, stdout=subprocess.DEVNULL, env=_WITH_BYTECODE)
-        return time.perf_counter() - began
+        start = time.perf_counter()
+        run_python("-m", "lossbench", "--help")
+        return time.perf_counter() - start
 
     once()
     return Ratio.of([once() for _ in range(9)])
 
 
-def _import(_seconds: float) -> Ratio:
-    """Seconds of the import in a process that has torch."""
+def import_seconds(_seconds: float) -> Ratio:
+    """Measure the seconds that importing the losses takes a process that has imported torch."""
     program = (
         "import time, torch; t = time.perf_counter(); import lossbench.losses; "
         "print(time.perf_counter() - t)"
     )
-
-    def once() -> float:
-        done = subprocess.run(
-            [sys.executable, "-c", program],
-            check=True,
-            capture_output=True,
-            text=True,
-            env=_WITH_BYTECODE,
-        )
-        return float(done.stdout)
-
-    once()
-    return Ratio.of([once() for _ in range(9)])
+    run_python("-c", program)
+    return Ratio.of([float(run_python("-c", program)) for _ in range(9)])

@@ -1,4 +1,4 @@
-"""The rows of growth measure what they say: on what images, over which steps, and leave nothing."""
+"""Measurements of growth: what they train on, open and clean up."""
 
 import mmap
 import os
@@ -9,139 +9,115 @@ import numpy as np
 import pytest
 import torch
 
-from lossbench.benchmarks.data import archive as archives
-from lossbench.benchmarks.data import listing_cache as remembered
 from lossbench.benchmarks.data.batches import prepare
 from lossbench.benchmarks.data.folder import path_source
 from lossbench.benchmarks.speed import growth
-from lossbench.benchmarks.speed.growth import STEPS, WARM, Steps, black, empty_cache, write_links
-from lossbench.benchmarks.speed.targets import rows
-from lossbench.benchmarks.speed.usual import folder, image_set
+from lossbench.benchmarks.speed.baselines import image_folder, image_set
+from lossbench.benchmarks.speed.growth import (
+    WARMUP_STEPS,
+    black_images,
+    empty_cache,
+    link_files,
+    take_steps,
+)
 
 
 @pytest.fixture(autouse=True)
 def scratch(tmp_path, monkeypatch):
-    """The directory of temporary files, in which nothing of ours may be left in the end."""
-    place = tmp_path / "scratch"
-    place.mkdir()
-    monkeypatch.setattr(tempfile, "tempdir", str(place))
-    yield place
-    assert list(place.glob("lossbench*")) == []
+    """Directory of temporary files; nothing may remain in it."""
+    directory = tmp_path / "scratch"
+    directory.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(directory))
+    yield directory
+    assert list(directory.iterdir()) == []
 
 
-def test_all_rows_are_in_the_table() -> None:
-    names = [row.name for row in rows() if row.group == "growth"]
-    assert names == [row.name for row in growth.rows()]
-    assert len(names) == 10
-
-
-def test_black_images_take_no_room(scratch) -> None:
-    with black(10_000, 32) as images:
-        assert images.shape == (10_000, 32, 32, 3)
-        assert images.dtype == np.uint8
+def test_black_images_are_mapped() -> None:
+    with black_images(10_000, 32) as images:
+        assert (images.shape, images.dtype) == ((10_000, 32, 32, 3), np.uint8)
         assert isinstance(images, np.memmap)
         assert not images[[0, 9_999]].any()
-        (file,) = scratch.rglob("*.npy")
-        about = file.stat()
-        assert about.st_size > images.nbytes > 100 * 512 * about.st_blocks
+
+
+def fail_in_empty_cache(error: type[BaseException]) -> None:
+    with empty_cache():
+        assert os.listdir(os.environ["XDG_CACHE_HOME"]) == []
+        raise error
 
 
 @pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt])
-def test_an_interruption_leaves_nothing(error) -> None:
-    before = os.environ.get("XDG_CACHE_HOME")
-    seen = []
-
-    def interrupted() -> None:
-        with black(10, 32), empty_cache() as cache:
-            seen.append((os.environ["XDG_CACHE_HOME"], str(cache)))
-            raise error
-
-    with pytest.raises(error):
-        interrupted()
-    assert seen[0][0] == seen[0][1] != before
-    assert os.environ.get("XDG_CACHE_HOME") == before
+def test_the_cache_is_restored_after_an_error(error, monkeypatch) -> None:
+    for previous in ("/somewhere", None):
+        if previous is None:
+            monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+        else:
+            monkeypatch.setenv("XDG_CACHE_HOME", previous)
+        with pytest.raises(error):
+            fail_in_empty_cache(error)
+        assert os.environ.get("XDG_CACHE_HOME") == previous
 
 
 @pytest.mark.parametrize("count", [70, 1000])
-def test_a_training_ends_after_the_steps_that_were_wanted(count: int) -> None:
-    """However many epochs that takes."""
-    seen: list[int] = []
-    with black(count, 32) as images:
-        watch = Steps(3, lambda: seen.append(1))
-        seconds = watch.train(prepare(image_set(images), torch.device("cpu"), validation=0.0))
-    assert watch.taken == len(seen) == WARM + 3
-    assert seconds > 0
+def test_steps_are_counted_over_epochs(count: int) -> None:
+    calls: list[int] = []
+    with black_images(count, 32) as images:
+        dataset = prepare(image_set(images), torch.device("cpu"), validation=0.0)
+        assert take_steps(dataset, 3, lambda: calls.append(1)) > 0
+    assert len(calls) == WARMUP_STEPS + 3
 
 
-def test_steps_are_compared_at_the_same_number_of_them(monkeypatch) -> None:
-    trained = []
-
-    def train(self, material):
-        trained.append((len(material.train.labels), self.steps))
-        return len(material.train.labels) / 1000
-
-    monkeypatch.setattr(Steps, "train", train)
+def test_step_cost_is_that_of_many_images_over_few(monkeypatch) -> None:
+    monkeypatch.setattr(growth, "take_steps", lambda dataset, _: len(dataset.train.labels) / 1000)
     found = growth.step_cost(3000, 0)
     assert (found.lower, found.median, found.upper) == (3, 3, 3)
-    assert trained.count((1000, STEPS)) == trained.count((3000, STEPS)) == found.pairs >= 9
-    # Neither is always first.
-    assert {trained[0][0], trained[2][0]} == {1000, 3000}
+    assert found.pairs == 15
 
 
-@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="the system does not say")
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="the system does not tell")
 def test_private_memory_is_what_was_filled_and_not_what_was_mapped() -> None:
-    # Straight from the system: an array would be in what malloc has kept of those before it.
+    # Straight from the system: malloc may have kept memory for an array.
     with mmap.mmap(-1, 100_000_000, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS) as memory:
-        before = growth._private()
-        for at in range(0, len(memory), mmap.PAGESIZE):
-            memory[at] = 1
-        after = growth._private()
+        before = growth.private_bytes()
+        for start in range(0, len(memory), mmap.PAGESIZE):
+            memory[start] = 1
+        after = growth.private_bytes()
         assert after - before == pytest.approx(len(memory), rel=0.1)
-        with black(20_000, 32) as images:
+        with black_images(20_000, 32) as images:
             assert not images.any()
-            assert growth._private() - after < images.nbytes / 10
+            assert growth.private_bytes() - after < images.nbytes / 10
 
 
-def test_the_most_is_kept(monkeypatch) -> None:
-    said = iter([5.0, 9.0, *[1.0] * 100])
-    monkeypatch.setattr(growth, "_private", lambda: next(said))
-    assert growth.most_private(64 * 64 * 3 * 300, steps=1) == 9
+def test_the_peak_is_kept(monkeypatch) -> None:
+    values = iter([5.0, 9.0, *[1.0] * 100])
+    monkeypatch.setattr(growth, "private_bytes", lambda: next(values))
+    assert growth.peak_private_bytes(64 * 64 * 3 * 300, steps=1) == 9
 
 
-def test_links_are_files_of_two_classes(tmp_path) -> None:
-    place = tmp_path / "many"
-    place.mkdir()
-    write_links(place, 1500)
-    source = path_source(place)
+def test_links_keep_their_classes(tmp_path) -> None:
+    with image_folder(10, 32, "png") as originals:
+        link_files(sorted(originals.rglob("*.png")), tmp_path / "many", 1500)
+    source = path_source(tmp_path / "many")
     assert len(source.images()) == 1500
     assert sum(picture.label for picture in source.images()) == 750
 
 
-def test_a_second_start_is_one(monkeypatch) -> None:
-    """Only the first lists the files, and none of them is an image."""
-    listed = []
-    plain = archives.DirectoryStore.entries
-    monkeypatch.setattr(
-        archives.DirectoryStore, "entries", lambda *a: (listed.append(1), plain(*a))[1]
-    )
-    monkeypatch.setattr(growth, "MANY", 300)
-    monkeypatch.setattr(growth, "SETTLED_SECONDS", 0.0)
-    monkeypatch.setattr(remembered, "SETTLED_SECONDS", -3600.0)
-    assert growth.second_start(0).pairs == 5
-    assert len(listed) == 1
+def test_a_second_start_lists_nothing(monkeypatch) -> None:
+    monkeypatch.setattr(growth, "MANY_FILES", 120)
+    found = growth.second_start(0)
+    assert found.pairs == 5
+    assert found.lower > 0
 
 
-def test_decoding_goes_through_all_files_on_both_sides(monkeypatch) -> None:
-    counted = []
-    monkeypatch.setattr(growth, "folder", lambda *_: folder(10, 40, "jpg"))
-    monkeypatch.setattr(
-        growth, "ratio", lambda theirs, ours, *_, **__: (theirs(), ours(), counted.append(1))
-    )
+@pytest.mark.slow
+def test_both_sides_decode_all_files(monkeypatch) -> None:
+    monkeypatch.setattr(growth, "image_folder", lambda *_: image_folder(10, 40, "jpg"))
+    monkeypatch.setattr(growth, "cpu_count", lambda: 1)
+    opened = []
     plain = growth.open_images
-    images = []
     monkeypatch.setattr(
-        growth, "open_images", lambda *a, **k: images.append(plain(*a, **k)) or images[-1]
+        growth, "open_images", lambda *a, **k: opened.append(plain(*a, **k)) or opened[-1]
     )
+    monkeypatch.setattr(growth, "time_ratio", lambda loop, start, *_, **__: (loop(), start()))
     growth.decoding(0)
-    assert counted == [1]
-    assert len(images[0].train.labels) + len(images[0].test.labels) == 10
+    (images,) = opened
+    assert len(images.train.labels) + len(images.test.labels) == 10

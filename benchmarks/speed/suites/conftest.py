@@ -1,4 +1,4 @@
-"""Facts about the machine in every saved benchmark, and the ratios in the terminal."""
+"""Fixtures of the suites: ratios to a counterpart, and the machine in every saved benchmark."""
 
 from __future__ import annotations
 
@@ -10,8 +10,7 @@ import torch
 from pytest_benchmark.fixture import BenchmarkFixture
 
 from lossbench.benchmarks.records.experiment import hardware
-
-from .interleaved import Ratio, Work, ratio, synchronised
+from lossbench.benchmarks.speed.interleaved import Ratio, Work, synchronised, time_ratio
 
 DEVICES = ["cpu", "cuda"] if torch.cuda.is_available() else ["cpu"]
 RATIOS = pytest.StashKey[list[tuple[str, str, Ratio]]]()
@@ -19,49 +18,46 @@ RATIOS = pytest.StashKey[list[tuple[str, str, Ratio]]]()
 
 @pytest.fixture(params=DEVICES)
 def device(request: pytest.FixtureRequest) -> torch.device:
-    """Every device of this machine in turn."""
+    """Return each device of this machine in turn."""
     return torch.device(request.param)
 
 
 @pytest.fixture
-def measure(
-    benchmark: BenchmarkFixture, request: pytest.FixtureRequest
-) -> Callable[..., Ratio | None]:
-    """Benchmarks a piece of work; with `against`, records its ratio to that under `label`."""
+def measure(benchmark: BenchmarkFixture, request: pytest.FixtureRequest) -> Callable[..., None]:
+    """Return a function that benchmarks work and records its ratio to a reference as `label`."""
 
     def run(
         work: Work,
         device: torch.device,
         *,
         group: str,
-        against: Work | None = None,
+        reference: Work | None = None,
         label: str = "ratio_to_torch",
-    ) -> Ratio | None:
+    ) -> None:
         benchmark.group = group
         work = synchronised(work, device)
-        found = None
-        if against is not None and not benchmark.disabled:
-            found = ratio(work, synchronised(against, device))
+        if reference is not None and not benchmark.disabled:
+            found = time_ratio(work, synchronised(reference, device))
             benchmark.extra_info[label] = found.median
             benchmark.extra_info[f"{label}_quartiles"] = [found.lower, found.upper]
-            rows = request.config.stash.setdefault(RATIOS, [])
-            rows.append((group, request.node.name, found))
+            ratios = request.config.stash.setdefault(RATIOS, [])
+            ratios.append((group, request.node.name, found))
         benchmark(work)
-        return found
 
     return run
 
 
 def pytest_benchmark_update_machine_info(machine_info: dict[str, Any]) -> None:
+    """Add torch and the hardware to the saved facts."""
     machine_info["torch"] = torch.__version__
     machine_info["cuda"] = torch.version.cuda
     machine_info |= hardware(torch.device("cuda" if torch.cuda.is_available() else "cpu"))
 
 
 def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
-    rows = config.stash.get(RATIOS, [])
-    if not rows:
-        return
-    terminalreporter.section("time, relative to the counterpart: median (quartiles), interleaved")
-    for group, name, found in rows:
+    """Print all ratios."""
+    ratios = config.stash.get(RATIOS, [])
+    if ratios:
+        terminalreporter.section("time relative to the counterpart: median (quartiles)")
+    for group, name, found in ratios:
         terminalreporter.write_line(f"{found!s:24} {group:44} {name}")

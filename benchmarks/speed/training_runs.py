@@ -1,0 +1,176 @@
+"""Runs of lossbench relative to the same steps without records, and to Lightning's Trainer."""
+
+from __future__ import annotations
+
+import importlib.util
+import logging
+import tempfile
+import warnings
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from lossbench import models
+from lossbench.benchmarks.config import CompareConfig
+from lossbench.benchmarks.data.batches import DeviceDataset, TrainingBatches, prepare
+from lossbench.benchmarks.training.objective import Objective
+from lossbench.benchmarks.training.plan import Plan
+from lossbench.benchmarks.training.recorder import Recorder
+from lossbench.benchmarks.training.result import RunConfig
+from lossbench.benchmarks.training.step import (
+    MOMENTUM,
+    build_optimizer,
+    one_cycle,
+    set_learning_rate,
+)
+from lossbench.benchmarks.training.train import Trainer, build_model, train
+
+from .baselines import BATCH_SIZE, noise_images
+from .interleaved import Ratio, Work, time_ratio
+
+CPU = torch.device("cpu")
+LIGHTNING_IMAGES = 4096
+"""Images per epoch beside Lightning."""
+DEFAULT_IMAGES = 10_000
+"""Images per epoch of a comparison's run at the default settings."""
+
+
+def recorded_run_ratio(seconds: float) -> Ratio:
+    """Measure a default run with statistics, event file and rows relative to its steps alone."""
+    images, config = noise_images(DEFAULT_IMAGES, 32), CompareConfig(validation=0.0)
+    run = RunConfig(
+        "cross-entropy",
+        0,
+        config.learning_rate,
+        epochs=config.epochs,
+        batch_size=config.batch_size,
+        evaluations=config.evaluations,
+    )
+    with tempfile.TemporaryDirectory() as name:
+        plan = Plan(Path(name), config, images, CPU, (run,))
+        dataset = prepare(images, CPU, validation=0.0)
+        work = recorded_run(plan, run, dataset)
+        return time_ratio(work, plain_steps(run, dataset), 8 * seconds, min_pairs=5)
+
+
+class SilentMonitor:
+    """Monitor that shows nothing and never stops a run."""
+
+    def should_stop(self) -> bool:
+        """Return False."""
+        return False
+
+    def update(self, *_: object) -> None:
+        """Do nothing."""
+
+    def say(self, _line: str) -> None:
+        """Do nothing."""
+
+
+def recorded_run(plan: Plan, run: RunConfig, dataset: DeviceDataset) -> Work:
+    """Return a training that is recorded as by `lossbench compare`.
+
+    Each call writes to a new directory within the plan's.
+    """
+
+    def work() -> None:
+        new = replace(plan, directory=Path(tempfile.mkdtemp(dir=plan.directory)))
+        with Recorder(new, run, SilentMonitor()) as recorder:
+            trainer = Trainer(run, dataset, recorder, plan.config.log_every)
+            while not trainer.done:
+                trainer.step()
+
+    return work
+
+
+def plain_steps(run: RunConfig, dataset: DeviceDataset) -> Work:
+    """Return the same network, batches, loss, optimizer and schedule, and nothing else."""
+
+    def work() -> None:
+        objective = Objective(run.loss)
+        model = build_model(run, objective).to(memory_format=torch.channels_last)
+        optimizer = build_optimizer(run.weight_decay, model)
+        batches = TrainingBatches(
+            dataset.train,
+            dataset.normalise,
+            size=run.batch_size,
+            epochs=run.epochs,
+            seed=run.seed,
+            augmentation=run.augmentation,
+        )
+        steps = len(batches)
+        for step, (images, labels) in enumerate(batches):
+            set_learning_rate(optimizer, run.learning_rate * one_cycle(step, steps))
+            loss = objective(objective.logits(model(images)), labels).mean()
+            optimizer.zero_grad()
+            loss.backward()  # type: ignore[no-untyped-call]
+            optimizer.step()
+
+    return work
+
+
+def has_lightning() -> bool:
+    """Return whether Lightning is installed."""
+    return importlib.util.find_spec("lightning") is not None
+
+
+def lightning_ratio(seconds: float, *, channels_last: bool = False) -> Ratio:
+    """Measure an epoch of Lightning's Trainer relative to ours, from the same images in memory.
+
+    Lightning gets images that are normalised beforehand; ours normalises each batch. Most of the
+    difference is the memory format, which ours chooses and a plain LightningModule does not.
+
+    Args:
+        seconds: about an eighth of the time to measure.
+        channels_last: give Lightning that memory format too.
+    """
+    dataset = prepare(noise_images(LIGHTNING_IMAGES, 32), CPU, validation=0.0)
+    run = RunConfig(
+        "bce-with-logits", 0, 1e-3, epochs=1, batch_size=BATCH_SIZE, augmentation="none"
+    )
+    images = dataset.normalise(dataset.train.images[dataset.train.rows]).contiguous()
+    theirs = lightning_epoch(images, dataset.train.labels.float(), channels_last=channels_last)
+    return time_ratio(theirs, lambda: train(run, dataset), 8 * seconds, min_pairs=5)
+
+
+def lightning_epoch(images: Tensor, targets: Tensor, *, channels_last: bool) -> Work:
+    """Return an epoch as in Lightning's documentation, without logs, checkpoints and progress."""
+    import lightning
+
+    memory_format = torch.channels_last if channels_last else torch.contiguous_format
+
+    class Classifier(lightning.LightningModule):
+        def __init__(self) -> None:
+            super().__init__()
+            self.model = models.build("convnet", num_outputs=1).to(memory_format=memory_format)
+
+        def training_step(self, batch: list[Tensor], _: int) -> Tensor:
+            x, y = batch
+            return F.binary_cross_entropy_with_logits(self.model(x).flatten(), y)
+
+        def configure_optimizers(self) -> Any:
+            return torch.optim.SGD(self.parameters(), lr=1e-3, momentum=MOMENTUM, nesterov=True)
+
+    data = torch.utils.data.TensorDataset(images, targets)
+    loader = torch.utils.data.DataLoader(data, BATCH_SIZE, shuffle=True, drop_last=True)
+    logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
+
+    def work() -> None:
+        with warnings.catch_warnings():
+            # It advises worker processes, which only slow down images in memory.
+            warnings.simplefilter("ignore")
+            trainer = lightning.Trainer(
+                max_epochs=1,
+                accelerator="cpu",
+                logger=False,
+                enable_checkpointing=False,
+                enable_progress_bar=False,
+                enable_model_summary=False,
+            )
+            trainer.fit(Classifier(), loader)
+
+    return work

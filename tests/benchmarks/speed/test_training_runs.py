@@ -1,0 +1,60 @@
+"""Trainings that are compared take the same steps."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from lossbench.benchmarks.config import CompareConfig
+from lossbench.benchmarks.data.batches import prepare
+from lossbench.benchmarks.records.events import event_files
+from lossbench.benchmarks.speed import training_runs
+from lossbench.benchmarks.speed.baselines import noise_images
+from lossbench.benchmarks.training import train
+from lossbench.benchmarks.training.plan import Plan
+from lossbench.benchmarks.training.result import RunConfig
+
+CPU = torch.device("cpu")
+RUN = RunConfig("cross-entropy", 0, 0.1, epochs=1, batch_size=16, width=4)
+
+
+def test_plain_steps_are_those_of_the_recorded_run(monkeypatch, tmp_path: Path) -> None:
+    built: list[torch.nn.Module] = []
+    build = train.build_model
+
+    def build_and_keep(*arguments):
+        built.append(build(*arguments))
+        return built[-1]
+
+    monkeypatch.setattr(train, "build_model", build_and_keep)
+    monkeypatch.setattr(training_runs, "build_model", build_and_keep)
+    images = noise_images(64, 32)
+    dataset = prepare(images, CPU, validation=0.0)
+    plan = Plan(tmp_path, CompareConfig(validation=0.0), images, CPU, (RUN,))
+    training_runs.recorded_run(plan, RUN, dataset)()
+    training_runs.plain_steps(RUN, dataset)()
+    recorded, plain = built
+    for a, b in zip(recorded.state_dict().values(), plain.state_dict().values(), strict=True):
+        assert torch.equal(a, b)
+    (directory,) = tmp_path.iterdir()
+    assert len(event_files(replace(plan, directory=directory).run_directories[0])) == 1
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("channels_last", [False, True])
+def test_lightning_takes_all_batches(channels_last, monkeypatch) -> None:
+    lightning = pytest.importorskip("lightning")
+    steps = []
+    trainer = lightning.Trainer
+
+    def spy(**settings):
+        made = trainer(**settings)
+        fit = made.fit
+        made.fit = lambda *given: (fit(*given), steps.append(made.global_step))
+        return made
+
+    monkeypatch.setattr(lightning, "Trainer", spy)
+    images, targets = torch.randn(300, 3, 32, 32), torch.rand(300)
+    training_runs.lightning_epoch(images, targets, channels_last=channels_last)()
+    assert steps == [2]
