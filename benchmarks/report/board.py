@@ -1,8 +1,8 @@
-"""The TensorBoard of a finished experiment: one run a loss, over its seeds.
+"""The TensorBoard of a finished experiment: one run per loss, averaged over seeds.
 
-TensorBoard opened on these answers without a click: Custom Scalars has every loss with its band in
-each chart, HParams a row a loss, and there are histograms of the logit gradient, precision and
-recall, the worst mistakes, the formulas' curves, and the summary as text.
+Custom Scalars has a line with its band per loss, HParams a row per loss. There are histograms of
+the logit gradient, precision-recall curves, the most confident mistakes, the curves of the loss
+functions, and the summary as text.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import shutil
 from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from tensorboard.compat.proto.summary_pb2 import Summary
@@ -21,6 +21,7 @@ from tensorboard.compat.proto.summary_pb2 import Summary
 from lossbench.benchmarks.data import ImageSet
 from lossbench.benchmarks.errors import UserError, one_line
 from lossbench.benchmarks.records.events import EventFile, scalar_values
+from lossbench.benchmarks.records.reading import Experiment, read_experiment
 from lossbench.benchmarks.records.results import run_directory
 
 from .board_layout import (
@@ -37,8 +38,8 @@ from .board_layout import (
     table_row,
 )
 from .board_predictions import (
-    mistakes_picture,
-    picture,
+    draw_mistakes,
+    image_summary,
     pr_curves,
     read_predictions,
     worst_mistakes,
@@ -53,38 +54,30 @@ from .board_seeds import (
     share_band,
 )
 
-if TYPE_CHECKING:
-    from lossbench.benchmarks.records.reading import Experiment
-
 BOARD = "tensorboard"
-"""The directory in that of an experiment."""
+"""Name of the directory in that of the experiment."""
 
 PHOTOGRAPHS = ".photographs"
-"""How the name of an event file ends that holds images of the data set, and nothing else: not
-everyone who may show what was measured may show those."""
+"""Suffix of event files with images of the data set and nothing else, which may be private."""
 
 
 def write_board(directory: Path, images: ImageSet | None = None) -> None:
-    """Write `<directory>/tensorboard/<loss>/`, a run for each loss of a finished experiment, whole
-    or not at all; what was there before is replaced.
+    """Write `<directory>/tensorboard/<loss>/` per loss, replacing an earlier board atomically.
 
     Args:
-        directory: of an experiment, with the summary that `benchmarks.report.write_summary` wrote.
-            Runs that were not finished do not count.
-        images: what it was measured on. Without them there are no pictures of mistakes.
+        directory: of an experiment with summary.json. Unfinished runs do not count.
+        images: the data set; without it there are no images of mistakes.
 
     Raises:
         UserError: a file is missing or unreadable, no run has finished, or it cannot be written.
     """
-    from lossbench.benchmarks.records.reading import read_experiment
-
     experiment = read_experiment(directory)
     summary = read_summary(directory)
     scratch = directory / f".{BOARD}.{os.getpid()}.tmp"
     try:
         for loss in summary["losses"]:
             write_loss(scratch / loss, loss, experiment, summary, images)
-        exchange(scratch, directory / BOARD)
+        replace_directory(scratch, directory / BOARD)
     except OSError as error:
         reason = error.strerror or error
         raise UserError(f"cannot write {directory / BOARD}: {reason}") from None
@@ -93,8 +86,7 @@ def write_board(directory: Path, images: ImageSet | None = None) -> None:
 
 
 def read_summary(directory: Path) -> dict[str, Any]:
-    """What summary.json holds: the figures of the table are those of the report. Raises UserError
-    if it cannot be read."""
+    """Read summary.json. Raise UserError if that fails."""
     path = directory / "summary.json"
     try:
         return dict(json.loads(path.read_text(encoding="utf-8")))
@@ -106,15 +98,15 @@ def read_summary(directory: Path) -> dict[str, Any]:
         raise UserError(f"cannot read {path}: {one_line(error)}") from None
 
 
-def exchange(new: Path, old: Path) -> None:
-    """Put the directory `new` in the place of `old`."""
+def replace_directory(new: Path, old: Path) -> None:
+    """Move the directory `new` to `old`, and delete what was there."""
     if not old.exists():
         new.rename(old)
         return
-    away = new.with_name(new.name + ".old")
-    old.rename(away)
+    backup = new.with_name(new.name + ".old")
+    old.rename(backup)
     new.rename(old)
-    shutil.rmtree(away)
+    shutil.rmtree(backup)
 
 
 def write_loss(
@@ -140,18 +132,18 @@ def write_loss(
     for step, values in curves(seeds, last):
         events[step] += values
     events[last] += scalar_values(metrics_of(summary["losses"][loss]))
-    said = read_predictions(directories)
-    if said:
+    predictions = read_predictions(directories)
+    if predictions:
         classes = experiment.about.get("data", {}).get("classes", ["dog", "cat"])
-        events[last] += pr_curves(said, classes)
+        events[last] += pr_curves(predictions, classes)
     closed_forms = experiment.directory / "closed_forms.png"
     if loss == main_loss(summary) and closed_forms.exists():
-        shown = picture("value and gradient of each loss", closed_forms.read_bytes())
-        events[last].append(shown)
-    if said and images is not None and (mistakes := worst_mistakes(said)):
-        drawn = mistakes_picture(loss, len(said.probabilities), mistakes, images)
+        image = image_summary("value and gradient of each loss", closed_forms.read_bytes())
+        events[last].append(image)
+    if predictions and images is not None and (mistakes := worst_mistakes(predictions)):
+        jpeg = draw_mistakes(loss, len(predictions.probabilities), mistakes, images)
         with EventFile(path, PHOTOGRAPHS) as file:
-            file.write(last, [picture("surest wrong answers", drawn)])
+            file.write(last, [image_summary("surest wrong answers", jpeg)])
     with EventFile(path) as file:
         for step in sorted(events):
             file.write(step, events[step], times.get(step))
@@ -160,13 +152,13 @@ def write_loss(
 
 
 def main_loss(summary: dict[str, Any]) -> str:
-    """The loss whose run has what belongs to the experiment as a whole."""
+    """Return the loss whose run also has what belongs to the whole experiment."""
     losses = list(summary["losses"])
     return "cross-entropy" if "cross-entropy" in losses else str(losses[0])
 
 
 def curves(seeds: list[Seed], last: int) -> Iterator[tuple[int, list[Summary.Value]]]:
-    """By step: the mean over seeds of each of their scalars, bands, histograms of dL/dz."""
+    """Yield by step: means over seeds of all scalars, bands, and histograms of dL/dz."""
     charts = {chart.tag: chart for chart in CHARTS}
     for tag in sorted(set().union(*(seed.scalars for seed in seeds))):
         steps, values = over_seeds(seeds, tag)
@@ -179,33 +171,34 @@ def curves(seeds: list[Seed], last: int) -> Iterator[tuple[int, list[Summary.Val
 
 
 def banded(chart: Chart, steps: Any, values: Any, last: int) -> dict[str, tuple[Any, Any]]:
-    """The curves of a chart, by tag: steps and values of the mean and of both ends of the band."""
+    """Return steps and values of the mean and of both ends of the band, by tag."""
     band = share_band(steps, values) if chart.share else positive_band(steps, values)
     if len(steps) == 1:
-        # A band of a single point cannot be seen: it is drawn as a level over the whole training.
+        # A single point is invisible: draw it as a constant over all steps.
         band = Band(np.array([0, last]), *(np.repeat(part, 2) for part in band[1:]))
     found = {
         name.format(chart.tag): (band.steps, part)
         for name, part in zip((MEAN, LOW, HIGH), band[1:], strict=True)
     }
-    if chart.log and (some := band.mean > 0).any():
+    if chart.log and (positive := band.mean > 0).any():
         found |= {
-            name.format(LOG10.format(chart.tag)): (band.steps[some], np.log10(part[some]))
+            name.format(LOG10.format(chart.tag)): (band.steps[positive], np.log10(part[positive]))
             for name, part in zip((MEAN, LOW, HIGH), band[1:], strict=True)
         }
     return found
 
 
 def by_step(curves: dict[str, tuple[Any, Any]]) -> Iterator[tuple[int, list[Summary.Value]]]:
+    """Yield every value of the curves with its step."""
     for tag, (steps, values) in curves.items():
         for step, value in zip(steps, values, strict=True):
             yield int(step), scalar_values({tag: float(value)})
 
 
 def texts(loss: str, experiment: Experiment, summary: dict[str, Any]) -> dict[str, str]:
-    """Markdown for the text page, by tag: the summary of the experiment, warnings of the loss."""
+    """Return Markdown by tag: warnings of the loss, and the summary of the experiment."""
     found = {}
-    if own := [warned.text for warned in experiment.warnings if warned.loss == loss]:
+    if own := [warning.text for warning in experiment.warnings if warning.loss == loss]:
         found["warnings"] = "\n".join(f"- {text}" for text in own)
     page = experiment.directory / "summary.md"
     if loss == main_loss(summary) and page.exists():
@@ -214,8 +207,10 @@ def texts(loss: str, experiment: Experiment, summary: dict[str, Any]) -> dict[st
 
 
 def sections(page: str) -> dict[str, str]:
-    """The sections of a page in Markdown, by tag: TensorBoard shows the beginning of each. Without
-    the pictures, which are files beside the page that it does not serve."""
+    """Split Markdown at its headings of level 2, by tag, without images.
+
+    TensorBoard shows the beginning of each text, and does not serve the image files.
+    """
     found: dict[str, list[str]] = {"summary/0": []}
     for line in page.splitlines():
         if line.startswith("## "):

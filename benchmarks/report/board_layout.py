@@ -1,4 +1,4 @@
-"""What TensorBoard's pages are told: the charts of Custom Scalars, the table of HParams."""
+"""Layout of TensorBoard's Custom Scalars and HParams pages."""
 
 from __future__ import annotations
 
@@ -11,15 +11,20 @@ from tensorboard.plugins.hparams import api_pb2, plugin_data_pb2
 from tensorboard.plugins.hparams import metadata as hparams
 from tensorboard.util import tensor_util
 
-# Tags of what the charts draw: over the seeds of a loss. They are not those of the runs, so a run
-# of one seed, which has no band, is left out of the charts without a complaint.
+# Tags of means and bands over seeds; event files of single runs do not have them.
 MEAN, LOW, HIGH = "seeds/{}/mean", "seeds/{}/low", "seeds/{}/high"
 LOG10 = "log10 {}"
 
 
 class Chart(NamedTuple):
-    """A chart of Custom Scalars. `share`: of what is a share, from 0 to 1, and not just positive;
-    `log`: is drawn a second time on a log scale."""
+    """A chart of Custom Scalars.
+
+    Attributes:
+        tag: tag of the scalar.
+        title: title of the chart.
+        share: whether the scalar is from 0 to 1; else it is only nonnegative.
+        log: whether to draw it on a log scale too.
+    """
 
     tag: str
     title: str
@@ -38,21 +43,21 @@ CHARTS = (
 
 
 def layout() -> Summary.Value:
-    """The page: a line a loss, its band over it.
+    """Return the layout of Custom Scalars: one line with its band per loss.
 
-    It says nothing of the experiment, so that those of several experiments are one. TensorBoard
-    takes the tags of a margin chart literally (a `$` at the end would match nothing) and draws the
-    charts of a category from the last to the first.
+    It is the same for all experiments, so that TensorBoard merges them. TensorBoard takes the tags
+    of a margin chart literally (a `$` at the end would match nothing) and draws the charts of a
+    category from the last to the first.
     """
     page = layout_pb2.Layout(
         category=[
             layout_pb2.Category(
-                title="a line a loss: mean over seeds, with its 95 % interval",
+                title="one line per loss: mean over seeds, with its 95 % interval",
                 chart=[margin_chart(chart.title, chart.tag) for chart in reversed(CHARTS)],
             ),
             layout_pb2.Category(
-                title="the gradients again, log10: -1 is ten times as strong as -2",
-                closed=True,  # drawing three more charts of ten lines takes the page a second
+                title="the gradients on a log10 scale: -1 is ten times as large as -2",
+                closed=True,  # drawing three more charts of ten lines takes a second
                 chart=[
                     margin_chart(f"log10 of {chart.title}", LOG10.format(chart.tag))
                     for chart in reversed(CHARTS)
@@ -69,7 +74,7 @@ def layout() -> Summary.Value:
 
 
 def margin_chart(title: str, tag: str) -> layout_pb2.Chart:
-    """A chart of one quantity with its band, a line for every run that has it."""
+    """Return a chart with a line and a band for every run that has the tag."""
     series = layout_pb2.MarginChartContent.Series(
         value=MEAN.format(tag), lower=LOW.format(tag), upper=HIGH.format(tag)
     )
@@ -77,23 +82,29 @@ def margin_chart(title: str, tag: str) -> layout_pb2.Chart:
 
 
 class Column(NamedTuple):
-    """A hyperparameter. `words`: no number; `first`: differs from loss to loss, and so belongs
-    among the five that TensorBoard shows before it is asked for more."""
+    """A column of the HParams table.
+
+    Attributes:
+        name: name of the hyperparameter.
+        title: heading.
+        text: whether its values are text; else they are numbers.
+        differs: whether it differs between losses; TensorBoard shows five of these at first.
+    """
 
     name: str
     title: str
-    words: bool = False
-    first: bool = False
+    text: bool = False
+    differs: bool = False
 
 
 HPARAMS = (
-    Column("loss", "loss", words=True, first=True),
-    Column("learning_rate", "learning rate", first=True),
-    Column("model", "model", words=True),
+    Column("loss", "loss", text=True, differs=True),
+    Column("learning_rate", "learning rate", differs=True),
+    Column("model", "model", text=True),
     Column("epochs", "epochs"),
     Column("batch_size", "batch size"),
-    Column("data", "data", words=True),
-    Column("start", "start", words=True),
+    Column("data", "data", text=True),
+    Column("start", "start", text=True),
 )
 
 METRICS = {
@@ -105,7 +116,7 @@ METRICS = {
 
 
 def hparams_of(about: dict[str, Any], loss: str) -> dict[str, str | float]:
-    """The row of a loss, of experiment.json."""
+    """Return the hyperparameters of a loss, from experiment.json."""
     config = about["config"]
     found = {
         "loss": loss,
@@ -120,12 +131,14 @@ def hparams_of(about: dict[str, Any], loss: str) -> dict[str, str | float]:
 
 
 def metrics_of(loss: dict[str, Any]) -> dict[str, float]:
-    """The row's numbers, of a loss of the summary, those that there are; shares, not per cent."""
+    """Return the metrics of a loss of summary.json, in fractions, without missing ones."""
     accuracy = loss["test_accuracy"]
-    wide = accuracy["low"] is not None
+    has_interval = accuracy["low"] is not None
     found = {
         "final/test_accuracy": accuracy["mean"],
-        "final/test_accuracy_half_interval": accuracy["high"] - accuracy["mean"] if wide else None,
+        "final/test_accuracy_half_interval": accuracy["high"] - accuracy["mean"]
+        if has_interval
+        else None,
         "final/minus_cross_entropy": (loss["minus_cross_entropy"] or {}).get("mean"),
         "final/vanished_fraction": loss["gradient"]["vanished_fraction"]["last"],
     }
@@ -133,15 +146,15 @@ def metrics_of(loss: dict[str, Any]) -> dict[str, float]:
 
 
 def table_heading() -> Summary.Value:
-    """The columns of the HParams table."""
-    # Without a domain: that of one experiment would hide the rows of others beside it.
-    words, number = api_pb2.DATA_TYPE_STRING, api_pb2.DATA_TYPE_FLOAT64
+    """Return the columns of the HParams table."""
+    # No domain: that of one experiment would hide the rows of others.
+    text, number = api_pb2.DATA_TYPE_STRING, api_pb2.DATA_TYPE_FLOAT64
     columns = [
         api_pb2.HParamInfo(
             name=column.name,
             display_name=column.title,
-            type=words if column.words else number,
-            differs=column.first,
+            type=text if column.text else number,
+            differs=column.differs,
         )
         for column in HPARAMS
     ]
@@ -154,7 +167,12 @@ def table_heading() -> Summary.Value:
 
 
 def table_row(group: str, values: dict[str, str | float]) -> list[Summary.Value]:
-    """The row of a run. `group` is its name, which no other row may have."""
+    """Return a row of the HParams table.
+
+    Args:
+        group: name of the row, unique.
+        values: hyperparameters.
+    """
     start = plugin_data_pb2.SessionStartInfo(group_name=group)
     for name, value in values.items():
         if isinstance(value, str):

@@ -1,4 +1,4 @@
-"""What the trained networks say of the test images: precision and recall, the worst mistakes."""
+"""Predictions on the test images: precision-recall curves and the most confident mistakes."""
 
 from __future__ import annotations
 
@@ -8,26 +8,30 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
+import matplotlib
 import numpy as np
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
 from numpy.typing import NDArray
+from PIL import Image
 from tensorboard.compat.proto.summary_pb2 import Summary
 from tensorboard.plugins.pr_curve import metadata
 from tensorboard.util import tensor_util
 
 from lossbench.benchmarks.data import ImageSet
 from lossbench.benchmarks.errors import UserError, one_line
+from lossbench.benchmarks.plots.canvas import RC, stamp_synthetic
 from lossbench.benchmarks.records.files import read_arrays
 
 THRESHOLDS = 201
-SHOWN = 16
-# In characters: a caption in full size, and a name that is shown whole.
-CAPTION_LENGTH = 15
-NAME_LENGTH = 24
+MAX_MISTAKES = 16
+CAPTION_LENGTH = 15  # characters of a caption in full font size
+NAME_LENGTH = 24  # characters of a file name that is not cut
 
 
 @dataclass(frozen=True)
-class Said:
-    """What the networks of one loss say of the test images.
+class SeedPredictions:
+    """Predictions of the networks of one loss on the test images.
 
     Attributes:
         probabilities: (seeds, N, classes).
@@ -38,13 +42,19 @@ class Said:
     labels: NDArray[np.int64]
 
 
-def read_predictions(runs: Iterable[Path]) -> Said | None:
-    """Of all runs that have a predictions.npz; None if none has. A network that has diverged says
-    nothing and is left out.
+def read_predictions(runs: Iterable[Path]) -> SeedPredictions | None:
+    """Read predictions.npz of each run, without diverged networks.
 
-    Raises UserError if a file cannot be read, or is of other test images than the one before.
+    Args:
+        runs: directories of the runs.
+
+    Returns:
+        The predictions, None if no run has any.
+
+    Raises:
+        UserError: a file cannot be read, or is of other test images than the one before.
     """
-    said, labels = [], None
+    found, labels = [], None
     for run in runs:
         path = run / "predictions.npz"
         if not path.exists():
@@ -57,34 +67,42 @@ def read_predictions(runs: Iterable[Path]) -> Said | None:
             raise UserError(f"{path} is of other test images than the runs beside it; run again")
         labels = own
         if np.isfinite(probabilities).all():
-            said.append(probabilities)
-    return Said(np.stack(said), labels) if said and labels is not None else None
+            found.append(probabilities)
+    return SeedPredictions(np.stack(found), labels) if found and labels is not None else None
 
 
-def pr_curves(said: Said, classes: Sequence[str]) -> list[Summary.Value]:
-    """Precision against recall on the test images, one class against the rest: of two classes the
-    second, of more each. The answers of all seeds are taken together."""
-    shown = [1] if len(classes) == 2 else range(len(classes))
-    labels = np.tile(said.labels, len(said.probabilities))
+def pr_curves(predictions: SeedPredictions, classes: Sequence[str]) -> list[Summary.Value]:
+    """Return a precision-recall curve per class against the rest, over all seeds together.
+
+    Of two classes only the second has a curve.
+    """
+    indices = [1] if len(classes) == 2 else range(len(classes))
+    labels = np.tile(predictions.labels, len(predictions.probabilities))
     return [
-        pr_curve(f"test/{classes[k]}", labels == k, said.probabilities[:, :, k].ravel())
-        for k in shown
+        pr_curve(f"test/{classes[k]}", labels == k, predictions.probabilities[:, :, k].ravel())
+        for k in indices
     ]
 
 
 def pr_curve(tag: str, truth: NDArray[np.bool_], scores: NDArray[np.float32]) -> Summary.Value:
-    """A curve over `THRESHOLDS` thresholds from 0 to 1, evenly spaced: an example counts as found
-    if its score is at least the threshold. Precision is 0 where nothing is found."""
+    """Return precision and recall at THRESHOLDS evenly spaced thresholds from 0 to 1.
+
+    Args:
+        tag: tag of the curve.
+        truth: (N,), whether each example is of the class.
+        scores: (N,); an example is predicted positive if its score is at least the threshold.
+            Precision is 0 without positive predictions.
+    """
     last = THRESHOLDS - 1
     bins = np.floor(scores.astype(np.float64).clip(0, 1) * last).astype(int)
 
-    def at_least(which: NDArray[np.bool_]) -> NDArray[np.int64]:
-        return np.bincount(bins[which], minlength=THRESHOLDS)[::-1].cumsum()[::-1]
+    def count_at_least(selected: NDArray[np.bool_]) -> NDArray[np.int64]:
+        return np.bincount(bins[selected], minlength=THRESHOLDS)[::-1].cumsum()[::-1]
 
-    right, wrong = at_least(truth), at_least(~truth)
-    precision = right / np.maximum(right + wrong, 1)
-    recall = right / max(truth.sum(), 1)
-    rows = [right, wrong, wrong[0] - wrong, right[0] - right, precision, recall]
+    true, false = count_at_least(truth), count_at_least(~truth)
+    precision = true / np.maximum(true + false, 1)
+    recall = true / max(truth.sum(), 1)
+    rows = [true, false, false[0] - false, true[0] - true, precision, recall]
     return Summary.Value(
         tag=tag,
         metadata=metadata.create_summary_metadata(tag, "", THRESHOLDS),
@@ -93,41 +111,38 @@ def pr_curve(tag: str, truth: NDArray[np.bool_], scores: NDArray[np.float32]) ->
 
 
 class Mistake(NamedTuple):
-    """A test image that is taken for another class: its row, and the mean probability of that."""
+    """A misclassified test image: index, label, predicted class and its mean probability."""
 
     row: int
-    truth: int
-    said: int
+    label: int
+    predicted: int
     probability: float
 
 
-def worst_mistakes(said: Said, count: int = SHOWN) -> list[Mistake]:
-    """The images with the highest probability of a wrong class, mean over seeds, that one first;
-    only those for which it is higher than that of the right class."""
-    mean = said.probabilities.mean(axis=0, dtype=np.float64)
+def worst_mistakes(predictions: SeedPredictions, count: int = MAX_MISTAKES) -> list[Mistake]:
+    """Return the misclassified images by falling probability of the wrong class, mean over seeds.
+
+    Args:
+        predictions: of the networks of one loss.
+        count: how many images to return at most.
+    """
+    mean, labels = predictions.probabilities.mean(axis=0, dtype=np.float64), predictions.labels
     rows = np.arange(len(mean))
-    right = mean[rows, said.labels].copy()
-    mean[rows, said.labels] = -1
-    wrong, height = mean.argmax(axis=1), mean.max(axis=1)
-    order = [int(i) for i in np.argsort(-height, kind="stable") if height[i] > right[i]]
-    return [Mistake(i, int(said.labels[i]), int(wrong[i]), float(height[i])) for i in order[:count]]
+    correct = mean[rows, labels].copy()
+    mean[rows, labels] = -1
+    wrong, highest = mean.argmax(axis=1), mean.max(axis=1)
+    order = [int(i) for i in np.argsort(-highest, kind="stable") if highest[i] > correct[i]]
+    return [Mistake(i, int(labels[i]), int(wrong[i]), float(highest[i])) for i in order[:count]]
 
 
-def mistakes_picture(loss: str, seeds: int, mistakes: list[Mistake], images: ImageSet) -> bytes:
-    """The pictures with their names, what they show and what they are taken for, as a JPEG."""
-    import matplotlib
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-    from PIL import Image
-
-    from lossbench.benchmarks.plots.canvas import RC, stamp_synthetic
-
+def draw_mistakes(loss: str, seeds: int, mistakes: list[Mistake], images: ImageSet) -> bytes:
+    """Draw misclassified images with label, predicted class and file name, as a JPEG."""
     columns = 4
     rows = -(-len(mistakes) // columns)
     count = f"mean of {seeds} seeds" if seeds > 1 else "one seed"
-    title = f"{loss}: surest wrong answers\nwhat it is → what it is taken for, {count}"
+    title = f"{loss}: most confident mistakes\nlabel → prediction, {count}"
     with matplotlib.rc_context(RC):
-        # TensorBoard shows it at less than half its size, hence the large type.
+        # TensorBoard shows it at less than half its size, hence the large font.
         figure = Figure(figsize=(9, 1.2 + 2.8 * rows), dpi=100, layout="constrained")
         figure.suptitle(title, fontsize=19)
         panels = figure.subplots(rows, columns, squeeze=False).ravel()
@@ -135,15 +150,15 @@ def mistakes_picture(loss: str, seeds: int, mistakes: list[Mistake], images: Ima
             axes.set_axis_off()
         for axes, mistake in zip(panels, mistakes, strict=False):
             axes.imshow(images.test.images[mistake.row], interpolation="bicubic")
-            truth, said = images.classes[mistake.truth], images.classes[mistake.said]
-            caption = f"{truth} → {said} {floored(mistake.probability)}"
+            label, predicted = images.classes[mistake.label], images.classes[mistake.predicted]
+            caption = f"{label} → {predicted} {round_down(mistake.probability)}"
             size = min(16.5, 16.5 * CAPTION_LENGTH / len(caption))
             axes.set_title(caption, fontsize=size, loc="center")
             name = images.test.names[mistake.row].rpartition("/")[2]
             if len(name) > NAME_LENGTH:
                 name = "…" + name[1 - NAME_LENGTH :]
-            below = {"transform": axes.transAxes, "ha": "center", "va": "top", "fontsize": 10.5}
-            axes.text(0.5, -0.02, name, **below)
+            options = {"transform": axes.transAxes, "ha": "center", "va": "top", "fontsize": 10.5}
+            axes.text(0.5, -0.02, name, **options)
         if images.synthetic:
             stamp_synthetic(figure)
         canvas = FigureCanvasAgg(figure)
@@ -155,15 +170,13 @@ def mistakes_picture(loss: str, seeds: int, mistakes: list[Mistake], images: Ima
     return buffer.getvalue()
 
 
-def floored(probability: float) -> str:
-    """Two digits, rounded down, so that only certainty is 1.00."""
+def round_down(probability: float) -> str:
+    """Format with two digits, rounded down, so that only certainty is 1.00."""
     return f"{np.floor(probability * 100) / 100:.2f}"
 
 
-def picture(tag: str, encoded: bytes) -> Summary.Value:
-    """A PNG or JPEG for TensorBoard's page of images."""
-    from PIL import Image
-
+def image_summary(tag: str, encoded: bytes) -> Summary.Value:
+    """Return an event of a PNG or JPEG."""
     with Image.open(io.BytesIO(encoded)) as opened:
         width, height = opened.size
     image = Summary.Image(height=height, width=width, colorspace=3, encoded_image_string=encoded)

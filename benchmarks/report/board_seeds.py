@@ -1,4 +1,4 @@
-"""What the seeds of one loss wrote into their event files, and their means with bands."""
+"""Event files of the seeds of one loss, and the means with bands over them."""
 
 from __future__ import annotations
 
@@ -17,13 +17,12 @@ from lossbench.benchmarks.records.events import bucket_counts, histogram_from_co
 
 Array = NDArray[np.float64]
 
-MOST_POINTS = 500
-"""Of a curve. TensorBoard would drop points at random where there are more than 1000 of a scalar
-or 500 histograms."""
+MAX_POINTS = 500
+"""Points of a curve. TensorBoard drops random points above 1000 scalars or 500 histograms."""
 
 
-class Binned(NamedTuple):
-    """A histogram over `events.BINS`: counts by bin, the sum of the values and of their squares."""
+class BinnedHistogram(NamedTuple):
+    """A histogram over `events.BINS`: counts per bin, sum of the values, sum of their squares."""
 
     counts: Array
     total: float
@@ -32,10 +31,10 @@ class Binned(NamedTuple):
 
 @dataclass(frozen=True)
 class Seed:
-    """Everything that one run wrote, by step."""
+    """The events of one run: scalars and histograms by tag and step, wall times by step."""
 
     scalars: dict[str, dict[int, float]]
-    histograms: dict[int, Binned]
+    histograms: dict[int, BinnedHistogram]
     times: dict[int, float]
 
 
@@ -64,56 +63,58 @@ def read_seed(directory: Path) -> Seed:
         for point in events.Histograms("gradient/logit_log10"):
             value: Any = point.histogram_value
             counts = bucket_counts(value.bucket_limit, value.bucket)
-            histograms[point.step] = Binned(counts, value.sum, value.sum_squares)
+            histograms[point.step] = BinnedHistogram(counts, value.sum, value.sum_squares)
     return Seed(scalars, histograms, times)
 
 
 def over_seeds(seeds: Sequence[Seed], tag: str) -> tuple[NDArray[np.int64], Array]:
-    """The steps at which some seed has a value, and the values: (seeds, steps), NaN where not."""
+    """Return the steps at which any seed has a value, and the values (seeds, steps), else NaN."""
     curves = [seed.scalars.get(tag, {}) for seed in seeds]
-    steps = thinned(sorted(set().union(*curves)))
+    steps = subsample(sorted(set().union(*curves)))
     values = [[curve.get(step, math.nan) for step in steps] for curve in curves]
     return np.array(steps, dtype=np.int64), np.array(values)
 
 
-def thinned(steps: list[int]) -> list[int]:
-    """At most `MOST_POINTS` of them, evenly spread, the first and the last included."""
-    if len(steps) <= MOST_POINTS:
+def subsample(steps: list[int]) -> list[int]:
+    """Return at most MAX_POINTS of the steps, evenly spaced, with the first and the last."""
+    if len(steps) <= MAX_POINTS:
         return steps
-    chosen = np.linspace(0, len(steps) - 1, MOST_POINTS).round().astype(int)
+    chosen = np.linspace(0, len(steps) - 1, MAX_POINTS).round().astype(int)
     return [steps[i] for i in chosen]
 
 
 def share_band(steps: NDArray[np.int64], values: Array) -> Band:
-    """Mean and 95 % t interval of shares over seeds, cut to what a share can be: 0 to 1.
+    """Return mean and 95 % t interval of fractions over seeds, clipped to [0, 1].
 
     Args:
-        steps: (S,). values: (seeds, S), NaN where a seed has none; each step has one at least.
+        steps: (S,).
+        values: (seeds, S), NaN where a seed has no value; every step has at least one.
     """
     mean, half = _mean_and_half(values)
     return Band(steps, mean, (mean - half).clip(min=0), (mean + half).clip(max=1))
 
 
 def positive_band(steps: NDArray[np.int64], values: Array) -> Band:
-    """Mean and 95 % interval of what cannot be below 0, with the band made on a log scale.
+    """Return mean and 95 % interval of a nonnegative quantity, computed on a log scale.
 
-    The t interval of the mean m with half width h becomes one of log m by the delta method,
-    log m ± h / m, so the band is m exp(±h / m): never below 0, and symmetric on a log axis (Meeker
-    and Escobar 1998, Statistical Methods for Reliability Data, chapter 7). Where all are 0 it is 0.
+    By the delta method the t interval of the mean, m ± h, becomes log m ± h / m for its logarithm.
+    The band m exp(±h / m) is nonnegative and symmetric on a log axis (Meeker and Escobar 1998,
+    Statistical Methods for Reliability Data, chapter 7). It is 0 where all values are 0.
 
     Args:
-        steps: (S,). values: (seeds, S), not negative, NaN where a seed has none; each step has one
-            at least.
+        steps: (S,).
+        values: (seeds, S), not negative, NaN where a seed has no value; every step has at least
+            one.
     """
     mean, half = _mean_and_half(values)
     with np.errstate(over="ignore"):
         factor = np.exp(np.divide(half, mean, out=np.zeros_like(mean), where=mean > 0))
-    # What float32 cannot hold would be infinite in the event file.
+    # Event files hold float32: a larger number would be infinite.
     return Band(steps, mean, mean / factor, np.minimum(mean * factor, np.finfo(np.float32).max))
 
 
 def _mean_and_half(values: Array) -> tuple[Array, Array]:
-    """The mean of each column and half its 95 % t interval, 0 where one seed alone has a value."""
+    """Return mean and half the 95 % t interval per column, 0 where only one seed has a value."""
     from scipy.stats import t
 
     n = np.isfinite(values).sum(axis=0)
@@ -125,9 +126,9 @@ def _mean_and_half(values: Array) -> tuple[Array, Array]:
 
 
 def merged_histograms(seeds: Sequence[Seed]) -> Mapping[int, HistogramProto]:
-    """The histograms of dL/dz by step, each of the values of all seeds together."""
+    """Return the histograms of dL/dz by step, each of the values of all seeds."""
     found: dict[int, HistogramProto] = {}
-    for step in thinned(sorted(set().union(*(seed.histograms for seed in seeds)))):
+    for step in subsample(sorted(set().union(*(seed.histograms for seed in seeds)))):
         parts = [seed.histograms[step] for seed in seeds if step in seed.histograms]
         counts = np.sum([part.counts for part in parts], axis=0)
         total, squares = sum(part.total for part in parts), sum(part.squares for part in parts)

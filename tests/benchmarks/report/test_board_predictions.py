@@ -12,24 +12,26 @@ from tensorboard.util import tensor_util
 from lossbench.benchmarks.data import ImageSet
 from lossbench.benchmarks.report.board_predictions import (
     THRESHOLDS,
-    Said,
-    floored,
-    mistakes_picture,
-    picture,
+    SeedPredictions,
+    draw_mistakes,
+    image_summary,
     pr_curve,
     pr_curves,
     read_predictions,
+    round_down,
     worst_mistakes,
 )
 
 
-def said_of(probabilities, labels) -> Said:
-    return Said(np.array(probabilities, dtype=np.float32), np.array(labels, dtype=np.int64))
+def predictions_of(probabilities, labels) -> SeedPredictions:
+    return SeedPredictions(
+        np.array(probabilities, dtype=np.float32), np.array(labels, dtype=np.int64)
+    )
 
 
 def write(path: Path, probabilities, labels) -> Path:
     path.mkdir()
-    said = said_of(probabilities, labels)
+    said = predictions_of(probabilities, labels)
     np.savez(path / "predictions.npz", probabilities=said.probabilities, labels=said.labels)
     return path
 
@@ -56,18 +58,18 @@ def test_a_pr_curve_counts_at_every_threshold(examples) -> None:
 
 
 def test_of_two_classes_one_has_a_curve_and_of_more_each() -> None:
-    two = pr_curves(said_of([[[0.9, 0.1], [0.2, 0.8]]], [0, 1]), ["dog", "cat"])
+    two = pr_curves(predictions_of([[[0.9, 0.1], [0.2, 0.8]]], [0, 1]), ["dog", "cat"])
     assert [value.tag for value in two] == ["test/cat"]
     assert two[0].metadata.plugin_data.plugin_name == metadata.PLUGIN_NAME
     # The scores of cats are 0.1 for the dog and 0.8 for the cat: at threshold 0.5 all is right.
     assert tensor_util.make_ndarray(two[0].tensor)[:4, 100].tolist() == [1, 0, 1, 0]
-    three = pr_curves(said_of([np.eye(3)], [0, 1, 2]), ["a", "b", "c"])
+    three = pr_curves(predictions_of([np.eye(3)], [0, 1, 2]), ["a", "b", "c"])
     assert [value.tag for value in three] == ["test/a", "test/b", "test/c"]
 
 
 def test_the_seeds_of_a_loss_are_one_curve() -> None:
-    once = said_of([[[0.9, 0.1], [0.2, 0.8]]], [0, 1])
-    twice = said_of([*once.probabilities, *once.probabilities], once.labels)
+    once = predictions_of([[[0.9, 0.1], [0.2, 0.8]]], [0, 1])
+    twice = predictions_of([*once.probabilities, *once.probabilities], once.labels)
     (a,), (b,) = pr_curves(once, ["dog", "cat"]), pr_curves(twice, ["dog", "cat"])
     a, b = tensor_util.make_ndarray(a.tensor), tensor_util.make_ndarray(b.tensor)
     assert np.array_equal(2 * a[:4], b[:4])
@@ -77,9 +79,9 @@ def test_the_seeds_of_a_loss_are_one_curve() -> None:
 def test_the_worst_mistakes_are_those_of_all_seeds_together() -> None:
     first = [[0.01, 0.99], [0.4, 0.6], [0.9, 0.1], [0.3, 0.7]]
     second = [[0.99, 0.01], [0.2, 0.8], [0.8, 0.2], [0.3, 0.7]]
-    found = worst_mistakes(said_of([first, second], [0, 0, 0, 1]))
+    found = worst_mistakes(predictions_of([first, second], [0, 0, 0, 1]))
     # The first image is right half of the time and surely, the third always, the fourth too.
-    assert [(m.row, m.truth, m.said) for m in found] == [(1, 0, 1)]
+    assert [(m.row, m.label, m.predicted) for m in found] == [(1, 0, 1)]
     assert found[0].probability == pytest.approx(0.7)
 
 
@@ -87,12 +89,12 @@ def test_the_worst_mistakes_of_many_classes() -> None:
     rng = np.random.default_rng(1)
     probabilities = rng.dirichlet([1] * 5, (3, 200)).astype(np.float32)
     labels = rng.integers(0, 5, 200)
-    found = worst_mistakes(said_of(probabilities, labels), count=16)
+    found = worst_mistakes(predictions_of(probabilities, labels), count=16)
     mean = probabilities.mean(axis=0)
     wrong = {i: max(p for k, p in enumerate(mean[i]) if k != labels[i]) for i in range(200)}
     expected = sorted((i for i in wrong if wrong[i] > mean[i, labels[i]]), key=lambda i: -wrong[i])
     assert [m.row for m in found] == expected[:16]
-    assert all(mean[m.row, m.said] == wrong[m.row] for m in found)
+    assert all(mean[m.row, m.predicted] == wrong[m.row] for m in found)
 
 
 def test_a_network_that_has_diverged_says_nothing(tmp_path: Path) -> None:
@@ -118,10 +120,10 @@ def test_bad_predictions_are_refused(tmp_path: Path, refusal) -> None:
 @pytest.mark.parametrize("count", [1, 4, 5, 16])
 def test_the_picture_of_mistakes(images: ImageSet, count: int) -> None:
     rng = np.random.default_rng(count)
-    said = said_of(rng.dirichlet([1, 1], (2, len(images.test.labels))), images.test.labels)
+    said = predictions_of(rng.dirichlet([1, 1], (2, len(images.test.labels))), images.test.labels)
     mistakes = worst_mistakes(said, count)
-    data = mistakes_picture("cross-entropy", 2, mistakes, images)
-    value = picture("wrong", data)
+    data = draw_mistakes("cross-entropy", 2, mistakes, images)
+    value = image_summary("wrong", data)
     with Image.open(io.BytesIO(data)) as opened:
         assert (value.image.width, value.image.height) == opened.size
         assert opened.format == "JPEG"
@@ -132,4 +134,4 @@ def test_the_picture_of_mistakes(images: ImageSet, count: int) -> None:
 
 @pytest.mark.parametrize(("p", "text"), [(1.0, "1.00"), (0.9999, "0.99"), (0.5, "0.50")])
 def test_only_certainty_is_one(p: float, text: str) -> None:
-    assert floored(p) == text
+    assert round_down(p) == text

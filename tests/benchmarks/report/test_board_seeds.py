@@ -9,15 +9,15 @@ from scipy import stats
 
 from lossbench.benchmarks.records.events import BINS, EventFile, bucket_counts, scalar_values
 from lossbench.benchmarks.report.board_seeds import (
-    MOST_POINTS,
-    Binned,
+    MAX_POINTS,
+    BinnedHistogram,
     Seed,
     merged_histograms,
     over_seeds,
     positive_band,
     read_seed,
     share_band,
-    thinned,
+    subsample,
 )
 
 NAN = math.nan
@@ -83,8 +83,8 @@ def test_seeds_are_laid_over_each_other_by_step() -> None:
 @given(st.integers(1, 5000))
 def test_thinning_keeps_both_ends_and_the_order(count) -> None:
     steps = list(range(0, 3 * count, 3))
-    kept = thinned(steps)
-    assert len(kept) == min(count, MOST_POINTS)
+    kept = subsample(steps)
+    assert len(kept) == min(count, MAX_POINTS)
     assert (kept[0], kept[-1]) == (steps[0], steps[-1])
     assert kept == sorted(set(kept))
     assert set(kept) <= set(steps)
@@ -104,7 +104,8 @@ def test_histograms_are_merged_bin_by_bin() -> None:
     rng = np.random.default_rng(0)
     samples = [rng.uniform(-12, 2, 50) for _ in range(3)]
     seeds = [
-        Seed({}, {7: Binned(np.histogram(v, BINS)[0], v.sum(), (v**2).sum())}, {}) for v in samples
+        Seed({}, {7: BinnedHistogram(np.histogram(v, BINS)[0], v.sum(), (v**2).sum())}, {})
+        for v in samples
     ]
     seeds.append(Seed({}, {9: seeds[0].histograms[7]}, {}))
     found = merged_histograms(seeds)
