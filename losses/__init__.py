@@ -1,4 +1,5 @@
-"""Hand-derived classification losses: value, gradient and curvature in closed form.
+"""Hand-derived classification losses: value, gradient and
+Hessian-vector product in closed form.
 
     >>> import torch
     >>> from lossbench.losses import CrossEntropyLoss
@@ -8,12 +9,14 @@
 `losses.functional` has the same as functions, `losses.registry` by name.
 """
 
-from . import functional, modules, registry
+from . import double_backward, functional, kernels, modules, registry
 from .catalogue.entry import Entry
 from .closed_form import ClosedForms, differentiable
 from .kernels import Backend, backend
 from .modules import *  # noqa: F403
 from .registry import add, entry, get, installed, names, register
+
+kernels.double_backward.register(double_backward.differentiable_gradient)
 
 __all__ = [
     "Backend",

@@ -48,11 +48,13 @@ def weighted(
     dtype: torch.dtype,
 ) -> Tensor:
     """Compute a loss of single logits in `dtype`, weigh its elements and reduce it."""
-    each = loss(wide(input, dtype), *(wide(x, dtype) if isinstance(x, Tensor) else x for x in rest))
+    each = loss(
+        upcast(input, dtype), *(upcast(x, dtype) if isinstance(x, Tensor) else x for x in rest)
+    )
     if weight is not None:
         checks.broadcasts(input, weight=weight)
-        each = each * wide(weight, dtype)
-    return reduced(each, reduction, dtype)
+        each = each * upcast(weight, dtype)
+    return reduce(each, reduction, dtype)
 
 
 def rows(
@@ -80,11 +82,11 @@ def rows(
         if weight is not None:
             checks.class_weight(input, weight)
             dtype = torch.promote_types(dtype, weight.dtype)
-            each = each * (wide(t, dtype) * wide(weight, dtype)).sum(-1)
-        return reduced(each, reduction, dtype)
+            each = each * (upcast(t, dtype) * upcast(weight, dtype)).sum(-1)
+        return reduce(each, reduction, dtype)
     z, index = index_arguments(name, input, target, weight, ignore_index)
     each = index.weighted(loss(z, index.y, *settings))
-    return index.reduced(each, reduction, input.dtype)
+    return index.reduce(each, reduction, input.dtype)
 
 
 def is_distribution(input: Tensor, target: Tensor) -> bool:
@@ -111,7 +113,7 @@ def distribution_arguments(name: str, input: Tensor, target: Tensor) -> tuple[Te
     checks.floating(name, input=input)
     checks.some_classes(input)
     dtype = torch.promote_types(input.dtype, target.dtype)
-    return wide(classes_last(input), dtype), wide(classes_last(target), dtype)
+    return upcast(classes_last(input), dtype), upcast(classes_last(target), dtype)
 
 
 class Indices(NamedTuple):
@@ -129,9 +131,9 @@ class Indices(NamedTuple):
         # What is ignored is left out before it is weighed, for the weights' derivatives.
         return self.scale * torch.where(self.kept, each, 0.0)
 
-    def reduced(self, each: Tensor, reduction: str, dtype: torch.dtype) -> Tensor:
+    def reduce(self, each: Tensor, reduction: str, dtype: torch.dtype) -> Tensor:
         """`each`, without what is ignored, reduced; 'mean' divides by what the rows weigh."""
-        return reduced(torch.where(self.kept, each, 0.0), reduction, dtype, self.scale.sum())
+        return reduce(torch.where(self.kept, each, 0.0), reduction, dtype, self.scale.sum())
 
 
 def index_arguments(
@@ -164,8 +166,8 @@ def index_arguments(
     if weight is not None:
         checks.class_weight(input, weight)
         checks.same_dtype(input, weight=weight)
-        weight = wide(weight, input.dtype)
-    z = wide(classes_last(input), input.dtype)
+        weight = upcast(weight, input.dtype)
+    z = upcast(classes_last(input), input.dtype)
     kept = y != ignore_index
     if not inside or 0 <= ignore_index < classes:
         z, y = torch.where(kept.unsqueeze(-1), z, 0.0), torch.where(kept, y, 0)
@@ -177,12 +179,12 @@ def classes_last(x: Tensor) -> Tensor:
     return x.movedim(1, -1) if x.dim() > 2 else x
 
 
-def wide(x: Tensor, dtype: torch.dtype) -> Tensor:
+def upcast(x: Tensor, dtype: torch.dtype) -> Tensor:
     """x in `dtype`, or in float32 where `dtype` is narrower."""
     return x.to(torch.float32 if dtype.itemsize < 4 else dtype)
 
 
-def reduced(
+def reduce(
     loss: Tensor, reduction: str, dtype: torch.dtype, divisor: Tensor | None = None
 ) -> Tensor:
     """`loss` reduced, in `dtype`; 'mean' divides the sum by `divisor` instead of the count.

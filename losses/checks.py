@@ -185,9 +185,9 @@ def not_negative(**numbers: Tensor) -> None:
     """Raise ValueError for a tensor with an element below 0 (NaN included)."""
     real(**numbers)
     for name, tensor in numbers.items():
-        if not _readable(tensor) or _within(tensor, 0, math.inf):
+        if not _has_values(tensor) or _all_within(tensor, 0, math.inf):
             continue
-        if (at := _where(~(tensor >= 0))) is not None:
+        if (at := _first_true(~(tensor >= 0))) is not None:
             raise ValueError(
                 f"no element of {name} can be negative but {tensor[at].item()} is at position {at}"
             )
@@ -198,18 +198,18 @@ def positive(*, least: float = 0.0, **numbers: Tensor) -> None:
     wanted = f"at least {least:g}" if least else "above 0"
     for name, tensor in numbers.items():
         bad = ~((tensor > 0) & (tensor >= least))
-        if _readable(tensor) and (at := _where(bad)) is not None:
+        if _has_values(tensor) and (at := _first_true(bad)) is not None:
             raise ValueError(
                 f"all elements of {name} must be {wanted} but {tensor[at].item()} is at position "
                 f"{at}"
             )
 
 
-def _readable(tensor: Tensor) -> bool:
+def _has_values(tensor: Tensor) -> bool:
     return tensor.device.type == "cpu" and not torch.compiler.is_compiling()
 
 
-def _within(tensor: Tensor, low: float, high: float) -> bool:
+def _all_within(tensor: Tensor, low: float, high: float) -> bool:
     """Whether it is certain, at the price of one pass, that every element is in [low, high]."""
     if tensor.numel() == 0:
         return True
@@ -220,7 +220,7 @@ def _within(tensor: Tensor, low: float, high: float) -> bool:
         return False
 
 
-def _where(bad: Tensor) -> tuple[int, ...] | None:
+def _first_true(bad: Tensor) -> tuple[int, ...] | None:
     """The position of the first True, or None. Under vmap, where no number can be read, None."""
     try:
         return tuple(bad.nonzero()[0].tolist()) if bool(bad.any()) else None
@@ -238,14 +238,14 @@ def class_indices(
 ) -> bool:
     """Raise `error` for a class index outside [0, classes) that is not `ignore_index`, which the
     message calls `name`. Returns whether it is certain that all are inside."""
-    if not _readable(target):
+    if not _has_values(target):
         return False
-    if _within(target, 0, classes - 1):
+    if _all_within(target, 0, classes - 1):
         return True
     bad = (target < 0) | (target >= classes)
     if ignore_index is not None:
         bad &= target != ignore_index
-    if (at := _where(bad)) is not None:
+    if (at := _first_true(bad)) is not None:
         ignored = "" if ignore_index is None else f" or equal to {name}={ignore_index}"
         raise error(
             f"Target {int(target[at])} is out of bounds at position {at}: class indices must be "
@@ -257,9 +257,9 @@ def class_indices(
 def in_unit_interval(**tensors: Tensor) -> None:
     """Raise RuntimeError for a tensor with an element outside [0, 1] (NaN included)."""
     for name, tensor in tensors.items():
-        if not _readable(tensor) or _within(tensor, 0, 1):
+        if not _has_values(tensor) or _all_within(tensor, 0, 1):
             continue
-        if (at := _where(~((tensor >= 0) & (tensor <= 1)))) is not None:
+        if (at := _first_true(~((tensor >= 0) & (tensor <= 1)))) is not None:
             raise RuntimeError(
                 f"all elements of {name} should be between 0 and 1 but {tensor[at].item()} is at "
                 f"position {at}; for logits use the loss 'with logits'"

@@ -1,11 +1,10 @@
-"""The one autograd mechanism: a loss is a ladder of closed forms.
+"""The autograd mechanism of every loss: value, gradient and Hessian-vector product in closed form.
 
-Rung 0 is the value L(z, t), rung 1 its gradient dL/dz, rung 2 its curvature, given as the
-product H v of the Hessian with a vector (for a single logit: L''(z) v). Each rung is one
-`torch.autograd.Function`, and the derivative of a rung with respect to the logits is the next
-rung: adding a loss is writing three formulas. The derivative with respect to any other tensor (a
-target, a weight), and that of the last rung, is `torch.func.vjp` of the rung's own formula, so
-derivatives of every order and with respect to every tensor exist.
+Each of the three formulas becomes one `torch.autograd.Function`, and the derivative of each with
+respect to the logits is the next one: value L(z, t), gradient dL/dz, Hessian-vector product H v
+(for a single logit L''(z) v). Derivatives with respect to any other tensor (a target, a weight),
+and those of the Hessian-vector product, are `torch.func.vjp` of the formula itself. So derivatives
+of every order and with respect to every tensor exist.
 """
 
 from __future__ import annotations
@@ -20,69 +19,85 @@ Formula = Callable[..., Tensor]
 
 
 class ClosedForms(NamedTuple):
-    """The three formulas of a loss, made of plain torch operations on tensors.
+    """The three formulas of a loss, made of torch operations.
 
-    `value(z, *rest)` is the loss, `gradient(z, *rest)` is dL/dz and `curvature(z, v, *rest)` the
-    Hessian-vector product H v; z and v have one shape. `rest` are the targets and whatever other
-    tensors the formula takes, and after them its settings, which are Python numbers and have no
-    derivative. If `rows` is false every element of z is an example of its own and all three
-    return z's shape. If it is true the last dimension of z holds the classes of one example, and
-    `value` returns z's shape without it.
+    Attributes:
+        name: the name of the autograd functions.
+        value: `value(z, *rest)`, the loss.
+        gradient: `gradient(z, *rest)`, dL/dz, of z's shape.
+        hvp: `hvp(z, v, *rest)`, the Hessian-vector product H v, for v of z's shape.
+        rows: False: every element of z is an example, and all three return z's shape. True: the
+            last dimension of z holds the classes of an example, and `value` returns z's shape
+            without it.
+
+    `rest` are tensors (targets, weights), followed by Python numbers (settings), which have no
+    derivative.
     """
 
     name: str
     value: Formula
     gradient: Formula
-    curvature: Formula
+    hvp: Formula
     rows: bool = False
 
 
 def differentiable(forms: ClosedForms) -> Formula:
-    """Return (z, *rest) -> loss per example, whose derivatives are the closed forms.
+    """Return the loss per example as a function (z, *rest) whose derivatives are the closed forms.
 
-    It can be differentiated any number of times in reverse mode and once in forward mode over or
-    under that, batched by `torch.func.vmap` and compiled by `torch.compile`. Forward mode inside
-    forward mode gives zeros: torch.autograd.Function drops the outer tangent without a word. Its
-    inputs and nothing else are saved for the backward pass, and none of them is written to.
+    It is differentiable any number of times in reverse mode and once in forward mode, over or under
+    reverse mode. `torch.func.vmap` and `torch.compile` work on it. Only its inputs are saved for
+    the backward pass, and none is modified in place.
+
+    Forward mode inside forward mode gives zeros, because torch.autograd.Function drops the outer
+    tangent silently.
 
     >>> cosh = differentiable(
     ...     ClosedForms(
     ...         "log_cosh",
     ...         value=lambda z, t: torch.log(torch.cosh(z - t)),
     ...         gradient=lambda z, t: torch.tanh(z - t),
-    ...         curvature=lambda z, v, t: v / torch.cosh(z - t) ** 2,
+    ...         hvp=lambda z, v, t: v / torch.cosh(z - t) ** 2,
     ...     )
     ... )
     >>> torch.func.hessian(cosh)(torch.tensor(1.0), torch.tensor(0.0))
     tensor(0.4200)
     """
 
-    def curvature_along(v: Tensor, z: Tensor, _v: Tensor, *rest: Any) -> Tensor:
-        return curvature(z, v, *rest)
+    def hvp_along(v: Tensor, z: Tensor, _v: Tensor, *rest: Any) -> Tensor:
+        return hvp(z, v, *rest)
 
-    # The Hessian is symmetric: pulling back through H v and pushing along it are both H again.
-    name = f"{forms.name}_curvature"
-    curvature = _rung(name, forms.curvature, 1, curvature_along, curvature_along)
+    # The Hessian is symmetric: both products with the Jacobian of H v are H again.
+    hvp = _autograd_function(f"{forms.name}_hvp", forms.hvp, 1, hvp_along, hvp_along)
 
     def gradient_along(v: Tensor, z: Tensor, *rest: Any) -> Tensor:
-        return curvature(z, v, *rest)
+        return hvp(z, v, *rest)
 
-    gradient = _rung(f"{forms.name}_gradient", forms.gradient, 0, gradient_along, gradient_along)
+    gradient = _autograd_function(
+        f"{forms.name}_gradient", forms.gradient, 0, gradient_along, gradient_along
+    )
 
-    def pull(upstream: Tensor, z: Tensor, *rest: Any) -> Tensor:
+    def value_vjp(upstream: Tensor, z: Tensor, *rest: Any) -> Tensor:
         return (upstream.unsqueeze(-1) if forms.rows else upstream) * gradient(z, *rest)
 
-    def push(dz: Tensor, z: Tensor, *rest: Any) -> Tensor:
-        change = dz * gradient(z, *rest)
-        return change.sum(-1) if forms.rows else change
+    def value_jvp(tangent: Tensor, z: Tensor, *rest: Any) -> Tensor:
+        product = tangent * gradient(z, *rest)
+        return product.sum(-1) if forms.rows else product
 
-    return _rung(forms.name, forms.value, 0, pull, push)
+    return _autograd_function(forms.name, forms.value, 0, value_vjp, value_jvp)
 
 
-def _rung(name: str, formula: Formula, position: int, pull: Formula, push: Formula) -> Formula:
-    """Make `formula` an autograd function. For the argument at `position`, `pull(u, *inputs)` is
-    its vector-Jacobian and `push(v, *inputs)` its Jacobian-vector product; for any other tensor
-    they come from the formula itself."""
+def _autograd_function(
+    name: str, formula: Formula, position: int, formula_vjp: Formula, formula_jvp: Formula
+) -> Formula:
+    """Return `formula` as an autograd function.
+
+    Args:
+        position: index of the argument whose derivative is given in closed form.
+        formula_vjp: `formula_vjp(u, *inputs)`, the vector-Jacobian product for that argument.
+        formula_jvp: `formula_jvp(v, *inputs)`, the Jacobian-vector product for that argument.
+
+    For any other tensor the products are those of the formula itself.
+    """
 
     def forward(*inputs: Any) -> Tensor:
         return formula(*inputs)
@@ -96,7 +111,7 @@ def _rung(name: str, formula: Formula, position: int, pull: Formula, push: Formu
     def backward(ctx: Any, upstream: Tensor) -> tuple[Tensor | None, ...]:
         inputs = (*ctx.saved_tensors, *ctx.settings)
         return tuple(
-            (pull if at == position else _formula_pull(formula, at))(upstream, *inputs)
+            (formula_vjp if at == position else _vjp_of(formula, at))(upstream, *inputs)
             if needed
             else None
             for at, needed in enumerate(ctx.needs_input_grad)
@@ -104,12 +119,12 @@ def _rung(name: str, formula: Formula, position: int, pull: Formula, push: Formu
 
     def jvp(ctx: Any, *tangents: Tensor | None) -> Tensor:
         inputs = (*ctx.saved_tensors, *ctx.settings)
-        changes = [
-            (push if at == position else _formula_push(formula, at))(tangent, *inputs)
+        products = [
+            (formula_jvp if at == position else _jvp_of(formula, at))(tangent, *inputs)
             for at, tangent in enumerate(tangents)
             if tangent is not None
         ]
-        return sum(changes[1:], start=changes[0])
+        return sum(products[1:], start=products[0])
 
     members = {
         "forward": staticmethod(forward),
@@ -124,12 +139,12 @@ def _rung(name: str, formula: Formula, position: int, pull: Formula, push: Formu
     def allow_in_graph() -> None:
         torch.compiler.allow_in_graph(function)  # type: ignore[no-untyped-call]
 
-    # What torch.compiler.assume_constant_result sets: the compiler runs this while it traces.
+    # As torch.compiler.assume_constant_result: the compiler runs this while it traces.
     allow_in_graph._dynamo_marked_constant = True  # type: ignore[attr-defined]
 
     def apply(*inputs: Any) -> Tensor:
-        # Without this a jvp is a graph break, or is dropped without a word under a compiled
-        # func.jvp. It is not done above, because it imports the compiler, which takes seconds.
+        # Without this a jvp is a graph break, or is silently dropped under a compiled func.jvp.
+        # Not at import, because it imports the compiler, which takes seconds.
         if torch.compiler.is_compiling():
             allow_in_graph()
         return function.apply(*inputs)  # type: ignore[no-any-return]
@@ -137,21 +152,27 @@ def _rung(name: str, formula: Formula, position: int, pull: Formula, push: Formu
     return apply
 
 
-def _formula_pull(formula: Formula, at: int) -> Formula:
-    def pull(upstream: Tensor, *inputs: Any) -> Tensor:
-        def of_one(x: Tensor) -> Tensor:
-            return formula(*inputs[:at], x, *inputs[at + 1 :])
+def _vjp_of(formula: Formula, position: int) -> Formula:
+    """Return the vector-Jacobian product of a formula for the argument at `position`."""
 
-        return torch.func.vjp(of_one, inputs[at])[1](upstream)[0]  # type: ignore[no-any-return]
+    def vjp(upstream: Tensor, *inputs: Any) -> Tensor:
+        def of_argument(x: Tensor) -> Tensor:
+            return formula(*inputs[:position], x, *inputs[position + 1 :])
 
-    return pull
+        return torch.func.vjp(of_argument, inputs[position])[1](upstream)[0]  # type: ignore[no-any-return]
+
+    return vjp
 
 
-def _formula_push(formula: Formula, at: int) -> Formula:
-    # Reverse mode twice instead of torch.func.jvp, because forward mode does not nest in itself.
-    def push(tangent: Tensor, *inputs: Any) -> Tensor:
-        pull = _formula_pull(formula, at)
+def _jvp_of(formula: Formula, position: int) -> Formula:
+    """Return the Jacobian-vector product of a formula for the argument at `position`.
+
+    It is reverse mode twice, because forward mode does not nest in itself.
+    """
+    vjp = _vjp_of(formula, position)
+
+    def jvp(tangent: Tensor, *inputs: Any) -> Tensor:
         zero = torch.zeros_like(formula(*inputs))
-        return torch.func.vjp(lambda u: pull(u, *inputs), zero)[1](tangent)[0]  # type: ignore[no-any-return]
+        return torch.func.vjp(lambda u: vjp(u, *inputs), zero)[1](tangent)[0]  # type: ignore[no-any-return]
 
-    return push
+    return jvp

@@ -7,7 +7,7 @@ OPENING = """\
 
 # The catalogue of losses
 
-{count} classification losses, each with value, gradient and curvature derived by hand, and kept
+{count} classification losses, each with value, gradient and Hessian derived by hand, and kept
 accurate in float32 where textbook formulas lose their digits. Those that torch has are drop-in
 replacements: same names, same arguments, same results. This page is made from the registry, and
 its numbers are measured."""

@@ -1,1 +1,1 @@
-"""The closed forms: value, gradient and curvature of every loss, as plain torch operations."""
+"""The closed forms of every loss, as torch operations: value, gradient, Hessian-vector product."""

@@ -38,7 +38,7 @@ def zero_one_gradient(z: Tensor, t: Tensor) -> Tensor:
     return torch.zeros_like(z * t)
 
 
-def zero_one_curvature(z: Tensor, v: Tensor, t: Tensor) -> Tensor:
+def zero_one_hvp(z: Tensor, v: Tensor, t: Tensor) -> Tensor:
     return torch.zeros_like(z * v * t)
 
 
@@ -54,7 +54,7 @@ def bce_gradient(x: Tensor, t: Tensor) -> Tensor:
     return (x - t) / (x * (1 - x)).clamp_min(1e-12)
 
 
-def bce_curvature(x: Tensor, v: Tensor, t: Tensor) -> Tensor:
+def bce_hvp(x: Tensor, v: Tensor, t: Tensor) -> Tensor:
     # t / x^2 + (1 - t) / (1 - x)^2 over one denominator.
     spread = (x * (1 - x)).clamp_min(1e-12)
     return v * (t * (1 - x).square() + (1 - t) * x.square()) / spread.square()
@@ -73,7 +73,7 @@ def bce_with_logits_gradient(z: Tensor, t: Tensor) -> Tensor:
     return error(z, t)
 
 
-def bce_with_logits_curvature(z: Tensor, v: Tensor, t: Tensor) -> Tensor:
+def bce_with_logits_hvp(z: Tensor, v: Tensor, t: Tensor) -> Tensor:
     # Whatever t is; adding a zero of its shape lets it be batched alone.
     return v * slope(z) + torch.zeros_like(t)
 
@@ -91,7 +91,7 @@ def weighted_bce_gradient(z: Tensor, t: Tensor, w: Tensor) -> Tensor:
     return (1 - t) * torch.sigmoid(z) - w * t * torch.sigmoid(-z)
 
 
-def weighted_bce_curvature(z: Tensor, v: Tensor, t: Tensor, w: Tensor) -> Tensor:
+def weighted_bce_hvp(z: Tensor, v: Tensor, t: Tensor, w: Tensor) -> Tensor:
     return v * (w * t + (1 - t)) * slope(z)
 
 
@@ -107,7 +107,7 @@ def sigmoid_mse_gradient(z: Tensor, t: Tensor) -> Tensor:
     return error(z, t) * slope(z)
 
 
-def sigmoid_mse_curvature(z: Tensor, v: Tensor, t: Tensor) -> Tensor:
+def sigmoid_mse_hvp(z: Tensor, v: Tensor, t: Tensor) -> Tensor:
     # (f')^2 + (f - t) f'', f'' = f' (1 - 2 f) = -f' tanh(z / 2).
     return v * slope(z) * (slope(z) - error(z, t) * torch.tanh(z / 2))
 
@@ -123,7 +123,7 @@ def mse_gradient(z: Tensor, t: Tensor) -> Tensor:
     return 2 * (z - t)
 
 
-def mse_curvature(z: Tensor, v: Tensor, t: Tensor) -> Tensor:
+def mse_hvp(z: Tensor, v: Tensor, t: Tensor) -> Tensor:
     return 2 * v + torch.zeros_like(z - t)
 
 
@@ -138,7 +138,7 @@ def l1_gradient(z: Tensor, t: Tensor) -> Tensor:
     return (z - t).sign()
 
 
-def l1_curvature(z: Tensor, v: Tensor, t: Tensor) -> Tensor:
+def l1_hvp(z: Tensor, v: Tensor, t: Tensor) -> Tensor:
     return torch.zeros_like(z * v * t)
 
 
@@ -156,7 +156,7 @@ def kl_div_gradient(x: Tensor, t: Tensor) -> Tensor:
     return torch.zeros_like(x) - t
 
 
-def kl_div_curvature(x: Tensor, v: Tensor, t: Tensor) -> Tensor:
+def kl_div_hvp(x: Tensor, v: Tensor, t: Tensor) -> Tensor:
     return torch.zeros_like(x * v * t)
 
 
@@ -170,27 +170,25 @@ def kl_div_of_logs_gradient(x: Tensor, s: Tensor) -> Tensor:
     return torch.zeros_like(x) - torch.exp(s)
 
 
-zero_one = differentiable(
-    ClosedForms("zero_one", zero_one_value, zero_one_gradient, zero_one_curvature)
-)
-bce = differentiable(ClosedForms("bce", bce_value, bce_gradient, bce_curvature))
+zero_one = differentiable(ClosedForms("zero_one", zero_one_value, zero_one_gradient, zero_one_hvp))
+bce = differentiable(ClosedForms("bce", bce_value, bce_gradient, bce_hvp))
 bce_with_logits = differentiable(
     ClosedForms(
         "bce_with_logits",
         bce_with_logits_value,
         bce_with_logits_gradient,
-        bce_with_logits_curvature,
+        bce_with_logits_hvp,
     )
 )
 weighted_bce = differentiable(
-    ClosedForms("weighted_bce", weighted_bce_value, weighted_bce_gradient, weighted_bce_curvature)
+    ClosedForms("weighted_bce", weighted_bce_value, weighted_bce_gradient, weighted_bce_hvp)
 )
 sigmoid_mse = differentiable(
-    ClosedForms("sigmoid_mse", sigmoid_mse_value, sigmoid_mse_gradient, sigmoid_mse_curvature)
+    ClosedForms("sigmoid_mse", sigmoid_mse_value, sigmoid_mse_gradient, sigmoid_mse_hvp)
 )
-mse = differentiable(ClosedForms("mse", mse_value, mse_gradient, mse_curvature))
-l1 = differentiable(ClosedForms("l1", l1_value, l1_gradient, l1_curvature))
-kl_div = differentiable(ClosedForms("kl_div", kl_div_value, kl_div_gradient, kl_div_curvature))
+mse = differentiable(ClosedForms("mse", mse_value, mse_gradient, mse_hvp))
+l1 = differentiable(ClosedForms("l1", l1_value, l1_gradient, l1_hvp))
+kl_div = differentiable(ClosedForms("kl_div", kl_div_value, kl_div_gradient, kl_div_hvp))
 kl_div_of_logs = differentiable(
-    ClosedForms("kl_div_of_logs", kl_div_of_logs_value, kl_div_of_logs_gradient, kl_div_curvature)
+    ClosedForms("kl_div_of_logs", kl_div_of_logs_value, kl_div_of_logs_gradient, kl_div_hvp)
 )

@@ -26,7 +26,7 @@ def cap_gradient(z: Tensor, c: float) -> Tensor:
     return 4 * e / (1 + e).square()
 
 
-def cap_curvature(z: Tensor, c: float) -> Tensor:
+def cap_second_derivative(z: Tensor, c: float) -> Tensor:
     return -2 / c * torch.tanh(z / c) * cap_gradient(z, c)
 
 
@@ -42,15 +42,15 @@ def capped(forms: ClosedForms) -> ClosedForms:
         c = rest[-1]
         return (cap_gradient(wide, c) * forms.gradient(cap(wide, c), *others)).to(z.dtype)
 
-    def curvature(z: Tensor, v: Tensor, *rest: Any) -> Tensor:
+    def hvp(z: Tensor, v: Tensor, *rest: Any) -> Tensor:
         wide, along, *others = in_float64(z, v, *rest[:-1])
         c = rest[-1]
         u, slope = cap(wide, c), cap_gradient(wide, c)
-        straight = slope * forms.curvature(u, slope * along, *others)
-        bent = cap_curvature(wide, c) * along * forms.gradient(u, *others)
+        straight = slope * forms.hvp(u, slope * along, *others)
+        bent = cap_second_derivative(wide, c) * along * forms.gradient(u, *others)
         return (straight + bent).to(z.dtype)
 
-    return ClosedForms(f"capped_{forms.name}", value, gradient, curvature, forms.rows)
+    return ClosedForms(f"capped_{forms.name}", value, gradient, hvp, forms.rows)
 
 
 index_cross_entropy = differentiable(capped(INDEX_CROSS_ENTROPY))

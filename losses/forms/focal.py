@@ -12,7 +12,7 @@ from torch.nn.functional import logsigmoid
 
 from ..closed_form import ClosedForms, differentiable
 from .binary import bce_with_logits_value, error, slope, times
-from .right_class import bend, focal, sides
+from .right_class import class_terms, focal, second_derivative
 
 # --- sigmoid-focal: L = a u^gamma B --------------------------------------------------------------
 #
@@ -56,7 +56,7 @@ def sigmoid_focal_gradient(z: Tensor, t: Tensor, gamma: float, alpha: float) -> 
     return w.factor * (error(z, t) + gamma * times(w.kappa, w.cross_entropy))
 
 
-def sigmoid_focal_curvature(z: Tensor, v: Tensor, t: Tensor, gamma: float, alpha: float) -> Tensor:
+def sigmoid_focal_hvp(z: Tensor, v: Tensor, t: Tensor, gamma: float, alpha: float) -> Tensor:
     w = _wrong(z, t, gamma, alpha)
     bent = w.kappa * ((gamma - 1) * w.kappa - torch.tanh(z / 2))
     inside = slope(z) + 2 * gamma * w.kappa * error(z, t) + gamma * times(bent, w.cross_entropy)
@@ -128,7 +128,7 @@ def _negative_gradient(z: Tensor, gamma: float, clip: float) -> Tensor:
     return torch.where(x.active, x.p * x.u**gamma * (gamma * x.w + x.r), 0.0)
 
 
-def _negative_curvature(z: Tensor, gamma: float, clip: float) -> Tensor:
+def _negative_second_derivative(z: Tensor, gamma: float, clip: float) -> Tensor:
     x = _shifted(z, clip)
     steep = gamma * x.q * x.p_over_u * ((gamma - 1) * x.w + 2 * x.r)
     flat = x.r * (x.q - x.p * x.m_over_rest) - gamma * torch.tanh(z / 2) * x.w
@@ -138,7 +138,7 @@ def _negative_curvature(z: Tensor, gamma: float, clip: float) -> Tensor:
 def asymmetric_value(
     z: Tensor, t: Tensor, gamma_pos: float, gamma_neg: float, clip: float
 ) -> Tensor:
-    one, _ = sides(z)
+    one, _ = class_terms(z)
     positive = times(t, focal.value(*one, gamma_pos))
     return positive + times(1 - t, _negative_value(z, gamma_neg, clip))
 
@@ -146,24 +146,22 @@ def asymmetric_value(
 def asymmetric_gradient(
     z: Tensor, t: Tensor, gamma_pos: float, gamma_neg: float, clip: float
 ) -> Tensor:
-    one, _ = sides(z)
+    one, _ = class_terms(z)
     positive = times(t, times(one[2], focal.first(*one, gamma_pos)))
     return (1 - t) * _negative_gradient(z, gamma_neg, clip) - positive
 
 
-def asymmetric_curvature(
+def asymmetric_hvp(
     z: Tensor, v: Tensor, t: Tensor, gamma_pos: float, gamma_neg: float, clip: float
 ) -> Tensor:
-    one, _ = sides(z)
-    positive = times(t, bend(focal, one, gamma_pos))
-    return v * (positive + (1 - t) * _negative_curvature(z, gamma_neg, clip))
+    one, _ = class_terms(z)
+    positive = times(t, second_derivative(focal, one, gamma_pos))
+    return v * (positive + (1 - t) * _negative_second_derivative(z, gamma_neg, clip))
 
 
 sigmoid_focal = differentiable(
-    ClosedForms(
-        "sigmoid_focal", sigmoid_focal_value, sigmoid_focal_gradient, sigmoid_focal_curvature
-    )
+    ClosedForms("sigmoid_focal", sigmoid_focal_value, sigmoid_focal_gradient, sigmoid_focal_hvp)
 )
 asymmetric = differentiable(
-    ClosedForms("asymmetric", asymmetric_value, asymmetric_gradient, asymmetric_curvature)
+    ClosedForms("asymmetric", asymmetric_value, asymmetric_gradient, asymmetric_hvp)
 )

@@ -37,7 +37,7 @@ def hinge_gradient(z: Tensor, t: Tensor, margin: float, power: int) -> Tensor:
     return times(1 - t, ramp(margin + z, power, 1)) - times(t, ramp(margin - z, power, 1))
 
 
-def hinge_curvature(z: Tensor, v: Tensor, t: Tensor, margin: float, power: int) -> Tensor:
+def hinge_hvp(z: Tensor, v: Tensor, t: Tensor, margin: float, power: int) -> Tensor:
     up, down = ramp(margin - z, power, 2), ramp(margin + z, power, 2)
     return v * (times(t, up) + times(1 - t, down))
 
@@ -57,7 +57,7 @@ def hinge_embedding_gradient(x: Tensor, y: Tensor, margin: float) -> Tensor:
     return torch.where(y == -1, -(x < margin).to(x.dtype), near)
 
 
-def hinge_embedding_curvature(x: Tensor, v: Tensor, y: Tensor, margin: float) -> Tensor:
+def hinge_embedding_hvp(x: Tensor, v: Tensor, y: Tensor, margin: float) -> Tensor:
     del margin
     return torch.zeros_like(x * v * y)
 
@@ -73,7 +73,7 @@ def soft_margin_gradient(x: Tensor, y: Tensor) -> Tensor:
     return -y * torch.sigmoid(-times(y, x))
 
 
-def soft_margin_curvature(x: Tensor, v: Tensor, y: Tensor) -> Tensor:
+def soft_margin_hvp(x: Tensor, v: Tensor, y: Tensor) -> Tensor:
     u = times(y, x)
     return v * y.square() * torch.sigmoid(u) * torch.sigmoid(-u)
 
@@ -138,12 +138,12 @@ def pairs_gradient(z: Tensor, y: Tensor, margin: float, power: int) -> Tensor:
     return pairs.gathered(ramp(pairs.u, power, 1))
 
 
-def pairs_curvature(z: Tensor, v: Tensor, y: Tensor, margin: float, power: int) -> Tensor:
+def pairs_hvp(z: Tensor, v: Tensor, y: Tensor, margin: float, power: int) -> Tensor:
     pairs, rows = _pairs(z, y, margin), _rows(v, y)
     return pairs.gathered(ramp(pairs.u, power, 2) * (rows - rows.gather(-1, pairs.at)))
 
 
-_hinge = ClosedForms("hinge", hinge_value, hinge_gradient, hinge_curvature)
+_hinge = ClosedForms("hinge", hinge_value, hinge_gradient, hinge_hvp)
 hinge = differentiable(_hinge)
 one_vs_rest_hinge = differentiable(summed("one_vs_rest_hinge", _hinge))
 hinge_embedding = differentiable(
@@ -151,12 +151,10 @@ hinge_embedding = differentiable(
         "hinge_embedding",
         hinge_embedding_value,
         hinge_embedding_gradient,
-        hinge_embedding_curvature,
+        hinge_embedding_hvp,
     )
 )
 soft_margin = differentiable(
-    ClosedForms("soft_margin", soft_margin_value, soft_margin_gradient, soft_margin_curvature)
+    ClosedForms("soft_margin", soft_margin_value, soft_margin_gradient, soft_margin_hvp)
 )
-pairs = differentiable(
-    ClosedForms("pairs", pairs_value, pairs_gradient, pairs_curvature, rows=True)
-)
+pairs = differentiable(ClosedForms("pairs", pairs_value, pairs_gradient, pairs_hvp, rows=True))

@@ -6,13 +6,13 @@ The classes are in the last dimension, and a target is a row t of z's shape or a
 from torch import Tensor
 
 from ..closed_form import ClosedForms, differentiable
-from .binary import l1_curvature, l1_gradient, l1_value, times
+from .binary import l1_gradient, l1_hvp, l1_value, times
 from .softmax import (
-    cross_entropy_curvature,
     cross_entropy_gradient,
+    cross_entropy_hvp,
     cross_entropy_value,
     summed,
-    taking_indices,
+    with_class_indices,
 )
 
 # --- rescaled square: L = 1/C sum_c a_c (z_c - m t_c)^2, a = 1 + (k - 1) t -----------------------
@@ -31,7 +31,7 @@ def rescaled_square_gradient(z: Tensor, t: Tensor, k: float, m: float) -> Tensor
     return 2 * _importance(z, t, k) * (z - m * t)
 
 
-def rescaled_square_curvature(z: Tensor, v: Tensor, t: Tensor, k: float, m: float) -> Tensor:
+def rescaled_square_hvp(z: Tensor, v: Tensor, t: Tensor, k: float, m: float) -> Tensor:
     del m
     return 2 * _importance(z, t, k) * v
 
@@ -48,8 +48,8 @@ def squentropy_gradient(z: Tensor, t: Tensor) -> Tensor:
     return cross_entropy_gradient(z, t) + 2 * times(1 - t, z) / (z.shape[-1] - 1)
 
 
-def squentropy_curvature(z: Tensor, v: Tensor, t: Tensor) -> Tensor:
-    return cross_entropy_curvature(z, v, t) + 2 * (1 - t) * v / (z.shape[-1] - 1)
+def squentropy_hvp(z: Tensor, v: Tensor, t: Tensor) -> Tensor:
+    return cross_entropy_hvp(z, v, t) + 2 * (1 - t) * v / (z.shape[-1] - 1)
 
 
 rescaled_square = differentiable(
@@ -59,17 +59,15 @@ rescaled_square = differentiable(
             "rescaled_square",
             rescaled_square_value,
             rescaled_square_gradient,
-            rescaled_square_curvature,
+            rescaled_square_hvp,
         ),
     )
 )
 one_vs_rest_l1 = differentiable(
-    summed("one_vs_rest_l1", ClosedForms("l1", l1_value, l1_gradient, l1_curvature))
+    summed("one_vs_rest_l1", ClosedForms("l1", l1_value, l1_gradient, l1_hvp))
 )
 squentropy = differentiable(
-    taking_indices(
-        ClosedForms(
-            "squentropy", squentropy_value, squentropy_gradient, squentropy_curvature, rows=True
-        )
+    with_class_indices(
+        ClosedForms("squentropy", squentropy_value, squentropy_gradient, squentropy_hvp, rows=True)
     )
 )

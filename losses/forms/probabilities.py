@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from ..closed_form import ClosedForms, Formula, differentiable
-from .softmax import Row, centred, distance, dot, row, softmax_change, taking_indices, without
+from .softmax import Row, centred, distance, dot, row, softmax_change, with_class_indices, without
 
 
 class OfProbabilities(NamedTuple):
@@ -38,14 +38,14 @@ def of_probabilities(name: str, loss: OfProbabilities) -> Formula:
         r = row(z)
         return r.p * centred(r, loss.slope(r, t, *settings))
 
-    def curvature(z: Tensor, v: Tensor, t: Tensor, *settings: Any) -> Tensor:
+    def hvp(z: Tensor, v: Tensor, t: Tensor, *settings: Any) -> Tensor:
         r = row(z)
         e, dp = loss.slope(r, t, *settings), r.p * centred(r, v)
         de = loss.change(r, dp, t, *settings)
         return dp * centred(r, e) + r.p * (centred(r, de) - dot(dp, e))
 
-    forms = ClosedForms(name, value, gradient, curvature, rows=True)
-    return differentiable(taking_indices(forms))
+    forms = ClosedForms(name, value, gradient, hvp, rows=True)
+    return differentiable(with_class_indices(forms))
 
 
 def error(r: Row, t: Tensor) -> Tensor:
@@ -183,7 +183,7 @@ def cauchy_schwarz_gradient(z: Tensor, t: Tensor) -> Tensor:
     return torch.where(shares.none, 0.0, r.p * shares.complement - shares.s * r.q)
 
 
-def cauchy_schwarz_curvature(z: Tensor, v: Tensor, t: Tensor) -> Tensor:
+def cauchy_schwarz_hvp(z: Tensor, v: Tensor, t: Tensor) -> Tensor:
     shares, r = _Shares(z, t), row(2 * z)
     change = 2 * r.p * centred(r, v) - softmax_change(shares.s, v)
     return torch.where(shares.none, 0.0, change)
@@ -198,7 +198,7 @@ cauchy_schwarz = differentiable(
         "cauchy_schwarz",
         cauchy_schwarz_value,
         cauchy_schwarz_gradient,
-        cauchy_schwarz_curvature,
+        cauchy_schwarz_hvp,
         rows=True,
     )
 )

@@ -23,48 +23,53 @@ from torch.nn.functional import logsigmoid
 
 from ..closed_form import ClosedForms, Formula, differentiable
 from .binary import times
-from .softmax import Row, centred, row, taking_indices, without
+from .softmax import Row, centred, row, with_class_indices, without
 
-OfClass = Callable[..., Tensor]
-Sides = tuple[Tensor, Tensor]
+ClassFunction = Callable[..., Tensor]
+ClassPair = tuple[Tensor, Tensor]
 
 
 class RightClass(NamedTuple):
     """phi(s, p, q, *settings), phi' and phi'', derivatives with respect to s = -ln p."""
 
-    value: OfClass
-    first: OfClass
-    second: OfClass
+    value: ClassFunction
+    first: ClassFunction
+    second: ClassFunction
 
 
-def probabilities(t: Tensor) -> Sides:
+def probabilities(t: Tensor) -> ClassPair:
     """What class 1 and class 0 weigh in an expectation."""
     return t, 1 - t
 
 
 def of_one_logit(
-    name: str, phi: RightClass, shares: Callable[[Tensor], Sides] = probabilities
+    name: str, phi: RightClass, shares: Callable[[Tensor], ClassPair] = probabilities
 ) -> Formula:
     """The loss of a logit z and a target t in [0, 1]: t phi(s_1) + (1 - t) phi(s_0)."""
 
     def value(z: Tensor, t: Tensor, *settings: Any) -> Tensor:
-        (one, zero), (a, b) = sides(z), shares(t)
+        (one, zero), (a, b) = class_terms(z), shares(t)
         return times(a, phi.value(*one, *settings)) + times(b, phi.value(*zero, *settings))
 
     def gradient(z: Tensor, t: Tensor, *settings: Any) -> Tensor:
-        (one, zero), (a, b) = sides(z), shares(t)
+        (one, zero), (a, b) = class_terms(z), shares(t)
         up = times(one[2], phi.first(*one, *settings))
         down = times(zero[2], phi.first(*zero, *settings))
         return times(b, down) - times(a, up)
 
-    def curvature(z: Tensor, v: Tensor, t: Tensor, *settings: Any) -> Tensor:
-        (one, zero), (a, b) = sides(z), shares(t)
-        return v * (times(a, bend(phi, one, *settings)) + times(b, bend(phi, zero, *settings)))
+    def hvp(z: Tensor, v: Tensor, t: Tensor, *settings: Any) -> Tensor:
+        (one, zero), (a, b) = class_terms(z), shares(t)
+        return v * (
+            times(a, second_derivative(phi, one, *settings))
+            + times(b, second_derivative(phi, zero, *settings))
+        )
 
-    return differentiable(ClosedForms(name, value, gradient, curvature))
+    return differentiable(ClosedForms(name, value, gradient, hvp))
 
 
-def bend(phi: RightClass, side: tuple[Tensor, Tensor, Tensor], *settings: Any) -> Tensor:
+def second_derivative(
+    phi: RightClass, side: tuple[Tensor, Tensor, Tensor], *settings: Any
+) -> Tensor:
     """The second derivative of phi by one logit, on one of its `sides`."""
     _, p, q = side
     first, second = phi.first(*side, *settings), phi.second(*side, *settings)
@@ -89,7 +94,7 @@ def of_rows(
         a = times(t, phi.first(*given(r), *settings))
         return times(r.p, sum_of_others(a)) - times(r.q, a)
 
-    def curvature(z: Tensor, v: Tensor, t: Tensor, *settings: Any) -> Tensor:
+    def hvp(z: Tensor, v: Tensor, t: Tensor, *settings: Any) -> Tensor:
         r = row(z)
         a = times(t, phi.first(*given(r), *settings))
         along = centred(r, v)
@@ -97,11 +102,11 @@ def of_rows(
         change = times(r.p * along, a.sum(-1, keepdim=True))
         return change + times(r.p, sum_of_others(b)) - times(r.q, b)
 
-    forms = ClosedForms(name, value, gradient, curvature, rows=True)
-    return differentiable(taking_indices(forms))
+    forms = ClosedForms(name, value, gradient, hvp, rows=True)
+    return differentiable(with_class_indices(forms))
 
 
-def sides(z: Tensor) -> tuple[tuple[Tensor, Tensor, Tensor], tuple[Tensor, Tensor, Tensor]]:
+def class_terms(z: Tensor) -> tuple[tuple[Tensor, Tensor, Tensor], tuple[Tensor, Tensor, Tensor]]:
     """(s, p, q) of class 1 and of class 0."""
     p, q = torch.sigmoid(z), torch.sigmoid(-z)
     return (-logsigmoid(z), p, q), (-logsigmoid(-z), q, p)
@@ -132,7 +137,7 @@ def zero_one_rows_gradient(z: Tensor, t: Tensor) -> Tensor:
     return torch.zeros_like(z * t)
 
 
-def zero_one_rows_curvature(z: Tensor, v: Tensor, t: Tensor) -> Tensor:
+def zero_one_rows_hvp(z: Tensor, v: Tensor, t: Tensor) -> Tensor:
     return torch.zeros_like(z * v * t)
 
 
@@ -248,17 +253,17 @@ _squared_log = RightClass(
 )
 
 
-def _squares(t: Tensor) -> Sides:
+def _squares(t: Tensor) -> ClassPair:
     return t.square(), (1 - t).square()
 
 
 zero_one_rows = differentiable(
-    taking_indices(
+    with_class_indices(
         ClosedForms(
             "zero_one_rows",
             zero_one_rows_value,
             zero_one_rows_gradient,
-            zero_one_rows_curvature,
+            zero_one_rows_hvp,
             rows=True,
         )
     )

@@ -40,7 +40,7 @@ softmax_reverse_cross_entropy = of_probabilities(
 # --- of one logit: L = p b_1 + (1 - p) b_0, p = sigma(z) -----------------------------------------
 
 
-def _sides(t: Tensor, log_zero: float) -> tuple[Tensor, Tensor]:
+def _both_classes(t: Tensor, log_zero: float) -> tuple[Tensor, Tensor]:
     """b of class 1 and of class 0. 1 - t has all its digits for t >= 1/2 only."""
     near_one = minus_log(1 - t, log_zero)
     near_zero = -torch.log1p(-t.clamp_max(0.5)).clamp_min(log_zero)
@@ -48,17 +48,17 @@ def _sides(t: Tensor, log_zero: float) -> tuple[Tensor, Tensor]:
 
 
 def reverse_cross_entropy_value(z: Tensor, t: Tensor, log_zero: float) -> Tensor:
-    one, zero = _sides(t, log_zero)
+    one, zero = _both_classes(t, log_zero)
     return torch.sigmoid(z) * one + torch.sigmoid(-z) * zero
 
 
 def reverse_cross_entropy_gradient(z: Tensor, t: Tensor, log_zero: float) -> Tensor:
-    one, zero = _sides(t, log_zero)
+    one, zero = _both_classes(t, log_zero)
     return slope(z) * (one - zero)
 
 
-def reverse_cross_entropy_curvature(z: Tensor, v: Tensor, t: Tensor, log_zero: float) -> Tensor:
-    one, zero = _sides(t, log_zero)
+def reverse_cross_entropy_hvp(z: Tensor, v: Tensor, t: Tensor, log_zero: float) -> Tensor:
+    one, zero = _both_classes(t, log_zero)
     return -v * slope(z) * torch.tanh(z / 2) * (one - zero)
 
 
@@ -67,6 +67,6 @@ reverse_cross_entropy = differentiable(
         "reverse_cross_entropy",
         reverse_cross_entropy_value,
         reverse_cross_entropy_gradient,
-        reverse_cross_entropy_curvature,
+        reverse_cross_entropy_hvp,
     )
 )

@@ -28,7 +28,7 @@ def target_rows(z: Tensor, t: Tensor) -> Tensor:
     return t if t.is_floating_point() else one_hot(z, t)
 
 
-def taking_indices(forms: ClosedForms) -> ClosedForms:
+def with_class_indices(forms: ClosedForms) -> ClosedForms:
     """The same for a target that is rows or class indices, whose rows are made in each formula
     anew: kept for the backward pass they would be another tensor of the size of the logits."""
 
@@ -38,10 +38,10 @@ def taking_indices(forms: ClosedForms) -> ClosedForms:
     def gradient(z: Tensor, t: Tensor, *rest: Any) -> Tensor:
         return forms.gradient(z, target_rows(z, t), *rest)
 
-    def curvature(z: Tensor, v: Tensor, t: Tensor, *rest: Any) -> Tensor:
-        return forms.curvature(z, v, target_rows(z, t), *rest)
+    def hvp(z: Tensor, v: Tensor, t: Tensor, *rest: Any) -> Tensor:
+        return forms.hvp(z, v, target_rows(z, t), *rest)
 
-    return ClosedForms(forms.name, value, gradient, curvature, forms.rows)
+    return ClosedForms(forms.name, value, gradient, hvp, forms.rows)
 
 
 def summed(name: str, forms: ClosedForms) -> ClosedForms:
@@ -50,7 +50,7 @@ def summed(name: str, forms: ClosedForms) -> ClosedForms:
     def value(z: Tensor, t: Tensor, *rest: Any) -> Tensor:
         return forms.value(z, t, *rest).sum(-1)
 
-    return taking_indices(ClosedForms(name, value, forms.gradient, forms.curvature, rows=True))
+    return with_class_indices(ClosedForms(name, value, forms.gradient, forms.hvp, rows=True))
 
 
 def in_float64(*tensors: Tensor) -> tuple[Tensor, ...]:
@@ -156,7 +156,7 @@ def index_cross_entropy_gradient(z: Tensor, y: Tensor) -> Tensor:
     return wrong.scatter(-1, y, -wrong.sum(-1, keepdim=True))
 
 
-def index_cross_entropy_curvature(z: Tensor, v: Tensor, y: Tensor) -> Tensor:
+def index_cross_entropy_hvp(z: Tensor, v: Tensor, y: Tensor) -> Tensor:
     del y  # The Hessian J of ln sum exp(z) does not depend on the target.
     return softmax_change(row(z).p, v)
 
@@ -175,7 +175,7 @@ def cross_entropy_gradient(z: Tensor, t: Tensor) -> Tensor:
     return r.p * (t.sum(-1, keepdim=True) - t) - t * r.q
 
 
-def cross_entropy_curvature(z: Tensor, v: Tensor, t: Tensor) -> Tensor:
+def cross_entropy_hvp(z: Tensor, v: Tensor, t: Tensor) -> Tensor:
     return t.sum(-1, keepdim=True) * softmax_change(row(z).p, v)
 
 
@@ -190,7 +190,7 @@ def squared_log_partition_gradient(z: Tensor) -> Tensor:
     return 2 * times(row(z).p, torch.logsumexp(z, -1, keepdim=True))
 
 
-def squared_log_partition_curvature(z: Tensor, v: Tensor) -> Tensor:
+def squared_log_partition_hvp(z: Tensor, v: Tensor) -> Tensor:
     # dl = p.v and dp = J v.
     p = row(z).p
     return 2 * (dot(p, v) * p + torch.logsumexp(z, -1, keepdim=True) * softmax_change(p, v))
@@ -207,7 +207,7 @@ def nll_gradient(x: Tensor, y: Tensor) -> Tensor:
     return torch.zeros_like(x).scatter(-1, y.unsqueeze(-1), -1.0)
 
 
-def nll_curvature(x: Tensor, v: Tensor, y: Tensor) -> Tensor:
+def nll_hvp(x: Tensor, v: Tensor, y: Tensor) -> Tensor:
     del y
     return torch.zeros_like(x * v)
 
@@ -229,12 +229,12 @@ def bernoulli_sum_gradient(z: Tensor, t: Tensor) -> Tensor:
     return _BernoulliSum(z, t).gradient
 
 
-def bernoulli_sum_curvature(z: Tensor, v: Tensor, t: Tensor) -> Tensor:
-    return _BernoulliSum(z, t).curvature(v)
+def bernoulli_sum_hvp(z: Tensor, v: Tensor, t: Tensor) -> Tensor:
+    return _BernoulliSum(z, t).hvp(v)
 
 
 class _BernoulliSum:
-    """Gradient and curvature of the sum of Bernoulli cross-entropies.
+    """Gradient and Hessian-vector product of the sum of Bernoulli cross-entropies.
 
     With h_c = p_c dL/dp_c = -t_c + (1 - t_c) p_c / q_c the gradient is g_c = h_c - p_c sum_j h_j.
     The odds p / q of the largest class k overflow when the model is certain, but they only occur
@@ -244,7 +244,7 @@ class _BernoulliSum:
 
         g_c = (1 - t_c) p_c - t_c q_c - p_c R_c - [c != k] ((1 - t_k) p_k w_c - t_k p_c).
 
-    The curvature is the derivative of this along v, term by term: dp = J v, dq = -dp,
+    The Hessian-vector product is the derivative of this along v, term by term: dp = J v, dq = -dp,
     dw = w (v - w.v), and d(p_c / q_c) = p_c (v_c - p.v) / q_c^2.
     """
 
@@ -264,7 +264,7 @@ class _BernoulliSum:
         of_top = (1 - self.t_top) * self.p_top * self.w - self.t_top * r.p
         self.gradient = (1 - t) * r.p - t * r.q - r.p * self.rest - without(self.top, of_top)
 
-    def curvature(self, v: Tensor) -> Tensor:
+    def hvp(self, v: Tensor) -> Tensor:
         dp = softmax_change(self.p, v)
         dw = softmax_change(self.w, v)
         dh = (1 - self.t) * without(self.top, self.odds * (v - dot(self.p, v)) / self.q)
@@ -278,35 +278,35 @@ INDEX_CROSS_ENTROPY = ClosedForms(
     "index_cross_entropy",
     index_cross_entropy_value,
     index_cross_entropy_gradient,
-    index_cross_entropy_curvature,
+    index_cross_entropy_hvp,
     rows=True,
 )
 CROSS_ENTROPY = ClosedForms(
     "cross_entropy",
     cross_entropy_value,
     cross_entropy_gradient,
-    cross_entropy_curvature,
+    cross_entropy_hvp,
     rows=True,
 )
 SQUARED_LOG_PARTITION = ClosedForms(
     "squared_log_partition",
     squared_log_partition_value,
     squared_log_partition_gradient,
-    squared_log_partition_curvature,
+    squared_log_partition_hvp,
     rows=True,
 )
 
 index_cross_entropy = differentiable(INDEX_CROSS_ENTROPY)
 cross_entropy = differentiable(CROSS_ENTROPY)
 squared_log_partition = differentiable(SQUARED_LOG_PARTITION)
-nll = differentiable(ClosedForms("nll", nll_value, nll_gradient, nll_curvature, rows=True))
+nll = differentiable(ClosedForms("nll", nll_value, nll_gradient, nll_hvp, rows=True))
 bernoulli_sum = differentiable(
-    taking_indices(
+    with_class_indices(
         ClosedForms(
             "bernoulli_sum",
             bernoulli_sum_value,
             bernoulli_sum_gradient,
-            bernoulli_sum_curvature,
+            bernoulli_sum_hvp,
             rows=True,
         )
     )

@@ -28,7 +28,7 @@ from torch import Tensor
 from ..closed_form import ClosedForms, differentiable
 from .binary import times
 from .right_class import sum_of_others
-from .softmax import Row, centred, distance, in_float64, row, taking_indices, without
+from .softmax import Row, centred, distance, in_float64, row, with_class_indices, without
 
 # Newton steps for lambda, measured down to the last digit of a float64 for t2 up to 10. Ten classes
 # need at most 5 with t2 = 2, and 10 with any; a thousand 5 with t2 = 1.2 and 12 with any, where one
@@ -134,7 +134,7 @@ def bi_tempered_gradient(z: Tensor, y: Tensor, t1: float, t2: float) -> Tensor:
     return (u * r.e.q - r.e.p * sum_of_others(u)).to(z.dtype)
 
 
-def bi_tempered_curvature(z: Tensor, v: Tensor, y: Tensor, t1: float, t2: float) -> Tensor:
+def bi_tempered_hvp(z: Tensor, v: Tensor, y: Tensor, t1: float, t2: float) -> Tensor:
     wide, along, y = in_float64(z, v, y)
     r = tempered(wide, t2)
     e, w, u = r.e.p, centred(r.e, along), _error(r, y, t1, t2)
@@ -146,12 +146,12 @@ def bi_tempered_curvature(z: Tensor, v: Tensor, y: Tensor, t1: float, t2: float)
 
 
 bi_tempered = differentiable(
-    taking_indices(
+    with_class_indices(
         ClosedForms(
             "bi_tempered",
             bi_tempered_value,
             bi_tempered_gradient,
-            bi_tempered_curvature,
+            bi_tempered_hvp,
             rows=True,
         )
     )
@@ -176,11 +176,11 @@ def sigmoid_bi_tempered_gradient(z: Tensor, t: Tensor, t1: float, t2: float) -> 
     return bi_tempered_gradient(*_rows(z, t), t1, t2)[..., 1].to(z.dtype, copy=True)
 
 
-def sigmoid_bi_tempered_curvature(z: Tensor, v: Tensor, t: Tensor, t1: float, t2: float) -> Tensor:
+def sigmoid_bi_tempered_hvp(z: Tensor, v: Tensor, t: Tensor, t1: float, t2: float) -> Tensor:
     row, y = _rows(z, t)
     # Along the second logit alone.
     along = torch.stack([torch.zeros_like(v), v], -1)
-    return bi_tempered_curvature(row, along, y, t1, t2)[..., 1].to(z.dtype, copy=True)
+    return bi_tempered_hvp(row, along, y, t1, t2)[..., 1].to(z.dtype, copy=True)
 
 
 sigmoid_bi_tempered = differentiable(
@@ -188,6 +188,6 @@ sigmoid_bi_tempered = differentiable(
         "sigmoid_bi_tempered",
         sigmoid_bi_tempered_value,
         sigmoid_bi_tempered_gradient,
-        sigmoid_bi_tempered_curvature,
+        sigmoid_bi_tempered_hvp,
     )
 )

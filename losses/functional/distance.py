@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from .. import checks, kernels
-from ..arguments import elementwise, reduced, rows, wide
+from ..arguments import elementwise, reduce, rows, upcast
 from ..closed_form import Formula
 from ..forms import binary, outputs, probabilities, softmax
 
@@ -83,11 +83,11 @@ def _of_difference(
         dtype = torch.promote_types(dtype, weight.dtype)
     checks.floating(name, input=torch.empty((), dtype=dtype, device="meta"))
     size = torch.broadcast_shapes(input.shape, target.shape)  # type: ignore[no-untyped-call]
-    each = loss(wide(input, dtype).expand(size), wide(target, dtype).expand(size))
+    each = loss(upcast(input, dtype).expand(size), upcast(target, dtype).expand(size))
     if weight is None:
-        return reduced(each, reduction, dtype)
-    w = wide(weight, dtype)
-    return reduced(w * each, reduction, dtype, w.sum())
+        return reduce(each, reduction, dtype)
+    w = upcast(weight, dtype)
+    return reduce(w * each, reduction, dtype, w.sum())
 
 
 def sigmoid_mse(

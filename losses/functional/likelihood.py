@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 from .. import checks, kernels
-from ..arguments import elementwise, index_arguments, reduced, rows, weighted, wide
+from ..arguments import elementwise, index_arguments, reduce, rows, upcast, weighted
 from ..forms import binary, softmax
 
 KL_REDUCTIONS = (*checks.REDUCTIONS, "batchmean")
@@ -120,7 +120,7 @@ def nll_loss(
     if input.dim() == 0:
         raise ValueError("Expected input of 1 or more dimensions (got 0): (C,) or (N, C, ...)")
     x, index = index_arguments("nll_loss", input, target, weight, ignore_index)
-    return index.reduced(index.weighted(softmax.nll(x, index.y)), reduction, input.dtype)
+    return index.reduce(index.weighted(softmax.nll(x, index.y)), reduction, input.dtype)
 
 
 def kl_div(
@@ -156,13 +156,13 @@ def kl_div(
     checks.floating("kl_div", input=input, target=target)
     dtype = torch.promote_types(input.dtype, target.dtype)
     x, t = torch.broadcast_tensors(  # type: ignore[no-untyped-call]
-        wide(input, dtype), wide(target, dtype)
+        upcast(input, dtype), upcast(target, dtype)
     )
     each = loss(x, t)
     if reduction == "batchmean":
         # A single number is a batch of one, as torch has it.
         each, reduction = each.sum() / input.shape[:1].numel(), "none"
-    return reduced(each, reduction, dtype)
+    return reduce(each, reduction, dtype)
 
 
 def bernoulli_sum(

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 from .. import checks, kernels
-from ..arguments import elementwise, reduced, rows, wide
+from ..arguments import elementwise, reduce, rows, upcast
 from ..forms import binary
 from ..forms import margin as forms
 
@@ -126,12 +126,12 @@ def multi_margin_loss(
     y = target.long().reshape(x.shape[:-1])
     checks.class_indices(x.shape[-1], y.reshape(target.shape), None, error=RuntimeError)
     checks.floating(name, input=input)
-    each = forms.pairs(wide(x, x.dtype), y.unsqueeze(-1), float(margin), p) / x.shape[-1]
+    each = forms.pairs(upcast(x, x.dtype), y.unsqueeze(-1), float(margin), p) / x.shape[-1]
     if weight is not None:
         checks.class_weight(x, weight)
         checks.same_dtype(input, weight=weight)
-        each = each * wide(weight, input.dtype)[y]
-    return reduced(each.reshape(target.shape), reduction, input.dtype)
+        each = each * upcast(weight, input.dtype)[y]
+    return reduce(each.reshape(target.shape), reduction, input.dtype)
 
 
 def multilabel_margin_loss(input: Tensor, target: Tensor, *, reduction: str = "mean") -> Tensor:
@@ -174,8 +174,8 @@ def multilabel_margin_loss(input: Tensor, target: Tensor, *, reduction: str = "m
         )
     checks.class_indices(x.shape[-1], lists, -1, name="padding", error=RuntimeError)
     checks.floating(name, input=input)
-    each = forms.pairs(wide(x, x.dtype), lists, 1.0, 1) / x.shape[-1]
-    return reduced(each, reduction, input.dtype)
+    each = forms.pairs(upcast(x, x.dtype), lists, 1.0, 1) / x.shape[-1]
+    return reduce(each, reduction, input.dtype)
 
 
 def hinge_embedding_loss(
@@ -207,8 +207,8 @@ def hinge_embedding_loss(
         return fused
     checks.tensors(input=input, target=target)
     checks.floating(name, input=input)
-    x, y = torch.broadcast_tensors(wide(input, input.dtype), target)  # type: ignore[no-untyped-call]
-    return reduced(loss(x, y, float(margin)), reduction, input.dtype)
+    x, y = torch.broadcast_tensors(upcast(input, input.dtype), target)  # type: ignore[no-untyped-call]
+    return reduce(loss(x, y, float(margin)), reduction, input.dtype)
 
 
 def soft_margin_loss(input: Tensor, target: Tensor, *, reduction: str = "mean") -> Tensor:
@@ -234,8 +234,8 @@ def soft_margin_loss(input: Tensor, target: Tensor, *, reduction: str = "mean") 
     checks.reduction(reduction)
     checks.floating("soft_margin_loss", input=input)
     checks.broadcasts(input, target=target)
-    y = wide(target.expand(input.shape), input.dtype)
-    return reduced(forms.soft_margin(wide(input, input.dtype), y), reduction, input.dtype)
+    y = upcast(target.expand(input.shape), input.dtype)
+    return reduce(forms.soft_margin(upcast(input, input.dtype), y), reduction, input.dtype)
 
 
 def multilabel_soft_margin_loss(
@@ -271,15 +271,15 @@ def multilabel_soft_margin_loss(
     checks.real(target=target)
     dtype = torch.promote_types(input.dtype, target.dtype)
     x, t = torch.broadcast_tensors(  # type: ignore[no-untyped-call]
-        wide(input, dtype), wide(target, dtype)
+        upcast(input, dtype), upcast(target, dtype)
     )
     each = binary.bce_with_logits(x, t)
     if weight is not None:
         checks.broadcasts(each, weight=weight)
         dtype = torch.promote_types(dtype, weight.dtype)
-        each = wide(each, dtype) * wide(weight, dtype)
+        each = upcast(each, dtype) * upcast(weight, dtype)
     # torch counts the classes before it broadcasts.
-    return reduced(each.sum(input.dim() - 1) / input.shape[-1], reduction, dtype)
+    return reduce(each.sum(input.dim() - 1) / input.shape[-1], reduction, dtype)
 
 
 def multi_margin_settings(p: int, weight: Tensor | None) -> int:

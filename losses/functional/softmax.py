@@ -12,8 +12,8 @@ from ..arguments import (
     index_arguments,
     is_distribution,
     no_ignored_class,
-    reduced,
-    wide,
+    reduce,
+    upcast,
 )
 from ..forms import capped, softmax
 
@@ -122,7 +122,7 @@ def logit_adjusted_cross_entropy(
         checks.floating(name, input=input)
         checks.class_weight(input, prior, "prior")
         checks.positive(prior=prior)
-        shift = tau * wide(prior, input.dtype).log()
+        shift = tau * upcast(prior, input.dtype).log()
     data = _Logits(name, input, shift=shift)
     if is_distribution(input, target):
         no_ignored_class(ignore_index)
@@ -172,7 +172,7 @@ class _Logits:
             loss = (1 - label_smoothing) * loss + label_smoothing * smooth
         if z_loss > 0:
             loss = loss + z_loss * index.weighted(self.squared_log_partition(z))
-        return index.reduced(loss, reduction, self.input.dtype)
+        return index.reduce(loss, reduction, self.input.dtype)
 
     def of_distribution(
         self,
@@ -187,8 +187,8 @@ class _Logits:
         if weight is not None:
             checks.class_weight(self.input, weight)
             dtype = torch.promote_types(dtype, weight.dtype)
-            z, t = wide(z, dtype), wide(t, dtype)
-        w = None if weight is None else wide(weight, dtype)
+            z, t = upcast(z, dtype), upcast(t, dtype)
+        w = None if weight is None else upcast(weight, dtype)
         # What the row weighs, before its target is smoothed.
         weighs = t.sum(-1) if w is None else (w * t).sum(-1)
         if label_smoothing > 0:
@@ -197,7 +197,7 @@ class _Logits:
         loss = self.cross_entropy(z, t if w is None else w * t)
         if z_loss > 0:
             loss = loss + z_loss * weighs * self.squared_log_partition(z)
-        return reduced(loss, reduction, dtype)
+        return reduce(loss, reduction, dtype)
 
 
 def class_balanced_weight(counts: Tensor, beta: float = 0.9999) -> Tensor:

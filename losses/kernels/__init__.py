@@ -13,52 +13,34 @@ everything, to the same result within rounding.
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from ..closed_form import Formula
-from ..forms import binary, focal, margin
-from .switches import switched_off, this_thread
+from .double_backward import differentiable_gradient
+from .formulas import CROSS_ENTROPY, FORMS, NLL, PAIRS
+from .switches import Backend, NoKernelsError, switched_off, without_cuda_kernels
+
+__all__ = [
+    "CROSS_ENTROPY",
+    "FORMS",
+    "NLL",
+    "PAIRS",
+    "Backend",
+    "backend",
+    "closed_forms_only",
+    "cross_entropy",
+    "elementwise",
+    "ensure",
+    "load",
+    "nll",
+    "pairs",
+]
 
 
-class Backend(NamedTuple):
-    """What computes the losses of plain tensors ('kernels' or 'closed forms'), and why."""
-
-    name: str
-    why: str
-
-    def __str__(self) -> str:
-        return f"{self.name}: {self.why}"
-
-
-FORMS: dict[Formula, int] = {
-    form: number
-    for number, form in enumerate(
-        (
-            binary.bce_with_logits,
-            binary.weighted_bce,
-            binary.bce,
-            binary.sigmoid_mse,
-            binary.mse,
-            binary.l1,
-            binary.kl_div,
-            binary.kl_div_of_logs,
-            margin.soft_margin,
-            margin.hinge_embedding,
-            focal.sigmoid_focal,
-        )
-    )
-}
-"""The losses of single numbers that have a kernel, with their number in
-source/compute.cpp."""
-
-CROSS_ENTROPY, PAIRS, NLL = -1, -2, -3
-"""The numbers of those of rows, as in source/call.h."""
-
-
-class _ClosedForms:
+class _NoKernels:
     """In the kernels' place: nothing is computed by them."""
 
     def cross_entropy(self, *_: object) -> None:
@@ -70,7 +52,7 @@ class _ClosedForms:
         pass
 
 
-class _NotLoaded:
+class _LazyKernels:
     """Looks for built kernels when the first loss is computed, not when `losses` is imported."""
 
     def __getattr__(self, name: str) -> Any:
@@ -78,7 +60,7 @@ class _NotLoaded:
         return getattr(_native, name)
 
 
-_native: Any = _NotLoaded()
+_native: Any = _LazyKernels()
 _backend: Backend | None = None
 
 
@@ -178,7 +160,7 @@ def backend(device: str | torch.device = "cpu") -> Backend:
 def ensure(say: Callable[[str], None]) -> Backend:
     """Build the kernels unless they are there or switched off, and use them. What takes time, and
     why there are none, is said to `say`, a line at a time."""
-    from .build import NoKernelsError, build
+    from .build import build
 
     reason = ""
     if not switched_off():
@@ -195,68 +177,24 @@ def ensure(say: Callable[[str], None]) -> Backend:
 def load() -> None:
     """Use the kernels from now on if they have been built, else the closed forms."""
     global _native, _backend
-    from .build import NoKernelsError, load_built
+    from .build import load_built
 
     try:
         if switched_off():
             raise NoKernelsError("LOSSES_KERNELS=0 switches the kernels off")
         native, by = load_built()
-        native.call_again_by(_differentiable_gradient)
+        native.set_double_backward(differentiable_gradient)
         _native, _backend = native, Backend("kernels", by)
     except NoKernelsError as reason:
-        _native, _backend = _ClosedForms(), Backend("closed forms", str(reason))
+        _native, _backend = _NoKernels(), Backend("closed forms", str(reason))
 
 
 @contextmanager
 def closed_forms_only() -> Iterator[None]:
-    """Without the kernels, in this thread."""
+    """Compute losses by their closed forms, in this thread."""
     _native.closed_forms(True)
-    this_thread.closed_forms_only += 1
     try:
-        yield
+        with without_cuda_kernels():
+            yield
     finally:
-        this_thread.closed_forms_only -= 1
         _native.closed_forms(False)
-
-
-def _differentiable_gradient(
-    form: int,
-    upstream: Tensor,
-    tensors: tuple[Tensor | None, ...],
-    ignore_index: int,
-    reduction: str,
-    settings: tuple[float, ...],
-) -> Tensor:
-    """The gradient of a loss that a kernel computed, as a function that can be differentiated:
-    that of the closed forms. The kernels call this where a graph of the backward pass is built."""
-    from ..arguments import weighted
-    from ..functional.likelihood import nll_loss
-    from ..functional.margin import multi_margin_loss, multilabel_margin_loss
-    from ..functional.softmax import cross_entropy
-
-    input, target, weight, *third = tensors
-    assert input is not None
-    assert target is not None
-    if form == PAIRS and target.dim() == 1:
-        loss = multi_margin_loss(
-            input, target, int(settings[1]), settings[0], weight, reduction=reduction
-        )
-    elif form == PAIRS:
-        loss = multilabel_margin_loss(input, target, reduction=reduction)
-    elif form == NLL:
-        loss = nll_loss(input, target, weight, ignore_index=ignore_index, reduction=reduction)
-    elif form == CROSS_ENTROPY:
-        loss = cross_entropy(
-            input,
-            target,
-            weight,
-            ignore_index=ignore_index,
-            reduction=reduction,
-            label_smoothing=settings[0],
-        )
-    else:
-        formula = next(each for each, number in FORMS.items() if number == form)
-        rest = (target, *(x for x in third if x is not None), *settings)
-        loss = weighted(formula, input, rest, weight, reduction, input.dtype)
-    (gradient,) = torch.autograd.grad(loss, input, upstream, create_graph=True)
-    return gradient

@@ -4,7 +4,8 @@ import argparse
 import sys
 
 from . import backend
-from .build import NoKernelsError, build
+from .build import build
+from .switches import NoKernelsError
 
 
 def main() -> int:

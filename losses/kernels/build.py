@@ -18,15 +18,13 @@ from types import ModuleType
 
 import torch
 
+from .switches import NoKernelsError
+
 MODULE = "lossbench_kernels"
 SOURCE = Path(__file__).parent / "source"
 FLAGS = ("-std=c++20", "-O3", "-march=native", "-fPIC", "-fopenmp")
 # Errors and traps of the floating-point unit are of no interest; NaN and infinity are.
 MATH_FLAGS = ("-fno-math-errno", "-fno-trapping-math")
-
-
-class NoKernelsError(Exception):
-    """Why there are no kernels, in one line."""
 
 
 def compiler() -> str | None:

@@ -18,7 +18,7 @@ def native() -> Any:
         pytest.skip("no C++ compiler")
     build.build()
     module, _ = build.load_built()
-    module.call_again_by(kernels._differentiable_gradient)
+    module.set_double_backward(kernels.double_backward.differentiable_gradient)
     return module
 
 
@@ -34,7 +34,7 @@ def on_cuda_switched_on(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
     if os.environ.get("TRITON_INTERPRET") == "1":
         # Without those of the CPU, which come first.
-        monkeypatch.setattr(kernels, "_native", kernels._ClosedForms())
+        monkeypatch.setattr(kernels, "_native", kernels._NoKernels())
         monkeypatch.setattr(cuda, "DEVICE", "cpu")
         monkeypatch.setattr(cuda, "_backend", lambda _: kernels.Backend("kernels", "for a test"))
         monkeypatch.setattr(kernels, "_on_cuda", lambda input: isinstance(input, Tensor))

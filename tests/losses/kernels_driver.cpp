@@ -64,11 +64,11 @@ void written(const std::vector<T>& all, const char* what) {
 template <class T>
 void elements() {
   const int64_t count = integer(0, 3) ? integer(0, 70) : integer(2000, 9000);
-  const auto z = numbers<T>(count), t = numbers<T>(count), third = numbers<T>(count);
+  const auto z = numbers<T>(count), t = numbers<T>(count), extra = numbers<T>(count);
   const auto weight = numbers<T>(count);
   std::vector<T> each(z.size(), UNWRITTEN<T>), gradient(z.size(), UNWRITTEN<T>);
   const bool with_each = integer(0, 1), with_gradient = integer(0, 1), weighted = integer(0, 1);
-  const losses::Elements<T> data{z.data(), t.data(), third.data(), weighted ? weight.data() : nullptr,
+  const losses::Elements<T> data{z.data(), t.data(), extra.data(), weighted ? weight.data() : nullptr,
                                  with_each ? each.data() : nullptr,
                                  with_gradient ? gradient.data() : nullptr, count, T(0.5)};
   const auto run = [&](const auto& form) { losses::elementwise(form, data, Serial{}); };
@@ -117,13 +117,13 @@ void pairs() {
   std::vector<int64_t> lists(static_cast<size_t>(count * length));
   for (int64_t& y : lists) y = integer(length == 1 ? 0 : -1, classes - 1);
   std::vector<T> each(static_cast<size_t>(count), UNWRITTEN<T>), gradient(z.size(), UNWRITTEN<T>);
-  const losses::Picks<T> picks{z.data(), lists.data(), count, classes, length,
+  const losses::PairRows<T> rows{z.data(), lists.data(), count, classes, length,
                                length == 1 ? weight.data() : nullptr, each.data(),
                                integer(0, 1) ? gradient.data() : nullptr, T(0.5)};
-  losses::of_picks(losses::Pairs<1>{1.0}, picks, Serial{});
-  losses::of_picks(losses::Pairs<2>{0.5}, picks, Serial{});
+  losses::pairs_loss(losses::Pairs<1>{1.0}, rows, Serial{});
+  losses::pairs_loss(losses::Pairs<2>{0.5}, rows, Serial{});
   written(each, "pairs, the losses");
-  if (picks.gradient) written(gradient, "pairs, the gradients");
+  if (rows.gradient) written(gradient, "pairs, the gradients");
 }
 
 template <class T, class F, class Truth>

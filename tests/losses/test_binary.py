@@ -117,10 +117,10 @@ def test_certain_and_right_is_no_loss(name: str, z: float, t: float) -> None:
 def test_certain_and_wrong_is_the_greatest_loss(name: str, z: float, t: float) -> None:
     greatest = {"bce-with-logits": INF, "sigmoid-mse": 0.5}.get(name, 1.0)
     # Of the four only cross-entropy still pulls, with all the strength it has.
-    pull = 1.0 if name == "bce-with-logits" else 0.0
+    vjp = 1.0 if name == "bce-with-logits" else 0.0
     input, target = torch.tensor([z]), torch.tensor([t])
     assert registry.get(name)(input, target) == greatest
-    assert slopes(name, input, target).item() == pull * (1 - 2 * t)
+    assert slopes(name, input, target).item() == vjp * (1 - 2 * t)
 
 
 @pytest.mark.parametrize("name", [n for n in registry.names("binary") if n != "bce"])
@@ -177,8 +177,8 @@ def test_sigmoid_mse_pulls_weaker_than_bce_by_the_slope_of_the_sigmoid(
 def test_the_strongest_pull_of_sigmoid_mse_is_four_27ths() -> None:
     # (f - t) f (1 - f) at t = 0 is f^2 (1 - f), greatest where 2 f = 3 f^2, so f = 2/3, z = ln 2.
     z = torch.linspace(-20, 20, 4001, dtype=torch.float64)
-    pull = slopes("sigmoid-mse", z, torch.zeros_like(z)).abs()
-    assert pull.max() <= 4 / 27
+    vjp = slopes("sigmoid-mse", z, torch.zeros_like(z)).abs()
+    assert vjp.max() <= 4 / 27
     best = torch.tensor([2.0], dtype=torch.float64).log()
     assert slopes("sigmoid-mse", best, torch.zeros_like(best)).item() == pytest.approx(4 / 27)
     assert slopes("sigmoid-mse", -best, torch.ones_like(best)).item() == pytest.approx(-4 / 27)

@@ -53,8 +53,8 @@ def test_third_derivative(entry: Entry, kind: str) -> None:
 
     def second(z: Tensor) -> Tensor:
         along = torch.arange(1.0, z.numel() + 1, dtype=z.dtype).reshape(z.shape)
-        _, pull = torch.func.vjp(torch.func.grad(lambda x: loss(x, target).sum()), z)
-        return pull(along)[0]
+        _, vjp = torch.func.vjp(torch.func.grad(lambda x: loss(x, target).sum()), z)
+        return vjp(along)[0]
 
     assert gradcheck(second, (input,), check_forward_ad=True)
 
@@ -147,7 +147,7 @@ def test_derivatives_are_the_given_rungs_and_not_autograds() -> None:
     torch.testing.assert_close(second, 5 * a * torch.sin(z))
 
 
-def test_past_the_last_rung_derivatives_are_those_of_the_curvature() -> None:
+def test_past_the_last_rung_derivatives_are_those_of_the_hvp() -> None:
     z, a = leaves(Z, positive(2, 3))
     derivative = wave()(z, a)
     sin, cos = a * torch.sin(z), a * torch.cos(z)

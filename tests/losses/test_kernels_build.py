@@ -84,7 +84,7 @@ def test_without_a_compiler_the_closed_forms_compute(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("LOSSES_KERNELS", "1")
-    monkeypatch.setattr(kernels, "_native", kernels._NotLoaded())
+    monkeypatch.setattr(kernels, "_native", kernels._LazyKernels())
     monkeypatch.setattr(kernels, "_backend", None)
     monkeypatch.setenv("CXX", "/no/such/compiler")
     with pytest.raises(building.NoKernelsError, match="CXX=/no/such/compiler is not a compiler"):
@@ -102,7 +102,7 @@ def test_without_a_compiler_the_closed_forms_compute(
 
 def test_the_environment_switches_them_off(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LOSSES_KERNELS", "0")
-    monkeypatch.setattr(kernels, "_native", kernels._NotLoaded())
+    monkeypatch.setattr(kernels, "_native", kernels._LazyKernels())
     monkeypatch.setattr(kernels, "_backend", None)
     assert str(losses.backend()) == "closed forms: LOSSES_KERNELS=0 switches the kernels off"
 

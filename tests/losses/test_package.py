@@ -13,7 +13,8 @@ from pathlib import Path
 import pytest
 
 from lossbench import losses
-from lossbench.losses.kernels.build import NoKernelsError, build
+from lossbench.losses.kernels.build import build
+from lossbench.losses.kernels.switches import NoKernelsError
 
 FOLDER = Path(losses.__file__).parent
 FILES = sorted(FOLDER.rglob("*.py"))

@@ -140,14 +140,14 @@ def test_derivatives_of_every_temperature(t1: float, t2: float) -> None:
     assert gradcheck(loss, (z, t), check_forward_ad=True, check_batched_grad=True)
     assert gradgradcheck(loss, (z, t), check_fwd_over_rev=True)
 
-    def curvature(z: Tensor) -> Tensor:
+    def hvp(z: Tensor) -> Tensor:
         (first,) = torch.autograd.grad(loss(z, t.detach()).sum(), z, create_graph=True)
         along = torch.arange(6.0, dtype=z.dtype).reshape(2, 3)
         return torch.autograd.grad((first * along).sum(), z, create_graph=True)[0]
 
     # The third and the fourth derivative go through the steps that find lambda.
-    assert gradcheck(curvature, (z,))
-    assert gradgradcheck(curvature, (z,))
+    assert gradcheck(hvp, (z,))
+    assert gradgradcheck(hvp, (z,))
 
 
 @each_temperature

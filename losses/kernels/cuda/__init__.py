@@ -15,9 +15,8 @@ import torch
 from torch import Tensor
 from torch.autograd import forward_ad
 
-from .. import CROSS_ENTROPY, Backend
-from ..build import NoKernelsError
-from ..switches import switched_off, this_thread
+from ..formulas import CROSS_ENTROPY
+from ..switches import Backend, NoKernelsError, switched_off, this_thread
 from . import singles
 from .call import Call
 
@@ -81,7 +80,11 @@ def _computed(
     ignored: int,
     settings: tuple[float, ...],
 ) -> Tensor | None:
-    if reduction not in ("mean", "sum", "none") or not _undisturbed() or not _usable(input.device):
+    if (
+        reduction not in ("mean", "sum", "none")
+        or not _is_plain_eager()
+        or not _usable(input.device)
+    ):
         return None
     from .node import Loss, compute
 
@@ -103,7 +106,7 @@ def _computed(
 # --- whether a kernel can serve a call -----------------------------------------------------------
 
 
-def _undisturbed() -> bool:
+def _is_plain_eager() -> bool:
     """Whether nothing that intercepts operations is active."""
     c: Any = torch._C
     return not (
@@ -117,7 +120,7 @@ def _undisturbed() -> bool:
 
 
 @cache
-def _usual_keys(device: str) -> int:
+def _plain_keys(device: str) -> int:
     return _keys(torch.empty(0, device=device))
 
 
@@ -135,7 +138,7 @@ def _plain(*tensors: Tensor | None) -> bool:
             type(x) in _PLAIN
             and first is not None
             and x.device == first.device
-            and not _keys(x) & ~_usual_keys(DEVICE)
+            and not _keys(x) & ~_plain_keys(DEVICE)
             and x.layout == torch.strided
         )
         for x in tensors

@@ -12,6 +12,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ..double_backward import differentiable_gradient
+from ..switches import without_cuda_kernels
 from . import rows, singles
 from .call import Call, Computed
 
@@ -96,15 +98,13 @@ def _along(ctx: Any, upstream: Tensor) -> Tensor:
 
 def _again(ctx: Any, upstream: Tensor) -> Tensor:
     """The gradient from the closed forms, as a function of the logits and of `upstream`."""
-    from .. import _differentiable_gradient, closed_forms_only
-
     call: Call = ctx.call
     tensors = ctx.saved_tensors
     if call.form < 0:
         tensors = tensors[:3]
     device = tensors[0].device.type
     # The loss has to have the dtype that it had.
-    with closed_forms_only(), torch.autocast(device, enabled=ctx.autocast):
-        return _differentiable_gradient(
+    with without_cuda_kernels(), torch.autocast(device, enabled=ctx.autocast):
+        return differentiable_gradient(
             call.form, upstream, tensors, call.ignored, call.reduction, call.settings
         )

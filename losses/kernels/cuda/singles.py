@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from ...forms import binary, focal
-from .. import FORMS
+from ..formulas import FORMS
 from .call import OPTIONS, Call, Computed
 
 BCE_WITH_LOGITS = FORMS[binary.bce_with_logits]

@@ -1,7 +1,7 @@
 // The exponentials of a row of float32 in the instructions of AVX-512, where the processor has them.
 //
-// The compiler's own vectors do as much arithmetic at a time; what they cannot do is fetch the next
-// row meanwhile, and take 2^n to a number in one instruction whatever n.
+// The compiler's vector code is as wide, but does not prefetch the next row, and has no single
+// instruction for a multiplication by 2^n.
 #pragma once
 
 #ifdef __AVX512F__
@@ -15,7 +15,7 @@ namespace losses {
 
 // exp(x) for x <= 0: as `decay` of numbers.h, NaN and denormal numbers included.
 inline __m512 decay(__m512 x) {
-  // In this order of the arguments NaN is passed on.
+  // This order of the arguments propagates NaN.
   x = _mm512_max_ps(_mm512_set1_ps(-104.0f), x);
   const __m512 n = _mm512_roundscale_ps(_mm512_mul_ps(x, _mm512_set1_ps(1.44269504f)),
                                         _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
@@ -30,9 +30,9 @@ inline __m512 decay(__m512 x) {
   return _mm512_scalef_ps(share, n);
 }
 
-// Writes e_c to `e` and returns their sum, for a finite m: see softmax.h. `next` and `next_e` are what
-// will be read and written next, and are brought into the cache.
-inline float sum_of(const float* z, int64_t classes, float largest, float* e, const float* next,
+// Writes e_c to `e` and returns their sum, for a finite m: see softmax.h. `next` and `next_e`, which
+// will be read and written next, are prefetched.
+inline float exp_and_sum(const float* z, int64_t classes, float largest, float* e, const float* next,
                     const float* next_e) {
   const __m512 m = _mm512_set1_ps(largest);
   const auto ahead = reinterpret_cast<uintptr_t>(next), ahead_e = reinterpret_cast<uintptr_t>(next_e);
@@ -43,11 +43,11 @@ inline float sum_of(const float* z, int64_t classes, float largest, float* e, co
     const __m512 found = decay(_mm512_sub_ps(_mm512_loadu_ps(z + c), m));
     _mm512_storeu_ps(e + c, found);
     sum = _mm512_add_ps(sum, found);
-    // As numbers: behind the last row there is nothing that a pointer may point to.
+    // As integers: a pointer behind the last row would be undefined behaviour.
     __builtin_prefetch(reinterpret_cast<const void*>(ahead + bytes * c));
     __builtin_prefetch(reinterpret_cast<const void*>(ahead_e + bytes * c), 1);
   }
-  // Storing by a mask costs a sixth of the loop, so only the end does.
+  // Masked stores would cost a sixth of the loop, so only the last elements use them.
   const auto left = static_cast<__mmask16>((1 << (classes - c)) - 1);
   const __m512 found = decay(_mm512_sub_ps(_mm512_mask_loadu_ps(m, left, z + c), m));
   _mm512_mask_storeu_ps(e + c, left, found);

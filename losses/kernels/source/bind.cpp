@@ -1,7 +1,7 @@
-// What Python sees of the kernels: functions that return a loss, or None where the closed forms
-// have to compute it: for anything but plain float32 or float64 tensors on the CPU, under a
-// transformation, a trace or a mode, for derivatives by more than the logits, and for every mistake
-// in the arguments, about which the Python code has something to say.
+// The Python functions of the kernels. They return a loss, or None where the closed forms have to
+// compute it: for tensors other than plain float32 or float64 on the CPU, under a transformation, a
+// trace or a mode, for derivatives with respect to more than the logits, and for wrong arguments,
+// about which the Python code raises.
 #include "node.h"
 
 #include <ATen/core/Tensor.h>
@@ -17,16 +17,16 @@ thread_local int closed_forms_only = 0;
 
 namespace {
 
-// Of losses.kernels: makes a call again from the closed forms and differentiates it.
-PyObject* again = nullptr;
+// losses.kernels.double_backward.differentiable_gradient.
+PyObject* double_backward = nullptr;
 
-// What a Python function was given, and whether a kernel can serve it.
+// The arguments of a Python function, converted if a kernel supports them.
 class Arguments {
  public:
   Arguments(PyObject* const* given, Py_ssize_t count) : given_(given), count_(count) {}
 
-  // Whether nothing that intercepts operations is active.
-  static bool undisturbed() {
+  // Whether no mode, transformation or trace intercepts operations.
+  static bool is_plain_eager() {
     return closed_forms_only == 0 && !at::impl::torch_function_mode_enabled() &&
            !c10::impl::TorchDispatchModeTLS::any_modes_set() &&
            !c10::impl::tls_is_dispatch_key_included(
@@ -34,20 +34,20 @@ class Arguments {
            !torch::jit::tracer::isTracing();
   }
 
-  // The tensor at k, which is undefined for None; false if it is none of the plain ones.
+  // Reads the tensor at k, undefined for None; false if it is not a plain tensor.
   bool tensor(Py_ssize_t k, Tensor& to) const {
     if (k >= count_ || given_[k] == Py_None) return true;
     if (!THPVariable_CheckExact(given_[k])) return false;
     to = THPVariable_Unpack(given_[k]);
-    static const auto usual = c10::DispatchKeySet(
+    static const auto plain_keys = c10::DispatchKeySet(
         {c10::DispatchKey::CPU, c10::DispatchKey::ADInplaceOrView, c10::DispatchKey::AutogradCPU,
          c10::DispatchKey::AutocastCPU});
-    if ((to.key_set() | usual) != usual || to.layout() != at::kStrided) return false;
+    if ((to.key_set() | plain_keys) != plain_keys || to.layout() != at::kStrided) return false;
     const auto* meta = torch::autograd::impl::get_autograd_meta(to);
     return !meta || !meta->fw_grad_;
   }
 
-  // The first tensors of a call, from k on: as many as it has places for.
+  // Reads the call's tensors, from k on.
   bool tensors(Py_ssize_t k, Call& to) const {
     for (Tensor& each : to.tensors)
       if (!tensor(k++, each)) return false;
@@ -80,8 +80,8 @@ class Arguments {
   Py_ssize_t count_;
 };
 
-// Whether autograd asks for derivatives that the kernels do not have.
-bool by_others(const Call& call) {
+// Whether a tensor other than the first requires a gradient: kernels have none.
+bool needs_other_gradients(const Call& call) {
   if (!at::GradMode::is_enabled()) return false;
   for (size_t k = 1; k < call.tensors.size(); ++k)
     if (wants_gradient(call.tensors[k])) return true;
@@ -94,7 +94,7 @@ template <class F>
 PyObject* without_gil(Call& call, const F& f) {
   Tensor loss;
   {
-    // What is computed here is recorded by the node alone.
+    // Only LossNode records the operation.
     at::AutoDispatchBelowADInplaceOrView guard;
     PyThreadState* state = PyEval_SaveThread();
     try {
@@ -109,21 +109,21 @@ PyObject* without_gil(Call& call, const F& f) {
   return THPVariable_Wrap(std::move(loss));
 }
 
-// elementwise(form, input, target, weight, third, reduction, *settings)
+// elementwise(form, input, target, weight, extra, reduction, *settings)
 PyObject* elementwise_py(PyObject*, PyObject* const* given, Py_ssize_t count) {
   HANDLE_TH_ERRORS
   const Arguments arguments(given, count);
   Call call;
   call.tensors.resize(4);
-  if (!Arguments::undisturbed() || !arguments.integer(0, call.form) ||
+  if (!Arguments::is_plain_eager() || !arguments.integer(0, call.form) ||
       !arguments.tensors(1, call) || !arguments.reduction(5, call.reduction))
     Py_RETURN_NONE;
   for (Py_ssize_t k = 6; k < count; ++k) {
     call.settings.emplace_back();
     if (!arguments.number(k, call.settings.back())) Py_RETURN_NONE;
   }
-  if (!elementwise_fits(call) || by_others(call)) Py_RETURN_NONE;
-  return without_gil(call, elementwise_of);
+  if (!elementwise_fits(call) || needs_other_gradients(call)) Py_RETURN_NONE;
+  return without_gil(call, compute_elementwise);
   END_HANDLE_TH_ERRORS
 }
 
@@ -135,10 +135,10 @@ PyObject* pairs_py(PyObject*, PyObject* const* given, Py_ssize_t count) {
   call.form = PAIRS;
   call.tensors.resize(3);
   call.settings.resize(2);
-  if (!Arguments::undisturbed() || !arguments.tensors(0, call) || !arguments.reduction(3, call.reduction) || !arguments.number(4, call.settings[0]) ||
-      !arguments.number(5, call.settings[1]) || !pairs_fit(call) || by_others(call))
+  if (!Arguments::is_plain_eager() || !arguments.tensors(0, call) || !arguments.reduction(3, call.reduction) || !arguments.number(4, call.settings[0]) ||
+      !arguments.number(5, call.settings[1]) || !pairs_fit(call) || needs_other_gradients(call))
     Py_RETURN_NONE;
-  return without_gil(call, pairs_of);
+  return without_gil(call, compute_pairs);
   END_HANDLE_TH_ERRORS
 }
 
@@ -152,10 +152,10 @@ PyObject* rows_py(PyObject*, PyObject* const* given, Py_ssize_t count) {
   call.form = Form;
   call.tensors.resize(3);
   call.settings.resize(1);
-  if (!Arguments::undisturbed() || !arguments.tensors(0, call) || !arguments.integer(3, call.ignored) || !arguments.reduction(4, call.reduction) ||
-      !arguments.number(5, call.settings[0]) || !rows_fit(call) || by_others(call))
+  if (!Arguments::is_plain_eager() || !arguments.tensors(0, call) || !arguments.integer(3, call.ignored) || !arguments.reduction(4, call.reduction) ||
+      !arguments.number(5, call.settings[0]) || !rows_fit(call) || needs_other_gradients(call))
     Py_RETURN_NONE;
-  return without_gil(call, rows_of);
+  return without_gil(call, compute_rows);
   END_HANDLE_TH_ERRORS
 }
 
@@ -164,9 +164,9 @@ PyObject* closed_forms_py(PyObject*, PyObject* on) {
   Py_RETURN_NONE;
 }
 
-PyObject* call_again_by_py(PyObject*, PyObject* function) {
-  Py_XDECREF(again);
-  again = Py_NewRef(function);
+PyObject* set_double_backward_py(PyObject*, PyObject* function) {
+  Py_XDECREF(double_backward);
+  double_backward = Py_NewRef(function);
   Py_RETURN_NONE;
 }
 
@@ -180,7 +180,7 @@ PyMethodDef methods[] = {
     {"pairs", reinterpret_cast<PyCFunction>(reinterpret_cast<void*>(pairs_py)), METH_FASTCALL,
      nullptr},
     {"closed_forms", closed_forms_py, METH_O, nullptr},
-    {"call_again_by", call_again_by_py, METH_O, nullptr},
+    {"set_double_backward", set_double_backward_py, METH_O, nullptr},
     {nullptr, nullptr, 0, nullptr}};
 
 PyModuleDef module = {PyModuleDef_HEAD_INIT, "lossbench_kernels", nullptr, -1, methods,
@@ -208,7 +208,7 @@ Tensor differentiable_gradient(const Call& call, const Tensor& upstream) {
   for (size_t k = 0; k < call.settings.size(); ++k)
     PyTuple_SET_ITEM(settings, static_cast<Py_ssize_t>(k), PyFloat_FromDouble(call.settings[k]));
   PyObject* result = PyObject_CallFunction(
-      again, "LNNLsN", static_cast<long long>(call.form), THPVariable_Wrap(upstream), tensors,
+      double_backward, "LNNLsN", static_cast<long long>(call.form), THPVariable_Wrap(upstream), tensors,
       static_cast<long long>(call.ignored), call.reduction.c_str(), settings);
   if (!result) throw python_error();
   Tensor gradient = THPVariable_Unpack(result);

@@ -7,7 +7,7 @@
 #include "likelihood.h"
 #include "margin.h"
 #include "node.h"
-#include "room.h"
+#include "gradient_memory.h"
 #include "softmax.h"
 
 namespace losses {
@@ -22,19 +22,19 @@ struct Parallel {
 };
 
 template <class F>
-auto by_dtype(const Tensor& x, const F& f) {
+auto dispatch_dtype(const Tensor& x, const F& f) {
   return x.scalar_type() == at::kFloat ? f(float()) : f(double());
 }
 
 template <class T>
-const T* data_of(const Tensor& x) {
+const T* data_ptr(const Tensor& x) {
   return x.defined() ? x.const_data_ptr<T>() : nullptr;
 }
 
-// Whether f holds for every number of x.
+// Whether f holds for every element of x.
 template <class F>
 bool all_of(const Tensor& x, const F& f) {
-  return by_dtype(x, [&](auto zero) {
+  return dispatch_dtype(x, [&](auto zero) {
     using T = decltype(zero);
     const T* data = x.const_data_ptr<T>();
     const int64_t count = x.numel();
@@ -45,7 +45,7 @@ bool all_of(const Tensor& x, const F& f) {
   });
 }
 
-// Whether a number is negative, or none.
+// Whether an element is negative or NaN.
 bool any_negative(const Tensor& x) {
   return !all_of(x, [](auto w) { return w >= 0; });
 }
@@ -54,12 +54,12 @@ bool in_unit_interval(const Tensor& x) {
   return all_of(x, [](auto p) { return p >= 0 && p <= 1; });
 }
 
-// The result of a reduction over `sum`, or the losses themselves.
-Tensor reduced(const Call& call, const Tensor& each, double sum, double divisor, const Tensor& like) {
+// The reduced loss, or the losses themselves ('none').
+Tensor reduce(const Call& call, const Tensor& each, double sum, double divisor, const Tensor& like) {
   if (each.defined()) return each;
   Tensor loss = at::empty({}, like.options());
   const double value = call.reduction == "mean" ? sum / divisor : sum;
-  by_dtype(loss, [&](auto zero) {
+  dispatch_dtype(loss, [&](auto zero) {
     using T = decltype(zero);
     *loss.mutable_data_ptr<T>() = static_cast<T>(value);
     return 0;
@@ -67,11 +67,11 @@ Tensor reduced(const Call& call, const Tensor& each, double sum, double divisor,
   return loss;
 }
 
-// --- losses of single numbers --------------------------------------------------------------------
+// --- losses of single logits ---------------------------------------------------------------------
 
-// The numbers of the forms, in the order of losses.kernels.FORMS.
+// Calls f with the form of a number, in the order of losses.kernels.formulas.FORMS.
 template <class F>
-bool with_form(int64_t form, const std::vector<double>& settings, const F& f) {
+bool dispatch_form(int64_t form, const std::vector<double>& settings, const F& f) {
   const auto at = [&](size_t k) { return k < settings.size() ? settings[k] : 0.0; };
   switch (form) {
     case 0: return f(BceWithLogits{}), true;
@@ -111,31 +111,31 @@ bool elementwise_fits(const Call& call) {
   return call.form != FOCAL || z.scalar_type() == at::kFloat || call.settings[0] == 2;
 }
 
-// tensors: input, target, weight, third.
-Tensor elementwise_of(Call& call) {
+// tensors: input, target, weight, extra.
+Tensor compute_elementwise(Call& call) {
   const Tensor z = call.tensors[0].contiguous(), t = call.tensors[1].contiguous();
-  const auto spread = [&](const Tensor& x) {
+  const auto expanded = [&](const Tensor& x) {
     return x.defined() ? x.expand(z.sizes()).contiguous() : x;
   };
-  const Tensor weight = spread(call.tensors[2]), third = spread(call.tensors[3]);
+  const Tensor weight = expanded(call.tensors[2]), extra = expanded(call.tensors[3]);
   if (call.form == BCE && !(in_unit_interval(z) && in_unit_interval(t))) return {};
   if (call.form == WEIGHTED_BCE && any_negative(call.tensors[3].contiguous())) return {};
   const bool wanted = at::GradMode::is_enabled() && wants_gradient(call.tensors[0]);
-  Tensor gradient = wanted ? room_like(z) : Tensor();
+  Tensor gradient = wanted ? empty_gradient_like(z) : Tensor();
   Tensor each = call.reduction == "none" ? at::empty_like(z) : Tensor();
   const double divisor = call.reduction == "mean" ? static_cast<double>(z.numel()) : 1.0;
   double sum = 0;
-  by_dtype(z, [&](auto zero) {
+  dispatch_dtype(z, [&](auto zero) {
     using T = decltype(zero);
-    Elements<T> data{data_of<T>(z), data_of<T>(t), data_of<T>(third), data_of<T>(weight),
+    Elements<T> data{data_ptr<T>(z), data_ptr<T>(t), data_ptr<T>(extra), data_ptr<T>(weight),
                      each.defined() ? each.mutable_data_ptr<T>() : nullptr,
                      gradient.defined() ? gradient.mutable_data_ptr<T>() : nullptr,
                      z.numel(), static_cast<T>(1 / divisor)};
-    with_form(call.form, call.settings,
+    dispatch_form(call.form, call.settings,
               [&](const auto& form) { sum = elementwise(form, data, Parallel{}); });
     return 0;
   });
-  Tensor loss = reduced(call, each, sum, divisor, z);
+  Tensor loss = reduce(call, each, sum, divisor, z);
   if (wanted) attach(loss, std::move(call), std::move(gradient));
   return loss;
 }
@@ -149,7 +149,7 @@ struct Layout {
   int64_t outer, classes, inner;
 };
 
-// (N, C, d1, ..., dK) with the classes next to each other or d1, ..., dK so.
+// (N, C, d1, ..., dK), contiguous along the classes or along d1, ..., dK.
 Layout layout_of(const Tensor& x) {
   if (x.dim() == 1) return {x.contiguous(), 1, x.size(0), 1};
   const int64_t n = x.size(0), classes = x.size(1), inner = n * classes ? x.numel() / (n * classes) : 0;
@@ -157,9 +157,9 @@ Layout layout_of(const Tensor& x) {
   return {x.contiguous(), n, classes, inner};
 }
 
-// The indices' common weight, or -1 if one of them is none.
+// The sum of the rows' weights, or -1 if an index is out of range.
 template <class T>
-double weight_of(const Rows<T>& rows, int64_t count) {
+double total_weight(const Rows<T>& rows, int64_t count) {
   double total = 0;
   int64_t kept = 0;
   for (int64_t k = 0; k < count; ++k) {
@@ -196,12 +196,12 @@ bool rows_fit(const Call& call) {
 namespace {
 
 template <class T>
-Tensor rows_of_type(Call& call) {
+Tensor compute_rows_as(Call& call) {
   const Layout layout = layout_of(call.tensors[0]);
   const bool soft = is_distribution(call);
   Tensor target = call.tensors[1];
   if (!soft) target = target.to(at::kLong).contiguous();
-  // Where z lies as it is, its target has to lie so too.
+  // The target needs z's strides.
   else if (target.strides() != layout.z.strides()) target = at::empty_like(layout.z).copy_(target);
   const Tensor weight = call.tensors[2].defined() ? call.tensors[2].contiguous() : Tensor();
   if (weight.defined() && any_negative(weight)) return {};
@@ -210,11 +210,11 @@ Tensor rows_of_type(Call& call) {
   Rows<T> rows{z.const_data_ptr<T>(), layout.outer, layout.classes, layout.inner,
                soft ? nullptr : target.const_data_ptr<int64_t>(),
                soft ? target.const_data_ptr<T>() : nullptr,
-               call.ignored, data_of<T>(weight), call.settings[0], nullptr, nullptr, T(1)};
+               call.ignored, data_ptr<T>(weight), call.settings[0], nullptr, nullptr, T(1)};
   const int64_t count = layout.outer * layout.inner;
-  const double divisor = soft ? static_cast<double>(count) : weight_of(rows, count);
+  const double divisor = soft ? static_cast<double>(count) : total_weight(rows, count);
   if (divisor < 0) return {};
-  Tensor gradient = wanted ? room_like(z) : Tensor(), each;
+  Tensor gradient = wanted ? empty_gradient_like(z) : Tensor(), each;
   if (wanted) rows.gradient = gradient.mutable_data_ptr<T>();
   if (call.reduction == "none") {
     auto sizes = z.sizes().vec();
@@ -224,7 +224,7 @@ Tensor rows_of_type(Call& call) {
   }
   if (call.reduction == "mean") rows.scale = static_cast<T>(1 / divisor);
   const double sum = call.form == NLL ? nll(rows, Parallel{}) : cross_entropy(rows, Parallel{});
-  Tensor loss = reduced(call, each, sum, divisor, z);
+  Tensor loss = reduce(call, each, sum, divisor, z);
   if (wanted) attach(loss, std::move(call), std::move(gradient));
   return loss;
 }
@@ -246,7 +246,7 @@ bool pairs_fit(const Call& call) {
 
 namespace {
 
-// Indices are classes, or -1 in lists of several.
+// Whether indices are classes; a list may also hold -1.
 bool all_classes(const Tensor& lists, int64_t classes) {
   const int64_t *data = lists.const_data_ptr<int64_t>(), least = lists.dim() == 1 ? 0 : -1;
   return std::all_of(data, data + lists.numel(), [&](int64_t y) { return y >= least && y < classes; });
@@ -254,35 +254,35 @@ bool all_classes(const Tensor& lists, int64_t classes) {
 
 // settings: the margin and the power.
 template <class T>
-Tensor pairs_of_type(Call& call) {
+Tensor compute_pairs_as(Call& call) {
   const Tensor z = call.tensors[0].contiguous(), lists = call.tensors[1].to(at::kLong).contiguous();
   const Tensor weight = call.tensors[2].defined() ? call.tensors[2].contiguous() : Tensor();
   if ((weight.defined() && any_negative(weight)) || !all_classes(lists, z.size(1))) return {};
   const bool wanted = at::GradMode::is_enabled() && wants_gradient(call.tensors[0]);
-  Tensor gradient = wanted ? room_like(z) : Tensor();
+  Tensor gradient = wanted ? empty_gradient_like(z) : Tensor();
   Tensor each = call.reduction == "none" ? at::empty({z.size(0)}, z.options()) : Tensor();
   const double divisor = call.reduction == "mean" ? static_cast<double>(z.size(0)) : 1.0;
-  const Picks<T> picks{z.const_data_ptr<T>(), lists.const_data_ptr<int64_t>(), z.size(0), z.size(1),
-                       lists.dim() == 1 ? 1 : lists.size(1), data_of<T>(weight),
+  const PairRows<T> rows{z.const_data_ptr<T>(), lists.const_data_ptr<int64_t>(), z.size(0), z.size(1),
+                       lists.dim() == 1 ? 1 : lists.size(1), data_ptr<T>(weight),
                        each.defined() ? each.mutable_data_ptr<T>() : nullptr,
                        wanted ? gradient.mutable_data_ptr<T>() : nullptr,
                        static_cast<T>(1 / divisor)};
   const double margin = call.settings[0];
-  const double sum = call.settings[1] == 1 ? of_picks(Pairs<1>{margin}, picks, Parallel{})
-                                           : of_picks(Pairs<2>{margin}, picks, Parallel{});
-  Tensor loss = reduced(call, each, sum, divisor, z);
+  const double sum = call.settings[1] == 1 ? pairs_loss(Pairs<1>{margin}, rows, Parallel{})
+                                           : pairs_loss(Pairs<2>{margin}, rows, Parallel{});
+  Tensor loss = reduce(call, each, sum, divisor, z);
   if (wanted) attach(loss, std::move(call), std::move(gradient));
   return loss;
 }
 
 }  // namespace
 
-Tensor rows_of(Call& call) {
-  return by_dtype(call.tensors[0], [&](auto zero) { return rows_of_type<decltype(zero)>(call); });
+Tensor compute_rows(Call& call) {
+  return dispatch_dtype(call.tensors[0], [&](auto zero) { return compute_rows_as<decltype(zero)>(call); });
 }
 
-Tensor pairs_of(Call& call) {
-  return by_dtype(call.tensors[0], [&](auto zero) { return pairs_of_type<decltype(zero)>(call); });
+Tensor compute_pairs(Call& call) {
+  return dispatch_dtype(call.tensors[0], [&](auto zero) { return compute_pairs_as<decltype(zero)>(call); });
 }
 
 }  // namespace losses

@@ -1,6 +1,6 @@
-// Losses of single numbers: value and gradient in one pass over the memory.
+// Losses of single logits: value and gradient in one pass over the memory.
 //
-// Each form is the closed form of the same name in losses/forms, whose comments give the reasons.
+// Each is the closed form of the same name in losses/forms, where the comments give the reasons.
 #pragma once
 
 #include <algorithm>
@@ -20,7 +20,7 @@ struct BceWithLogits {
   template <class T>
   ValueAndGradient<T> operator()(T z, T t, T) const {
     const T linear = times(z < 0 ? -t : 1 - t, z);
-    return {linear + bend_of_softplus(z), (1 - t) * sigmoid(z) - t * sigmoid(-z)};
+    return {linear + log1p_exp_neg_abs(z), (1 - t) * sigmoid(z) - t * sigmoid(-z)};
   }
 };
 
@@ -29,7 +29,7 @@ struct WeightedBce {
   ValueAndGradient<T> operator()(T z, T t, T w) const {
     const T positive = w * t, negative = 1 - t;
     const T linear = times(z < 0 ? -positive : negative, z);
-    return {linear + (positive + negative) * bend_of_softplus(z),
+    return {linear + (positive + negative) * log1p_exp_neg_abs(z),
             negative * sigmoid(z) - positive * sigmoid(-z)};
   }
 };
@@ -88,7 +88,7 @@ struct SoftMargin {
   template <class T>
   ValueAndGradient<T> operator()(T x, T y, T) const {
     const T u = times(y, x);
-    return {(u < 0 ? -u : T(0)) + bend_of_softplus(u), -y * sigmoid(-u)};
+    return {(u < 0 ? -u : T(0)) + log1p_exp_neg_abs(u), -y * sigmoid(-u)};
   }
 };
 
@@ -112,7 +112,7 @@ struct SigmoidFocal {
   template <class T>
   T power(T u) const {
     if constexpr (Power < 0) {
-      // In double, where an error of gamma ln(u) in its last digit is none of the result's.
+      // In double, so that the rounding error of gamma ln(u) does not reach the result.
       return static_cast<T>(losses::exp(gamma * losses::log(static_cast<double>(u))));
     } else {
       T product = 1;
@@ -130,42 +130,42 @@ struct SigmoidFocal {
     const T a = static_cast<T>(alpha), of_one = alpha < 0 ? T(1) : a;
     const T of_zero = alpha < 0 ? T(1) : 1 - a;
     const T factor = power(u < tiny ? tiny : u) * (of_one * t + of_zero * (1 - t));
-    const T bce = times(z < 0 ? -t : 1 - t, z) + bend_of_softplus(z);
+    const T bce = times(z < 0 ? -t : 1 - t, z) + log1p_exp_neg_abs(z);
     const T error = (1 - t) * f - t * rest;
     return {times(factor, bce), factor * (error + static_cast<T>(gamma) * times(kappa, bce))};
   }
 };
 
-// Numbers of a tensor that are computed together: few enough to stay in the innermost cache.
+// Elements per block: few enough for the L1 cache.
 constexpr int64_t BLOCK = 2048;
-// Numbers that are worth another thread.
+// Elements per thread, at least.
 constexpr int64_t GRAIN = 16384;
 
 template <class T>
 struct Elements {
   const T *z, *t;
-  // A third number of the form and the weights; null: 1.
-  const T *third, *weight;
-  // Where the losses and the gradients go; null: nowhere.
+  // The form's extra argument (pos_weight) and the weights; null: 1.
+  const T *extra, *weight;
+  // Outputs: the losses and the gradients; null: not computed.
   T *each, *gradient;
   int64_t count;
-  // What the gradients are multiplied by.
+  // Factor of the gradients.
   T scale;
 };
 
 template <class Form, class T>
-double block_of(const Form& form, const Elements<T>& data, int64_t begin, int64_t end) {
+double compute_block(const Form& form, const Elements<T>& data, int64_t begin, int64_t end) {
   T values[BLOCK], gradients[BLOCK];
   const int64_t size = end - begin;
   const T* z = data.z + begin;
   const T* t = data.t + begin;
-  const T* third = data.third ? data.third + begin : t;
+  const T* extra = data.extra ? data.extra + begin : t;
   T* value = data.each ? data.each + begin : values;
   T* gradient = data.gradient ? data.gradient + begin : gradients;
   const T scale = data.scale;
 #pragma omp simd
   for (int64_t i = 0; i < size; ++i) {
-    const ValueAndGradient<T> found = form(z[i], t[i], third[i]);
+    const ValueAndGradient<T> found = form(z[i], t[i], extra[i]);
     value[i] = found.value;
     gradient[i] = scale * found.gradient;
   }
@@ -183,17 +183,17 @@ double block_of(const Form& form, const Elements<T>& data, int64_t begin, int64_
   return static_cast<double>(sum);
 }
 
-// The sum of the losses. It is added up block by block, so that it does not depend on how many
-// threads there are. `parallel(count, grain, f)` calls f(begin, end) for parts of [0, count).
+// Returns the sum of the losses, block by block, so that it does not depend on the number of
+// threads. `parallel(count, grain, f)` calls f(begin, end) for parts of [0, count).
 template <class Form, class T, class Parallel>
 double elementwise(const Form& form, const Elements<T>& data, const Parallel& parallel) {
   const int64_t blocks = (data.count + BLOCK - 1) / BLOCK;
-  if (blocks <= 1) return blocks ? block_of(form, data, 0, data.count) : 0.0;
+  if (blocks <= 1) return blocks ? compute_block(form, data, 0, data.count) : 0.0;
   std::vector<double> sums(static_cast<size_t>(blocks));
   parallel(blocks, GRAIN / BLOCK, [&](int64_t first, int64_t last) {
     for (int64_t k = first; k < last; ++k)
       sums[static_cast<size_t>(k)] =
-          block_of(form, data, k * BLOCK, std::min((k + 1) * BLOCK, data.count));
+          compute_block(form, data, k * BLOCK, std::min((k + 1) * BLOCK, data.count));
   });
   double total = 0;
   for (const double sum : sums) total += sum;

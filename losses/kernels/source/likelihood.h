@@ -8,13 +8,13 @@
 
 namespace losses {
 
-// Of the rows `index`, `ignored`, `weight`, `each`, `gradient` and `scale` are used as cross-entropy
-// uses them; z are log-probabilities.
+// z are log-probabilities; `index`, `ignored`, `weight`, `each`, `gradient` and `scale` are those of
+// cross-entropy.
 template <class T, class Parallel>
 double nll(const Rows<T>& rows, const Parallel& parallel) {
   const int64_t count = rows.outer * rows.classes * rows.inner;
   if (rows.gradient)
-    parallel(count, WORTH_A_THREAD, [&](int64_t begin, int64_t end) {
+    parallel(count, ROWS_GRAIN, [&](int64_t begin, int64_t end) {
       std::fill(rows.gradient + begin, rows.gradient + end, T(0));
     });
   double total = 0;

@@ -8,7 +8,7 @@ namespace losses {
 
 namespace {
 
-// Whether `upstream` is numbers in memory, and no wrapper around them.
+// Whether `upstream` is a plain tensor of the gradient's dtype, not a wrapper.
 bool plain(const Tensor& upstream, const Tensor& gradient) {
   return upstream.key_set() == gradient.key_set() && upstream.dtype() == gradient.dtype();
 }
@@ -37,7 +37,7 @@ torch::autograd::variable_list LossNode::apply(torch::autograd::variable_list&& 
   TORCH_CHECK(gradient_.defined(), torch::autograd::ERR_BACKWARD_TWICE);
   if (!upstream[0].defined()) return {Tensor()};
   if (!at::GradMode::is_enabled()) return {along(upstream[0])};
-  // A graph of this backward is being built: the gradient has to be a function of the logits.
+  // create_graph=True: the gradient has to be a function of the logits.
   Call call = call_;
   for (size_t k = 0; k < saved_.size(); ++k) call.tensors[k] = saved_[k].unpack();
   return {differentiable_gradient(call, upstream[0])};
@@ -45,21 +45,20 @@ torch::autograd::variable_list LossNode::apply(torch::autograd::variable_list&& 
 
 Tensor LossNode::along(const Tensor& upstream) {
   const bool one = upstream.dim() == 0;
-  // The gradient is given away, or written over, only when nobody can ask for it again.
+  // The gradient is returned or modified in place only if this is the last backward pass.
   const bool own = last_ && plain(upstream, gradient_);
   Tensor gradient = own ? std::move(gradient_) : gradient_;
   if (own) gradient_ = at::empty({0}, gradient.options());
   if (one && plain(upstream, gradient) && is_one(upstream)) return own ? gradient : gradient.clone();
   Tensor factor = upstream;
-  // A loss a row has one number where the logits have a dimension of classes: the second, or the
-  // only one.
+  // One loss per row: the class dimension of the logits, 1 or the only one, is missing.
   if (!one && upstream.dim() < gradient.dim()) factor = upstream.unsqueeze(gradient.dim() == 1 ? 0 : 1);
   return own ? gradient.mul_(factor) : gradient.mul(factor);
 }
 
 namespace {
 
-// How torch holds its nodes depends on its version.
+// The pointer type of nodes depends on torch's version.
 template <class Node, class... Arguments>
 auto make_node(Arguments&&... arguments) {
   if constexpr (std::is_base_of_v<c10::intrusive_ptr_target, Node>) {

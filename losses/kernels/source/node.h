@@ -12,10 +12,11 @@
 
 namespace losses {
 
-// While above 0 no kernel is used by this thread.
+// Above 0 this thread uses no kernels.
 extern thread_local int closed_forms_only;
 
-// The gradient of the call's loss by its first tensor along `upstream`, with a graph of its own.
+// The gradient of the call's loss with respect to its first tensor, times `upstream`, as a
+// differentiable tensor.
 Tensor differentiable_gradient(const Call& call, const Tensor& upstream);
 
 class LossNode : public torch::autograd::Node {
@@ -37,7 +38,8 @@ class LossNode : public torch::autograd::Node {
   bool last_ = false;
 };
 
-// Makes `loss` a function of the call's first tensor, with `gradient` for its derivative.
+// Gives `loss` a node of the graph: its gradient with respect to the call's first tensor is
+// `gradient`.
 void attach(Tensor& loss, Call call, Tensor gradient);
 
 }  // namespace losses

@@ -1,7 +1,6 @@
-// Functions of one number without a branch or a call, which the compiler turns into vector
-// instructions where they stand in a loop. Each is off by less than 4 ulp over the
-// whole range of its argument, denormal numbers, infinities and NaN included; the series are
-// Taylor's, cut where the next term is below the rounding of T.
+// Elementary functions without branches or calls, so that the compiler vectorises loops over them.
+// Their error is below 4 ulp for every argument, denormal numbers, infinities and NaN included. The
+// series are Taylor's, up to the last term above the rounding error of T.
 #pragma once
 
 #include <cmath>
@@ -19,7 +18,7 @@ struct Format<float> {
   using Bits = uint32_t;
   using Integer = int32_t;
   static constexpr int mantissa = 23, bias = 127;
-  // 1.5 * 2^23: what is added to it is rounded to an integer.
+  // 1.5 * 2^23: adding it rounds to an integer.
   static constexpr float rounder = 12582912.0f;
   // ln 2 in two parts, the first of so few digits that its product with an exponent is exact.
   static constexpr float ln2_high = 0x1.62e4p-1f, ln2_low = 0x1.7f7d1cp-20f;
@@ -145,7 +144,7 @@ inline T log1p_of_share(T x) {
   return 2 * s * atanh_ratio<T, Format<T>::wide_atanh_terms>(s * s);
 }
 
-// ln(x + more), more so small beside x that x + more is x or the number beside it.
+// ln(x + more) for a `more` below the rounding error of x.
 template <class T>
 inline T log_of_sum(T x, T more) {
   using F = Format<T>;
@@ -179,7 +178,7 @@ inline T log(T x) {
 template <class T>
 inline T log1p(T x) {
   const T sum = 1 + x;
-  // What the sum was rounded by.
+  // The rounding error of the sum.
   return log_of_sum(sum, sum < infinity<T> ? x - (sum - 1) : T(0));
 }
 
@@ -192,11 +191,11 @@ inline T sigmoid(T x) {
 
 // ln(1 + exp(-|x|)).
 template <class T>
-inline T bend_of_softplus(T x) {
+inline T log1p_exp_neg_abs(T x) {
   return log1p_of_share(decay(-magnitude(x)));
 }
 
-// coefficient * x with 0 * inf = 0: what is weighted by nothing contributes nothing.
+// coefficient * x with 0 * inf = 0: a weight of 0 contributes nothing.
 template <class T>
 inline T times(T coefficient, T x) {
   return coefficient == 0 && infinite(x) ? T(0) : coefficient * x;

@@ -20,30 +20,30 @@
 
 namespace losses {
 
-// Where the logits z[o][c][i] and their gradients lie: i is next to i + 1, and one of `outer` and
-// `inner` may be 1. An example is a pair (o, i).
+// Logits z[o][c][i], contiguous in i, and their gradients. `outer` or `inner` may be 1. An example
+// is a pair (o, i).
 template <class T>
 struct Rows {
   const T* z;
   int64_t outer, classes, inner;
-  // The class of each example, or a row of probabilities that lies as z does; the other is null.
+  // The class of each example, or probabilities with z's layout; the other is null.
   const int64_t* index;
   const T* target;
   int64_t ignored;
   // Weights of the classes; null: 1.
   const T* weight;
   double smoothing;
-  // Where the losses and the gradients go; null: nowhere.
+  // Outputs: the losses and the gradients; null: not computed.
   T *each, *gradient;
-  // What the gradients are multiplied by.
+  // Factor of the gradients.
   T scale;
 
-  // What a target of 1 is worth, times the class's weight, and what a class has besides; they are
-  // `weights` of the classes.
+  // Per class, from `weights`: the target's weight, w_c (1 - smoothing), and that of smoothing,
+  // w_c smoothing / C.
   const T *kept = nullptr, *shared = nullptr;
 };
 
-// The weights that `Rows::kept` and `Rows::shared` point to, one after the other.
+// The arrays of `Rows::kept` and `Rows::shared`, one after the other.
 template <class T>
 std::vector<T> weights(const Rows<T>& rows) {
   const auto classes = static_cast<size_t>(rows.classes);
@@ -77,27 +77,27 @@ struct Row {
   T share;
 };
 
-// Writes e_c to `e`, which may be where the gradient goes, and returns their sum. `gap(z)` is z - m.
+// Writes e_c to `e`, which may be the gradient's memory, and returns their sum. `gap(z)` is z - m.
 template <class T, class Gap>
-T sum_of(const T* z, int64_t classes, T* e, const Gap& gap) {
+T exp_and_sum(const T* z, int64_t classes, T* e, const Gap& gap) {
   T sum = 0;
 #pragma omp simd reduction(+ : sum)
   for (int64_t c = 0; c < classes; ++c) sum += e[c] = decay(gap(z[c]));
   return sum;
 }
 
-// The same for a finite m. The next row is expected behind this one.
+// The same for a finite m; the row behind this one is prefetched.
 template <class T>
-T sum_of_finite(const T* z, int64_t classes, T largest, T* e) {
+T exp_and_sum_finite(const T* z, int64_t classes, T largest, T* e) {
 #ifdef __AVX512F__
   if constexpr (std::is_same_v<T, float>)
-    return sum_of(z, classes, largest, e, z + classes, e + classes);
+    return exp_and_sum(z, classes, largest, e, z + classes, e + classes);
 #endif
-  return sum_of(z, classes, e, [&](T x) { return x - largest; });
+  return exp_and_sum(z, classes, e, [&](T x) { return x - largest; });
 }
 
-// r of the sum of e. One that is below 1 has lost digits in it, and is added up anew: of the
-// exponentials only the largest is 1 then.
+// Returns r from the sum of e. Below 1 it has lost digits in the sum and is added up again: only the
+// largest exponential is 1 then.
 template <class T>
 T rest_of(T sum, const T* e, int64_t classes) {
   if (!(sum < 2)) return sum - 1;
@@ -108,15 +108,15 @@ T rest_of(T sum, const T* e, int64_t classes) {
 }
 
 template <class T>
-Row<T> exponentials_of(const T* z, int64_t classes, T* e) {
+Row<T> exponentiate_row(const T* z, int64_t classes, T* e) {
   T top = -infinity<T>;
 #pragma omp simd reduction(max : top)
   for (int64_t c = 0; c < classes; ++c) top = z[c] > top ? z[c] : top;
   const T largest = largest_or_nan(top);
-  // Only at infinity a difference of equal numbers is not 0.
+  // inf - inf is not 0.
   const T sum = magnitude(largest) < infinity<T>
-                    ? sum_of_finite(z, classes, largest, e)
-                    : sum_of(z, classes, e, [&](T x) { return -gap_to(largest, x); });
+                    ? exp_and_sum_finite(z, classes, largest, e)
+                    : exp_and_sum(z, classes, e, [&](T x) { return -gap_to(largest, x); });
   const T rest = rest_of(sum, e, classes);
   return {largest, rest, log1p(rest), 1 / (1 + rest)};
 }
@@ -127,12 +127,12 @@ inline T complement(const Row<T>& row, T z, T e) {
   return row.share * (z == row.largest ? row.rest : 1 + row.rest - e);
 }
 
-// The loss of the row at o, whose gradient goes to g (where its exponentials are kept meanwhile).
+// Returns the loss of row o and writes its gradient to g, which holds the exponentials before.
 template <class T>
-T loss_of_index_row(const Rows<T>& rows, int64_t o, T* g) {
+T index_row_loss(const Rows<T>& rows, int64_t o, T* g) {
   const int64_t classes = rows.classes, y = rows.index[o];
   const T* z = rows.z + o * classes;
-  const Row<T> row = exponentials_of(z, classes, g);
+  const Row<T> row = exponentiate_row(z, classes, g);
   const T a = rows.kept[y];
   T loss = a * (gap_to(row.largest, z[y]) + row.log_total);
   const T of_target = complement(row, z[y], g[y]);
@@ -161,13 +161,13 @@ T loss_of_index_row(const Rows<T>& rows, int64_t o, T* g) {
   return loss + smooth + total * row.log_total;
 }
 
-// The same for a row of probabilities.
+// The same for a target of probabilities.
 template <class T>
-T loss_of_target_row(const Rows<T>& rows, int64_t o, T* g) {
+T target_row_loss(const Rows<T>& rows, int64_t o, T* g) {
   const int64_t classes = rows.classes;
   const T* z = rows.z + o * classes;
   const T* t = rows.target + o * classes;
-  const Row<T> row = exponentials_of(z, classes, g);
+  const Row<T> row = exponentiate_row(z, classes, g);
   const T *kept = rows.kept, *shared = rows.shared;
   const T scale = rows.scale;
   T loss = 0, total = 0;
@@ -185,9 +185,9 @@ T loss_of_target_row(const Rows<T>& rows, int64_t o, T* g) {
   return loss + total * row.log_total;
 }
 
-// --- many examples next to each other, whose classes are `stride` apart ---------------------------
+// --- contiguous examples, whose classes are `stride` apart ----------------------------------------
 
-// Examples that are computed together.
+// Examples per tile.
 constexpr int64_t TILE = 128;
 
 template <class T>
@@ -196,12 +196,12 @@ struct Tile {
   const int64_t* index;
   T* g;
   int64_t size, classes;
-  // From a class to the next, of z and t, and of g.
+  // Strides of the classes in z and t, and in g.
   int64_t stride, g_stride;
 };
 
 template <class T>
-void losses_of_tile(const Rows<T>& rows, const Tile<T>& tile, T* loss) {
+void tile_losses(const Rows<T>& rows, const Tile<T>& tile, T* loss) {
   T largest[TILE], below[TILE], ties[TILE], share[TILE], log_total[TILE], total[TILE];
   const int64_t size = tile.size, classes = tile.classes;
   for (int64_t i = 0; i < size; ++i) largest[i] = -infinity<T>;
@@ -235,8 +235,7 @@ void losses_of_tile(const Rows<T>& rows, const Tile<T>& tile, T* loss) {
     share[i] = 1 / (1 + rest[i]);
   }
   const T scale = rows.scale;
-  // What every class has of a target that is the same for all examples, and then what it has of
-  // the example's own.
+  // First the part of the target that every class has, then the example's own class.
   if (tile.t || rows.smoothing > 0) {
     for (int64_t c = 0; c < classes; ++c) {
       const T* z = tile.z + c * tile.stride;
@@ -303,14 +302,14 @@ void losses_of_tile(const Rows<T>& rows, const Tile<T>& tile, T* loss) {
   }
 }
 
-// --- all of them ---------------------------------------------------------------------------------
+// --- all rows ------------------------------------------------------------------------------------
 
-// Classes up to which rows are turned round and computed as tiles.
-constexpr int64_t FEW = 32;
-constexpr int64_t WORTH_A_THREAD = 16384;
+// Rows of at most so many classes are transposed and computed as tiles.
+constexpr int64_t MAX_TILED_CLASSES = 32;
+constexpr int64_t ROWS_GRAIN = 16384;
 
 template <class T>
-double added_up(const T* loss, int64_t size, T* each) {
+double copy_and_sum(const T* loss, int64_t size, T* each) {
   double sum = 0;
   for (int64_t i = 0; i < size; ++i) sum += static_cast<double>(loss[i]);
   if (each) std::copy(loss, loss + size, each);
@@ -319,8 +318,8 @@ double added_up(const T* loss, int64_t size, T* each) {
 
 // Rows of few classes, [first, first + size) of them.
 template <class T>
-double losses_of_short_rows(const Rows<T>& rows, int64_t first, int64_t size) {
-  T z[TILE * FEW], t[TILE * FEW], g[TILE * FEW], loss[TILE];
+double short_row_losses(const Rows<T>& rows, int64_t first, int64_t size) {
+  T z[TILE * MAX_TILED_CLASSES], t[TILE * MAX_TILED_CLASSES], g[TILE * MAX_TILED_CLASSES], loss[TILE];
   const int64_t classes = rows.classes;
   const T* from = rows.z + first * classes;
   const T* target = rows.target ? rows.target + first * classes : nullptr;
@@ -329,18 +328,18 @@ double losses_of_short_rows(const Rows<T>& rows, int64_t first, int64_t size) {
   for (int64_t i = 0; target && i < size; ++i)
     for (int64_t c = 0; c < classes; ++c) t[c * TILE + i] = target[i * classes + c];
   const int64_t* index = rows.index ? rows.index + first : nullptr;
-  losses_of_tile(rows, {z, target ? t : nullptr, index, g, size, classes, TILE, TILE}, loss);
+  tile_losses(rows, {z, target ? t : nullptr, index, g, size, classes, TILE, TILE}, loss);
   if (rows.gradient) {
     T* to = rows.gradient + first * classes;
     for (int64_t i = 0; i < size; ++i)
       for (int64_t c = 0; c < classes; ++c) to[i * classes + c] = g[c * TILE + i];
   }
-  return added_up(loss, size, rows.each ? rows.each + first : nullptr);
+  return copy_and_sum(loss, size, rows.each ? rows.each + first : nullptr);
 }
 
 // Rows of many classes.
 template <class T>
-double losses_of_long_rows(const Rows<T>& rows, int64_t first, int64_t size, T* scratch) {
+double long_row_losses(const Rows<T>& rows, int64_t first, int64_t size, T* scratch) {
   T loss[TILE];
   for (int64_t k = 0; k < size; ++k) {
     const int64_t o = first + k;
@@ -349,23 +348,23 @@ double losses_of_long_rows(const Rows<T>& rows, int64_t first, int64_t size, T* 
       std::fill(g, g + rows.classes, T(0));
       loss[k] = 0;
     } else {
-      loss[k] = rows.index ? loss_of_index_row(rows, o, g) : loss_of_target_row(rows, o, g);
+      loss[k] = rows.index ? index_row_loss(rows, o, g) : target_row_loss(rows, o, g);
     }
   }
-  return added_up(loss, size, rows.each ? rows.each + first : nullptr);
+  return copy_and_sum(loss, size, rows.each ? rows.each + first : nullptr);
 }
 
 // Examples [first, first + size) of the outer one o.
 template <class T>
-double losses_of_columns(const Rows<T>& rows, int64_t o, int64_t first, int64_t size, T* scratch) {
+double column_losses(const Rows<T>& rows, int64_t o, int64_t first, int64_t size, T* scratch) {
   T loss[TILE];
   const int64_t at = o * rows.classes * rows.inner + first, row = o * rows.inner + first;
   Tile<T> tile{rows.z + at, rows.target ? rows.target + at : nullptr,
                rows.index ? rows.index + row : nullptr,
                rows.gradient ? rows.gradient + at : scratch,
                size, rows.classes, rows.inner, rows.gradient ? rows.inner : TILE};
-  losses_of_tile(rows, tile, loss);
-  return added_up(loss, size, rows.each ? rows.each + row : nullptr);
+  tile_losses(rows, tile, loss);
+  return copy_and_sum(loss, size, rows.each ? rows.each + row : nullptr);
 }
 
 // The sum of the losses, the same for any number of threads: see `elementwise`.
@@ -374,22 +373,22 @@ double cross_entropy(Rows<T> rows, const Parallel& parallel) {
   const std::vector<T> of_classes = weights(rows);
   rows.kept = of_classes.data();
   rows.shared = rows.kept + rows.classes;
-  const bool columns = rows.inner > 1, few = !columns && rows.classes <= FEW;
+  const bool columns = rows.inner > 1, few = !columns && rows.classes <= MAX_TILED_CLASSES;
   // Long rows are one thread's one at a time, where there are few of them.
   const int64_t part = columns || few ? TILE : std::clamp<int64_t>(4096 / rows.classes, 1, TILE);
   const int64_t length = columns ? rows.inner : rows.outer;
   const int64_t tiles = (length + part - 1) / part, count = columns ? rows.outer * tiles : tiles;
   std::vector<double> sums(static_cast<size_t>(count));
-  const int64_t grain = std::max<int64_t>(1, WORTH_A_THREAD / (part * rows.classes));
+  const int64_t grain = std::max<int64_t>(1, ROWS_GRAIN / (part * rows.classes));
   parallel(count, grain, [&](int64_t begin, int64_t end) {
     std::vector<T> scratch;
     if (!rows.gradient && !few) scratch.resize(static_cast<size_t>(rows.classes * (columns ? TILE : 1)));
     for (int64_t k = begin; k < end; ++k) {
       const int64_t first = k % tiles * part, size = std::min(part, length - first);
       double& sum = sums[static_cast<size_t>(k)];
-      if (columns) sum = losses_of_columns(rows, k / tiles, first, size, scratch.data());
-      else if (few) sum = losses_of_short_rows(rows, first, size);
-      else sum = losses_of_long_rows(rows, first, size, scratch.data());
+      if (columns) sum = column_losses(rows, k / tiles, first, size, scratch.data());
+      else if (few) sum = short_row_losses(rows, first, size);
+      else sum = long_row_losses(rows, first, size, scratch.data());
     }
   });
   double total = 0;
