@@ -1,27 +1,31 @@
-"""Fuzz some targets or all, and end with 1 if anything but a documented error comes out."""
+"""Fuzz some targets or all; exit with 1 if one raises an undocumented error."""
 
 import argparse
 import sys
 from pathlib import Path
 
-from .running import ask, run
+from .runner import accepts, run
 from .targets import TARGETS
 
 
 def main() -> int:
-    """The command line."""
+    """Run the command line."""
     parser = argparse.ArgumentParser(prog="python -m tests.stress.fuzz", description=__doc__)
-    parser.add_argument("targets", nargs="*", metavar="TARGET", help=f"of {', '.join(TARGETS)}")
-    parser.add_argument("--inputs", type=int, default=100_000, help="for each (default: 100,000)")
-    parser.add_argument("--seed", type=int, default=0, help="other seeds, other inputs")
-    parser.add_argument("--again", type=Path, metavar="FILE", help="a kept input, put once more")
+    parser.add_argument("targets", nargs="*", metavar="TARGET", help=f"one of {', '.join(TARGETS)}")
+    parser.add_argument("--inputs", type=int, default=100_000, help="per target (default: 100,000)")
+    parser.add_argument("--seed", type=int, default=0, help="seed of the inputs")
+    parser.add_argument("--again", type=Path, metavar="FILE", help="try a kept input again")
     given = parser.parse_args()
     if unknown := [name for name in given.targets if name not in TARGETS]:
         parser.error(f"no target {unknown[0]!r}: choose from {', '.join(TARGETS)}")
     names = given.targets or list(TARGETS)
     if given.again:
         (name,) = names
-        print("accepted" if ask(TARGETS[name], given.again.read_bytes(), Path.cwd()) else "refused")
+        print(
+            "accepted"
+            if accepts(TARGETS[name], given.again.read_bytes(), Path.cwd())
+            else "refused"
+        )
         return 0
     broken = 0
     for name in names:

@@ -1,4 +1,4 @@
-"""Archives and folders of pictures, and the batches of CIFAR-10."""
+"""Fuzz archives and folders of images, CIFAR-10 batches and cached listings."""
 
 import io
 import json
@@ -62,9 +62,9 @@ def _tars() -> Iterator[bytes]:
                 member = tarfile.TarInfo(f"{name}/{'x' * longest}")
                 member.type, member.linkname = kind, "." * longest
                 archive.addfile(member)
-        # Of the ten kilobytes that an archive is filled up to, no more than what ends it.
-        whole = file.getvalue()
-        yield whole if ":" in mode else whole.rstrip(b"\0") + bytes(1536)
+        # Without most of the padding to ten kilobytes.
+        content = file.getvalue()
+        yield content if ":" in mode else content.rstrip(b"\0") + bytes(1536)
 
 
 def _reader(suffixes: Sequence[str]) -> Callable[[bytes, Path], None]:
@@ -77,25 +77,26 @@ def _reader(suffixes: Sequence[str]) -> Callable[[bytes, Path], None]:
 
 
 def _use(path: Path) -> None:
-    """Lists the pictures at a path and reads each."""
+    """List the images at a path and read each."""
     source = path_source(path)
-    for picture in source.images():
-        assert picture.name.isprintable()
-        assert picture.label in (0, 1)
+    images = source.images()
+    for image in images:
+        assert image.name.isprintable()
+        assert image.label in (0, 1)
     assert source.description.isprintable()
     seen = []
-    for position, load in source.load(source.images()):
+    for position, load in source.load(images):
         seen.append(position)
         try:
             assert isinstance(load(), bytes)
         except (UnusableError, OSError):
             continue
     assert len(set(seen)) == len(seen)
-    assert set(seen) <= set(range(len(source.images())))
+    assert set(seen) <= set(range(len(images)))
 
 
 def _read_names(data: bytes, scratch: Path) -> None:
-    """Makes a folder of files with these names, one a line."""
+    """Make a folder of files with these names, one per line, and read it."""
     folder = scratch / "folder"
     try:
         for name in data.split(b"\n")[:12]:
@@ -136,25 +137,17 @@ LAYOUTS = (
     ),
 )
 WORDS = (
-    b"cat",
-    b"dogs",
-    b"test",
-    b"valid",
-    b"/",
-    b"\n",
-    b".jpg",
-    b"train/",
-    b"\x1b[31m",
-    b"cat.1.",
+    *(b"cat", b"dogs", b"test", b"valid", b"/", b"\n"),
+    *(b".jpg", b"train/", b"\x1b[31m", b"cat.1."),
 )
 ARCHIVE_ERRORS = (UserError,)
 
 
-class NothingKnownError(Exception):
-    """Nothing that can be believed: the pictures would be looked at again."""
+class NoListingError(Exception):
+    """Raised for a listing that is not trusted and would be made again."""
 
 
-def _memories() -> list[bytes]:
+def _listings() -> list[bytes]:
     about = {
         "fingerprint": "0123456789abcdef" * 4,
         "description": "cats and dogs; 3 files left out",
@@ -162,13 +155,13 @@ def _memories() -> list[bytes]:
     return [json.dumps({"format": listing_cache.FORMAT, "stamp": "s", **about}).encode()]
 
 
-def _remember(data: bytes, place: Path) -> None:
-    memory = place / "memory.json"
-    memory.write_bytes(data)
-    known = listing_cache._read(memory, "s")
-    if known is None:
-        raise NothingKnownError
-    fingerprint, description = known
+def _read_listing(data: bytes, scratch: Path) -> None:
+    file = scratch / "listing.json"
+    file.write_bytes(data)
+    listing = listing_cache._read(file, "s")
+    if listing is None:
+        raise NoListingError
+    fingerprint, description = listing
     assert re.fullmatch("[0-9a-f]{64}", fingerprint)
     assert isinstance(description, str)
 
@@ -187,17 +180,12 @@ TAR = Target(
 )
 NAMES = Target(lambda: [each.encode() for each in LAYOUTS], _read_names, ARCHIVE_ERRORS, WORDS)
 CIFAR = Target(lambda: list(_batches()), _read_batch, (ValueError,), (b"labels", b"K\3", b"U\6"))
-REMEMBERED = Target(
-    _memories,
-    _remember,
-    (NothingKnownError,),
+LISTING = Target(
+    _listings,
+    _read_listing,
+    (NoListingError,),
     (
-        b'"fingerprint": ',
-        b'"description": ',
-        b'"stamp": "s", ',
-        b"null",
-        b"[" * 5000,
-        b"1e999",
-        b"\\ud800",
+        *(b'"fingerprint": ', b'"description": ', b'"stamp": "s", '),
+        *(b"null", b"[" * 5000, b"1e999", b"\\ud800"),
     ),
 )

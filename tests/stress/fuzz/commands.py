@@ -1,4 +1,4 @@
-"""The command line, and the configuration that it becomes."""
+"""Fuzz the command line and its configuration."""
 
 import os
 from pathlib import Path
@@ -34,14 +34,14 @@ TOKENS = (
 
 
 def read(data: bytes, _: Path) -> None:
-    """Parses arguments, which a zero byte ends as it does for the system, and checks them."""
+    """Parse arguments, separated by zero bytes as by the system, and validate them."""
     arguments = [os.fsdecode(word) for word in data.split(b"\0")]
     try:
         config = parse(arguments)
     except SystemExit as end:
         if end.code:
-            raise AssertionError(f"it ended with {end.code}") from end
-        return  # it showed its help
+            raise AssertionError(f"it exited with {end.code}") from end
+        return  # the help was shown
     if isinstance(config, CompareConfig | TuneConfig):
         validate(config)
 

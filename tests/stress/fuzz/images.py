@@ -1,4 +1,4 @@
-"""Image files of every format and mode."""
+"""Fuzz image files of every format and mode."""
 
 import io
 from collections.abc import Iterator
@@ -14,12 +14,11 @@ from lossbench.benchmarks.data.sources import UnusableError
 from .target import Target
 
 SIZE = 32
-# So that a header that states a large image does not make the fuzzing wait for it: what is past
-# the bound is refused before it is decoded, and what is below is decoded, at any bound.
-MOST_PIXELS = 2**16
+# A low limit, so that a header that states a large image does not slow down the fuzzing.
+MAX_PIXELS = 2**16
 
 
-def _encoded(image: Image.Image, kind: str, **options: object) -> bytes:
+def _encode(image: Image.Image, kind: str, **options: object) -> bytes:
     file = io.BytesIO()
     image.save(file, kind, **options)
     return file.getvalue()
@@ -29,31 +28,31 @@ def _files() -> Iterator[bytes]:
     random = np.random.default_rng(0)
     noise = Image.fromarray(random.integers(0, 256, (9, 11, 3), np.uint8))
     deep = Image.fromarray(random.integers(0, 2**16, (9, 11), np.uint16))
-    turned = Image.Exif()
-    turned[0x0112] = 6
+    rotated = Image.Exif()
+    rotated[0x0112] = 6
     clear = {"transparency": 0}
     for kind in ("PNG", "JPEG", "GIF", "BMP", "TIFF", "WEBP", "PPM"):
-        yield _encoded(noise, kind)
+        yield _encode(noise, kind)
     for kind in ("JPEG", "PNG", "WEBP", "TIFF"):
-        yield _encoded(noise, kind, exif=turned)
+        yield _encode(noise, kind, exif=rotated)
     for kind in ("PNG", "TIFF"):
-        yield _encoded(deep, kind)
+        yield _encode(deep, kind)
     for mode, kind in (("RGBA", "PNG"), ("LA", "PNG"), ("1", "PNG"), ("RGBA", "WEBP")):
-        yield _encoded(noise.convert(mode), kind)
+        yield _encode(noise.convert(mode), kind)
     for mode, kind in (("CMYK", "JPEG"), ("CMYK", "TIFF"), ("L", "JPEG"), ("L", "BMP")):
-        yield _encoded(noise.convert(mode), kind)
-    yield _encoded(noise.convert("P"), "PNG", **clear)
-    yield _encoded(noise.convert("P"), "GIF", save_all=True, append_images=[noise], **clear)
-    yield _encoded(noise, "PNG", save_all=True, append_images=[noise.rotate(90)])
-    yield _encoded(noise, "JPEG", progressive=True)
+        yield _encode(noise.convert(mode), kind)
+    yield _encode(noise.convert("P"), "PNG", **clear)
+    yield _encode(noise.convert("P"), "GIF", save_all=True, append_images=[noise], **clear)
+    yield _encode(noise, "PNG", save_all=True, append_images=[noise.rotate(90)])
+    yield _encode(noise, "JPEG", progressive=True)
     for compression in ("tiff_lzw", "tiff_adobe_deflate", "jpeg", "packbits"):
-        yield _encoded(noise, "TIFF", compression=compression)
-    yield _encoded(Image.fromarray(random.random((9, 11), np.float32)), "TIFF")
+        yield _encode(noise, "TIFF", compression=compression)
+    yield _encode(Image.fromarray(random.random((9, 11), np.float32)), "TIFF")
 
 
 def read(data: bytes, _: Path) -> None:
-    """Decodes a file as the image cache does."""
-    with mock.patch.object(decode, "MAX_PIXELS", MOST_PIXELS):
+    """Decode a file as the image cache does."""
+    with mock.patch.object(decode, "MAX_PIXELS", MAX_PIXELS):
         pixels = decode.decode_square(data, SIZE)
     assert pixels.shape == (SIZE, SIZE, 3)
     assert pixels.dtype == np.uint8

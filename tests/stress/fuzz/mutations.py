@@ -1,4 +1,4 @@
-"""From a few valid inputs to any number of others: some bytes changed, moved, cut, or put in."""
+"""Mutate valid inputs: change, move, cut or insert bytes."""
 
 from collections.abc import Callable, Sequence
 from random import Random
@@ -6,28 +6,15 @@ from random import Random
 ODD_BYTES = (0, 1, 9, 10, 13, 32, 34, 44, 47, 92, 127, 128, 254, 255)
 ODD_NUMBERS = (0, 1, 7, 127, 128, 255, 256, 32767, 32768, 65535, 2**31 - 1, 2**31, 2**32 - 1)
 ODD_TEXTS = (
-    *(
-        b"",
-        b"0",
-        b"-1",
-        b"1e400",
-        b"nan",
-        b"NaN",
-        b"null",
-        b"true",
-        b"[]",
-        b"{}",
-        b'"',
-        b"'",
-        b"\0",
-    ),
+    *(b"", b"0", b"-1", b"1e400", b"nan", b"NaN", b"null", b"true"),
+    *(b"[]", b"{}", b'"', b"'", b"\0"),
     *(b"99999999999999999999", b"9" * 400, b"../", b"/", b"\\", b"\n", b",", b"\xff\xfe"),
     *("é\u202e\ufeff".encode(), b"%s%n", b"[" * 3000, b"x" * 200),
 )
 
 
-def mutated(seeds: Sequence[bytes], tokens: Sequence[bytes], random: Random) -> bytes:
-    """One of the seeds with a few changes, of which the tokens are what may be put in."""
+def mutate(seeds: Sequence[bytes], tokens: Sequence[bytes], random: Random) -> bytes:
+    """Return one of the seeds with a few random changes, some of which insert tokens."""
     data = bytearray(random.choice(seeds))
     for _ in range(random.choice((0, 1, 1, 1, 2, 2, 3, 5, 9))):
         random.choice(CHANGES)(data, seeds, tokens, random)
@@ -37,36 +24,36 @@ def mutated(seeds: Sequence[bytes], tokens: Sequence[bytes], random: Random) -> 
 Change = Callable[[bytearray, Sequence[bytes], Sequence[bytes], Random], None]
 
 
-def _place(data: bytearray, random: Random) -> int:
-    # Headers are at the beginning and, of archives, at the end.
+def _position(data: bytearray, random: Random) -> int:
+    # Headers are at the start and, in archives, at the end.
     near = random.choice((len(data), len(data), 64))
     at = random.randint(0, min(near, len(data)))
     return at if random.random() < 0.8 else len(data) - at
 
 
 def _span(data: bytearray, random: Random) -> slice:
-    at = _place(data, random)
+    at = _position(data, random)
     return slice(at, at + random.choice((1, 1, 2, 4, 8, 32, 512)))
 
 
 def _flip(data: bytearray, _: object, __: object, random: Random) -> None:
     if data:
-        data[_place(data, random) % len(data)] ^= 1 << random.randrange(8)
+        data[_position(data, random) % len(data)] ^= 1 << random.randrange(8)
 
 
 def _odd_byte(data: bytearray, _: object, __: object, random: Random) -> None:
     if data:
-        data[_place(data, random) % len(data)] = random.choice(ODD_BYTES)
+        data[_position(data, random) % len(data)] = random.choice(ODD_BYTES)
 
 
 def _odd_number(data: bytearray, _: object, __: object, random: Random) -> None:
-    size, at = random.choice((2, 4)), _place(data, random)
+    size, at = random.choice((2, 4)), _position(data, random)
     number = random.choice(ODD_NUMBERS) % 256**size
     data[at : at + size] = number.to_bytes(size, random.choice(("little", "big")))
 
 
 def _cut(data: bytearray, _: object, __: object, random: Random) -> None:
-    del data[_place(data, random) :]
+    del data[_position(data, random) :]
 
 
 def _remove(data: bytearray, _: object, __: object, random: Random) -> None:
@@ -79,7 +66,7 @@ def _repeat(data: bytearray, _: object, __: object, random: Random) -> None:
 
 
 def _insert(data: bytearray, _: object, tokens: Sequence[bytes], random: Random) -> None:
-    at = _place(data, random)
+    at = _position(data, random)
     data[at:at] = random.choice((*tokens, *ODD_TEXTS))
 
 
@@ -92,14 +79,14 @@ def _noise(data: bytearray, _: object, __: object, random: Random) -> None:
 
 
 def _splice(data: bytearray, seeds: Sequence[bytes], _: object, random: Random) -> None:
-    """The beginning of this and the end of another one."""
+    """Replace the end by that of another seed."""
     other = random.choice(seeds)
     share = random.random()
     data[int(share * len(data)) :] = other[int(share * len(other)) :]
 
 
 def _swap(data: bytearray, _: object, __: object, random: Random) -> None:
-    """A word, up to the next blank, comma or quotation mark, for another word of the same input."""
+    """Replace a word, up to a blank, comma or quotation mark, by another word of the input."""
     words = [word for word in bytes(data).replace(b'"', b" ").replace(b",", b" ").split() if word]
     if len(words) > 1:
         old, new = random.choice(words), random.choice((*words, *ODD_TEXTS))

@@ -1,4 +1,4 @@
-"""The files that experiments leave behind, and that their reports are made of."""
+"""Fuzz the files of experiments, claims and runs."""
 
 import csv
 import hashlib
@@ -14,6 +14,7 @@ import torch
 
 from lossbench.benchmarks.config import CompareConfig, validate
 from lossbench.benchmarks.errors import UserError
+from lossbench.benchmarks.records import claim
 from lossbench.benchmarks.records.reading import (
     COLUMNS,
     EXPERIMENT_FILE,
@@ -21,11 +22,12 @@ from lossbench.benchmarks.records.reading import (
     read_description,
     read_experiment,
 )
-from lossbench.benchmarks.report import claims, page
 from lossbench.benchmarks.report.board_predictions import read_predictions
+from lossbench.benchmarks.report.claims import claim_document
+from lossbench.benchmarks.report.page import comparison_document
 from lossbench.benchmarks.report.render import html, markdown
 from lossbench.benchmarks.report.summary import summarise_experiment
-from lossbench.benchmarks.training import checkpoint as resume
+from lossbench.benchmarks.training import checkpoint
 from lossbench.benchmarks.training.plan import parse_config
 from lossbench.benchmarks.training.result import Point, Predictions, RunConfig, RunResult
 from lossbench.benchmarks.training.result_store import ResultStore, to_arrays
@@ -82,7 +84,7 @@ def _read_experiment(data: bytes, scratch: Path) -> None:
         (scratch / name).write_bytes(content)
     experiment = read_experiment(scratch)
     summary = summarise_experiment(experiment)
-    document = page.comparison_document(experiment, summary, {})
+    document = comparison_document(experiment, summary, {})
     assert html(document)
     assert markdown(document)
     assert json.dumps(summary, allow_nan=False)
@@ -90,7 +92,7 @@ def _read_experiment(data: bytes, scratch: Path) -> None:
 
 def _claims() -> list[bytes]:
     record = {
-        **{name: name for name in claims.TEXTS},
+        **{name: name for name in claim.TEXTS},
         "verdict": "holds",
         "measures": [
             {"name": "m", "value": 1.0, "low": 0.5, "high": None, "wanted": "x", "verdict": "holds"}
@@ -116,13 +118,13 @@ def _claims() -> list[bytes]:
 
 
 def _read_claim(data: bytes, scratch: Path) -> None:
-    (scratch / claims.FILE).write_bytes(data)
-    document = claims.claim_document(scratch, claims.read_claim(scratch))
+    (scratch / claim.FILE).write_bytes(data)
+    document = claim_document(scratch, claim.read_claim(scratch))
     assert html(document)
     assert markdown(document)
 
 
-def _said() -> Predictions:
+def _predictions() -> Predictions:
     labels = np.arange(6) % 2
     halves = np.full((6, 2), 0.5, np.float32)
     return Predictions(halves[:, :1], halves, labels, labels)
@@ -143,8 +145,10 @@ def _arrays(arrays: dict[str, np.ndarray]) -> list[bytes]:
 
 
 def _npz(data: bytes) -> bytes:
-    """An .npz as it is, or of arrays that were changed before they were put in: a change of the
-    whole seldom gets past its checksums."""
+    """Return an .npz as it is, or make one of mutated arrays.
+
+    Mutations of the archive itself rarely pass its checksums.
+    """
     if data.startswith(b"PK"):
         return data
     file = io.BytesIO()
@@ -166,55 +170,55 @@ def _read_predictions(data: bytes, scratch: Path) -> None:
     read_predictions([path.parent])
 
 
-TRIAL = RunConfig("mse", 0, 0.1)
+RUN = RunConfig("mse", 0, 0.1)
 
 
-def _outcomes() -> list[bytes]:
+def _results() -> list[bytes]:
     point = Point(10, 1.0, *9 * (0.5,))
-    outcome = RunResult(
-        TRIAL, (point,), 1.0, 10, (3, 3), _said(), None, np.zeros((2, 4), np.float32), 1.0, 0.5
+    result = RunResult(
+        RUN, (point,), 1.0, 10, (3, 3), _predictions(), None, np.zeros((2, 4), np.float32), 1.0, 0.5
     )
-    return _arrays(to_arrays(outcome))
+    return _arrays(to_arrays(result))
 
 
-class NoOutcomeError(Exception):
-    """There is none that can be read: the trial would be made again."""
+class NoResultError(Exception):
+    """Raised when no result can be read; the run would be trained again."""
 
 
-def _read_outcome(data: bytes, scratch: Path) -> None:
+def _read_result(data: bytes, scratch: Path) -> None:
     store = ResultStore(scratch)
-    store.path(TRIAL, "print").write_bytes(_npz(data))
-    outcome = store.get(TRIAL, "print")
-    if outcome is None:
-        raise NoOutcomeError
-    assert outcome.trial == TRIAL
-    assert all(asdict(point) for point in outcome.points)
+    store.path(RUN, "print").write_bytes(_npz(data))
+    result = store.get(RUN, "print")
+    if result is None:
+        raise NoResultError
+    assert result.trial == RUN
+    assert all(asdict(point) for point in result.points)
 
 
-def _states() -> list[bytes]:
-    """What resume.pt holds behind its SHA-256, which no mutation would get past."""
+def _checkpoints() -> list[bytes]:
+    """Return the content of resume.pt after its SHA-256, which no mutation would pass."""
     with TemporaryDirectory() as directory:
         path = Path(directory) / "resume.pt"
         known = {"files": {"results.csv": 10}, "speed": 2.5, "last": None}
         model = {"head.weight": torch.arange(6.0).view(2, 3), "head.bias": torch.zeros(2)}
-        resume.save(path, "key", known | {"training": {"model": model, "done": 3}})
+        checkpoint.save(path, "key", known | {"training": {"model": model, "done": 3}})
         return [path.read_bytes()[32:]]
 
 
-def _read_state(data: bytes, _place: Path) -> None:
-    state = resume.parse(hashlib.sha256(data).digest() + data, "key")
+def _read_checkpoint(data: bytes, _: Path) -> None:
+    state = checkpoint.parse(hashlib.sha256(data).digest() + data, "key")
     assert isinstance(state, dict)
 
 
-def _begun() -> list[bytes]:
+def _resumable() -> list[bytes]:
     settings = CompareConfig(losses=("mse", "cross-entropy")).to_json()
     rates = {"learning_rates": {"mse": 0.1, "cross-entropy": 0.3}}
     return [json.dumps(ABOUT | {"config": settings | rates, "own_losses": []}).encode()]
 
 
-def _go_on(data: bytes, place: Path) -> None:
-    (place / EXPERIMENT_FILE).write_bytes(data)
-    config, rates = parse_config(read_description(place), place)
+def _resume(data: bytes, scratch: Path) -> None:
+    (scratch / EXPERIMENT_FILE).write_bytes(data)
+    config, rates = parse_config(read_description(scratch), scratch)
     validate(config)
     assert set(rates) == set(config.losses or ())
 
@@ -222,26 +226,20 @@ def _go_on(data: bytes, place: Path) -> None:
 WORDS = (b"seeds", b"losses", b"config", b"data", b"classes", b"test_counts", b"epochs", b"skipped")
 JSON = tuple(b'"%s": %s, ' % (w, v) for w in WORDS for v in (b"null", b"[]", b"7", b'"x"', b"[[]]"))
 NPZ = (
-    b"PK\1\2",
-    b"PK\3\4",
-    b"PK\5\6",
-    b"\x93NUMPY",
-    b"'|O'",
-    b"'<f8'",
-    b"(9999999999,)",
-    b"predicted",
+    *(b"PK\1\2", b"PK\3\4", b"PK\5\6", b"\x93NUMPY"),
+    *(b"'|O'", b"'<f8'", b"(9999999999,)", b"predicted"),
 )
 
 EXPERIMENT = Target(_experiments, _read_experiment, (UserError,), (*WORDS, *JSON, BREAK, b"1e308"))
 CLAIM = Target(
     _claims, _read_claim, (UserError,), (*JSON, b'"measures": [{}], ', b'"pictures": [{}], ')
 )
-PREDICTIONS = Target(lambda: _arrays(vars(_said())), _read_predictions, (UserError,), NPZ)
-OUTCOMES = Target(_outcomes, _read_outcome, (NoOutcomeError,), NPZ)
+PREDICTIONS = Target(lambda: _arrays(vars(_predictions())), _read_predictions, (UserError,), NPZ)
+RESULTS = Target(_results, _read_result, (NoResultError,), NPZ)
 CHECKPOINT = Target(
-    _states,
-    _read_state,
-    (resume.CheckpointError,),
+    _checkpoints,
+    _read_checkpoint,
+    (checkpoint.CheckpointError,),
     (b"PK\1\2", b"PK\3\4", b"key", b"c__main__\n"),
 )
-RESUMPTION = Target(_begun, _go_on, (UserError,), (*WORDS, *JSON, b"own_losses", b"1e308"))
+RESUMPTION = Target(_resumable, _resume, (UserError,), (*WORDS, *JSON, b"own_losses", b"1e308"))

@@ -1,4 +1,4 @@
-"""What a target is."""
+"""Targets of fuzzing."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -7,13 +7,13 @@ from pathlib import Path
 
 @dataclass(frozen=True)
 class Target:
-    """Something that reads what comes from outside.
+    """A reader of input from outside.
 
     Attributes:
         seeds: makes valid inputs, which are mutated.
-        read: reads an input; it may write into the directory that it is given, which is the same
-            for all inputs of a run. A result that is wrong in itself is an AssertionError.
-        documented: the errors that it may raise.
+        read: reads an input. It may write into the directory it is given, which is the same for all
+            inputs. It raises AssertionError if its result is wrong.
+        documented: errors that it may raise.
         tokens: bytes that mean something to it.
     """
 

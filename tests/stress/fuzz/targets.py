@@ -1,4 +1,4 @@
-"""The targets by name. One more is one more line: how to read an input, and a few valid ones."""
+"""Targets by name: how to read an input, and a few valid inputs."""
 
 from . import archives, commands, images, records
 from .target import Target
@@ -11,12 +11,12 @@ TARGETS: dict[str, Target] = {
     "tar": archives.TAR,
     "names": archives.NAMES,
     "cifar": archives.CIFAR,
-    "remembered": archives.REMEMBERED,
+    "listing": archives.LISTING,
     "command": commands.COMMAND,
     "experiment": records.EXPERIMENT,
     "claim": records.CLAIM,
     "predictions": records.PREDICTIONS,
-    "outcomes": records.OUTCOMES,
+    "results": records.RESULTS,
     "resumption": records.RESUMPTION,
     "checkpoint": records.CHECKPOINT,
 }

@@ -1,32 +1,42 @@
-"""A short run of every target, and what happens when one breaks."""
+"""A short run of every target, and the runner itself."""
 
 from pathlib import Path
 
 import pytest
 
-from . import running
-from .running import ask, run
+from . import runner
+from .runner import accepts, run
 from .targets import TARGETS, Target
+
+INPUTS = {"command": 20, "experiment": 100, "names": 100}
+"""Inputs per target in the fast tests; each of these targets is slow."""
 
 
 @pytest.mark.parametrize("name", TARGETS)
-def test_nothing_but_documented_errors(name: str, tmp_path: Path) -> None:
-    inputs = 60 if name == "command" else 300  # of which each takes as long as a hundred others
+def test_only_documented_errors(name: str, tmp_path: Path) -> None:
+    inputs = INPUTS.get(name, 300)
     tally = run(name, TARGETS[name], inputs, 0, tmp_path, progress=False)
     assert tally.broken is None, tally.line(name)
     assert tally.inputs == tally.accepted + tally.refused == inputs
-    # Neither all valid nor all nonsense: both would test nothing.
+    # All valid or all nonsense would test nothing.
     assert tally.accepted > 3
     assert tally.refused > 3
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", TARGETS)
+def test_only_documented_errors_of_more_inputs(name: str, tmp_path: Path) -> None:
+    inputs = 10 * INPUTS.get(name, 300)
+    assert run(name, TARGETS[name], inputs, 1, tmp_path, progress=False).broken is None
 
 
 @pytest.mark.parametrize("name", TARGETS)
 def test_every_seed_is_valid(name: str, tmp_path: Path) -> None:
     for seed in TARGETS[name].seeds():
-        assert ask(TARGETS[name], seed, tmp_path)
+        assert accepts(TARGETS[name], seed, tmp_path)
 
 
-def test_an_error_that_is_not_documented_ends_it_and_its_input_is_kept(
+def test_an_undocumented_error_stops_and_keeps_its_input(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def read(data: bytes, _: Path) -> None:
@@ -45,8 +55,8 @@ def test_an_error_that_is_not_documented_ends_it_and_its_input_is_kept(
     assert run("made-up", target, tally.inputs, 0, tmp_path, progress=False).broken == tally.broken
 
 
-def test_an_input_that_hangs_ends_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(running, "SLOWEST", 1)
+def test_an_input_that_hangs_stops_the_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(runner, "TIMEOUT", 1)
 
     def read(_: bytes, __: Path) -> None:
         while True:
