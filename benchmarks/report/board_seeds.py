@@ -48,7 +48,7 @@ class Band(NamedTuple):
 
 
 def read_seed(directory: Path) -> Seed:
-    """The scalars and the histograms of dL/dz in the event files of a run, all of them."""
+    """Read all scalars and the histograms of dL/dz from the event files of a run."""
     keep = {event_accumulator.SCALARS: 0, event_accumulator.HISTOGRAMS: 0}
     events = event_accumulator.EventAccumulator(str(directory), size_guidance=keep).Reload()
     tags = events.Tags()

@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import rich.table
+from rich import box
+from rich.console import Console
+from rich.text import Text
 
 from lossbench.benchmarks.format import (
     MISSING,
@@ -16,11 +22,6 @@ from lossbench.benchmarks.stats.verdict import MINIMUM_SEEDS
 from .differences import REFERENCE
 from .document import SYNTHETIC, Table, synthetic_title
 from .summary import summarise
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    import rich.table
 
 WIDE = 112
 """Width in characters of a terminal that shows every column."""
@@ -83,17 +84,12 @@ def terminal_table(experiment: Path | dict[str, Any], width: int | None = None) 
     Raises:
         UserError: a directory cannot be read, or no run in it has finished.
     """
-    from rich import box
-    from rich.console import Console
-    from rich.table import Table as RichTable
-    from rich.text import Text
-
     summary = experiment if isinstance(experiment, dict) else summarise(experiment)
     width = Console().width if width is None else width
     columns = COLUMNS if width >= WIDE else COLUMNS[:-WIDE_COLUMNS]
     title = synthetic_title(str(summary["experiment"]), summary["synthetic"])
     # Text, not str: rich would read [...] in a name as markup.
-    table = RichTable(
+    table = rich.table.Table(
         title=Text(title, style="bold"),
         caption=Text("\n".join(_captions(summary, columns))),
         caption_justify="left",

@@ -5,10 +5,10 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-if TYPE_CHECKING:
-    from numpy.typing import ArrayLike, NDArray
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
 
 
 @dataclass(frozen=True)
@@ -117,8 +117,6 @@ def bootstrap_difference(
     Raises:
         ValueError: the shapes differ, there are no examples, or `level` or `draws` is out of range.
     """
-    import numpy as np
-
     check_fraction("level", level)
     a, b = _seeds_by_examples(correct_a), _seeds_by_examples(correct_b)
     if a.shape != b.shape or not a.size:
@@ -166,8 +164,6 @@ def check_fraction(name: str, value: float) -> None:
 
 def _seeds_by_examples(correct: ArrayLike) -> NDArray[Any]:
     """Convert bool (N,) or (seeds, N) to int64 (seeds, N)."""
-    import numpy as np
-
     array = np.asarray(correct, dtype=bool).astype(np.int64)
     if array.ndim not in (1, 2):
         raise ValueError(f"need an array (N,) or (seeds, N), not {array.shape}")

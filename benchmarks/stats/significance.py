@@ -6,6 +6,8 @@ import math
 from collections.abc import Sequence
 from functools import cache
 
+import numpy as np
+
 from .intervals import check_fraction, mean_interval, paired_differences, standard_deviation
 
 
@@ -97,7 +99,6 @@ def _noncentrality(degrees: int, level: float, power: float) -> float:
     integrated over the quantiles of X: scipy's noncentral t is NaN for a large noncentrality and
     few degrees of freedom.
     """
-    import numpy as np
     from scipy.optimize import brentq
     from scipy.stats import chi, norm, t
 

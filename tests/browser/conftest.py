@@ -1,4 +1,4 @@
-"""A real comparison, TensorBoard on it as `lossbench view` opens it, and a browser to look."""
+"""Fixtures: a small comparison, TensorBoard opened by `lossbench view`, and a browser."""
 
 from __future__ import annotations
 
@@ -22,14 +22,10 @@ LOSSES = ("cross-entropy", "sigmoid-mse")
 SEEDS = 3
 ARGUMENTS = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking"]
 
-# What a page may say in the browser's console all the same: none of it needs to.
-TOLERATED: tuple[str, ...] = ()
-
 
 @pytest.fixture(scope="session")
 def experiment(tmp_path_factory, cats_and_dogs) -> Path:
-    """Two losses with three seeds each, trained for a moment on pictures of noise, those of cats
-    brighter."""
+    """Train two losses with three seeds each on images of noise; cats are brighter."""
     home = tmp_path_factory.mktemp("comparison")
     pictures = cats_and_dogs(home / "pictures", 60)
     config = CompareConfig(
@@ -56,7 +52,7 @@ def experiment(tmp_path_factory, cats_and_dogs) -> Path:
 
 @pytest.fixture(scope="session")
 def tensorboard(experiment: Path) -> Iterator[str]:
-    """Where TensorBoard answers, opened by the command."""
+    """Open TensorBoard by the command, and return its address."""
     with socket.socket() as free:
         free.bind(("localhost", 0))
         port = free.getsockname()[1]
@@ -83,7 +79,7 @@ def tensorboard(experiment: Path) -> Iterator[str]:
 
 @pytest.fixture(scope="session")
 def browser() -> Iterator:
-    """Debian's chromium, driven by Playwright."""
+    """Open Debian's chromium by Playwright."""
     path = shutil.which("chromium")
     if path is None:
         pytest.skip("there is no chromium: apt-get install chromium")
@@ -95,35 +91,31 @@ def browser() -> Iterator:
 
 
 @dataclass
-class Heard:
-    """What went on while a page was open: errors in its console, and addresses it asked for."""
+class PageLog:
+    """Console errors and requests of a page."""
 
     errors: list[str] = field(default_factory=list)
-    asked: list[str] = field(default_factory=list)
+    requests: list[str] = field(default_factory=list)
 
 
 @pytest.fixture
-def heard() -> Heard:
-    return Heard()
+def page_log() -> PageLog:
+    return PageLog()
 
 
 @pytest.fixture
-def page(browser, heard: Heard) -> Iterator:
-    """A page; the test fails if it has complained that something is wrong."""
+def page(browser, page_log: PageLog) -> Iterator:
+    """Open a page; the test fails if its console has an error."""
     opened = browser.new_page(viewport={"width": 2000, "height": 1400})
     opened.set_default_timeout(120_000)
 
-    def complain(text: str) -> None:
-        if text not in TOLERATED:
-            heard.errors.append(text)
-
     def console(message) -> None:
         if message.type == "error":
-            complain(f"{message.text} ({message.location.get('url', '')})")
+            page_log.errors.append(f"{message.text} ({message.location.get('url', '')})")
 
     opened.on("console", console)
-    opened.on("pageerror", lambda error: complain(str(error)))
-    opened.on("request", lambda request: heard.asked.append(request.url))
+    opened.on("pageerror", lambda error: page_log.errors.append(str(error)))
+    opened.on("request", lambda request: page_log.requests.append(request.url))
     yield opened
     opened.close()
-    assert heard.errors == []
+    assert page_log.errors == []

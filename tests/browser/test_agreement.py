@@ -1,4 +1,4 @@
-"""What TensorBoard is given and results.csv say the same, value by value."""
+"""The event files and results.csv hold the same values."""
 
 import csv
 import math
@@ -9,6 +9,8 @@ import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from .conftest import LOSSES, SEEDS
+
+pytestmark = pytest.mark.slow
 
 
 def read(directory: Path) -> dict[str, dict[int, float]]:

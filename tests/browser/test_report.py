@@ -1,8 +1,10 @@
-"""report.html in a browser: it needs nothing else, and fits."""
+"""report.html in a browser: it loads without other files, and fits the window."""
 
 from pathlib import Path
 
 import pytest
+
+pytestmark = pytest.mark.slow
 
 EVIDENCE = Path(__file__).resolve().parents[2] / "runs" / "reference" / "evidence"
 
@@ -11,7 +13,7 @@ EVIDENCE = Path(__file__).resolve().parents[2] / "runs" / "reference" / "evidenc
 @pytest.mark.parametrize("width", [390, 1440])
 @pytest.mark.parametrize("what", ["comparison", "evidence"])
 def test_the_pictures_load_and_nothing_overflows(
-    page, heard, experiment: Path, what, width, scheme
+    page, page_log, experiment: Path, what, width, scheme
 ):
     page.set_viewport_size({"width": width, "height": 900})
     page.emulate_media(color_scheme=scheme)
@@ -25,4 +27,4 @@ def test_the_pictures_load_and_nothing_overflows(
         assert pictures.nth(number).evaluate("image => image.naturalWidth") > 0
         assert pictures.nth(number).get_attribute("alt")
     assert page.evaluate("document.scrollingElement.scrollWidth") <= width
-    assert all(url == address or url.startswith("data:") for url in heard.asked)
+    assert all(url == address or url.startswith("data:") for url in page_log.requests)

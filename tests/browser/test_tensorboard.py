@@ -1,4 +1,4 @@
-"""What TensorBoard shows of a finished experiment without a click."""
+"""TensorBoard shows a finished experiment without a click."""
 
 import json
 import re
@@ -10,18 +10,22 @@ from lossbench.benchmarks.report.board_layout import CHARTS
 
 from .conftest import LOSSES
 
+pytestmark = pytest.mark.slow
+
 CARD = "tf-custom-scalar-margin-chart-card"
 
 
 @pytest.fixture
 def expect():
     api = pytest.importorskip("playwright.sync_api")
-    # The machine may have more to do.
+    # The machine may be busy.
     api.expect.set_options(timeout=120_000)
     return api.expect
 
 
-def test_custom_scalars_has_its_charts_with_a_line_a_loss(page, expect, tensorboard, heard) -> None:
+def test_custom_scalars_has_its_charts_with_one_line_per_loss(
+    page, expect, tensorboard, page_log
+) -> None:
     page.goto(tensorboard + "#custom_scalars")
     cards = page.locator(CARD)
     expect(cards).to_have_count(len(CHARTS))
@@ -33,15 +37,15 @@ def test_custom_scalars_has_its_charts_with_a_line_a_loss(page, expect, tensorbo
         expect(card.locator("path.area[d^=M]")).to_have_count(len(LOSSES))
         expect(card.locator("path.line[d^=M]")).to_have_count(2 * len(LOSSES))
         assert set(re.findall(r"\(([\w-]+)\)", matches(card))) == set(LOSSES)
-    assert all(url.startswith(tensorboard) for url in heard.asked)
+    assert all(url.startswith(tensorboard) for url in page_log.requests)
 
 
 def matches(card) -> str:
-    """The names of the lines, which are in the page whether or not the list is open."""
+    """Return the names of the lines; they are in the page even if the list is closed."""
     return card.locator(".match-list-entry").evaluate_all("all => all.map(e => e.textContent)+''")
 
 
-def test_hparams_has_a_row_a_loss(page, expect, tensorboard, experiment: Path) -> None:
+def test_hparams_has_one_row_per_loss(page, expect, tensorboard, experiment: Path) -> None:
     summary = json.loads((experiment / "summary.json").read_text())
     page.goto(tensorboard + "#hparams")
     for loss in LOSSES:
