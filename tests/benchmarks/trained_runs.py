@@ -10,10 +10,15 @@ from lossbench.benchmarks.training import checks
 from lossbench.benchmarks.training.executors.pool import dataset_arguments
 from lossbench.benchmarks.training.result import RunResult
 from lossbench.benchmarks.training.train import train
+from lossbench.losses import registry
 
 SMALL = RunConfig(
     "cross-entropy", seed=0, learning_rate=0.02, width=4, epochs=2, batch_size=16, evaluations=1
 )
+
+ENTRIES = {name: registry.entry(name) for name in registry.names()}
+LOSS_KINDS = tuple({(e.task, e.takes, e.targets[0]): name for name, e in ENTRIES.items()}.values())
+"""One loss of each kind of input, target and task."""
 
 
 @pytest.fixture
