@@ -8,7 +8,7 @@ from pathlib import Path
 
 from lossbench.benchmarks.config import CompareConfig
 from lossbench.benchmarks.console import Reporter
-from lossbench.benchmarks.data.description import data_facts, experiment_name
+from lossbench.benchmarks.data.description import describe_data, experiment_name
 from lossbench.benchmarks.errors import UserError
 from lossbench.benchmarks.format import plural
 from lossbench.benchmarks.records import experiment
@@ -55,7 +55,7 @@ def create_plan(config: CompareConfig, command: str, reporter: Reporter) -> Plan
     now = datetime.now().astimezone()
     directory = config.runs / experiment_name(config, images, now)
     plan = Plan(directory, config, images, device, runs)
-    data = data_facts(images, plan.dataset)
+    data = describe_data(images, plan.dataset)
     experiment.create(directory)
     description = experiment.facts(command, now, device) | {
         "name": directory.name,

@@ -17,7 +17,7 @@ from lossbench.benchmarks.config import ExperimentConfig, TuneConfig
 from lossbench.benchmarks.console import Reporter
 from lossbench.benchmarks.data import ImageSet
 from lossbench.benchmarks.data.batches import prepare
-from lossbench.benchmarks.data.description import data_facts
+from lossbench.benchmarks.data.description import describe_data
 from lossbench.benchmarks.errors import UserError, one_line
 from lossbench.benchmarks.format import plural
 from lossbench.benchmarks.records import experiment
@@ -70,7 +70,7 @@ def tune(config: TuneConfig, command: str, reporter: Reporter) -> Path:
         "name": directory.name,
         "synthetic": images.synthetic,
         "shared": shared(config, images),
-        "data": data_facts(images, material),
+        "data": describe_data(images, material),
         "rates": list(config.rates),
         "seeds": config.seeds,
         "losses": {name: of_loss(outcomes) for name, outcomes in found.items()},

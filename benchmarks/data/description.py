@@ -16,27 +16,26 @@ from .image_set import ImageSet
 
 
 def experiment_name(config: CompareConfig, images: ImageSet, now: datetime) -> str:
-    """The experiment's name: the user's, or data, model and date. Synthetic pictures put
-    SYNTHETIC before either, so that the name itself says that these are no results."""
+    """Return the name of an experiment: the user's, or data, model, start and date.
+
+    The name of an experiment on synthetic images says SYNTHETIC, so nobody takes its numbers for
+    results.
+    """
     model = config.model.rpartition(":")[2]
-    default = f"{images.name}-{model}-{config.start}-{now:%Y%m%d-%H%M%S}"
-    if not images.synthetic:
-        return config.name or default
-    return (
-        f"{SYNTHETIC_MARK}-{config.name}"
-        if config.name
-        else default.replace(images.name, SYNTHETIC_MARK, 1)
-    )
+    data = SYNTHETIC_MARK if images.synthetic else images.name
+    if config.name:
+        return f"{data}-{config.name}" if images.synthetic else config.name
+    return f"{data}-{model}-{config.start}-{now:%Y%m%d-%H%M%S}"
 
 
-def data_facts(images: ImageSet, material: DeviceDataset) -> dict[str, Any]:
-    """What images there were, and how they were used: numbers by split and class."""
+def describe_data(images: ImageSet, dataset: DeviceDataset) -> dict[str, Any]:
+    """Describe an image set and count the images that a run uses, by split and class."""
     classes = len(images.classes)
-    held_out = material.validation
+    validation = dataset.validation
     counts = {
-        "train": list(material.counts),
-        "validation": _counts(held_out.labels, classes) if held_out else [0] * classes,
-        "test": _counts(material.test.labels, classes),
+        "train": list(dataset.counts),
+        "validation": _counts(validation.labels, classes) if validation else [0] * classes,
+        "test": _counts(dataset.test.labels, classes),
     }
     return {
         "name": images.name,

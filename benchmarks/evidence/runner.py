@@ -14,7 +14,7 @@ import torch
 
 from lossbench.benchmarks.console import Reporter
 from lossbench.benchmarks.data.batches import prepare
-from lossbench.benchmarks.data.description import data_facts
+from lossbench.benchmarks.data.description import describe_data
 from lossbench.benchmarks.errors import unknown_name
 from lossbench.benchmarks.records import experiment
 from lossbench.benchmarks.records.claim import Finding
@@ -108,7 +108,7 @@ def facts_of(lab: PoolTrainer, pool: Pool) -> dict[str, object]:
         key = (trial.data, trial.image_size)
         if key not in sources:
             images = pool.image_set(*key)
-            sources[key] = data_facts(
+            sources[key] = describe_data(
                 images, prepare(images, torch.device("cpu"), validation=trial.validation)
             )
         trained_on.setdefault(key, set()).add(sum(outcome.counts))
