@@ -1,5 +1,8 @@
-"""The tests run on the closed forms, whether kernels happen to have been built here or not; those
-of the kernels (losses/test_kernels.py, and the losses' tests under another name) switch them on."""
+"""Fixtures of all tests.
+
+Tests use the closed forms whether kernels have been built or not; the tests of the kernels switch
+them on.
+"""
 
 import os
 from collections.abc import Callable
@@ -15,8 +18,7 @@ os.environ.setdefault("LOSSES_KERNELS", "0")
 
 @pytest.fixture(scope="session")
 def cats_and_dogs() -> Callable[[Path, int], Path]:
-    """Fills a directory with cat/ and dog/, so many pictures of noise each, those of cats brighter;
-    unlike images in memory, other processes can open them too."""
+    """Return a function that fills a directory with cat/ and dog/: noise, brighter for cats."""
 
     def make(directory: Path, each: int = 30) -> Path:
         rng = np.random.default_rng(0)
@@ -33,8 +35,7 @@ def cats_and_dogs() -> Callable[[Path, int], Path]:
 
 @pytest.fixture
 def one_thread():
-    """Sums of two threads end in other digits than those of one; and small batches on a busy
-    machine wait for a second thread longer than it helps."""
+    """Limit torch to one thread, because sums of two end in other digits."""
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     yield

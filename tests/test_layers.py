@@ -48,20 +48,6 @@ KNOWN = frozenset[str](
         "benchmarks.evidence.square_loss -> benchmarks.evidence.pictures.square_loss",
         "benchmarks.evidence.zero_one -> numpy",
         "benchmarks.records.files -> numpy",
-        "benchmarks.report.board -> benchmarks.records.reading",
-        "benchmarks.report.board_predictions -> PIL",
-        "benchmarks.report.board_predictions -> benchmarks.plots.canvas",
-        "benchmarks.report.table -> rich",
-        "benchmarks.report.table -> rich.console",
-        "benchmarks.report.table -> rich.table",
-        "benchmarks.report.table -> rich.text",
-        "benchmarks.stats.intervals -> numpy",
-        "benchmarks.stats.significance -> numpy",
-        "losses.kernels -> losses.arguments",
-        "losses.kernels -> losses.functional.likelihood",
-        "losses.kernels -> losses.functional.margin",
-        "losses.kernels -> losses.functional.softmax",
-        "losses.kernels -> losses.kernels.cuda",
     }
 )
 """Imports that are still to be mended. Empty it."""

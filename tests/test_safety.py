@@ -1,4 +1,4 @@
-"""Nothing that is read from disk or from the network is run."""
+"""No code is run that was read from a disk or the network."""
 
 import ast
 import subprocess
@@ -25,12 +25,12 @@ UNSAFE_MODULES = {
 }
 UNSAFE_FUNCTIONS = {"eval", "exec", "compile", "__import__"}
 UNSAFE_METHODS = {"exec", "extractall", "unpack_archive", "import_module"}
-# Modules of the user's own, by the name that the user gives, and the claims of lossbench itself.
-IMPORTERS = {"losses/registry.py", "models/registry.py", "benchmarks/evidence/examine.py"}
+# They import the user's modules by the name that the user gives, and lossbench's own claims.
+IMPORTERS = {"losses/registry.py", "models/registry.py", "benchmarks/evidence/runner.py"}
 
 
 def faults(source: str) -> Iterator[str]:
-    """What in a module could run what it reads, by line."""
+    """Yield each line of a module that could run what it reads."""
     for node in ast.walk(ast.parse(source)):
         for fault in _imports(node) if not isinstance(node, ast.Call) else _calls(node):
             yield f"line {node.lineno}: {fault}"  # type: ignore[attr-defined]
@@ -53,15 +53,15 @@ def _calls(node: ast.Call) -> Iterator[str]:
         owner, name = ast.unparse(node.func.value), node.func.attr
         if name in UNSAFE_METHODS:
             yield f"calls {owner}.{name}"
-        is_torchs = owner in ("torch", "torch.jit") and name == "load"
-        if is_torchs and options.get("weights_only") != "True":
+        is_torch = owner in ("torch", "torch.jit") and name == "load"
+        if is_torch and options.get("weights_only") != "True":
             yield "calls torch.load without weights_only=True"
     if options.get("allow_pickle", "False") != "False":
         yield "allows a pickle"
 
 
 @pytest.mark.parametrize("path", SOURCES, ids=lambda p: p.relative_to(ROOT).as_posix())
-def test_no_module_runs_what_it_reads(path: Path) -> None:
+def test_modules_run_nothing_they_read(path: Path) -> None:
     found = list(faults(path.read_text(encoding="utf-8")))
     if path.relative_to(ROOT).as_posix() in IMPORTERS:
         assert found
@@ -93,11 +93,11 @@ def test_no_module_runs_what_it_reads(path: Path) -> None:
         "importlib.import_module(name)",
     ],
 )
-def test_each_fault_is_seen(line: str) -> None:
+def test_each_fault_is_found(line: str) -> None:
     assert len(list(faults(line))) == 1
 
 
-def test_what_is_safe_is_no_fault() -> None:
+def test_safe_calls_are_no_fault() -> None:
     for line in (
         "torch.load(path, weights_only=True)",
         "np.load(path)",
@@ -111,7 +111,7 @@ def test_what_is_safe_is_no_fault() -> None:
         assert list(faults(line)) == [], line
 
 
-MINE = """
+OWN_LOSS = """
 from pathlib import Path
 Path("imported").touch()
 from torch import nn
@@ -123,7 +123,7 @@ class Mine(nn.Module):
     def forward(self, input, target):
         return (input - target) ** 2
 """
-LOOK = """
+PROGRAM = """
 import sys
 from lossbench.benchmarks import cli
 from lossbench.benchmarks.records.reading import read_experiment
@@ -137,12 +137,12 @@ if sys.argv[1:]:
 
 
 @pytest.mark.parametrize(("names", "imported"), [((), False), (("my_loss:Mine",), True)])
-def test_a_loss_of_ones_own_is_imported_when_it_is_asked_for(
+def test_an_own_loss_is_imported_only_on_request(
     tmp_path: Path, names: tuple[str, ...], imported: bool
 ) -> None:
-    (tmp_path / "my_loss.py").write_text(MINE)
+    (tmp_path / "my_loss.py").write_text(OWN_LOSS)
     environment = {"PYTHONPATH": f"{ROOT}", "PATH": ""}
-    command = [sys.executable, "-c", LOOK, *names]
+    command = [sys.executable, "-c", PROGRAM, *names]
     done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "imported").exists() == imported
