@@ -18,7 +18,7 @@ sys.modules["benchmarks.speed"] = lossbench.benchmarks.speed
 
 
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int | None:
-    """Run the whole suite on all cores, at most 8, but named files and benchmarks in one process."""
+    """Run the whole suite on up to 8 cores, but named files and benchmarks in one process."""
     if config.args_source is not pytest.Config.ArgsSource.TESTPATHS:
         return 0
     config.option.dist = "loadfile"  # fixtures of a module are made once
