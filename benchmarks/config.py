@@ -105,30 +105,30 @@ class RunConfig(TrainingConfig):
         loss: registered name of the loss.
         seed: seed of the weights, the batches, and all that is drawn of labels and images.
         learning_rate: peak of the one-cycle schedule.
-        settings: arguments of the loss beyond those of its registry entry, as (name, value)
+        loss_arguments: arguments of the loss beyond those of its registry entry, as (name, value)
             pairs; a tuple of numbers becomes a tensor.
         data: name or path of the images, as `open_images` takes it.
-        begin_at: probability of class 1 that a model of two classes starts with for every image;
-            None keeps the initial head.
+        initial_probability: probability of class 1 that a model of two classes starts with for
+            every image; None keeps the initial head.
         train_images: upper bound of the number of training images, the same for each class.
         label_noise: fraction of training labels replaced by another class, drawn uniformly.
         imbalance: number of images of class 0 per image of class 1 in training. Two classes only.
-        enough: validation accuracy at which training stops early; None: never.
-        pairs: record the margin and dL/dz of some training examples.
+        stop_at_accuracy: validation accuracy at which training stops early; None: never.
+        record_examples: record the margin and dL/dz of some training examples.
         test: evaluate on the test images, once, at the end.
     """
 
     loss: str
     seed: int
     learning_rate: float
-    settings: tuple[tuple[str, Any], ...] = ()
+    loss_arguments: tuple[tuple[str, Any], ...] = ()
     data: str = "cifar10"
-    begin_at: float | None = None
+    initial_probability: float | None = None
     train_images: int | None = None
     label_noise: float = 0.0
     imbalance: float = 1.0
-    enough: float | None = None
-    pairs: bool = False
+    stop_at_accuracy: float | None = None
+    record_examples: bool = False
     test: bool = False
 
     def key(self, *, of: str = "") -> str:
@@ -174,7 +174,7 @@ class ExperimentConfig(TrainingConfig):
             seed,
             learning_rate,
             data=self.data or "cifar10",
-            begin_at=WRONG_START_PROBABILITY if wrong else None,
+            initial_probability=WRONG_START_PROBABILITY if wrong else None,
             test=True,
             **shared,
         )

@@ -88,10 +88,10 @@ def of_loss(outcomes: list[RunResult]) -> dict[str, Any]:
         },
         "trials": [
             {
-                "learning_rate": outcome.trial.learning_rate,
-                "seed": outcome.trial.seed,
-                "validation_accuracy": _finite(outcome.points[-1].validation_accuracy),
-                "validation_loss": _finite(outcome.points[-1].validation_loss),
+                "learning_rate": outcome.config.learning_rate,
+                "seed": outcome.config.seed,
+                "validation_accuracy": _finite(outcome.evaluations[-1].validation_accuracy),
+                "validation_loss": _finite(outcome.evaluations[-1].validation_loss),
             }
             for outcome in outcomes
         ],

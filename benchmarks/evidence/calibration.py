@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from lossbench.benchmarks.config import RunConfig
 from lossbench.benchmarks.records.claim import ClaimTable, Finding, Measure, verdict_of
 from lossbench.benchmarks.stats.intervals import mean_interval, paired_difference
 from lossbench.benchmarks.stats.metrics import brier, expected_calibration_error
 from lossbench.benchmarks.stats.verdict import verdict_equivalent
-from lossbench.benchmarks.training.result import Predictions, RunConfig, RunResult
+from lossbench.benchmarks.training.result import Predictions, RunResult
 
 from .claim import Budget, Claim, Trainer
 from .measuring.contrasts import (
@@ -229,7 +230,7 @@ def loss_table(found: Found, floors: Mapping[str, float]) -> ClaimTable:
             (
                 loss,
                 "proper" if loss in PROPER else "not proper",
-                f"{runs[0].trial.learning_rate:g}",
+                f"{runs[0].config.learning_rate:g}",
                 plus_minus(mean_interval(accuracies(runs))),
                 "reference" if loss == REFERENCE else with_span(difference),
                 plus_minus(mean_interval(calibration_errors(runs))),

@@ -6,8 +6,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
+from lossbench.benchmarks.config import RunConfig
 from lossbench.benchmarks.records.claim import Finding, Statement
-from lossbench.benchmarks.training.result import RunConfig, RunResult
+from lossbench.benchmarks.training.result import RunResult
 
 Budget = Literal["quick", "standard", "full"]
 

@@ -7,12 +7,11 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from lossbench.benchmarks.config import WRONG_START_PROBABILITY
+from lossbench.benchmarks.config import WRONG_START_PROBABILITY, RunConfig
 from lossbench.benchmarks.format import MINUS, MISSING
 from lossbench.benchmarks.records.claim import ClaimTable, Finding, Measure, verdict_of
 from lossbench.benchmarks.stats.intervals import Interval, mean_interval
 from lossbench.benchmarks.stats.verdict import verdict_below
-from lossbench.benchmarks.training.result import RunConfig
 
 from .claim import Budget, Claim, Trainer
 from .measuring.bounds import at_most
@@ -73,8 +72,8 @@ def examine(lab: Trainer) -> Finding:
             learning_rate=RATE,
             epochs=size.epochs,
             train_images=size.train_images,
-            begin_at=start,
-            pairs=True,
+            initial_probability=start,
+            record_examples=True,
         )
         for loss in LAWS
         for start in STARTS

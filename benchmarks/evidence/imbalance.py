@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from lossbench.benchmarks.config import RunConfig
 from lossbench.benchmarks.plots.canvas import DPI, FAINT, RC, render_png
 from lossbench.benchmarks.records.claim import ClaimFigure, ClaimTable, Finding, verdict_of
 from lossbench.benchmarks.stats.intervals import mean_interval
 from lossbench.benchmarks.stats.metrics import balanced_accuracy
-from lossbench.benchmarks.training.result import Predictions, RunConfig, RunResult
+from lossbench.benchmarks.training.result import Predictions, RunResult
 
 from .claim import Budget, Claim, Trainer
 from .measuring.contrasts import Contrast, Demand, contrast, judged, plus_minus, signed, table_of
@@ -65,7 +66,7 @@ def trial_of(method: str, ratio: int, counts: Sequence[int], size: Size) -> RunC
         loss=LOSSES[method],
         seed=0,
         learning_rate=0.1,
-        settings=settings_of(method, counts),
+        loss_arguments=settings_of(method, counts),
         epochs=size.epochs,
         imbalance=float(ratio),
         evaluations=0,
@@ -167,7 +168,7 @@ def difference(said: Said, method: str, other: str, ratio: int) -> Contrast:
 
 def hits(said: Sequence[Predictions]) -> NDArray[np.bool_]:
     """Which test images each network got right, (networks, N)."""
-    return np.stack([one.right for one in said])
+    return np.stack([one.correct for one in said])
 
 
 def demands_of(said: Said) -> list[Demand]:

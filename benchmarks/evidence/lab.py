@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
+from lossbench.benchmarks.config import RunConfig
 from lossbench.benchmarks.console import Reporter
 from lossbench.benchmarks.training.executors.pool import Pool
 from lossbench.benchmarks.training.rate_search import best_rate, search
-from lossbench.benchmarks.training.result import RunConfig, RunResult
+from lossbench.benchmarks.training.result import RunResult
 
 from .claim import Budget
 
@@ -48,5 +49,5 @@ class PoolTrainer:
         self.reporter.say(line)
 
     def _noted(self, outcomes: list[RunResult]) -> list[RunResult]:
-        self.used |= {outcome.trial: outcome for outcome in outcomes}
+        self.used |= {outcome.config: outcome for outcome in outcomes}
         return outcomes

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from lossbench.benchmarks.config import ARTICLE_LOSSES, LEARNING_RATES
+from lossbench.benchmarks.config import ARTICLE_LOSSES, LEARNING_RATES, RunConfig
 from lossbench.benchmarks.format import MISSING
 from lossbench.benchmarks.records.claim import ClaimTable, Finding, Measure, verdict_of
 from lossbench.benchmarks.stats.intervals import Interval, mean_interval, paired_difference
@@ -24,7 +24,7 @@ from lossbench.benchmarks.stats.verdict import (
     verdict_within,
 )
 from lossbench.benchmarks.training.rate_search import FIRST_SEARCH_SEED
-from lossbench.benchmarks.training.result import RunConfig, RunResult
+from lossbench.benchmarks.training.result import RunResult
 
 from .claim import Budget, Claim, Trainer
 from .measuring.bounds import bounded
@@ -126,14 +126,14 @@ def swept(lab: Trainer, size: Size) -> tuple[dict[str, Sweep], dict[str, float]]
             LEARNING_RATES,
             np.array([validated(run) for run in runs]).reshape(-1, len(LEARNING_RATES)),
         )
-        began[loss] = float(np.mean([run.points[0].logit_mean_abs for run in runs]))
+        began[loss] = float(np.mean([run.evaluations[0].logit_mean_abs for run in runs]))
     return sweeps, began
 
 
 def validated(run: RunResult) -> float:
     """Validation accuracy, percent. A network that has diverged still names a class."""
     assert run.validation is not None
-    return 100 * float(run.validation.right.mean())
+    return 100 * float(run.validation.correct.mean())
 
 
 def ranked(lab: Trainer, size: Size, chosen: Mapping[str, float]) -> dict[str, list[RunResult]]:
@@ -145,7 +145,7 @@ def ranked(lab: Trainer, size: Size, chosen: Mapping[str, float]) -> dict[str, l
     ]
     found: dict[str, list[RunResult]] = {loss: [] for loss in chosen}
     for outcome in lab.train(trials):
-        found[outcome.trial.loss].append(outcome)
+        found[outcome.config.loss].append(outcome)
     return found
 
 

@@ -6,11 +6,12 @@ from collections.abc import Sequence
 from statistics import fmean as mean
 from typing import NamedTuple
 
+from lossbench.benchmarks.config import RunConfig
 from lossbench.benchmarks.format import MINUS
 from lossbench.benchmarks.records.claim import ClaimTable, Finding, Measure, verdict_of
 from lossbench.benchmarks.stats.intervals import Interval, mean_interval
 from lossbench.benchmarks.stats.verdict import verdict_above
-from lossbench.benchmarks.training.result import RunConfig, RunResult
+from lossbench.benchmarks.training.result import RunResult
 
 from .claim import Budget, Claim, Trainer
 from .measuring.bounds import at_most, size

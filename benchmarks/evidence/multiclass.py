@@ -6,11 +6,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from lossbench.benchmarks.config import RunConfig
 from lossbench.benchmarks.plots.canvas import DPI, RC, render_png
 from lossbench.benchmarks.records.claim import ClaimFigure, ClaimTable, Finding, verdict_of
 from lossbench.benchmarks.stats.intervals import mean_interval, paired_difference
 from lossbench.benchmarks.stats.verdict import verdict_equivalent
-from lossbench.benchmarks.training.result import RunConfig, RunResult
+from lossbench.benchmarks.training.result import RunResult
 
 from .claim import Budget, Claim, Trainer
 from .measuring.contrasts import Contrast, Demand, contrast, judged, plus_minus, table_of, with_span
@@ -156,7 +157,7 @@ def accuracy_table(found: Found) -> ClaimTable:
             rows.append(
                 (
                     f"{name}, {number_of_classes(found, task)} classes",
-                    f"{outcomes[0].trial.learning_rate:g}",
+                    f"{outcomes[0].config.learning_rate:g}",
                     plus_minus(mean_interval(values)),
                     "reference" if loss == REFERENCE else with_span(ninety),
                     "" if loss == REFERENCE else f"within ±{task.ahead:g}: {level}",

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple
 
+from lossbench.benchmarks.config import RunConfig
 from lossbench.benchmarks.format import percent
 from lossbench.benchmarks.plots.canvas import (
     CHANCE_STYLE,
@@ -20,7 +21,7 @@ from lossbench.benchmarks.plots.palette import loss_style
 from lossbench.benchmarks.records.claim import ClaimFigure, ClaimTable, Finding, verdict_of
 from lossbench.benchmarks.stats.intervals import mean_interval
 from lossbench.benchmarks.training.rate_search import accuracy_by_rate
-from lossbench.benchmarks.training.result import RunConfig, RunResult
+from lossbench.benchmarks.training.result import RunResult
 
 from .claim import Budget, Claim, Trainer
 from .measuring.contrasts import (
@@ -169,10 +170,10 @@ def accuracy_table(found: Found) -> ClaimTable:
         cells = [found[loss, share] for share in SHARES]
         tested = [plus_minus(mean_interval(accuracies(outcomes))) for outcomes in cells]
         fitted = [
-            f"{100 * sum(o.points[-1].train_accuracy for o in cell) / len(cell):.0f}"
+            f"{100 * sum(o.evaluations[-1].train_accuracy for o in cell) / len(cell):.0f}"
             for cell in cells
         ]
-        rate = cells[0][0].trial.learning_rate
+        rate = cells[0][0].config.learning_rate
         rows.append((name, f"{rate:g}", *tested, *fitted))
     return ClaimTable(
         "Accuracy with wrong labels in training",

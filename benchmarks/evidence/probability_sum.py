@@ -9,10 +9,11 @@ from typing import NamedTuple
 
 import numpy as np
 
+from lossbench.benchmarks.config import RunConfig
 from lossbench.benchmarks.records.claim import ClaimTable, Finding, Measure, verdict_of
 from lossbench.benchmarks.stats.intervals import Interval, mean_interval
 from lossbench.benchmarks.stats.verdict import Verdict, verdict_above, verdict_below, verdict_within
-from lossbench.benchmarks.training.result import RunConfig, RunResult
+from lossbench.benchmarks.training.result import RunResult
 
 from .claim import Budget, Claim, Trainer
 from .measuring.bounds import at_most, size
@@ -73,10 +74,10 @@ def examine(lab: Trainer) -> Finding:
             loss=cell.loss,
             seed=0,
             learning_rate=RATE,
-            begin_at=cell.start,
+            initial_probability=cell.start,
             epochs=epochs,
             evaluations=6,
-            pairs=True,
+            record_examples=True,
         )
         for cell in CELLS
     ]
@@ -233,9 +234,9 @@ def accuracy_table(found: Found) -> ClaimTable:
                 f"{cell.loss}, {STARTS[cell.start]}",
                 plus_minus(average(accuracies(outcomes))),
                 plus_minus(average(cats)),
-                size(mean(o.points[0].logit_when_wrong for o in outcomes)),
-                size(mean(o.points[-1].logit_when_wrong for o in outcomes)),
-                size(mean(o.moved for o in outcomes)),
+                size(mean(o.evaluations[0].logit_when_wrong for o in outcomes)),
+                size(mean(o.evaluations[-1].logit_when_wrong for o in outcomes)),
+                size(mean(o.parameter_distance for o in outcomes)),
                 str(len(outcomes)),
             )
         )

@@ -9,11 +9,12 @@ from typing import NamedTuple
 
 import numpy as np
 
+from lossbench.benchmarks.config import RunConfig
 from lossbench.benchmarks.format import MISSING
 from lossbench.benchmarks.records.claim import ClaimTable, Finding, Measure, verdict_of
 from lossbench.benchmarks.stats.significance import minimum_detectable_difference
 from lossbench.benchmarks.stats.verdict import Verdict, verdict_above, verdict_below, verdict_within
-from lossbench.benchmarks.training.result import RunConfig, RunResult
+from lossbench.benchmarks.training.result import RunResult
 
 from .claim import Budget, Claim, Trainer
 from .measuring.bounds import at_most, bounded
@@ -101,9 +102,9 @@ def trial_of(start: Start, size: Size, seed: int) -> RunConfig:
         learning_rate=start.rate,
         epochs=size.epochs,
         evaluations=12,
-        begin_at=1 - start.confidence,
-        enough=ENOUGH,
-        pairs=True,
+        initial_probability=1 - start.confidence,
+        stop_at_accuracy=ENOUGH,
+        record_examples=True,
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
+from lossbench.benchmarks.config import RunConfig
 from lossbench.benchmarks.format import MISSING
 from lossbench.benchmarks.records.claim import ClaimTable, Finding, Measure
 from lossbench.benchmarks.stats.intervals import (
@@ -21,7 +22,7 @@ from lossbench.benchmarks.stats.significance import (
 )
 from lossbench.benchmarks.stats.verdict import MINIMUM_SEEDS, Verdict, verdict_equivalent
 from lossbench.benchmarks.training.rate_search import accuracy_by_rate
-from lossbench.benchmarks.training.result import RunConfig, RunResult
+from lossbench.benchmarks.training.result import RunResult
 
 from .claim import Budget, Claim, Trainer
 from .measuring.contrasts import plus_minus, signed, span, with_span

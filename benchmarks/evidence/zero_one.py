@@ -6,11 +6,12 @@ from collections.abc import Mapping, Sequence
 from statistics import fmean as mean
 from typing import NamedTuple
 
+from lossbench.benchmarks.config import RunConfig
 from lossbench.benchmarks.plots.canvas import DPI, RC, Label, render_png
 from lossbench.benchmarks.records.claim import ClaimFigure, ClaimTable, Finding, Measure, verdict_of
 from lossbench.benchmarks.stats.intervals import mean_interval
 from lossbench.benchmarks.stats.verdict import verdict_above
-from lossbench.benchmarks.training.result import RunConfig, RunResult
+from lossbench.benchmarks.training.result import RunResult
 
 from .claim import Budget, Claim, Trainer
 from .measuring.bounds import at_most, size
@@ -86,13 +87,13 @@ def examine(lab: Trainer) -> Finding:
 def measures_of(found: Found) -> tuple[Measure, ...]:
     """What must be exactly 0 in every network, and that cross-entropy learns from there."""
     still = [outcome for cell in CELLS if cell.loss == ZERO_ONE for outcome in found[cell]]
-    plain = [outcome for outcome in still if outcome.trial.model == PLAIN]
+    plain = [outcome for outcome in still if outcome.config.model == PLAIN]
     gained = mean_interval([gain(outcome) for outcome in found[LEARNS]])
     seeds = len(found[STILL])
     return (
         at_most(
             "zero-one: distance of all parameters from where they began, largest of all networks",
-            [outcome.moved for outcome in still],
+            [outcome.parameter_distance for outcome in still],
             0.0,
             seeds,
         ),
@@ -123,13 +124,15 @@ def measures_of(found: Found) -> tuple[Measure, ...]:
 def largest_gradient(outcome: RunResult) -> float:
     """The largest of the logit's and the parameters' gradients at the evaluations of a run; NaN
     if one is no number."""
-    values = [v for point in outcome.points for v in (point.logit_mean_abs, point.parameter_norm)]
+    values = [
+        v for point in outcome.evaluations for v in (point.logit_mean_abs, point.parameter_norm)
+    ]
     return sum(values) if any(value != value for value in values) else max(values)
 
 
 def largest_change(outcome: RunResult) -> float:
     """How far validation accuracy was from that at the start at most, in points."""
-    began, *later = [100 * point.validation_accuracy for point in outcome.points]
+    began, *later = [100 * point.validation_accuracy for point in outcome.evaluations]
     return max((abs(value - began) for value in later), default=0.0)
 
 
@@ -138,8 +141,8 @@ def ends(outcome: RunResult) -> tuple[float, float]:
     assert outcome.validation is not None
     # A network that has diverged still names a class.
     return (
-        100 * outcome.points[0].validation_accuracy,
-        100 * float(outcome.validation.right.mean()),
+        100 * outcome.evaluations[0].validation_accuracy,
+        100 * float(outcome.validation.correct.mean()),
     )
 
 
@@ -154,9 +157,9 @@ def sentence_of(found: Found) -> str:
     gained = mean_interval([gain(outcome) for outcome in found[LEARNS]])
     return (
         f"Trained on the count of errors, the parameters of {len(still)} networks moved by "
-        f"{size(max(outcome.moved for outcome in still))} at most, learning rates of "
+        f"{size(max(outcome.parameter_distance for outcome in still))} at most, learning rates of "
         f"{RATE:g} and {EXTREME:,.0f} alike; from the same starts cross-entropy moved them by "
-        f"{size(mean(o.moved for o in found[LEARNS]))} and gained "
+        f"{size(mean(o.parameter_distance for o in found[LEARNS]))} and gained "
         f"{plus_minus(gained)} points of validation accuracy."
     )
 
@@ -165,9 +168,10 @@ def table_of(found: Found) -> ClaimTable:
     rows = []
     for cell in CELLS:
         began, ended = zip(*(ends(outcome) for outcome in found[cell]), strict=True)
-        moved = [outcome.moved for outcome in found[cell]]
+        moved = [outcome.parameter_distance for outcome in found[cell]]
         first, last = (
-            mean(outcome.points[at].logit_mean_abs for outcome in found[cell]) for at in (0, -1)
+            mean(outcome.evaluations[at].logit_mean_abs for outcome in found[cell])
+            for at in (0, -1)
         )
         rows.append(
             (
@@ -240,7 +244,8 @@ def draw(found: Found) -> ClaimFigure:
         finish(upper, accuracy, gap=0.085, chance=chance_of(found[STILL][0]))
         finish(lower, gradient, gap=0.085)
         moved = ", ".join(
-            f"{cell.loss} {size(mean(o.moved for o in found[cell]))}" for cell in (LEARNS, STILL)
+            f"{cell.loss} {size(mean(o.parameter_distance for o in found[cell]))}"
+            for cell in (LEARNS, STILL)
         )
         figure.text(0.715, 0.02, f"Distance that parameters\nmoved: {moved}", fontsize=9.5)
         alt = (

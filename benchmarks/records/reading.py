@@ -15,17 +15,15 @@ from lossbench.benchmarks.config import MAX_SEEDS
 from lossbench.benchmarks.errors import UserError, one_line
 
 from .files import read_arrays
-from .results import COLUMNS as WRITTEN
-from .results import FAILURE, RESULTS, WARNINGS, run_directory, whole_lines
+from .results import COLUMNS, FAILURE, RESULTS, WARNINGS, Evaluation, run_directory, whole_lines
 from .schema import NUMBER, reject_constant, schema_error
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-MEASURES = ("logit_mean_abs", "logit_when_wrong", "vanished_fraction", "parameter_norm")
-# Those of results.csv that hold numbers, behind the four that say which row it is.
-COLUMNS = tuple(column for column in WRITTEN if column != "images")
+NUMBERS = tuple(column for column in COLUMNS[4:] if column != "images")
+"""Columns of results.csv with measurements."""
 
 EXPERIMENT_FILE = "experiment.json"
 # What is shown of experiment.json, and of what kind it is.
@@ -47,22 +45,12 @@ DESCRIPTION: dict[str, Any] = {
 
 
 @dataclass(frozen=True)
-class Row:
-    """One evaluation, `epoch` passes over the training images in; `values` holds the measured
-    columns, None where nothing was measured."""
-
-    epoch: float
-    step: int
-    values: dict[str, float | None]
-
-
-@dataclass(frozen=True)
 class Run:
     """One loss, one seed: its evaluations by rising step. `failure` says which error ended it."""
 
     loss: str
     seed: int
-    rows: tuple[Row, ...]
+    rows: tuple[Evaluation, ...]
     finished: bool
     failure: str | None = None
 
@@ -73,12 +61,12 @@ class Run:
 
     def first(self, column: str) -> float | None:
         """The earliest value of a column: that at the start wherever it was measured there."""
-        values = (row.values[column] for row in self.rows)
+        values = (row.measured(column) for row in self.rows)
         return next((value for value in values if value is not None), None)
 
     def last(self, column: str) -> float | None:
         """The value in the final row, and never an earlier or better one."""
-        return self.rows[-1].values[column] if self.rows else None
+        return self.rows[-1].measured(column) if self.rows else None
 
 
 @dataclass(frozen=True)
@@ -123,7 +111,7 @@ class Experiment:
     def held_out(self) -> bool:
         """Whether the curves are of validation images; else they are of those trained on."""
         rows = (row for run in self.finished for row in run.rows)
-        return any(row.values["validation_accuracy"] is not None for row in rows)
+        return any(row.measured("validation_accuracy") is not None for row in rows)
 
     @property
     def finished(self) -> tuple[Run, ...]:
@@ -166,8 +154,7 @@ def read_finished_run(directory: Path, epochs: int) -> tuple[float, float] | Non
     for rows in _read_rows(directory / RESULTS).values():
         last = rows[max(rows)]
         if last.epoch == epochs:
-            accuracy, seconds = last.values["test_accuracy"], last.values["seconds"]
-            return math.nan if accuracy is None else accuracy, seconds or 0.0
+            return last.test_accuracy, last.measured("seconds") or 0.0
     return None
 
 
@@ -259,7 +246,7 @@ def runs_error(config: dict[str, Any]) -> str | None:
     return wrong or schema_error(rates, [NUMBER], "config.learning_rates")
 
 
-Rows = dict[tuple[str, int], dict[int, Row]]
+Rows = dict[tuple[str, int], dict[int, Evaluation]]
 
 
 def _read_rows(path: Path) -> Rows:
@@ -276,7 +263,7 @@ def _read_rows(path: Path) -> Rows:
     if not table:
         return {}
     header = table[0]
-    if missing := [column for column in COLUMNS if column not in header]:
+    if missing := [c for c in COLUMNS if c not in header and c != "images"]:
         raise UserError(f"cannot use {path}: it has no column {', '.join(missing)}")
     rows: Rows = {}
     for number, cells in enumerate(table[1:], start=2):
@@ -289,19 +276,25 @@ def _read_rows(path: Path) -> Rows:
             )
         try:
             named = dict(zip(header, cells, strict=True))
-            values = {c: _number(named[c]) for c in COLUMNS[4:]}
-            row = Row(float(named["epoch"]), int(named["step"]), values)
-            rows.setdefault((named["loss"], int(named["seed"])), {})[row.step] = row
+            measured: dict[str, Any] = {name: _number(named[name]) for name in NUMBERS}
+            row = Evaluation(
+                loss=named["loss"],
+                seed=int(named["seed"]),
+                epoch=float(named["epoch"]),
+                step=int(named["step"]),
+                **measured,
+                images=named.get("images", ""),
+            )
+            rows.setdefault((row.loss, row.seed), {})[row.step] = row
         except ValueError as error:
             raise UserError(f"cannot use {path}: line {number}: {error}") from None
     return rows
 
 
-def _number(cell: str) -> float | None:
-    """A cell's value; None if it is empty or not finite, since neither can be averaged, or so
-    large that its square is infinite."""
+def _number(cell: str) -> float:
+    """Return a cell's value; NaN if it is empty, infinite, or so large that its square is."""
     value = float(cell) if cell else math.nan
-    return value if abs(value) < 1e100 else None
+    return value if abs(value) < 1e100 else math.nan
 
 
 def _expected_runs(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import dataclasses
 import io
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,42 +32,51 @@ def run_directory(directory: Path, loss: str, seed: int) -> Path:
     return directory / loss / f"seed{seed}"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Evaluation:
-    """A row of results.csv.
+    """An evaluation of a run, and a row of results.csv. NaN: not measured.
 
     Attributes:
-        loss, seed: the run. epoch, step: what had been trained when this was measured; epochs
-            in parts.
-        train_loss, train_accuracy, logit_mean_abs, logit_when_wrong, vanished_fraction,
-            parameter_norm: means over the steps since the row before, in the first row those of
-            the one step that follows it (benchmarks.training.gradient_stats).
-        validation_loss, validation_accuracy: on the images held out of training, NaN where none
-            are. Accuracies are fractions from 0 to 1.
-        test_loss, test_accuracy: on the test images in a run's last row, NaN in all others.
-        seconds: of training so far, evaluations and the turns of others excluded.
-        images_per_second: since the row before.
-        images: the data's name, or SYNTHETIC: such rows are no result.
+        loss, seed: the run.
+        epoch: epochs trained before, fractional.
+        step: steps taken before.
+        train_loss, train_accuracy: means over the batches since the last evaluation, before their
+            step. The first evaluation has those of the step after it. Accuracies are from 0 to 1.
+        validation_loss, validation_accuracy: on the validation images.
+        test_loss, test_accuracy: on the test images, in the last row of a run.
+        logit_mean_abs, logit_when_wrong, vanished_fraction, parameter_norm: as in
+            `GradientStats`, over the same steps as `train_loss`.
+        seconds: training time so far, without evaluations and the turns of other runs.
+        images_per_second: training speed since the last evaluation.
+        images: name of the data, or SYNTHETIC: such rows are not results.
     """
 
     loss: str
     seed: int
     epoch: float
     step: int
-    train_loss: float
-    train_accuracy: float
-    validation_loss: float
-    validation_accuracy: float
-    test_loss: float
-    test_accuracy: float
-    logit_mean_abs: float
-    logit_when_wrong: float
-    vanished_fraction: float
-    parameter_norm: float
-    seconds: float
-    images_per_second: float
-    images: str
+    train_loss: float = math.nan
+    train_accuracy: float = math.nan
+    validation_loss: float = math.nan
+    validation_accuracy: float = math.nan
+    test_loss: float = math.nan
+    test_accuracy: float = math.nan
+    logit_mean_abs: float = math.nan
+    logit_when_wrong: float = math.nan
+    vanished_fraction: float = math.nan
+    parameter_norm: float = math.nan
+    seconds: float = math.nan
+    images_per_second: float = math.nan
+    images: str = ""
 
+    def measured(self, column: str) -> float | None:
+        """Return a column's value, None if it was not measured."""
+        value = float(getattr(self, column))
+        return None if math.isnan(value) else value
+
+
+GRADIENT_COLUMNS = ("logit_mean_abs", "logit_when_wrong", "vanished_fraction", "parameter_norm")
+"""Columns that an evaluation takes from `GradientStats`."""
 
 COLUMNS = [field.name for field in dataclasses.fields(Evaluation)]
 

@@ -186,7 +186,7 @@ def decades_of(values: list[float]) -> Decades:
 def _measured(runs: dict[str, list[Run]], column: str) -> list[float]:
     """Return all values of a column."""
     rows = [row for group in runs.values() for run in group for row in run.rows]
-    return [value for row in rows if (value := row.values[column]) is not None]
+    return [value for row in rows if (value := row.measured(column)) is not None]
 
 
 def power_of_ten(exponent: int) -> str:
@@ -223,7 +223,7 @@ def _draw_lines(
 
 def _over_steps(runs: list[Run], column: str) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
     """Return the steps at which any run has a value, and the values (runs, steps), else NaN."""
-    found = [{row.step: row.values[column] for row in run.rows} for run in runs]
+    found = [{row.step: row.measured(column) for row in run.rows} for run in runs]
     steps = sorted({step for run in found for step, value in run.items() if value is not None})
     values = [[run.get(step) for step in steps] for run in found]
     return np.array(steps, dtype=np.int64), np.array(values, dtype=np.float64)

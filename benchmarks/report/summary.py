@@ -8,12 +8,12 @@ from typing import Any
 
 from lossbench.benchmarks.format import plural
 from lossbench.benchmarks.records.reading import (
-    MEASURES,
     Experiment,
     Run,
     WarningRecord,
     read_experiment,
 )
+from lossbench.benchmarks.records.results import GRADIENT_COLUMNS
 from lossbench.benchmarks.stats.intervals import mean_interval
 
 from .differences import minus_cross_entropy
@@ -101,13 +101,13 @@ def _summarise_loss(
                 "first": _mean(run.first(measure) for run in runs),
                 "last": _mean(run.last(measure) for run in runs),
             }
-            for measure in MEASURES
+            for measure in GRADIENT_COLUMNS
         },
         "minus_cross_entropy": difference,
         "seconds": _mean(run.last("seconds") for run in runs),
         "images_per_second": _mean(
             # The evaluation before the first step has no training speed.
-            _mean(row.values["images_per_second"] for row in run.rows if row.step > 0)
+            _mean(row.measured("images_per_second") for row in run.rows if row.step > 0)
             for run in runs
         ),
     }

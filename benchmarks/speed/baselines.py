@@ -20,12 +20,12 @@ from PIL import Image
 from torch import nn
 
 from lossbench import models
+from lossbench.benchmarks.config import RunConfig
 from lossbench.benchmarks.console import Reporter
 from lossbench.benchmarks.data import ImageSet, Split, open_images
 from lossbench.benchmarks.data.augment_photos import crop_size
 from lossbench.benchmarks.data.batches import prepare
 from lossbench.benchmarks.training.executors.pool import Pool
-from lossbench.benchmarks.training.result import RunConfig
 from lossbench.benchmarks.training.step import MOMENTUM
 from lossbench.benchmarks.training.train import train
 

@@ -19,10 +19,9 @@ import torch.nn.functional as F
 from torch import Tensor
 from torchvision.ops import sigmoid_focal_loss
 
-from lossbench.benchmarks.config import ARTICLE_LOSSES, CompareConfig
+from lossbench.benchmarks.config import ARTICLE_LOSSES, CompareConfig, RunConfig
 from lossbench.benchmarks.data.batches import prepare
 from lossbench.benchmarks.training.executors.cuda_streams import run_all
-from lossbench.benchmarks.training.result import RunConfig
 from lossbench.benchmarks.training.train import Trainer
 from lossbench.losses import functional
 

@@ -16,12 +16,11 @@ import torch
 from torch import Tensor, nn
 
 from lossbench import models
-from lossbench.benchmarks.config import CompareConfig
+from lossbench.benchmarks.config import CompareConfig, RunConfig
 from lossbench.benchmarks.data import ImageSet, Split, open_images
 from lossbench.benchmarks.data.batches import prepare
 from lossbench.benchmarks.presets import PRESETS
 from lossbench.benchmarks.records.experiment import cpu_count
-from lossbench.benchmarks.training.result import RunConfig
 from lossbench.benchmarks.training.step import MOMENTUM
 from lossbench.benchmarks.training.train import train
 
@@ -71,9 +70,9 @@ def train_preset(
 ) -> TrainingTime:
     """Train with lossbench until the accuracy on the test images is reached, or to the end."""
     dataset = prepare(replace(images, validation=images.test), device, validation=0.5)
-    config = replace(config, enough=accuracy, evaluations=1, test=False)
+    config = replace(config, stop_at_accuracy=accuracy, evaluations=1, test=False)
     result = train(config, dataset)
-    return TrainingTime(result.seconds, result.points[-1].validation_accuracy)
+    return TrainingTime(result.seconds, result.evaluations[-1].validation_accuracy)
 
 
 def train_recipe(

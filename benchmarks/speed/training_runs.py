@@ -15,12 +15,11 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from lossbench import models
-from lossbench.benchmarks.config import CompareConfig
+from lossbench.benchmarks.config import CompareConfig, RunConfig
 from lossbench.benchmarks.data.batches import DeviceDataset, TrainingBatches, prepare
 from lossbench.benchmarks.training.objective import Objective
 from lossbench.benchmarks.training.plan import Plan
 from lossbench.benchmarks.training.recorder import Recorder
-from lossbench.benchmarks.training.result import RunConfig
 from lossbench.benchmarks.training.step import (
     MOMENTUM,
     build_optimizer,

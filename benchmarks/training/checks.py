@@ -128,7 +128,7 @@ def check_model(
     pixels, labels = torch.randn(2, 3, side, side, device=device), torch.arange(2, device=device)
     heads = {}
     for config in configs:
-        objective = Objective(config.loss, num_classes, config.settings)
+        objective = Objective(config.loss, num_classes, config.loss_arguments)
         heads[objective.num_outputs] = (config, objective)
     name = configs[0].model
     parameters = []

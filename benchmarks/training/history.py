@@ -10,8 +10,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from lossbench.benchmarks.records.gradient_stats import GradientStats, merge_stats
-
-from .result import Point
+from lossbench.benchmarks.records.results import GRADIENT_COLUMNS, Evaluation
 
 
 class Stopwatch:
@@ -48,9 +47,9 @@ class Stopwatch:
 class LearningCurve:
     """Evaluations of a run, each with the gradient statistics of the steps since the last."""
 
-    def __init__(self, steps_per_epoch: int) -> None:
-        self.steps_per_epoch = steps_per_epoch
-        self.evaluations: list[Point] = []
+    def __init__(self, loss: str, seed: int, steps_per_epoch: int) -> None:
+        self.loss, self.seed, self.steps_per_epoch = loss, seed, steps_per_epoch
+        self.evaluations: list[Evaluation] = []
         self.stats: list[GradientStats] = []
         """First those of the last evaluation, then those since."""
 
@@ -63,10 +62,10 @@ class LearningCurve:
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Restore what `state_dict` returned."""
-        self.evaluations = [Point(**each) for each in state["evaluations"]]
+        self.evaluations = [Evaluation(**each) for each in state["evaluations"]]
         self.stats = [GradientStats(**stats) for stats in state["stats"]]
 
-    def add(self, step: int, loss: float, accuracy: float, seconds: float) -> Point:
+    def add(self, step: int, loss: float, accuracy: float, seconds: float) -> Evaluation:
         """Add an evaluation after `step` steps and return it.
 
         Args:
@@ -79,18 +78,19 @@ class LearningCurve:
         # statistics before.
         stats = merge_stats(self.stats[1:] or self.stats) if self.stats else None
         self.stats = [stats] if stats else []
-        evaluation = Point(
-            step=step,
+        evaluation = Evaluation(
+            loss=self.loss,
+            seed=self.seed,
             epoch=step / self.steps_per_epoch,
+            step=step,
             train_loss=stats.loss if stats else math.nan,
             train_accuracy=stats.accuracy if stats else math.nan,
             validation_loss=loss,
             validation_accuracy=accuracy,
-            logit_mean_abs=stats.logit_mean_abs if stats else math.nan,
-            logit_when_wrong=stats.logit_when_wrong if stats else math.nan,
-            vanished_fraction=stats.vanished_fraction if stats else math.nan,
-            parameter_norm=stats.parameter_norm if stats else math.nan,
             seconds=seconds,
         )
+        if stats:
+            measured: dict[str, Any] = {name: getattr(stats, name) for name in GRADIENT_COLUMNS}
+            evaluation = dataclasses.replace(evaluation, **measured)
         self.evaluations.append(evaluation)
         return evaluation

@@ -21,8 +21,8 @@ class Objective:
     Args:
         name: registered name of the loss.
         num_classes: of the data.
-        settings: arguments of the loss beyond those of its registry entry, as (name, value) pairs;
-            a tuple of numbers becomes a tensor.
+        loss_arguments: arguments of the loss beyond those of its registry entry, as (name, value)
+            pairs; a tuple of numbers becomes a tensor.
 
     Attributes:
         num_outputs: columns of the network's output.
@@ -34,12 +34,12 @@ class Objective:
     """
 
     def __init__(
-        self, name: str, num_classes: int = 2, settings: Iterable[tuple[str, Any]] = ()
+        self, name: str, num_classes: int = 2, loss_arguments: Iterable[tuple[str, Any]] = ()
     ) -> None:
         self.entry = registry.entry(name)
         arguments = {
             key: torch.tensor(value) if isinstance(value, (tuple, list)) else value
-            for key, value in settings
+            for key, value in loss_arguments
         }
         self.loss: Callable[[Tensor, Tensor], Tensor]
         self.loss = self.entry.build(reduction="none", **arguments)

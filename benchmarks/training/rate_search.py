@@ -32,7 +32,13 @@ def search(
     """
     grids = [
         [
-            replace(config, learning_rate=rate, seed=FIRST_SEARCH_SEED + k, test=False, pairs=False)
+            replace(
+                config,
+                learning_rate=rate,
+                seed=FIRST_SEARCH_SEED + k,
+                test=False,
+                record_examples=False,
+            )
             for rate in rates
             for k in range(seeds)
         ]
@@ -55,7 +61,7 @@ def accuracy_by_rate(results: Sequence[RunResult]) -> dict[float, float]:
             raise ValueError("a learning rate is chosen on validation images, and there are none")
         accuracy = result.validation.accuracy
         value = 0.0 if math.isnan(accuracy) else accuracy
-        accuracies.setdefault(result.trial.learning_rate, []).append(value)
+        accuracies.setdefault(result.config.learning_rate, []).append(value)
     return {rate: statistics.fmean(values) for rate, values in accuracies.items()}
 
 

@@ -8,7 +8,8 @@ import time
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Protocol
+from dataclasses import replace
+from typing import Any, Protocol
 
 import torch
 
@@ -40,7 +41,7 @@ from .distributed import any_rank, broadcast
 from .gradient_warnings import COLUMNS as WARNING_COLUMNS
 from .gradient_warnings import GradientWarnings
 from .plan import Plan
-from .result import Point, RunResult
+from .result import RunResult
 from .step import side_stream
 from .train import Callback, Trainer, fit
 
@@ -128,7 +129,7 @@ class Recorder(Callback):
         remove_scratch(self.path)
         (self.path / FAILURE).unlink(missing_ok=True)
         self.warnings = GradientWarnings(config.loss, config.seed)
-        self.last: Point | None = None
+        self.last: Evaluation | None = None
         self.images_per_second = math.nan
         self.state = self._resume()
         write_json(self.path / "config.json", config.to_json() | {"images": self.images})
@@ -158,7 +159,7 @@ class Recorder(Callback):
                 return None
             state: State = found["trainer"]
             self.warnings.load_state_dict(found["warnings"])
-            self.last = Point(**found["last"]) if found["last"] else None
+            self.last = Evaluation(**found["last"]) if found["last"] else None
             self.images_per_second = found["images_per_second"]
             checkpoint.roll_back(self.path, found["files"])
         except (CheckpointError, KeyError, TypeError, ValueError) as error:
@@ -194,7 +195,7 @@ class Recorder(Callback):
             self.warnings_file.add(warning)
             self.monitor.say(f"warning: {warning.text}")
 
-    def on_evaluation(self, trainer: Trainer, evaluation: Point) -> None:
+    def on_evaluation(self, trainer: Trainer, evaluation: Evaluation) -> None:
         step = evaluation.step
         self.events.evaluation(step, evaluation.validation_loss, evaluation.validation_accuracy)
         if self.last is not None:
@@ -202,18 +203,18 @@ class Recorder(Callback):
             self.images_per_second = images / (evaluation.seconds - self.last.seconds)
             self.events.speed(step, self.images_per_second)
         if step < trainer.total_steps:
-            self._add_row(evaluation, math.nan, math.nan)
+            self._add_row(evaluation)
         self.last = evaluation
 
     def on_train_end(self, trainer: Trainer, result: RunResult) -> None:
         if result.test is None:
             raise ValueError("a run of an experiment ends with its test images")
-        last, accuracy = result.points[-1], result.test.accuracy
+        last, accuracy = result.evaluations[-1], result.test.accuracy
         self.events.test(last.step, result.test_loss, accuracy)
         write_arrays(self.path / "predictions.npz", vars(result.test))
         self._save_weights(trainer)
         # A run with this row is finished.
-        self._add_row(last, result.test_loss, accuracy)
+        self._add_row(last, test_loss=result.test_loss, test_accuracy=accuracy)
         checkpoint.sync_files(self.path)
         (self.path / CHECKPOINT_FILE).unlink(missing_ok=True)
 
@@ -225,27 +226,10 @@ class Recorder(Callback):
         self.events.note("failure", f"The run ended by an error: {line}", step=0)
         return line
 
-    def _add_row(self, point: Point, test_loss: float, test_accuracy: float) -> None:
+    def _add_row(self, evaluation: Evaluation, **test: Any) -> None:
+        speed = self.images_per_second
         self.results_file.add(
-            Evaluation(
-                loss=self.config.loss,
-                seed=self.config.seed,
-                epoch=point.epoch,
-                step=point.step,
-                train_loss=point.train_loss,
-                train_accuracy=point.train_accuracy,
-                validation_loss=point.validation_loss,
-                validation_accuracy=point.validation_accuracy,
-                test_loss=test_loss,
-                test_accuracy=test_accuracy,
-                logit_mean_abs=point.logit_mean_abs,
-                logit_when_wrong=point.logit_when_wrong,
-                vanished_fraction=point.vanished_fraction,
-                parameter_norm=point.parameter_norm,
-                seconds=point.seconds,
-                images_per_second=self.images_per_second,
-                images=self.images,
-            )
+            replace(evaluation, images_per_second=speed, images=self.images, **test)
         )
 
     def _save_weights(self, trainer: Trainer) -> None:

@@ -8,17 +8,19 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from lossbench.benchmarks.config import RunConfig as RunConfig
+from lossbench.benchmarks.config import RunConfig
+from lossbench.benchmarks.records.results import Evaluation
 
 
 @dataclass(frozen=True)
 class Predictions:
-    """What a network said of a split, in the split's order.
+    """Predictions for the images of a split, in its order.
 
     Attributes:
-        outputs: float32 (N, columns), what the last layer gave.
-        probabilities: float32 (N, classes), as the loss reads the outputs; rows sum to 1.
-        predicted, labels: int64 (N,), classes.
+        outputs: outputs of the last layer, float32 (N, num_outputs).
+        probabilities: probabilities as the loss defines them, float32 (N, classes); rows sum to 1.
+        predicted: predicted classes, int64 (N,).
+        labels: true classes, int64 (N,).
     """
 
     outputs: NDArray[np.float32]
@@ -27,61 +29,42 @@ class Predictions:
     labels: NDArray[np.int64]
 
     @property
-    def right(self) -> NDArray[np.bool_]:
-        """Which are right, (N,)."""
-        right: NDArray[np.bool_] = self.predicted == self.labels
-        return right
+    def correct(self) -> NDArray[np.bool_]:
+        """Whether each prediction is correct, (N,)."""
+        correct: NDArray[np.bool_] = self.predicted == self.labels
+        return correct
 
     @property
     def accuracy(self) -> float:
-        """The share of right ones, NaN of a network that has diverged."""
-        return float(self.right.mean()) if np.isfinite(self.outputs).all() else float("nan")
-
-
-@dataclass(frozen=True)
-class Point:
-    """An evaluation after `step` steps. The training figures are means over the steps since the
-    point before, in the first those of the step that follows it; what was not measured is NaN."""
-
-    step: int
-    epoch: float
-    train_loss: float
-    train_accuracy: float
-    validation_loss: float
-    validation_accuracy: float
-    logit_mean_abs: float
-    logit_when_wrong: float
-    vanished_fraction: float
-    parameter_norm: float
-    seconds: float = math.nan
-    """Of training so far, evaluations and the turns of others excluded."""
+        """Fraction of correct predictions; NaN if the network has diverged."""
+        return float(self.correct.mean()) if np.isfinite(self.outputs).all() else float("nan")
 
 
 @dataclass(frozen=True)
 class RunResult:
-    """What came of a trial.
+    """The result of a run.
 
     Attributes:
-        trial: that which was trained.
-        points: by rising step, the start first and the end last.
-        moved: Euclidean distance of all parameters from where they began.
-        parameters: how many the model has, with the head of this loss.
-        counts: images of each class that were trained on, by their true label.
-        validation, test: what the trained network says of them, None where there is none.
-        test_loss: the mean of the loss over the test images, NaN where it was not asked.
-        pairs: float32 (M, 4), a row for each of some training examples of every logging window:
-            step, margin z (the logit of class 1, for two outputs z1 - z0), target t (0 or 1),
-            dL/dz of that example's loss. Two classes only; None unless asked for.
-        seconds: of training, evaluations excluded, and the turns of runs side by side.
+        config: the run.
+        evaluations: by rising step, the start first and the end last.
+        parameter_distance: Euclidean distance of all parameters from their initial values.
+        parameters: number of parameters of the model, with the head of this loss.
+        counts: training images per class, by true label.
+        validation, test: predictions of the trained network, or None.
+        examples: some training examples of every logging interval, float32 (M, 4): step, margin z
+            (the logit of class 1; z1 - z0 for two outputs), target t (0 or 1), and dL/dz of that
+            example's loss. Two classes only; None unless asked for.
+        seconds: training time, without evaluations and the turns of runs side by side.
+        test_loss: mean loss over the test images, or NaN.
     """
 
-    trial: RunConfig
-    points: tuple[Point, ...]
-    moved: float
+    config: RunConfig
+    evaluations: tuple[Evaluation, ...]
+    parameter_distance: float
     parameters: int
     counts: tuple[int, ...]
     validation: Predictions | None
     test: Predictions | None
-    pairs: NDArray[np.float32] | None
+    examples: NDArray[np.float32] | None
     seconds: float
     test_loss: float = math.nan

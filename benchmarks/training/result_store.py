@@ -14,8 +14,9 @@ import torch
 
 from lossbench.benchmarks.config import RunConfig
 from lossbench.benchmarks.records.files import read_arrays, write_arrays
+from lossbench.benchmarks.records.results import Evaluation
 
-from .result import Point, Predictions, RunResult
+from .result import Predictions, RunResult
 
 SPLITS = ("validation", "test")
 
@@ -50,15 +51,15 @@ class ResultStore:
             OSError: it cannot be written.
         """
         self.directory.mkdir(parents=True, exist_ok=True)
-        write_arrays(self.path(result.trial, fingerprint), to_arrays(result))
+        write_arrays(self.path(result.config, fingerprint), to_arrays(result))
 
 
 def to_arrays(result: RunResult) -> dict[str, Any]:
     """Return a result as named arrays; `about` holds the rest as JSON."""
     about = {
-        "trial": result.trial.to_json(),
-        "points": [dataclasses.asdict(point) for point in result.points],
-        "moved": result.moved,
+        "config": result.config.to_json(),
+        "evaluations": [dataclasses.asdict(each) for each in result.evaluations],
+        "parameter_distance": result.parameter_distance,
         "parameters": result.parameters,
         "counts": result.counts,
         "seconds": result.seconds,
@@ -68,7 +69,7 @@ def to_arrays(result: RunResult) -> dict[str, Any]:
     for split in SPLITS:
         if predictions := getattr(result, split):
             arrays |= {f"{split}_{name}": array for name, array in vars(predictions).items()}
-    return arrays if result.pairs is None else arrays | {"pairs": result.pairs}
+    return arrays if result.examples is None else arrays | {"examples": result.examples}
 
 
 def from_arrays(arrays: dict[str, Any], config: RunConfig) -> RunResult:
@@ -87,12 +88,12 @@ def from_arrays(arrays: dict[str, Any], config: RunConfig) -> RunResult:
         for split in SPLITS
     }
     return RunResult(
-        trial=config,
-        points=tuple(Point(**point) for point in about["points"]),
-        moved=about["moved"],
+        config=config,
+        evaluations=tuple(Evaluation(**each) for each in about["evaluations"]),
+        parameter_distance=about["parameter_distance"],
         parameters=about["parameters"],
         counts=tuple(about["counts"]),
-        pairs=arrays.get("pairs"),
+        examples=arrays.get("examples"),
         seconds=about["seconds"],
         test_loss=about["test_loss"],
         **predictions,

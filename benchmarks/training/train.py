@@ -13,6 +13,7 @@ from lossbench import models
 from lossbench.benchmarks.config import RunConfig
 from lossbench.benchmarks.data.batches import DeviceDataset, DeviceSplit, TrainingBatches
 from lossbench.benchmarks.records.gradient_stats import GradientStats
+from lossbench.benchmarks.records.results import Evaluation
 from lossbench.losses import registry
 
 from .checkpoint import State
@@ -22,7 +23,7 @@ from .gradient_stats import GradientMeter
 from .history import LearningCurve, Stopwatch
 from .memory import keep_freed_memory
 from .objective import Objective
-from .result import Point, Predictions, RunResult
+from .result import Predictions, RunResult
 from .step import CudaGraph, build_optimizer, call, one_cycle, set_learning_rate, side_stream
 
 EXAMPLES_PER_INTERVAL = 256
@@ -36,7 +37,7 @@ class Callback:
         """Handle the statistics of a logging interval; its last step was
         `trainer.global_step - 1`, counted from 0."""
 
-    def on_evaluation(self, trainer: Trainer, evaluation: Point) -> None:
+    def on_evaluation(self, trainer: Trainer, evaluation: Evaluation) -> None:
         """Handle an evaluation on the validation images."""
 
     def on_step_end(self, trainer: Trainer) -> None:
@@ -124,7 +125,7 @@ class Trainer:
         self.device = dataset.normalise.mean.device
         if self.device.type == "cpu":
             keep_freed_memory()
-        self.objective = Objective(config.loss, len(dataset.classes), config.settings)
+        self.objective = Objective(config.loss, len(dataset.classes), config.loss_arguments)
         self.model = build_model(config, self.objective).to(
             self.device,
             memory_format=torch.channels_last if config.channels_last else torch.contiguous_format,  # type: ignore[call-overload]
@@ -144,7 +145,7 @@ class Trainer:
         single = self.device.type == "cuda" and world_size() == 1
         graphed = single and config.cuda_graphs and is_builtin(config)
         self.launch = CudaGraph() if graphed else call
-        self.curve = LearningCurve(self.loader.per_epoch)
+        self.curve = LearningCurve(config.loss, config.seed, self.loader.per_epoch)
         self.examples: list[Tensor] = []
         self.global_step, self.total_steps = 0, len(self.loader)
         self.step_open = False
@@ -208,7 +209,7 @@ class Trainer:
         with self.stopwatch.paused():
             loss, predictions = (math.nan, None) if split is None else self._evaluate(split)
         self.validation = _Validation(seconds, loss, predictions)
-        enough = self.config.enough
+        enough = self.config.stop_at_accuracy
         self.done |= enough is not None and self.validation.accuracy >= enough
 
     def _evaluate(self, split: DeviceSplit) -> tuple[float, Predictions]:
@@ -216,7 +217,7 @@ class Trainer:
         return evaluate(self.model, self.objective, split, self.dataset.normalise, views)
 
     def _log(self) -> None:
-        if self.config.pairs:
+        if self.config.record_examples:
             step = self.global_step - 1
             self.examples.append(self.gradient_meter.examples(step, EXAMPLES_PER_INTERVAL))
         stats = self.gradient_meter.compute()
@@ -251,14 +252,14 @@ class Trainer:
         if self.config.test:
             test_loss, test = self._evaluate(self.dataset.test.once(self.config.key()))
         result = RunResult(
-            trial=self.config,
-            points=tuple(self.curve.evaluations),
-            moved=distance(self.initial_parameters, list(self.model.parameters())),
+            config=self.config,
+            evaluations=tuple(self.curve.evaluations),
+            parameter_distance=distance(self.initial_parameters, list(self.model.parameters())),
             parameters=sum(p.numel() for p in self.initial_parameters),
             counts=self.dataset.counts,
             validation=predictions,
             test=test,
-            pairs=torch.cat(self.examples).numpy() if self.examples else None,
+            examples=torch.cat(self.examples).numpy() if self.examples else None,
             seconds=self.curve.evaluations[-1].seconds,
             test_loss=test_loss,
         )
@@ -314,8 +315,8 @@ def build_model(config: RunConfig, objective: Objective) -> nn.Module:
     columns = 1 if objective.num_classes == 2 else objective.num_classes
     torch.manual_seed(config.seed)
     model = models.build(config.model, num_outputs=columns, width=config.width)
-    if config.begin_at is not None:
-        models.set_initial_probability(model, config.begin_at)
+    if config.initial_probability is not None:
+        models.set_initial_probability(model, config.initial_probability)
     if objective.num_outputs != columns:
         models.split_head(model)
     # Splitting drew weights. Whatever a model draws in training is paired as well.

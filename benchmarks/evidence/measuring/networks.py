@@ -10,8 +10,9 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from lossbench.benchmarks.config import RunConfig
     from lossbench.benchmarks.evidence.claim import Trainer
-    from lossbench.benchmarks.training.result import RunConfig, RunResult
+    from lossbench.benchmarks.training.result import RunResult
 
 
 def tuned(lab: Trainer, trials: Sequence[RunConfig], **less: Any) -> list[RunConfig]:
@@ -36,7 +37,7 @@ def right(outcomes: Sequence[RunResult]) -> NDArray[np.bool_]:
     """Which test examples each network got right, (outcomes, N)."""
     import numpy as np
 
-    return np.stack([outcome.test.right for outcome in outcomes if outcome.test is not None])
+    return np.stack([outcome.test.correct for outcome in outcomes if outcome.test is not None])
 
 
 def accuracies(outcomes: Sequence[RunResult]) -> list[float]:

@@ -49,7 +49,9 @@ class Pushes(NamedTuple):
 
 def pushes(outcomes: Sequence[RunResult]) -> Pushes:
     """Those of some runs together."""
-    rows = np.concatenate([o.pairs for o in outcomes if o.pairs is not None]).astype(np.float64)
+    rows = np.concatenate([o.examples for o in outcomes if o.examples is not None]).astype(
+        np.float64
+    )
     _, margin, target, gradient = rows.T
     return Pushes((2 * target - 1) * margin, np.abs(gradient))
 

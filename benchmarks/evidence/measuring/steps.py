@@ -27,9 +27,9 @@ def steps_of(outcomes: Sequence[RunResult], enough: float) -> Steps:
     """Steps to the first evaluation with enough accuracy; without one, all that were trained."""
     taken, reached = [], []
     for outcome in outcomes:
-        there = [p.step for p in outcome.points if p.validation_accuracy >= enough]
+        there = [p.step for p in outcome.evaluations if p.validation_accuracy >= enough]
         # Enough from the start on is one step, of which there is a logarithm.
-        taken.append(max(1, there[0] if there else outcome.points[-1].step))
+        taken.append(max(1, there[0] if there else outcome.evaluations[-1].step))
         reached.append(bool(there))
     return Steps(np.array(taken, float), np.array(reached))
 

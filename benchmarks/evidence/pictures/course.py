@@ -21,8 +21,8 @@ def draw_course(
     import numpy as np
 
     look = line_style(loss)
-    steps = [point.step for point in outcomes[0].points]
-    values = scale * np.array([[getattr(p, measure) for p in o.points] for o in outcomes])
+    steps = [point.step for point in outcomes[0].evaluations]
+    values = scale * np.array([[getattr(p, measure) for p in o.evaluations] for o in outcomes])
     for row in values:
         axes.plot(steps, row, color=look["color"], linewidth=0.8, alpha=0.6)
     middle = values.mean(0)

@@ -9,13 +9,12 @@ import numpy as np
 import pytest
 import torch
 
-from lossbench.benchmarks.config import ARTICLE_LOSSES, CompareConfig
+from lossbench.benchmarks.config import ARTICLE_LOSSES, CompareConfig, RunConfig
 from lossbench.benchmarks.data import Split
 from lossbench.benchmarks.data.batches import TrainingBatches, measure_normalisation, to_device
 from lossbench.benchmarks.speed.interleaved import Work
 from lossbench.benchmarks.training.gradient_stats import GradientMeter
 from lossbench.benchmarks.training.objective import Objective
-from lossbench.benchmarks.training.result import RunConfig
 from lossbench.benchmarks.training.step import MOMENTUM
 from lossbench.benchmarks.training.train import build_model
 

@@ -109,10 +109,10 @@ class Pool:
             self.reporter.say(f"{task}: {len(results)} of {total} were trained before")
         train_missing = self._in_processes if self.device.type == "cpu" else self._in_streams
         for done, result in enumerate(train_missing(missing) if missing else (), start=1):
-            self.store.put(result, self._fingerprint(result.trial))
-            results[result.trial] = result
+            self.store.put(result, self._fingerprint(result.config))
+            results[result.config] = result
             self.trained += 1
-            text = f"{task}  {done}/{len(missing)}  {result.trial.loss}"
+            text = f"{task}  {done}/{len(missing)}  {result.config.loss}"
             self.reporter.bar(done, len(missing), text)
         return [results[config] for config in configs]
 

@@ -9,10 +9,19 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from lossbench.benchmarks.config import RunConfig
 from lossbench.benchmarks.records.claim import verdict_of
-from lossbench.benchmarks.training.result import Point, Predictions, RunConfig, RunResult
+from lossbench.benchmarks.records.results import Evaluation
+from lossbench.benchmarks.training.result import Predictions, RunResult
 
 RATES = (0.01, 0.1)
+
+
+NUMBERS = {
+    field.name: 0.5
+    for field in dataclasses.fields(Evaluation)
+    if field.name not in ("loss", "seed", "epoch", "step", "images")
+}
 
 
 def predictions(
@@ -53,7 +62,7 @@ class FakeLab:
         classes = self.classes(trial) if callable(self.classes) else self.classes
         sure = None if self.sure is None else lambda right: self.sure(trial, right)
         said = predictions(trial, classes, list(self.recalls(trial)), sure, self.count)
-        end = Point(*[0.5] * len(dataclasses.fields(Point)))
+        end = Evaluation(loss=trial.loss, seed=trial.seed, epoch=0.5, step=1, **NUMBERS)
         counts = [900] * classes
         counts[1] = round(900 / trial.imbalance)
         return RunResult(

@@ -8,9 +8,11 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from lossbench.benchmarks.config import RunConfig
 from lossbench.benchmarks.evidence.claim import Budget, Claim
 from lossbench.benchmarks.records.claim import Finding, verdict_of
-from lossbench.benchmarks.training.result import Point, Predictions, RunConfig, RunResult
+from lossbench.benchmarks.records.results import Evaluation
+from lossbench.benchmarks.training.result import Predictions, RunResult
 
 
 @dataclass
@@ -30,8 +32,10 @@ class InventedLab:
         assert "\n" not in line
 
 
-def point(step: int, accuracy: float, gradient: float) -> Point:
-    return Point(
+def point(step: int, accuracy: float, gradient: float) -> Evaluation:
+    return Evaluation(
+        loss="mse",
+        seed=0,
         step=step,
         epoch=step / 100,
         train_loss=0.5,
@@ -67,17 +71,17 @@ def right_in(share: float, count: int = 1000, size: float = 2.0) -> Predictions:
 def outcome(trial: RunConfig, **known: Any) -> RunResult:
     """An outcome of which only this is known."""
     blank: dict[str, Any] = {
-        "points": (point(0, 0.5, 0.5), point(100, 0.7, 0.3)),
-        "moved": 1.0,
+        "evaluations": (point(0, 0.5, 0.5), point(100, 0.7, 0.3)),
+        "parameter_distance": 1.0,
         "parameters": 100,
         "counts": (900, 900),
         "validation": None,
         "test": None,
-        "pairs": None,
+        "examples": None,
         "seconds": 1.0,
         "test_loss": 0.5,
     }
-    return RunResult(trial=trial, **{**blank, **known})
+    return RunResult(config=trial, **{**blank, **known})
 
 
 def check(claim: Claim, finding: Finding) -> None:

@@ -45,7 +45,7 @@ def pairs(trial, count=3000):
     """What torch's gradients are, in float64, of logits around where the trial begins."""
     draw = torch.Generator().manual_seed(trial.seed)
     z = 2 * torch.randn(count, generator=draw, dtype=torch.float64)
-    z = z if trial.begin_at is None else z - 6
+    z = z if trial.initial_probability is None else z - 6
     z = z.float().double().requires_grad_()
     t = torch.randint(0, 2, (count,), generator=draw).double()
     (g,) = torch.autograd.grad(TORCH[trial.loss](z, t).sum(), z)
@@ -53,7 +53,7 @@ def pairs(trial, count=3000):
 
 
 def lab_of(budget="quick", bend=lambda _, rows: rows):
-    return InventedLab(budget, lambda trial: outcome(trial, pairs=bend(trial, pairs(trial))))
+    return InventedLab(budget, lambda trial: outcome(trial, examples=bend(trial, pairs(trial))))
 
 
 @pytest.mark.parametrize("loss", LAWS)
@@ -87,7 +87,7 @@ def test_holds_for_the_gradients_of_torch():
     finding = CLAIM.examine(lab)
     assert finding.verdict == "holds", finding.measures
     check(CLAIM, finding)
-    assert all(trial.pairs for trial in lab.asked)
+    assert all(trial.record_examples for trial in lab.asked)
     assert not any(trial.test for trial in lab.asked)
     assert len(lab.asked) == len(set(lab.asked)) == 10 * 2 * SIZES["quick"].seeds
 

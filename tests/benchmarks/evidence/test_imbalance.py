@@ -13,7 +13,7 @@ TELLING["logit-adjusted"] = (0.68, 0.69)
 
 def method_of(trial):
     if trial.loss == "cross-entropy":
-        return "weighted" if trial.settings else "plain"
+        return "weighted" if trial.loss_arguments else "plain"
     return "focal" if trial.loss == "softmax-focal" else "logit-adjusted"
 
 
@@ -65,7 +65,7 @@ def test_measures_are_differences_of_balanced_accuracy(fake_lab):
 def test_methods_are_told_how_many_there_were(fake_lab):
     lab = lab_of(fake_lab)
     imbalance.CLAIM.examine(lab)
-    told = {(method_of(t), t.imbalance): dict(t.settings) for t in lab.trained}
+    told = {(method_of(t), t.imbalance): dict(t.loss_arguments) for t in lab.trained}
     for ratio, cats in ((10, 90), (50, 18)):
         assert told["plain", ratio] == told["focal", ratio] == {}
         assert told["logit-adjusted", ratio] == {"prior": (900, cats)}

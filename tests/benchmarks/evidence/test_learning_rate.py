@@ -38,7 +38,7 @@ def lab_of(budget="quick", *, best=BEST, peak=0.70, other=0.70, width=1.0, jitte
         said = right_in(share)
         points = (point(0, 0.5, 0.5), point(100, share, 0.3))
         test = said if trial.test else None
-        return outcome(trial, points=points, validation=said, test=test)
+        return outcome(trial, evaluations=points, validation=said, test=test)
 
     return InventedLab(budget, invent)
 

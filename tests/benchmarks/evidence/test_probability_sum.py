@@ -5,6 +5,7 @@ import pytest
 import torch
 from scipy.stats import linregress
 
+from lossbench.benchmarks.config import RunConfig
 from lossbench.benchmarks.evidence import probability_sum
 from lossbench.benchmarks.evidence.measuring.laws import LAWS, sigmoid
 from lossbench.benchmarks.evidence.measuring.pushes import (
@@ -18,7 +19,6 @@ from lossbench.benchmarks.evidence.measuring.pushes import (
 )
 from lossbench.benchmarks.evidence.probability_sum import CELLS, CLAIM, SIZES, Size
 from lossbench.benchmarks.records.claim import verdict_of
-from lossbench.benchmarks.training.result import RunConfig
 
 from .invented import InventedLab, check, outcome, point, right_in
 
@@ -48,14 +48,16 @@ def exact_pairs(trial, count=400):
 def world(trained=0.7, bend=lambda _, rows: rows):
     def invent(trial):
         share = trained if trial.loss == SUM else 0.74
-        share = (0.5 if trial.loss == SUM and trial.begin_at else share) + 0.005 * trial.seed
-        rows = bend(trial, exact_pairs(trial)) if trial.pairs else None
+        share = (
+            0.5 if trial.loss == SUM and trial.initial_probability else share
+        ) + 0.005 * trial.seed
+        rows = bend(trial, exact_pairs(trial)) if trial.record_examples else None
         return outcome(
             trial,
-            points=(point(0, 0.5, 0.25), point(100, share, 0.1)),
+            evaluations=(point(0, 0.5, 0.25), point(100, share, 0.1)),
             validation=right_in(share),
             test=right_in(share),
-            pairs=rows,
+            examples=rows,
         )
 
     return invent
@@ -65,7 +67,7 @@ def measured(invent, budget="quick"):
     found = {}
     for cell in CELLS:
         trials = [
-            RunConfig(cell.loss, seed, 0.1, begin_at=cell.start, pairs=True)
+            RunConfig(cell.loss, seed, 0.1, initial_probability=cell.start, record_examples=True)
             for seed in range(SIZES[budget].seeds)
         ]
         found[cell] = [invent(trial) for trial in trials]
@@ -77,8 +79,8 @@ def test_holds_where_it_trains_and_dies():
     finding = CLAIM.examine(lab)
     assert finding.verdict == "holds", finding.measures
     check(CLAIM, finding)
-    assert all(trial.pairs and trial.test for trial in lab.asked)
-    assert {trial.begin_at for trial in lab.asked} == {None, 0.0003}
+    assert all(trial.record_examples and trial.test for trial in lab.asked)
+    assert {trial.initial_probability for trial in lab.asked} == {None, 0.0003}
     assert "70.5" in finding.sentence
 
 
@@ -118,7 +120,7 @@ def test_does_not_hold_where_it_is_otherwise(change, which):
 
 def test_one_example_off_refutes():
     def bend(trial, rows):
-        if (trial.loss, trial.seed, trial.begin_at) == (SUM, 1, None):
+        if (trial.loss, trial.seed, trial.initial_probability) == (SUM, 1, None):
             rows = rows.copy()
             rows[7, 3] *= 1.01
         return rows
@@ -160,7 +162,7 @@ def test_the_prediction_is_the_derivative(loss):
 
 
 def test_slope_and_deviation_against_scipy():
-    seen = pushes([outcome(RunConfig(SUM, 0, 0.1), pairs=true_pairs(RunConfig(SUM, 0, 0.1)))])
+    seen = pushes([outcome(RunConfig(SUM, 0, 0.1), examples=true_pairs(RunConfig(SUM, 0, 0.1)))])
     noisy = Pushes(seen.odds, seen.push * (1 + 0.1 * np.sin(seen.odds)))
     fit = linregress(LAWS[SUM].push(noisy.odds), noisy.push)
     assert slope(SUM, noisy) == pytest.approx(fit.slope, rel=1e-9)
@@ -180,6 +182,6 @@ def test_sides_and_sums_of_pushes():
     assert together([one, one]).push.tolist() == [1.0, 2.0, 3.0] * 2
     np.testing.assert_allclose(one.p, [1 / (1 + math.e**9), 0.5, 1 / (1 + math.e**-9)])
     rows = np.array([[0, 2.0, 0, 0.3], [1, 2.0, 1, -0.1]], dtype=np.float32)
-    seen = pushes([outcome(RunConfig(SUM, 0, 0.1), pairs=rows)])
+    seen = pushes([outcome(RunConfig(SUM, 0, 0.1), examples=rows)])
     np.testing.assert_allclose(seen.odds, [-2, 2])
     np.testing.assert_allclose(seen.push, [0.3, 0.1], rtol=1e-6)

@@ -3,9 +3,9 @@
 from dataclasses import replace
 from types import SimpleNamespace
 
+from lossbench.benchmarks.config import RunConfig
 from lossbench.benchmarks.evidence.runner import facts_of
 from lossbench.benchmarks.report.provenance import data_items
-from lossbench.benchmarks.training.result import RunConfig
 
 from .invented import outcome
 

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from lossbench.benchmarks.config import RunConfig
 from lossbench.benchmarks.evidence import saturation
 from lossbench.benchmarks.evidence.measuring.bounds import bounded
 from lossbench.benchmarks.evidence.measuring.laws import LAWS
@@ -21,7 +22,6 @@ from lossbench.benchmarks.evidence.saturation import (
 )
 from lossbench.benchmarks.records.claim import verdict_of
 from lossbench.benchmarks.stats.verdict import verdict_above, verdict_below
-from lossbench.benchmarks.training.result import RunConfig
 
 from .invented import InventedLab, check, outcome, point
 
@@ -35,7 +35,9 @@ def unpainted(monkeypatch):
 def pairs(trial, count=300):
     """Training examples around the start with the gradients of the formulas."""
     rng = np.random.default_rng(trial.seed)
-    z = rng.normal(math.log(trial.begin_at / (1 - trial.begin_at)), 1.5, count)
+    z = rng.normal(
+        math.log(trial.initial_probability / (1 - trial.initial_probability)), 1.5, count
+    )
     z, t = z.astype(np.float32), rng.integers(0, 2, count)
     g = LAWS[trial.loss].push((2 * t - 1) * z.astype(float)) * np.where(t == 1, -1, 1)
     return np.stack([np.zeros(count), z, t, g], 1).astype(np.float32)
@@ -54,7 +56,7 @@ def course(needed, last=420):
 def folklore(trial):
     """Steps that are needed: e times as many with every factor e of wrong odds, but with
     cross-entropy, and a rate that is off costs something."""
-    odds = (1 - trial.begin_at) / trial.begin_at
+    odds = (1 - trial.initial_probability) / trial.initial_probability
     off = 1 + abs(math.log10(trial.learning_rate / 0.1))
     slow = 0.05 * odds if trial.loss == OTHER else 0
     return (40 + 10 * math.log(odds) + slow) * off * (1 + 0.02 * (trial.seed % 3))
@@ -62,7 +64,7 @@ def folklore(trial):
 
 def rate_helps(trial):
     """As above, but a high rate makes up for a gradient that dies."""
-    odds = (1 - trial.begin_at) / trial.begin_at
+    odds = (1 - trial.initial_probability) / trial.initial_probability
     if trial.loss == OTHER and trial.learning_rate == 3.0:
         return (40 + 10 * math.log(odds)) * (1 + 0.02 * (trial.seed % 3))
     return folklore(trial)
@@ -70,8 +72,8 @@ def rate_helps(trial):
 
 def lab_of(budget="quick", needed=folklore, bend=lambda _, rows: rows):
     def invent(trial):
-        rows = bend(trial, pairs(trial)) if trial.pairs else None
-        return outcome(trial, points=course(needed(trial)), pairs=rows)
+        rows = bend(trial, pairs(trial)) if trial.record_examples else None
+        return outcome(trial, evaluations=course(needed(trial)), examples=rows)
 
     return InventedLab(budget, invent)
 
@@ -83,7 +85,7 @@ def test_holds_where_only_sigmoid_mse_stalls(budget):
     assert finding.verdict == "holds", finding.measures
     check(CLAIM, finding)
     assert not any(trial.test for trial in lab.asked)
-    assert {trial.begin_at for trial in lab.asked} == {1 - c for c in CONFIDENCES}
+    assert {trial.initial_probability for trial in lab.asked} == {1 - c for c in CONFIDENCES}
     # Both losses have the same rates and seeds.
     alike = {
         loss: [dataclasses.replace(t, loss="") for t in lab.asked if t.loss == loss]
@@ -130,7 +132,7 @@ def test_nor_is_the_highest_rate_known_to_be_the_fastest_of_cross_entropy():
 
 
 def slow_cross_entropy(trial):
-    odds = (1 - trial.begin_at) / trial.begin_at
+    odds = (1 - trial.initial_probability) / trial.initial_probability
     return 20 + (0.03 * odds if trial.loss == REFERENCE else 0.06 * odds) + trial.seed % 3
 
 
@@ -194,7 +196,7 @@ def test_a_rate_at_which_one_network_was_quick_is_not_the_fastest():
 
 def test_steps_are_counted_to_the_first_evaluation_with_enough():
     runs = [
-        outcome(RunConfig("bce-with-logits", 0, 0.1), points=points)
+        outcome(RunConfig("bce-with-logits", 0, 0.1), evaluations=points)
         for points in (
             course(35),
             (point(0, 0.5, 1), point(10, 0.7, 1), point(20, 0.5, 1), point(30, 0.7, 1)),

@@ -2,10 +2,10 @@ import math
 
 import pytest
 
+from lossbench.benchmarks.config import RunConfig
 from lossbench.benchmarks.evidence import zero_one
 from lossbench.benchmarks.evidence.zero_one import CLAIM, PLAIN, REFERENCE, SIZES, Size
 from lossbench.benchmarks.records.claim import verdict_of
-from lossbench.benchmarks.training.result import RunConfig
 
 from .invented import InventedLab, check, outcome, point, right_in
 
@@ -21,8 +21,8 @@ def world(moved=0.0, gradient=0.0, change=0.0, learns=0.2):
             end, push, way = 0.5 + change * (trial.model == PLAIN), gradient, moved
         return outcome(
             trial,
-            points=(point(0, 0.5, push), point(100, end, push)),
-            moved=way,
+            evaluations=(point(0, 0.5, push), point(100, end, push)),
+            parameter_distance=way,
             validation=right_in(end),
             test=right_in(end),
         )

@@ -57,7 +57,7 @@ def test_only_the_last_line_may_be_torn(experiment):
     path.write_text(path.read_text() + "mse,7,0,0,0.1")
     assert {run.seed for run in read_experiment(experiment).runs} == {0, 1}
     path.write_text(path.read_text() + "\nmse,7,0,0" + "," * 12 + "\n")
-    with pytest.raises(UserError, match=r"line 14 has 5 cells, not 16"):
+    with pytest.raises(UserError, match=r"line 14 has 5 cells, not 17"):
         read_experiment(experiment)
 
 

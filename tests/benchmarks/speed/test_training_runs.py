@@ -6,14 +6,13 @@ from pathlib import Path
 import pytest
 import torch
 
-from lossbench.benchmarks.config import CompareConfig
+from lossbench.benchmarks.config import CompareConfig, RunConfig
 from lossbench.benchmarks.data.batches import prepare
 from lossbench.benchmarks.records.events import event_files
 from lossbench.benchmarks.speed import training_runs
 from lossbench.benchmarks.speed.baselines import noise_images
 from lossbench.benchmarks.training import train
 from lossbench.benchmarks.training.plan import Plan
-from lossbench.benchmarks.training.result import RunConfig
 
 CPU = torch.device("cpu")
 RUN = RunConfig("cross-entropy", 0, 0.1, epochs=1, batch_size=16, width=4)

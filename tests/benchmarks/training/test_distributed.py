@@ -10,6 +10,7 @@ from torch import nn
 
 from lossbench.benchmarks.config import RunConfig
 from lossbench.benchmarks.data.batches import prepare
+from lossbench.benchmarks.records.reading import NUMBERS
 from lossbench.benchmarks.training import distributed
 from lossbench.benchmarks.training.distributed import GlobalBatchNorm2d
 from lossbench.benchmarks.training.executors import torchrun
@@ -84,8 +85,11 @@ def _trained(_rank: int, config, images) -> list:
     dataset = prepare(images, torch.device("cpu"), validation=0.25)
     trainer = Trainer(config, dataset, log_every=2)
     result = fit(trainer)
-    evaluations = [list((vars(each) | {"seconds": 0.0}).values()) for each in result.points]
-    return [trainer.model.state_dict(), evaluations, result.moved]
+    evaluations = [
+        [getattr(each, name) for name in NUMBERS if name != "seconds"]
+        for each in result.evaluations
+    ]
+    return [trainer.model.state_dict(), evaluations, result.parameter_distance]
 
 
 @pytest.mark.parametrize(

@@ -58,7 +58,7 @@ def stats(loss: float, steps: int) -> GradientStats:
 
 
 def test_an_evaluation_has_the_means_since_the_last_one() -> None:
-    curve = LearningCurve(steps_per_epoch=4)
+    curve = LearningCurve("mse", 0, steps_per_epoch=4)
     curve.stats.append(stats(8.0, 1))
     first = curve.add(0, 0.7, 0.5, seconds=1.0)
     assert (first.step, first.epoch, first.train_loss, first.parameter_norm) == (0, 0, 8, 24)
@@ -72,13 +72,13 @@ def test_an_evaluation_has_the_means_since_the_last_one() -> None:
 
 
 def test_without_any_step_the_training_numbers_are_nan() -> None:
-    evaluation = LearningCurve(4).add(0, 0.7, 0.5, seconds=0.0)
+    evaluation = LearningCurve("mse", 0, 4).add(0, 0.7, 0.5, seconds=0.0)
     assert math.isnan(evaluation.train_loss)
     assert math.isnan(evaluation.parameter_norm)
 
 
 def test_a_curve_is_restored_from_its_state() -> None:
-    curve, other = LearningCurve(4), LearningCurve(4)
+    curve, other = LearningCurve("mse", 0, 4), LearningCurve("mse", 0, 4)
     curve.stats.append(stats(8.0, 1))
     curve.add(0, 0.7, 0.5, seconds=1.0)
     curve.stats.append(stats(2.0, 1))

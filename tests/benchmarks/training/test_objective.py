@@ -149,9 +149,9 @@ def test_the_gradient_of_a_margin_is_that_of_its_two_halves(name: str) -> None:
 
 def test_settings_reach_the_loss() -> None:
     weight = (1.0, 3.0)
-    weighted = Objective("cross-entropy", settings=(("weight", weight),))
+    weighted = Objective("cross-entropy", loss_arguments=(("weight", weight),))
     rows = ROWS.float()
     expected = F.cross_entropy(rows, LABELS, torch.tensor(weight), reduction="none")
     torch.testing.assert_close(weighted(rows, LABELS), expected)
     with pytest.raises(TypeError):
-        Objective("cross-entropy", settings=(("wieght", weight),))
+        Objective("cross-entropy", loss_arguments=(("wieght", weight),))

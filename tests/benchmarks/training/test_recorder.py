@@ -77,7 +77,7 @@ def rows_of(directory: Path, loss: str = "cross-entropy") -> list[dict[str, str]
 
 
 def events_of(directory: Path, result: RunResult) -> EventAccumulator:
-    path = run_directory(directory, result.trial.loss, result.trial.seed)
+    path = run_directory(directory, result.config.loss, result.config.seed)
     return EventAccumulator(str(path), size_guidance={"scalars": 0, "histograms": 0}).Reload()
 
 

@@ -26,18 +26,18 @@ def same(a: RunResult, b: RunResult) -> bool:
         {},
         {"test": False},
         {"validation": 0.0},
-        {"pairs": True},
-        {"loss": "cross-entropy", "settings": (("weight", (1.0, 2.0)),)},
+        {"record_examples": True},
+        {"loss": "cross-entropy", "loss_arguments": (("weight", (1.0, 2.0)),)},
     ],
 )
 def test_an_outcome_comes_back_as_it_was(trained, tmp_path, settings) -> None:
     result, store = trained(**settings), ResultStore(tmp_path / "store")
-    assert store.get(result.trial, "print") is None
+    assert store.get(result.config, "print") is None
     store.put(result, "print")
-    back = store.get(result.trial, "print")
+    back = store.get(result.config, "print")
     assert same(result, back)
-    assert back.trial == result.trial
-    assert same(result, from_arrays(to_arrays(result), result.trial))
+    assert back.config == result.config
+    assert same(result, from_arrays(to_arrays(result), result.config))
 
 
 def test_another_trial_other_images_or_other_code_are_not_found(
@@ -50,36 +50,46 @@ def test_another_trial_other_images_or_other_code_are_not_found(
         ("seed", 5),
         ("learning_rate", 0.3),
         ("epochs", 9),
-        ("settings", (("label_smoothing", 0.1),)),
-        ("begin_at", 0.01),
+        ("loss_arguments", (("label_smoothing", 0.1),)),
+        ("initial_probability", 0.01),
         ("test", False),
     ):
-        other = dataclasses.replace(result.trial, **{field: value})
+        other = dataclasses.replace(result.config, **{field: value})
         assert store.get(other, "print") is None, field
-    assert store.get(result.trial, "other") is None
+    assert store.get(result.config, "other") is None
     monkeypatch.setattr(module, "source_digest", lambda: "changed")
-    assert store.get(result.trial, "print") is None
+    assert store.get(result.config, "print") is None
 
 
 @pytest.mark.parametrize("damage", [b"", b"PK\x03\x04 torn", b"not an archive"])
 def test_a_damaged_file_is_as_good_as_none(trained, tmp_path, damage: bytes) -> None:
     result, store = trained(), ResultStore(tmp_path)
     store.put(result, "print")
-    path = store.path(result.trial, "print")
+    path = store.path(result.config, "print")
     whole = path.read_bytes()
     path.write_bytes(damage)
-    assert store.get(result.trial, "print") is None
+    assert store.get(result.config, "print") is None
     path.write_bytes(whole[: len(whole) // 2])
-    assert store.get(result.trial, "print") is None
+    assert store.get(result.config, "print") is None
     store.put(result, "print")
-    assert same(store.get(result.trial, "print"), result)
+    assert same(store.get(result.config, "print"), result)
 
 
 def test_every_field_of_a_trial_is_in_its_key() -> None:
     config = RunConfig("mse", 0, 0.1)
     changed = {"loss": "bce", "data": "x", "model": "lenet", "augmentation": "none"}
-    changed |= {"settings": (("gamma", 1.0),), "pairs": True, "test": True, "width": 3}
-    changed |= {"image_size": 64, "begin_at": 0.5, "train_images": 10, "enough": 0.6}
+    changed |= {
+        "loss_arguments": (("gamma", 1.0),),
+        "record_examples": True,
+        "test": True,
+        "width": 3,
+    }
+    changed |= {
+        "image_size": 64,
+        "initial_probability": 0.5,
+        "train_images": 10,
+        "stop_at_accuracy": 0.6,
+    }
     keys = {config.key()}
     for field in dataclasses.fields(RunConfig):
         value = changed.get(field.name, 7)

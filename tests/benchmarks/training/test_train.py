@@ -68,7 +68,7 @@ def assert_same(one: tuple, other: tuple) -> None:
     (result, network, history), (result_2, network_2, history_2) = one, other
     for name, weights in network.state_dict().items():
         assert torch.equal(weights, network_2.state_dict()[name]), name
-    for a, b in zip(result.points, result_2.points, strict=True):
+    for a, b in zip(result.evaluations, result_2.evaluations, strict=True):
         left, right = (list((vars(p) | {"seconds": 0.0}).values()) for p in (a, b))
         assert left == pytest.approx(right, rel=0, abs=0, nan_ok=True)
     for (_, a), (_, b) in zip(history.stats, history_2.stats, strict=True):
@@ -85,7 +85,7 @@ def test_the_runs_of_a_seed_begin_as_the_same_function(loss: str, images) -> Non
     for begin_at in (None, WRONG):
         probabilities = []
         for name in ("bce-with-logits", loss):
-            config = dataclasses.replace(SMALL, loss=name, seed=7, begin_at=begin_at)
+            config = dataclasses.replace(SMALL, loss=name, seed=7, initial_probability=begin_at)
             objective = Objective(name)
             model = build_model(config, objective).eval()
             ((pixels, _),) = evaluation_batches(dataset.validation, dataset.normalise)
@@ -125,16 +125,16 @@ def test_losses_and_models_of_lossbench_are_builtin() -> None:
 
 def test_a_result_is_complete(trained) -> None:
     history = History()
-    result = trained(pairs=True, callback=history)
-    assert [(e.step, e.epoch) for e in result.points] == [(0, 0), (PER_EPOCH, 1), (STEPS, 2)]
+    result = trained(record_examples=True, callback=history)
+    assert [(e.step, e.epoch) for e in result.evaluations] == [(0, 0), (PER_EPOCH, 1), (STEPS, 2)]
     assert history.results == [result]
     assert result.counts == (36, 36)
     assert (len(result.validation.labels), len(result.test.labels)) == (24, 40)
     assert result.validation.outputs.shape == (24, 2)
-    assert result.validation.accuracy == result.points[-1].validation_accuracy
-    assert 0 < result.points[0].seconds < result.points[-1].seconds == result.seconds
-    assert result.moved > 0
-    assert result.pairs.shape[1] == 4
+    assert result.validation.accuracy == result.evaluations[-1].validation_accuracy
+    assert 0 < result.evaluations[0].seconds < result.evaluations[-1].seconds == result.seconds
+    assert result.parameter_distance > 0
+    assert result.examples.shape[1] == 4
     assert trained(epochs=4).test.accuracy > 0.9
 
 
@@ -164,9 +164,9 @@ def test_the_validation_images_are_never_trained_on(images) -> None:
 
 
 def test_without_validation_images_their_numbers_are_nan(trained) -> None:
-    result = trained(validation=0.0, enough=0.5)
+    result = trained(validation=0.0, stop_at_accuracy=0.5)
     assert result.validation is None
-    assert all(math.isnan(e.validation_accuracy) for e in result.points)
+    assert all(math.isnan(e.validation_accuracy) for e in result.evaluations)
     assert result.counts == (48, 48)
     assert result.test is not None
 
@@ -191,13 +191,13 @@ def test_the_test_loss_is_the_mean_of_the_loss(trained) -> None:
 def test_a_diverged_run_has_no_accuracy(trained) -> None:
     result = trained("mse", learning_rate=1e30)
     assert math.isnan(result.test.accuracy)
-    assert math.isnan(result.points[-1].validation_accuracy)
+    assert math.isnan(result.evaluations[-1].validation_accuracy)
 
 
 def test_a_loss_without_gradient_moves_no_parameter(trained) -> None:
     result = trained("zero-one")
-    assert result.moved == 0
-    assert {e.parameter_norm for e in result.points} == {0.0}
+    assert result.parameter_distance == 0
+    assert {e.parameter_norm for e in result.evaluations} == {0.0}
 
 
 def flat(model: torch.nn.Module) -> torch.Tensor:
@@ -207,7 +207,9 @@ def flat(model: torch.nn.Module) -> torch.Tensor:
 def test_the_distance_is_that_of_all_parameters(images) -> None:
     before = flat(build_model(SMALL, Objective(SMALL.loss)))
     result, network, _ = fitted(SMALL, images)
-    assert result.moved == pytest.approx((flat(network) - before).norm().item(), rel=1e-5)
+    assert result.parameter_distance == pytest.approx(
+        (flat(network) - before).norm().item(), rel=1e-5
+    )
     assert result.parameters == len(before)
 
 
@@ -240,12 +242,12 @@ def test_a_step_is_a_plain_training_step(images) -> None:
 def test_one_seed_twice_gives_the_same_bits_however_often_it_is_logged(trained) -> None:
     first, second = trained(seed=3, log_every=1, evaluations=3), trained(seed=3, log_every=100)
     assert np.array_equal(first.test.outputs, second.test.outputs)
-    assert first.moved == second.moved
+    assert first.parameter_distance == second.parameter_distance
     assert not np.array_equal(first.test.outputs, trained(seed=4).test.outputs)
 
 
 def test_the_initial_model_is_evaluated(trained) -> None:
-    first = trained("bce-with-logits", begin_at=WRONG).points[0]
+    first = trained("bce-with-logits", initial_probability=WRONG).evaluations[0]
     assert first.validation_accuracy == 0.5
     # Half the images are cats, and each of them costs about -ln 0.0003.
     assert first.validation_loss == pytest.approx(-math.log(WRONG) / 2, rel=0.2)
@@ -257,7 +259,7 @@ def test_the_initial_model_is_evaluated(trained) -> None:
     [(1, [0, 4, 8]), (3, [0, 1, 2, 4, 5, 6, 8]), (PER_EPOCH, range(9)), (50, range(9))],
 )
 def test_evaluations_are_spread_over_the_epoch(trained, evaluations: int, steps) -> None:
-    curve = trained(evaluations=evaluations).points
+    curve = trained(evaluations=evaluations).evaluations
     assert [e.step for e in curve] == list(steps)
     assert all(e.epoch == pytest.approx(e.step / PER_EPOCH) for e in curve)
     norms = [e.parameter_norm for e in curve]
@@ -281,24 +283,24 @@ def test_an_evaluation_is_due_at_equal_parts_of_an_epoch() -> None:
 
 def test_a_run_ends_when_it_is_accurate_enough(trained) -> None:
     complete = trained(epochs=4, evaluations=2)
-    first = next(e for e in complete.points if e.validation_accuracy >= 0.8)
-    assert 0 < first.step < complete.points[-1].step
+    first = next(e for e in complete.evaluations if e.validation_accuracy >= 0.8)
+    assert 0 < first.step < complete.evaluations[-1].step
     # An accuracy of exactly that is enough.
-    short = trained(epochs=4, evaluations=2, enough=first.validation_accuracy)
-    assert short.points[-1].step == first.step
-    assert short.points[-1].validation_accuracy == first.validation_accuracy
+    short = trained(epochs=4, evaluations=2, stop_at_accuracy=first.validation_accuracy)
+    assert short.evaluations[-1].step == first.step
+    assert short.evaluations[-1].validation_accuracy == first.validation_accuracy
     assert short.test is not None
-    none = trained(enough=0.0)
-    assert ([e.step for e in none.points], none.moved) == ([0], 0)
+    none = trained(stop_at_accuracy=0.0)
+    assert ([e.step for e in none.evaluations], none.parameter_distance) == ([0], 0)
 
 
 def test_evaluations_are_means_of_the_statistics_since_the_last(trained) -> None:
     history = History()
     result = trained(callback=history, log_every=1)
-    assert tuple(history.evaluations) == result.points
+    assert tuple(history.evaluations) == result.evaluations
     assert [step for step, _ in history.stats] == list(range(STEPS))
     since = -1
-    for evaluation in result.points:
+    for evaluation in result.evaluations:
         part = [stats for step, stats in history.stats if since < step <= evaluation.step]
         for column, name in (("train_loss", "loss"), ("parameter_norm", "parameter_norm")):
             mean = sum(getattr(stats, name) for stats in part) / len(part)
@@ -327,7 +329,7 @@ def test_the_time_of_evaluations_and_of_other_runs_is_not_counted(images, monkey
 
 @pytest.mark.parametrize("loss", LOSS_KINDS)
 def test_examples_are_margins_and_their_own_gradients(loss: str, trained) -> None:
-    examples = trained(loss, pairs=True, log_every=1).pairs
+    examples = trained(loss, record_examples=True, log_every=1).examples
     assert len(examples) == STEPS * 16
     step, z, t, g = examples.T
     assert set(step) == set(range(STEPS))
@@ -343,13 +345,13 @@ def test_examples_are_margins_and_their_own_gradients(loss: str, trained) -> Non
 
 
 def test_examples_of_a_softmax_loss_are_those_of_the_margin(trained) -> None:
-    _, z, t, g = trained("cross-entropy", pairs=True).pairs.T
+    _, z, t, g = trained("cross-entropy", record_examples=True).examples.T
     np.testing.assert_allclose(g, 1 / (1 + np.exp(-z)) - t, rtol=1e-4, atol=1e-6)
 
 
 def test_an_interval_has_no_more_examples_than_asked_for(trained, monkeypatch) -> None:
     monkeypatch.setattr("lossbench.benchmarks.training.train.EXAMPLES_PER_INTERVAL", 10)
-    assert 0 < len(trained(pairs=True, log_every=1).pairs) <= 10 * STEPS
+    assert 0 < len(trained(record_examples=True, log_every=1).examples) <= 10 * STEPS
 
 
 # --- precision, memory layout, compiler
@@ -369,7 +371,7 @@ def test_outputs_and_loss_stay_float32(precision: str, images) -> None:
 )
 def test_precision_and_memory_layout_change_rounding_alone(change, rel: float, images) -> None:
     one, two = (
-        fitted(config, images)[0].points[1].train_loss
+        fitted(config, images)[0].evaluations[1].train_loss
         for config in (SMALL, dataclasses.replace(SMALL, **change))
     )
     assert one != two or "precision" not in change
@@ -392,7 +394,7 @@ def test_a_compiled_network_trains_to_the_same_within_rounding(images) -> None:
         before = counters["unique_graphs"]
         result, *_ = fitted(dataclasses.replace(SMALL, compile=compiled), images)
         assert (counters["unique_graphs"] > before) == compiled
-        losses.append(result.points[1].train_loss)
+        losses.append(result.evaluations[1].train_loss)
     assert losses[0] == pytest.approx(losses[1], rel=1e-3)
 
 
@@ -442,11 +444,13 @@ def test_on_cuda_a_run_resumes_bit_for_bit(images, cuda_device) -> None:
     result = fit(complete)
     for at in (0, 2, 5):
         resumed = Trainer(config, dataset, log_every=2, state=saved.states[at])
-        assert fit(resumed).points[-1].train_loss == result.points[-1].train_loss
+        assert fit(resumed).evaluations[-1].train_loss == result.evaluations[-1].train_loss
         for name, weights in complete.model.state_dict().items():
             assert torch.equal(weights, resumed.model.state_dict()[name]), (at, name)
     # A checkpoint of the CPU as well, whose optimizer computes in another way.
     on_cpu = Checkpoints()
     train(config, prepare(images, CPU, validation=0.25), on_cpu, log_every=2)
     elsewhere = train(config, dataset, log_every=2, state=on_cpu.states[2])
-    assert elsewhere.points[-1].train_loss == pytest.approx(result.points[-1].train_loss, rel=0.1)
+    assert elsewhere.evaluations[-1].train_loss == pytest.approx(
+        result.evaluations[-1].train_loss, rel=0.1
+    )

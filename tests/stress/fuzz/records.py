@@ -12,7 +12,7 @@ from tempfile import TemporaryDirectory
 import numpy as np
 import torch
 
-from lossbench.benchmarks.config import CompareConfig, validate
+from lossbench.benchmarks.config import CompareConfig, RunConfig, validate
 from lossbench.benchmarks.errors import UserError
 from lossbench.benchmarks.records import claim
 from lossbench.benchmarks.records.reading import (
@@ -22,6 +22,7 @@ from lossbench.benchmarks.records.reading import (
     read_description,
     read_experiment,
 )
+from lossbench.benchmarks.records.results import Evaluation
 from lossbench.benchmarks.report.board_predictions import read_predictions
 from lossbench.benchmarks.report.claims import claim_document
 from lossbench.benchmarks.report.page import comparison_document
@@ -29,7 +30,7 @@ from lossbench.benchmarks.report.render import html, markdown
 from lossbench.benchmarks.report.summary import summarise_experiment
 from lossbench.benchmarks.training import checkpoint
 from lossbench.benchmarks.training.plan import parse_config
-from lossbench.benchmarks.training.result import Point, Predictions, RunConfig, RunResult
+from lossbench.benchmarks.training.result import Predictions, RunResult
 from lossbench.benchmarks.training.result_store import ResultStore, to_arrays
 
 from .target import Target
@@ -174,7 +175,7 @@ RUN = RunConfig("mse", 0, 0.1)
 
 
 def _results() -> list[bytes]:
-    point = Point(10, 1.0, *9 * (0.5,))
+    point = Evaluation(loss="mse", seed=0, epoch=1.0, step=10, train_loss=0.5)
     result = RunResult(
         RUN, (point,), 1.0, 10, (3, 3), _predictions(), None, np.zeros((2, 4), np.float32), 1.0, 0.5
     )
@@ -191,8 +192,8 @@ def _read_result(data: bytes, scratch: Path) -> None:
     result = store.get(RUN, "print")
     if result is None:
         raise NoResultError
-    assert result.trial == RUN
-    assert all(asdict(point) for point in result.points)
+    assert result.config == RUN
+    assert all(asdict(point) for point in result.evaluations)
 
 
 def _checkpoints() -> list[bytes]:

@@ -3,6 +3,7 @@ import dataclasses
 import numpy as np
 import pytest
 
+from lossbench.benchmarks.config import RunConfig
 from lossbench.benchmarks.evidence.measuring.networks import (
     accuracies,
     chance_of,
@@ -10,7 +11,6 @@ from lossbench.benchmarks.evidence.measuring.networks import (
     right,
     tuned,
 )
-from lossbench.benchmarks.training.result import RunConfig
 
 TRIALS = [RunConfig("mse", 7, 0.1, epochs=4), RunConfig("nll", 7, 0.1, epochs=6, label_noise=0.2)]
 
@@ -28,10 +28,10 @@ def test_the_search_is_smaller_and_the_trial_is_not(lab):
 
 def test_seeds_are_paired_and_tested(lab):
     outcomes = over_seeds(lab, TRIALS, 3)
-    assert [[run.trial.seed for run in runs] for runs in outcomes] == [[0, 1, 2]] * 2
+    assert [[run.config.seed for run in runs] for runs in outcomes] == [[0, 1, 2]] * 2
     for runs, trial in zip(outcomes, TRIALS, strict=True):
         for run in runs:
-            assert run.trial == dataclasses.replace(trial, seed=run.trial.seed, test=True)
+            assert run.config == dataclasses.replace(trial, seed=run.config.seed, test=True)
             assert run.test is not None
 
 
@@ -40,7 +40,7 @@ def test_accuracies_are_percent_of_the_test_images(lab):
     assert accuracies(mse) == pytest.approx([100 * run.test.accuracy for run in mse])
     assert np.mean(accuracies(nll)) == pytest.approx(85, abs=1)
     assert right(mse).shape == (3, 1000)
-    np.testing.assert_array_equal(right(mse)[1], mse[1].test.right)
+    np.testing.assert_array_equal(right(mse)[1], mse[1].test.correct)
     assert chance_of(mse) == 50
 
 

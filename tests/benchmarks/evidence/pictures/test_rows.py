@@ -38,7 +38,8 @@ def test_a_variant_of_a_loss_is_hollow():
 def test_green_is_the_side_on_which_the_claim_holds(monkeypatch, side, sign):
     kept = []
     monkeypatch.setattr(
-        "benchmarks.evidence.pictures.rows.png", lambda figure, _: kept.append(figure) or b""
+        "lossbench.benchmarks.evidence.pictures.rows.render_png",
+        lambda figure, _: kept.append(figure) or b"",
     )
     values = [sign * 5.0, sign * 5.5, sign * 5.2]
     found = judged([Demand(contrast("a minus b", "mse", values, [0.0] * 3), side, sign * 2.0)])
@@ -57,7 +58,8 @@ def test_green_is_the_side_on_which_the_claim_holds(monkeypatch, side, sign):
 def test_thresholds_are_in_sight(monkeypatch):
     kept = []
     monkeypatch.setattr(
-        "benchmarks.evidence.pictures.rows.png", lambda figure, _: kept.append(figure) or b""
+        "lossbench.benchmarks.evidence.pictures.rows.render_png",
+        lambda figure, _: kept.append(figure) or b"",
     )
     drawn = contrast("a minus b", "mse", [0.1, 0.2, 0.15], [0.0] * 3)
     judgement("x.png", "points", judged([Demand(drawn, "below", 5.0)]))

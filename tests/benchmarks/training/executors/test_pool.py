@@ -55,12 +55,12 @@ def test_processes_have_the_results_of_one_thread(configs: list[RunConfig], tmp_
     with Pool(tmp_path / "store", CPU, Reporter(), workers=2) as pool:
         results = pool.train([*configs, configs[0]])
         assert pool.trained == 4
-    assert [result.trial for result in results] == [*configs, configs[0]]
+    assert [result.config for result in results] == [*configs, configs[0]]
     for config, result in zip(configs, results, strict=False):
         images = open_images(config.data, config.image_size, say=print)
         alone = train(config, prepare(images, CPU, **arguments(config)))
         assert np.array_equal(alone.test.outputs, result.test.outputs)
-        assert alone.moved == result.moved
+        assert alone.parameter_distance == result.parameter_distance
 
 
 @pytest.mark.parametrize(
@@ -82,7 +82,7 @@ def test_runs_are_trained_once(configs: list[RunConfig], tmp_path: Path) -> None
     with Pool(tmp_path / "store", CPU, Reporter(), workers=1) as pool:
         again = pool.train(configs[:3])
         assert pool.trained == 1
-    assert [o.moved for o in again[:2]] == [o.moved for o in first]
+    assert [o.parameter_distance for o in again[:2]] == [o.parameter_distance for o in first]
 
 
 def test_a_killed_worker_is_one_line_and_finished_runs_are_kept(
