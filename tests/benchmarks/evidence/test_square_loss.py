@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 from scipy.stats import ttest_1samp
 
+from lossbench.benchmarks.config import RunConfig
 from lossbench.benchmarks.evidence import square_loss
 from lossbench.benchmarks.evidence.pictures import square_loss as square_loss_pictures
 from lossbench.benchmarks.evidence.square_loss import CHALLENGER, CLAIM, MARGIN, REFERENCE
@@ -76,7 +77,7 @@ def test_every_loss_is_searched_and_trained_alike(fake_lab):
 
 
 def runs(lab, loss, seeds=8):
-    trial = square_loss.Trial(loss=loss, seed=0, learning_rate=0.03, test=True)
+    trial = RunConfig(loss=loss, seed=0, learning_rate=0.03, test=True)
     return [lab.outcome(dataclasses.replace(trial, seed=seed)) for seed in range(seeds)]
 
 
