@@ -3,7 +3,7 @@ import io
 import pytest
 from rich.console import Console
 
-from lossbench.benchmarks.records.reading import MEASURES
+from lossbench.benchmarks.records.results import GRADIENT_COLUMNS
 from lossbench.benchmarks.report.summary import summarise
 from lossbench.benchmarks.report.table import (
     COLUMNS,
@@ -30,7 +30,7 @@ def loss(accuracy, *, half=None, first=0.5, last=0.3, n=3):
             "n": n,
             "per_seed": {},
         },
-        "gradient": {name: {"first": first, "last": last} for name in MEASURES},
+        "gradient": {name: {"first": first, "last": last} for name in GRADIENT_COLUMNS},
         "minus_cross_entropy": {
             "mean": -0.25,
             "low": -0.26,
