@@ -5,7 +5,19 @@ import pytest
 import torch
 from torch import nn
 
-from lossbench.benchmarks.data.synthetic import synthetic
+from lossbench.benchmarks.data.synthetic import DRAWING, synthetic
+
+GRAY = bytes.fromhex(
+    "6b758378667c6f858c7f7c9b8a8c97a27b8885906e8481838172628589867d8d"
+    "8a777f905b554f8960667584828582835f5c4e4b6366464d64362a5466644c5f"
+    "7f767d7a866f6b728a5056528e766b74696f777374b49c807fa1a1928f969c9f"
+    "a5b4aca58cb3aba3b99e8b7eb8a6a99a988b88829b75607ba0695c7ba096868e"
+    "83705e4d7f434053632f284c8f72615a8089998d7d999b8ca7959e89887f8182"
+    "88a0a29f9d909092a7979a87adabb0a988ad8f7d8d928a77b7847c756d6c6f64"
+    "9d9c9a96988f96928f80828a8e958587a7b0a17e8fbdbe9e93afb79a9d959e99"
+    "a19f9d9ba0add4a29fc0c7aa9e9eaf9a6c827a7692a6a5848bb9ab818f8e949d"
+)
+"""Gray levels of the first 16 training faces in 4 by 4 blocks of 8 by 8 pixels."""
 
 
 def training_faces(count):
@@ -25,6 +37,14 @@ def test_faces_are_reproducible_and_all_different(size):
     assert len({face.tobytes() for face in faces}) == 6
     for face, (_, load) in zip(faces, again.load(again.images()), strict=True):
         np.testing.assert_array_equal(face, load())
+
+
+def test_faces_are_those_of_this_drawing_number():
+    """Whoever changes the drawings has to count DRAWING up, or old ones stay in the caches."""
+    assert DRAWING == 1
+    faces, _ = training_faces(16)
+    blocks = faces.reshape(16, 4, 8, 4, 8, 3).mean((2, 4, 5))
+    np.testing.assert_allclose(blocks.flatten(), list(GRAY), atol=1)
 
 
 def test_both_splits_are_half_cats():
