@@ -1,6 +1,7 @@
 """Decode an image file into a small square RGB array, deterministically."""
 
 import io
+from functools import cache
 
 import numpy as np
 from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
@@ -42,7 +43,7 @@ def decode_square(data: bytes | np.ndarray, size: int) -> np.ndarray:
         with Image.open(io.BytesIO(data), formats=_formats()) as image:
             if image.width * image.height > MAX_PIXELS:
                 raise UnusableError(f"larger than {MAX_PIXELS // 10**6} megapixels")
-            # Lets the JPEG decoder shrink large photographs, never below twice the size wanted.
+            # The JPEG decoder may shrink large photographs, never below twice the wanted size.
             image.draft(None, (2 * size, 2 * size))
             image.load()
             return _fit(_rgb(_upright(image)), size)
@@ -55,14 +56,15 @@ def decode_square(data: bytes | np.ndarray, size: int) -> np.ndarray:
         raise UnusableError(f"damaged image: {error or type(error).__name__}") from error
 
 
+@cache
 def _formats() -> list[str]:
-    """Return the formats to decode that this Pillow supports."""
+    """Return the formats of `FORMATS` that this Pillow supports."""
     Image.init()
     return [name for name in FORMATS if name in Image.OPEN]
 
 
 def _upright(image: Image.Image) -> Image.Image:
-    # Not ImageOps.exif_transpose: that writes the other tags anew and fails where one is damaged.
+    # ImageOps.exif_transpose rewrites the other tags and fails if one of them is damaged.
     turn = ORIENTATIONS.get(image.getexif().get(ExifTags.Base.Orientation, 1))
     return image if turn is None else image.transpose(turn)
 
