@@ -109,7 +109,7 @@ def test_chance_is_the_share_of_the_largest_test_class(experiment):
         assert summarise(experiment)["chance"] == chance
 
 
-def test_warnings_are_one_line_a_loss_and_kind():
+def test_warnings_are_one_line_per_loss_and_kind():
     warnings = [
         WarningRecord("mse", 1, "exploded", "head", 5, "mse, seed 1: head exploded"),
         WarningRecord("zero-one", 0, "vanished", "logit", 10, "zero-one, seed 0: logit vanished."),
