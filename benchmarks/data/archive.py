@@ -2,7 +2,7 @@
 
 Archives are read in place and never unpacked. A member's name is only a label, so a name that
 begins with `/` or contains `..` reaches nothing. Sizes stated in an archive are not trusted: the
-bounds below limit each member and the whole archive.
+bounds below limit each member and the archive.
 """
 
 import bz2

@@ -2,7 +2,7 @@
 
 An augmentation has two methods. `draw(count, side, generator)` returns CPU tensors with one row per
 image; they are drawn once per epoch, so they hold few numbers per image. `batch(images, rows,
-*drawn)` makes images (B, H', W', 3) from rows of the whole uint8 array (M, H, W, 3).
+*drawn)` makes images (B, H', W', 3) from rows of a uint8 array (M, H, W, 3).
 """
 
 from __future__ import annotations

@@ -50,7 +50,7 @@ class DeviceSplit(NamedTuple):
     """Images of an array as tensors. A subset shares the array.
 
     Attributes:
-        images: uint8 (M, H, W, 3), the whole array.
+        images: uint8 (M, H, W, 3), all images of the array.
         labels: int64 (N,), class indices.
         rows: int64 (N,), the row of `images` for each label.
     """

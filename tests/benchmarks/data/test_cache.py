@@ -66,9 +66,9 @@ def test_images_labels_and_names_belong_together(pack, pets, kind):
 def test_a_validation_split_is_separate(pack, pets):
     files = pets(*SPLIT, "val/cat/{}.jpg", "val/dog/{}.jpg", count=3)
     source = path_source(pack({**files, "val/dog/0.jpg": b"text"}, "zip"))
-    said = []
-    images = open_cached(source, 32, say=said.append)
-    assert said[-1] == "skipped 1 of 18 images: val/dog/0.jpg (not an image)"
+    messages = []
+    images = open_cached(source, 32, say=messages.append)
+    assert messages[-1] == "skipped 1 of 18 images: val/dog/0.jpg (not an image)"
     assert_split(images.train, files, "train", 6)
     assert_split(images.validation, files, "val", 5)
     assert_split(images.test, files, "test", 6)
@@ -83,14 +83,14 @@ def test_the_classes_are_those_of_the_source(pack, pets):
 
 
 def test_the_second_start_decodes_nothing(source, decoded):
-    said, steps = [], []
-    first = open_cached(source, 32, say=said.append, progress=lambda *step: steps.append(step))
-    assert said == [f"decoding 20 images once into {cache_directory(source, 32)}"]
+    messages, steps = [], []
+    first = open_cached(source, 32, say=messages.append, progress=lambda *step: steps.append(step))
+    assert messages == [f"decoding 20 images once into {cache_directory(source, 32)}"]
     assert steps == sorted(steps)
     assert (steps[-1], {total for _, total in steps}) == ((20, 20), {20})
     assert len(steps) > 1
-    second = open_cached(source, 32, say=said.append)
-    assert (len(decoded), len(said)) == (20, 1)
+    second = open_cached(source, 32, say=messages.append)
+    assert (len(decoded), len(messages)) == (20, 1)
     np.testing.assert_array_equal(first.train.images, second.train.images)
     assert first.test.names == second.test.names
 
@@ -151,12 +151,12 @@ def edit_meta(old, new):
 def test_a_damaged_cache_is_built_again(source, decoded, home, damage):
     before = np.array(open_cached(source, 32, say=str).train.images)
     damage(cache_directory(source, 32))
-    said = []
-    after = open_cached(source, 32, say=said.append)
-    assert "is damaged" in said[0]
+    messages = []
+    after = open_cached(source, 32, say=messages.append)
+    assert "is damaged" in messages[0]
     np.testing.assert_array_equal(after.train.images, before)
     assert listing(home) == [cache_directory(source, 32).name]
-    open_cached(source, 32, say=said.append)
+    open_cached(source, 32, say=messages.append)
     assert len(decoded) == 40
 
 
@@ -174,9 +174,9 @@ def test_unusable_images_are_skipped_counted_and_named(pack, pets, jpeg, encoded
         "train/dog/Thumbs.db": b"a system file",
         "train/dog/page.svg": b"<svg onload='alert(1)'/>",
     }
-    said = []
+    messages = []
     source = path_source(pack(files, kind))
-    images = open_cached(source, 32, say=said.append)
+    images = open_cached(source, 32, say=messages.append)
     assert [text.partition(" (")[0] for text in images.skipped] == [
         "train/cat/0.jpg",
         "train/cat/cut.jpg",
@@ -185,14 +185,14 @@ def test_unusable_images_are_skipped_counted_and_named(pack, pets, jpeg, encoded
     ]
     reasons = ("(empty file)", "truncated", "(not an image)", "(not an image)")
     assert all(r in text for r, text in zip(reasons, images.skipped, strict=True))
-    assert said[-1].startswith("skipped 4 of 24 images: train/cat/0.jpg (empty file), ")
-    assert said[-1].endswith(" and 1 more")
-    assert "\n" not in said[-1]
+    assert messages[-1].startswith("skipped 4 of 24 images: train/cat/0.jpg (empty file), ")
+    assert messages[-1].endswith(" and 1 more")
+    assert "\n" not in messages[-1]
     assert_split(images.train, files, "train", 10)
     assert_split(images.test, files, "test", 10)
     again = []
     assert open_cached(source, 32, say=again.append).skipped == images.skipped
-    assert again == said[-1:]
+    assert again == messages[-1:]
 
 
 @pytest.fixture
@@ -231,9 +231,9 @@ def truncate(directory):
 def test_a_changed_large_array_is_built_again(source, decoded, damage):
     open_cached(source, 32, say=str)
     damage(cache_directory(source, 32))
-    said = []
-    assert len(open_cached(source, 32, say=said.append).train.images) == 10
-    assert "is damaged" in said[0]
+    messages = []
+    assert len(open_cached(source, 32, say=messages.append).train.images) == 10
+    assert "is damaged" in messages[0]
     assert len(decoded) == 40
 
 

@@ -112,9 +112,9 @@ def test_a_download_is_checked_and_reused(tiny_cifar, server, packed, monkeypatc
         cifar10(str)
     assert downloads(home) == []
     server.files["/cifar.tar.gz"] = content
-    said = []
-    source = cifar10(said.append)
-    assert said == [f"downloading CIFAR-10 (170 MB) into {home / 'downloads'}"]
+    messages = []
+    source = cifar10(messages.append)
+    assert messages == [f"downloading CIFAR-10 (170 MB) into {home / 'downloads'}"]
     assert downloads(home) == [FOLDER]
     images = open_cached(source, 32, say=str)
     assert (len(images.train.labels), len(images.test.labels)) == (20, 4)

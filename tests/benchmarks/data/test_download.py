@@ -157,14 +157,14 @@ def malicious():
 
 def test_only_expected_regular_files_are_extracted(server, home, tmp_path):
     archive = server.publish("malicious.tar.gz", malicious())
-    said = []
-    assert download("it", "folder", [archive], MEMBERS, said.append) == home / "downloads"
+    messages = []
+    assert download("it", "folder", [archive], MEMBERS, messages.append) == home / "downloads"
     files = sorted(p for p in tmp_path.rglob("*") if p.is_file() and p.name != ".lock")
     folder = home / "downloads" / "folder"
     # `..` is left out of data/../x.txt.
     assert files == [folder / name for name in ("fine.txt", "good.txt", "x.txt")]
     assert downloaded(home) == ["folder"]
-    assert said == [f"downloading it into {home / 'downloads'}"]
+    assert messages == [f"downloading it into {home / 'downloads'}"]
 
 
 def test_an_interrupted_extraction_is_repeated_without_downloading(server, home, monkeypatch):
@@ -186,21 +186,21 @@ def test_an_interrupted_extraction_is_repeated_without_downloading(server, home,
 
 def test_two_processes_download_once(server, home):
     archive = server.publish("malicious.tar.gz", malicious())
-    said = []
+    messages = []
 
     def work():
-        download("it", "folder", [archive], MEMBERS, said.append)
+        download("it", "folder", [archive], MEMBERS, messages.append)
 
     (home / "downloads").mkdir(parents=True)
     with lock_directory(home / "downloads"):
         threads = [threading.Thread(target=work) for _ in range(2)]
         for thread in threads:
             thread.start()
-        while len(said) < 2:
+        while len(messages) < 2:
             time.sleep(0.01)
     for thread in threads:
         thread.join()
-    assert all(line.endswith("downloads: waiting for it") for line in said[:2])
+    assert all(line.endswith("downloads: waiting for it") for line in messages[:2])
     assert len(server.asked) == 1
     assert downloaded(home) == ["folder"]
 

@@ -62,11 +62,11 @@ def test_each_name_has_its_source(monkeypatch, name, finder):
 
 @pytest.mark.usefixtures("offline")
 def test_synthetic_images_replace_the_default(few):
-    said = []
-    images = open_images(None, None, say=said.append)
+    messages = []
+    images = open_images(None, None, say=messages.append)
     assert (images.name, images.synthetic) == ("synthetic", True)
     assert images.train.images.shape == (8, 32, 32, 3)
-    paragraph, drawing = said
+    paragraph, drawing = messages
     assert "\n" not in paragraph
     for part in ("no network", "LOSSBENCH_DATA", "--data PATH", "SYNTHETIC"):
         assert part in paragraph
