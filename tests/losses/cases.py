@@ -19,9 +19,9 @@ from lossbench.losses.registry import Entry
 BUILT_IN = [registry.entry(name) for name in registry.names()]
 ENTRIES = [*BUILT_IN, *(registry.entry(name) for name in registry.installed())]
 WIDE = [torch.float32, torch.float64]
-NARROW = [torch.float16, torch.bfloat16]
+NARROW = [torch.bfloat16, torch.float16]
 QUICK = settings(
-    max_examples=int(os.environ.get("LOSSES_EXAMPLES", "20")),
+    max_examples=int(os.environ.get("LOSSES_EXAMPLES", "5")),
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],
 )
@@ -49,7 +49,12 @@ each_reduction = pytest.mark.parametrize("reduction", ["mean", "sum", "none"])
 
 
 def dtypes(choice: list[torch.dtype]) -> Any:
-    return pytest.mark.parametrize("dtype", choice, ids=[str(d).split(".")[1] for d in choice])
+    """Parametrize a test by dtypes; all but the first are slow."""
+    cases = [
+        pytest.param(dtype, id=str(dtype)[6:], marks=pytest.mark.slow if at else ())
+        for at, dtype in enumerate(choice)
+    ]
+    return pytest.mark.parametrize("dtype", cases)
 
 
 # The range of inputs that a kind of output can have, without the ends where a loss has a kink.

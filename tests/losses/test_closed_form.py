@@ -46,6 +46,7 @@ def test_first_and_second_derivatives(entry: Entry, kind: str) -> None:
     check_derivatives(entry.build(reduction="none"), *leaves(*sample(entry, kind, (2, 3))))
 
 
+@pytest.mark.slow
 @each_case
 def test_third_derivative(entry: Entry, kind: str) -> None:
     input, target = leaves(*sample(entry, kind, (2, 3)))
@@ -59,6 +60,7 @@ def test_third_derivative(entry: Entry, kind: str) -> None:
     assert gradcheck(second, (input,), check_forward_ad=True)
 
 
+@pytest.mark.slow
 @each_smooth_case
 def test_third_derivative_with_the_target_in_between(entry: Entry, kind: str) -> None:
     input, target = leaves(*sample(entry, kind, (2, 3)))

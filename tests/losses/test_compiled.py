@@ -11,6 +11,7 @@ from torch import Tensor
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.func import grad, jvp, vmap
 
+from lossbench.losses import registry
 from lossbench.losses.registry import Entry
 
 from .cases import assert_near, dtypes, each_case, each_loss, sample, value_and_gradient
@@ -35,17 +36,26 @@ def check(entry: Entry, kind: str, backend: str, dynamic: bool) -> None:
         assert_near(gradient, expected_gradient)
 
 
+@pytest.mark.parametrize("name", ["bce-with-logits", "cross-entropy"])
+def test_compiled_and_differentiated_is_the_same(name: str) -> None:
+    entry = registry.entry(name)
+    check(entry, entry.targets[0], "aot_eager", dynamic=False)
+
+
+@pytest.mark.slow
 @each_case
 def test_compiled_whole_is_the_same(entry: Entry, kind: str) -> None:
     check(entry, kind, "aot_eager", dynamic=False)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(COMPILER is None, reason="inductor needs a C++ compiler")
 @each_case
 def test_compiled_by_inductor_with_dynamic_shapes_is_the_same(entry: Entry, kind: str) -> None:
     check(entry, kind, "inductor", dynamic=True)
 
 
+@pytest.mark.slow
 @each_loss
 def test_compiled_per_example_gradients_are_the_same(entry: Entry) -> None:
     input, target = sample(entry, entry.targets[0])
@@ -54,6 +64,7 @@ def test_compiled_per_example_gradients_are_the_same(entry: Entry) -> None:
     assert_near(compiled(input, target), slope(input, target))
 
 
+@pytest.mark.slow
 @each_loss
 def test_compiled_jvp_keeps_the_tangent(entry: Entry) -> None:
     # A tangent that is dropped gives zeros and no error.
@@ -66,6 +77,7 @@ def test_compiled_jvp_keeps_the_tangent(entry: Entry) -> None:
     assert_near(compiled(input), change(input))
 
 
+@pytest.mark.slow
 @each_case
 def test_exported_is_the_same(entry: Entry, kind: str) -> None:
     loss = entry.build(reduction="none")

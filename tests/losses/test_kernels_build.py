@@ -15,6 +15,7 @@ from lossbench.losses import kernels
 from lossbench.losses.kernels import build as building
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("without", [(), ("-mno-avx512f",)], ids=["native", "without-avx512"])
 def test_the_driver_finds_no_fault(
     native: Any,  # noqa: ARG001
@@ -122,6 +123,7 @@ def test_a_torn_library_is_a_reason_and_no_crash(
         building.load_built()
 
 
+@pytest.mark.slow
 def test_processes_that_build_at_a_time_build_once(
     cache: Path,  # noqa: ARG001
     tmp_path: Path,

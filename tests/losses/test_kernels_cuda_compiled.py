@@ -104,6 +104,7 @@ def cases(dtype: torch.dtype) -> list[Callable[[], Any]]:
     ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("dtype", "capability"),
     [(torch.float32, 80), (torch.bfloat16, 90), (torch.float16, 90)],

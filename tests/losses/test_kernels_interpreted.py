@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(importlib.util.find_spec("triton") is None, reason="there is no Triton")
 def test_the_interpreter_computes_what_the_closed_forms_do() -> None:
     here = Path(__file__).parent

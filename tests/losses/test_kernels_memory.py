@@ -78,6 +78,7 @@ def test_threads_do_not_get_each_other_s() -> None:
         assert all(executor.map(work, [0, 1, 2, 3] * 15))
 
 
+@pytest.mark.slow
 def test_in_a_training_the_operating_system_is_asked_once() -> None:
     program = (
         "pages = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_minflt\n"
@@ -93,6 +94,7 @@ def test_in_a_training_the_operating_system_is_asked_once() -> None:
     assert in_a_process(program) < 50
 
 
+@pytest.mark.slow
 def test_no_more_is_kept_than_a_large_gradient() -> None:
     program = (
         "import gc\n"

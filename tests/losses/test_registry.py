@@ -203,64 +203,59 @@ class Softplus(torch.nn.Module):
 
 
 @pytest.fixture
-def plugin(tmp_path: Path) -> dict[str, str]:
-    """An environment in which a package with a loss of its own is installed."""
+def plugin(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Install a package with a loss of its own; return the path of its module."""
     (tmp_path / "plugged.py").write_text(PLUGIN)
     about = tmp_path / "plugged-1.0.dist-info"
     about.mkdir()
     (about / "METADATA").write_text("Metadata-Version: 2.1\nName: plugged\nVersion: 1.0\n")
     (about / "entry_points.txt").write_text("[lossbench.losses]\nsoftplus = plugged:Softplus\n")
-    path = os.pathsep.join([str(tmp_path), str(ROOT), os.environ.get("PYTHONPATH", "")])
-    return {**os.environ, "PYTHONPATH": path}
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "plugged", raising=False)
+    monkeypatch.setattr(registry, "_entries", dict(registry._entries))
+    return tmp_path / "plugged.py"
 
 
-def python(environment: dict[str, str], *arguments: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, *arguments]
-    return subprocess.run(command, env=environment, capture_output=True, text=True, cwd=ROOT)
+@pytest.mark.usefixtures("plugin")
+def test_an_installed_loss_is_imported_when_it_is_asked_for() -> None:
+    assert registry.installed() == ("softplus",)
+    assert "softplus" not in registry.names()
+    assert "plugged" not in sys.modules
+    assert repr(registry.get("softplus", reduction="sum")) == "Softplus(reduction='sum')"
+    assert "softplus" in registry.names("binary")
+    assert registry.installed() == ()
 
 
-def test_an_installed_loss_is_imported_when_it_is_asked_for(plugin: dict[str, str]) -> None:
-    code = (
-        "import sys; from lossbench import losses; "
-        "assert losses.installed() == ('softplus',); "
-        "assert 'softplus' not in losses.names(); "
-        "assert 'plugged' not in sys.modules; "
-        "print(losses.get('softplus', reduction='sum')); "
-        "assert 'softplus' in losses.names('binary'); "
-        "assert losses.installed() == ()"
-    )
-    done = python(plugin, "-c", code)
-    assert done.stdout.strip() == "Softplus(reduction='sum')", done.stderr
-
-
-def test_the_tests_of_every_loss_run_for_an_installed_one(plugin: dict[str, str]) -> None:
+@pytest.mark.slow
+def test_the_tests_of_every_loss_run_for_an_installed_one(plugin: Path) -> None:
     files = ("test_properties.py", "test_closed_form.py", "test_modules.py", "test_arguments.py")
     paths = [str(Path(__file__).with_name(file)) for file in files]
-    done = python(plugin, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-k", "softplus", *paths)
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-k", "softplus"]
+    path = os.pathsep.join([str(plugin.parent), os.environ.get("PYTHONPATH", "")])
+    done = subprocess.run(
+        [*command, *paths],
+        env={**os.environ, "PYTHONPATH": path},
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
+    )
     assert done.returncode == 0, done.stdout
     passed = re.search(r"(\d+) passed", done.stdout)
     assert passed is not None
     assert int(passed[1]) >= 10
 
 
-def test_an_installed_loss_that_fails_is_an_import_error(
-    plugin: dict[str, str], tmp_path: Path
-) -> None:
-    (tmp_path / "plugged.py").write_text("1 / 0")
-    code = "from lossbench import losses; losses.get('softplus')"
-    said = python(plugin, "-c", code).stderr.splitlines()[-1]
-    assert said.startswith(
-        "ImportError: the installed loss 'softplus' (plugged:Softplus) cannot be"
-    )
-    assert said.endswith("ZeroDivisionError: division by zero")
+def test_an_installed_loss_that_fails_is_an_import_error(plugin: Path) -> None:
+    plugin.write_text("1 / 0")
+    reason = r"the installed loss 'softplus' \(plugged:Softplus\) cannot be .*: division by zero$"
+    with pytest.raises(ImportError, match=reason):
+        registry.get("softplus")
 
 
-def test_a_class_of_ones_own_is_found_by_its_module(plugin: dict[str, str]) -> None:
-    code = (
-        "from lossbench import losses as L; "
-        "print(L.get('plugged:Softplus'), L.entry('plugged:Softplus').name)"
-    )
-    assert python(plugin, "-c", code).stdout.strip() == "Softplus(reduction='mean') softplus"
+@pytest.mark.usefixtures("plugin")
+def test_a_class_of_ones_own_is_found_by_its_module() -> None:
+    assert repr(registry.get("plugged:Softplus")) == "Softplus(reduction='mean')"
+    assert registry.entry("plugged:Softplus").name == "softplus"
 
 
 def test_what_is_no_registered_loss_is_an_import_error() -> None:

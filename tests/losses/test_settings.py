@@ -122,6 +122,7 @@ def test_value_gradient_and_hessian_away_from_the_defaults(
         assert_near(hessian(whole)(input, target), second, 1e7)
 
 
+@pytest.mark.slow
 @each_variant
 def test_derivatives_away_from_the_defaults(name: str, settings: dict[str, Any]) -> None:
     entry = registry.entry(name)

@@ -16,6 +16,9 @@ TEMPERATURES = [(0.8, 1.2), (1.0, 1.0), (0.5, 1.0), (1.0, 1.5), (0.0, 2.0), (0.5
 each_temperature = pytest.mark.parametrize(("t1", "t2"), TEMPERATURES)
 
 
+SPREADS = [8, *(pytest.param(spread, marks=pytest.mark.slow) for spread in (1, 50, 1e4))]
+
+
 def normal(*shape: int, spread: float = 2.0) -> Tensor:
     generator = torch.Generator().manual_seed(0)
     return spread * torch.randn(shape, dtype=torch.float64, generator=generator)
@@ -48,7 +51,9 @@ def truth(row: list[float], y: int, t1: float, t2: float) -> tuple[mpf, list[mpf
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=["float32", "float64"])
-@pytest.mark.parametrize("spread", [1, 8, 50, 1e4])
+@pytest.mark.parametrize(
+    "spread", [8, *(pytest.param(x, marks=pytest.mark.slow) for x in (1, 50, 1e4))]
+)
 @each_temperature
 def test_value_and_gradient_in_high_precision(
     t1: float, t2: float, spread: float, dtype: torch.dtype
@@ -129,6 +134,7 @@ def test_the_loss_is_bounded_and_its_gradient_falls() -> None:
 # --- derivatives ---------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @each_temperature
 def test_derivatives_of_every_temperature(t1: float, t2: float) -> None:
     z = normal(2, 3).requires_grad_()
