@@ -1,5 +1,6 @@
-"""What happens to a loss's arguments before its formula, and to its result after it: checks, the
-class dimension moved last, a dtype wide enough to compute in, weights, the reduction.
+"""Preparation of a loss's arguments and reduction of its result.
+
+Before the formula: checks, class dimension moved last, upcast. After it: weights, reduction.
 """
 
 from typing import Any, NamedTuple
@@ -20,11 +21,11 @@ def elementwise(
     reduction: str,
     *rest: Any,
 ) -> Tensor:
-    """Check, compute and reduce a loss of single logits; `rest` goes to its formula."""
+    """Check, compute and reduce a loss of single logits; `rest` is passed to its formula."""
     if isinstance(target, Tensor) and target.dtype == torch.bool and isinstance(input, Tensor):
         target = target.to(input.dtype)
-    third, settings = (rest[0], rest[1:]) if rest and isinstance(rest[0], Tensor) else (None, rest)
-    fused = kernels.elementwise(loss, input, target, weight, reduction, third, *settings)
+    extra, settings = (rest[0], rest[1:]) if rest and isinstance(rest[0], Tensor) else (None, rest)
+    fused = kernels.elementwise(loss, input, target, weight, reduction, extra, *settings)
     if fused is not None:
         return fused
     checks.reduction(reduction)
@@ -47,7 +48,7 @@ def weighted(
     reduction: str,
     dtype: torch.dtype,
 ) -> Tensor:
-    """Compute a loss of single logits in `dtype`, weigh its elements and reduce it."""
+    """Compute a loss of single logits in `dtype`, weight its elements and reduce it."""
     each = loss(
         upcast(input, dtype), *(upcast(x, dtype) if isinstance(x, Tensor) else x for x in rest)
     )
@@ -67,12 +68,15 @@ def rows(
     reduction: str,
     *settings: object,
 ) -> Tensor:
-    """Check, compute and reduce a loss of rows of logits, whose formula takes rows of targets or
-    class indices.
+    """Check, compute and reduce a loss of rows of logits.
 
-    A row weighs w_y for a class index y, sum_c w_c t_c for a distribution t. 'mean' is
-    `cross_entropy`'s: with indices the sum of the weights is divided by, with distributions the
-    number of rows.
+    The weight of a row is w_y for a class index y, sum_c w_c t_c for a distribution t. As in
+    `cross_entropy`, 'mean' divides by the sum of the weights for indices, by the number of rows for
+    distributions.
+
+    Args:
+        loss: formula of rows of logits and of rows of targets or class indices.
+        settings: further arguments of the formula.
     """
     checks.reduction(reduction)
     if is_distribution(input, target):
@@ -90,7 +94,7 @@ def rows(
 
 
 def is_distribution(input: Tensor, target: Tensor) -> bool:
-    """Whether target is a row of probabilities for every row of logits, and not class indices."""
+    """Return whether target holds probabilities of input's shape, not class indices."""
     checks.tensors(input=input, target=target)
     return input.dim() > 0 and target.shape == input.shape
 
@@ -104,7 +108,7 @@ def no_ignored_class(ignore_index: int) -> None:
 
 
 def distribution_arguments(name: str, input: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
-    """Logits and probabilities with the classes in the last dimension, wide enough to compute."""
+    """Return logits and probabilities, upcast, with the classes in the last dimension."""
     if not target.is_floating_point():
         raise RuntimeError(
             f"Expected floating point type for target with class probabilities, got "
@@ -117,8 +121,14 @@ def distribution_arguments(name: str, input: Tensor, target: Tensor) -> tuple[Te
 
 
 class Indices(NamedTuple):
-    """Class indices y (0 where ignored), which of them are kept, the classes' weights w, and what
-    a row weighs: w_y, or 1 without weights, and 0 where ignored."""
+    """Class indices and the weights of their rows.
+
+    Attributes:
+        y: class indices, 0 where ignored.
+        kept: False where ignored.
+        weight: the classes' weights w, or None.
+        scale: the rows' weights: w_y, or 1 without weights; 0 where ignored.
+    """
 
     y: Tensor
     kept: Tensor
@@ -128,11 +138,11 @@ class Indices(NamedTuple):
     def weighted(self, each: Tensor) -> Tensor:
         if self.weight is None:
             return each
-        # What is ignored is left out before it is weighed, for the weights' derivatives.
+        # Mask before weighting, so that derivatives by the weights stay finite.
         return self.scale * torch.where(self.kept, each, 0.0)
 
     def reduce(self, each: Tensor, reduction: str, dtype: torch.dtype) -> Tensor:
-        """`each`, without what is ignored, reduced; 'mean' divides by what the rows weigh."""
+        """Reduce `each` without ignored rows; 'mean' divides by the sum of the rows' weights."""
         return reduce(torch.where(self.kept, each, 0.0), reduction, dtype, self.scale.sum())
 
 
@@ -143,9 +153,9 @@ def index_arguments(
     weight: Tensor | None,
     ignore_index: int,
 ) -> tuple[Tensor, Indices]:
-    """Logits with the classes last and wide enough to compute, and the class indices.
+    """Return the logits, upcast, with the classes last, and the class indices.
 
-    The logits of ignored rows are 0, so that not even a NaN in them reaches a derivative.
+    Logits of ignored rows become 0, so that a NaN in them does not reach a derivative.
     """
     checks.tensors(input=input, target=target)
     if not isinstance(ignore_index, int):
@@ -180,17 +190,17 @@ def classes_last(x: Tensor) -> Tensor:
 
 
 def upcast(x: Tensor, dtype: torch.dtype) -> Tensor:
-    """x in `dtype`, or in float32 where `dtype` is narrower."""
+    """Return x in `dtype`, or in float32 where `dtype` is narrower."""
     return x.to(torch.float32 if dtype.itemsize < 4 else dtype)
 
 
 def reduce(
     loss: Tensor, reduction: str, dtype: torch.dtype, divisor: Tensor | None = None
 ) -> Tensor:
-    """`loss` reduced, in `dtype`; 'mean' divides the sum by `divisor` instead of the count.
+    """Reduce `loss` and return it in `dtype`.
 
-    Under autocast a narrow dtype stays float32, as torch's losses have it: in float16 a gradient
-    scaler would overflow.
+    'mean' divides the sum by `divisor`, by default the number of elements. Under autocast a dtype
+    narrower than float32 becomes float32, as in torch: a gradient scaler would overflow float16.
     """
     checks.reduction(reduction)
     if dtype.itemsize < 4 and checks.under_autocast(loss):

@@ -1,12 +1,11 @@
-"""What every public function asks of its arguments, with torch's exception types.
+"""Checks of the arguments of every public function, with torch's exception types.
 
-Checks of shapes, dtypes and settings cost nothing and always run. Checks of values
-(`in_unit_interval`, `class_indices`, `not_negative`, `positive`) look at the numbers only where
-that is free: eager code on the CPU. On CUDA they would force a synchronisation, under
-`torch.compile` a graph break and under `torch.func.vmap` there is no number to look at. There an
-index out of range is the error of torch's own gather or scatter, on CUDA a device-side one; an
-input of binary_cross_entropy outside [0, 1] gives NaN, and a target outside it, a negative weight
-or a prior of 0 are not noticed.
+Checks of shapes, dtypes and settings always run. Checks of values
+(`in_unit_interval`, `class_indices`, `not_negative`, `positive`) run in eager mode
+on the CPU alone: on CUDA they would synchronise, under `torch.compile` break the graph, and under
+`torch.func.vmap` there are no values. There an index out of range is an error of torch's gather or
+scatter (on CUDA a device-side assertion), an input of binary_cross_entropy outside [0, 1] gives
+NaN, and a target outside [0, 1], a negative weight or a prior of 0 goes unnoticed.
 """
 
 import math
@@ -38,7 +37,7 @@ def setting(
     above: float = -math.inf,
     below: float = math.inf,
 ) -> None:
-    """Raise ValueError unless `value` is a finite number, at least `least`, above `above`, ..."""
+    """Raise ValueError unless `value` is finite, in float32, and within the given bounds."""
     # Finite in float32, in which most losses are computed; NaN is not.
     if least <= value <= most and above < value < below and abs(value) < 3e38:
         return
@@ -50,7 +49,7 @@ def setting(
 
 
 def tensors(**arguments: object) -> None:
-    """Raise TypeError for what is no tensor."""
+    """Raise TypeError for an argument that is not a tensor."""
     for name, argument in arguments.items():
         if not isinstance(argument, Tensor):
             raise TypeError(
@@ -59,7 +58,7 @@ def tensors(**arguments: object) -> None:
 
 
 def floating(function: str, **tensors: Tensor) -> None:
-    """Raise NotImplementedError for a tensor that holds no real floating-point numbers."""
+    """Raise NotImplementedError for a tensor whose dtype is not floating point."""
     for name, tensor in tensors.items():
         if not tensor.is_floating_point():
             raise NotImplementedError(
@@ -69,8 +68,7 @@ def floating(function: str, **tensors: Tensor) -> None:
 
 
 def same_dtype(input: Tensor, **tensors: Tensor) -> None:
-    """Raise RuntimeError for a tensor whose dtype is not input's; under autocast, which brings them
-    together, for none."""
+    """Raise RuntimeError for a tensor of another dtype than input's; not under autocast."""
     for name, tensor in tensors.items():
         if tensor.dtype != input.dtype and not under_autocast(input):
             raise RuntimeError(
@@ -80,12 +78,12 @@ def same_dtype(input: Tensor, **tensors: Tensor) -> None:
 
 
 def under_autocast(x: Tensor) -> bool:
-    """Whether autocast is on for the device of x; it does not know the meta device."""
+    """Return whether autocast is on for the device of x; never for the meta device."""
     return x.device.type != "meta" and torch.is_autocast_enabled(x.device.type)
 
 
 def real(**numbers: Tensor) -> None:
-    """Raise RuntimeError for a complex tensor, and TypeError for what is no tensor."""
+    """Raise RuntimeError for a complex tensor, TypeError for an argument that is not a tensor."""
     tensors(**numbers)
     for name, tensor in numbers.items():
         if tensor.is_complex():
@@ -96,7 +94,7 @@ def real(**numbers: Tensor) -> None:
 
 
 def same_shape(input: Tensor, target: Tensor) -> None:
-    """Raise ValueError unless target has input's shape, TypeError if one is no tensor."""
+    """Raise ValueError unless target has input's shape, TypeError if one is not a tensor."""
     tensors(input=input, target=target)
     if target.shape != input.shape:
         raise ValueError(
@@ -130,7 +128,7 @@ def class_weight(input: Tensor, weight: Tensor, name: str = "weight") -> None:
 
 
 def class_count(input: Tensor) -> int:
-    """The size of the class dimension: 1 of (N, C, ...), 0 of (C,). IndexError if there is none."""
+    """Return the number of classes of (N, C, ...) or (C,); raise IndexError for ()."""
     if input.dim() == 0:
         raise IndexError("input has no class dimension: expected (C,) or (N, C, ...), got ()")
     return input.shape[min(1, input.dim() - 1)]
@@ -210,7 +208,7 @@ def _has_values(tensor: Tensor) -> bool:
 
 
 def _all_within(tensor: Tensor, low: float, high: float) -> bool:
-    """Whether it is certain, at the price of one pass, that every element is in [low, high]."""
+    """Return whether every element is in [low, high]; False where values cannot be read."""
     if tensor.numel() == 0:
         return True
     try:
@@ -221,7 +219,7 @@ def _all_within(tensor: Tensor, low: float, high: float) -> bool:
 
 
 def _first_true(bad: Tensor) -> tuple[int, ...] | None:
-    """The position of the first True, or None. Under vmap, where no number can be read, None."""
+    """Return the position of the first True; None if there is none, or under vmap."""
     try:
         return tuple(bad.nonzero()[0].tolist()) if bool(bad.any()) else None
     except RuntimeError:
@@ -236,8 +234,13 @@ def class_indices(
     name: str = "ignore_index",
     error: type[Exception] = IndexError,
 ) -> bool:
-    """Raise `error` for a class index outside [0, classes) that is not `ignore_index`, which the
-    message calls `name`. Returns whether it is certain that all are inside."""
+    """Raise `error` for a class index outside [0, classes) that is not `ignore_index`.
+
+    Args:
+        name: name of `ignore_index` in the message.
+
+    Returns whether all indices are known to be in the range.
+    """
     if not _has_values(target):
         return False
     if _all_within(target, 0, classes - 1):

@@ -1,4 +1,4 @@
-"""Name -> loss. What is registered can be trained, tested and measured by its name.
+"""Registry of losses by name. A registered loss can be trained, tested and benchmarked.
 
 >>> from lossbench.losses import registry
 >>> registry.names("binary")[:2]
@@ -26,7 +26,7 @@ from .catalogue.entry import TARGETS, Entry, Takes, Target, Task
 __all__ = ["Entry", "add", "entry", "get", "installed", "names", "register"]
 
 GROUP = "lossbench.losses"
-"""The group of entry points under which an installed package offers losses of its own."""
+"""Group of the entry points by which installed packages provide losses."""
 
 Module = TypeVar("Module", bound=Callable[..., nn.Module])
 
@@ -34,9 +34,9 @@ _entries: dict[str, Entry] = {entry.name: entry for entry in ENTRIES}
 
 
 def names(task: Task | None = None) -> tuple[str, ...]:
-    """The registered names, in the order of registration; of one task, if given.
+    """Return the registered names, in the order of registration; those of `task` if given.
 
-    Raises ValueError for a task that there is not.
+    Raises ValueError for an unknown task.
     """
     if task is not None and task not in TARGETS:
         raise ValueError(f"unknown task {task!r}: use one of {', '.join(TARGETS)}")
@@ -44,19 +44,23 @@ def names(task: Task | None = None) -> tuple[str, ...]:
 
 
 def installed() -> tuple[str, ...]:
-    """The names that installed packages offer by an entry point. They are imported, and thereby
-    registered, when they are asked for by name."""
+    """Return the names of losses that installed packages provide by an entry point.
+
+    A package is imported, and its losses registered, when one of them is looked up by name.
+    """
     return tuple(point.name for point in entry_points(group=GROUP) if point.name not in _entries)
 
 
 def entry(name: str) -> Entry:
-    """What is registered under `name`, is offered under it by an installed package, or is
-    'package.module:Class', a registered class of one's own.
+    """Return the entry of a loss.
 
+    Args:
+        name: a registered name, the name of an installed package's entry point, or
+            'package.module:Class', a registered class of one's own.
     Raises:
-        TypeError: name is no string.
-        KeyError: there is no loss of that name; the message has the nearest one.
-        ImportError: what the name stands for cannot be imported, or does not register a loss.
+        TypeError: name is not a string.
+        KeyError: there is no loss of that name; the message names the nearest one.
+        ImportError: the module cannot be imported, or does not register a loss.
     """
     if not isinstance(name, str):
         raise TypeError(f"a loss is found by its name, not by {name!r}")
@@ -77,9 +81,9 @@ def entry(name: str) -> Entry:
 
 
 def get(name: str, **settings: Any) -> nn.Module:
-    """The module registered under `name`, built with `settings`.
+    """Build the module registered under `name`, with `settings`.
 
-    Raises what `entry` raises, and what the module raises for wrong settings.
+    Raises the errors of `entry`, and those of the module for wrong settings.
 
     >>> get("bce-with-logits", reduction="sum")
     BCEWithLogitsLoss(reduction='sum')
@@ -91,7 +95,7 @@ def get(name: str, **settings: Any) -> nn.Module:
 
 
 def add(entry: Entry) -> None:
-    """Add a loss of one's own. Raises ValueError if its name is taken, TypeError for no Entry."""
+    """Register a loss. Raise ValueError if its name is taken, TypeError if it is not an Entry."""
     if not isinstance(entry, Entry):
         raise TypeError(f"what is added must be an Entry, not {type(entry).__name__}")
     if entry.name in _entries:
@@ -108,7 +112,7 @@ def register(
     summary: str = "",
     **facts: Any,
 ) -> Callable[[Module], Module]:
-    """Class decorator that adds a loss of one's own.
+    """Return a class decorator that registers a loss.
 
     The class takes `reduction`, and (input, target) when called. `targets` is by default
     ('probability',) for a binary loss and ('index',) for a multiclass one; the other arguments are

@@ -1,4 +1,4 @@
-"""What is known of a registered loss."""
+"""Entry of the registry: a loss, what it takes, and its texts for the catalogue."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ TARGETS: dict[str, tuple[Target, ...]] = {
     "multiclass": ("index", "distribution"),
     "multilabel": ("labels", "probability"),
 }
-"""The kinds of target that a task can have, the usual one first."""
+"""Task -> kinds of target, the default first."""
 
 
 @dataclass(frozen=True)
@@ -28,30 +28,29 @@ class Entry:
     """A registered loss.
 
     Attributes:
-        name: its name in commands, files and plots.
-        module: its class. Called without arguments (but for `settings`) it gives the loss with
-            default settings; it takes `reduction`, and with 'none' gives one number an example, or
-            one an element of a row.
-        task: 'binary', a number and a target for each example; 'multiclass', a row of numbers and
-            one right class; 'multilabel', a row of numbers and any number of right classes.
-        takes: what those numbers are. 'outputs' are fitted to the target themselves, 'distances'
-            are small for class 1 and never negative.
-        targets: the kinds of target it takes, the usual one first: 'probability' of class 1, of
-            the input's shape; 'sign', +1 or -1 for class 1 or 0; 'index' of the right class;
-            'distribution', a row of probabilities; 'labels', a row that lists the right classes
-            and is filled up with -1.
-        reference: the same loss in plain torch, (input, target, reduction) -> Tensor; None if
-            there is none, and what compares with one is left out.
-        summary: what it is, in a few words.
+        name: name in commands, files and plots.
+        module: class of the loss. Its arguments have defaults. It takes `reduction`; with 'none'
+            it returns one number per example, or per element.
+        task: 'binary': one number and one target per example. 'multiclass': a row of numbers and
+            one right class. 'multilabel': a row of numbers and any number of right classes.
+        takes: the kind of these numbers. 'outputs' are fitted to the target itself; 'distances' are
+            not negative, and small for class 1.
+        targets: the kinds of target that it takes, the default first. 'probability': of class 1,
+            of the input's shape. 'sign': +1 for class 1, -1 for class 0. 'index': the right class.
+            'distribution': a row of probabilities. 'labels': a row that lists the right classes,
+            padded with -1.
+        reference: the same loss in plain torch, (input, target, reduction) -> Tensor; None: no
+            comparison with torch.
+        summary: description in a few words.
         settings: arguments of `module` that make it this loss.
-        images: whether it takes (N, C, d1, ..., dK), and not (C,) and (N, C) alone.
+        images: whether it takes (N, C, d1, ..., dK) besides (C,) and (N, C).
         formula, gradient: L and dL/dz, in the notation of `losses.functional`.
-        range: the values that L can have.
-        use: when to take it.
-        source: the paper or the torch function that it is from.
+        range: values that L can have.
+        use: purpose of the loss.
+        source: paper or torch function.
 
-    Raises ValueError for a name that is no file name or a field that is none of the above,
-    TypeError for a module, reference, settings or targets of another kind.
+    Raises ValueError for a name that is not a valid file name or for an unknown task, `takes` or
+    target, TypeError for a module, reference, settings or targets of another type.
     """
 
     name: str

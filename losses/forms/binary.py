@@ -12,17 +12,17 @@ from ..closed_form import ClosedForms, differentiable
 
 
 def times(coefficient: Tensor, x: Tensor) -> Tensor:
-    """coefficient * x, with 0 * inf = 0: what is weighted by nothing contributes nothing."""
+    """Return coefficient * x with 0 * inf = 0: a weight of 0 contributes nothing."""
     return torch.where((coefficient == 0) & x.isinf(), 0.0, coefficient * x)
 
 
 def error(z: Tensor, t: Tensor) -> Tensor:
-    """sigma(z) - t."""
+    """Return sigma(z) - t."""
     return (1 - t) * torch.sigmoid(z) - t * torch.sigmoid(-z)
 
 
 def slope(z: Tensor) -> Tensor:
-    """sigma'(z) = sigma(z) (1 - sigma(z))."""
+    """Return sigma'(z) = sigma(z) (1 - sigma(z))."""
     return torch.sigmoid(z) * torch.sigmoid(-z)
 
 
@@ -30,7 +30,7 @@ def slope(z: Tensor) -> Tensor:
 
 
 def zero_one_value(z: Tensor, t: Tensor) -> Tensor:
-    # A NaN logit predicts nothing: it is passed on instead of being counted.
+    # A NaN logit predicts nothing: return NaN instead of counting it.
     return torch.where(z > 0, 1 - t, torch.where(z <= 0, t, z))
 
 

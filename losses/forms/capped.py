@@ -4,7 +4,7 @@ With g and H the gradient and the Hessian of the loss at u, and u', u'' those of
 
     dL/dz = u' g,  and along v the Hessian is u' H (u' v) + u'' v g.
 
-float32 is computed in float64: what u is rounded by would come out 30 times as large, in exp(u).
+float32 is computed in float64: exp(u) would multiply the rounding error of u by up to 30.
 """
 
 from typing import Any
@@ -31,24 +31,24 @@ def cap_second_derivative(z: Tensor, c: float) -> Tensor:
 
 
 def capped(forms: ClosedForms) -> ClosedForms:
-    """The loss of capped logits; its last setting is the cap c."""
+    """Return the forms of the loss of capped logits; their last setting is the cap c."""
 
     def value(z: Tensor, *rest: Any) -> Tensor:
-        wide, *others = in_float64(z, *rest[:-1])
-        return forms.value(cap(wide, rest[-1]), *others).to(z.dtype)
+        z64, *others = in_float64(z, *rest[:-1])
+        return forms.value(cap(z64, rest[-1]), *others).to(z.dtype)
 
     def gradient(z: Tensor, *rest: Any) -> Tensor:
-        wide, *others = in_float64(z, *rest[:-1])
+        z64, *others = in_float64(z, *rest[:-1])
         c = rest[-1]
-        return (cap_gradient(wide, c) * forms.gradient(cap(wide, c), *others)).to(z.dtype)
+        return (cap_gradient(z64, c) * forms.gradient(cap(z64, c), *others)).to(z.dtype)
 
     def hvp(z: Tensor, v: Tensor, *rest: Any) -> Tensor:
-        wide, along, *others = in_float64(z, v, *rest[:-1])
+        z64, v64, *others = in_float64(z, v, *rest[:-1])
         c = rest[-1]
-        u, slope = cap(wide, c), cap_gradient(wide, c)
-        straight = slope * forms.hvp(u, slope * along, *others)
-        bent = cap_second_derivative(wide, c) * along * forms.gradient(u, *others)
-        return (straight + bent).to(z.dtype)
+        u, slope = cap(z64, c), cap_gradient(z64, c)
+        from_loss = slope * forms.hvp(u, slope * v64, *others)
+        from_cap = cap_second_derivative(z64, c) * v64 * forms.gradient(u, *others)
+        return (from_loss + from_cap).to(z.dtype)
 
     return ClosedForms(f"capped_{forms.name}", value, gradient, hvp, forms.rows)
 

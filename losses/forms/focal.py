@@ -1,4 +1,4 @@
-"""Closed forms of the losses of one logit that let easy examples count less: focal, asymmetric.
+"""Closed forms of losses of one logit that down-weight easy examples: focal, asymmetric.
 
 p = sigma(z) and q = 1 - p = sigma(-z) are the probabilities of class 1 and of class 0.
 """
@@ -16,7 +16,7 @@ from .right_class import class_terms, focal, second_derivative
 
 # --- sigmoid-focal: L = a u^gamma B --------------------------------------------------------------
 #
-# a = alpha t + (1 - alpha) (1 - t) weighs the classes; for an alpha below 0 it is 1. B is binary
+# a = alpha t + (1 - alpha) (1 - t) weights the classes; for alpha < 0 it is 1. B is binary
 # cross-entropy with B' = sigma(z) - t and B'' = p q, and u = t q + (1 - t) p the probability of
 # being wrong, u' = (1 - 2t) p q. With kappa = u'/u
 #
@@ -76,7 +76,7 @@ def sigmoid_focal_hvp(z: Tensor, v: Tensor, t: Tensor, gamma: float, alpha: floa
 
 
 class _Shifted(NamedTuple):
-    """Of the class 0: whether p > m; p, q, u, l, p / u, w, r and m / (1 - u), finite anywhere."""
+    """Terms of class 0: whether p > m; p, q, u, l, p / u, w, r and m / (1 - u), all finite."""
 
     active: Tensor
     p: Tensor

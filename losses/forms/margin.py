@@ -1,7 +1,7 @@
-"""Closed forms of losses that ask for a margin between what is right and what is wrong.
+"""Closed forms of hinge losses: a margin between right and wrong classes.
 
-They are made of max(0, u)^k, whose derivatives are k max(0, u)^(k - 1) and so on. Where one of
-them jumps, at u = 0, it is taken to be 0, as torch has it.
+They consist of max(0, u)^k, whose derivative is k max(0, u)^(k - 1). A derivative that jumps at
+u = 0 is 0 there, as in torch.
 """
 
 import math
@@ -17,7 +17,7 @@ from .softmax import summed
 
 
 def ramp(u: Tensor, power: int, order: int = 0) -> Tensor:
-    """The derivative of the given order of max(0, u)^power with respect to u."""
+    """Return the derivative of the given order of max(0, u)^power with respect to u."""
     degree = power - order
     if degree < 0:
         return torch.zeros_like(u)
@@ -97,9 +97,9 @@ class _Pairs(NamedTuple):
         return torch.where(self.counted, x, 0.0)
 
     def gathered(self, x: Tensor) -> Tensor:
-        """x_lc at c and minus x_lc at l, added up over the pairs."""
+        """Return the sum over the pairs of x_lc at c and -x_lc at l."""
         x = self.where_counted(x)
-        # Place l of row l is not counted, so it is free for the sum.
+        # Entry l of row l is not counted, so it can hold the sum.
         return x.scatter(-1, self.at, -x.sum(-1, keepdim=True)).sum(-2)
 
 
@@ -108,19 +108,21 @@ def _pairs(z: Tensor, y: Tensor, margin: float) -> _Pairs:
     at = y.clamp_min(0).unsqueeze(-1)
     rows = _rows(z, y)
     listed = torch.zeros_like(rows).scatter(-1, at, read.to(z.dtype)).amax(-2, keepdim=True)
-    return _Pairs(_raised(margin, rows, rows.gather(-1, at)), read & (listed == 0), at)
+    return _Pairs(
+        _margin_plus_difference(margin, rows, rows.gather(-1, at)), read & (listed == 0), at
+    )
 
 
 def _rows(z: Tensor, y: Tensor) -> Tensor:
-    """A row of z for every number of y."""
+    """Return z with one row per entry of y."""
     return z.unsqueeze(-2).expand(*y.shape, z.shape[-1])
 
 
-def _raised(margin: float, a: Tensor, b: Tensor) -> Tensor:
-    """margin + a - b; a - b is 0 where the two are equal, at infinity too.
+def _margin_plus_difference(margin: float, a: Tensor, b: Tensor) -> Tensor:
+    """Return margin + a - b; a - b is 0 where the two are equal, at infinity too.
 
-    Near the kink margin and a - b cancel, and only the rounding error of a - b is left of the
-    result's digits. So that error is added at last, in full (Knuth's TwoSum).
+    Near the kink margin and a - b cancel, so that the rounding error of a - b matters. It is added
+    (Knuth's TwoSum).
     """
     difference = torch.where(a == b, 0.0, a - b)
     taken = difference - a

@@ -1,11 +1,11 @@
-"""Losses of a row of logits that compare the probabilities p = softmax(z) with a row t of targets.
+"""Losses that compare the probabilities p = softmax(z) of a row with a row t of targets.
 
 Such a loss is l(p, t). With e = dl/dp its gradient is J e = p (e - p.e), J = diag(p) - p p^T, and
 with dp = J v and de the change of e along dp the Hessian along v is
 
     dp (e - p.e) + p (de - p.de - dp.e).
 
-Because J 1 = 0, a constant may be added to e in a row: whoever writes e chooses it so that no two
+Because J 1 = 0, adding a constant to e in a row changes nothing. It is chosen so that no two
 nearly equal numbers are subtracted.
 """
 
@@ -19,7 +19,7 @@ from ..closed_form import ClosedForms, Formula, differentiable
 from .softmax import Row, centred, distance, dot, row, softmax_change, with_class_indices, without
 
 
-class OfProbabilities(NamedTuple):
+class ProbabilityLoss(NamedTuple):
     """l(r, t, *settings), its derivative e(r, t, *settings) with respect to p, and the change
     de(r, dp, t, *settings) of e when p changes along dp; r is `softmax.row(z)`."""
 
@@ -28,8 +28,8 @@ class OfProbabilities(NamedTuple):
     change: Formula
 
 
-def of_probabilities(name: str, loss: OfProbabilities) -> Formula:
-    """The differentiable loss of a row of logits and a row of targets."""
+def of_probabilities(name: str, loss: ProbabilityLoss) -> Formula:
+    """Return the differentiable loss of rows of logits and rows of targets."""
 
     def value(z: Tensor, t: Tensor, *settings: Any) -> Tensor:
         return loss.value(row(z), t, *settings)
@@ -49,13 +49,13 @@ def of_probabilities(name: str, loss: OfProbabilities) -> Formula:
 
 
 def error(r: Row, t: Tensor) -> Tensor:
-    """p - t, which keeps its digits where t is 0 or 1, and is 0 where p is t."""
+    """Return p - t, accurate where t is 0 or 1, and 0 where p = t."""
     return torch.where(t < 0.5, r.p - t, (1 - t) - r.q)
 
 
 # --- softmax-mse: l = sum_c (p_c - t_c)^2 --------------------------------------------------------
 
-_softmax_mse = OfProbabilities(
+_softmax_mse = ProbabilityLoss(
     lambda r, t: error(r, t).square().sum(-1),
     lambda r, t: 2 * error(r, t),
     lambda _r, dp, _t: 2 * dp,
@@ -72,7 +72,7 @@ def _expectation_slope(r: Row, t: Tensor) -> Tensor:
     return sign - sign.amax(-1, keepdim=True)
 
 
-_expectation = OfProbabilities(
+_expectation = ProbabilityLoss(
     lambda r, t: error(r, t).abs().sum(-1),
     _expectation_slope,
     lambda _r, dp, _t: torch.zeros_like(dp),
@@ -93,7 +93,7 @@ def _chebyshev_slope(r: Row, t: Tensor) -> Tensor:
     return e.sign() * hit / hit.sum(-1, keepdim=True)
 
 
-_chebyshev = OfProbabilities(
+_chebyshev = ProbabilityLoss(
     lambda r, t: error(r, t).abs().amax(-1),
     _chebyshev_slope,
     lambda _r, dp, _t: torch.zeros_like(dp),
@@ -107,7 +107,7 @@ _chebyshev = OfProbabilities(
 
 
 def _tanimoto_parts(r: Row, t: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """p - t, E, N and D."""
+    """Return p - t, E, N and D."""
     off = error(r, t)
     e, n = dot(off, off), dot(r.p, t)
     return off, e, n, e + n
@@ -130,7 +130,7 @@ def _tanimoto_change(r: Row, dp: Tensor, t: Tensor) -> Tensor:
     return (du - 2 * u * (de + dn) / d) / d.square()
 
 
-_tanimoto = OfProbabilities(_tanimoto_value, _tanimoto_slope, _tanimoto_change)
+_tanimoto = ProbabilityLoss(_tanimoto_value, _tanimoto_slope, _tanimoto_change)
 
 
 # --- cauchy-schwarz: L = -ln [p.t / (|p| |t|)] ---------------------------------------------------
@@ -140,7 +140,7 @@ _tanimoto = OfProbabilities(_tanimoto_value, _tanimoto_slope, _tanimoto_change)
 # 2 J_w - J_s. A row of targets that are all 0 has no direction: its loss is 0.
 
 
-class _Shares:
+class _TargetSoftmax:
     """s and 1 - s of logits z and targets t, ln sum t exp(z - m), and m, the largest logit whose
     target is not 0. Only products of t occur, because ln t has no derivative at 0."""
 
@@ -162,7 +162,7 @@ class _Shares:
 
 
 def cauchy_schwarz_value(z: Tensor, t: Tensor) -> Tensor:
-    shares, r, squares = _Shares(z, t), row(2 * z), dot(t, t)
+    shares, r, squares = _TargetSoftmax(z, t), row(2 * z), dot(t, t)
     squares = torch.where(shares.none, 1.0, squares)
     apart = distance(z.amax(-1, keepdim=True), shares.largest)
     far = apart + torch.log1p(r.others) / 2 - shares.log_total + squares.log() / 2
@@ -179,12 +179,12 @@ def cauchy_schwarz_value(z: Tensor, t: Tensor) -> Tensor:
 
 def cauchy_schwarz_gradient(z: Tensor, t: Tensor) -> Tensor:
     # w - s without the difference where either is one-hot.
-    shares, r = _Shares(z, t), row(2 * z)
+    shares, r = _TargetSoftmax(z, t), row(2 * z)
     return torch.where(shares.none, 0.0, r.p * shares.complement - shares.s * r.q)
 
 
 def cauchy_schwarz_hvp(z: Tensor, v: Tensor, t: Tensor) -> Tensor:
-    shares, r = _Shares(z, t), row(2 * z)
+    shares, r = _TargetSoftmax(z, t), row(2 * z)
     change = 2 * r.p * centred(r, v) - softmax_change(shares.s, v)
     return torch.where(shares.none, 0.0, change)
 

@@ -2,10 +2,10 @@
 
 With s = -ln p, a class's own cross-entropy, such a loss is phi(s), and for a soft target its
 expectation, L = sum_c t_c phi(s_c). For one logit z the classes are 1, with p = sigma(z), and 0,
-with p = sigma(-z), and t is (t, 1 - t) unless `shares` makes something else of it. Three functions
+with p = sigma(-z), and the targets are (t, 1 - t), or `shares(t)`. Three functions
 of s define the loss: phi and its first two derivatives. They are given s, p and q = 1 - p of a
-class, each of which keeps its digits where the other two have none left, and ds/dp = -1/p,
-dp/ds = -p, dq/ds = p.
+class, because each is accurate where the other two are not, and ds/dp = -1/p, dp/ds = -p,
+dq/ds = p.
 
 One logit, class 1: ds/dz = -q, so dL/dz = -phi' q and d2L/dz2 = phi'' q^2 + phi' p q.
 Rows: ds_c/dz = p - e_c. With a = t phi' the gradient is p sum(a) - a, as that of cross-entropy with
@@ -38,14 +38,14 @@ class RightClass(NamedTuple):
 
 
 def probabilities(t: Tensor) -> ClassPair:
-    """What class 1 and class 0 weigh in an expectation."""
+    """Return the weights of class 1 and class 0 in the expectation."""
     return t, 1 - t
 
 
 def of_one_logit(
     name: str, phi: RightClass, shares: Callable[[Tensor], ClassPair] = probabilities
 ) -> Formula:
-    """The loss of a logit z and a target t in [0, 1]: t phi(s_1) + (1 - t) phi(s_0)."""
+    """Return the loss t phi(s_1) + (1 - t) phi(s_0) of a logit z and a target t in [0, 1]."""
 
     def value(z: Tensor, t: Tensor, *settings: Any) -> Tensor:
         (one, zero), (a, b) = class_terms(z), shares(t)
@@ -68,11 +68,11 @@ def of_one_logit(
 
 
 def second_derivative(
-    phi: RightClass, side: tuple[Tensor, Tensor, Tensor], *settings: Any
+    phi: RightClass, terms: tuple[Tensor, Tensor, Tensor], *settings: Any
 ) -> Tensor:
-    """The second derivative of phi by one logit, on one of its `sides`."""
-    _, p, q = side
-    first, second = phi.first(*side, *settings), phi.second(*side, *settings)
+    """Return d2 phi / dz2 for a class with the given (s, p, q)."""
+    _, p, q = terms
+    first, second = phi.first(*terms, *settings), phi.second(*terms, *settings)
     return times(q, times(q, second)) + times(p * q, first)
 
 
@@ -83,8 +83,10 @@ def _of_row(r: Row) -> tuple[Tensor, ...]:
 def of_rows(
     name: str, phi: RightClass, given: Callable[[Row], tuple[Tensor, ...]] = _of_row
 ) -> Formula:
-    """The loss of a row of logits and a row t of targets: sum_c t_c phi(s_c). `given` is what of
-    a row phi is given."""
+    """Return the loss sum_c t_c phi(s_c) of a row of logits and a row t of targets.
+
+    `given` selects the arguments of phi from a `Row`.
+    """
 
     def value(z: Tensor, t: Tensor, *settings: Any) -> Tensor:
         return times(t, phi.value(*given(row(z)), *settings)).sum(-1)
@@ -107,15 +109,15 @@ def of_rows(
 
 
 def class_terms(z: Tensor) -> tuple[tuple[Tensor, Tensor, Tensor], tuple[Tensor, Tensor, Tensor]]:
-    """(s, p, q) of class 1 and of class 0."""
+    """Return (s, p, q) of class 1 and of class 0."""
     p, q = torch.sigmoid(z), torch.sigmoid(-z)
     return (-logsigmoid(z), p, q), (-logsigmoid(-z), q, p)
 
 
 def sum_of_others(a: Tensor) -> Tensor:
-    """For every class the sum of a over the other ones.
+    """Return for every class the sum of a over the other classes.
 
-    The largest entry stands apart, so that it is never first added and then taken away again.
+    The largest entry is summed apart, so that it is never added and subtracted again.
     """
     top = a.abs().argmax(-1, keepdim=True)
     small = without(top, a)
@@ -129,7 +131,7 @@ def sum_of_others(a: Tensor) -> Tensor:
 
 def zero_one_rows_value(z: Tensor, t: Tensor) -> Tensor:
     wrong = without(z.argmax(-1, keepdim=True), t).sum(-1)
-    # A row with a NaN predicts nothing: it is passed on instead of being counted.
+    # A row with a NaN predicts nothing: return NaN instead of counting it.
     return torch.where(z.isnan().any(-1), z.amax(-1), wrong)
 
 
@@ -154,7 +156,7 @@ _probability_sum = RightClass(
 
 
 def _ratio(s: Tensor, q: Tensor) -> Tensor:
-    """s / q = -ln(1 - q) / q, which goes to 1 with q."""
+    """Return s / q = -ln(1 - q) / q, which tends to 1 as q tends to 0."""
     return torch.where(q == 0, 1.0, s / torch.where(q == 0, 1.0, q))
 
 
@@ -183,7 +185,7 @@ focal = RightClass(_focal_value, _focal_first, _focal_second)
 
 
 def _power(s: Tensor, share: Tensor | float, k: float) -> Tensor:
-    """exp(-k (s + share)) to the last digits.
+    """Return exp(-k (s + share)) with full precision.
 
     A rounding error of k s is one of as many ulp as k s is large. So k and s are split: the product
     of their leading digits (14 and 8 of them) is exact, and the rest is small. A power of p itself
@@ -203,7 +205,7 @@ _generalized = RightClass(
     lambda s, _p, _q, k: _power(s, 0.0, k),
     lambda s, _p, _q, k: -k * _power(s, 0.0, k),
 )
-# Of rows, where s is a sum: it is left in its two parts, and not rounded once more.
+# For rows s is a sum; it stays in two parts, so that it is not rounded.
 _generalized_of_parts = RightClass(
     lambda gap, rest, k: -torch.expm1(-k * (gap + rest)) / k,
     lambda gap, rest, k: _power(gap, rest, k),

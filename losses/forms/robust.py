@@ -1,6 +1,6 @@
 """Closed forms of reverse cross-entropy, the part of symmetric cross-entropy that resists noise.
 
-L = sum_c p_c b_c with b_c = -max(ln t_c, A): the logarithm of the target, and A < 0 in the place of
+L = sum_c p_c b_c with b_c = -max(ln t_c, A): the logarithm of the target, with A < 0 for
 ln 0. The logarithm is taken of max(t_c, exp A), so that its derivative by t is never 0 * inf.
 """
 
@@ -11,11 +11,11 @@ from torch import Tensor
 
 from ..closed_form import ClosedForms, differentiable
 from .binary import slope
-from .probabilities import OfProbabilities, of_probabilities
+from .probabilities import ProbabilityLoss, of_probabilities
 
 
 def minus_log(t: Tensor, log_zero: float) -> Tensor:
-    """-max(ln t, A), no larger than -A."""
+    """Return -max(ln t, A), at most -A."""
     return -torch.log(t.clamp_min(math.exp(log_zero)))
 
 
@@ -28,7 +28,7 @@ def _slope(_r: object, t: Tensor, log_zero: float) -> Tensor:
 
 softmax_reverse_cross_entropy = of_probabilities(
     "softmax_reverse_cross_entropy",
-    OfProbabilities(
+    ProbabilityLoss(
         # No term is negative; that of a one-hot target's right class is 0.
         lambda r, t, log_zero: (r.p * minus_log(t, log_zero)).sum(-1),
         _slope,
@@ -41,7 +41,7 @@ softmax_reverse_cross_entropy = of_probabilities(
 
 
 def _both_classes(t: Tensor, log_zero: float) -> tuple[Tensor, Tensor]:
-    """b of class 1 and of class 0. 1 - t has all its digits for t >= 1/2 only."""
+    """Return b of class 1 and of class 0; 1 - t is exact for t >= 1/2 only."""
     near_one = minus_log(1 - t, log_zero)
     near_zero = -torch.log1p(-t.clamp_max(0.5)).clamp_min(log_zero)
     return minus_log(t, log_zero), torch.where(t < 0.5, near_zero, near_one)

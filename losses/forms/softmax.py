@@ -19,18 +19,21 @@ from .binary import times
 
 
 def one_hot(z: Tensor, y: Tensor) -> Tensor:
-    """The rows e_y, of z's shape and dtype."""
+    """Return the rows e_y, of z's shape and dtype."""
     return torch.zeros_like(z).scatter(-1, y.unsqueeze(-1), 1.0)
 
 
 def target_rows(z: Tensor, t: Tensor) -> Tensor:
-    """Rows of targets for the logits z: t itself, or the rows e_t of class indices."""
+    """Return rows of targets for the logits z: t itself, or one-hot rows of class indices."""
     return t if t.is_floating_point() else one_hot(z, t)
 
 
 def with_class_indices(forms: ClosedForms) -> ClosedForms:
-    """The same for a target that is rows or class indices, whose rows are made in each formula
-    anew: kept for the backward pass they would be another tensor of the size of the logits."""
+    """Return forms that take rows of targets or class indices.
+
+    Each formula makes the one-hot rows anew: saved for the backward pass they would take as much
+    memory as the logits.
+    """
 
     def value(z: Tensor, t: Tensor, *rest: Any) -> Tensor:
         return forms.value(z, target_rows(z, t), *rest)
@@ -45,7 +48,7 @@ def with_class_indices(forms: ClosedForms) -> ClosedForms:
 
 
 def summed(name: str, forms: ClosedForms) -> ClosedForms:
-    """The loss of a row that is the sum of a loss of its single logits: a diagonal Hessian."""
+    """Return the forms of the sum over a row of a loss of single logits (a diagonal Hessian)."""
 
     def value(z: Tensor, t: Tensor, *rest: Any) -> Tensor:
         return forms.value(z, t, *rest).sum(-1)
@@ -54,14 +57,14 @@ def summed(name: str, forms: ClosedForms) -> ClosedForms:
 
 
 def in_float64(*tensors: Tensor) -> tuple[Tensor, ...]:
-    """The floating-point ones among `tensors` in float64, where the device has it (MPS has not)."""
+    """Return `tensors` with those of floating point in float64, except on MPS, which lacks it."""
     return tuple(
         x.double() if x.is_floating_point() and x.device.type != "mps" else x for x in tensors
     )
 
 
 class Row(NamedTuple):
-    """softmax(z), taken apart so that every part keeps its digits.
+    """Parts of softmax(z), each accurate where the others round to 0 or 1.
 
     `top` is the index of the largest logit and `gap` = max(z) - z; `others` is the sum of
     exp(-gap) without the largest term, p the probabilities, q = 1 - p and s = -ln p.
@@ -79,11 +82,11 @@ class Row(NamedTuple):
 
 
 def exponentials(z: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """The largest logit, its index, exp(z - largest) with 0 in its place, and their sum."""
+    """Return the largest logit, its index, exp(z - largest) with 0 at the index, and their sum."""
     largest, top = z.max(-1, keepdim=True)
     z, bound = finite(z), finite(largest)
     gap = z - bound
-    # What the difference was rounded by, which alone would cost 4e-6 of exp(-80) in float32.
+    # The rounding error of the difference: in float32 a relative error of 4e-6 in exp(-80).
     back = gap - z
     lost = (z - (gap - back)) - (bound + back)
     rest = torch.exp(gap) * (1 + torch.where(lost.isfinite(), lost, 0.0))
@@ -92,12 +95,12 @@ def exponentials(z: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
 
 
 def finite(z: Tensor) -> Tensor:
-    """z with the largest number there is in place of infinity, so that no inf - inf arises."""
+    """Return z with infinity clamped to the largest finite number, so that no inf - inf arises."""
     return z.clamp_max(torch.finfo(z.dtype).max)
 
 
 def distance(largest: Tensor, z: Tensor) -> Tensor:
-    """largest - z, which is 0 where they are equal, at infinity too."""
+    """Return largest - z, 0 where they are equal, at infinity too."""
     return torch.where(z == largest, 0.0, largest - z)
 
 
@@ -110,7 +113,7 @@ def row(z: Tensor) -> Row:
 
 
 def dot(a: Tensor, b: Tensor) -> Tensor:
-    """The inner product of rows, kept as a column."""
+    """Return the inner product of rows, keeping the dimension."""
     return (a * b).sum(-1, keepdim=True)
 
 
@@ -132,7 +135,7 @@ def centred(r: Row, x: Tensor) -> Tensor:
 
 
 def softmax_change(p: Tensor, v: Tensor) -> Tensor:
-    """J v: how p changes when z changes along v."""
+    """Return J v, the change of p when z changes along v."""
     return p * (v - dot(p, v))
 
 
@@ -314,5 +317,5 @@ bernoulli_sum = differentiable(
 
 
 def of_target(z: Tensor, t: Tensor) -> Tensor:
-    """Cross-entropy with rows of targets or with class indices."""
+    """Compute cross-entropy with rows of targets or with class indices."""
     return cross_entropy(z, t) if t.is_floating_point() else index_cross_entropy(z, t)

@@ -1,7 +1,7 @@
-"""Losses that are a distance between the target and what the model gives, or its probabilities.
+"""Losses that are a distance between the target and the model's output or probabilities.
 
-Targets that are probabilities are taken as they are: where a row of them does not add up to 1, the
-formula holds nevertheless, but its range and its minimum are others.
+Targets are not normalised: the formulas also hold for rows that do not add up to 1, but range and
+minimum then differ from those stated.
 """
 
 import warnings
@@ -24,7 +24,7 @@ def mse_loss(
 
     Args:
         input: any shape.
-        target: broadcastable with input; a shape other than input's is warned of.
+        target: broadcastable with input; another shape than input's gives a warning.
         reduction: 'mean' over the elements, 'sum' or 'none'.
         weight: a factor for each element, of input's shape; 'mean' then divides by its sum.
     Raises:
@@ -43,7 +43,15 @@ def l1_loss(
 
     L = |x - t|; dL/dx = sign(x - t), 0 where x = t; d2L/dx2 = 0.
 
-    Args and Raises: as `mse_loss`.
+    Args:
+        input: any shape.
+        target: broadcastable with input; another shape than input's gives a warning.
+        reduction: 'mean' over the elements, 'sum' or 'none'.
+        weight: a factor for each element, of input's shape; 'mean' then divides by its sum.
+    Raises:
+        ValueError: weight has another shape than input; unknown reduction.
+        RuntimeError: the shapes cannot be broadcast.
+        NotImplementedError: neither input nor target is floating point.
     Source: torch.nn.functional.l1_loss, which also takes integers for 'sum' and 'none', and complex
         numbers.
     """
@@ -58,8 +66,8 @@ def _of_difference(
     reduction: str,
     weight: Tensor | None,
 ) -> Tensor:
-    """What `mse_loss` and `l1_loss` do; the warning points at the line that calls them."""
-    # Here weights are divided by, and no kernel does so.
+    """Check, compute and reduce a loss of input - target; warnings point at the public caller."""
+    # 'mean' divides by the sum of the weights; kernels do not.
     fused = (
         None if weight is not None else kernels.elementwise(loss, input, target, None, reduction)
     )
@@ -99,7 +107,15 @@ def sigmoid_mse(
     dL/dz = (f - t) f (1 - f), at most 4/27 and gone where the model is confidently wrong;
     d2L/dz2 = f (1 - f) [f (1 - f) + (f - t) (1 - 2 f)], which can be negative.
 
-    Args and Raises: as `probability_sum`.
+    Args:
+        input: logits, any shape, floating point.
+        target: the probability of class 1, in [0, 1], of input's shape, floating point or bool.
+        weight: a factor for each element, broadcastable to input's shape.
+        reduction: 'mean' over the elements, 'sum' or 'none'.
+    Raises:
+        ValueError: target has another shape than input; unknown reduction.
+        RuntimeError: weight cannot be broadcast to input's shape; integer target.
+        NotImplementedError: input is not floating point.
     """
     return elementwise(binary.sigmoid_mse, "sigmoid_mse", input, target, weight, reduction)
 
@@ -126,7 +142,13 @@ def softmax_mse(
         ignore_index: a class index that contributes neither loss nor gradient.
         reduction: 'mean', 'sum' or 'none'. 'mean' divides by the sum of the weights of the rows
             that are not ignored if target is indices, else by the number of rows.
-    Raises: as `cross_entropy`.
+    Raises:
+        ValueError: the batch sizes differ; input has no classes; a negative weight (seen on the
+            CPU); unknown reduction.
+        RuntimeError: any other mismatch of shapes or dtypes; ignore_index with probabilities.
+        IndexError: a class index out of range (seen on the CPU; a device-side error on CUDA); an
+            input of no dimension.
+        NotImplementedError: input is not floating point.
     Source: Brier 1950, Monthly Weather Review 78(1), in its original form, summed over classes;
         the regularised expectation loss of Janocha and Czarnecki 2017, arXiv 1702.05659.
     """
@@ -147,7 +169,21 @@ def one_vs_rest_l1(
     L = sum_c |z_c - t_c|, at least 0; dL/dz = sign(z - t), 0 where z_c = t_c; the Hessian is 0.
     The same with squares is C times `rescaled_square` with k = m = 1.
 
-    Args and Raises: as `softmax_mse`; input are outputs that are fitted to the target themselves.
+    Args:
+        input: raw outputs, (C,), (N, C) or (N, C, d1, ..., dK), floating point.
+        target: class indices of input's shape without C, of any integer dtype; or probabilities
+            of input's shape.
+        weight: a factor w for each class, (C,), at least 0: a row weighs w_y, or sum_c w_c t_c.
+        ignore_index: a class index that contributes neither loss nor gradient.
+        reduction: 'mean', 'sum' or 'none'. 'mean' divides by the sum of the weights of the rows
+            that are not ignored if target is indices, else by the number of rows.
+    Raises:
+        ValueError: the batch sizes differ; input has no classes; a negative weight (seen on the
+            CPU); unknown reduction.
+        RuntimeError: any other mismatch of shapes or dtypes; ignore_index with probabilities.
+        IndexError: a class index out of range (seen on the CPU; a device-side error on CUDA); an
+            input of no dimension.
+        NotImplementedError: input is not floating point.
     Source: Janocha and Czarnecki 2017, arXiv 1702.05659, L1 loss; from memory, not checked against
         the paper's own text.
     """
@@ -165,19 +201,30 @@ def rescaled_square(
     ignore_index: int = -100,
     reduction: str = "mean",
 ) -> Tensor:
-    """Squared error of a row of raw outputs, in which the right class counts k times and has m for
-    its target.
+    """Squared error of a row of raw outputs with target m and weight k for the right class.
 
     L = 1/C sum_c a_c (z_c - m t_c)^2 with a = 1 + (k - 1) t, at least 0;
     dL/dz = 2/C a (z - m t); the Hessian is 2/C diag(a).
     For a class index y: 1/C [k (z_y - m)^2 + sum_{c != y} z_c^2].
 
     Args:
+        input: raw outputs, (C,), (N, C) or (N, C, d1, ..., dK), floating point.
+        target: class indices of input's shape without C, of any integer dtype; or probabilities
+            of input's shape.
+        weight: a factor w for each class, (C,), at least 0: a row weighs w_y, or sum_c w_c t_c.
         k: the weight of the right class, above 0; 1 below 1000 classes, 15 for 1000 classes.
         m: the output that the right class shall have, above 0; 1 below 42 classes, 15 from 42
             classes up, 30 for 1000 classes.
-        The others as `softmax_mse`; input are outputs that are fitted to the target themselves.
-    Raises: as `softmax_mse`, and ValueError for k or m out of range.
+        ignore_index: a class index that contributes neither loss nor gradient.
+        reduction: 'mean', 'sum' or 'none'. 'mean' divides by the sum of the weights of the rows
+            that are not ignored if target is indices, else by the number of rows.
+    Raises:
+        ValueError: the batch sizes differ; input has no classes; a negative weight (seen on the
+            CPU); unknown reduction; k or m out of range.
+        RuntimeError: any other mismatch of shapes or dtypes; ignore_index with probabilities.
+        IndexError: a class index out of range (seen on the CPU; a device-side error on CUDA); an
+            input of no dimension.
+        NotImplementedError: input is not floating point.
     Source: Hui and Belkin 2021, arXiv 2006.07322. The division by C is that of the authors' later
         code; k and m by number of classes are as cited by others, not checked against the paper's
         own text. Soft targets are this library's.
@@ -204,8 +251,21 @@ def squentropy(
     For a class index y the square is taken of every logit but z_y. Adding a number to all logits
     changes this loss, and a wrong class masked by -inf makes it infinite.
 
-    Args: as `softmax_mse`, with two classes or more.
-    Raises: as `softmax_mse`, and ValueError for a single class, of which none is wrong.
+    Args:
+        input: logits, (C,), (N, C) or (N, C, d1, ..., dK), floating point; C at least 2.
+        target: class indices of input's shape without C, of any integer dtype; or probabilities
+            of input's shape.
+        weight: a factor w for each class, (C,), at least 0: a row weighs w_y, or sum_c w_c t_c.
+        ignore_index: a class index that contributes neither loss nor gradient.
+        reduction: 'mean', 'sum' or 'none'. 'mean' divides by the sum of the weights of the rows
+            that are not ignored if target is indices, else by the number of rows.
+    Raises:
+        ValueError: the batch sizes differ; input has no classes; a negative weight (seen on the
+            CPU); unknown reduction; a single class.
+        RuntimeError: any other mismatch of shapes or dtypes; ignore_index with probabilities.
+        IndexError: a class index out of range (seen on the CPU; a device-side error on CUDA); an
+            input of no dimension.
+        NotImplementedError: input is not floating point.
     Source: Hui, Belkin and Wright 2023, arXiv 2302.03952, and the authors' code, for class indices.
     """
     name = "squentropy"
@@ -231,7 +291,21 @@ def expectation(
     Hessian along v is dJ e, dJ the change of J along v.
     For a class index y: L = 2 (1 - p_y), dL/dz = 2 p_y (p - e_y).
 
-    Args and Raises: as `softmax_mse`.
+    Args:
+        input: logits, (C,), (N, C) or (N, C, d1, ..., dK), floating point.
+        target: class indices of input's shape without C, of any integer dtype; or probabilities
+            of input's shape.
+        weight: a factor w for each class, (C,), at least 0: a row weighs w_y, or sum_c w_c t_c.
+        ignore_index: a class index that contributes neither loss nor gradient.
+        reduction: 'mean', 'sum' or 'none'. 'mean' divides by the sum of the weights of the rows
+            that are not ignored if target is indices, else by the number of rows.
+    Raises:
+        ValueError: the batch sizes differ; input has no classes; a negative weight (seen on the
+            CPU); unknown reduction.
+        RuntimeError: any other mismatch of shapes or dtypes; ignore_index with probabilities.
+        IndexError: a class index out of range (seen on the CPU; a device-side error on CUDA); an
+            input of no dimension.
+        NotImplementedError: input is not floating point.
     Source: Janocha and Czarnecki 2017, arXiv 1702.05659, expectation loss; from memory, not checked
         against the paper's own text. Ghosh et al. 2017, arXiv 1712.09482, have it as mean absolute
         error.
@@ -256,7 +330,21 @@ def chebyshev(
     its share of the gradient, as in torch.amax; where errors of both signs are equal, which is
     always so with two classes and then makes no difference, those below their target take it.
 
-    Args and Raises: as `softmax_mse`.
+    Args:
+        input: logits, (C,), (N, C) or (N, C, d1, ..., dK), floating point.
+        target: class indices of input's shape without C, of any integer dtype; or probabilities
+            of input's shape.
+        weight: a factor w for each class, (C,), at least 0: a row weighs w_y, or sum_c w_c t_c.
+        ignore_index: a class index that contributes neither loss nor gradient.
+        reduction: 'mean', 'sum' or 'none'. 'mean' divides by the sum of the weights of the rows
+            that are not ignored if target is indices, else by the number of rows.
+    Raises:
+        ValueError: the batch sizes differ; input has no classes; a negative weight (seen on the
+            CPU); unknown reduction.
+        RuntimeError: any other mismatch of shapes or dtypes; ignore_index with probabilities.
+        IndexError: a class index out of range (seen on the CPU; a device-side error on CUDA); an
+            input of no dimension.
+        NotImplementedError: input is not floating point.
     Source: Janocha and Czarnecki 2017, arXiv 1702.05659, Chebyshev loss; from memory, not checked
         against the paper's own text.
     """
@@ -278,7 +366,21 @@ def tanimoto(
     E = |p - t|^2 = D - N and U = 2 N (p - t) - E t, dL/dz = J U / D^2. A row of targets that are
     all 0 has loss 0.
 
-    Args and Raises: as `softmax_mse`.
+    Args:
+        input: logits, (C,), (N, C) or (N, C, d1, ..., dK), floating point.
+        target: class indices of input's shape without C, of any integer dtype; or probabilities
+            of input's shape.
+        weight: a factor w for each class, (C,), at least 0: a row weighs w_y, or sum_c w_c t_c.
+        ignore_index: a class index that contributes neither loss nor gradient.
+        reduction: 'mean', 'sum' or 'none'. 'mean' divides by the sum of the weights of the rows
+            that are not ignored if target is indices, else by the number of rows.
+    Raises:
+        ValueError: the batch sizes differ; input has no classes; a negative weight (seen on the
+            CPU); unknown reduction.
+        RuntimeError: any other mismatch of shapes or dtypes; ignore_index with probabilities.
+        IndexError: a class index out of range (seen on the CPU; a device-side error on CUDA); an
+            input of no dimension.
+        NotImplementedError: input is not floating point.
     Source: Janocha and Czarnecki 2017, arXiv 1702.05659, Tanimoto loss; from memory, not checked
         against the paper's own text.
     """
@@ -301,7 +403,21 @@ def cauchy_schwarz(
     For a class index y it is half the cross-entropy of 2 z: dL/dz = w - e_y. The size of t does not
     count, only its direction; a row of targets that are all 0 has none, and loss 0.
 
-    Args and Raises: as `softmax_mse`.
+    Args:
+        input: logits, (C,), (N, C) or (N, C, d1, ..., dK), floating point.
+        target: class indices of input's shape without C, of any integer dtype; or probabilities
+            of input's shape.
+        weight: a factor w for each class, (C,), at least 0: a row weighs w_y, or sum_c w_c t_c.
+        ignore_index: a class index that contributes neither loss nor gradient.
+        reduction: 'mean', 'sum' or 'none'. 'mean' divides by the sum of the weights of the rows
+            that are not ignored if target is indices, else by the number of rows.
+    Raises:
+        ValueError: the batch sizes differ; input has no classes; a negative weight (seen on the
+            CPU); unknown reduction.
+        RuntimeError: any other mismatch of shapes or dtypes; ignore_index with probabilities.
+        IndexError: a class index out of range (seen on the CPU; a device-side error on CUDA); an
+            input of no dimension.
+        NotImplementedError: input is not floating point.
     Source: Janocha and Czarnecki 2017, arXiv 1702.05659, Cauchy-Schwarz divergence; from memory,
         not checked against the paper's own text.
     """

@@ -179,7 +179,21 @@ def bernoulli_sum(
     h_c = -t_c + (1 - t_c) p_c / (1 - p_c), dL/dz_c = h_c - p_c sum_j h_j.
     With two classes it is twice the cross-entropy.
 
-    Args and Raises: as `softmax_mse`.
+    Args:
+        input: logits, (C,), (N, C) or (N, C, d1, ..., dK), floating point.
+        target: class indices of input's shape without C, of any integer dtype; or probabilities
+            of input's shape.
+        weight: a factor w for each class, (C,), at least 0: a row weighs w_y, or sum_c w_c t_c.
+        ignore_index: a class index that contributes neither loss nor gradient.
+        reduction: 'mean', 'sum' or 'none'. 'mean' divides by the sum of the weights of the rows
+            that are not ignored if target is indices, else by the number of rows.
+    Raises:
+        ValueError: the batch sizes differ; input has no classes; a negative weight (seen on the
+            CPU); unknown reduction.
+        RuntimeError: any other mismatch of shapes or dtypes; ignore_index with probabilities.
+        IndexError: a class index out of range (seen on the CPU; a device-side error on CUDA); an
+            input of no dimension.
+        NotImplementedError: input is not floating point.
     Source: the softmax read as a sum of Bernoulli distributions, one a class.
     """
     return rows(

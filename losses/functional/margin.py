@@ -33,9 +33,13 @@ def hinge(
         margin: m, at least 0; 0 and k = 1 give the perceptron's loss.
         power: k, 1, 2 or 3.
         reduction: 'mean' over the elements, 'sum' or 'none'.
-    Raises: as `binary_cross_entropy_with_logits`; ValueError for a margin or power out of range.
+    Raises:
+        ValueError: target has another shape than input; unknown reduction; margin or power out of
+            range.
+        RuntimeError: weight cannot be broadcast to input's shape; integer target.
+        NotImplementedError: input is not floating point.
     Source: Cortes & Vapnik 1995, Machine Learning 20(3), the loss of the support vector machine in
-        the form that became usual later; from memory, not checked against the paper's own text.
+        the form of today's textbooks; from memory, not checked against the paper's own text.
     """
     checks.setting("hinge", "margin", margin, least=0.0)
     power = _power("hinge", "power", power, (1, 2, 3))
@@ -59,10 +63,22 @@ def one_vs_rest_hinge(
     Each class's dL/dz_c and d2L/dz_c2 are those of `hinge`; the Hessian is diagonal.
 
     Args:
+        input: logits, (C,), (N, C) or (N, C, d1, ..., dK), floating point.
+        target: class indices of input's shape without C, of any integer dtype; or probabilities
+            of input's shape.
+        weight: a factor w for each class, (C,), at least 0: a row weighs w_y, or sum_c w_c t_c.
         margin: m, at least 0.
         power: k, 1, 2 or 3.
-        The others as `softmax_mse`.
-    Raises: as `softmax_mse`, and ValueError for a margin or power out of range.
+        ignore_index: a class index that contributes neither loss nor gradient.
+        reduction: 'mean', 'sum' or 'none'. 'mean' divides by the sum of the weights of the rows
+            that are not ignored if target is indices, else by the number of rows.
+    Raises:
+        ValueError: the batch sizes differ; input has no classes; a negative weight (seen on the
+            CPU); unknown reduction; margin or power out of range.
+        RuntimeError: any other mismatch of shapes or dtypes; ignore_index with probabilities.
+        IndexError: a class index out of range (seen on the CPU; a device-side error on CUDA); an
+            input of no dimension.
+        NotImplementedError: input is not floating point.
     Source: Janocha & Czarnecki 2017, arXiv 1702.05659, hinge, hinge^2 and hinge^3 of table 1, with
         the margin of 1/2; from memory, not checked against the paper's own text.
     """

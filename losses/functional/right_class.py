@@ -14,8 +14,17 @@ def zero_one(
 
     L = [z > 0] (1 - t) + [z <= 0] t, dL/dz = 0: nothing for a model to follow.
 
-    Args: as `probability_sum`. 'mean' gives the error rate, 'sum' the count. A NaN logit gives NaN.
-    Raises: as `probability_sum`.
+    'mean' gives the error rate, 'sum' the count. A NaN logit gives NaN.
+
+    Args:
+        input: logits, any shape, floating point.
+        target: the probability of class 1, in [0, 1], of input's shape, floating point or bool.
+        weight: a factor for each element, broadcastable to input's shape.
+        reduction: 'mean' over the elements, 'sum' or 'none'.
+    Raises:
+        ValueError: target has another shape than input; unknown reduction.
+        RuntimeError: weight cannot be broadcast to input's shape; integer target.
+        NotImplementedError: input is not floating point.
     """
     return elementwise(binary.zero_one, "zero_one", input, target, weight, reduction)
 
@@ -33,7 +42,23 @@ def multiclass_zero_one(
     L = [argmax z != y], for a distribution t the expected count sum_c t_c [c != argmax z];
     dL/dz = 0. Of several largest logits the class is `torch.argmax`'s. A row with a NaN gives NaN.
 
-    Args and Raises: as `softmax_mse`. 'mean' gives the error rate, 'sum' the count.
+    'mean' gives the error rate, 'sum' the count.
+
+    Args:
+        input: logits, (C,), (N, C) or (N, C, d1, ..., dK), floating point.
+        target: class indices of input's shape without C, of any integer dtype; or probabilities
+            of input's shape.
+        weight: a factor w for each class, (C,), at least 0: a row weighs w_y, or sum_c w_c t_c.
+        ignore_index: a class index that contributes neither loss nor gradient.
+        reduction: 'mean', 'sum' or 'none'. 'mean' divides by the sum of the weights of the rows
+            that are not ignored if target is indices, else by the number of rows.
+    Raises:
+        ValueError: the batch sizes differ; input has no classes; a negative weight (seen on the
+            CPU); unknown reduction.
+        RuntimeError: any other mismatch of shapes or dtypes; ignore_index with probabilities.
+        IndexError: a class index out of range (seen on the CPU; a device-side error on CUDA); an
+            input of no dimension.
+        NotImplementedError: input is not floating point.
     """
     loss = right_class.zero_one_rows
     return rows(loss, "multiclass_zero_one", input, target, weight, ignore_index, reduction)
@@ -53,7 +78,10 @@ def probability_sum(
         target: the probability of class 1, in [0, 1], of input's shape, floating point or bool.
         weight: a factor for each element, broadcastable to input's shape.
         reduction: 'mean' over the elements, 'sum' or 'none'.
-    Raises: as `binary_cross_entropy_with_logits`.
+    Raises:
+        ValueError: target has another shape than input; unknown reduction.
+        RuntimeError: weight cannot be broadcast to input's shape; integer target.
+        NotImplementedError: input is not floating point.
     Source: the sum of probabilities of maximum-probability training; for hard targets half the
         mean absolute error of (f, 1 - f), Ghosh et al. 2017, arXiv 1712.09482.
     """
@@ -75,8 +103,22 @@ def softmax_probability_sum(
     L = sum_c t_c (1 - p_c), in [0, 1]; for a class index y dL/dz = p_y (p - e_y), which dies where
     the model is certain, right or wrong; for a distribution dL/dz_c = p_c (sum_j t_j p_j - t_c).
 
-    Args and Raises: as `softmax_mse`.
-    Source: as `probability_sum`; for a class index half the mean absolute error of p.
+    Args:
+        input: logits, (C,), (N, C) or (N, C, d1, ..., dK), floating point.
+        target: class indices of input's shape without C, of any integer dtype; or probabilities
+            of input's shape.
+        weight: a factor w for each class, (C,), at least 0: a row weighs w_y, or sum_c w_c t_c.
+        ignore_index: a class index that contributes neither loss nor gradient.
+        reduction: 'mean', 'sum' or 'none'. 'mean' divides by the sum of the weights of the rows
+            that are not ignored if target is indices, else by the number of rows.
+    Raises:
+        ValueError: the batch sizes differ; input has no classes; a negative weight (seen on the
+            CPU); unknown reduction.
+        RuntimeError: any other mismatch of shapes or dtypes; ignore_index with probabilities.
+        IndexError: a class index out of range (seen on the CPU; a device-side error on CUDA); an
+            input of no dimension.
+        NotImplementedError: input is not floating point.
+    Source: Ghosh et al. 2017, arXiv 1712.09482; for a class index half the MAE of p.
     """
     loss = right_class.softmax_probability_sum
     return rows(loss, "softmax_probability_sum", input, target, weight, ignore_index, reduction)
@@ -137,9 +179,21 @@ def softmax_focal_loss(
     d2L/ds2 = gamma q^(gamma - 1) p_y [2 + (gamma - 1) p_y s / q - s], and with it the Hessian.
 
     Args:
+        input: logits, (C,), (N, C) or (N, C, d1, ..., dK), floating point.
+        target: class indices of input's shape without C, of any integer dtype; or probabilities
+            of input's shape.
+        weight: a factor w for each class, (C,), at least 0: a row weighs w_y, or sum_c w_c t_c.
         gamma: how much less, at least 0; 0 gives cross-entropy.
-        The others as `softmax_mse`.
-    Raises: as `softmax_mse`, and ValueError for a gamma out of range.
+        ignore_index: a class index that contributes neither loss nor gradient.
+        reduction: 'mean', 'sum' or 'none'. 'mean' divides by the sum of the weights of the rows
+            that are not ignored if target is indices, else by the number of rows.
+    Raises:
+        ValueError: the batch sizes differ; input has no classes; a negative weight (seen on the
+            CPU); unknown reduction; gamma out of range.
+        RuntimeError: any other mismatch of shapes or dtypes; ignore_index with probabilities.
+        IndexError: a class index out of range (seen on the CPU; a device-side error on CUDA); an
+            input of no dimension.
+        NotImplementedError: input is not floating point.
     Source: Lin et al. 2017, arXiv 1708.02002, whose focal loss is of one logit and called
         straightforward to extend to many classes.
     """
@@ -167,11 +221,16 @@ def asymmetric_loss(
     above 0 a certain and wrong negative has no more gradient either: 1 - u is no less than clip.
 
     Args:
+        input: logits, any shape, floating point; (N, labels) for images with several labels.
+        target: the probability of class 1, in [0, 1], of input's shape, floating point or bool.
+        weight: a factor for each element, broadcastable to input's shape.
         gamma_pos, gamma_neg: how much less, at least 0.
         clip: the probability up to which a negative costs nothing, in [0, 1); 0: none.
-        The others as `probability_sum`. For images with any number of labels, input and target
-        are of shape (N, labels).
-    Raises: as `probability_sum`, and ValueError for a setting out of range.
+        reduction: 'mean' over the elements, 'sum' or 'none'.
+    Raises:
+        ValueError: target has another shape than input; unknown reduction; setting out of range.
+        RuntimeError: weight cannot be broadcast to input's shape; integer target.
+        NotImplementedError: input is not floating point.
     Source: Ben-Baruch et al. 2020, arXiv 2009.14119, as the authors' code has the formula. There
         gamma_pos is 1 by default, losses are summed, and a soft target mixes the exponents; the 0
         here is the paper's, from memory, not checked against its own text.
@@ -200,9 +259,21 @@ def poly1(
     first term away.
 
     Args:
+        input: logits, (C,), (N, C) or (N, C, d1, ..., dK), floating point.
+        target: class indices of input's shape without C, of any integer dtype; or probabilities
+            of input's shape.
+        weight: a factor w for each class, (C,), at least 0: a row weighs w_y, or sum_c w_c t_c.
         epsilon: what is added to the first coefficient, at least -1; 0 gives cross-entropy.
-        The others as `softmax_mse`.
-    Raises: as `softmax_mse`, and ValueError for an epsilon out of range.
+        ignore_index: a class index that contributes neither loss nor gradient.
+        reduction: 'mean', 'sum' or 'none'. 'mean' divides by the sum of the weights of the rows
+            that are not ignored if target is indices, else by the number of rows.
+    Raises:
+        ValueError: the batch sizes differ; input has no classes; a negative weight (seen on the
+            CPU); unknown reduction; epsilon out of range.
+        RuntimeError: any other mismatch of shapes or dtypes; ignore_index with probabilities.
+        IndexError: a class index out of range (seen on the CPU; a device-side error on CUDA); an
+            input of no dimension.
+        NotImplementedError: input is not floating point.
     Source: Leng et al. 2022, arXiv 2204.12511, as quoted by others; it names no default.
     """
     checks.setting("poly1", "epsilon", epsilon, least=-1.0)
@@ -224,9 +295,15 @@ def sigmoid_poly1(
     cross-entropy; dL/dz = (f - t) + epsilon (1 - 2 t) f (1 - f).
 
     Args:
+        input: logits, any shape, floating point.
+        target: the probability of class 1, in [0, 1], of input's shape, floating point or bool.
+        weight: a factor for each element, broadcastable to input's shape.
         epsilon: what is added to the first coefficient, at least -1; 0 gives cross-entropy.
-        The others as `probability_sum`.
-    Raises: as `probability_sum`, and ValueError for an epsilon out of range.
+        reduction: 'mean' over the elements, 'sum' or 'none'.
+    Raises:
+        ValueError: target has another shape than input; unknown reduction; epsilon out of range.
+        RuntimeError: weight cannot be broadcast to input's shape; integer target.
+        NotImplementedError: input is not floating point.
     Source: as `poly1`, for two classes.
     """
     checks.setting("sigmoid_poly1", "epsilon", epsilon, least=-1.0)
@@ -247,7 +324,21 @@ def squared_log(
     L = sum_c (t_c ln p_c)^2, at least 0; for a class index y dL/dz = -2 ln p_y (p - e_y): outliers
     weigh more than in cross-entropy, and easy examples less.
 
-    Args and Raises: as `softmax_mse`.
+    Args:
+        input: logits, (C,), (N, C) or (N, C, d1, ..., dK), floating point.
+        target: class indices of input's shape without C, of any integer dtype; or probabilities
+            of input's shape.
+        weight: a factor w for each class, (C,), at least 0: a row weighs w_y, or sum_c w_c t_c.
+        ignore_index: a class index that contributes neither loss nor gradient.
+        reduction: 'mean', 'sum' or 'none'. 'mean' divides by the sum of the weights of the rows
+            that are not ignored if target is indices, else by the number of rows.
+    Raises:
+        ValueError: the batch sizes differ; input has no classes; a negative weight (seen on the
+            CPU); unknown reduction.
+        RuntimeError: any other mismatch of shapes or dtypes; ignore_index with probabilities.
+        IndexError: a class index out of range (seen on the CPU; a device-side error on CUDA); an
+            input of no dimension.
+        NotImplementedError: input is not floating point.
     Source: Janocha and Czarnecki 2017, arXiv 1702.05659, table 1; from memory, with the sign that
         makes it a loss.
     """
@@ -263,7 +354,15 @@ def sigmoid_squared_log(
     L = (t ln f)^2 + ((1 - t) ln(1 - f))^2, at least 0, with f = sigma(z);
     dL/dz = 2 t^2 (1 - f) ln f - 2 (1 - t)^2 f ln(1 - f).
 
-    Args and Raises: as `probability_sum`.
+    Args:
+        input: logits, any shape, floating point.
+        target: the probability of class 1, in [0, 1], of input's shape, floating point or bool.
+        weight: a factor for each element, broadcastable to input's shape.
+        reduction: 'mean' over the elements, 'sum' or 'none'.
+    Raises:
+        ValueError: target has another shape than input; unknown reduction.
+        RuntimeError: weight cannot be broadcast to input's shape; integer target.
+        NotImplementedError: input is not floating point.
     Source: as `squared_log`, for two classes.
     """
     loss = right_class.squared_log

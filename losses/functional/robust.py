@@ -22,9 +22,21 @@ def generalized_cross_entropy(
     gradient of cross-entropy, less where the model disagrees with the label.
 
     Args:
+        input: logits, (C,), (N, C) or (N, C, d1, ..., dK), floating point.
+        target: class indices of input's shape without C, of any integer dtype; or probabilities
+            of input's shape.
+        weight: a factor w for each class, (C,), at least 0: a row weighs w_y, or sum_c w_c t_c.
         q: how much less, in (0, 1].
-        The others as `softmax_mse`.
-    Raises: as `softmax_mse`, and ValueError for a q out of range.
+        ignore_index: a class index that contributes neither loss nor gradient.
+        reduction: 'mean', 'sum' or 'none'. 'mean' divides by the sum of the weights of the rows
+            that are not ignored if target is indices, else by the number of rows.
+    Raises:
+        ValueError: the batch sizes differ; input has no classes; a negative weight (seen on the
+            CPU); unknown reduction; q out of range.
+        RuntimeError: any other mismatch of shapes or dtypes; ignore_index with probabilities.
+        IndexError: a class index out of range (seen on the CPU; a device-side error on CUDA); an
+            input of no dimension.
+        NotImplementedError: input is not floating point.
     Source: Zhang and Sabuncu 2018, arXiv 1805.07836, as quoted by others.
     """
     name = "generalized_cross_entropy"
@@ -47,10 +59,16 @@ def sigmoid_generalized_cross_entropy(
     dL/dz = (1 - t) f (1 - f)^q - t (1 - f) f^q.
 
     Args:
+        input: logits, any shape, floating point.
+        target: the probability of class 1, in [0, 1], of input's shape, floating point or bool.
+        weight: a factor for each element, broadcastable to input's shape.
         q: 0 excluded, the limit there is binary cross-entropy; at most 1, which is
             `probability_sum`.
-        The others as `probability_sum`.
-    Raises: as `probability_sum`, and ValueError for a q out of range.
+        reduction: 'mean' over the elements, 'sum' or 'none'.
+    Raises:
+        ValueError: target has another shape than input; unknown reduction; q out of range.
+        RuntimeError: weight cannot be broadcast to input's shape; integer target.
+        NotImplementedError: input is not floating point.
     Source: as `generalized_cross_entropy`, for two classes.
     """
     name = "sigmoid_generalized_cross_entropy"
@@ -77,11 +95,23 @@ def symmetric_cross_entropy(
     and dL/dz = (alpha - A beta p_y) (p - e_y).
 
     Args:
+        input: logits, (C,), (N, C) or (N, C, d1, ..., dK), floating point.
+        target: class indices of input's shape without C, of any integer dtype; or probabilities
+            of input's shape.
+        weight: a factor w for each class, (C,), at least 0: a row weighs w_y, or sum_c w_c t_c.
         alpha, beta: the weights of the two, at least 0; beta = 0 gives cross-entropy.
-        log_zero: A, from -87 (exp A is a float32) to below 0.
-        The others as `softmax_mse`. A target's entries no larger than exp A have no derivative in
-        the second part.
-    Raises: as `softmax_mse`, and ValueError for a setting out of range.
+        log_zero: A, from -87 (exp A is a float32) to below 0. Entries of a target of at most exp A
+            have no derivative in the second part.
+        ignore_index: a class index that contributes neither loss nor gradient.
+        reduction: 'mean', 'sum' or 'none'. 'mean' divides by the sum of the weights of the rows
+            that are not ignored if target is indices, else by the number of rows.
+    Raises:
+        ValueError: the batch sizes differ; input has no classes; a negative weight (seen on the
+            CPU); unknown reduction; setting out of range.
+        RuntimeError: any other mismatch of shapes or dtypes; ignore_index with probabilities.
+        IndexError: a class index out of range (seen on the CPU; a device-side error on CUDA); an
+            input of no dimension.
+        NotImplementedError: input is not floating point.
     Source: Wang et al. 2019, arXiv 1908.06112. 0.1 and 1 are what the authors' code takes for
         CIFAR-10; there t is no less than 1e-4, A = -9.2, while -4 is the paper's, from memory.
     """
@@ -112,8 +142,17 @@ def sigmoid_symmetric_cross_entropy(
     cross-entropy, b_1 = -max(ln t, A), b_0 = -max(ln(1 - t), A) and A = log_zero;
     dL/dz = alpha (f - t) + beta f (1 - f) (b_1 - b_0).
 
-    Args: alpha, beta and log_zero as `symmetric_cross_entropy`, the others as `probability_sum`.
-    Raises: as `probability_sum`, and ValueError for a setting out of range.
+    Args:
+        input: logits, any shape, floating point.
+        target: the probability of class 1, in [0, 1], of input's shape, floating point or bool.
+        weight: a factor for each element, broadcastable to input's shape.
+        alpha, beta: weights of the two terms, at least 0; beta = 0 gives binary cross-entropy.
+        log_zero: A, the value of ln 0, from -87 (exp A is a float32) to below 0.
+        reduction: 'mean' over the elements, 'sum' or 'none'.
+    Raises:
+        ValueError: target has another shape than input; unknown reduction; setting out of range.
+        RuntimeError: weight cannot be broadcast to input's shape; integer target.
+        NotImplementedError: input is not floating point.
     Source: as `symmetric_cross_entropy`, for two classes.
     """
     name = "sigmoid_symmetric_cross_entropy"
@@ -151,11 +190,23 @@ def bi_tempered_logistic(
     For t1 = t2 = 1 it is cross-entropy, for a distribution less its entropy.
 
     Args:
+        input: logits, (C,), (N, C) or (N, C, d1, ..., dK), floating point.
+        target: class indices of input's shape without C, of any integer dtype; or probabilities
+            of input's shape.
+        weight: a factor w for each class, (C,), at least 0: a row weighs w_y, or sum_c w_c t_c.
         t1: the temperature of the logarithm, in [0, 1]; below 1 the loss is bounded.
         t2: the temperature of the softmax, in [1, 10]; above 1 its tails fall as a power, and the
             gradient of an example that is far on the wrong side goes to 0.
-        The others as `softmax_mse`.
-    Raises: as `softmax_mse`, and ValueError for a temperature out of range.
+        ignore_index: a class index that contributes neither loss nor gradient.
+        reduction: 'mean', 'sum' or 'none'. 'mean' divides by the sum of the weights of the rows
+            that are not ignored if target is indices, else by the number of rows.
+    Raises:
+        ValueError: the batch sizes differ; input has no classes; a negative weight (seen on the
+            CPU); unknown reduction; temperature out of range.
+        RuntimeError: any other mismatch of shapes or dtypes; ignore_index with probabilities.
+        IndexError: a class index out of range (seen on the CPU; a device-side error on CUDA); an
+            input of no dimension.
+        NotImplementedError: input is not floating point.
     Source: Amid et al. 2019, arXiv 1906.03361, as the authors' code has it; they name no defaults.
         There five steps approximate l, which for a thousand classes can leave sum p 1 % off.
     """
@@ -179,8 +230,17 @@ def sigmoid_bi_tempered_logistic(
     L and dL/dz are `bi_tempered_logistic`'s with the target (1 - t, t) and the derivative by the
     second logit. For t1 = t2 = 1 it is binary cross-entropy, for a soft target less its entropy.
 
-    Args: t1 and t2 as `bi_tempered_logistic`, the others as `probability_sum`.
-    Raises: as `probability_sum`, and ValueError for a temperature out of range.
+    Args:
+        input: logits, any shape, floating point.
+        target: the probability of class 1, in [0, 1], of input's shape, floating point or bool.
+        weight: a factor for each element, broadcastable to input's shape.
+        t1: the temperature of the logarithm, in [0, 1]; below 1 the loss is bounded.
+        t2: the temperature of the softmax, in [1, 10]; above 1 its tails fall as a power.
+        reduction: 'mean' over the elements, 'sum' or 'none'.
+    Raises:
+        ValueError: target has another shape than input; unknown reduction; t1 or t2 out of range.
+        RuntimeError: weight cannot be broadcast to input's shape; integer target.
+        NotImplementedError: input is not floating point.
     Source: as `bi_tempered_logistic`; the authors' code has two classes in the same way.
     """
     name = "sigmoid_bi_tempered_logistic"

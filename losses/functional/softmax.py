@@ -99,18 +99,30 @@ def logit_adjusted_cross_entropy(
     ignore_index: int = -100,
     reduction: str = "mean",
 ) -> Tensor:
-    """Cross-entropy of logits that are shifted by how often each class occurs.
+    """Cross-entropy of logits shifted by the log frequency of each class.
 
-    L = cross_entropy(z + tau ln prior): with p = softmax(z + tau ln prior) dL/dz = p - e_y. A model
-    trained with it is asked without the shift, so that a rare class is not passed over.
+    L = cross_entropy(z + tau ln prior): with p = softmax(z + tau ln prior) dL/dz = p - e_y. Predict
+    with the unshifted logits: rare classes then are not neglected.
 
     Args:
-        prior: how often each class occurs, (C,), as counts or as frequencies, above 0; None: all
-            equally often, which is plain cross-entropy.
+        input: logits, (C,), (N, C) or (N, C, d1, ..., dK), floating point.
+        target: class indices of input's shape without C, of any integer dtype; or probabilities
+            of input's shape.
+        weight: a factor w for each class, (C,), at least 0: a row weighs w_y, or sum_c w_c t_c.
+        prior: frequency of each class, (C,), as counts or as shares, above 0; None: uniform, which
+            is cross-entropy.
         tau: the strength of the shift, a finite number.
-        The others as `cross_entropy`.
-    Raises: as `cross_entropy`; RuntimeError if prior is not one number for each class, ValueError
-        if one of them is not above 0 (seen on the CPU) or for a tau that is not finite.
+        ignore_index: a class index that contributes neither loss nor gradient.
+        reduction: 'mean', 'sum' or 'none'. 'mean' divides by the sum of the weights of the rows
+            that are not ignored if target is indices, else by the number of rows.
+    Raises:
+        ValueError: the batch sizes differ; input has no classes; a negative weight or a prior that
+            is not above 0 (seen on the CPU); tau is not finite; unknown reduction.
+        RuntimeError: any other mismatch of shapes or dtypes; prior is not of shape (C,);
+            ignore_index with probabilities.
+        IndexError: a class index out of range (seen on the CPU; a device-side error on CUDA); an
+            input of no dimension.
+        NotImplementedError: input is not floating point.
     Source: Menon et al. 2021, arXiv 2007.07314, and the authors' code, which adds 1e-12 to the
         prior to the power of tau.
     """

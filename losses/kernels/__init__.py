@@ -1,14 +1,14 @@
-"""Fused kernels: the value of a loss and its gradient in one pass over the memory.
+"""Fused kernels: value and gradient of a loss in one pass over the memory.
 
-For plain float32 and float64 tensors on the CPU they are C++ in `source/`, built once by
-`python -m losses.kernels build` (or by the command `lossbench`) into the user's cache, and used
-from then on. For tensors on CUDA they are in Triton, in `cuda/`. The closed forms compute
-everything else: what is compiled, traced or transformed by `torch.func`, other dtypes and devices,
-derivatives by targets and weights, and second derivatives. Where there is no kernel they compute
-everything, to the same result within rounding.
+The kernels for the CPU (float32, float64) are C++ in `source/`. They are built once, by
+`python -m lossbench.losses.kernels build` or the command `lossbench`, into the user's cache. The
+kernels for CUDA are in Triton, in `cuda/`.
 
-`losses.backend()` says which of the two is in use and why; the environment variable
-`LOSSES_KERNELS=0` switches the kernels off.
+The closed forms compute everything else: under torch.compile, a trace or `torch.func`, for other
+dtypes and devices, derivatives by targets and weights, and second derivatives. Results agree within
+rounding.
+
+`losses.backend()` returns what is in use, and why. `LOSSES_KERNELS=0` switches the kernels off.
 """
 
 from collections.abc import Callable, Iterator
@@ -41,7 +41,7 @@ __all__ = [
 
 
 class _NoKernels:
-    """In the kernels' place: nothing is computed by them."""
+    """Stand-in where there are no kernels: supports no call."""
 
     def cross_entropy(self, *_: object) -> None:
         return None
@@ -53,7 +53,7 @@ class _NoKernels:
 
 
 class _LazyKernels:
-    """Looks for built kernels when the first loss is computed, not when `losses` is imported."""
+    """Stand-in that loads the kernels at the first loss, not when `losses` is imported."""
 
     def __getattr__(self, name: str) -> Any:
         load()
@@ -72,7 +72,7 @@ def cross_entropy(
     reduction: str,
     label_smoothing: float = 0.0,
 ) -> Tensor | None:
-    """`losses.functional.cross_entropy`, or None where it is not for a kernel."""
+    """Compute `losses.functional.cross_entropy`; None if no kernel supports the call."""
     if torch.compiler.is_compiling():
         return None
     arguments = (input, target, weight, ignore_index, reduction, label_smoothing)
@@ -87,7 +87,7 @@ def cross_entropy(
 def nll(
     input: Tensor, target: Tensor, weight: Tensor | None, ignore_index: int, reduction: str
 ) -> Tensor | None:
-    """`losses.functional.nll_loss`, or None where it is not for a kernel."""
+    """Compute `losses.functional.nll_loss`; None if no kernel supports the call."""
     if torch.compiler.is_compiling():
         return None
     return _native.nll(  # type: ignore[no-any-return]
@@ -101,19 +101,21 @@ def elementwise(
     target: Tensor,
     weight: Tensor | None,
     reduction: str,
-    third: Tensor | None = None,
+    extra: Tensor | None = None,
     *settings: float,
 ) -> Tensor | None:
-    """A loss of single numbers, weighed and reduced, or None where it is not for a kernel. `third`
-    is a tensor that its formula takes beside input and target, broadcastable to them."""
+    """Compute a loss of single logits, weighted and reduced; None if no kernel supports the call.
+
+    `extra` is a tensor argument of the formula besides input and target, broadcastable to them.
+    """
     form = FORMS.get(loss)
     if form is None or torch.compiler.is_compiling():
         return None
-    found = _native.elementwise(form, input, target, weight, third, reduction, *settings)
+    found = _native.elementwise(form, input, target, weight, extra, reduction, *settings)
     if found is None and _on_cuda(input):
         from . import cuda
 
-        return cuda.elementwise(form, input, target, weight, third, reduction, settings)
+        return cuda.elementwise(form, input, target, weight, extra, reduction, settings)
     return found  # type: ignore[no-any-return]
 
 
@@ -125,8 +127,11 @@ def pairs(
     margin_of_pairs: float = 1.0,
     power: int = 1,
 ) -> Tensor | None:
-    """The losses over pairs of a listed and an unlisted class, divided by the number of classes:
-    `losses.functional.multi_margin_loss` for a class a row, `multilabel_margin_loss` for a list."""
+    """Compute a loss over pairs of a listed and an unlisted class; None if no kernel supports it.
+
+    It is `losses.functional.multi_margin_loss` for one class per row, `multilabel_margin_loss` for
+    a list per row.
+    """
     if torch.compiler.is_compiling():
         return None
     return _native.pairs(  # type: ignore[no-any-return]
@@ -139,10 +144,9 @@ def _on_cuda(input: object) -> bool:
 
 
 def backend(device: str | torch.device = "cpu") -> Backend:
-    """What computes the losses of plain tensors on `device`, and why.
+    """Return the backend of plain tensors on `device`, and why.
 
-    'kernels' are used on the CPU for float32 and float64, and on CUDA for float32, bfloat16 and
-    float16.
+    Kernels support float32 and float64 on the CPU; float32, bfloat16 and float16 on CUDA.
     """
     device = torch.device(device)
     if device.type == "cuda":
@@ -157,20 +161,22 @@ def backend(device: str | torch.device = "cpu") -> Backend:
     return _backend
 
 
-def ensure(say: Callable[[str], None]) -> Backend:
-    """Build the kernels unless they are there or switched off, and use them. What takes time, and
-    why there are none, is said to `say`, a line at a time."""
+def ensure(report: Callable[[str], None]) -> Backend:
+    """Build the kernels, unless they exist or are switched off, and use them.
+
+    `report` gets one line when a build begins, and the reason if there are no kernels.
+    """
     from .build import build
 
     reason = ""
     if not switched_off():
         try:
-            build(say)
+            build(report)
         except NoKernelsError as error:
             reason = str(error)
     load()
     if reason:
-        say(f"the losses are computed by their closed forms, without kernels: {reason}")
+        report(f"the losses are computed by their closed forms, without kernels: {reason}")
     return backend()
 
 

@@ -1,4 +1,4 @@
-"""`python -m losses.kernels build` builds the kernels; `status` says what is in use and why."""
+"""Command `python -m lossbench.losses.kernels`: `build` the kernels, or print their `status`."""
 
 import argparse
 import sys
@@ -9,7 +9,7 @@ from .switches import NoKernelsError
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(prog="python -m losses.kernels", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m lossbench.losses.kernels", description=__doc__)
     parser.add_argument("action", choices=("build", "status"))
     if parser.parse_args().action == "build":
         try:

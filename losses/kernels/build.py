@@ -1,4 +1,4 @@
-"""Building the kernels: which compiler, where to, and when it has to be done again."""
+"""Build of the C++ kernels: compiler, cache directory, lock, and loading."""
 
 import contextlib
 import hashlib
@@ -23,59 +23,61 @@ from .switches import NoKernelsError
 MODULE = "lossbench_kernels"
 SOURCE = Path(__file__).parent / "source"
 FLAGS = ("-std=c++20", "-O3", "-march=native", "-fPIC", "-fopenmp")
-# Errors and traps of the floating-point unit are of no interest; NaN and infinity are.
+# Errno and traps are not used; NaN and infinity are.
 MATH_FLAGS = ("-fno-math-errno", "-fno-trapping-math")
 
 
 def compiler() -> str | None:
-    """The path of the C++ compiler: $CXX, else c++, g++ or clang++."""
+    """Return the path of the C++ compiler: $CXX, else c++, g++ or clang++."""
     names = [os.environ["CXX"]] if os.environ.get("CXX") else ["c++", "g++", "clang++"]
     return next(filter(None, map(shutil.which, names)), None)
 
 
 def load_built() -> tuple[ModuleType, str]:
-    """The kernels that were built for this torch, Python and processor, and by what.
+    """Load the kernels built for this torch, Python and processor; return them and their compiler.
 
-    Raises NoKernelsError where there are none.
+    Raises NoKernelsError if there are none.
     """
-    place = _place()
+    directory = _directory()
     found = compiler()
-    # Without a compiler whatever was built in its day is as good.
-    places = [place / _identity(found)] if found else sorted(place.glob("*"))
-    for each in places:
+    # Without a compiler use whichever compiler's build exists.
+    directories = [directory / _identity(found)] if found else sorted(directory.glob("*"))
+    for each in directories:
         library = each / f"{MODULE}.so"
         if library.exists():
-            return _imported(library), (each / "compiler.txt").read_text().strip()
+            return _import_library(library), (each / "compiler.txt").read_text().strip()
     raise NoKernelsError(
-        "none have been built: run `python -m losses.kernels build`" if found else _no_compiler()
+        "none have been built: run `python -m lossbench.losses.kernels build`"
+        if found
+        else _no_compiler()
     )
 
 
-def build(say: Callable[[str], None] = lambda _: None) -> Path:
-    """Compile the kernels, unless they are there; returns the library.
+def build(report: Callable[[str], None] = lambda _: None) -> Path:
+    """Compile the kernels unless they exist, and return the library's path.
 
-    Processes that do so at a time wait for the first. Raises NoKernelsError.
+    Concurrent processes wait for the first one. Raises NoKernelsError.
     """
     found = compiler()
     if not found:
         raise NoKernelsError(_no_compiler())
     if not (Path(sysconfig.get_paths()["include"]) / "Python.h").exists():
         raise NoKernelsError("Python.h is missing: install Python's headers (python3-dev)")
-    place = _place() / _identity(found)
-    library = place / f"{MODULE}.so"
+    directory = _directory() / _identity(found)
+    library = directory / f"{MODULE}.so"
     if library.exists():
         return library
     version = _version(found)
     try:
-        place.mkdir(parents=True, exist_ok=True)
-        with _locked(place / "lock", say):
+        directory.mkdir(parents=True, exist_ok=True)
+        with _build_lock(directory / "lock", report):
             if not library.exists():
                 began = time.perf_counter()
-                say(f"building the kernels of the losses with {version}, once: about a minute")
-                _compile(found, version, place)
-                say(f"built the kernels in {time.perf_counter() - began:.0f} s")
+                report(f"building the kernels of the losses with {version}, once: about a minute")
+                _compile(found, version, directory)
+                report(f"built the kernels in {time.perf_counter() - began:.0f} s")
     except OSError as error:
-        raise NoKernelsError(f"{place} cannot be written: {error.strerror}") from error
+        raise NoKernelsError(f"{directory} cannot be written: {error.strerror}") from error
     return library
 
 
@@ -83,11 +85,13 @@ def _no_compiler() -> str:
     wanted = os.environ.get("CXX")
     if wanted:
         return f"CXX={wanted} is not a compiler that can be found: unset it or name one"
-    return "no C++ compiler: install g++ or set CXX, then `python -m losses.kernels build`"
+    return (
+        "no C++ compiler: install g++ or set CXX, then `python -m lossbench.losses.kernels build`"
+    )
 
 
-def _place() -> Path:
-    """The directory for this torch, Python, processor and source, whatever the compiler."""
+def _directory() -> Path:
+    """Return the cache directory for this torch, Python, processor and source."""
     if sys.platform != "linux":
         raise NoKernelsError(f"they are for Linux, and this is {platform.system()}")
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
@@ -105,7 +109,7 @@ def _place() -> Path:
 
 
 def _processor() -> str:
-    """What -march=native depends on."""
+    """Describe the processor, on which -march=native depends."""
     with contextlib.suppress(OSError):
         with open("/proc/cpuinfo") as lines:
             first = [line for line in iter(lines.readline, "\n") if line]
@@ -115,7 +119,7 @@ def _processor() -> str:
 
 
 def _identity(path: str) -> str:
-    """A compiler by its file: to ask it for its version would take longer than loading."""
+    """Return a digest of the compiler's file; running it for its version would be slower."""
     real = Path(path).resolve()
     about = real.stat()
     return hashlib.sha256(f"{real} {about.st_size} {about.st_mtime_ns}".encode()).hexdigest()[:16]
@@ -130,20 +134,20 @@ def _version(path: str) -> str:
 
 
 @contextlib.contextmanager
-def _locked(path: Path, say: Callable[[str], None]) -> Iterator[None]:
+def _build_lock(path: Path, report: Callable[[str], None]) -> Iterator[None]:
     import fcntl
 
     with open(path, "w") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            say("another process is building the kernels: waiting for it")
+            report("another process is building the kernels: waiting for it")
             fcntl.flock(file, fcntl.LOCK_EX)
         yield
 
 
-def _compile(path: str, version: str, place: Path) -> None:
-    """Compile into a directory beside, and put the library in its place when it is whole."""
+def _compile(path: str, version: str, directory: Path) -> None:
+    """Compile into a directory beside, and put the library in its directory when it is whole."""
     root = Path(torch.__file__).parent
     includes = [root / "include", root / "include/torch/csrc/api/include"]
     common = [
@@ -152,22 +156,24 @@ def _compile(path: str, version: str, place: Path) -> None:
         *(f"-I{SOURCE}", "-isystem", sysconfig.get_paths()["include"]),
         *(word for include in includes for word in ("-isystem", str(include))),
     ]
-    with tempfile.TemporaryDirectory(dir=place, prefix="building-") as name:
+    with tempfile.TemporaryDirectory(dir=directory, prefix="building-") as name:
         work = Path(name)
         sources = sorted(SOURCE.glob("*.cpp"))
         objects = [work / f"{source.stem}.o" for source in sources]
         _run_all(
             [[*common, "-c", str(s), "-o", str(o)] for s, o in zip(sources, objects, strict=True)],
-            place / "build.log",
+            directory / "build.log",
         )
         library = work / f"{MODULE}.so"
         # Not -fopenmp: the threads are those of the OpenMP that torch has brought.
         link = [path, "-shared", "-o", library, *objects, f"-L{root / 'lib'}"]
-        _run_all([[*map(str, link), "-ltorch_python", "-ltorch_cpu", "-lc10"]], place / "build.log")
-        (place / "compiler.txt").write_text(f"{version}, for torch {torch.__version__}\n")
+        _run_all(
+            [[*map(str, link), "-ltorch_python", "-ltorch_cpu", "-lc10"]], directory / "build.log"
+        )
+        (directory / "compiler.txt").write_text(f"{version}, for torch {torch.__version__}\n")
         with open(library, "rb") as file:
             os.fsync(file.fileno())
-        library.replace(place / library.name)
+        library.replace(directory / library.name)
 
 
 def _run_all(commands: list[list[str]], log: Path) -> None:
@@ -187,7 +193,7 @@ def _run_all(commands: list[list[str]], log: Path) -> None:
         raise NoKernelsError(f"{commands[0][0]} cannot compile them: {log} says why")
 
 
-def _imported(library: Path) -> ModuleType:
+def _import_library(library: Path) -> ModuleType:
     loader = importlib.machinery.ExtensionFileLoader(MODULE, str(library))
     spec = importlib.util.spec_from_file_location(MODULE, library, loader=loader)
     assert spec is not None

@@ -1,4 +1,4 @@
-"""What the modules share: settings that are seen, weights that are buffers."""
+"""Base classes of the modules: settings shown in `repr`, tensors as buffers."""
 
 from __future__ import annotations
 
@@ -13,12 +13,11 @@ from .. import checks
 class Loss(nn.Module):
     """A function of `losses.functional` with its settings.
 
-    A subclass names the function and hands its constructor's arguments on: tensors (or None in
-    their place) in `buffers`, numbers by name. All of them go to the function by name, and none
-    can be forgotten by `repr`, `state_dict` or `copy.deepcopy`.
+    A subclass sets `function` and passes its constructor's arguments on: tensors (or None) in
+    `buffers`, numbers by name. `forward` passes them to the function by name; `repr`, `state_dict`
+    and `copy.deepcopy` include them.
 
-    Raises ValueError for a reduction that is not one of `reductions`, already here and not only
-    at the first call.
+    Raises ValueError for a reduction that is not one of `reductions`.
     """
 
     function: ClassVar[Callable[..., Tensor]]

@@ -1,4 +1,4 @@
-"""What the references share."""
+"""Helpers of the references."""
 
 import torch.nn.functional as F
 from torch import Tensor
@@ -9,12 +9,12 @@ def reduce(loss: Tensor, reduction: str) -> Tensor:
 
 
 def classes(input: Tensor) -> int:
-    """The dimension of the classes: 1 of (N, C, ...), 0 of (C,)."""
+    """Return the class dimension: 1 for (N, C, ...), 0 for (C,)."""
     return min(1, input.dim() - 1)
 
 
 def one_hot(input: Tensor, target: Tensor) -> Tensor:
-    """A row of target weights for every row of logits, the classes in dimension 1 (0 if alone)."""
+    """Return target rows of input's shape: the target itself, or one-hot rows of indices."""
     if target.shape == input.shape:
         return target
     rows = F.one_hot(target.long(), input.shape[classes(input)]).to(input.dtype)

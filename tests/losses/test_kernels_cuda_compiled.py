@@ -79,7 +79,7 @@ def of_rows(
 
 def of_singles(form: int, z: Tensor, reduction: str = "mean", **options: Any) -> Callable[[], Any]:
     settings = (2.0, 0.25) if form == singles.FOCAL else ()
-    tensors = z, z, options.get("weight"), options.get("third")
+    tensors = z, z, options.get("weight"), options.get("extra")
     call = Call(form, *tensors, reduction, -100, settings, z.dtype)
     return lambda: singles.compute(call, True, options.get("upstream"))
 
@@ -98,7 +98,7 @@ def cases(dtype: torch.dtype) -> list[Callable[[], Any]]:
         of_rows(long, long),
         of_rows(small, small, "none", weight=w, upstream=one),
         of_singles(singles.BCE_WITH_LOGITS, flat, "none", upstream=flat),
-        of_singles(singles.WEIGHTED_BCE, small, weight=w, third=w),
+        of_singles(singles.WEIGHTED_BCE, small, weight=w, extra=w),
         of_singles(singles.FOCAL, flat),
         lambda: singles.scale(small, one[:1], in_place=False),
     ]

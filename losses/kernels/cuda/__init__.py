@@ -1,9 +1,9 @@
 """The fused kernels on CUDA: in Triton, compiled at their first call, for plain float32, bfloat16
 and float16 tensors. They compute cross-entropy, binary cross-entropy with logits and the sigmoid's
-focal loss; nothing waits for the device, and the logits are not written to.
+focal loss. They do not synchronise and do not modify the logits.
 
-Triton is imported with the first loss of tensors on CUDA. What the kernels are not for they answer
-with None, and the closed forms compute it.
+Triton is imported with the first loss of tensors on CUDA. Functions return None for calls that no
+kernel supports; the closed forms then compute the loss.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from . import singles
 from .call import Call
 
 DEVICE = "cuda"
-"""The type of the devices whose tensors are computed here."""
+"""Device type of the kernels."""
 
 _DTYPES = (torch.float32, torch.bfloat16, torch.float16)
 _PLAIN = (Tensor, torch.nn.Parameter)
@@ -35,7 +35,7 @@ def cross_entropy(
     reduction: str,
     label_smoothing: float,
 ) -> Tensor | None:
-    """As losses.kernels.cross_entropy."""
+    """Compute cross-entropy; None if no kernel supports the call."""
     if not (
         _plain(input, target, weight)
         and type(ignore_index) is int
@@ -53,21 +53,21 @@ def elementwise(
     input: Tensor,
     target: Tensor,
     weight: Tensor | None,
-    third: Tensor | None,
+    extra: Tensor | None,
     reduction: str,
     settings: tuple[float, ...],
 ) -> Tensor | None:
-    """As losses.kernels.elementwise."""
+    """Compute a loss of single logits; None if no kernel supports the call."""
     if not (
         form in (singles.BCE_WITH_LOGITS, singles.WEIGHTED_BCE, singles.FOCAL)
-        and _plain(input, target, weight, third)
+        and _plain(input, target, weight, extra)
         and target.shape == input.shape
         and input.numel() > 0
-        and all(_beside(x, input) for x in (target, weight, third))
+        and all(_broadcasts(x, input) for x in (target, weight, extra))
         and (form != singles.FOCAL or settings[0] in singles.POWERS)
     ):
         return None
-    return _computed(form, input, target, weight, third, reduction, -100, settings)
+    return _computed(form, input, target, weight, extra, reduction, -100, settings)
 
 
 def _computed(
@@ -75,7 +75,7 @@ def _computed(
     input: Tensor,
     target: Tensor,
     weight: Tensor | None,
-    third: Tensor | None,
+    extra: Tensor | None,
     reduction: str,
     ignored: int,
     settings: tuple[float, ...],
@@ -88,10 +88,10 @@ def _computed(
         return None
     from .node import Loss, compute
 
-    # As the closed forms have it.
-    wide = input.dtype.itemsize < 4 and torch.is_autocast_enabled(input.device.type)
-    dtype = torch.float32 if wide else input.dtype
-    call = Call(form, input, target, weight, third, reduction, ignored, settings, dtype)
+    # As in the closed forms.
+    upcast = input.dtype.itemsize < 4 and torch.is_autocast_enabled(input.device.type)
+    dtype = torch.float32 if upcast else input.dtype
+    call = Call(form, input, target, weight, extra, reduction, ignored, settings, dtype)
     if not torch.is_grad_enabled() or not any(
         x.requires_grad for x in call.tensors if x is not None
     ):
@@ -107,7 +107,7 @@ def _computed(
 
 
 def _is_plain_eager() -> bool:
-    """Whether nothing that intercepts operations is active."""
+    """Return whether no mode, transform or trace intercepts operations."""
     c: Any = torch._C
     return not (
         this_thread.closed_forms_only
@@ -130,7 +130,7 @@ def _keys(x: Tensor) -> int:
 
 
 def _plain(*tensors: Tensor | None) -> bool:
-    """Whether all are numbers in memory on one device, and no wrappers around them."""
+    """Return whether all are plain strided tensors on one device, not wrappers."""
     first = tensors[0]
     return all(
         x is None
@@ -159,8 +159,8 @@ def _rows_fit(z: Tensor, y: Tensor, weight: Tensor | None, ignored: int) -> bool
     return integer and y.shape == wanted
 
 
-def _beside(x: Tensor | None, z: Tensor) -> bool:
-    """Whether x has z's dtype and can be broadcast to its shape."""
+def _broadcasts(x: Tensor | None, z: Tensor) -> bool:
+    """Return whether x has z's dtype and can be broadcast to its shape."""
     if x is None:
         return True
     sizes = zip(reversed(x.shape), reversed(z.shape), strict=False)
@@ -180,7 +180,7 @@ def _usable(device: torch.device) -> bool:
 
 
 def backend(index: int | None = None) -> Backend:
-    """Of the device `index`, or of the current one; it is looked at once."""
+    """Return the backend of device `index`, by default the current one; cached."""
     if index is None:
         index = torch.cuda.current_device() if torch.cuda.is_available() else 0
     return _backend(index)
@@ -195,7 +195,7 @@ def _backend(index: int) -> Backend:
 
 
 def load(index: int = 0) -> str:
-    """Say by what the kernels are compiled; raises NoKernelsError if they cannot be."""
+    """Return the compiler of the kernels; raise NoKernelsError if they cannot be compiled."""
     if switched_off():
         raise NoKernelsError("LOSSES_KERNELS=0 switches the kernels off")
     if not torch.cuda.is_available():
@@ -211,7 +211,7 @@ def load(index: int = 0) -> str:
         with torch.cuda.device(index):
             one = torch.ones(1, device="cuda")
             singles.scale(one, one, in_place=True)
-    # Whatever stands in the way of compiling and starting one stands in that of all.
+    # If one kernel cannot be compiled and started, none can.
     except Exception as error:
         what = str(error).strip().splitlines() or [type(error).__name__]
         raise NoKernelsError(f"Triton {triton.__version__} cannot compile: {what[0]}") from error

@@ -1,4 +1,4 @@
-"""The call of a loss, as a kernel computes it and as the closed forms compute it again."""
+"""Arguments of a loss, for a kernel and for double backward by the closed forms."""
 
 from typing import NamedTuple
 
@@ -7,15 +7,19 @@ from torch import Tensor
 
 
 class Call(NamedTuple):
-    """`form` is a number of losses.kernels.FORMS, or below 0; `third` is a tensor that the formula
-    takes beside input and target. `dtype` is the loss's: under autocast float32, else the input's.
+    """Arguments of a loss.
+
+    Attributes:
+        form: number of the loss, of `kernels.formulas`.
+        extra: tensor argument of the formula besides input and target, or None.
+        dtype: the loss's; under autocast float32, else the input's.
     """
 
     form: int
     input: Tensor
     target: Tensor
     weight: Tensor | None
-    third: Tensor | None
+    extra: Tensor | None
     reduction: str
     ignored: int
     settings: tuple[float, ...]
@@ -23,21 +27,20 @@ class Call(NamedTuple):
 
     @property
     def tensors(self) -> tuple[Tensor | None, ...]:
-        return self.input, self.target, self.weight, self.third
+        return self.input, self.target, self.weight, self.extra
 
     @property
     def late(self) -> bool:
-        """Whether the gradient is computed in the backward pass, in which the logits are read a
-        second time, and not ahead of it.
+        """Whether the gradient is computed in the backward pass, which reads the logits again.
 
-        In float16 a gradient that is not yet multiplied by a gradient scaler's factor is 0; and
-        that of the losses themselves would be read and written again to be multiplied.
+        In float16 a gradient without the gradient scaler's factor would underflow. With 'none' an
+        early gradient would have to be read and written again to be multiplied.
         """
         return self.input.dtype == torch.float16 or self.reduction == "none"
 
 
 OPTIONS = {"enable_fp_fusion": True}
-"""For every kernel: a product and a sum are rounded once, which Triton wants to be told."""
+"""Options of every kernel: fused multiply-add, which Triton does not use by default."""
 
 Computed = tuple[Tensor | None, Tensor | None]
-"""The loss, or None where it is not asked for, and its gradient, likewise."""
+"""The loss and its gradient; None if not requested."""

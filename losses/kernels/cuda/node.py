@@ -1,8 +1,7 @@
-"""A loss that a kernel on CUDA computed, as a function that autograd knows.
+"""Autograd node of a loss that a CUDA kernel computed; source/node.cpp is that of the CPU.
 
-It does what source/node.cpp does on the CPU: the gradient that the kernel found is given away where
-nobody can ask for it again, and where a graph of the backward pass is being built the closed forms
-give the gradient, as a function of the logits.
+The last backward pass returns the kernel's gradient without a copy. With create_graph=True the
+closed forms compute a differentiable gradient.
 """
 
 from __future__ import annotations
@@ -18,30 +17,30 @@ from . import rows, singles
 from .call import Call, Computed
 
 on_device: Any = torch.cuda.device_of
-"""The context in which kernels are started: on the device of a tensor."""
+"""Context that makes the device of a tensor current."""
 
 
 def compute(call: Call, gradient: bool, upstream: Tensor | None = None) -> Computed:
-    """The loss and, if asked for, its gradient. With `upstream`, the gradient along that alone."""
+    """Compute the loss and, if requested, its gradient; with `upstream`, only the gradient."""
     with on_device(call.input):
         of = rows.compute if call.form < 0 else singles.compute
         return of(call, gradient, upstream)
 
 
-def _as(x: Tensor, like: Tensor) -> bool:
-    """Whether x is on the device of `like`, and as plain."""
+def _is_like(x: Tensor, like: Tensor) -> bool:
+    """Return whether x has the device and dispatch keys of `like`."""
     keys: Any = torch._C._dispatch_keys
     return x.device == like.device and bool(keys(x) == keys(like))
 
 
-def given_away() -> bool:
-    """Whether the graph that is being walked is thrown away behind us."""
+def frees_graph() -> bool:
+    """Return whether this backward pass frees its graph."""
     kept: Any = getattr(torch._C._autograd, "_get_current_graph_task_keep_graph", None)
     return kept is not None and not kept()
 
 
 class Loss(torch.autograd.Function):
-    """The node; its name in a graph is LossBackward, as that of the CPU's."""
+    """Autograd node; its name is LossBackward, as on the CPU."""
 
     @staticmethod
     def forward(ctx: Any, input: Tensor, call: Call) -> Tensor:
@@ -52,7 +51,7 @@ class Loss(torch.autograd.Function):
         ctx.late = call.late
         ctx.autocast = call.dtype != input.dtype
         nothing = torch.empty(0, dtype=input.dtype)
-        ctx.call = call._replace(input=nothing, target=nothing, weight=None, third=None)
+        ctx.call = call._replace(input=nothing, target=nothing, weight=None, extra=None)
         assert loss is not None
         return loss
 
@@ -61,49 +60,49 @@ class Loss(torch.autograd.Function):
         if upstream is None:
             return None, None
         if torch.is_grad_enabled():
-            return _again(ctx, upstream), None
+            return _double_backward(ctx, upstream), None
         if ctx.late:
-            return _late(ctx, upstream), None
-        return _along(ctx, upstream), None
+            return _recomputed(ctx, upstream), None
+        return _scaled(ctx, upstream), None
 
 
-def _late(ctx: Any, upstream: Tensor) -> Tensor | None:
-    input, target, weight, third = ctx.saved_tensors
+def _recomputed(ctx: Any, upstream: Tensor) -> Tensor | None:
+    input, target, weight, extra = ctx.saved_tensors
     input = input.detach()
-    call: Call = ctx.call._replace(input=input, target=target, weight=weight, third=third)
-    if _as(upstream, input):
+    call: Call = ctx.call._replace(input=input, target=target, weight=weight, extra=extra)
+    if _is_like(upstream, input):
         return compute(call, gradient=True, upstream=upstream)[1]
     gradient = compute(call._replace(input=input.float()), gradient=True)[1]
     assert gradient is not None
-    # A loss a row has one number where the logits have a dimension of classes.
+    # One loss per row: the class dimension of the logits is missing.
     if 0 < upstream.dim() < gradient.dim() or (call.form < 0 and gradient.dim() == 1):
         upstream = upstream.unsqueeze(min(1, gradient.dim() - 1))
     return (gradient * upstream).to(input.dtype)
 
 
-def _along(ctx: Any, upstream: Tensor) -> Tensor:
+def _scaled(ctx: Any, upstream: Tensor) -> Tensor:
     gradient: Tensor | None = ctx.gradient
     if gradient is None:
-        # Given away: saved tensors are gone too, and torch says so in its own words.
+        # Freed: reading the saved tensors raises torch's own error.
         _ = ctx.saved_tensors
         raise RuntimeError("Trying to backward through the graph a second time")
-    if not _as(upstream, gradient):
+    if not _is_like(upstream, gradient):
         return gradient * upstream
-    own = given_away()
+    own = frees_graph()
     if own:
         ctx.gradient = None
     with on_device(gradient):
         return singles.scale(gradient, upstream, in_place=own)
 
 
-def _again(ctx: Any, upstream: Tensor) -> Tensor:
-    """The gradient from the closed forms, as a function of the logits and of `upstream`."""
+def _double_backward(ctx: Any, upstream: Tensor) -> Tensor:
+    """Compute the gradient by the closed forms, differentiable by the logits and `upstream`."""
     call: Call = ctx.call
     tensors = ctx.saved_tensors
     if call.form < 0:
         tensors = tensors[:3]
     device = tensors[0].device.type
-    # The loss has to have the dtype that it had.
+    # The loss needs the dtype of the forward pass.
     with without_cuda_kernels(), torch.autocast(device, enabled=ctx.autocast):
         return differentiable_gradient(
             call.form, upstream, tensors, call.ignored, call.reduction, call.settings

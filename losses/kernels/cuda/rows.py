@@ -20,21 +20,23 @@ class Plan(NamedTuple):
     registers: int | None = None
 
 
-# Where it is set it is the plan, for measurements.
+# Overrides `plan_of`, for measurements.
 chosen: Plan | None = None
-# Classes that one program can hold well, and parts of a row that can wait for each other.
+# Classes that one program can hold, and parts of a row that can wait for each other.
 _WHOLE, _PARTS = 16384, 32
-# Numbers that a thread holds.
+# Elements per thread.
 _HELD = 32
 _TILE = 4096
-# Numbers of a program that has shares beside them: with more, its threads lack registers.
+# Elements per program with target distributions; more would spill registers.
 _TILE_OF_SHARES = 2048
 
 
 def plan_of(classes: int, smooth: bool, narrow: bool, by_itself: bool = True) -> Plan:
-    """The fastest on an H200, of those that were measured for 32,768 and 131,072 classes. Numbers
-    of two bytes come so fast that arithmetic takes longer, and reading them twice costs less than
-    waiting for each other; and only a kernel that runs `by_itself` has programs that wait."""
+    """Return the fastest plan, as measured on an H200 for 32,768 and 131,072 classes.
+
+    With 16-bit logits arithmetic is the bottleneck, so reading them twice is cheaper than
+    synchronising programs. Programs may wait for each other only if the kernel runs `by_itself`.
+    """
     if chosen is not None:
         return chosen
     block = 1 << (classes - 1).bit_length()
@@ -50,15 +52,21 @@ def plan_of(classes: int, smooth: bool, narrow: bool, by_itself: bool = True) ->
 
 
 def _on_the_default_stream(z: Tensor) -> bool:
-    """Where no other kernel can run beside it that has been started in the same way."""
+    """Return whether z's kernel runs on the default stream, without another one beside it."""
     cuda: Any = torch.cuda
     return not z.is_cuda or bool(cuda.current_stream(z.device) == cuda.default_stream(z.device))
 
 
 class Rows(NamedTuple):
-    """What every kernel takes: logits (rows, classes), the weights of the classes, where each
-    row's loss and the gradients go, what a mean divides by, and the upstream gradient with the
-    step from a row's to the next's."""
+    """Arguments of every kernel.
+
+    Attributes:
+        z: logits (rows, classes).
+        weight: weights of the classes, or None.
+        each, gradient: outputs.
+        divisor: divisor of the mean, or None.
+        upstream, step: upstream gradient and its stride from row to row.
+    """
 
     z: Tensor
     weight: Tensor | None
@@ -102,7 +110,7 @@ def compute(call: Call, gradient: bool, upstream: Tensor | None) -> Computed:
 
 
 def _by_index(rows: Rows, y: Tensor, ignored: int, smoothing: float) -> None:
-    """A target that is a class, of which every class has the same share if any."""
+    """Compute rows with class indices; smoothing gives every class the same share."""
     from .source import softmax
 
     z, weight, *rest, step = rows
@@ -128,7 +136,7 @@ def _by_index(rows: Rows, y: Tensor, ignored: int, smoothing: float) -> None:
 
 
 def _by_shares(rows: Rows, t: Tensor | None, y: Tensor | None, call: Call) -> None:
-    """A target of which each class has another share: rows of them, or a class besides weights."""
+    """Compute rows with target distributions, or with indices, smoothing and class weights."""
     from .source import shares
 
     z, *rest, step = rows
@@ -173,7 +181,7 @@ def _laid_out(g: Tensor, input: Tensor) -> Tensor:
 
 
 def _total_weight(call: Call, y: Tensor, weight: Tensor | None, classes: int) -> Tensor:
-    """What all rows weigh. An index that is no class is an assertion's failure on the device."""
+    """Return the sum of the rows' weights; a wrong index fails an assertion on the device."""
     from .source import softmax
 
     block = 4096

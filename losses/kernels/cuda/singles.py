@@ -1,4 +1,4 @@
-"""The kernels of losses of single numbers on torch's tensors."""
+"""Kernels of losses of single logits on torch's tensors."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from .call import OPTIONS, Call, Computed
 BCE_WITH_LOGITS = FORMS[binary.bce_with_logits]
 WEIGHTED_BCE = FORMS[binary.weighted_bce]
 FOCAL = FORMS[focal.sigmoid_focal]
-# Powers up to which the focal loss multiplies.
+# Exponents gamma for which the focal loss multiplies.
 POWERS = range(9)
 
 _BLOCK = 2048
@@ -28,32 +28,32 @@ def compute(call: Call, gradient: bool, upstream: Tensor | None) -> Computed:
     t = call.target.contiguous()
     count = z.numel()
     programs = -(-count // _BLOCK)
-    third, third_kind, third_period = _beside(call.third, z)
-    weight, weight_kind, weight_period = _beside(call.weight, z)
+    extra, extra_kind, extra_period = _broadcast(call.extra, z)
+    weight, weight_kind, weight_period = _broadcast(call.weight, z)
     none = call.reduction == "none"
     each = torch.empty_like(z, dtype=call.dtype) if none else None
     sums = None if none else torch.empty(programs, dtype=torch.float32, device=z.device)
     g = torch.empty_like(z) if gradient else None
-    along, stride = _along(upstream)
+    along, stride = _strided(upstream)
     gamma, alpha = call.settings if call.form == FOCAL else (0.0, 0.0)
     options: dict[str, Any] = {
         "FOCAL": call.form == FOCAL,
         "GAMMA": int(gamma),
         "BALANCED": alpha >= 0,
-        "THIRD": third_kind,
+        "EXTRA": extra_kind,
         "WEIGHT": weight_kind,
     }
     elements.elementwise[(programs,)](
         z,
         t,
-        third,
+        extra,
         weight,
         each,
         sums,
         g,
         along,
         count,
-        third_period,
+        extra_period,
         weight_period,
         stride,
         1.0 / count if call.reduction == "mean" else 1.0,
@@ -69,10 +69,10 @@ def compute(call: Call, gradient: bool, upstream: Tensor | None) -> Computed:
 
 
 def scale(gradient: Tensor, upstream: Tensor, in_place: bool) -> Tensor:
-    """gradient * upstream, a number on the device; in place nothing is done where it is 1."""
+    """Return gradient * upstream for a scalar on the device; in place a factor of 1 is free."""
     from .source import elements
 
-    # Laid out as it is: what is next to what does not matter here.
+    # The layout does not matter.
     to = gradient if in_place else torch.empty_like(gradient)
     block = 4096
     programs = min(-(-gradient.numel() // block), 2048)
@@ -89,9 +89,12 @@ def scale(gradient: Tensor, upstream: Tensor, in_place: bool) -> Tensor:
     return to
 
 
-def _beside(x: Tensor | None, z: Tensor) -> tuple[Tensor | None, int, int]:
-    """A tensor that is broadcast to z; whether it is None (0), has a number for each of z's (1) or
-    for the last dimensions (2), and how many."""
+def _broadcast(x: Tensor | None, z: Tensor) -> tuple[Tensor | None, int, int]:
+    """Return x, its kind and its period for a tensor that is broadcast to z.
+
+    Kinds: 0, None; 1, one element per element of z; 2, elements of the last dimensions, repeated
+    with the period.
+    """
     if x is None:
         return None, 0, 0
     if x.numel() == 1 or (x.numel() < z.numel() and x.shape == z.shape[z.dim() - x.dim() :]):
@@ -99,8 +102,8 @@ def _beside(x: Tensor | None, z: Tensor) -> tuple[Tensor | None, int, int]:
     return x.expand(z.shape).contiguous(), 1, 0
 
 
-def _along(upstream: Tensor | None) -> tuple[Tensor | None, int]:
-    """An upstream gradient, and the step from a number to the next: 0 where all are the same."""
+def _strided(upstream: Tensor | None) -> tuple[Tensor | None, int]:
+    """Return the upstream gradient and its stride, 0 where all elements are the same."""
     if upstream is None:
         return None, 0
     if upstream.numel() == 1 or not any(upstream.stride()):

@@ -1,1 +1,1 @@
-"""What Triton compiles. Importing anything in here imports Triton."""
+"""Triton kernels. Importing a module of this package imports Triton."""

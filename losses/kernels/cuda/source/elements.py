@@ -65,7 +65,7 @@ def _sigmoid_focal(z, t, alpha, GAMMA: tl.constexpr, BALANCED: tl.constexpr, NAR
 
 
 @triton.jit
-def _beside(x_at, at, period, inside, KIND: tl.constexpr):
+def _load_broadcast(x_at, at, period, inside, KIND: tl.constexpr):
     if KIND == REPEATED:
         at = at % period
     return tl.load(x_at + at, mask=inside, other=0.0).to(tl.float32)
@@ -75,14 +75,14 @@ def _beside(x_at, at, period, inside, KIND: tl.constexpr):
 def elementwise(
     z_at,
     t_at,
-    third_at,
+    extra_at,
     w_at,
     each_at,
     sums_at,
     g_at,
     upstream_at,
     count,
-    third_period,
+    extra_period,
     w_period,
     upstream_stride,
     scale,
@@ -90,7 +90,7 @@ def elementwise(
     FOCAL: tl.constexpr,
     GAMMA: tl.constexpr,
     BALANCED: tl.constexpr,
-    THIRD: tl.constexpr,
+    EXTRA: tl.constexpr,
     WEIGHT: tl.constexpr,
     BLOCK: tl.constexpr,
 ):
@@ -102,13 +102,13 @@ def elementwise(
     narrow: tl.constexpr = z_at.dtype.element_ty != tl.float32
     if FOCAL:
         value, gradient = _sigmoid_focal(z, t, alpha, GAMMA, BALANCED, narrow)
-    elif THIRD != NONE:
-        w = _beside(third_at, at, third_period, inside, THIRD)
+    elif EXTRA != NONE:
+        w = _load_broadcast(extra_at, at, extra_period, inside, EXTRA)
         value, gradient = _weighted_bce(z, t, w, narrow)
     else:
         value, gradient, _f, _rest = _bce_with_logits(z, t, narrow)
     if WEIGHT != NONE:
-        weight = _beside(w_at, at, w_period, inside, WEIGHT)
+        weight = _load_broadcast(w_at, at, w_period, inside, WEIGHT)
         value *= weight
         gradient *= weight
     if each_at is not None:

@@ -23,7 +23,7 @@ from .numbers import INFINITY, LOWEST, decay, decay_of, gap, log1p
 
 @triton.jit
 def weigh(y_at, w_at, parts_at, rows, classes, ignored, BLOCK: tl.constexpr):
-    """What the rows of one block weigh together; asserts that their targets are classes."""
+    """Sum the weights of the rows of one block; assert that their targets are classes."""
     pid = tl.program_id(0)
     at = pid.to(tl.int64) * BLOCK + tl.arange(0, BLOCK)
     inside = at < rows
@@ -48,7 +48,7 @@ def weight_and_factor(
     upstream_at,
     upstream_stride,
 ):
-    """The weight of a row's loss, and what its gradient is multiplied by."""
+    """Return the weight of a row's loss, and the factor of its gradient."""
     weight = known.to(tl.float32)
     if w_at is not None:
         weight = tl.load(w_at + y, mask=known, other=0.0).to(tl.float32)
@@ -63,7 +63,7 @@ def weight_and_factor(
 
 @triton.jit
 def _loss(of_target, rest, gaps, own, smoothing, classes, SMOOTH: tl.constexpr):
-    """The loss of a row from m - z_y, r, sum_c (m - z_c) and e_y."""
+    """Return the loss of a row from m - z_y, r, sum_c (m - z_c) and e_y."""
     log_total = log1p(rest + (own - 1))
     if SMOOTH:
         one = (1 - smoothing) * (of_target + log_total)
@@ -73,7 +73,7 @@ def _loss(of_target, rest, gaps, own, smoothing, classes, SMOOTH: tl.constexpr):
 
 @triton.jit
 def _target_gradient(own, rest, smoothing, classes, SMOOTH: tl.constexpr):
-    """dL/dz_y."""
+    """Return dL/dz_y."""
     if SMOOTH:
         share = smoothing / classes
         return ((smoothing - share) * own - (1 - smoothing + share) * rest) / (rest + own)
@@ -135,7 +135,7 @@ def whole_rows(
 
 @triton.jit
 def _target(z_at, y_at, row, classes, stride, ignored):
-    """Of one row: its target, whether it counts, whether it is a class, and the class's logit."""
+    """Return a row's target, whether it is kept, whether it is a class, and the class's logit."""
     y = tl.load(y_at + row).to(tl.int64)
     kept = y != ignored
     known = kept & (y >= 0) & (y < classes)
@@ -212,15 +212,17 @@ def rows_twice(
 
 
 @triton.jit
-def _posted(largest, rest):
-    """The two in one word that is not 0, so that they are written, and seen to be there, at once:
-    rest, which is not negative, is given a sign."""
+def _packed(largest, rest):
+    """Pack both in one word that is not 0, so that they are written and read atomically.
+
+    The sign bit of `rest`, which is not negative, is set.
+    """
     high = rest.to(tl.int32, bitcast=True).to(tl.int64) | 0x80000000
     return (high << 32) | (largest.to(tl.int32, bitcast=True).to(tl.int64) & 0xFFFFFFFF)
 
 
 @triton.jit
-def _read(word):
+def _unpacked(word):
     largest = (word & 0xFFFFFFFF).to(tl.int32).to(tl.float32, bitcast=True)
     return largest, ((word >> 32) & 0x7FFFFFFF).to(tl.int32).to(tl.float32, bitcast=True)
 
@@ -243,9 +245,9 @@ def rows_shared(
     BLOCK: tl.constexpr,
     TEAM: tl.constexpr,
 ):
-    # Who comes first takes the first part: of all rows that are begun only the last can wait for
-    # programs that have not started, so that they never all wait. That is so for one such kernel at
-    # a time.
+    # Parts are taken in the order in which programs start. So only the last row that has begun can
+    # wait for programs that have not started, and never all wait. This needs the kernel to run by
+    # itself.
     ticket = tl.atomic_add(board_at, 1, sem="relaxed")
     row = ticket // TEAM
     part = (ticket % TEAM).to(tl.int32)
@@ -261,13 +263,13 @@ def rows_shared(
     own_rest = tl.sum(tl.where(c == y, 0.0, e), 0)
 
     board_at += 1 + row * TEAM
-    tl.atomic_xchg(board_at + part, _posted(own_largest, own_rest), sem="relaxed")
+    tl.atomic_xchg(board_at + part, _packed(own_largest, own_rest), sem="relaxed")
     # A slot for each thread of a warp: so all of a warp see the same, and each warp waits alone.
     slots = tl.arange(0, 32)
     words = tl.load(board_at + slots, mask=slots < TEAM, other=1, volatile=True)
     while tl.min((words != 0).to(tl.int32), 0) == 0:
         words = tl.load(board_at + slots, mask=slots < TEAM, other=1, volatile=True)
-    largest_of, rest_of = _read(words)
+    largest_of, rest_of = _unpacked(words)
     largest_of = tl.where(slots < TEAM, largest_of, -INFINITY)
     largest = tl.max(largest_of, 0)
     base = tl.maximum(largest, LOWEST)
