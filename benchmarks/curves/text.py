@@ -49,7 +49,7 @@ class AbsoluteLogitLoss(nn.Module):
 KERNELS = """\
 ## Fused kernels
 
-`python -m lossbench.losses.kernels build` compiles C++ kernels for this machine, once, in about a minute;
+`python -m lossbench.losses.kernels build` compiles C++ kernels once, in about a minute;
 `lossbench` does so by itself. They give value and gradient in one pass over the memory: of
 cross-entropy with all its options but the z-loss and soft-capping, and of every other loss that
 torch has too. They serve plain float32 and float64 tensors on the CPU, on Linux. On CUDA, Triton,
