@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import io
-import math
 import time
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from typing import Any, Protocol
+from typing import Protocol
 
 import torch
 
@@ -130,7 +129,6 @@ class Recorder(Callback):
         (self.path / FAILURE).unlink(missing_ok=True)
         self.warnings = GradientWarnings(config.loss, config.seed)
         self.last: Evaluation | None = None
-        self.images_per_second = math.nan
         self.state = self._resume()
         write_json(self.path / "config.json", config.to_json() | {"images": self.images})
         self.results_file = CsvFile(self.path / RESULTS, COLUMNS)
@@ -160,12 +158,11 @@ class Recorder(Callback):
             state: State = found["trainer"]
             self.warnings.load_state_dict(found["warnings"])
             self.last = Evaluation(**found["last"]) if found["last"] else None
-            self.images_per_second = found["images_per_second"]
             checkpoint.roll_back(self.path, found["files"])
         except (CheckpointError, KeyError, TypeError, ValueError) as error:
             self.monitor.say(f"cannot resume from {path} ({error}): the run starts again")
             self.warnings = GradientWarnings(self.config.loss, self.config.seed)
-            self.last, self.images_per_second = None, math.nan
+            self.last = None
             checkpoint.roll_back(self.path, {})
             return None
         return state
@@ -178,7 +175,6 @@ class Recorder(Callback):
                 "files": checkpoint.sync_files(self.path),
                 "warnings": self.warnings.state_dict(),
                 "last": vars(self.last) if self.last else None,
-                "images_per_second": self.images_per_second,
                 "trainer": trainer.state_dict(),
             }
             checkpoint.save(self.path / CHECKPOINT_FILE, self.config.key(), state)
@@ -198,23 +194,26 @@ class Recorder(Callback):
     def on_evaluation(self, trainer: Trainer, evaluation: Evaluation) -> None:
         step = evaluation.step
         self.events.evaluation(step, evaluation.validation_loss, evaluation.validation_accuracy)
+        evaluation = replace(evaluation, images=self.images)
         if self.last is not None:
             images = (step - self.last.step) * self.batch_size
-            self.images_per_second = images / (evaluation.seconds - self.last.seconds)
-            self.events.speed(step, self.images_per_second)
+            speed = images / (evaluation.seconds - self.last.seconds)
+            evaluation = replace(evaluation, images_per_second=speed)
+            self.events.speed(step, speed)
         if step < trainer.total_steps:
-            self._add_row(evaluation)
+            self.results_file.add(evaluation)
         self.last = evaluation
 
     def on_train_end(self, trainer: Trainer, result: RunResult) -> None:
         if result.test is None:
             raise ValueError("a run of an experiment ends with its test images")
-        last, accuracy = result.evaluations[-1], result.test.accuracy
-        self.events.test(last.step, result.test_loss, accuracy)
+        assert self.last is not None
+        loss, accuracy = result.test_loss, result.test.accuracy
+        self.events.test(self.last.step, loss, accuracy)
         write_arrays(self.path / "predictions.npz", vars(result.test))
         self._save_weights(trainer)
         # A run with this row is finished.
-        self._add_row(last, test_loss=result.test_loss, test_accuracy=accuracy)
+        self.results_file.add(replace(self.last, test_loss=loss, test_accuracy=accuracy))
         checkpoint.sync_files(self.path)
         (self.path / CHECKPOINT_FILE).unlink(missing_ok=True)
 
@@ -225,12 +224,6 @@ class Recorder(Callback):
         write_atomically(self.path / FAILURE, f"{line}\n\n{text}".encode())
         self.events.note("failure", f"The run ended by an error: {line}", step=0)
         return line
-
-    def _add_row(self, evaluation: Evaluation, **test: Any) -> None:
-        speed = self.images_per_second
-        self.results_file.add(
-            replace(evaluation, images_per_second=speed, images=self.images, **test)
-        )
 
     def _save_weights(self, trainer: Trainer) -> None:
         """Write the trained weights, readable with torch.load(weights_only=True)."""

@@ -18,7 +18,7 @@ from lossbench.losses import registry
 
 from .checkpoint import State
 from .distributed import rank_slice, world_size, wrap_ddp
-from .evaluate import evaluate
+from .evaluate import evaluate, evaluate_test_once
 from .gradient_stats import GradientMeter
 from .history import LearningCurve, Stopwatch
 from .memory import keep_freed_memory
@@ -250,7 +250,13 @@ class Trainer:
             self._add_evaluation(self.global_step)
         test_loss, test = math.nan, None
         if self.config.test:
-            test_loss, test = self._evaluate(self.dataset.test.once(self.config.key()))
+            test_loss, test = evaluate_test_once(
+                self.model,
+                self.objective,
+                self.dataset,
+                self.config.key(),
+                self.config.test_time_augmentation,
+            )
         result = RunResult(
             config=self.config,
             evaluations=tuple(self.curve.evaluations),

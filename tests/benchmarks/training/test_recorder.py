@@ -106,6 +106,7 @@ def test_a_run_leaves_its_files_tags_and_rows(loss: str, recorded, tmp_path: Pat
     assert "gradient/layer/head.weight" in layers
     assert len(layers) == 11
     assert events.Tags()["histograms"] == ["gradient/logit_log10"]
+    assert any(tag.startswith("images") for tag in events.Tags()["tensors"])
     assert [e.step for e in events.Scalars("gradient/logit_mean_abs")] == [0, 2, 4, 6, 7]
     assert [e.step for e in events.Scalars("accuracy/validation")] == [0, 4, 8]
     assert monitor.fractions == [0, 0.25, 0.5, 0.75, 7 / 8]
