@@ -13,6 +13,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+from filelock import FileLock, Timeout
+
 from lossbench.benchmarks.errors import UserError, one_line
 
 MAX_ARRAY_BYTES = 2 * 2**30
@@ -112,20 +114,19 @@ def lock_directory(directory: Path, wait: Callable[[str], None] | None = None) -
 
     Raises UserError if another process has it, OSError if the directory cannot be written to.
     """
+    (directory / ".lock").touch()  # FileLock would make a directory that does not exist
+    # A Ray worker may lock in one thread and unlock in another.
+    lock = FileLock(directory / ".lock", thread_local=False)
     try:
-        import fcntl
-    except ImportError:  # Windows
+        lock.acquire(timeout=0)
+    except Timeout:
+        if wait is None:
+            raise UserError(
+                f"{directory} is being written by another process: wait for it, or stop it first"
+            ) from None
+        wait(f"another process is writing to {directory}: waiting for it")
+        lock.acquire()
+    try:
         yield
-        return
-    with (directory / ".lock").open("a") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            if wait is None:
-                raise UserError(
-                    f"{directory} is being written by another process: wait for it, or stop it "
-                    "first"
-                ) from None
-            wait(f"another process is writing to {directory}: waiting for it")
-            fcntl.flock(file, fcntl.LOCK_EX)
-        yield
+    finally:
+        lock.release()

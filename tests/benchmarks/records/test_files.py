@@ -1,5 +1,8 @@
 import json
 import math
+import subprocess
+import sys
+import threading
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -7,8 +10,10 @@ from typing import Any
 import numpy as np
 import pytest
 
+from lossbench.benchmarks.errors import UserError
 from lossbench.benchmarks.records import files
 from lossbench.benchmarks.records.files import (
+    lock_directory,
     read_arrays,
     write_arrays,
     write_atomically,
@@ -84,3 +89,57 @@ def test_what_is_no_archive_of_arrays_is_one_error(
         read_arrays(path)
     monkeypatch.setattr(files, "MAX_ARRAY_BYTES", 900_000)
     assert read_arrays(path)["x"].sum() == 0
+
+
+HOLD_LOCK = """
+import sys, time
+from pathlib import Path
+from lossbench.benchmarks.records.files import lock_directory
+with lock_directory(Path(sys.argv[1])):
+    print("locked", flush=True)
+    time.sleep(600)
+"""
+
+
+def test_a_lock_ends_with_its_process(tmp_path: Path) -> None:
+    arguments = [sys.executable, "-c", HOLD_LOCK, str(tmp_path)]
+    with subprocess.Popen(arguments, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            assert process.stdout is not None
+            assert process.stdout.readline() == "locked\n"
+            with (
+                pytest.raises(UserError, match="written by another process") as refused,
+                lock_directory(tmp_path),
+            ):
+                pass
+            assert str(tmp_path) in str(refused.value)
+            messages: list[str] = []
+
+            def kill(message: str) -> None:
+                messages.append(message)
+                process.kill()
+
+            with lock_directory(tmp_path, wait=kill):
+                assert messages == [f"another process is writing to {tmp_path}: waiting for it"]
+        finally:
+            process.kill()
+    with lock_directory(tmp_path):
+        pass
+
+
+def test_a_lock_may_be_released_by_another_thread(tmp_path: Path) -> None:
+    lock = lock_directory(tmp_path)
+    thread = threading.Thread(target=lock.__enter__)
+    thread.start()
+    thread.join()
+    with pytest.raises(UserError), lock_directory(tmp_path):
+        pass
+    lock.__exit__(None, None, None)
+    with lock_directory(tmp_path):
+        pass
+
+
+def test_a_directory_that_does_not_exist_cannot_be_locked(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError), lock_directory(tmp_path / "gone"):
+        pass
+    assert not (tmp_path / "gone").exists()
