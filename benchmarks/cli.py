@@ -1,4 +1,4 @@
-"""The command `lossbench`, and nothing else."""
+"""The command `lossbench`: parse the command line, run the command, return the exit code."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
 
-from .cli_errors import complaint_of
+from .cli_errors import one_line_error
 from .config import CompareConfig, TuneConfig
 from .errors import UserError, one_line, unknown_name
 from .presets import PRESETS
@@ -31,8 +31,11 @@ PROGRAM = ["uv", "run", "lossbench"] if "UV" in os.environ else ["lossbench"]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command line and return its exit code: 0, 1 if a run has failed, 2 for a user's
-    mistake, 130 for Ctrl-C, 143 for SIGTERM."""
+    """Run the command line and return its exit code.
+
+    The code is 0, 1 if a run has failed, 2 for a user's mistake, 130 after Ctrl-C, 143 after
+    SIGTERM.
+    """
     given = list(sys.argv[1:] if arguments is None else arguments)
     for stream in (sys.stdout, sys.stderr):
         # What a terminal has no letter for is no reason to end without a result.
@@ -40,7 +43,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             stream.reconfigure(errors="replace")
     try:
         if threading.current_thread() is threading.main_thread():
-            signal.signal(signal.SIGTERM, terminated)
+            signal.signal(signal.SIGTERM, raise_terminated)
         return run(parse(given), shlex.join([*PROGRAM, *given]))
     except UserError as error:
         print(f"lossbench: {error}", file=sys.stderr)
@@ -62,18 +65,27 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 class TerminatedError(KeyboardInterrupt):
-    """SIGTERM has come: what Ctrl-C undoes is undone."""
+    """Raised by SIGTERM. It unwinds what Ctrl-C unwinds."""
 
 
-def terminated(_number: int, _frame: FrameType | None) -> None:
+def raise_terminated(_number: int, _frame: FrameType | None) -> None:
+    """Raise TerminatedError; the handler of SIGTERM."""
     raise TerminatedError
 
 
 def run(command: Any, line: str) -> int:
-    """Do what the command says; `line` is how it was given."""
+    """Run a parsed command.
+
+    Args:
+        command: one of the command dataclasses.
+        line: the command line as it was typed.
+
+    Returns:
+        The exit code.
+    """
     # Known without torch, whose import takes seconds.
     if "TORCHELASTIC_RUN_ID" in os.environ and not isinstance(command, Compare):
-        refuse_company()
+        refuse_torchrun()
     computes = isinstance(command, CompareConfig | RunOne | TuneConfig | Speed | Catalogue)
     if computes or (isinstance(command, Evidence) and command.names):
         # Here, because a worker process would build them too.
@@ -86,7 +98,7 @@ def run(command: Any, line: str) -> int:
         case Plan():
             return plan(command, line)
         case RunOne() | Collect():
-            return part(command)
+            return train_part(command)
         case TuneConfig():
             return tune(command, line)
         case Evidence():
@@ -102,8 +114,8 @@ def run(command: Any, line: str) -> int:
     return catalogue(command)
 
 
-def refuse_company() -> None:
-    """Raise UserError where torchrun has started several processes, each of which would do all."""
+def refuse_torchrun() -> None:
+    """Raise UserError if torchrun started several processes, since each would do all the work."""
     from .training.executors import torchrun as on_torchrun
 
     if on_torchrun.has_several_processes():
@@ -114,8 +126,8 @@ def refuse_company() -> None:
 
 
 def parse(arguments: list[str]) -> Any:
-    """The command line as one of the configurations. Raises UserError for one that is wrong."""
-    default = preset_of(arguments)
+    """Parse the command line into a command dataclass. Raises UserError."""
+    default = preset_defaults(arguments)
     commands = (
         Annotated[Compare, tyro.conf.subcommand("compare", default=default)]
         | Annotated[Plan, tyro.conf.subcommand("plan")]
@@ -139,12 +151,12 @@ def parse(arguments: list[str]) -> Any:
             )
     except SystemExit as end:
         if end.code:
-            raise UserError(complaint_of(complaint.getvalue(), arguments[0])) from None
+            raise UserError(one_line_error(complaint.getvalue(), arguments[0])) from None
         raise
 
 
-def preset_of(arguments: list[str]) -> Compare:
-    """What a comparison begins with, before its flags: the preset that they name, if any."""
+def preset_defaults(arguments: list[str]) -> Compare:
+    """Return the defaults of `compare`: those of the preset that the command line names, if any."""
     for at, argument in enumerate(arguments):
         flag, _, value = argument.partition("=")
         if flag == "--preset":
@@ -157,15 +169,17 @@ def preset_of(arguments: list[str]) -> Compare:
 
 def compare(command: Compare, line: str) -> int:
     # Imported here, because torch takes seconds and --help should not.
+    """Run `lossbench compare`, alone or as one of torchrun's processes, and return the exit
+    code."""
     from .training.executors import torchrun as on_torchrun
 
-    if command.resume is not None and plain(command) != CompareConfig():
+    if command.resume is not None and experiment_settings(command) != CompareConfig():
         raise UserError(
             f"--resume {command.resume}: the experiment goes on with the settings that it was "
             "begun with; give no other flag but --executor"
         )
     if not on_torchrun.has_several_processes():
-        return told(compared(command, line))
+        return print_status(train_comparison(command, line))
     if command.executor == "ray":
         raise UserError("--executor ray: Ray and torchrun both spread work; use one of them")
     if command.resume is None and command.name is None:
@@ -174,11 +188,11 @@ def compare(command: Compare, line: str) -> int:
             "is found again when one of them has died"
         )
     with on_torchrun.process_group() as number:
-        return told(compared(command, line)) if number == 0 else followed()
+        return print_status(train_comparison(command, line)) if number == 0 else follow()
 
 
-def compared(command: Compare, line: str) -> ExperimentStatus:
-    """Carry out a comparison, or go on with it, in this process or as the first of several."""
+def train_comparison(command: Compare, line: str) -> ExperimentStatus:
+    """Start or resume a comparison in this process, or as the leader of several."""
     from .commands import compare as comparison
     from .console import Reporter
     from .training.executors import torchrun as on_torchrun
@@ -188,14 +202,14 @@ def compared(command: Compare, line: str) -> ExperimentStatus:
         # Where there is none yet, the processes that are dead had not come so far.
         named = command.runs / str(command.name)
         directory = named if named.is_dir() else None
-    with executor_of(command) as executor:
+    with open_executor(command) as executor:
         if directory is None:
-            return comparison.compare(plain(command), line, Reporter(), executor)
+            return comparison.compare(experiment_settings(command), line, Reporter(), executor)
         return comparison.resume(directory, line, Reporter(), executor)
 
 
-def followed() -> int:
-    """Take part in a comparison that another process leads, and say nothing."""
+def follow() -> int:
+    """Take part in a comparison that another process leads, without output."""
     from rich.console import Console
 
     from .console import Reporter
@@ -206,8 +220,8 @@ def followed() -> int:
     return 0
 
 
-def executor_of(command: Compare) -> contextlib.AbstractContextManager[Executor]:
-    """What trains the runs of a comparison, while this is open."""
+def open_executor(command: Compare) -> contextlib.AbstractContextManager[Executor]:
+    """Return a context manager of the executor that trains the runs."""
     from .training.executors import local
     from .training.executors import torchrun as on_torchrun
 
@@ -221,23 +235,24 @@ def executor_of(command: Compare) -> contextlib.AbstractContextManager[Executor]
 
 
 def plan(command: Plan, line: str) -> int:
+    """Run `lossbench plan`: print one command per run."""
     from .commands.plan import create_plan
     from .console import Reporter
 
     with Reporter() as reporter:
-        planned = create_plan(plain(command), line, reporter)
+        planned = create_plan(experiment_settings(command), line, reporter)
     for number in range(len(planned.runs)):
         print(shlex.join([*PROGRAM, "run-one", str(planned.directory), str(number)]))
     return 0
 
 
-def part(command: RunOne | Collect) -> int:
-    """Train or gather runs that are trained each by itself."""
+def train_part(command: RunOne | Collect) -> int:
+    """Run `lossbench run-one` or `lossbench collect`."""
     from .commands.plan import collect, run_one
     from .console import Reporter
 
     if isinstance(command, Collect):
-        return told(collect(command.directory, Reporter()))
+        return print_status(collect(command.directory, Reporter()))
     ended = run_one(command.directory, command.number, Reporter())
     for failure in ended.failed:
         print(f"lossbench: {failure}", file=sys.stderr)
@@ -247,14 +262,14 @@ def part(command: RunOne | Collect) -> int:
     return 1 if ended.failed else 0
 
 
-def plain(command: CompareConfig) -> CompareConfig:
-    """The settings of an experiment, without what the command line alone has."""
+def experiment_settings(command: CompareConfig) -> CompareConfig:
+    """Return the settings of the experiment, without those of the command line alone."""
     names = [field.name for field in dataclasses.fields(CompareConfig)]
     return CompareConfig(**{name: getattr(command, name) for name in names})
 
 
-def told(ended: ExperimentStatus) -> int:
-    """Print what came of an experiment, and how to go on with it; the exit code."""
+def print_status(ended: ExperimentStatus) -> int:
+    """Print the table of an experiment and how to resume it; return the exit code."""
     from rich.console import Console
 
     from .report.table import terminal_table
@@ -288,20 +303,21 @@ def told(ended: ExperimentStatus) -> int:
 
 
 def tune(config: TuneConfig, command: str) -> int:
+    """Run `lossbench tune`: print the accuracy of each learning rate."""
     from .commands import tune as tuning
     from .console import Reporter
 
     directory = tuning.tune(config, command, Reporter())
     about = tuning.read(directory / "tuning.json")
     print(f"Validation accuracy in % for each learning rate, mean of {about['seeds']} seeds")
-    show(tuning.table(about))
+    print_table(tuning.table(about))
     print("".join(f"{note}\n" for note in tuning.notes(about)), end="")
     print(f"\nSearch  {directory / 'tuning.md'}")
     return 0
 
 
-def show(found: Any) -> None:
-    """Print a table of `benchmarks.report.document`."""
+def print_table(found: Any) -> None:
+    """Print a table of `report.document`."""
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
@@ -315,6 +331,7 @@ def show(found: Any) -> None:
 
 
 def evidence(command: Evidence, line: str) -> int:
+    """Run `lossbench evidence`: list the claims or examine some."""
     from .evidence.runner import CLAIMS, claim_of, claims_of, examine
 
     if not command.names:
@@ -345,6 +362,7 @@ def evidence(command: Evidence, line: str) -> int:
 
 
 def report(command: Report) -> int:
+    """Run `lossbench report`: print the paths of the pages."""
     from .report.combined import write_reports as write
 
     if not command.directories:
@@ -355,6 +373,7 @@ def report(command: Report) -> int:
 
 
 def speed(command: Speed) -> int:
+    """Run `lossbench speed`: print the table of measured ratios and targets."""
     from datetime import datetime
 
     from .records.experiment import make_runs_directory
@@ -367,13 +386,14 @@ def speed(command: Speed) -> int:
     found = list(
         speed_table.measure(targets, command.seconds, lambda line: print(line, file=sys.stderr))
     )
-    show(speed_table.table(found))
+    print_table(speed_table.table(found))
     print("".join(f"{note}\n" for note in speed_table.notes(found)), end="")
     print(f"\nTable  {speed_table.write(found, command.runs, datetime.now()) / 'speed.md'}")
     return 0
 
 
 def catalogue(command: Catalogue) -> int:
+    """Run `lossbench catalogue`: print the paths of the page and its figure."""
     if not command.output.is_dir():
         raise UserError(
             f"{command.output} is no directory: run this in a clone of the repository, or name "

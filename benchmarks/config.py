@@ -251,7 +251,7 @@ def validate(config: CompareConfig | TuneConfig) -> None:
     for flag, bound in least.items():
         value = getattr(config, flag, None)
         if value is not None and value < bound:
-            raise UserError(f"{_flag(flag)} {value}: must be at least {bound}")
+            raise UserError(f"{flag_of(flag)} {value}: must be at least {bound}")
     if config.seeds > MAX_SEEDS:
         raise UserError(f"--seeds {config.seeds}: must be at most {MAX_SEEDS:,}")
     rates = config.rates if isinstance(config, TuneConfig) else (config.learning_rate,)
@@ -296,5 +296,5 @@ def _check_name(name: str | None) -> None:
         raise UserError(f"--name {name}: lossbench keeps its own files there; choose another")
 
 
-def _flag(field: str) -> str:
+def flag_of(field: str) -> str:
     return f"--{field.replace('_', '-')}"

@@ -1,4 +1,4 @@
-"""What work says while it goes on: live in a terminal, plain lines in a pipe."""
+"""Progress and messages: live in a terminal, plain lines in a pipe."""
 
 from __future__ import annotations
 
@@ -19,26 +19,24 @@ from rich.text import Text
 from .format import magnitude, percent
 
 REFRESHES = 2
-"""A second, however often there is something new: whatever is told in between costs no drawing."""
+"""Redraws per second. Updates in between cost no drawing."""
 
-AROUND = 7
-"""Lines that are no loss: two of the heading, its rule, the losses not shown, the bar and the
-empty line above it, and the line where the cursor stands."""
+EXTRA_LINES = 7
+"""Lines of the display that are no loss: heading, rule, losses not shown, bar and cursor."""
 
 BAR, BESIDE, LEAST = 10, 46, 12
-"""Columns of the terminal: of a loss's bar, of all of its row but the name, and of a name that
-is worth a bar beside it."""
+"""Columns of the terminal: of a loss's bar, of a row without its name, and the minimum for a name
+beside which a bar is drawn."""
 
 
 class Reporter:
-    """Tells a person what is going on, on standard error; results go to standard output.
+    """Report progress on standard error; results go to standard output.
 
-    In a terminal there is a bar with the time left and what is being done, and above it the
-    table of a comparison, if there is one. Elsewhere only the lines that stay are written. Colours
-    are left out where the environment has NO_COLOR.
+    A terminal shows a bar with the time left and the current task, below the table of a comparison.
+    A pipe gets only the lines that stay. NO_COLOR in the environment turns colors off.
 
     Args:
-        console: to write to another place.
+        console: another console to write to.
     """
 
     def __init__(self, console: Console | None = None) -> None:
@@ -73,14 +71,14 @@ class Reporter:
         self.screen.stop()
 
     def say(self, line: str) -> None:
-        """A line that stays."""
+        """Print a line that stays."""
         if self.live:
             self.console.print(line, markup=False, highlight=False, soft_wrap=True)
         else:
             print(line, file=self.console.file, flush=True)
 
     def bar(self, done: float, total: float, doing: str) -> None:
-        """Set the bar to done / total. A bar that goes back to an earlier point begins anew."""
+        """Set the bar to done / total. A smaller value than before starts a new bar."""
         if self.live:
             task = self.progress.tasks[0]
             if task.total != total or done < task.completed:
@@ -89,11 +87,11 @@ class Reporter:
 
     @contextmanager
     def table(self, losses: Sequence[str], seeds: Sequence[int] | int) -> Iterator[LossTable]:
-        """While this is open, a terminal shows a row a loss; a pipe gets a line a finished run.
+        """Show one row per loss in a terminal, or one line per finished run in a pipe.
 
         Args:
-            losses: names, all different, in the order of their rows.
-            seeds: of every loss; a number means 0 to below it.
+            losses: distinct names, in the order of their rows.
+            seeds: seeds of every loss; a number n means 0 to n - 1.
         """
         table = LossTable(self, losses, range(seeds) if isinstance(seeds, int) else seeds)
         self.shown = table
@@ -107,14 +105,17 @@ class Reporter:
         bar = self.progress.make_tasks_table(self.progress.tasks)
         if self.shown is None:
             return bar
-        rows = self.console.height - AROUND
+        rows = self.console.height - EXTRA_LINES
         return Group(self.shown.draw(rows, self.console.width), Text(), bar) if rows > 0 else bar
 
 
 @dataclass
 class _Row:
-    """What is known of a loss: how far each of its seeds is (1: finished), and what was last
-    measured. `touched` counts updates, so that the rows of late can be told."""
+    """Progress and last measurements of a loss.
+
+    `shares` has the progress of each seed, from 0 to 1. `touched` counts updates, to tell recent
+    rows.
+    """
 
     shares: dict[int, float]
     accuracy: float | None = None
@@ -129,7 +130,7 @@ class _Row:
 
 
 class LossTable:
-    """How far the runs of a comparison are. Made by `Reporter.table`."""
+    """Progress of the runs of a comparison. Made by `Reporter.table`."""
 
     def __init__(self, reporter: Reporter, losses: Sequence[str], seeds: Sequence[int]) -> None:
         self.reporter = reporter
@@ -146,12 +147,13 @@ class LossTable:
         accuracy: float | None = None,
         gradient: float | None = None,
     ) -> None:
-        """A run is going on. Costs microseconds: the terminal is drawn a few times a second.
+        """Update a running run, in microseconds: the terminal is drawn a few times per second.
 
         Args:
-            share: of the run that is done, from 0 to 1.
-            accuracy: on the training images of late, a fraction. gradient: mean |dL/dz|. None
-                leaves what was told before.
+            loss, seed: the run.
+            share: progress of the run, from 0 to 1.
+            accuracy: recent accuracy on the training images, from 0 to 1; None: unchanged.
+            gradient: mean |dL/dz|; None: unchanged.
         """
         row = self._touch(loss)
         row.shares[seed] = share
@@ -160,8 +162,13 @@ class LossTable:
         self._bar()
 
     def finished(self, loss: str, seed: int, accuracy: float, seconds: float) -> None:
-        """A run is over, with this accuracy on the test images (a fraction, NaN of a network that
-        has diverged) after `seconds` of training."""
+        """Mark a run as finished.
+
+        Args:
+            loss, seed: the run.
+            accuracy: test accuracy from 0 to 1, NaN if the network has diverged.
+            seconds: training time.
+        """
         row = self._touch(loss)
         row.shares[seed] = 1.0
         row.finished.add(seed)
@@ -172,17 +179,18 @@ class LossTable:
             width = max(map(len, self.rows))
             said = f"{accuracy:6.2%}" if math.isfinite(accuracy) else "diverged"
             self.reporter.say(
-                f"{self.over:{len(str(self.runs)) + 1}}/{self.runs}  {loss:{width}}  seed {seed}  "
-                f"test accuracy {said}  {seconds:5.1f} s"
+                f"{self.finished_runs:{len(str(self.runs)) + 1}}/{self.runs}  {loss:{width}}  "
+                f"seed {seed}  test accuracy {said}  {seconds:5.1f} s"
             )
 
     @property
-    def over(self) -> int:
-        """How many runs are finished."""
+    def finished_runs(self) -> int:
+        """Number of finished runs."""
         return sum(len(row.finished) for row in self.rows.values())
 
     def draw(self, room: int, width: int) -> RenderableType:
-        """The table with at most `room` losses, those of late, in at most `width` columns."""
+        """Draw the table with at most `room` rows and `width` columns, the most recent losses first
+        chosen."""
         table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False, show_edge=False)
         # As wide whatever the rows of the moment: nothing moves sideways.
         names, with_bar = max(map(len, ["loss", *self.rows])), width >= BESIDE + LEAST
@@ -192,7 +200,7 @@ class LossTable:
             table.add_column(Text(heading), justify="right", no_wrap=True)
         if with_bar:
             table.add_column("", width=BAR)
-        chosen = self.of_late(room)
+        chosen = self.recent(room)
         for loss in chosen:
             row = self.rows[loss]
             cells = (
@@ -216,9 +224,8 @@ class LossTable:
         words = f"and {len(left)} more: {counts}"
         return Group(table, Text(words, "dim", no_wrap=True, overflow="ellipsis"))
 
-    def of_late(self, room: int) -> list[str]:
-        """The losses to show in `room` rows, in their order: all, or those at work and then those
-        that something was last told of, or else the first."""
+    def recent(self, room: int) -> list[str]:
+        """Return at most `room` losses in their order: running ones, then those updated last."""
         order = list(self.rows)
         if len(order) <= room:
             return order
@@ -238,7 +245,7 @@ class LossTable:
 
     def _bar(self) -> None:
         done = sum(sum(row.shares.values()) for row in self.rows.values())
-        self.reporter.bar(done, self.runs, f"{self.over} of {self.runs} runs finished")
+        self.reporter.bar(done, self.runs, f"{self.finished_runs} of {self.runs} runs finished")
 
 
 def _number(value: float | None, text: Callable[[float | None], str]) -> str:

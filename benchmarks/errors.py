@@ -1,16 +1,20 @@
-"""The one exception that a user is meant to see, and how a wrong name is answered."""
+"""The exception for users' mistakes, and the answer to an unknown name."""
 
 from collections.abc import Iterable
 from difflib import get_close_matches
 
 
 class UserError(Exception):
-    """A user's mistake or a machine's lack: one line that says what came, what was wanted and
-    what to do. The command prints it and exits with 2; it never becomes a traceback."""
+    """Raised for a user's mistake or something the machine lacks.
+
+    Its text is one line: what came, what was wanted, what to do. The command prints it and exits
+        with
+    code 2, without a traceback.
+    """
 
 
 def unknown_name(kind: str, name: str, valid: Iterable[str]) -> UserError:
-    """The error for `name`, which is no `kind`; names the nearest valid one and then all."""
+    """Return the error for an unknown name, with the nearest valid name and all valid names."""
     known = sorted(valid)
     near = get_close_matches(name, known, n=1, cutoff=0.5)
     hint = f"did you mean {near[0]!r}? " if near else ""
@@ -18,5 +22,5 @@ def unknown_name(kind: str, name: str, valid: Iterable[str]) -> UserError:
 
 
 def one_line(error: BaseException) -> str:
-    """What an exception says, in one line."""
+    """Return the text of an exception in one line."""
     return " ".join(str(error).split())

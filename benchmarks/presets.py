@@ -1,4 +1,4 @@
-"""What `lossbench compare --preset` sets: model, images and training for the best accuracy."""
+"""Presets of `lossbench compare`: model, images and training for the best accuracy."""
 
 from __future__ import annotations
 
@@ -42,4 +42,4 @@ PRESETS: dict[str, dict[str, Any]] = {
         "epochs": 80,
     },
 }
-"""Name -> the fields of a `benchmarks.config.Comparison` that differ from its defaults."""
+"""Fields of `CompareConfig` that a preset changes, by name of the preset."""

@@ -1,4 +1,4 @@
-"""The learning rate of each loss, found on validation images and kept for comparisons."""
+"""`lossbench tune`: find the learning rate of each loss on validation images."""
 
 from __future__ import annotations
 
@@ -38,16 +38,17 @@ SHARED = (
     "test_time_augmentation",
     *("start", "validation", "precision"),
 )
-"""What a search and a comparison have to have in common."""
+"""Settings that a search and a comparison need to have in common."""
 
 
 def tune(config: TuneConfig, command: str, reporter: Reporter) -> Path:
     """Search the learning rate of every loss and return the directory with tuning.json.
 
-    Losses that an earlier search with the same rates and seeds has found are kept beside the new.
+    Losses of an earlier search with the same rates and seeds are kept.
 
     Raises:
-        UserError: a setting is wrong, the images cannot be had, the directory not be written.
+        UserError: a setting is wrong, the images are unavailable, or the directory cannot be
+            written.
     """
     names, device = check_settings(config)
     with reporter:
@@ -65,22 +66,22 @@ def tune(config: TuneConfig, command: str, reporter: Reporter) -> Path:
         experiment.make_runs_directory(config.runs)
         with Pool(config.runs / "trials", device, reporter, config.workers) as pool:
             found = dict(zip(names, search(pool, trials, config.rates, config.seeds), strict=True))
-    directory = directory_of(config, images)
+    directory = search_directory(config, images)
     about = experiment.facts(command, datetime.now().astimezone(), device) | {
         "name": directory.name,
         "synthetic": images.synthetic,
-        "shared": shared(config, images),
+        "shared": shared_settings(config, images),
         "data": describe_data(images, material),
         "rates": list(config.rates),
         "seeds": config.seeds,
-        "losses": {name: of_loss(outcomes) for name, outcomes in found.items()},
+        "losses": {name: summarise_loss(outcomes) for name, outcomes in found.items()},
     }
     write(directory, about)
     return directory
 
 
-def of_loss(outcomes: list[RunResult]) -> dict[str, Any]:
-    """What a search has found of a loss, as JSON knows it. The trials that diverged have None."""
+def summarise_loss(outcomes: list[RunResult]) -> dict[str, Any]:
+    """Return the search of one loss as JSON values. A diverged run has None."""
     return {
         "best": best_rate(outcomes),
         "validation_accuracy": {
@@ -103,14 +104,14 @@ def _finite(value: float) -> float | None:
 
 
 def write(directory: Path, about: dict[str, Any]) -> None:
-    """Write tuning.json, tuning.md and trials.csv. Raises UserError if they cannot be written."""
+    """Write tuning.json, tuning.md and trials.csv. Raises UserError if a file cannot be written."""
     kept = read(directory / "tuning.json") if (directory / "tuning.json").is_file() else None
     if kept and (kept["rates"], kept["seeds"]) == (about["rates"], about["seeds"]):
         about = about | {"losses": kept["losses"] | about["losses"]}
     try:
         directory.mkdir(parents=True, exist_ok=True)
         write_atomically(directory / "trials.csv", trials_csv(about).encode())
-        write_atomically(directory / "tuning.md", markdown(page(about)).encode())
+        write_atomically(directory / "tuning.md", markdown(search_page(about)).encode())
         write_json(directory / "tuning.json", about)
     except OSError as error:
         raise UserError(
@@ -119,7 +120,7 @@ def write(directory: Path, about: dict[str, Any]) -> None:
 
 
 def trials_csv(about: dict[str, Any]) -> str:
-    """One row a trial."""
+    """Return the CSV text with one row per run."""
     text = io.StringIO()
     rows = csv.writer(text, lineterminator="\n")
     columns = ("learning_rate", "seed", "validation_accuracy", "validation_loss")
@@ -130,8 +131,8 @@ def trials_csv(about: dict[str, Any]) -> str:
     return text.getvalue()
 
 
-def page(about: dict[str, Any]) -> Document:
-    """The search as a page."""
+def search_page(about: dict[str, Any]) -> Document:
+    """Return the page of a search."""
     how = (
         f"Accuracy on {about['data']['validation']:,} validation images in %, mean of "
         f"{about['seeds']} seeds, for each peak learning rate; the same rates, seeds and steps for "
@@ -144,7 +145,8 @@ def page(about: dict[str, Any]) -> Document:
 
 
 def table(about: dict[str, Any]) -> Table:
-    """A row a loss: its name, its accuracy with each rate in %, the rate that was chosen."""
+    """Return the table with one row per loss: accuracy in % per learning rate, and the chosen
+    rate."""
     rates = [f"{rate:g}" for rate in about["rates"]]
     rows = (
         (
@@ -158,7 +160,7 @@ def table(about: dict[str, Any]) -> Table:
 
 
 def notes(about: dict[str, Any]) -> list[str]:
-    """What to know of a search: which losses might do better outside of it."""
+    """Return notes on losses whose best rate lies at an end of the range."""
     ends = (min(about["rates"]), max(about["rates"]))
     edge = [name for name, loss in about["losses"].items() if loss["best"] in ends]
     if not edge:
@@ -167,7 +169,7 @@ def notes(about: dict[str, Any]) -> list[str]:
 
 
 def read(path: Path) -> dict[str, Any]:
-    """A tuning.json. Raises UserError if it cannot be read or is none."""
+    """Read a tuning.json. Raises UserError if it is unreadable or incomplete."""
     try:
         about: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
         for key in ("shared", "rates", "seeds", "losses", "date"):
@@ -180,15 +182,15 @@ def read(path: Path) -> dict[str, Any]:
     return about
 
 
-def shared(config: ExperimentConfig, images: ImageSet) -> dict[str, Any]:
-    """What a search and a comparison have to have in common, with the images' fingerprint."""
+def shared_settings(config: ExperimentConfig, images: ImageSet) -> dict[str, Any]:
+    """Return the settings that a search and a comparison share, with the images' fingerprint."""
     settings = config.to_json()
     return {key: settings[key] for key in SHARED} | {"fingerprint": images.fingerprint}
 
 
-def directory_of(config: ExperimentConfig, images: ImageSet) -> Path:
-    """Where the search with these settings is kept."""
-    text = json.dumps(shared(config, images), sort_keys=True)
+def search_directory(config: ExperimentConfig, images: ImageSet) -> Path:
+    """Return the directory of the search with these settings."""
+    text = json.dumps(shared_settings(config, images), sort_keys=True)
     key = hashlib.sha256(text.encode()).hexdigest()[:8]
     name = experiment.SYNTHETIC_MARK if images.synthetic else images.name
     model = config.model.rpartition(":")[2]
@@ -198,22 +200,24 @@ def directory_of(config: ExperimentConfig, images: ImageSet) -> Path:
 def tuned_rates(
     config: ExperimentConfig, images: ImageSet, names: tuple[str, ...]
 ) -> dict[str, float]:
-    """The learning rate of each loss, from the search with the same settings.
+    """Return the learning rate of each loss from the search with the same settings.
 
-    Raises UserError, with the command to run first, if there is none or it lacks a loss.
+    Raises:
+        UserError: there is no such search or it lacks a loss; the text has the command to run
+            first.
     """
-    path = directory_of(config, images) / "tuning.json"
+    path = search_directory(config, images) / "tuning.json"
     losses = read(path)["losses"] if path.is_file() else {}
     if missing := [name for name in names if name not in losses]:
         raise UserError(
             f"--tuned: no learning rate was searched for {', '.join(missing)} with this data, "
-            f"model and training; run `{command_for(config, missing)}` first"
+            f"model and training; run `{search_command(config, missing)}` first"
         )
     return {name: float(losses[name]["best"]) for name in names}
 
 
-def command_for(config: ExperimentConfig, losses: list[str]) -> str:
-    """The command that searches what a comparison asks for."""
+def search_command(config: ExperimentConfig, losses: list[str]) -> str:
+    """Return the command that searches what a comparison needs."""
     default = ExperimentConfig()
     flags = ["--losses", *losses]
     for field in ("data", "runs", *SHARED):

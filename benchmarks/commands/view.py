@@ -1,4 +1,4 @@
-"""`lossbench view`: TensorBoard on experiments, finished ones by loss and others by seed."""
+"""`lossbench view`: TensorBoard on finished experiments by loss and on others by seed."""
 
 from __future__ import annotations
 
@@ -16,28 +16,28 @@ from lossbench.benchmarks.config import RESERVED_NAMES
 from lossbench.benchmarks.errors import UserError
 
 BOARD = "tensorboard"
-DEEPEST = 3
-"""Levels below the directory of the runs that experiments are looked for in."""
-EVERY = 5.0
-"""Seconds between two looks for experiments that are new or have been finished, like
-TensorBoard's own."""
-TICKED = 40
-"""With more runs than this TensorBoard shows none until some are ticked."""
+MAX_DEPTH = 3
+"""Levels of directories that are searched for experiments."""
+POLL_SECONDS = 5.0
+"""Seconds between two searches for new or finished experiments; TensorBoard's own default."""
+MAX_SELECTED_RUNS = 40
+"""Number of runs up to which TensorBoard selects all of them."""
 
 
 def view(runs: Path, port: int, every_seed: bool = False) -> int:
-    """Run TensorBoard until it is ended, and return its exit code.
+    """Run TensorBoard until it ends, and return its exit code.
 
-    Of a finished experiment it opens one run a loss, with bands over seeds, which is quick however
-    many seeds there are; of one that still goes on, the runs of every seed.
+    A finished experiment shows one line per loss with its band over seeds. An unfinished one shows
+    the runs of every seed.
 
     Args:
         runs: an experiment, or a directory of experiments.
-        port: on this machine, that TensorBoard answers on.
-        every_seed: open everything there is, the runs of every seed beside those of the losses.
+        port: port of TensorBoard on this machine.
+        every_seed: also load the runs of every seed.
 
     Raises:
-        UserError: there is no such directory, no experiment in it, or no such port.
+        UserError: the directory does not exist or holds no experiment, or the port is invalid or in
+            use.
     """
     if not runs.is_dir():
         raise UserError(
@@ -56,16 +56,16 @@ def view(runs: Path, port: int, every_seed: bool = False) -> int:
     if every_seed:
         return serve(runs, port)
     if found == [runs]:
-        return serve(shown(runs), port)
+        return serve(log_directory(runs), port)
     # TensorBoard's other way to be given many directories, --logdir_spec, turns off its fast
     # loading, which follows links.
     with tempfile.TemporaryDirectory(prefix="lossbench-") as tree:
-        link(Path(tree), runs)
-        return serve(Path(tree), port, lambda: link(Path(tree), runs))
+        link_experiments(Path(tree), runs)
+        return serve(Path(tree), port, lambda: link_experiments(Path(tree), runs))
 
 
 def check_free(port: int) -> None:
-    """Raise UserError where another program answers on a port of this machine."""
+    """Raise UserError if another program listens on the port."""
     with socket.socket() as here:
         # As TensorBoard binds it: what a server that has just ended left behind is in nobody's way.
         here.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -75,27 +75,28 @@ def check_free(port: int) -> None:
             raise UserError(f"--port {port}: {error.strerror}; choose another") from None
 
 
-def experiments(runs: Path, levels: int = DEEPEST) -> Iterator[Path]:
-    """The directories of experiments: `runs` itself, or those below it, sorted by name."""
+def experiments(runs: Path, levels: int = MAX_DEPTH) -> Iterator[Path]:
+    """Yield the directories of experiments: `runs` itself or those below it, sorted by name."""
     if (runs / "experiment.json").exists():
         yield runs
     elif levels:
         for path in sorted(runs.iterdir()):
             hidden = path.name.startswith(".") or (
-                levels == DEEPEST and path.name in RESERVED_NAMES
+                levels == MAX_DEPTH and path.name in RESERVED_NAMES
             )
             if path.is_dir() and not hidden:
                 yield from experiments(path, levels - 1)
 
 
-def shown(experiment: Path) -> Path:
-    """What is opened of an experiment: the runs of its losses if it is finished, else of seeds."""
+def log_directory(experiment: Path) -> Path:
+    """Return the directory that TensorBoard loads: that of the losses if finished, else of the
+    seeds."""
     board = experiment / BOARD
     return board if board.is_dir() else experiment
 
 
 def addresses(found: list[Path], port: int) -> list[str]:
-    """What to open in a browser, and what for."""
+    """Return the URLs to open, with what each one shows."""
     home = f"http://localhost:{port}/"
     if not any((experiment / BOARD).is_dir() for experiment in found):
         tags = "accuracy|logit_(mean|when)|parameter_norm"
@@ -105,18 +106,20 @@ def addresses(found: list[Path], port: int) -> list[str]:
         f"Losses, with bands over seeds  {home}#custom_scalars",
         f"A row a loss                   {home}#hparams",
     ]
-    runs = sum(1 for experiment in found for _ in shown(experiment).glob("*/"))
-    if runs > TICKED:
+    runs = sum(1 for experiment in found for _ in log_directory(experiment).glob("*/"))
+    if runs > MAX_SELECTED_RUNS:
         lines.append(
-            f"There are more than {TICKED} runs, of which TensorBoard ticks none by itself: tick "
-            "some, or name one experiment with --runs"
+            f"There are more than {MAX_SELECTED_RUNS} runs, so TensorBoard selects none: select some, "
+            "or name one experiment with --runs"
         )
     return lines
 
 
 def serve(directory: Path, port: int, look: Callable[[], None] = lambda: None) -> int:
-    """Run TensorBoard on a directory, calling `look` now and then; returns its exit code. It ends
-    with this process, however that is ended."""
+    """Run TensorBoard on a directory and return its exit code.
+
+    TensorBoard ends with this process. `look` is called every few seconds.
+    """
     signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
     process = subprocess.Popen(
         [
@@ -128,7 +131,7 @@ def serve(directory: Path, port: int, look: Callable[[], None] = lambda: None) -
     try:
         while True:
             try:
-                return process.wait(timeout=EVERY)
+                return process.wait(timeout=POLL_SECONDS)
             except subprocess.TimeoutExpired:
                 look()
     finally:
@@ -136,10 +139,10 @@ def serve(directory: Path, port: int, look: Callable[[], None] = lambda: None) -
         process.wait()
 
 
-def link(tree: Path, runs: Path) -> None:
-    """Make `tree` hold a link for each experiment, at its place below `runs`, to what is shown."""
+def link_experiments(tree: Path, runs: Path) -> None:
+    """Link each experiment below `runs` into `tree`, at the same relative path."""
     wanted = {
-        tree / experiment.relative_to(runs): shown(experiment).resolve()
+        tree / experiment.relative_to(runs): log_directory(experiment).resolve()
         for experiment in experiments(runs)
     }
     for directory, names, _ in os.walk(tree):

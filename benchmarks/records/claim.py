@@ -62,9 +62,10 @@ class Measure:
 
     Attributes:
         name: what was measured, with its unit.
-        value: the estimate. low, high: its 95 % interval, None where there is none.
-        wanted: what the claim says of it, in words and numbers: 'below 1.0 points'.
-        verdict: of this number alone.
+        value: the estimate.
+        low, high: its 95 % interval, or None.
+        wanted: what the claim predicts, such as 'below 1.0 points'.
+        verdict: the verdict of this number alone.
     """
 
     name: str
@@ -94,7 +95,7 @@ class ClaimTable:
 
 @dataclass(frozen=True)
 class ClaimFigure:
-    """A PNG under a file name, with the words that stand for it where it cannot be seen."""
+    """A PNG with its file name and alternative text."""
 
     name: str
     png: bytes
@@ -103,15 +104,15 @@ class ClaimFigure:
 
 @dataclass(frozen=True)
 class Finding:
-    """What an examination found.
+    """The result of an examination.
 
     Attributes:
-        verdict: computed from the measures (`verdict_of`), never typed.
-        sentence: the finding in one or two sentences made of the measured numbers.
-        measures: those that the verdict rests on.
-        pictures: the one that shows it first.
-        tables: the numbers behind it.
-        notes: what a reader must know: limits, surprises, what was not measured.
+        verdict: computed from the measures by `verdict_of`.
+        sentence: the finding in one or two sentences, made from the measured numbers.
+        measures: the numbers that the verdict rests on.
+        pictures: figures, the most important one first.
+        tables: the numbers behind the measures.
+        notes: limits, surprises, and what was not measured.
     """
 
     verdict: Verdict
@@ -123,7 +124,7 @@ class Finding:
 
 
 def verdict_of(measures: Sequence[Measure]) -> Verdict:
-    """Holds if every measure does, does not hold if one does not, else undecided."""
+    """Combine verdicts: 'holds' if every measure holds, 'does not hold' if one does not."""
     verdicts = {measure.verdict for measure in measures}
     if "does not hold" in verdicts:
         return "does not hold"
@@ -170,10 +171,10 @@ def write_claim(
 
 
 def read_claim(directory: Path) -> dict[str, Any]:
-    """What claim.json in `directory` says.
+    """Read claim.json from `directory`.
 
     Raises:
-        UserError: it is missing, unreadable, or something in it is.
+        UserError: it is missing or unreadable, or a value has the wrong type.
     """
     path = directory / FILE
     try:
@@ -209,7 +210,7 @@ def read_claim(directory: Path) -> dict[str, Any]:
 
 
 def is_synthetic(record: dict[str, Any]) -> bool:
-    """Whether any of the images were drawn by code."""
+    """Return whether any images of a claim were drawn by code."""
     about = record["about"]
     return bool(about.get("synthetic")) or any(
         data.get("name") == "synthetic" for data in data_blocks(about)
@@ -217,18 +218,19 @@ def is_synthetic(record: dict[str, Any]) -> bool:
 
 
 def data_blocks(about: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return the data blocks of a claim as a list."""
     data = about.get("data") or []
     return [data] if isinstance(data, dict) else list(data)
 
 
 def check_file_name(name: Any, where: object) -> None:
-    """A picture lies beside its page, whatever claim.json may say."""
+    """Raise UserError unless `name` is a plain file name: figures lie beside their page."""
     if not isinstance(name, str) or Path(name).name != name:
         raise UserError(f"cannot use {where}: {name!r} is no plain file name")
 
 
 def _finite(value: Any) -> Any:
-    """`value` with None for what is no finite number: JSON has no other."""
+    """Replace numbers that JSON cannot represent by None."""
     if isinstance(value, dict):
         return {str(key): _finite(each) for key, each in value.items()}
     if isinstance(value, list | tuple):

@@ -1,7 +1,7 @@
-"""The TensorBoard event file of one run.
+"""TensorBoard event file of a run.
 
-All scalars of a step are one event: an event of 20 scalars costs as much as an event of one. Every
-run writes the same tags, so that TensorBoard lays the losses over each other.
+All scalars of a step are one event: an event of 20 scalars costs as much as one of a single scalar.
+Every run writes the same tags, so TensorBoard draws the losses over each other.
 """
 
 from __future__ import annotations
@@ -25,23 +25,25 @@ from torch import Tensor
 from .gradient_stats import FLOOR, GradientStats
 
 PREFIX = "events.out.tfevents."
-"""What the name of an event file begins with; the second of its making follows."""
+"""Start of the name of an event file; its creation time in seconds follows."""
 
 # Quarters of a power of ten, from the floor of the probes to 100.
 BINS = np.arange(round(math.log10(FLOOR)), 2.25, 0.25)
 
 
 class EventFile:
-    """Writes a run's points; a context manager that closes the file. What has been written is in
-    the file, whatever happens next: nothing waits in memory, and no thread writes it.
+    """Event file of a run, and a context manager that closes it.
+
+    Every event is written at once: nothing is buffered in memory or by a thread.
 
     Args:
-        directory: of the run, made if it is not there; the new file sorts behind those in it.
-        suffix: what the file's name ends with.
-        since: the step that the run goes on from; a TensorBoard that has seen that step and later
-            ones of an earlier file forgets them.
+        directory: directory of the run, made if it is missing. The new file sorts after its others.
+        suffix: end of the file name.
+        since: step that the run resumes from. TensorBoard then discards later steps of earlier
+            files.
 
-    Raises OSError, as all of its methods do, if the file cannot be written.
+    Raises:
+        OSError: the file cannot be written; all methods raise it.
     """
 
     def __init__(self, directory: Path, suffix: str = "", since: int | None = None) -> None:
@@ -63,11 +65,12 @@ class EventFile:
         self.close()
 
     def close(self) -> None:
-        """Nothing can be written any more."""
+        """Close the file."""
         self.file.close()
 
     def training(self, step: int, window: GradientStats) -> None:
-        """The means of a logging window that ends with `step`, and its histogram."""
+        """Write the gradient statistics of an interval that ends with `step`, and their
+        histogram."""
         scalars = {
             "loss/train": window.loss,
             "accuracy/train": window.accuracy,
@@ -83,28 +86,27 @@ class EventFile:
         self.write(step, [*scalar_values(scalars), histogram])
 
     def evaluation(self, step: int, loss: float, accuracy: float) -> None:
-        """Loss and accuracy on the validation images at `step`; NaN, where there are none, is left
-        out."""
+        """Write loss and accuracy on the validation images; NaN is left out."""
         self.write(step, scalar_values({"loss/validation": loss, "accuracy/validation": accuracy}))
 
     def test(self, step: int, loss: float, accuracy: float) -> None:
-        """Loss and accuracy on the test images, once, after the last step."""
+        """Write loss and accuracy on the test images, once, after the last step."""
         self.write(step, scalar_values({"loss/test": loss, "accuracy/test": accuracy}))
 
     def speed(self, step: int, images_per_second: float) -> None:
-        """Training speed since the last evaluation."""
+        """Write the training speed since the last evaluation."""
         self.write(step, scalar_values({"speed/images_per_second": images_per_second}))
 
     def note(self, tag: str, text: str, step: int = 0) -> None:
-        """A text, in Markdown, for TensorBoard's text page."""
+        """Write Markdown for TensorBoard's text page."""
         self.write(step, text_pb(tag, text).value)
 
     def alarm(self, step: int, text: str) -> None:
-        """A warning for TensorBoard's text page."""
+        """Write a warning for TensorBoard's text page."""
         self.note("warnings", text, step)
 
     def write(self, step: int, values: Iterable[Summary.Value], at: float | None = None) -> None:
-        """One event of summaries of any kind, at a time other than now if `at` is given."""
+        """Write one event of summaries, with the time `at` instead of now if it is given."""
         summary = Summary(value=values)
         if not summary.value:
             return
@@ -117,12 +119,12 @@ class EventFile:
 
 
 def event_files(directory: Path) -> list[Path]:
-    """The event files in a directory, in the order in which TensorBoard reads them."""
+    """Return the event files of a directory, in the order in which TensorBoard reads them."""
     return sorted(directory.glob(f"{PREFIX}*"))
 
 
 def scalar_values(scalars: dict[str, float]) -> list[Summary.Value]:
-    """The scalars that have a value; TensorBoard draws a NaN as a triangle at a wrong place."""
+    """Return the summaries of scalars. NaN is left out: TensorBoard draws it at a wrong place."""
     return [
         Summary.Value(tag=tag, simple_value=value)
         for tag, value in scalars.items()
@@ -131,21 +133,22 @@ def scalar_values(scalars: dict[str, float]) -> list[Summary.Value]:
 
 
 def histogram_from_values(log10: Tensor) -> HistogramProto:
-    """A histogram over `BINS` of the finite values."""
+    """Return a histogram over `BINS` of the finite values."""
     values = log10[log10.isfinite()].double().numpy()
     counts, _ = np.histogram(values.clip(BINS[0], BINS[-1]), BINS)
     return histogram_from_counts(counts, float(values.sum()), float((values**2).sum()))
 
 
 def histogram_from_counts(counts: NDArray[Any], total: float, squares: float) -> HistogramProto:
-    """A histogram of `counts` over `BINS`, cut to the bins that hold something.
+    """Return a histogram of counts over `BINS`, without the empty bins at both ends.
 
-    Its ends are edges of bins and not the extreme values: TensorBoard draws a histogram of one
-    value, all gradients zero, as nothing if its ends coincide.
+    Minimum and maximum are edges of bins, not the extreme values: TensorBoard does not draw a
+        histogram
+    whose ends coincide, as when all gradients are zero.
 
     Args:
-        counts: of the values in each bin.
-        total, squares: the sum of the values and that of their squares.
+        counts: values per bin.
+        total, squares: sum of the values and of their squares.
     """
     used = np.flatnonzero(counts)
     first, last = (used[0], used[-1] + 1) if len(used) else (0, 1)
@@ -161,7 +164,7 @@ def histogram_from_counts(counts: NDArray[Any], total: float, squares: float) ->
 
 
 def bucket_counts(limits: ArrayLike, counts: ArrayLike) -> NDArray[np.float64]:
-    """What `histogram_from_counts` was given, of a histogram's bucket limits and buckets."""
+    """Return the counts over `BINS` from the bucket limits and counts of a histogram."""
     found = np.zeros(len(BINS) - 1)
     found[np.searchsorted(BINS, limits) - 1] = counts
     return found

@@ -1,4 +1,4 @@
-"""The directory of an experiment, and what it says of how it was made."""
+"""The directory of an experiment, and the versions and hardware it was made with."""
 
 from __future__ import annotations
 
@@ -19,8 +19,10 @@ SYNTHETIC_MARK = "SYNTHETIC"
 
 
 def make_runs_directory(directory: Path) -> None:
-    """Make a directory that runs are written to, unless it is there. Raises UserError if that
-    cannot be: before hours of work, not behind them."""
+    """Make a directory for runs unless it exists.
+
+    Raises UserError before hours of work are lost.
+    """
     try:
         directory.mkdir(parents=True, exist_ok=True)
     except FileExistsError:
@@ -32,7 +34,7 @@ def make_runs_directory(directory: Path) -> None:
 
 
 def create(directory: Path) -> None:
-    """Make an experiment's directory. Raises UserError if it exists or cannot be made."""
+    """Make the directory of an experiment. Raises UserError if it exists or cannot be made."""
     make_runs_directory(directory.parent)
     try:
         directory.mkdir()
@@ -47,7 +49,7 @@ def create(directory: Path) -> None:
 
 
 def facts(command: str, now: datetime, device: torch.device) -> dict[str, Any]:
-    """How something was made: command, date, versions, hardware, git commit."""
+    """Return command, date, versions, hardware and git commit as JSON values."""
     return {
         "command": command,
         "date": now.isoformat(timespec="seconds"),
@@ -58,7 +60,7 @@ def facts(command: str, now: datetime, device: torch.device) -> dict[str, Any]:
 
 
 def versions() -> dict[str, str | None]:
-    """Of lossbench (None where it runs without being installed) and what its numbers rest on."""
+    """Return the versions of Python, lossbench, torch and torchvision; None if not installed."""
     found: dict[str, str | None] = {"python": platform.python_version()}
     for name in ("lossbench", "torch", "torchvision"):
         try:
@@ -69,8 +71,7 @@ def versions() -> dict[str, str | None]:
 
 
 def hardware(device: torch.device) -> dict[str, Any]:
-    """The processor, the cores that this process may use, torch's threads, the GPU, and what
-    computes the losses."""
+    """Return processor, usable cores, torch's threads, GPU and the backend of the losses."""
     return {
         "processor": processor(),
         "cores": cpu_count(),
@@ -81,12 +82,12 @@ def hardware(device: torch.device) -> dict[str, Any]:
 
 
 def cpu_count() -> int:
-    """The cores that this process may use."""
+    """Return the number of cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def processor() -> str:
-    """The processor's name as its maker gives it, where the system tells."""
+    """Return the name of the processor, if the system tells."""
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
     except OSError:
@@ -96,7 +97,7 @@ def processor() -> str:
 
 
 def commit() -> str | None:
-    """The git commit of this source, with '+' if it was changed since; None outside git."""
+    """Return the git commit of this source, with '+' if it was changed; None outside git."""
     root = Path(__file__).resolve().parents[2]
 
     def git(*arguments: str) -> str | None:

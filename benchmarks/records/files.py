@@ -1,4 +1,4 @@
-"""Files that a reader sees whole or not at all."""
+"""Files that a reader sees whole or not at all, and locks of directories."""
 
 from __future__ import annotations
 
@@ -18,14 +18,16 @@ from filelock import FileLock, Timeout
 from lossbench.benchmarks.errors import UserError, one_line
 
 MAX_ARRAY_BYTES = 2 * 2**30
-"""An .npz of more than this, unpacked, is left unread."""
+"""Maximum unpacked size of an .npz file; a larger one is not read."""
 
 
 def write_atomically(path: Path, content: bytes) -> None:
-    """Write under another name, sync and rename: there is the old file, and then the whole new
-    one, even if the power goes.
+    """Write a file under another name, sync it and rename it.
 
-    Raises OSError if it cannot be written; nothing is left behind then.
+    Readers see the old file or the whole new one, even after a power failure.
+
+    Raises:
+        OSError: the file cannot be written; nothing is left behind.
     """
     scratch = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
     try:
@@ -40,10 +42,10 @@ def write_atomically(path: Path, content: bytes) -> None:
 
 
 def write_files(directory: Path, files: dict[str, bytes]) -> None:
-    """Write files into the directory, in their order, each whole or not at all.
+    """Write files into a directory, in their order, each with `write_atomically`.
 
     Raises:
-        UserError: one cannot be written.
+        UserError: a file cannot be written.
     """
     for name, content in files.items():
         try:
@@ -54,8 +56,10 @@ def write_files(directory: Path, files: dict[str, bytes]) -> None:
 
 
 def remove_scratch(directory: Path) -> None:
-    """Remove the scratch files and directories, `.*.tmp`, that killed processes have left in a
-    directory that no other process writes to."""
+    """Remove scratch files and directories, `.*.tmp`, that killed processes left behind.
+
+    No other process may be writing to the directory.
+    """
     for scratch in directory.glob(".*.tmp"):
         if scratch.is_dir():
             shutil.rmtree(scratch, ignore_errors=True)
@@ -64,7 +68,7 @@ def remove_scratch(directory: Path) -> None:
 
 
 def write_arrays(path: Path, arrays: Mapping[str, Any]) -> None:
-    """`write_atomically` of arrays by name, as a compressed .npz."""
+    """Write named arrays as a compressed .npz with `write_atomically`."""
     import numpy as np  # the command's help needs none
 
     buffer = io.BytesIO()
@@ -73,12 +77,12 @@ def write_arrays(path: Path, arrays: Mapping[str, Any]) -> None:
 
 
 def read_arrays(path: Path, *names: str) -> dict[str, Any]:
-    """Arrays by name of an .npz, all or those named. Nothing in the file is run: arrays of objects,
-    which are pickles, are refused.
+    """Read all or the named arrays of an .npz. Nothing in the file is run: pickles are refused.
 
     Raises:
-        OSError: there is no such file, or it can't be read.
-        ValueError: it is no .npz, damaged, larger than MAX_ARRAY_BYTES, or lacks an array.
+        OSError: the file does not exist or cannot be read.
+        ValueError: the file is not an .npz, damaged, larger than MAX_ARRAY_BYTES, or lacks an
+            array.
     """
     import numpy as np
 
@@ -100,19 +104,21 @@ def read_arrays(path: Path, *names: str) -> dict[str, Any]:
 
 
 def write_json(path: Path, value: Any) -> None:
-    """`write_atomically` of JSON. Raises ValueError for NaN and infinity, which JSON has not."""
+    """Write JSON with `write_atomically`. Raises ValueError for NaN and infinity."""
     write_atomically(path, (json.dumps(value, indent=2, allow_nan=False) + "\n").encode())
 
 
 @contextmanager
 def lock_directory(directory: Path, wait: Callable[[str], None] | None = None) -> Iterator[None]:
-    """While this is open, no other process has the directory locked; where the system knows no
-    `flock`, nothing is. The lock is of the process: it goes when that ends, however it ends.
+    """Lock a directory against other processes. The lock ends with the process, however it ends.
 
     Args:
-        wait: is told if another process has it, which is waited for then; None: that is an error.
+        directory: the directory to lock.
+        wait: takes a message before waiting for another process; None: do not wait.
 
-    Raises UserError if another process has it, OSError if the directory cannot be written to.
+    Raises:
+        UserError: another process holds the lock, and `wait` is None.
+        OSError: the directory cannot be written to.
     """
     (directory / ".lock").touch()  # FileLock would make a directory that does not exist
     # A Ray worker may lock in one thread and unlock in another.

@@ -1,4 +1,4 @@
-"""What is recorded of some training steps in a row: the means that the probes have measured."""
+"""Gradient statistics of some consecutive training steps."""
 
 from __future__ import annotations
 
@@ -10,22 +10,23 @@ import torch
 from torch import Tensor
 
 FLOOR = 1e-12
-"""Where log10 of a gradient stops: zero has none."""
+"""Lower bound of a gradient before its log10, since zero has none."""
 
 
 @dataclass(frozen=True)
 class GradientStats:
-    """Means over the steps and examples of some steps in a row; NaN where there was nothing.
+    """Means over consecutive steps and their examples; NaN if there is nothing to average.
 
     Attributes:
-        steps, examples, wrong: how many there were; `wrong` of the examples were misclassified.
+        steps, examples: number of steps and of examples.
+        wrong: number of misclassified examples.
         loss, accuracy: of the training batches, before their step.
         logit_mean_abs: mean |dL/dz|.
-        logit_when_wrong: the same over the wrongly classified examples.
-        vanished_fraction: the share of these whose gradient has vanished.
+        logit_when_wrong: mean |dL/dz| over misclassified examples.
+        vanished_fraction: fraction of the misclassified examples whose gradient has vanished.
         parameter_norm: mean Euclidean norm of the gradient over all parameters.
-        layers: the mean norm of each parameter's gradient, by name.
-        logit_log10: log10 |dL/dz| of every example, no less than log10 of `FLOOR`.
+        layers: mean norm of each parameter's gradient, by parameter name.
+        logit_log10: log10 |dL/dz| of every example, at least log10 of `FLOOR`.
     """
 
     steps: int
@@ -42,7 +43,7 @@ class GradientStats:
 
 
 def merge_stats(windows: Sequence[GradientStats]) -> GradientStats:
-    """The window of all their steps. Raises ValueError if there is none."""
+    """Combine the statistics of consecutive intervals. Raises ValueError for an empty sequence."""
 
     def mean(values: Iterable[float], weights: Iterable[int]) -> float:
         pairs = [(value, weight) for value, weight in zip(values, weights, strict=True) if weight]

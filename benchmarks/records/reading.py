@@ -1,5 +1,7 @@
-"""An experiment's files, read and checked: experiment.json, results.csv, warnings.csv, and
-each run's predictions.npz."""
+"""Read and check the files of an experiment.
+
+These are experiment.json, results.csv, warnings.csv, and predictions.npz of each run.
+"""
 
 from __future__ import annotations
 
@@ -46,7 +48,14 @@ DESCRIPTION: dict[str, Any] = {
 
 @dataclass(frozen=True)
 class Run:
-    """One loss, one seed: its evaluations by rising step. `failure` says which error ended it."""
+    """A run as read from results.csv: one loss, one seed.
+
+    Attributes:
+        loss, seed: the run.
+        rows: its evaluations by rising step.
+        finished: whether it reached its last epoch.
+        failure: the error that ended it, or None.
+    """
 
     loss: str
     seed: int
@@ -56,23 +65,30 @@ class Run:
 
     @property
     def epoch(self) -> float | None:
-        """The last epoch evaluated, None if there was none."""
+        """Last evaluated epoch, or None."""
         return self.rows[-1].epoch if self.rows else None
 
     def first(self, column: str) -> float | None:
-        """The earliest value of a column: that at the start wherever it was measured there."""
+        """Return the earliest measured value of a column."""
         values = (row.measured(column) for row in self.rows)
         return next((value for value in values if value is not None), None)
 
     def last(self, column: str) -> float | None:
-        """The value in the final row, and never an earlier or better one."""
+        """Return the value of a column in the last row, never an earlier one."""
         return self.rows[-1].measured(column) if self.rows else None
 
 
 @dataclass(frozen=True)
 class WarningRecord:
-    """A line of warnings.csv: at `step` the gradient of `layer` had vanished or exploded, which
-    `text` says in words."""
+    """A line of warnings.csv: a gradient that vanished or exploded.
+
+    Attributes:
+        loss, seed: the run.
+        kind: 'vanished' or 'exploded'.
+        layer: parameter name, or 'logit'.
+        step: step at which it was seen.
+        text: the warning in words.
+    """
 
     loss: str
     seed: int
@@ -84,8 +100,14 @@ class WarningRecord:
 
 @dataclass(frozen=True)
 class Experiment:
-    """`about` is experiment.json; `runs` are those of results.csv and those still missing;
-    `warnings` stand in the order of their steps."""
+    """An experiment as read from its directory.
+
+    Attributes:
+        directory: its directory.
+        about: content of experiment.json.
+        runs: runs in results.csv and runs still missing.
+        warnings: warnings by rising step.
+    """
 
     directory: Path
     about: dict[str, Any]
@@ -94,35 +116,38 @@ class Experiment:
 
     @property
     def synthetic(self) -> bool:
-        """Whether the images were drawn by code. Unless the file says no, they are taken to be."""
+        """Whether the images were drawn by code.
+
+        A file that does not say so counts as synthetic.
+        """
         return self.about.get("synthetic") is not False
 
     @property
     def epochs(self) -> int:
-        """How many epochs a finished run has."""
+        """Number of epochs of a finished run."""
         return int(self.about["config"]["epochs"])
 
     @property
     def classes(self) -> tuple[str, ...]:
-        """The names of the classes by label, none if the file has none."""
+        """Class names by label; empty if the file has none."""
         return tuple(map(str, self.about.get("data", {}).get("classes", [])))
 
     @property
     def held_out(self) -> bool:
-        """Whether the curves are of validation images; else they are of those trained on."""
+        """Whether the curves use validation images; otherwise they use training images."""
         rows = (row for run in self.finished for row in run.rows)
         return any(row.measured("validation_accuracy") is not None for row in rows)
 
     @property
     def finished(self) -> tuple[Run, ...]:
-        """The runs that reached their last epoch."""
+        """Runs that reached their last epoch."""
         return tuple(run for run in self.runs if run.finished)
 
 
 def read_experiment(directory: Path) -> Experiment:
-    """Reads experiment.json, results.csv and, if there is one, warnings.csv of `directory`.
+    """Read experiment.json, results.csv and warnings.csv, if there is one, from `directory`.
 
-    A run is finished if its last row belongs to the configured last epoch.
+    A run is finished if its last row has the configured last epoch.
 
     Raises:
         UserError: a file is missing or unreadable, or no run has finished.
@@ -131,7 +156,7 @@ def read_experiment(directory: Path) -> Experiment:
     epochs = int(about["config"]["epochs"])
     rows = _read_rows(directory / RESULTS)
     runs = []
-    for loss, seed in _expected_runs(about["config"], rows):
+    for loss, seed in expected_runs(about["config"], rows):
         by_step = rows.get((loss, seed), {})
         ordered = tuple(by_step[step] for step in sorted(by_step))
         finished = bool(ordered) and ordered[-1].epoch == epochs
@@ -146,10 +171,12 @@ def read_experiment(directory: Path) -> Experiment:
 
 
 def read_finished_run(directory: Path, epochs: int) -> tuple[float, float] | None:
-    """The accuracy on the test images, NaN of a network that has diverged, and the seconds of
-    training of the run in `directory`; None if it has not reached its last epoch.
+    """Return test accuracy and training seconds of a finished run, or None.
 
-    Raises UserError if its results.csv cannot be read as one.
+    The accuracy is NaN if the network has diverged.
+
+    Raises:
+        UserError: results.csv cannot be read.
     """
     for rows in _read_rows(directory / RESULTS).values():
         last = rows[max(rows)]
@@ -159,7 +186,7 @@ def read_finished_run(directory: Path, epochs: int) -> tuple[float, float] | Non
 
 
 def read_failure(directory: Path) -> str | None:
-    """The line that says which error ended the run in `directory`, None if none did."""
+    """Return the line that describes the error that ended a run, or None."""
     try:
         return (directory / FAILURE).read_text(encoding="utf-8").partition("\n")[0]
     except (OSError, ValueError):
@@ -167,12 +194,11 @@ def read_failure(directory: Path) -> str | None:
 
 
 def read_correct(directory: Path, loss: str, seed: int) -> NDArray[np.bool_] | None:
-    """Which test images a run of the experiment in `directory` had right, (N,), in their order.
-
-    None if the run has no predictions.npz.
+    """Return whether a run classified each test image correctly, (N,), or None without
+    predictions.npz.
 
     Raises:
-        UserError: the file is unreadable or its arrays are not as said.
+        UserError: the file is unreadable or its arrays have other types or shapes.
     """
     path = run_directory(directory, loss, seed) / "predictions.npz"
     try:
@@ -213,7 +239,7 @@ def _read_warnings(path: Path) -> tuple[WarningRecord, ...]:
 
 
 def read_description(directory: Path) -> Any:
-    """What experiment.json of a directory holds. Raises UserError if there is none, or no JSON."""
+    """Read experiment.json of a directory. Raises UserError if it is missing or not JSON."""
     path = directory / EXPERIMENT_FILE
     try:
         return json.loads(path.read_text(encoding="utf-8"), parse_constant=reject_constant)
@@ -227,7 +253,7 @@ def read_description(directory: Path) -> Any:
 
 
 def _description(directory: Path) -> dict[str, Any]:
-    """experiment.json of a directory, as far as a report shows it. Raises UserError."""
+    """Read and check what a report shows of experiment.json. Raises UserError."""
     about, path = read_description(directory), directory / EXPERIMENT_FILE
     config = about.get("config") if isinstance(about, dict) else None
     if not isinstance(config, dict) or not isinstance(config.get("epochs"), int):
@@ -238,7 +264,7 @@ def _description(directory: Path) -> dict[str, Any]:
 
 
 def runs_error(config: dict[str, Any]) -> str | None:
-    """What in the settings of an experiment makes runs that cannot be, None if nothing does."""
+    """Return what is wrong with the seeds or learning rates of an experiment, or None."""
     seeds, rates = config.get("seeds", 0), list(config.get("learning_rates", {}).values())
     if isinstance(seeds, int) and seeds > MAX_SEEDS:
         return f"config.seeds is more than {MAX_SEEDS:,}"
@@ -297,10 +323,8 @@ def _number(cell: str) -> float:
     return value if abs(value) < 1e100 else math.nan
 
 
-def _expected_runs(
-    config: dict[str, Any], seen: Iterable[tuple[str, int]]
-) -> list[tuple[str, int]]:
-    """Every (loss, seed) that was seen or asked for, in the order asked for."""
+def expected_runs(config: dict[str, Any], seen: Iterable[tuple[str, int]]) -> list[tuple[str, int]]:
+    """Return every (loss, seed) that was requested or seen, in the requested order."""
     seen = list(seen)
     losses = list(dict.fromkeys([*config.get("losses", []), *(loss for loss, _ in seen)]))
     asked = config.get("seeds", [])

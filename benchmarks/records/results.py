@@ -1,4 +1,4 @@
-"""results.csv and warnings.csv: a run's grow by a row at a time, an experiment's are gathered."""
+"""results.csv and warnings.csv of runs, and their collection for an experiment."""
 
 from __future__ import annotations
 
@@ -16,16 +16,17 @@ from lossbench.benchmarks.errors import UserError, one_line
 from .files import write_atomically
 
 RESULTS, WARNINGS = "results.csv", "warnings.csv"
-"""Their names, in the directory of a run and in that of an experiment."""
+"""File names, in the directory of a run and in that of an experiment."""
 
 FAILURE = "failure.txt"
-"""In the directory of a run that ended by an error: one line that says which, and where it was."""
+"""File in the directory of a failed run: the error in one line, then its traceback."""
 
 
 def run_directory(directory: Path, loss: str, seed: int) -> Path:
-    """The directory of a run of the experiment in `directory`.
+    """Return the directory of a run of the experiment in `directory`.
 
-    Raises UserError for a name of a loss that leads elsewhere: results.csv may be anybody's.
+    Raises:
+        UserError: the name of the loss leads elsewhere; results.csv may come from anyone.
     """
     if Path(loss).is_absolute() or ".." in Path(loss).parts or "\0" in loss:
         raise UserError(f"cannot use {directory}: {loss!r} is no name of a loss")
@@ -82,11 +83,11 @@ COLUMNS = [field.name for field in dataclasses.fields(Evaluation)]
 
 
 class CsvFile:
-    """A CSV file that grows by a row at a time and is made for the first, headings included. What
-    has been added is in the file, whatever happens next.
+    """A CSV file that grows row by row. Its first row is preceded by the headings.
 
     Args:
-        columns: the headings; a row is a dataclass with these fields.
+        path: the file.
+        columns: the headings; rows are dataclasses with these fields.
     """
 
     def __init__(self, path: Path, columns: Sequence[str]) -> None:
@@ -98,39 +99,43 @@ class CsvFile:
         rows = [cells] if self.path.exists() else [self.columns, cells]
         # Opened for each row: what has been written is in the file whatever happens next.
         with self.path.open("ab") as file:
-            file.write(_text(rows).encode())
+            file.write(_csv_text(rows).encode())
 
 
 def gather_tables(directory: Path, runs: Iterable[Path]) -> None:
-    """Write results.csv and warnings.csv of the experiment in `directory` anew, from those of its
-    `runs`, in their order. A row that was torn by an interruption is left out, and there is no file
-    without a row.
+    """Write results.csv and warnings.csv of an experiment from those of its runs, in their order.
 
-    Raises OSError if one cannot be read or written, UserError if one is damaged.
+    A torn row is left out. A table without rows is not written.
+
+    Raises:
+        OSError: a file cannot be read or written.
+        UserError: a file is damaged.
     """
     runs = list(runs)
     for name in (RESULTS, WARNINGS):
         headings: list[str] = []
         rows: list[list[str]] = []
         for run in runs:
-            heading, found = _table(run / name)
+            heading, found = _read_table(run / name)
             headings = headings or heading
             rows += [row for row in found if heading == headings]
         if rows:
-            write_atomically(directory / name, _text([headings, *rows]).encode())
+            write_atomically(directory / name, _csv_text([headings, *rows]).encode())
         else:
             (directory / name).unlink(missing_ok=True)
 
 
 class TableAppender:
-    """results.csv and warnings.csv of an experiment while its runs end, one after the other. Each
-    run is read once: the hundredth costs no more than the first.
+    """Append the rows of finished runs to results.csv and warnings.csv of an experiment.
+
+    Each run is read once, so the hundredth run costs no more than the first.
 
     Args:
-        directory: of the experiment.
-        runs: the directories of the runs that have ended before.
+        directory: directory of the experiment.
+        runs: directories of the runs that finished before.
 
-    Raises OSError and UserError, as `add` does, as `gather_tables`.
+    Raises:
+        OSError, UserError: as `gather_tables`.
     """
 
     def __init__(self, directory: Path, runs: Iterable[Path]) -> None:
@@ -138,18 +143,18 @@ class TableAppender:
         gather_tables(directory, runs)
 
     def add(self, run: Path) -> None:
-        """Append the rows of a run that has ended."""
+        """Append the rows of a finished run."""
         for name in (RESULTS, WARNINGS):
-            headings, rows = _table(run / name)
+            headings, rows = _read_table(run / name)
             if rows:
                 path = self.directory / name
-                text = _text(rows if path.exists() else [headings, *rows])
+                text = _csv_text(rows if path.exists() else [headings, *rows])
                 with path.open("ab") as file:
                     file.write(text.encode())
 
 
-def _table(path: Path) -> tuple[list[str], list[list[str]]]:
-    """The headings of a run's file and its rows that are whole; none where there is no file."""
+def _read_table(path: Path) -> tuple[list[str], list[list[str]]]:
+    """Return the headings of a run's file and its complete rows; empty lists without a file."""
     if not path.exists():
         return [], []
     try:
@@ -163,15 +168,16 @@ def _table(path: Path) -> tuple[list[str], list[list[str]]]:
 
 
 def whole_lines(path: Path) -> list[str]:
-    """The lines of a file that grows. What an interruption has left behind the last line's end is
-    no line: its last number may lack digits.
+    """Return the complete lines of a growing file. The rest after the last newline may be torn.
 
-    Raises OSError if it cannot be read, ValueError if it is no UTF-8.
+    Raises:
+        OSError: the file cannot be read.
+        ValueError: it is not UTF-8.
     """
     return path.read_bytes().rpartition(b"\n")[0].decode().splitlines()
 
 
-def _text(rows: Iterable[Sequence[Any]]) -> str:
+def _csv_text(rows: Iterable[Sequence[Any]]) -> str:
     text = io.StringIO(newline="")
     csv.writer(text, lineterminator="\n").writerows(rows)
     return text.getvalue()

@@ -1,4 +1,4 @@
-"""Whether what was read from JSON has the shape that is wanted."""
+"""Check the types of values read from JSON."""
 
 from __future__ import annotations
 
@@ -9,12 +9,13 @@ NUMBER = int | float
 
 
 def schema_error(value: Any, shape: Any, where: str = "") -> str | None:
-    """What in a value read from JSON has not the shape that is wanted, None if all of it has.
+    """Return where a value read from JSON differs from a shape, or None.
 
     Args:
-        shape: a type or a union of them, of which numbers are finite ones; a list of one shape,
-            that of every item; or a dictionary of shapes by key, of which any may be missing.
-        where: the keys that lead to the value, for the message.
+        value: the value.
+        shape: a type or a union of types (numbers must be finite); a list of one shape, that of
+            every item; or a dictionary of shapes by key, any of which may be missing.
+        where: keys that lead to the value, for the message.
     """
     kind = type(shape) if isinstance(shape, list | dict) else shape
     if not isinstance(value, kind) or (isinstance(value, float) and not math.isfinite(value)):
@@ -30,5 +31,6 @@ def schema_error(value: Any, shape: Any, where: str = "") -> str | None:
 
 
 def reject_constant(constant: str) -> None:
-    """For `json.loads`: Python reads NaN and Infinity, and JSON has neither. Raises ValueError."""
+    """Raise ValueError for NaN and Infinity, which JSON lacks; for
+    `json.loads(parse_constant=...)`."""
     raise ValueError(f"{constant} is not JSON")

@@ -72,7 +72,7 @@ def test_a_newcomers_comparison(pictures: Path, capsys) -> None:
         (["compre"], "compare"),
         (["compre"], "see lossbench --help"),
         (["compare", "--data", "~nosuchuser/cats"], "~nosuchuser"),
-        (["compare", "--data", "./" + "a" * 300], "name another path"),
+        (["compare", "--data", "./" + "a" * 300], "use another path"),
         (["compare", "--preset", "photo"], "preset"),
         (["compare", "--preset"], "preset"),
         (["compare", "--name", "evidence"], "--name evidence"),

@@ -2,7 +2,7 @@
 
 import pytest
 
-from lossbench.benchmarks.cli_errors import complaint_of
+from lossbench.benchmarks.cli_errors import one_line_error
 
 LINES = """\
 ╭─ Value error ──────────────────────────────────────────────────────╮
@@ -29,4 +29,4 @@ HYPHENS = """\
 @pytest.mark.parametrize("box", [LINES, HYPHENS, f"\x1b[31m{LINES}\x1b[0m"])
 def test_only_what_was_wrong_is_left(box: str) -> None:
     line = "--epochs 'x': give a whole number; see lossbench compare --help"
-    assert complaint_of(box, "compare") == line
+    assert one_line_error(box, "compare") == line

@@ -127,7 +127,7 @@ def test_the_bar_below_is_the_share_of_all_work() -> None:
         table.update("loss-4", 4, 0.5)
         (task,) = reporter.progress.tasks
         assert (task.completed, task.total) == (1.5, 20)
-        assert table.over == 1
+        assert table.finished_runs == 1
 
 
 @pytest.mark.parametrize("losses", [TEN, MANY], ids=["10", "49"])
@@ -161,7 +161,7 @@ def test_losses_without_room_are_counted() -> None:
             table.finished(loss, 0, 0.5, 1.0)
         table.update(MANY[40], 0, 0.1)
         # Those at work, however long ago they were heard of, then the latest; in their order.
-        assert table.of_late(17) == [*MANY[15:30], MANY[40], MANY[48]]
+        assert table.recent(17) == [*MANY[15:30], MANY[40], MANY[48]]
         assert "and 32 more: 15 finished, 0 begun, 17 waiting" in lines_of(reporter)
 
 

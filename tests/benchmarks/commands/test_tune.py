@@ -7,7 +7,7 @@ import pytest
 from lossbench.benchmarks.commands import compare as comparison
 from lossbench.benchmarks.commands import tune as tuning
 from lossbench.benchmarks.commands.compare import compare
-from lossbench.benchmarks.commands.tune import command_for, tune, tuned_rates
+from lossbench.benchmarks.commands.tune import search_command, tune, tuned_rates
 from lossbench.benchmarks.config import CompareConfig, ExperimentConfig, TuneConfig
 from lossbench.benchmarks.console import Reporter
 from lossbench.benchmarks.training import checks
@@ -103,7 +103,7 @@ def test_the_command_that_is_named_searches_what_is_missing(config: TuneConfig) 
     from lossbench.benchmarks.cli import parse
 
     wanted = dataclasses.replace(matching(config), image_size=32, data="oxford-pets")
-    program, *arguments = command_for(wanted, ["nll"]).split()
+    program, *arguments = search_command(wanted, ["nll"]).split()
     assert program == "lossbench"
     parsed = parse(arguments)
     assert isinstance(parsed, TuneConfig)

@@ -6,7 +6,14 @@ from pathlib import Path
 import pytest
 
 from lossbench.benchmarks.commands import view as viewing
-from lossbench.benchmarks.commands.view import addresses, experiments, link, serve, shown, view
+from lossbench.benchmarks.commands.view import (
+    addresses,
+    experiments,
+    link_experiments,
+    log_directory,
+    serve,
+    view,
+)
 
 
 def experiment(path: Path, finished: bool = True) -> Path:
@@ -96,9 +103,9 @@ def test_of_many_experiments_each_is_linked_and_looked_for_again(tmp_path, monke
         if process.seen:
             (first / "tensorboard").mkdir()
             third.append(experiment(runs / "later"))
-        link(tree, runs)
+        link_experiments(tree, runs)
 
-    monkeypatch.setattr(viewing, "link", look)
+    monkeypatch.setattr(viewing, "link_experiments", look)
     view(runs, 6006)
     before, _, *_ = process.seen
     assert before == {"a": first, "reference/normal": second / "tensorboard"}
@@ -114,10 +121,10 @@ def test_an_experiment_that_is_gone_is_no_longer_linked(tmp_path: Path) -> None:
     runs, tree = tmp_path / "runs", tmp_path / "tree"
     tree.mkdir()
     kept, gone = experiment(runs / "kept"), experiment(runs / "gone")
-    link(tree, runs)
+    link_experiments(tree, runs)
     (gone / "experiment.json").unlink()
-    link(tree, runs)
-    assert links(tree) == {"kept": shown(kept)}
+    link_experiments(tree, runs)
+    assert links(tree) == {"kept": log_directory(kept)}
 
 
 def test_experiments_are_found_at_some_depth(tmp_path: Path) -> None:
