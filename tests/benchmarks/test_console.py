@@ -218,7 +218,7 @@ def test_in_a_real_terminal_it_stays_in_its_place() -> None:
 
 
 def test_it_needs_no_torch() -> None:
-    program = "import sys, benchmarks.tracking.console; sys.exit('torch' in sys.modules)"
+    program = "import sys, lossbench.benchmarks.console; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", program]).returncode == 0
 
 
