@@ -109,8 +109,8 @@ def addresses(found: list[Path], port: int) -> list[str]:
     runs = sum(1 for experiment in found for _ in log_directory(experiment).glob("*/"))
     if runs > MAX_SELECTED_RUNS:
         lines.append(
-            f"There are more than {MAX_SELECTED_RUNS} runs, so TensorBoard selects none: select some, "
-            "or name one experiment with --runs"
+            f"There are more than {MAX_SELECTED_RUNS} runs, so TensorBoard selects none: "
+            "select some, or name one experiment with --runs"
         )
     return lines
 
