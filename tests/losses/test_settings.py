@@ -2,6 +2,7 @@
 refused outside their range."""
 
 import inspect
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -189,6 +190,16 @@ OUTSIDE: list[tuple[str, dict[str, Any]]] = [
     ("hinge", {"power": 4}),
     ("one_vs_rest_hinge", {"power": 0}),
     ("multi_margin_loss", {"p": 3}),
+    ("sigmoid_focal_loss", {"alpha": -0.5}),
+    ("sigmoid_focal_loss", {"alpha": math.nan}),
+    ("sigmoid_focal_loss", {"gamma": math.inf}),
+    ("asymmetric_loss", {"gamma_neg": math.nan}),
+    ("asymmetric_loss", {"clip": 1.0}),
+    ("sigmoid_poly1", {"epsilon": math.inf}),
+    ("sigmoid_generalized_cross_entropy", {"q": 1.1}),
+    ("sigmoid_symmetric_cross_entropy", {"beta": -1.0}),
+    ("sigmoid_symmetric_cross_entropy", {"log_zero": -88.0}),
+    ("sigmoid_bi_tempered_logistic", {"t1": -0.1}),
 ]
 
 
@@ -235,13 +246,13 @@ def test_nothing_times_infinity_is_nothing_in_symmetric_cross_entropy() -> None:
     assert functional.sigmoid_symmetric_cross_entropy(z, one, alpha=0.0).item() == 4.0
 
 
-def test_the_curvature_of_bce_is_bounded_at_zero_and_one() -> None:
+def test_the_second_derivative_of_bce_is_bounded_at_zero_and_one() -> None:
     x, t = torch.tensor([0.0, 1.0, 1e-20]), torch.tensor([1.0, 0.0, 1.0])
     leaf = x.requires_grad_()
     loss = functional.binary_cross_entropy(leaf, t, reduction="sum")
     (gradient,) = torch.autograd.grad(loss, leaf, create_graph=True)
-    (curvature,) = torch.autograd.grad(gradient.sum(), leaf)
-    assert curvature.isfinite().all()
+    (second,) = torch.autograd.grad(gradient.sum(), leaf)
+    assert second.isfinite().all()
 
 
 @pytest.mark.parametrize("gamma", [0.5, 1.0, 2.0])
