@@ -21,7 +21,18 @@ from .cli_errors import one_line_error
 from .config import CompareConfig, TuneConfig
 from .errors import UserError, one_line, unknown_name
 from .presets import PRESETS
-from .subcommands import Catalogue, Collect, Compare, Evidence, Plan, Report, RunOne, Speed, View
+from .subcommands import (
+    Catalogue,
+    Collect,
+    Compare,
+    Evidence,
+    Plan,
+    PresetFlag,
+    Report,
+    RunOne,
+    Speed,
+    View,
+)
 
 if TYPE_CHECKING:
     from .training.progress import Executor, ExperimentStatus
@@ -157,20 +168,27 @@ def parse(arguments: list[str]) -> Any:
 
 def preset_defaults(arguments: list[str]) -> Compare:
     """Return the defaults of `compare`: those of the preset that the command line names, if any."""
-    for at, argument in enumerate(arguments):
-        flag, _, value = argument.partition("=")
-        if flag == "--preset":
-            name = value or (arguments[at + 1] if at + 1 < len(arguments) else "")
-            if name not in PRESETS:
-                raise unknown_name("preset", name, PRESETS)
-            return Compare(preset=name, **PRESETS[name])
-    return Compare()
+    try:
+        flag, _ = tyro.cli(
+            PresetFlag,
+            args=arguments,
+            add_help=False,
+            console_outputs=False,
+            return_unknown_args=True,
+        )
+    except SystemExit:  # no name follows the flag: the parser of the command reports it
+        return Compare()
+    if flag.preset is None:
+        return Compare()
+    if flag.preset not in PRESETS:
+        raise unknown_name("preset", flag.preset, PRESETS)
+    return Compare(preset=flag.preset, **PRESETS[flag.preset])
 
 
 def compare(command: Compare, line: str) -> int:
-    # Imported here, because torch takes seconds and --help should not.
     """Run `lossbench compare`, alone or as one of torchrun's processes, and return the exit
     code."""
+    # Imported here, because torch takes seconds and --help should not.
     from .training.executors import torchrun as on_torchrun
 
     if command.resume is not None and experiment_settings(command) != CompareConfig():

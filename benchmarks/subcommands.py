@@ -60,6 +60,13 @@ Compare.__doc__ = CompareConfig.__doc__
 
 
 @dataclass(frozen=True)
+class PresetFlag:
+    """The flag `--preset` alone, which is read first: it sets the defaults of the other flags."""
+
+    preset: str | None = None
+
+
+@dataclass(frozen=True)
 class Plan(CompareConfig):
     """Prepare a comparison whose runs are trained separately, on any machines.
 

@@ -14,6 +14,7 @@ from lossbench.benchmarks import cli
 from lossbench.benchmarks.config import ARTICLE_LOSSES
 from lossbench.benchmarks.data.augment import AUGMENTATIONS
 from lossbench.benchmarks.data.sources import SOURCES
+from lossbench.benchmarks.errors import UserError
 
 SMALL = ["--model", "convnet", "--width", "4", "--epochs", "1", "--batch-size", "8"]
 SMALL += ["--evaluations", "1"]
@@ -302,10 +303,25 @@ def test_without_a_name_the_claims_are_listed(capsys) -> None:
 
 def test_a_preset_is_where_flags_begin(monkeypatch) -> None:
     monkeypatch.setitem(cli.PRESETS, "mine", {"epochs": 7, "model": "lenet"})
-    for arguments in (["--preset", "mine"], ["--preset=mine"]):
-        config = cli.parse(["compare", *arguments, "--epochs", "3"])
+    three = ["--epochs", "3"]
+    for arguments in (
+        ["--preset", "mine", *three],
+        ["--preset=mine", *three],
+        [*three, "--preset", "mine"],
+    ):
+        config = cli.parse(["compare", *arguments])
         assert (config.preset, config.model, config.epochs) == ("mine", "lenet", 3)
     assert cli.parse(["compare"]).preset is None
+    for empty in (["--preset"], ["--preset", ""], ["--preset", *three]):
+        with pytest.raises(UserError, match="preset"):
+            cli.parse(["compare", *empty])
+
+
+def test_help_shows_the_values_of_the_preset(monkeypatch, capsys) -> None:
+    monkeypatch.setitem(cli.PRESETS, "mine", {"epochs": 7123})
+    with pytest.raises(SystemExit):
+        cli.parse(["compare", "--preset", "mine", "--help"])
+    assert "7123" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("name", cli.PRESETS)
