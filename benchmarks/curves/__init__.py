@@ -1,1 +1,1 @@
-"""What every registered loss is and how exact it is: `losses/README.md`, made from the registry."""
+"""Value, gradient and accuracy of every registered loss: writes `losses/README.md`."""

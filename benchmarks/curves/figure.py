@@ -1,4 +1,4 @@
-"""The picture of the catalogue: value and gradient of every binary loss against the logit."""
+"""Figure of the catalogue: value and gradient of every binary loss against the logit."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from lossbench.benchmarks.plots.canvas import DPI, FAINT, RC, render_png
 from lossbench.benchmarks.plots.palette import BLUE, DOTTED, VERMILLION
 from lossbench.losses.registry import Entry
 
-from .one_logit import of_one_logit
+from .one_logit import evaluate_at_logits
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 COLUMNS = 3
 Z_LIMIT = 6.0
-# What is steeper than this leaves its panel.
+# Range of the y axis; steeper curves leave their panel.
 LIMITS = (-2.8, 6.2)
 VALUE: dict[str, Any] = {"color": BLUE, "linewidth": 2.2, "zorder": 4}
 GRADIENT: dict[str, Any] = {"color": VERMILLION, "linewidth": 2.2, "zorder": 5}
@@ -28,19 +28,19 @@ MIRRORED: dict[str, Any] = {"linewidth": 1.4, "linestyle": DOTTED}
 GREY: dict[str, Any] = {"color": "#9A9A9A", "linewidth": 0.9, "zorder": 3}
 
 
-def drawn(entries: Sequence[Entry]) -> list[Entry]:
-    """Those that have a panel: the losses of one number that is a logit or an output."""
+def with_panel(entries: Sequence[Entry]) -> list[Entry]:
+    """Return the losses that get a panel: those of a single logit or output."""
     return [e for e in entries if e.task == "binary" and e.takes in ("logits", "outputs")]
 
 
 def draw(entries: Sequence[Entry], reference: Entry) -> bytes:
-    """A PNG with a panel for each of `drawn(entries)`, and `reference` in grey in all of them."""
+    """Draw a PNG with a panel per loss, and `reference` in grey in all of them."""
     import matplotlib
     from matplotlib.figure import Figure
 
-    # The reference first, in a panel of its own.
-    shown = sorted(drawn(entries), key=lambda entry: entry.name != reference.name)
-    lines = -(-len(shown) // COLUMNS)
+    # The reference comes first.
+    panel_entries = sorted(with_panel(entries), key=lambda entry: entry.name != reference.name)
+    lines = -(-len(panel_entries) // COLUMNS)
     # Even in number, so that the jump of a step function at z = 0 falls between two points.
     z = torch.linspace(-Z_LIMIT, Z_LIMIT, 602, dtype=torch.float64)
     height = 1.3 + 1.7 * lines
@@ -49,12 +49,12 @@ def draw(entries: Sequence[Entry], reference: Entry) -> bytes:
         panels = figure.subplots(lines, COLUMNS, sharex=True, sharey=True, squeeze=False).flatten()
         edges = {"top": 1 - 0.95 / height, "bottom": 0.5 / height}
         figure.subplots_adjust(left=0.035, right=0.99, wspace=0.07, hspace=0.3, **edges)
-        for axes, entry in zip(panels, shown, strict=False):
+        for axes, entry in zip(panels, panel_entries, strict=False):
             _panel(axes, entry, reference, z)
         for at, axes in enumerate(panels):
-            if at >= len(shown):
+            if at >= len(panel_entries):
                 axes.set_axis_off()
-            elif at + COLUMNS >= len(shown):
+            elif at + COLUMNS >= len(panel_entries):
                 axes.tick_params(labelbottom=True)
                 axes.set_xlabel("← wrong      logit z      right →")
         _head(figure, height, reference.name)
@@ -62,13 +62,12 @@ def draw(entries: Sequence[Entry], reference: Entry) -> bytes:
 
 
 def _panel(axes: Axes, entry: Entry, reference: Entry, z: Tensor) -> None:
-    for each, looks in ((reference, (GREY, GREY)), (entry, (VALUE, GRADIENT))):
-        for curve, look in zip(_curves(each, z), looks, strict=True):
-            axes.plot(z, curve, **look)
-    # What class 0 costs, seen from its own side. For an output that is fitted to 0 or 1 there is
-    # no such side.
+    for each, styles in ((reference, (GREY, GREY)), (entry, (VALUE, GRADIENT))):
+        for curve, style in zip(_curves(each, z), styles, strict=True):
+            axes.plot(z, curve, **style)
+    # The loss of class 0, mirrored. An output that is fitted to 0 or 1 has no such symmetry.
     if entry.takes == "logits":
-        value, gradient = _curves(entry, -z, right=0)
+        value, gradient = _curves(entry, -z, label=0)
         if not value.allclose(_curves(entry, z)[0]):
             axes.plot(z, value, **{**VALUE, **MIRRORED})
             axes.plot(z, -gradient, **{**GRADIENT, **MIRRORED})
@@ -84,8 +83,8 @@ def _panel(axes: Axes, entry: Entry, reference: Entry, z: Tensor) -> None:
     axes.tick_params(length=0)
 
 
-def _curves(entry: Entry, z: Tensor, right: int = 1) -> tuple[Tensor, Tensor]:
-    curves = of_one_logit(entry, z, right)
+def _curves(entry: Entry, z: Tensor, label: int = 1) -> tuple[Tensor, Tensor]:
+    curves = evaluate_at_logits(entry, z, label)
     assert curves is not None
     return curves
 
@@ -102,7 +101,7 @@ def _head(figure: Figure, height: float, reference: str) -> None:
         "mirrored, for class 0, where that differs": {"color": FAINT, **MIRRORED},
     }
     figure.legend(
-        [Line2D([], [], **look) for look in lines.values()],
+        [Line2D([], [], **style) for style in lines.values()],
         [*lines],
         loc="upper left",
         bbox_to_anchor=(0.002, 1 - 0.33 / height),

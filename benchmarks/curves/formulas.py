@@ -1,9 +1,9 @@
-"""Every loss of the library as its paper writes it, in arithmetic of 160 digits.
+"""Formulas of all losses as their papers write them, in arithmetic of 160 digits.
 
-One formula a loss, of the numbers that the loss takes and of its targets, with the settings that
-it is registered with. Written from the papers; nothing here knows how `losses` computes it. The
-only care taken is that 1 - p is the probability of the other classes where its logarithm is
-wanted: at logits of 1e4 no number of digits is enough for the subtraction.
+One formula per loss, with the arguments that it is registered with. It is a function of what the
+loss takes and of its target, and independent of how `losses` computes it. Under a logarithm, 1 - p
+is the sum of the other classes' probabilities: at logits of 1e4 no number of digits is enough for
+the subtraction.
 """
 
 from __future__ import annotations
@@ -19,27 +19,27 @@ m.dps = 160
 
 Number = Any
 Row = tuple[Any, ...]
-kept = lru_cache(maxsize=100_000)
+cached = lru_cache(maxsize=100_000)
 
-exp = kept(m.exp)
-ln = kept(m.log)
+exp = cached(m.exp)
+ln = cached(m.log)
 
 
-@kept
+@cached
 def sigma(z: Number) -> Number:
     return 1 / (1 + exp(-z))
 
 
-@kept
+@cached
 def softmax(z: Row) -> Row:
     e = [exp(x) for x in z]
     total = sum(e)
     return tuple(x / total for x in e)
 
 
-@kept
+@cached
 def complement(z: Row) -> Row:
-    """1 - softmax(z)."""
+    """Return 1 - softmax(z)."""
     p = softmax(z)
     return tuple(sum(p[:at] + p[at + 1 :]) for at in range(len(p)))
 
@@ -49,7 +49,7 @@ def positive(x: Number) -> Number:
 
 
 def times(t: Number, x: Number) -> Number:
-    """t x, and 0 where t is 0, whatever x is."""
+    """Return t x, or 0 where t is 0 and x may be infinite."""
     return t * x if t else m.mpf(0)
 
 
@@ -60,8 +60,8 @@ def dot(a: Row, b: Row) -> Number:
 # --- losses of one number x and a target t -------------------------------------------------------
 
 
-def either(of_right: Callable[[Number, Number], Number]) -> Callable[[Number, Number], Number]:
-    """The loss of a logit that is `of_right(p, 1 - p)`, p the probability of the right class."""
+def binary(of_right: Callable[[Number, Number], Number]) -> Callable[[Number, Number], Number]:
+    """Return the loss of a logit that is `of_right(p, 1 - p)`, p the right class's probability."""
 
     def loss(z: Number, t: Number) -> Number:
         if t == 1:
@@ -102,14 +102,14 @@ def squared_logs(p: Row, t: Row) -> Number:
 
 
 def symmetric(p: Row, t: Row) -> Number:
-    """Cross-entropy in both directions, a tenth of the usual one; ln t is at least -4."""
-    there = sum(times(b, -ln(a)) for a, b in zip(p, t, strict=True))
-    back = -sum(a * (max(ln(b), m.mpf(-4)) if b else -4) for a, b in zip(p, t, strict=True))
-    return there / 10 + back
+    """Return a tenth of H(t, p), plus H(p, t) with ln t at least -4."""
+    forward = sum(times(b, -ln(a)) for a, b in zip(p, t, strict=True))
+    reverse = -sum(a * (max(ln(b), m.mpf(-4)) if b else -4) for a, b in zip(p, t, strict=True))
+    return forward / 10 + reverse
 
 
 def tempered(a: Row) -> Row:
-    """The tempered softmax with t2 = 6/5: exp_t2(x) = (1 - x / 5)^-5 of a - lambda."""
+    """Return the tempered softmax with t2 = 6/5: exp_t2(x) = (1 - x / 5)^-5 of a - lambda."""
     # With w = lambda / 5 + 1 it is sum (w - a / 5)^-5 = 1. The largest term alone gives 1 at
     # w = 1 + max(a) / 5, and the sum is convex in w: Newton's steps climb from there.
     w = 1 + max(a) / 5
@@ -123,7 +123,7 @@ def tempered(a: Row) -> Row:
 
 
 def bi_tempered(a: Row, t: Row) -> Number:
-    """sum_c t (log_t1 t - log_t1 p) - (t^(2 - t1) - p^(2 - t1)) / (2 - t1), t1 = 4/5."""
+    """Return sum_c t (log_t1 t - log_t1 p) - (t^(2 - t1) - p^(2 - t1)) / (2 - t1), t1 = 4/5."""
     return sum(
         times(b, 5 * (m.root(b, 5) - m.root(p, 5)))
         - (times(b, m.root(b, 5)) - p * m.root(p, 5)) * 5 / 6
@@ -135,7 +135,7 @@ ONE: dict[str, Callable[[Number, Number], Number]] = {
     "zero-one": lambda z, t: 1 - t if z > 0 else t,
     "probability-sum": lambda z, t: 1 - (t * sigma(z) + (1 - t) * (1 - sigma(z))),
     "bce": lambda x, t: -(t * bounded_ln(x) + (1 - t) * bounded_ln(1 - x)),
-    "bce-with-logits": either(lambda p, _q: -ln(p)),
+    "bce-with-logits": binary(lambda p, _q: -ln(p)),
     "sigmoid-mse": lambda z, t: (sigma(z) - t) ** 2 / 2,
     "mse": lambda x, t: (x - t) ** 2,
     "l1": lambda x, t: abs(x - t),
@@ -144,8 +144,8 @@ ONE: dict[str, Callable[[Number, Number], Number]] = {
     "cubed-hinge": hinge(3),
     "focal": focal,
     "asymmetric": asymmetric,
-    "sigmoid-poly-1": either(lambda p, q: -ln(p) + q),
-    "sigmoid-generalized-cross-entropy": either(
+    "sigmoid-poly-1": binary(lambda p, q: -ln(p) + q),
+    "sigmoid-generalized-cross-entropy": binary(
         lambda p, _q: (1 - p ** (m.mpf(7) / 10)) / (m.mpf(7) / 10)
     ),
     "sigmoid-squared-log": lambda z, t: squared_logs((sigma(-z), sigma(z)), (1 - t, t)),
@@ -155,7 +155,7 @@ ONE: dict[str, Callable[[Number, Number], Number]] = {
     "hinge-embedding": lambda x, t: x if t == 1 else positive(1 - x),
 }
 
-# Where the gradient is not the derivative of the value, but bounded by definition.
+# Gradients that are bounded by definition, and so not the derivative of the value.
 SLOPES: dict[str, Callable[[Number, Number], Number]] = {
     "bce": lambda x, t: (x - t) / max(x * (1 - x), m.mpf(10) ** -12),
 }
@@ -165,7 +165,7 @@ SLOPES: dict[str, Callable[[Number, Number], Number]] = {
 
 
 def expected(of_right: Callable[[Number, Number], Number]) -> Callable[[Row, Row], Number]:
-    """The loss of a row that is `of_right(p, 1 - p)` of the right class."""
+    """Return the loss of a row that is `of_right(p, 1 - p)`, p the right class's probability."""
 
     def loss(z: Row, t: Row) -> Number:
         parts = zip(softmax(z), complement(z), t, strict=True)

@@ -1,4 +1,4 @@
-"""`losses/README.md`: every registered loss in a table, and how exact it is, made and not typed."""
+"""Generate `losses/README.md`: tables of all registered losses, and their accuracy in float32."""
 
 from __future__ import annotations
 
@@ -18,31 +18,36 @@ from lossbench.losses.catalogue.entry import Entry
 from . import tails
 from .exact import known
 from .figure import draw
-from .one_logit import of_one_logit
+from .one_logit import evaluate_at_logits
 from .text import DIFFERENCES, HOW_TO_USE, KERNELS, NOTATION, OPENING, TAILS, TASKS, WRONG
 
 Loss = Callable[[Tensor, Tensor], Tensor]
-PICTURE = "catalogue.png"
-# In grey in every panel of it.
+FIGURE = "catalogue.png"
+# Drawn in grey in every panel.
 REFERENCE = "bce-with-logits"
 BOUND = 4e-6
-# The probability of the right class where the gradient is read: wrong, and confidently so.
+# Probabilities of the right class at which the gradient is read.
 WRONG_AT = (1e-2, 1e-4)
 TAILS_TITLE = "## How exact they are"
 
 
 def page(entries: Sequence[Entry], count: int = 100) -> str:
-    """The whole page; `count` as in `exactness`."""
+    """Return the page.
+
+    Args:
+        entries: the losses.
+        count: examples per spread and number of classes in the accuracy table.
+    """
     return "\n\n".join([catalogue(entries), exactness(entries, count), DIFFERENCES]) + "\n"
 
 
 def catalogue(entries: Sequence[Entry]) -> str:
-    """The part that is the same on every machine: how to use them, and a table a task."""
+    """Return the part that is the same on every machine: usage, and one table per task."""
     parts = [OPENING.format(count=len(entries)), HOW_TO_USE, KERNELS]
-    parts.append(f"![Value and gradient of the binary losses against the logit]({PICTURE})")
+    parts.append(f"![Value and gradient of the binary losses against the logit]({FIGURE})")
     parts += [NOTATION, WRONG]
     for task, title in TASKS.items():
-        rows = [_described(entry) for entry in entries if entry.task == task]
+        rows = [_catalogue_row(entry) for entry in entries if entry.task == task]
         head = "loss", "L", "dL/dz", "range", "when to use it", "confidently wrong", "from"
         parts += [title, _table(head, rows)]
     return "\n\n".join(parts)
@@ -51,7 +56,7 @@ def catalogue(entries: Sequence[Entry]) -> str:
 # --- the catalogue -------------------------------------------------------------------------------
 
 
-def _described(entry: Entry) -> list[str]:
+def _catalogue_row(entry: Entry) -> list[str]:
     settings = ", ".join(f"{name}={value!r}" for name, value in entry.settings.items())
     module = f"`{getattr(entry.module, '__name__', entry.module)}({settings})`"
     takes = "" if entry.takes == "logits" else f"<br>takes {entry.takes}"
@@ -67,18 +72,18 @@ def _described(entry: Entry) -> list[str]:
 
 
 def when_wrong(entry: Entry) -> str:
-    """What becomes of |dL/dz| as the right class gets less probable, in a word and two numbers."""
+    """Say whether |dL/dz| dies, stays or grows from the first to the second of `WRONG_AT`."""
     z = [math.log(p / (1 - p)) for p in WRONG_AT]
-    curve = of_one_logit(entry, torch.tensor(z, dtype=torch.float64))
+    curve = evaluate_at_logits(entry, torch.tensor(z, dtype=torch.float64))
     if curve is None:
         return ""
-    wrong, wronger = curve[1].abs().tolist()
+    first, second = curve[1].abs().tolist()
     word = "stays"
-    if wronger < wrong / 2 or wronger == 0:
+    if second < first / 2 or second == 0:
         word = "dies"
-    elif wronger > wrong * 4 / 3:
+    elif second > first * 4 / 3:
         word = "grows"
-    return f"{word}: {_number(wrong)}, {_number(wronger)}"
+    return f"{word}: {_number(first)}, {_number(second)}"
 
 
 def _number(x: float) -> str:
@@ -97,23 +102,24 @@ def _linked(source: str) -> str:
 
 
 def exactness(entries: Sequence[Entry], count: int) -> str:
-    """How exact each loss is: a line for ours, and one for torch's or the plain formula's.
+    """Return the accuracy table: a line for our loss, and one for torch's or the plain formula.
 
-    Measured on `count` draws a spread, and each number of classes, so it takes a minute.
+    Measuring takes about a minute.
+
+    Args:
+        entries: the losses.
+        count: examples per spread and number of classes.
     """
-    head = ["loss", "", *(f"{what} {name}" for what in ("L", "dL/dz") for name in _group_names())]
+    groups = [group if isinstance(group, str) else f"{group:g}" for group in tails.GROUPS]
+    head = ["loss", "", *(f"{quantity} {group}" for quantity in ("L", "dL/dz") for group in groups)]
     rows = []
     for entry in entries:
         if entry.name in known():
-            rows += _measured(entry, count)
+            rows += _accuracy_rows(entry, count)
     return "\n\n".join([TAILS_TITLE, TAILS, _table(head, rows, align="ll" + "r" * 8)])
 
 
-def _group_names() -> list[str]:
-    return [group if isinstance(group, str) else f"{group:g}" for group in tails.GROUPS]
-
-
-def _measured(entry: Entry, count: int) -> list[list[str]]:
+def _accuracy_rows(entry: Entry, count: int) -> list[list[str]]:
     losses: dict[str, Loss] = {"ours": entry.build(reduction="none")}
     if entry.reference is not None:
         losses["torch" if _in_torch(entry) else "plain"] = partial(
@@ -121,14 +127,14 @@ def _measured(entry: Entry, count: int) -> list[list[str]]:
         )
     batches = {group: list(tails.batches(entry, group, count)) for group in tails.GROUPS}
     rows = []
-    for whose, loss in losses.items():
+    for implementation, loss in losses.items():
         found = [
             tails.worst([tails.measure(entry, loss, batch) for batch in batches[group]])
             for group in tails.GROUPS
         ]
-        name = entry.name if whose == "ours" else ""
+        name = entry.name if implementation == "ours" else ""
         values, gradients = ([_error(error) for error in each] for each in zip(*found, strict=True))
-        rows.append([name, whose, *values, *gradients])
+        rows.append([name, implementation, *values, *gradients])
     return rows
 
 
@@ -141,11 +147,11 @@ def _in_torch(entry: Entry) -> bool:
 
 
 def _error(error: float) -> str:
-    """One digit, which is as much as two machines agree on; bold above the bound."""
+    """Format an error with one digit, as much as two machines agree on; bold above `BOUND`."""
     if math.isnan(error):
         return "**NaN**"
     text = f"{error:.0e}" if error < 0.1 else f"{error:.1g}" if error < 10 else "> 10"
-    # Less than a thousandth of an ulp: it is exact, and that is the truth's last digit.
+    # Less than a thousandth of a unit in the last place is the rounding of the exact value itself.
     text = "0" if error < 1e-10 else text.replace("e-0", "e-")
     return text if error <= BOUND else f"**{text}**"
 
@@ -163,13 +169,13 @@ def _table(head: Iterable[str], rows: Iterable[Iterable[str]], align: str = "") 
 
 
 def write(directory: Path, count: int = 100) -> list[Path]:
-    """Writes the page and its picture into `directory`; returns their paths.
+    """Write the page and its figure into `directory`, and return their paths.
 
-    Raises OSError if that cannot be done.
+    Raises OSError if they cannot be written.
     """
     reference = next(entry for entry in ENTRIES if entry.name == REFERENCE)
-    picture, text = draw(ENTRIES, reference), page(ENTRIES, count)
-    paths = [directory / "README.md", directory / PICTURE]
-    for path, content in zip(paths, (text.encode(), picture), strict=True):
+    figure, text = draw(ENTRIES, reference), page(ENTRIES, count)
+    paths = [directory / "README.md", directory / FIGURE]
+    for path, content in zip(paths, (text.encode(), figure), strict=True):
         write_atomically(path, content)
     return paths

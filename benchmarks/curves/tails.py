@@ -1,7 +1,8 @@
-"""How many digits a loss keeps in float32: its worst relative error against `exact.py`.
+"""Accuracy of a loss in float32: its largest relative error against `exact.py`.
 
-The draws reach where the textbook formula has no digits left: numbers of spread 1, 8 and 50, and
-the edges, which are infinities, +-1e4, zeros and denormals. What is expected there is the limit.
+The inputs reach where the textbook formula has no correct digit left: numbers with standard
+deviations 1, 8 and 50, and edges, which are infinities, +-1e4, zeros and denormals. At an infinity
+the limit is expected.
 """
 
 from __future__ import annotations
@@ -21,21 +22,29 @@ from .exact import sensitivity, truth
 EDGES = "edges"
 GROUPS: tuple[float | str, ...] = (1.0, 8.0, 50.0, EDGES)
 TINY = torch.finfo(torch.float32).tiny
-# An error worth a second look: whether it is that of a zero crossing.
+# Above this an error is checked for being that of a zero crossing.
 DOUBTFUL = 1e-6
-# Away from infinity, and small or large enough to lose everything in a formula that is careless.
+# Finite, and small or large enough to lose all digits in a careless formula.
 _FINITE = (1e4, 89.0, 1.0, 1e-30, 1e-40, 1e-45, 0.0)
 
 
 class Errors(NamedTuple):
-    """The worst relative error of the value and of the gradient; NaN if either is one somewhere."""
+    """Largest relative errors of value and gradient; NaN where one of them was NaN."""
 
     value: float
     gradient: float
 
 
 class Batch(NamedTuple):
-    """Examples, the targets as `exact` and in every form as the loss takes them, and the truth."""
+    """Examples of a loss with their exact results.
+
+    Attributes:
+        input: float32, what the loss takes.
+        rows: the targets as in `exact.truth`.
+        targets: the same in every form that the loss takes.
+        value: exact values (N, 1), float64.
+        gradient: exact gradients (N, C), float64; NaN where there is none.
+    """
 
     input: Tensor
     rows: Tensor
@@ -45,11 +54,12 @@ class Batch(NamedTuple):
 
 
 def measure(entry: Entry, loss: Callable[[Tensor, Tensor], Tensor], batch: Batch) -> Errors:
-    """The worst of all examples, and of all forms of the target."""
+    """Return the largest errors over all examples and forms of the target."""
     return worst([_measure(entry, loss, batch, target) for target in batch.targets])
 
 
 def worst(errors: list[Errors]) -> Errors:
+    """Return the largest errors of several measurements."""
     return Errors(*(_largest(column) for column in zip(*errors, strict=True)))
 
 
@@ -64,7 +74,7 @@ def _measure(
     value = loss(leaf, target)
     (gradient,) = torch.autograd.grad(value.sum(), leaf)
     count = len(batch.input)
-    # One number an example, also of kl_div, which gives one a class.
+    # One number per example; kl_div returns one per class.
     value = value.detach().reshape(count, -1).double().sum(-1, keepdim=True)
     gradient = gradient.reshape(count, -1).double()
     size = batch.value.abs()
@@ -76,41 +86,51 @@ def _measure(
 
 
 def _confirmed(
-    entry: Entry, batch: Batch, actual: Tensor, expected: Tensor, size: Tensor, rung: int
+    entry: Entry, batch: Batch, actual: Tensor, expected: Tensor, size: Tensor, order: int
 ) -> float:
-    """The largest error that is not one of a zero crossing: the largest is looked at again, with
-    its size as the truth's sensitivity has it (of the value or the gradient), until it stands."""
-    size, looked_at = size.clone(), set()
+    """Return the largest error relative to `size`, zero crossings excepted.
+
+    There the size is replaced by the exact sensitivity: of the value (order 0) or of the gradient
+    (order 1). This is done for the largest error until it no longer changes.
+    """
+    size, checked = size.clone(), set()
     while True:
         errors = _errors(actual, expected, size).amax(-1)
-        at = int(errors.argmax())  # that of a NaN, where there is one
+        at = int(errors.argmax())  # the index of a NaN, if there is one
         x = batch.input[at].reshape(-1)
-        if at in looked_at or not errors[at] > DOUBTFUL or not x.isfinite().all():
+        if at in checked or not errors[at] > DOUBTFUL or not x.isfinite().all():
             return float(errors[at])
-        looked_at.add(at)
+        checked.add(at)
         if size[at] >= TINY:
             found = sensitivity(entry.name, tuple(x.tolist()), tuple(batch.rows[at].tolist()))
-            size[at] = max(float(found[rung]), float(size[at]))
+            size[at] = max(float(found[order]), float(size[at]))
 
 
 def _errors(actual: Tensor, expected: Tensor, size: Tensor) -> Tensor:
-    """Relative to `size`. Where nothing is expected, at a kink, only NaN is an error."""
+    """Return errors relative to `size`; where `expected` is NaN, at a kink, only NaN is one."""
     size = size.expand_as(expected)
-    off = (actual - expected).abs()
-    # Below the smallest normal number digits end; there a result may also be zero.
-    lost = (expected.abs() < TINY) & (off < TINY)
-    error = torch.where(lost, 0.0, off / size.clamp_min(TINY))
-    # An infinity has to be met. Beside one, what is finite has no size to be compared with.
+    difference = (actual - expected).abs()
+    # Denormal numbers have few digits, and a result may be flushed to zero.
+    lost = (expected.abs() < TINY) & (difference < TINY)
+    error = torch.where(lost, 0.0, difference / size.clamp_min(TINY))
+    # An infinity has to be exact. Beside one, finite entries have no size to be compared with.
     missed = torch.where(expected.isinf() & (actual != expected), torch.inf, 0.0)
     error = torch.where(size.isinf() & ~actual.isnan(), missed, error)
     return torch.where(expected.isnan() & ~actual.isnan(), 0.0, error)
 
 
-# --- draws ---------------------------------------------------------------------------------------
+# --- inputs ---------------------------------------------------------------------------------------
 
 
 def batches(entry: Entry, group: float | str, count: int, seed: int = 0) -> Iterator[Batch]:
-    """The examples of `group`, `count` of each number of classes where they are drawn."""
+    """Yield the examples of a group.
+
+    Args:
+        entry: the loss.
+        group: a standard deviation of logits, or `EDGES`.
+        count: examples per number of classes, if they are drawn.
+        seed: of the draws.
+    """
     generator = torch.Generator().manual_seed(seed)
     if isinstance(group, str):
         yield from _edges(entry)
@@ -151,8 +171,8 @@ def _edges(entry: Entry) -> Iterator[Batch]:
             yield _batch(entry, rows, hard)
 
 
-def _taken(entry: Entry, z: Tensor) -> Tensor:
-    """What the loss takes, of logits z: float32 numbers, and the truth is that of these."""
+def _float32_input(entry: Entry, z: Tensor) -> Tensor:
+    """Return what the loss takes for logits z, rounded to float32 once."""
     if entry.takes == "distances":
         return z.abs()
     if entry.takes != "log-probabilities":
@@ -162,11 +182,17 @@ def _taken(entry: Entry, z: Tensor) -> Tensor:
 
 
 def _batch(entry: Entry, z: Tensor, target: Tensor) -> Batch:
-    """`target` is 0 to 1 for each logit of a binary loss, and else a row for each row."""
-    input, given = _taken(entry, z), 2 * target - 1 if "sign" in entry.targets else target
+    """Return examples with their exact results.
+
+    Args:
+        entry: the loss.
+        z: logits (N,) or (N, C).
+        target: in [0, 1], of the same shape.
+    """
+    input, given = _float32_input(entry, z), 2 * target - 1 if "sign" in entry.targets else target
     rows = given.reshape(len(given), -1)
-    pairs = zip(input.reshape(len(input), -1).tolist(), rows.tolist(), strict=True)
-    found = [truth(entry.name, x, t) for x, t in pairs]
+    examples = zip(input.reshape(len(input), -1).tolist(), rows.tolist(), strict=True)
+    found = [truth(entry.name, x, t) for x, t in examples]
     value = torch.tensor([[float(each.value)] for each in found], dtype=torch.float64)
     slopes = [[math.nan if g is None else float(g) for g in each.gradient] for each in found]
     hard = entry.task != "binary" and bool(((target == 0) | (target == 1)).all())
@@ -175,7 +201,7 @@ def _batch(entry: Entry, z: Tensor, target: Tensor) -> Batch:
 
 
 def _form(kind: str, rows: Tensor) -> Tensor:
-    """Rows of zeros and ones as the target of a kind."""
+    """Return rows of zeros and ones as the target of a kind."""
     if kind == "index":
         return rows.argmax(-1)
     if kind == "labels":

@@ -1,4 +1,4 @@
-"""What `losses/README.md` says besides its tables."""
+"""Text of `losses/README.md` around its tables."""
 
 from lossbench.losses.catalogue.entry import Task
 
@@ -49,6 +49,7 @@ class AbsoluteLogitLoss(nn.Module):
 KERNELS = """\
 ## Fused kernels
 
+<<<<<<< HEAD
 `python -m lossbench.losses.kernels build` compiles C++ kernels once, in about a minute;
 `lossbench` does so by itself. They give value and gradient in one pass over the memory: of
 cross-entropy with all its options but the z-loss and soft-capping, and of every other loss that
@@ -59,6 +60,18 @@ the rest (other losses, devices and dtypes, `torch.compile`, `torch.func`, secon
 all of it where there is no compiler. `losses.backend()` and `losses.backend("cuda")` say which is
 in use and why; `LOSSES_KERNELS=0` in the environment switches the kernels off. `uv run lossbench
 speed` measures them beside torch's losses."""
+=======
+`python -m lossbench.losses.kernels build` compiles C++ kernels for this machine, once, in about a
+minute; the command `lossbench` does so by itself. They compute value and gradient in one pass over
+the memory, for cross-entropy with all its options but the z-loss and soft-capping, and for every
+other loss that torch has too. They take plain float32 and float64 tensors on the CPU, on Linux. On
+CUDA, Triton, which comes with torch, compiles kernels at their first call: for cross-entropy with
+the same options, BCE with logits and the sigmoid focal loss, in float32, bfloat16 and float16. The
+closed forms compute everything else (other losses, devices and dtypes, `torch.compile`,
+`torch.func`, second derivatives), and all of it where there is no compiler. `losses.backend()` and
+`losses.backend("cuda")` say which is in use and why; `LOSSES_KERNELS=0` in the environment switches
+the kernels off. `uv run lossbench speed` measures them relative to torch's losses."""
+>>>>>>> 09fd989 (Curves and the catalogue of losses in plain words; kernels name the package that they are in)
 
 NOTATION = """\
 ## The losses
@@ -67,31 +80,31 @@ z is a logit or a row of them, x what a loss takes instead, t the target, y the 
 class and e_y its one-hot row; f = σ(z) is the sigmoid, p = softmax(z), J = diag(p) - p pᵀ."""
 
 WRONG = """\
-*Confidently wrong* is what becomes of the gradient when class 1 is right and the model gives it a
-probability of 0.01, and then of 0.0001: |dL/dz| at both, measured in float64, z being the logit,
-the difference of two logits, or the output that stands for them. A gradient that *dies* leaves such
-an example unlearnt, one that *stays* corrects it at a steady pace, and one that *grows* lets it, or
-a wrong label, outweigh all others."""
+*Confidently wrong* is |dL/dz| where class 1 is right and the model gives it a probability of 0.01,
+and then of 0.0001, measured in float64. z is the logit, the difference of two logits, or the output
+in their place. If the gradient *dies*, such an example is never learnt; if it *stays*, the example
+is corrected at a steady pace; if it *grows*, the example, or a wrong label, outweighs all
+others."""
 
 TASKS: dict[Task, str] = {
-    "binary": "### Two classes, one number an example",
+    "binary": "### Two classes, one number per example",
     "multiclass": "### One right class of many",
     "multilabel": "### Any number of right classes",
 }
 
 TAILS = """\
-The worst relative error in float32 against arithmetic of 160 digits, of ours and, below it, of the
-loss of `torch.nn.functional` ("torch"), or of the formula as one writes it in torch where that has
-none ("plain"). Logits are drawn with spreads 1, 8 and 50, for 2, 3 and 10 classes, half of them
-right; the edges are ±inf, ±1e4, ±89, ±1, zeros and denormals, where the limit is what is expected.
-A row's gradient is measured by its largest entry, and only true values that are normal float32
-numbers count; where one crosses zero it is taken to be as large as the terms of which it is the
-difference. What is above 4e-6 is bold: an error of 1 is a result of 0, or one without a right
-digit. The draws are seeded, but processors round differently, and another machine may have another
-digit.
+The table has the largest relative error in float32 against arithmetic of 160 digits: of our loss
+and, below it, of the loss of `torch.nn.functional` ("torch"), or of the formula in plain torch
+operations where torch has no such loss ("plain"). Logits are drawn with standard deviations 1, 8
+and 50, for 2, 3 and 10 classes, half of the examples classified correctly. The edges are ±inf,
+±1e4, ±89, ±1, zeros and denormals; there the limit is expected. The error of a gradient is relative
+to its largest entry in the row. Only exact values that are normal float32 numbers count; at a zero
+crossing the error is relative to the terms whose difference the value is. Errors above 4e-6 are
+bold: an error of 1 is a result of 0, or one without a correct digit. The draws are seeded, but
+processors round differently, so another machine may get another digit.
 
-4e-6 is what float32 leaves of exp(-87), its smallest number: the difference of two logits, 87, is
-rounded by 4e-6."""
+The bound is 4e-6 because the difference of two logits, 87, is rounded by that much in float32, and
+exp(-87) is about its smallest normal number."""
 
 DIFFERENCES = """\
 ## What is deliberately different from torch
