@@ -49,18 +49,6 @@ class AbsoluteLogitLoss(nn.Module):
 KERNELS = """\
 ## Fused kernels
 
-<<<<<<< HEAD
-`python -m lossbench.losses.kernels build` compiles C++ kernels once, in about a minute;
-`lossbench` does so by itself. They give value and gradient in one pass over the memory: of
-cross-entropy with all its options but the z-loss and soft-capping, and of every other loss that
-torch has too. They serve plain float32 and float64 tensors on the CPU, on Linux. On CUDA, Triton,
-which torch brings, compiles kernels at their first call: of cross-entropy with the same options,
-BCE with logits and the sigmoid's focal loss, for float32, bfloat16 and float16. The closed forms do
-the rest (other losses, devices and dtypes, `torch.compile`, `torch.func`, second derivatives), and
-all of it where there is no compiler. `losses.backend()` and `losses.backend("cuda")` say which is
-in use and why; `LOSSES_KERNELS=0` in the environment switches the kernels off. `uv run lossbench
-speed` measures them beside torch's losses."""
-=======
 `python -m lossbench.losses.kernels build` compiles C++ kernels for this machine, once, in about a
 minute; the command `lossbench` does so by itself. They compute value and gradient in one pass over
 the memory, for cross-entropy with all its options but the z-loss and soft-capping, and for every
@@ -71,7 +59,6 @@ closed forms compute everything else (other losses, devices and dtypes, `torch.c
 `torch.func`, second derivatives), and all of it where there is no compiler. `losses.backend()` and
 `losses.backend("cuda")` say which is in use and why; `LOSSES_KERNELS=0` in the environment switches
 the kernels off. `uv run lossbench speed` measures them relative to torch's losses."""
->>>>>>> 09fd989 (Curves and the catalogue of losses in plain words; kernels name the package that they are in)
 
 NOTATION = """\
 ## The losses
