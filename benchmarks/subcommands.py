@@ -33,7 +33,7 @@ class Evidence:
     workers: Annotated[
         int | None,
         tyro.conf.arg(
-            metavar="N", help_behavior_hint="(default: one a core; what fits in a GPU's memory)"
+            metavar="N", help_behavior_hint="(default: one per core; what fits in a GPU's memory)"
         ),
     ] = None
     """Networks trained at a time, each with one thread on the CPU."""

@@ -30,7 +30,7 @@ def pictures(tmp_path: Path, monkeypatch, cats_and_dogs) -> Path:
 
 
 def run(*arguments: str, **options) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "lossbench.benchmarks.cli", *arguments]
+    command = [sys.executable, "-m", "lossbench", *arguments]
     return subprocess.run(command, capture_output=True, text=True, timeout=120, **options)
 
 
@@ -104,7 +104,7 @@ def test_a_mistake_is_one_line_and_exit_code_2(arguments, words: str, capsys) ->
 
 def test_help_needs_no_torch() -> None:
     code = (
-        "import sys; from benchmarks.cli import main\n"
+        "import sys; from lossbench.benchmarks.cli import main\n"
         "try: main(['compare', '--help'])\n"
         "except SystemExit as end: assert not end.code\n"
         "assert 'torch' not in sys.modules"
@@ -120,7 +120,7 @@ def test_help_needs_no_torch() -> None:
 @pytest.mark.parametrize("arguments", [["--help"], ["evidence"]])
 def test_what_a_terminal_has_no_letter_for_is_no_error(arguments: list[str]) -> None:
     done = subprocess.run(
-        [sys.executable, "-m", "lossbench.benchmarks.cli", *arguments],
+        [sys.executable, "-m", "lossbench", *arguments],
         env={**os.environ, "PYTHONIOENCODING": "ascii"},
         capture_output=True,
     )
@@ -132,7 +132,7 @@ def test_what_a_terminal_has_no_letter_for_is_no_error(arguments: list[str]) -> 
 def test_who_has_read_enough_is_told_nothing() -> None:
     read, write = os.pipe()
     os.close(read)
-    command = [sys.executable, "-m", "lossbench.benchmarks.cli", "evidence"]
+    command = [sys.executable, "-m", "lossbench", "evidence"]
     done = subprocess.run(command, stdout=write, stderr=subprocess.PIPE)
     os.close(write)
     assert (done.returncode, done.stderr) == (141, b"")
@@ -151,7 +151,7 @@ def test_a_signal_keeps_what_is_done_and_says_how_to_go_on(
 ) -> None:
     arguments = ["compare", "--data", str(pictures), *SMALL, "--seeds", "3", "--name", "cut"]
     process = subprocess.Popen(
-        [sys.executable, "-m", "lossbench.benchmarks.cli", *arguments],
+        [sys.executable, "-m", "lossbench", *arguments],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
