@@ -38,18 +38,7 @@ HEAVY = {"matplotlib", "scipy", "tensorboard", "torchvision"}
 """Libraries that take so long to import that functions do it."""
 OPTIONAL = {"ray", "triton", "lightning", "liger_kernel", "fcntl", "msvcrt"}
 """Libraries that are not everywhere."""
-KNOWN = frozenset[str](
-    {
-        "benchmarks.evidence.measuring.likelihood_forms -> losses.functional",
-        "benchmarks.evidence.measuring.likelihood_forms -> torch",
-        "benchmarks.evidence.measuring.networks -> numpy",
-        "benchmarks.evidence.pictures.course -> numpy",
-        "benchmarks.evidence.pictures.error_driven -> benchmarks.evidence.error_driven",
-        "benchmarks.evidence.square_loss -> benchmarks.evidence.pictures.square_loss",
-        "benchmarks.evidence.zero_one -> numpy",
-        "benchmarks.records.files -> numpy",
-    }
-)
+KNOWN = frozenset[str]({})
 """Imports that are still to be mended. Empty it."""
 
 

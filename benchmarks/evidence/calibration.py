@@ -1,4 +1,4 @@
-"""Whose probabilities can be believed, of losses that are equally accurate?"""
+"""Claim: are the probabilities of equally accurate losses calibrated?"""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ from lossbench.benchmarks.stats.verdict import verdict_equivalent
 from lossbench.benchmarks.training.result import Predictions, RunResult
 
 from .claim import Budget, Claim, Trainer
-from .measuring.contrasts import (
-    Demand,
-    Judged,
+from .figures.calibration import draw_errors, draw_reliability
+from .figures.rows import draw_tests
+from .measures.contrasts import (
+    Hypothesis,
+    HypothesisTest,
     contrast,
-    judged,
+    evaluate_hypotheses,
     plus_minus,
     signed,
     table_of,
     with_span,
 )
-from .measuring.networks import accuracies, over_seeds, tuned
-from .pictures.calibration import draw_errors, draw_reliability
-from .pictures.rows import judgement
+from .measures.networks import accuracies, over_seeds, tuned
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -50,7 +50,7 @@ Found = Mapping[str, Sequence[RunResult]]
 
 
 class Size(NamedTuple):
-    """What a budget pays for."""
+    """Epochs and seeds of a budget."""
 
     epochs: int
     seeds: int
@@ -81,7 +81,7 @@ def examine(lab: Trainer) -> Finding:
     outcomes = dict(zip(LOSSES, over_seeds(lab, rates, size.seeds), strict=True))
     found = {loss: runs for loss, runs in outcomes.items() if all(map(finite, runs))}
     unequal = [loss for loss in found if loss != REFERENCE and not equal(found, loss)]
-    findings = [gated(item, unequal) for item in judged(demands_of(found))]
+    findings = [gated(item, unequal) for item in evaluate_hypotheses(demands_of(found))]
     measures = tuple(item.measure for item in findings) + missing(found)
     errors = {loss: calibration_errors(runs) for loss, runs in found.items()}
     floors = {loss: mean_floor(runs) for loss, runs in found.items()}
@@ -92,7 +92,7 @@ def examine(lab: Trainer) -> Finding:
         (
             draw_reliability({loss: tested(runs) for loss, runs in found.items()}, PROPER),
             draw_errors(errors, floors, PROPER, BELIEVABLE),
-            judgement(
+            draw_tests(
                 "differences.png",
                 "calibration error, or its difference to cross-entropy's, points",
                 findings,
@@ -107,7 +107,7 @@ def examine(lab: Trainer) -> Finding:
 
 
 def finite(outcome: RunResult) -> bool:
-    """Whether a network has not diverged: only then are its outputs probabilities."""
+    """Return whether a network has not diverged; only then are its outputs probabilities."""
     return outcome.test is not None and bool(np.isfinite(outcome.test.probabilities).all())
 
 
@@ -116,18 +116,20 @@ def tested(runs: Sequence[RunResult]) -> list[Predictions]:
 
 
 def calibration_errors(runs: Sequence[RunResult]) -> list[float]:
-    """The expected calibration error of each network, points."""
+    """Return the expected calibration error of each network, in points."""
     return [100 * expected_calibration_error(p.probabilities, p.labels) for p in tested(runs)]
 
 
 def briers(runs: Sequence[RunResult]) -> list[float]:
-    """The Brier score of each network, from 0 to 2."""
+    """Return the Brier score of each network, from 0 to 2."""
     return [brier(p.probabilities, p.labels) for p in tested(runs)]
 
 
 def mean_floor(runs: Sequence[RunResult]) -> float:
-    """The calibration error, in points, that would be measured on so many test images if every
-    probability were right: labels are drawn from the probabilities themselves."""
+    """Return the calibration error, in points, that correct probabilities would show.
+
+    Labels are drawn from the probabilities themselves, for the same number of test images.
+    """
     rng = np.random.default_rng(0)
     errors = []
     for said in tested(runs):
@@ -140,8 +142,10 @@ def mean_floor(runs: Sequence[RunResult]) -> float:
 
 
 def cooled(run: RunResult) -> float:
-    """The calibration error on test images, in points, after temperature scaling (Guo et al.
-    2017): ln p is divided by the one number with which the validation images are likeliest."""
+    """Return the calibration error on test images, in points, after temperature scaling.
+
+    The temperature maximises the likelihood of the validation images (Guo et al. 2017).
+    """
     from scipy.optimize import minimize_scalar
 
     assert run.test is not None
@@ -159,48 +163,50 @@ def cooled(run: RunResult) -> float:
 
 
 def at_temperature(probabilities: NDArray[np.float32], temperature: float) -> NDArray[np.float64]:
-    """softmax(ln p / temperature); a probability of 0 counts as 1e-7."""
+    """Return softmax(ln p / temperature); a probability of 0 counts as 1e-7."""
     logs = np.log(probabilities.astype(np.float64).clip(1e-7)) / temperature
     likely = np.exp(logs - logs.max(1, keepdims=True))
     return np.asarray(likely / likely.sum(1, keepdims=True))
 
 
 def equal(found: Found, loss: str) -> bool:
-    """Whether a loss is as accurate as cross-entropy: the 90 % interval of the difference lies
-    within the margin (two one-sided tests)."""
+    """Return whether a loss is as accurate as cross-entropy.
+
+    The 90 % interval of the difference must lie within the margin (two one-sided tests).
+    """
     if REFERENCE not in found:
         return False
     a, b = accuracies(found[loss]), accuracies(found[REFERENCE])
     return verdict_equivalent(paired_difference(a, b, level=0.9), EQUAL) == "holds"
 
 
-def demands_of(found: Found) -> list[Demand]:
-    """Proper losses can be believed, and the others are further off than cross-entropy."""
+def demands_of(found: Found) -> list[Hypothesis]:
+    """Return the hypotheses: proper losses are calibrated, the others less than cross-entropy."""
     demands = []
     for loss in PROPER:
         if loss in found:
             errors = calibration_errors(found[loss])
             against = contrast(loss, loss, errors, [0.0] * len(errors))
-            demands.append(Demand(against, "below", BELIEVABLE))
+            demands.append(Hypothesis(against, "below", BELIEVABLE))
     for loss in IMPROPER:
         if loss in found and REFERENCE in found:
             errors, others = (calibration_errors(found[each]) for each in (loss, REFERENCE))
             against = contrast(f"{loss} minus {REFERENCE}", loss, errors, others)
-            demands.append(Demand(against, "above", GAP))
+            demands.append(Hypothesis(against, "above", GAP))
     return demands
 
 
-def gated(item: Judged, unequal: Sequence[str]) -> Judged:
-    """Nothing is decided by a loss that is not as accurate as cross-entropy."""
+def gated(item: HypothesisTest, unequal: Sequence[str]) -> HypothesisTest:
+    """Make a test undecided if its loss is not as accurate as cross-entropy."""
     demand, p, measure = item
     if demand.contrast.loss in unequal:
         wanted = f"{measure.wanted}, at equal accuracy, which it has not"
-        return Judged(demand, p, replace(measure, wanted=wanted, verdict="undecided"))
+        return HypothesisTest(demand, p, replace(measure, wanted=wanted, verdict="undecided"))
     return item
 
 
 def missing(found: Found) -> tuple[Measure, ...]:
-    """A measure without a number for every loss that diverged, which decides nothing."""
+    """Return an undecided measure for every loss that diverged."""
     return tuple(
         Measure(f"{loss}, points", None, None, None, "probabilities", "undecided")
         for loss in LOSSES

@@ -1,4 +1,4 @@
-"""What a claim is, and what an examination of it finds."""
+"""A claim and what trains its networks."""
 
 from __future__ import annotations
 
@@ -14,25 +14,27 @@ Budget = Literal["quick", "standard", "full"]
 
 
 class Trainer(Protocol):
-    """Where a claim is examined: the budget, and a way to have networks trained."""
+    """Interface for training the networks of a claim within a budget."""
 
     budget: Budget
 
     def train(self, trials: Sequence[RunConfig]) -> list[RunResult]:
-        """The outcomes of the trials, in their order; those had before are not trained again."""
+        """Return the results of runs, in their order. A run trained before is not trained again."""
         ...
 
     def tuned(self, trials: Sequence[RunConfig]) -> list[RunConfig]:
-        """Each trial with the learning rate that suits its loss best on validation images: the
-        same grid of rates and the same budget for all, seeds of the search's own."""
+        """Return each run with the learning rate that is best for its loss on validation images.
+
+        All losses have the same grid of rates and the same budget. The search has seeds of its own.
+        """
         ...
 
     def searched(self, trials: Sequence[RunConfig]) -> list[list[RunResult]]:
-        """The outcomes of the search behind `tuned`: a list for each trial, by rate and seed."""
+        """Return the results of the search behind `tuned`: one list per run, by rate and seed."""
         ...
 
     def say(self, line: str) -> None:
-        """A line for the person who waits."""
+        """Print a line for the user."""
         ...
 
 

@@ -1,4 +1,4 @@
-"""Is the gradient of cross-entropy the error itself, and that of which other losses?"""
+"""Claim: is the gradient of cross-entropy the error itself, and of which other losses?"""
 
 from __future__ import annotations
 
@@ -8,22 +8,23 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from lossbench.benchmarks.config import WRONG_START_PROBABILITY, RunConfig
-from lossbench.benchmarks.format import MINUS, MISSING
+from lossbench.benchmarks.format import MISSING
 from lossbench.benchmarks.records.claim import ClaimTable, Finding, Measure, verdict_of
 from lossbench.benchmarks.stats.intervals import Interval, mean_interval
 from lossbench.benchmarks.stats.verdict import verdict_below
 
 from .claim import Budget, Claim, Trainer
-from .measuring.bounds import at_most
-from .measuring.laws import LAWS, error
-from .measuring.pushes import Pushes, pushes, together
-from .pictures.error_driven import draw_panels, draw_pushes
+from .figures.error_driven import draw_panels, draw_pushes
+from .measures.gradient_formulas import GRADIENT_FORMULAS, error
+from .measures.limits import at_most
+from .measures.logit_gradients import LogitGradients, concatenate, logit_gradients
+from .measures.proportion import Fit, finite, fit, in_words
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 # Losses whose gradient is k |f - t|, and those of which the claim says that it is not.
-DRIVEN = tuple(loss for loss, law in LAWS.items() if law.share)
+DRIVEN = tuple(loss for loss, law in GRADIENT_FORMULAS.items() if law.share)
 BENT = ("probability-sum", "sigmoid-mse", "softmax-mse", "mse")
 # The rounding of float32, with room: |f - t| is at most 1.
 ROUNDING = 1e-5
@@ -35,7 +36,7 @@ RATE = 0.1
 
 
 class Size(NamedTuple):
-    """What a budget pays for; train_images None: all there are."""
+    """Epochs, images and seeds of a budget; `train_images` None: all images."""
 
     epochs: int
     seeds: int
@@ -47,20 +48,6 @@ SIZES: dict[Budget, Size] = {
     "standard": Size(2, 5, None),
     "full": Size(12, 10, None),
 }
-
-
-class Fit(NamedTuple):
-    """The regression of |dL/dz| on e = |f - t| over the examples of one seed, through 0.
-
-    Attributes:
-        slope: k of k e, by least squares.
-        explained: R², 1 - sum (|g| - k e)² / sum (|g| - mean |g|)²; NaN where |g| never changes.
-        off: the largest ||g| - k e|, k being the one predicted or else the slope.
-    """
-
-    slope: float
-    explained: float
-    off: float
 
 
 def examine(lab: Trainer) -> Finding:
@@ -75,7 +62,7 @@ def examine(lab: Trainer) -> Finding:
             initial_probability=start,
             record_examples=True,
         )
-        for loss in LAWS
+        for loss in GRADIENT_FORMULAS
         for start in STARTS
         for seed in range(size.seeds)
     }
@@ -83,46 +70,32 @@ def examine(lab: Trainer) -> Finding:
     found = dict(zip(trials, lab.train(list(trials.values())), strict=True))
     # One set of examples a loss and seed, from both starts.
     seen = {
-        loss: [pushes([found[loss, start, k] for start in STARTS]) for k in range(size.seeds)]
-        for loss in LAWS
+        loss: [
+            logit_gradients([found[loss, start, k] for start in STARTS]) for k in range(size.seeds)
+        ]
+        for loss in GRADIENT_FORMULAS
     }
     fits = {loss: [fit(loss, each) for each in runs] for loss, runs in seen.items()}
     measures = measures_of(fits)
-    pooled = {loss: finite(together(runs)) for loss, runs in seen.items()}
+    pooled = {loss: finite(concatenate(runs)) for loss, runs in seen.items()}
     return Finding(
         verdict_of(measures),
-        sentence_of(fits, sum(len(pooled[loss].push) for loss in DRIVEN)),
+        sentence_of(fits, sum(len(pooled[loss].magnitude) for loss in DRIVEN)),
         measures,
-        (draw_panels(pooled, {loss: middle(fits[loss]) for loss in LAWS}), draw_pushes(pooled)),
+        (
+            draw_panels(pooled, {loss: middle(fits[loss]) for loss in GRADIENT_FORMULAS}),
+            draw_pushes(pooled),
+        ),
         (table_of(fits, pooled),),
         NOTES,
     )
-
-
-def fit(loss: str, seen: Pushes) -> Fit:
-    """The regression of one seed. NaN for a network that diverged."""
-    e, push = error(seen.odds), seen.push
-    if not (len(e) and np.isfinite(e).all() and np.isfinite(push).all()):
-        return Fit(float("nan"), float("nan"), float("nan"))
-    slope = float(e @ push / (e @ e))
-    around = float(((push - push.mean()) ** 2).sum())
-    rest = float(((push - slope * e) ** 2).sum())
-    share = LAWS[loss].share
-    off = float(np.abs(push - (slope if share is None else share) * e).max())
-    return Fit(slope, 1 - rest / around if around > 0 else float("nan"), off)
-
-
-def finite(seen: Pushes) -> Pushes:
-    """Without what a network that diverged has said."""
-    known = np.isfinite(seen.odds) & np.isfinite(seen.push)
-    return Pushes(seen.odds[known], seen.push[known])
 
 
 def measures_of(fits: Mapping[str, Sequence[Fit]]) -> tuple[Measure, ...]:
     straight = at_most(
         f"{', '.join(DRIVEN)}: |dL/dz| / k - |f - t| (k = 2 for bernoulli-sum, else 1), largest "
         "of all examples",
-        [each.off / (LAWS[loss].share or 1) for loss in DRIVEN for each in fits[loss]],
+        [each.off / (GRADIENT_FORMULAS[loss].share or 1) for loss in DRIVEN for each in fits[loss]],
         ROUNDING,
         min(len(fits[loss]) for loss in DRIVEN),
     )
@@ -142,12 +115,12 @@ def bent(loss: str, fits: Sequence[Fit]) -> Measure:
 
 
 def interval_of(values: Sequence[float]) -> Interval:
-    """The mean with its 95 % t interval; nothing where a value is no number."""
+    """Return the mean with its 95 % t interval; an empty interval if a value is not finite."""
     return mean_interval(values if np.isfinite(values).all() else [])
 
 
 def middle(fits: Sequence[Fit]) -> Fit:
-    """The means over seeds, and the largest deviation."""
+    """Return the means over seeds and the largest deviation."""
     slopes, explained, offs = (np.array(column) for column in zip(*fits, strict=True))
     return Fit(float(slopes.mean()), float(explained.mean()), float(offs.max()))
 
@@ -160,15 +133,6 @@ def sentence_of(fits: Mapping[str, Sequence[Fit]], examples: int) -> str:
         f"is off from (a multiple of) |f - t| by at most {worst:.0e}; for the other losses R² of a "
         f"proportion (below 0: a constant would do better) is: {others}."
     )
-
-
-def in_words(explained: float) -> str:
-    """R² as text; close to 1, by how much it is not 1."""
-    if not np.isfinite(explained):
-        return MISSING
-    if 0 < 1 - explained < 1e-4:
-        return f"1 {MINUS} {1 - explained:.0e}"
-    return f"{explained:.2f}".replace("-", MINUS)
 
 
 RELATIONS = {
@@ -185,9 +149,9 @@ RELATIONS = {
 }
 
 
-def table_of(fits: Mapping[str, Sequence[Fit]], pooled: Mapping[str, Pushes]) -> ClaimTable:
+def table_of(fits: Mapping[str, Sequence[Fit]], pooled: Mapping[str, LogitGradients]) -> ClaimTable:
     rows = []
-    for loss, law in LAWS.items():
+    for loss, law in GRADIENT_FORMULAS.items():
         each = middle(fits[loss])
         seen = pooled[loss]
         rows.append(
@@ -228,22 +192,25 @@ def table_of(fits: Mapping[str, Sequence[Fit]], pooled: Mapping[str, Pushes]) ->
 
 
 def small(value: float) -> str:
-    """A deviation as text."""
+    """Format a deviation."""
     if not np.isfinite(value):
         return MISSING
     return f"{value:.2f}" if value == 0 or value >= 1e-3 else f"{value:.0e}"
 
 
-def formula_off(loss: str, seen: Pushes) -> float:
-    """How far measured |dL/dz| is from the formula at most, relative to the largest of them."""
-    largest = float(seen.push.max(initial=0.0))
-    off = float(np.abs(seen.push - LAWS[loss].push(seen.odds)).max(initial=0.0))
+def formula_off(loss: str, seen: LogitGradients) -> float:
+    """Return the largest difference of measured |dL/dz| from the formula, over the largest
+    |dL/dz|."""
+    largest = float(seen.magnitude.max(initial=0.0))
+    off = float(
+        np.abs(seen.magnitude - GRADIENT_FORMULAS[loss].magnitude(seen.odds)).max(initial=0.0)
+    )
     return off / largest if largest > 0 else off
 
 
-def typical(seen: Pushes, low: float, high: float) -> str:
+def typical(seen: LogitGradients, low: float, high: float) -> str:
     e: NDArray[np.float64] = error(seen.odds)
-    among = seen.push[(e >= low) & (e <= high)]
+    among = seen.magnitude[(e >= low) & (e <= high)]
     return f"{np.median(among):.2g}" if len(among) else MISSING
 
 

@@ -1,4 +1,4 @@
-"""Rare cats: which loss still finds them?"""
+"""Claim: which loss still finds rare cats?"""
 
 from __future__ import annotations
 
@@ -16,9 +16,17 @@ from lossbench.benchmarks.stats.metrics import balanced_accuracy
 from lossbench.benchmarks.training.result import Predictions, RunResult
 
 from .claim import Budget, Claim, Trainer
-from .measuring.contrasts import Contrast, Demand, contrast, judged, plus_minus, signed, table_of
-from .measuring.networks import over_seeds, tuned
-from .pictures.rows import SEEDS, Row, chance_line, draw_rows, heading, judgement, room_for
+from .figures.rows import SEEDS, Row, chance_line, draw_rows, draw_tests, heading, label_width
+from .measures.contrasts import (
+    Contrast,
+    Hypothesis,
+    contrast,
+    evaluate_hypotheses,
+    plus_minus,
+    signed,
+    table_of,
+)
+from .measures.networks import over_seeds, tuned
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -46,7 +54,7 @@ Said = Mapping[tuple[str, int], Sequence[Predictions]]
 
 
 class Size(NamedTuple):
-    """What a budget pays for."""
+    """Epochs, images and seeds of a budget."""
 
     epochs: int
     seeds: int
@@ -61,7 +69,7 @@ SIZES: dict[Budget, Size] = {
 
 
 def trial_of(method: str, ratio: int, counts: Sequence[int], size: Size) -> RunConfig:
-    """A method with `ratio` dogs for a cat, of whose numbers it is told by `counts`."""
+    """Return the run of a method with `ratio` dogs per cat; `counts` are the images per class."""
     return RunConfig(
         loss=LOSSES[method],
         seed=0,
@@ -74,8 +82,11 @@ def trial_of(method: str, ratio: int, counts: Sequence[int], size: Size) -> RunC
 
 
 def settings_of(method: str, counts: Sequence[int]) -> tuple[tuple[str, Any], ...]:
-    """What a method is told: weights N / (K n_c), so that each class weighs as much as any other
-    and an example 1 on average; or the counts themselves."""
+    """Return the loss arguments of a method: class weights N / (K n_c), or the counts.
+
+    With these weights every class has the same total weight, and the mean weight of an example is
+    1.
+    """
     if method == WEIGHTED:
         return (("weight", tuple(sum(counts) / (len(counts) * count) for count in counts)),)
     if method == ADJUSTED:
@@ -84,8 +95,10 @@ def settings_of(method: str, counts: Sequence[int]) -> tuple[tuple[str, Any], ..
 
 
 def shifted(said: Predictions, counts: Sequence[int]) -> Predictions:
-    """The predictions of a network whose logits are corrected after training for how often it saw
-    each class, z_c - ln n_c (Menon et al. 2021)."""
+    """Correct the logits of a trained network for the class frequencies: z_c - ln n_c.
+
+    Source: Menon et al. 2021.
+    """
     outputs = said.outputs - np.log(np.asarray(counts, dtype=np.float32))
     likely = np.exp(outputs - outputs.max(1, keepdims=True))
     return Predictions(
@@ -109,7 +122,7 @@ def examine(lab: Trainer) -> Finding:
     lab.say("plain, weighted, focal and logit-adjusted")
     outcomes = dict(zip(trials, over_seeds(lab, list(trials.values()), size.seeds), strict=True))
     said = said_by(outcomes, counted)
-    findings = judged(demands_of(said))
+    findings = evaluate_hypotheses(demands_of(said))
     measures = tuple(item.measure for item in findings)
     return Finding(
         verdict_of(measures),
@@ -117,7 +130,7 @@ def examine(lab: Trainer) -> Finding:
         measures,
         (
             draw_recall(said, counted),
-            judgement("differences.png", "difference in balanced accuracy, points", findings),
+            draw_tests("differences.png", "difference in balanced accuracy, points", findings),
         ),
         (
             accuracy_table(said, trials, counted),
@@ -130,8 +143,8 @@ def examine(lab: Trainer) -> Finding:
 def said_by(
     outcomes: Mapping[tuple[str, int], Sequence[RunResult]], counted: Mapping[int, Sequence[int]]
 ) -> dict[tuple[str, int], list[Predictions]]:
-    """What every network says of the test images, the plain one a second time with its logits
-    shifted."""
+    """Return the predictions of every network for the test images; plain ones also with shifted
+    logits."""
     said = {
         cell: [outcome.test for outcome in found if outcome.test is not None]
         for cell, found in outcomes.items()
@@ -142,18 +155,21 @@ def said_by(
 
 
 def balanced(said: Sequence[Predictions]) -> list[float]:
-    """Balanced accuracy of each network, percent."""
+    """Return the balanced accuracy of each network, in percent."""
     return [100 * balanced_accuracy(one.predicted, one.labels) for one in said]
 
 
 def recall(said: Sequence[Predictions], label: int) -> float:
-    """How much of a class is found, percent, the mean over networks."""
+    """Return the mean recall of a class over networks, in percent."""
     return 100 * float(np.mean([(p.predicted == label)[p.labels == label].mean() for p in said]))
 
 
 def difference(said: Said, method: str, other: str, ratio: int) -> Contrast:
-    """A method's balanced accuracy minus another's. Over test images it is drawn only where the
-    test split has as many cats as dogs, and balanced accuracy is accuracy."""
+    """Return the balanced accuracy of a method minus that of another.
+
+    It has an interval over test images only if the test split is balanced, where balanced accuracy
+    is accuracy.
+    """
     a, b = said[method, ratio], said[other, ratio]
     even = len(set(np.bincount(a[0].labels))) == 1
     return contrast(
@@ -167,14 +183,14 @@ def difference(said: Said, method: str, other: str, ratio: int) -> Contrast:
 
 
 def hits(said: Sequence[Predictions]) -> NDArray[np.bool_]:
-    """Which test images each network got right, (networks, N)."""
+    """Return whether each network classified each test image correctly, (networks, N)."""
     return np.stack([one.correct for one in said])
 
 
-def demands_of(said: Said) -> list[Demand]:
+def demands_of(said: Said) -> list[Hypothesis]:
     pairs = ((WEIGHTED, PLAIN), (ADJUSTED, PLAIN), (ADJUSTED, FOCAL))
     return [
-        Demand(difference(said, method, other, ratio), "above", GAIN)
+        Hypothesis(difference(said, method, other, ratio), "above", GAIN)
         for ratio in RATIOS
         for method, other in pairs
     ]
@@ -196,7 +212,7 @@ def sentence_of(said: Said) -> str:
 def accuracy_table(
     said: Said, trials: Mapping[tuple[str, int], RunConfig], counted: Mapping[int, Sequence[int]]
 ) -> ClaimTable:
-    """Balanced accuracy and what it is the mean of."""
+    """Return the table of balanced accuracy and the recall of both classes."""
     rows = []
     for ratio in RATIOS:
         dogs, cats = counted[ratio]
@@ -234,7 +250,7 @@ def accuracy_table(
 
 
 def draw_recall(said: Said, counted: Mapping[int, Sequence[int]]) -> ClaimFigure:
-    """Balanced accuracy of each method, between the two shares that it is the mean of."""
+    """Draw the balanced accuracy of each method between the recalls of both classes."""
     import matplotlib
     from matplotlib.figure import Figure
 
@@ -250,7 +266,7 @@ def draw_recall(said: Said, counted: Mapping[int, Sequence[int]]) -> ClaimFigure
         )
         panels = figure.subplots(len(RATIOS), 1, sharex=True)
         figure.subplots_adjust(
-            left=room_for(list(LOSSES)), right=0.92, top=top - 0.05, bottom=0.085, hspace=0.26
+            left=label_width(list(LOSSES)), right=0.92, top=top - 0.05, bottom=0.085, hspace=0.26
         )
         for axes, ratio in zip(panels, RATIOS, strict=True):
             dogs, cats = counted[ratio]
@@ -272,8 +288,7 @@ def draw_recall(said: Said, counted: Mapping[int, Sequence[int]]) -> ClaimFigure
 
 
 def _draw_span(axes: Axes, place: int, said: Sequence[Predictions]) -> None:
-    """The line from the share of one class to that of the other, each named beyond what stands on
-    the line."""
+    """Draw a line from the recall of one class to that of the other, with their names."""
     ends = sorted((recall(said, label), LABELS[label]) for label in (0, 1))
     axes.plot([share for share, _ in ends], [place] * 2, **SPAN)
     middle = mean_interval(balanced(said))

@@ -1,4 +1,4 @@
-"""Accuracy against learning rate: what a comparison at one rate is worth."""
+"""Claim: does the comparison of two losses depend on the learning rate?"""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ from lossbench.benchmarks.training.rate_search import FIRST_SEARCH_SEED
 from lossbench.benchmarks.training.result import RunResult
 
 from .claim import Budget, Claim, Trainer
-from .measuring.bounds import bounded
-from .measuring.contrasts import Contrast, contrast, plus_minus, signed, with_span
-from .measuring.networks import accuracies, chance_of, right
-from .measuring.rates import USABLE, Range, Sweep, usable
-from .pictures.learning_rate import draw_curves, draw_ranges
+from .figures.learning_rate import draw_curves, draw_ranges
+from .measures.contrasts import Contrast, contrast, plus_minus, signed, with_span
+from .measures.limits import bounded
+from .measures.networks import accuracies, chance_of, right
+from .measures.rates import USABLE, Range, Sweep, usable
 
 REFERENCE, OTHER = "cross-entropy", "sigmoid-mse"
 PAIR = (REFERENCE, OTHER)
@@ -44,8 +44,12 @@ NEAR = 3.0
 
 
 class Size(NamedTuple):
-    """What a budget pays for. `seeds`: of the two losses that the verdict is about; `others`: of
-    the rest, of which `tried` at every rate; train_images None: all there are."""
+    """Epochs, images and seeds of a budget.
+
+    `seeds` are those of the two losses in the verdict; `others` those of the rest, `tried` of them
+    at
+    every rate. `train_images` None: all images.
+    """
 
     train_images: int | None
     epochs: int
@@ -107,7 +111,8 @@ def trial_of(loss: str, size: Size) -> RunConfig:
 
 
 def swept(lab: Trainer, size: Size) -> tuple[dict[str, Sweep], dict[str, float]]:
-    """Every loss at every rate on validation images, and mean |dL/dz| of its first batches."""
+    """Train every loss at every rate; return the validation accuracies and the first mean
+    |dL/dz|."""
     cells = {
         loss: [
             replace(trial_of(loss, size), learning_rate=rate, seed=FIRST_SEARCH_SEED + k)
@@ -131,13 +136,13 @@ def swept(lab: Trainer, size: Size) -> tuple[dict[str, Sweep], dict[str, float]]
 
 
 def validated(run: RunResult) -> float:
-    """Validation accuracy, percent. A network that has diverged still names a class."""
+    """Return the validation accuracy in percent. A diverged network still predicts a class."""
     assert run.validation is not None
     return 100 * float(run.validation.correct.mean())
 
 
 def ranked(lab: Trainer, size: Size, chosen: Mapping[str, float]) -> dict[str, list[RunResult]]:
-    """Every loss at its own rate, with seeds other than those that chose it, on test images."""
+    """Train every loss at its own rate, with new seeds, and evaluate it on test images."""
     trials = [
         replace(trial_of(loss, size), learning_rate=rate, seed=seed, test=True)
         for loss, rate in chosen.items()
@@ -150,7 +155,7 @@ def ranked(lab: Trainer, size: Size, chosen: Mapping[str, float]) -> dict[str, l
 
 
 def minus_reference(loss: str, found: Mapping[str, Sequence[RunResult]]) -> Contrast:
-    """Test accuracy of a loss minus cross-entropy's, with the seeds that both have."""
+    """Return the test accuracy of a loss minus that of cross-entropy, over their common seeds."""
     runs, others = found[loss], found[REFERENCE][: len(found[loss])]
     name = f"{loss} minus {REFERENCE}"
     return contrast(name, loss, accuracies(runs), accuracies(others), (right(runs), right(others)))
@@ -203,17 +208,17 @@ def ends(interval: Interval) -> tuple[float | None, float | None, float | None]:
 
 
 def decades(sweep: Sweep) -> list[float]:
-    """How wide the usable range of each seed is."""
+    """Return the width of the usable range of each seed, in decades."""
     return [each.decades for each in ranges_of(sweep)]
 
 
 def goes_on(sweep: Sweep) -> bool:
-    """Whether the range of some seed goes on beyond the rates tried, and may be wider than seen."""
+    """Return whether the usable range of a seed reaches an end of the grid."""
     return any(each.open_low or each.open_high for each in ranges_of(sweep))
 
 
 def ranges_of(sweep: Sweep) -> list[Range]:
-    """The usable range of each seed, around the rate that is best over all of them."""
+    """Return the usable range of each seed around the rate that is best over all seeds."""
     return [usable(sweep.rates, row, sweep.best) for row in sweep.accuracy]
 
 
@@ -297,7 +302,7 @@ def table_of_ranks(
 
 
 def p_of(drawn: Contrast) -> float:
-    """That there is no difference; 1 where there are too few for a test."""
+    """Return the p-value of no difference; 1 with too few seeds."""
     differences = drawn.differences
     if len(differences) < MINIMUM_SEEDS:
         return 1.0

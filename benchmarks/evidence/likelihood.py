@@ -1,4 +1,4 @@
-"""Likelihood, cross-entropy, H(p, q), KL + H(p): four names of one number?"""
+"""Claim: are likelihood, cross-entropy, H(p, q) and KL + H(p) one number?"""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from lossbench.benchmarks.stats.verdict import verdict_above
 from lossbench.benchmarks.training.result import RunResult
 
 from .claim import Budget, Claim, Trainer
-from .measuring.bounds import at_most, size
-from .measuring.contrasts import plus_minus, signed
-from .measuring.likelihood_forms import FAR, FORMS, LOWERED, SOFTENED, Reading, read
-from .measuring.networks import accuracies, over_seeds
-from .pictures.likelihood import SLIPS, draw_forms, draw_slip, mean_pushes
+from .figures.likelihood import SLIPS, draw_forms, draw_slip, mean_pushes
+from .measures.contrasts import plus_minus, signed
+from .measures.likelihood_forms import FAR, FORMS, LOWERED, SOFTENED, Reading, read
+from .measures.limits import at_most, size
+from .measures.networks import accuracies, over_seeds
 
 LOSS, RATE = "bce-with-logits", 0.1
 # How far forms may be from the likelihood, as a share of it, and their gradients from f - t: the
@@ -33,7 +33,7 @@ FALL = 0.9
 
 
 class Size(NamedTuple):
-    """What a budget pays for."""
+    """Epochs and seeds of a budget."""
 
     epochs: int
     seeds: int
@@ -64,7 +64,7 @@ def readings_of(outcomes: Sequence[RunResult]) -> list[Reading]:
 
 
 def measures_of(readings: Sequence[Reading]) -> tuple[Measure, ...]:
-    """That the forms are one number by value and by gradient, and the slips are not."""
+    """Measure that all forms agree in value and gradient, and that the slips do not."""
     seeds = len(readings)
     one = [
         at_most(
@@ -202,7 +202,7 @@ def slip_table(readings: Sequence[Reading]) -> ClaimTable:
 
 
 def minus(text: str) -> str:
-    """With a minus sign for a hyphen."""
+    """Replace hyphens by minus signs."""
     return text.replace("-", MINUS)
 
 

@@ -1,4 +1,4 @@
-"""More than two classes: does it matter how cross-entropy is carried over to them?"""
+"""Claim: does it matter how cross-entropy is extended to more than two classes?"""
 
 from __future__ import annotations
 
@@ -14,9 +14,17 @@ from lossbench.benchmarks.stats.verdict import verdict_equivalent
 from lossbench.benchmarks.training.result import RunResult
 
 from .claim import Budget, Claim, Trainer
-from .measuring.contrasts import Contrast, Demand, contrast, judged, plus_minus, table_of, with_span
-from .measuring.networks import accuracies, chance_of, over_seeds, right, tuned
-from .pictures.rows import SEEDS, Row, chance_line, draw_rows, heading, judgement, room_for
+from .figures.rows import SEEDS, Row, chance_line, draw_rows, draw_tests, heading, label_width
+from .measures.contrasts import (
+    Contrast,
+    Hypothesis,
+    contrast,
+    evaluate_hypotheses,
+    plus_minus,
+    table_of,
+    with_span,
+)
+from .measures.networks import accuracies, chance_of, over_seeds, right, tuned
 
 REFERENCE = "cross-entropy"
 LOSSES = {
@@ -32,9 +40,10 @@ class Task:
     """Images of several classes.
 
     Attributes:
-        name: for people. data, image_size, validation: as a `RunConfig` has them.
-        ahead: points by which a loss must be ahead of cross-entropy to be more accurate. Fewer
-            test images tell only larger differences from none.
+        name: name for readers.
+        data, image_size, validation: as in `RunConfig`.
+        ahead: points by which a loss must be ahead of cross-entropy to count as more accurate. With
+            fewer test images only larger differences can be detected.
     """
 
     name: str
@@ -52,7 +61,7 @@ Found = Mapping[tuple[str, str], Sequence[RunResult]]
 
 
 class Size(NamedTuple):
-    """What a budget pays for on a task; without `images` there are as many as there are."""
+    """Epochs, images and seeds of a budget for a task; without `images` all images."""
 
     images: int | None
     epochs: int
@@ -90,7 +99,7 @@ def examine(lab: Trainer) -> Finding:
         rates = tuned(lab, trials, epochs=size.search_epochs)
         outcomes = over_seeds(lab, rates, size.seeds)
         found |= {(loss, task.data): o for loss, o in zip(LOSSES, outcomes, strict=True)}
-    findings = judged(demands_of(found))
+    findings = evaluate_hypotheses(demands_of(found))
     measures = tuple(item.measure for item in findings)
     return Finding(
         verdict_of(measures),
@@ -98,7 +107,7 @@ def examine(lab: Trainer) -> Finding:
         measures,
         (
             draw_accuracies(found),
-            judgement(
+            draw_tests(
                 "differences.png",
                 "test accuracy minus that of softmax cross-entropy, points",
                 findings,
@@ -123,10 +132,10 @@ def number_of_classes(found: Found, task: Task) -> int:
     return len(found[REFERENCE, task.data][0].counts)
 
 
-def demands_of(found: Found) -> list[Demand]:
-    """None of the others is ahead of softmax cross-entropy on either task."""
+def demands_of(found: Found) -> list[Hypothesis]:
+    """Return the hypotheses: no other loss is ahead of softmax cross-entropy on either task."""
     return [
-        Demand(minus_reference(found, loss, task), "below", task.ahead)
+        Hypothesis(minus_reference(found, loss, task), "below", task.ahead)
         for task in TASKS
         for loss in LOSSES
         if loss != REFERENCE
@@ -182,7 +191,7 @@ def accuracy_table(found: Found) -> ClaimTable:
 
 
 def draw_accuracies(found: Found) -> ClaimFigure:
-    """A panel a task: the accuracy of every loss, beside chance."""
+    """Draw the accuracy of every loss beside chance, one panel per task."""
     import matplotlib
     from matplotlib.figure import Figure
 
@@ -192,7 +201,7 @@ def draw_accuracies(found: Found) -> ClaimFigure:
         figure = Figure(figsize=(10, 6.3), dpi=DPI)
         panels = figure.subplots(len(TASKS), 1)
         top = heading(figure, title, f"{SEEDS[0].upper()}{SEEDS[1:]}.")
-        left = room_for(list(LOSSES.values()))
+        left = label_width(list(LOSSES.values()))
         figure.subplots_adjust(left=left, right=0.92, top=top - 0.06, bottom=0.095, hspace=0.42)
         for axes, task in zip(panels, TASKS, strict=True):
             runs = found[REFERENCE, task.data]

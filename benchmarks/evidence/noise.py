@@ -1,4 +1,4 @@
-"""Wrong labels: does the order of the losses change with their share?"""
+"""Claim: does the order of the losses change with the fraction of wrong labels?"""
 
 from __future__ import annotations
 
@@ -24,19 +24,19 @@ from lossbench.benchmarks.training.rate_search import accuracy_by_rate
 from lossbench.benchmarks.training.result import RunResult
 
 from .claim import Budget, Claim, Trainer
-from .measuring.contrasts import (
+from .figures.rows import draw_tests, heading
+from .measures.contrasts import (
     Contrast,
-    Demand,
-    Judged,
+    Hypothesis,
+    HypothesisTest,
     contrast,
-    judged,
+    evaluate_hypotheses,
     plus_minus,
     signed,
     table_of,
     with_span,
 )
-from .measuring.networks import accuracies, chance_of, over_seeds, right, tuned
-from .pictures.rows import heading, judgement
+from .measures.networks import accuracies, chance_of, over_seeds, right, tuned
 
 REFERENCE = "cross-entropy"
 LOSSES = {
@@ -56,7 +56,7 @@ Found = Mapping[tuple[str, float], Sequence[RunResult]]
 
 
 class Size(NamedTuple):
-    """What a budget pays for."""
+    """Epochs, images and seeds of a budget."""
 
     images: int
     epochs: int
@@ -72,8 +72,8 @@ SIZES: dict[Budget, Size] = {
 
 
 def trial_of(loss: str, share: float, size: Size) -> RunConfig:
-    """Many passes over few images, which are shown unchanged: so that wrong labels can be learnt
-    by heart."""
+    """Return a run with many passes over few unaugmented images, so wrong labels can be
+    memorised."""
     return RunConfig(
         loss=loss,
         seed=0,
@@ -104,14 +104,14 @@ def examine(lab: Trainer) -> Finding:
     trials = [replace(rates[loss], label_noise=share) for loss, share in cells]
     lab.say("every loss with 0, 20 and 40 % wrong labels")
     found = dict(zip(cells, over_seeds(lab, trials, size.seeds), strict=True))
-    judgements = judged(demands_of(found))
+    judgements = evaluate_hypotheses(demands_of(found))
     return Finding(
         verdict_of([item.measure for item in judgements]),
         sentence_of(found),
         tuple(item.measure for item in judgements),
         (
             draw_shares(found),
-            judgement(
+            draw_tests(
                 "differences.png", "test accuracy minus that of cross-entropy, points", judgements
             ),
             draw_rates(tried, chance_of(found[REFERENCE, SHARES[0]])),
@@ -121,24 +121,25 @@ def examine(lab: Trainer) -> Finding:
     )
 
 
-def demands_of(found: Found) -> list[Demand]:
-    """No loss ahead without noise, and the robust ones ahead with the most of it."""
+def demands_of(found: Found) -> list[Hypothesis]:
+    """Return the hypotheses: no loss is ahead without noise, robust ones are with the most
+    noise."""
     level = [
-        Demand(minus_reference(found, loss, SHARES[0]), "below", LEVEL)
+        Hypothesis(minus_reference(found, loss, SHARES[0]), "below", LEVEL)
         for loss in LOSSES
         if loss != REFERENCE
     ]
-    ahead = [Demand(minus_reference(found, loss, SHARES[-1]), "above", 0.0) for loss in ROBUST]
+    ahead = [Hypothesis(minus_reference(found, loss, SHARES[-1]), "above", 0.0) for loss in ROBUST]
     return level + ahead
 
 
 def words(share: float) -> str:
-    """0.4 as 40 %."""
+    """Format a fraction: 0.4 as 40 %."""
     return f"{percent(share, 0)} %"
 
 
 def minus_reference(found: Found, loss: str, share: float) -> Contrast:
-    """A loss minus cross-entropy, both trained on the same wrong labels."""
+    """Return a loss minus cross-entropy, trained on the same wrong labels."""
     a, b = found[loss, share], found[REFERENCE, share]
     name = f"{LOSSES[loss]}, {words(share)} wrong"
     return contrast(name, loss, accuracies(a), accuracies(b), (right(a), right(b)))
@@ -164,7 +165,7 @@ def sentence_of(found: Found) -> str:
 
 
 def accuracy_table(found: Found) -> ClaimTable:
-    """Accuracies, and how much of the wrong labels was learnt by heart."""
+    """Return the table of accuracies and of the fraction of memorised wrong labels."""
     rows = []
     for loss, name in LOSSES.items():
         cells = [found[loss, share] for share in SHARES]
@@ -192,8 +193,8 @@ def accuracy_table(found: Found) -> ClaimTable:
     )
 
 
-def difference_table(found: Found, judgements: Sequence[Judged]) -> ClaimTable:
-    """Every difference that a verdict rests on."""
+def difference_table(found: Found, judgements: Sequence[HypothesisTest]) -> ClaimTable:
+    """Return the table of every difference that the verdict rests on."""
     judged_already = {item.demand.contrast.name for item in judgements}
     rest = [minus_reference(found, loss, share) for share in SHARES for loss in LOSSES]
     others = "; ".join(
@@ -209,7 +210,7 @@ def difference_table(found: Found, judgements: Sequence[Judged]) -> ClaimTable:
 
 
 def draw_shares(found: Found) -> ClaimFigure:
-    """Accuracy against the share of wrong labels, a line a loss."""
+    """Draw accuracy against the fraction of wrong labels, one line per loss."""
     import matplotlib
     from matplotlib.figure import Figure
 
@@ -250,7 +251,7 @@ def draw_shares(found: Found) -> ClaimFigure:
 
 
 def draw_rates(tried: Mapping[str, Mapping[float, float]], chance: float) -> ClaimFigure:
-    """What the search saw: accuracy against the learning rate with some wrong labels."""
+    """Draw the search: accuracy against the learning rate with some wrong labels."""
     import matplotlib
     from matplotlib.figure import Figure
 

@@ -1,4 +1,4 @@
-"""The sum of the right classes' probabilities: it trains, but does its gradient die?"""
+"""Claim: does the gradient of the sum of probabilities die?"""
 
 from __future__ import annotations
 
@@ -16,22 +16,22 @@ from lossbench.benchmarks.stats.verdict import Verdict, verdict_above, verdict_b
 from lossbench.benchmarks.training.result import RunResult
 
 from .claim import Budget, Claim, Trainer
-from .measuring.bounds import at_most, size
-from .measuring.contrasts import plus_minus, signed
-from .measuring.laws import LAWS
-from .measuring.networks import accuracies, chance_of, over_seeds
-from .measuring.pushes import (
+from .figures.probability_sum import draw_gradient, draw_training
+from .measures.contrasts import plus_minus, signed
+from .measures.gradient_formulas import GRADIENT_FORMULAS
+from .measures.limits import at_most, size
+from .measures.logit_gradients import (
     END,
     FORMULAS,
     REFERENCE,
     SUM,
-    Pushes,
+    LogitGradients,
+    concatenate,
     deviation,
-    pushes,
+    logit_gradients,
     slope,
-    together,
 )
-from .pictures.probability_sum import draw_gradient, draw_training
+from .measures.networks import accuracies, chance_of, over_seeds
 
 LOSSES = (SUM, REFERENCE)
 # The probability of a cat with which training begins: None is as the weights are drawn.
@@ -46,7 +46,7 @@ DEAD, ALIVE = 0.01, 0.9
 
 
 class Size(NamedTuple):
-    """What a budget pays for."""
+    """Epochs and seeds of a budget."""
 
     epochs: int
     seeds: int
@@ -56,7 +56,7 @@ SIZES: dict[Budget, Size] = {"quick": Size(2, 3), "standard": Size(4, 5), "full"
 
 
 class Cell(NamedTuple):
-    """What is trained, over all seeds."""
+    """A loss and a start, trained with all seeds."""
 
     loss: str
     start: float | None
@@ -91,7 +91,7 @@ def examine(lab: Trainer) -> Finding:
         sentence_of(found),
         measures,
         (
-            draw_gradient({loss: together(by_seed(found, loss)) for loss in LOSSES}),
+            draw_gradient({loss: concatenate(by_seed(found, loss)) for loss in LOSSES}),
             draw_training(
                 {
                     f"{name} start": {loss: found[Cell(loss, start)] for loss in LOSSES}
@@ -104,14 +104,14 @@ def examine(lab: Trainer) -> Finding:
     )
 
 
-def by_seed(found: Found, loss: str) -> list[Pushes]:
-    """The pushes of a loss, a seed each, over both starts."""
+def by_seed(found: Found, loss: str) -> list[LogitGradients]:
+    """Return the examples of a loss, one entry per seed, from both starts."""
     runs = zip(*(found[Cell(loss, start)] for start in STARTS), strict=True)
-    return [pushes(outcomes) for outcomes in runs]
+    return [logit_gradients(outcomes) for outcomes in runs]
 
 
 def measures_of(found: Found) -> tuple[Measure, ...]:
-    """That it trains; that the gradient is p (1 - p); that it is dead at both ends of p."""
+    """Measure that it trains, that |dL/dz| is p (1 - p), and that it vanishes at both ends of p."""
     tested = found[Cell(SUM, NORMAL)]
     beyond = mean_interval([a - chance_of(tested) for a in accuracies(tested)])
     ours, theirs = by_seed(found, SUM), by_seed(found, REFERENCE)
@@ -158,7 +158,7 @@ def measures_of(found: Found) -> tuple[Measure, ...]:
 
 
 def average(values: Sequence[float]) -> Interval:
-    """The mean of those that are numbers, a seed each, with its 95 % t interval."""
+    """Return the mean of the finite values, one per seed, with its 95 % t interval."""
     return mean_interval([float(value) for value in values if np.isfinite(value)])
 
 
@@ -185,17 +185,17 @@ def sentence_of(found: Found) -> str:
 
 
 def gradient_table(found: Found) -> ClaimTable:
-    """|dL/dz| by the right class's probability, both losses."""
+    """Return the table of |dL/dz| by the probability of the right class, for both losses."""
     edges = (0.0, 0.001, 0.01, 0.1, 0.5, 0.9, 0.99, 0.999, 1.0)
     runs = {loss: by_seed(found, loss) for loss in LOSSES}
-    seen = {loss: together(runs[loss]) for loss in LOSSES}
+    seen = {loss: concatenate(runs[loss]) for loss in LOSSES}
     rows = []
     for low, high in pairwise(edges):
         cells = []
         for loss in LOSSES:
-            p, push = seen[loss].p, seen[loss].push
+            p, push = seen[loss].p, seen[loss].magnitude
             here = (p >= low) & ((p < high) | (high == 1.0))
-            foreseen = LAWS[loss].push(seen[loss].odds[here])
+            foreseen = GRADIENT_FORMULAS[loss].magnitude(seen[loss].odds[here])
             means = [float(x.mean()) if here.any() else None for x in (push[here], foreseen)]
             cells += [f"{here.sum():,}", *map(size, means)]
         rows.append((f"{low:g} to {high:g}", *cells))

@@ -1,4 +1,4 @@
-"""Claims examined one after the other, each in a directory of its own."""
+"""Examine claims one after the other, each in its own directory."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from lossbench.benchmarks.training.executors.pool import Pool
 from lossbench.benchmarks.training.rate_search import FIRST_SEARCH_SEED
 
 from .claim import Budget, Claim
-from .lab import PoolTrainer
+from .trainer import PoolTrainer
 
 CLAIMS = (
     "zero-one",
@@ -38,11 +38,11 @@ CLAIMS = (
     "calibration",
     "learning-rate",
 )
-"""The names of the claims, in the order of the argument."""
+"""Names of the claims, in the order of the argument."""
 
 
 def claim_of(name: str) -> Claim:
-    """The claim of that name. Raises UserError for an unknown one."""
+    """Return the claim with a name. Raises UserError if it is unknown."""
     if name not in CLAIMS:
         raise unknown_name("claim", name, CLAIMS)
     module = importlib.import_module(f".{name.replace('-', '_')}", __package__)
@@ -51,13 +51,13 @@ def claim_of(name: str) -> Claim:
 
 
 def claims_of(names: Sequence[str]) -> list[Claim]:
-    """The claims of these names, `all` being every one. Raises UserError for an unknown one."""
+    """Return the claims with these names; `all` means every claim. Raises UserError."""
     return [claim_of(name) for name in (CLAIMS if tuple(names) == ("all",) else names)]
 
 
 @dataclass(frozen=True)
 class Examined:
-    """A claim, what was found, and where it is written."""
+    """A claim, its finding, and the directory of its report."""
 
     claim: Claim
     finding: Finding
@@ -73,13 +73,21 @@ def examine(
     command: str,
     reporter: Reporter,
 ) -> list[Examined]:
-    """Examine the claims and write runs/evidence/<name>/ for each, and the page of them all.
+    """Examine claims and write runs/evidence/<name>/ for each, and the page of all claims.
 
-    A claim that was examined before with the same budget is written anew from the trained networks
-    that are kept in runs/trials/.
+    A claim that was examined before with the same budget uses the trained networks in runs/trials/.
+
+    Args:
+        claims: the claims to examine.
+        budget: 'quick', 'standard' or 'full'.
+        runs: directory in which evidence/ and trials/ are made.
+        device: device to train on.
+        workers: networks trained at a time; None: one per core, or what fits on a GPU.
+        command: the command line, for the reports.
+        reporter: shows the progress.
 
     Raises:
-        UserError: images cannot be had, a directory cannot be written, a worker was killed.
+        UserError: images are unavailable, a directory cannot be written, or a worker was killed.
     """
     evidence = runs / "evidence"
     experiment.make_runs_directory(evidence)
@@ -101,7 +109,7 @@ def examine(
 
 
 def facts_of(lab: PoolTrainer, pool: Pool) -> dict[str, object]:
-    """What a claim's networks were trained on, and how many there were."""
+    """Return what a claim's networks were trained on, and how many there were."""
     sources: dict[tuple[str, int | None], dict[str, Any]] = {}
     trained_on: dict[tuple[str, int | None], set[int]] = {}
     for trial, outcome in lab.used.items():

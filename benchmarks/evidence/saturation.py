@@ -1,4 +1,4 @@
-"""From a confidently wrong start: which loss finds its way back, and how fast?"""
+"""Claim: which loss recovers from a confidently wrong start, and how fast?"""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from lossbench.benchmarks.stats.verdict import Verdict, verdict_above, verdict_b
 from lossbench.benchmarks.training.result import RunResult
 
 from .claim import Budget, Claim, Trainer
-from .measuring.bounds import at_most, bounded
-from .measuring.laws import LAWS
-from .measuring.pushes import Pushes, deviation, pushes, together
-from .measuring.steps import Ratio, Steps, ratio, steps_of
-from .pictures.saturation import draw_gradients, draw_steps
+from .figures.saturation import draw_gradients, draw_steps
+from .measures.gradient_formulas import GRADIENT_FORMULAS
+from .measures.limits import at_most, bounded
+from .measures.logit_gradients import LogitGradients, concatenate, deviation, logit_gradients
+from .measures.steps import Ratio, Steps, ratio, steps_of
 
 # Both have one output and the same head; bce-with-logits is cross-entropy.
 REFERENCE, OTHER = "bce-with-logits", "sigmoid-mse"
@@ -49,8 +49,8 @@ ROUNDING = 1e-5
 
 
 class Size(NamedTuple):
-    """What a budget pays for. `seeds`: from the two starts that the verdict is about; `between`:
-    from the others."""
+    """Epochs and seeds of a budget; `seeds` for the two starts of the verdict, `between` for the
+    others."""
 
     epochs: int
     seeds: int
@@ -65,7 +65,7 @@ SIZES: dict[Budget, Size] = {
 
 
 class Start(NamedTuple):
-    """Where and how a network begins."""
+    """Loss, confidence and learning rate of a run."""
 
     loss: str
     confidence: float
@@ -88,7 +88,7 @@ def examine(lab: Trainer) -> Finding:
         measures,
         (
             draw_steps(best, plain, CONFIDENCES, ENOUGH, COMMON),
-            draw_gradients({loss: together(runs) for loss, runs in seen.items()}),
+            draw_gradients({loss: concatenate(runs) for loss, runs in seen.items()}),
         ),
         (table_of_steps(best, plain, rates), table_of_gradients(seen)),
         notes_of(size, rates),
@@ -113,7 +113,7 @@ def seeds_of(start: Start, size: Size) -> int:
 
 
 def trained(lab: Trainer, size: Size) -> dict[Start, list[RunResult]]:
-    """Both losses from every start at every rate, with the same seeds."""
+    """Train both losses from every start at every rate, with the same seeds."""
     trials = {
         start: [trial_of(start, size, FIRST_SEED + k) for k in range(seeds_of(start, size))]
         for start in (Start(*each) for each in product(LOSSES, CONFIDENCES, RATES))
@@ -124,8 +124,11 @@ def trained(lab: Trainer, size: Size) -> dict[Start, list[RunResult]]:
 
 
 def fastest(steps: Mapping[Start, Steps]) -> dict[tuple[str, float], float]:
-    """For each loss and confidence the rate at which most networks get there, and of these rates
-    the one with the fewest steps, else the lowest."""
+    """Return the fastest rate for each loss and confidence.
+
+    It is the rate at which most networks reach the accuracy; of equals the one with the fewest
+    steps, then the lowest.
+    """
 
     def slowness(start: Start) -> tuple[float, ...]:
         return -steps[start].reached.sum(), steps[start].value.mean(), start.rate
@@ -139,18 +142,20 @@ def fastest(steps: Mapping[Start, Steps]) -> dict[tuple[str, float], float]:
     }
 
 
-def pushes_of(loss: str, found: Mapping[Start, Sequence[RunResult]]) -> list[Pushes]:
+def pushes_of(loss: str, found: Mapping[Start, Sequence[RunResult]]) -> list[LogitGradients]:
     """The training examples of every network of a loss."""
     runs = [each for start, each in found.items() if start.loss == loss]
-    return [pushes([outcome]) for outcomes in runs for outcome in outcomes]
+    return [logit_gradients([outcome]) for outcomes in runs for outcome in outcomes]
 
 
 Found = Mapping[tuple[str, float], Steps]
 
 
 def at_fastest(best: Found, rates: Mapping[tuple[str, float], float], confidence: float) -> Ratio:
-    """sigmoid-mse over cross-entropy, each at its fastest rate. Where that is the highest one a
-    higher one may be faster still, so that the ratio is a bound."""
+    """Return the ratio of sigmoid-mse over cross-entropy, each at its fastest rate.
+
+    If that is the highest rate, a higher one may be faster, and the ratio is a bound.
+    """
     found = ratio(best[OTHER, confidence], best[REFERENCE, confidence])
     return found._replace(
         least=found.least or rates[REFERENCE, confidence] == RATES[-1],
@@ -162,7 +167,7 @@ def measures_of(
     best: Found,
     plain: Found,
     rates: Mapping[tuple[str, float], float],
-    seen: Mapping[str, Sequence[Pushes]],
+    seen: Mapping[str, Sequence[LogitGradients]],
 ) -> tuple[Measure, ...]:
     slowed = ratio(best[REFERENCE, SUREST], best[REFERENCE, EVEN])
     alike = at_fastest(best, rates, EVEN)
@@ -217,7 +222,7 @@ def _measure(name: str, found: Ratio, wanted: str, verdict: Verdict) -> Measure:
 
 
 def taken(steps: Steps) -> str:
-    """'147 (140 to 163)' or, of those that did not all get there, '2 of 3 in 281'."""
+    """Format steps: '147 (140 to 163)', or '2 of 3 in 281' if some runs did not get there."""
     if steps.reached.all():
         low, high = steps.value.min(), steps.value.max()
         return f"{math.exp(np.log(steps.value).mean()):.0f} ({low:.0f} to {high:.0f})"
@@ -298,16 +303,16 @@ def table_of_steps(
     )
 
 
-def table_of_gradients(seen: Mapping[str, Sequence[Pushes]]) -> ClaimTable:
+def table_of_gradients(seen: Mapping[str, Sequence[LogitGradients]]) -> ClaimTable:
     rows = []
     for loss in LOSSES:
-        each = together(seen[loss])
-        sure = each.push[each.odds < -math.log(999)]
+        each = concatenate(seen[loss])
+        sure = each.magnitude[each.odds < -math.log(999)]
         rows.append(
             (
                 loss,
-                LAWS[loss].formula,
-                f"{len(each.push):,}",
+                GRADIENT_FORMULAS[loss].formula,
+                f"{len(each.magnitude):,}",
                 f"{deviation(loss, each):.0e}",
                 f"{np.median(sure):.1e}" if len(sure) else MISSING,
             )

@@ -1,4 +1,4 @@
-"""Squared error of raw outputs against cross-entropy, each at its own best learning rate."""
+"""Claim: is squared error of raw outputs as accurate as cross-entropy, each at its best rate?"""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ from lossbench.benchmarks.records.claim import ClaimTable, Finding, Measure
 from lossbench.benchmarks.stats.intervals import (
     Interval,
     bootstrap_difference,
-    combine_intervals,
     mean_interval,
     paired_difference,
 )
@@ -20,14 +19,15 @@ from lossbench.benchmarks.stats.significance import (
     minimum_detectable_difference,
     paired_t_pvalue,
 )
-from lossbench.benchmarks.stats.verdict import MINIMUM_SEEDS, Verdict, verdict_equivalent
+from lossbench.benchmarks.stats.verdict import MINIMUM_SEEDS
 from lossbench.benchmarks.training.rate_search import accuracy_by_rate
 from lossbench.benchmarks.training.result import RunResult
 
 from .claim import Budget, Claim, Trainer
-from .measuring.contrasts import plus_minus, signed, span, with_span
-from .measuring.networks import accuracies, chance_of, over_seeds, right
-from .pictures.square_loss import draw_gaps, draw_rates, words_of
+from .figures.square_loss import draw_gaps, draw_rates, words_of
+from .measures.contrasts import plus_minus, signed, span, with_span
+from .measures.equivalence import MARGIN, Gap
+from .measures.networks import accuracies, chance_of, over_seeds, right
 
 if TYPE_CHECKING:
     import numpy as np
@@ -38,15 +38,12 @@ REFERENCE, CHALLENGER = "cross-entropy", "mse"
 # what no difference looks like here. And squared error with a sigmoid in between.
 CONTROL, BESIDE = "bce-with-logits", "sigmoid-mse"
 LOSSES = (REFERENCE, CHALLENGER, CONTROL, BESIDE)
-# Accuracies this near to each other, in points, are equal: about as far apart as square loss and
-# cross-entropy lie in most of Hui and Belkin's tables.
-MARGIN = 2.0
 # Two one-sided tests at 5 % ask for the 90 % interval.
 LEVEL = 0.9
 
 
 class Size(NamedTuple):
-    """What a budget pays for."""
+    """Epochs and seeds of a budget."""
 
     epochs: int
     seeds: int
@@ -55,25 +52,6 @@ class Size(NamedTuple):
 SIZES: dict[Budget, Size] = {"quick": Size(2, 5), "standard": Size(4, 8), "full": Size(12, 16)}
 
 Found = Mapping[str, Sequence[RunResult]]
-
-
-class Gap(NamedTuple):
-    """Test accuracy of `loss` minus cross-entropy's, points, paired by seed."""
-
-    loss: str
-    differences: tuple[float, ...]
-    seeds: Interval
-    examples: Interval
-
-    @property
-    def interval(self) -> Interval:
-        """The mean between ends that allow for other seeds and other test images."""
-        return combine_intervals(self.seeds, self.examples)
-
-    @property
-    def verdict(self) -> Verdict:
-        """Whether both are equal within the margin."""
-        return verdict_equivalent(self.interval, MARGIN)
 
 
 def examine(lab: Trainer) -> Finding:
@@ -120,7 +98,7 @@ def gap_of(loss: str, found: Found) -> Gap:
 
 
 def over_images(a: NDArray[np.bool_], b: NDArray[np.bool_], level: float) -> Interval:
-    """The paired bootstrap interval over test images, in points."""
+    """Return the paired bootstrap interval over test images, in points."""
     drawn = bootstrap_difference(a, b, level=level)
     mean, low, high = (
         None if end is None else 100 * end for end in (drawn.mean, drawn.low, drawn.high)
@@ -219,7 +197,7 @@ def table_of_gaps(gaps: Mapping[str, Gap]) -> ClaimTable:
 
 
 def p_of(differences: Sequence[float]) -> float:
-    """That there is no difference; 1 where there are too few for a test."""
+    """Return the p-value of no difference; 1 with too few seeds."""
     if len(differences) < MINIMUM_SEEDS:
         return 1.0
     return paired_t_pvalue(differences, [0.0] * len(differences))

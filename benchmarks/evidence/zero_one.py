@@ -1,10 +1,12 @@
-"""The count of errors as a loss: does anything move?"""
+"""Claim: does training on the count of errors move any parameter?"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from statistics import fmean as mean
 from typing import NamedTuple
+
+import numpy as np
 
 from lossbench.benchmarks.config import RunConfig
 from lossbench.benchmarks.plots.canvas import DPI, RC, Label, render_png
@@ -14,10 +16,10 @@ from lossbench.benchmarks.stats.verdict import verdict_above
 from lossbench.benchmarks.training.result import RunResult
 
 from .claim import Budget, Claim, Trainer
-from .measuring.bounds import at_most, size
-from .measuring.contrasts import plus_minus, signed
-from .measuring.networks import over_seeds
-from .pictures.course import draw_course, finish
+from .figures.training_curves import draw_curve, finish
+from .measures.contrasts import plus_minus, signed
+from .measures.limits import at_most, size
+from .measures.networks import over_seeds
 
 ZERO_ONE, REFERENCE = "zero-one", "cross-entropy"
 # The default model, and the same without batch normalisation, in which nothing but parameters can
@@ -31,7 +33,7 @@ GAIN = 5.0
 
 
 class Size(NamedTuple):
-    """What a budget pays for."""
+    """Epochs and seeds of a budget."""
 
     epochs: int
     seeds: int
@@ -41,7 +43,7 @@ SIZES: dict[Budget, Size] = {"quick": Size(3, 3), "standard": Size(4, 5), "full"
 
 
 class Cell(NamedTuple):
-    """What is trained, over all seeds."""
+    """A loss, a model and a rate, trained with all seeds."""
 
     model: str
     loss: str
@@ -85,7 +87,7 @@ def examine(lab: Trainer) -> Finding:
 
 
 def measures_of(found: Found) -> tuple[Measure, ...]:
-    """What must be exactly 0 in every network, and that cross-entropy learns from there."""
+    """Measure what must be exactly 0 in every network, and that cross-entropy learns."""
     still = [outcome for cell in CELLS if cell.loss == ZERO_ONE for outcome in found[cell]]
     plain = [outcome for outcome in still if outcome.config.model == PLAIN]
     gained = mean_interval([gain(outcome) for outcome in found[LEARNS]])
@@ -122,8 +124,7 @@ def measures_of(found: Found) -> tuple[Measure, ...]:
 
 
 def largest_gradient(outcome: RunResult) -> float:
-    """The largest of the logit's and the parameters' gradients at the evaluations of a run; NaN
-    if one is no number."""
+    """Return the largest gradient of the logit and the parameters in a run; NaN if one is NaN."""
     values = [
         v for point in outcome.evaluations for v in (point.logit_mean_abs, point.parameter_norm)
     ]
@@ -131,13 +132,13 @@ def largest_gradient(outcome: RunResult) -> float:
 
 
 def largest_change(outcome: RunResult) -> float:
-    """How far validation accuracy was from that at the start at most, in points."""
+    """Return the largest change of validation accuracy from the start, in points."""
     began, *later = [100 * point.validation_accuracy for point in outcome.evaluations]
     return max((abs(value - began) for value in later), default=0.0)
 
 
 def ends(outcome: RunResult) -> tuple[float, float]:
-    """Validation accuracy at the start and at the end, percent."""
+    """Return the validation accuracy at the start and at the end, in percent."""
     assert outcome.validation is not None
     # A network that has diverged still names a class.
     return (
@@ -147,7 +148,7 @@ def ends(outcome: RunResult) -> tuple[float, float]:
 
 
 def gain(outcome: RunResult) -> float:
-    """Validation accuracy at the end minus that at the start, points."""
+    """Return the validation accuracy at the end minus that at the start, in points."""
     began, ended = ends(outcome)
     return ended - began
 
@@ -219,7 +220,7 @@ def notes_of(found: Found) -> tuple[str, ...]:
 
 
 def draw(found: Found) -> ClaimFigure:
-    """Validation accuracy and |dL/dz| over training steps, of both losses from the same starts."""
+    """Draw validation accuracy and |dL/dz| over steps, for both losses from the same starts."""
     import matplotlib
     from matplotlib.figure import Figure
 
@@ -236,9 +237,9 @@ def draw(found: Found) -> ClaimFigure:
         lower.set_ylabel("mean |dL/dz|")
         lower.set_xlabel(f"training steps (thin: each of {seeds} seeds, thick: their mean)")
         for cell in (LEARNS, STILL):
-            end = draw_course(upper, found[cell], cell.loss, "validation_accuracy", 100)
+            end = draw_curve(upper, found[cell], cell.loss, "validation_accuracy", 100)
             accuracy.append(Label(end, f"{cell.loss}  {end:.1f}", cell.loss))
-            end = draw_course(lower, found[cell], cell.loss, "logit_mean_abs")
+            end = draw_curve(lower, found[cell], cell.loss, "logit_mean_abs")
             gradient.append(Label(end, f"{cell.loss}  {size(end)}", cell.loss))
         lower.set_ylim(bottom=min(-0.02, lower.get_ylim()[0]))
         finish(upper, accuracy, gap=0.085, chance=chance_of(found[STILL][0]))
@@ -257,9 +258,7 @@ def draw(found: Found) -> ClaimFigure:
 
 
 def chance_of(outcome: RunResult) -> float:
-    """The validation accuracy of always naming the class that has more of these images, percent."""
-    import numpy as np
-
+    """Return the validation accuracy of always predicting the most frequent class, in percent."""
     assert outcome.validation is not None
     labels = outcome.validation.labels
     return 100 * float(np.bincount(labels).max() / len(labels))

@@ -13,6 +13,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from filelock import FileLock, Timeout
 
 from lossbench.benchmarks.errors import UserError, one_line
@@ -69,8 +70,6 @@ def remove_scratch(directory: Path) -> None:
 
 def write_arrays(path: Path, arrays: Mapping[str, Any]) -> None:
     """Write named arrays as a compressed .npz with `write_atomically`."""
-    import numpy as np  # the command's help needs none
-
     buffer = io.BytesIO()
     np.savez_compressed(buffer, **arrays)
     write_atomically(path, buffer.getvalue())
@@ -84,8 +83,6 @@ def read_arrays(path: Path, *names: str) -> dict[str, Any]:
         ValueError: the file is not an .npz, damaged, larger than MAX_ARRAY_BYTES, or lacks an
             array.
     """
-    import numpy as np
-
     try:
         with zipfile.ZipFile(path) as archive:
             size = sum(member.file_size for member in archive.infolist())

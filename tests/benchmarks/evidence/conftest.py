@@ -96,7 +96,7 @@ def fake_lab():
     return FakeLab
 
 
-DRAWING = ("pictures.calibration", "imbalance", "multiclass", "noise", "pictures.rows")
+DRAWING = ("figures.calibration", "imbalance", "multiclass", "noise", "figures.rows")
 
 
 @pytest.fixture(autouse=True)

@@ -5,9 +5,9 @@ import torch.nn.functional as F
 
 from lossbench.benchmarks.evidence import error_driven
 from lossbench.benchmarks.evidence.error_driven import BENT, CLAIM, DRIVEN, SIZES, fit
-from lossbench.benchmarks.evidence.measuring.laws import LAWS, error
-from lossbench.benchmarks.evidence.measuring.pushes import Pushes
-from lossbench.benchmarks.evidence.pictures import error_driven as error_driven_pictures
+from lossbench.benchmarks.evidence.figures import error_driven as error_driven_pictures
+from lossbench.benchmarks.evidence.measures.gradient_formulas import GRADIENT_FORMULAS, error
+from lossbench.benchmarks.evidence.measures.logit_gradients import LogitGradients
 from lossbench.benchmarks.records.claim import verdict_of
 
 from .invented import InventedLab, check, outcome
@@ -56,30 +56,37 @@ def lab_of(budget="quick", bend=lambda _, rows: rows):
     return InventedLab(budget, lambda trial: outcome(trial, examples=bend(trial, pairs(trial))))
 
 
-@pytest.mark.parametrize("loss", LAWS)
+@pytest.mark.parametrize("loss", GRADIENT_FORMULAS)
 def test_laws_are_the_gradients_of_torch(loss):
     z = torch.linspace(-12, 12, 241, dtype=torch.float64).repeat(2).requires_grad_()
     t = torch.arange(2).repeat_interleave(241).double()
     (g,) = torch.autograd.grad(TORCH[loss](z, t).sum(), z)
     odds = ((2 * t - 1) * z).detach().numpy()
     # torch's own bce loses what 1 - f has lost.
-    np.testing.assert_allclose(LAWS[loss].push(odds), g.abs().numpy(), rtol=1e-6, atol=1e-12)
+    np.testing.assert_allclose(
+        GRADIENT_FORMULAS[loss].magnitude(odds), g.abs().numpy(), rtol=1e-6, atol=1e-12
+    )
 
 
 def test_laws_are_of_the_ten_of_the_argument():
     from lossbench.benchmarks.config import ARTICLE_LOSSES
 
-    assert set(LAWS) == set(ARTICLE_LOSSES) == {*DRIVEN, *BENT, "zero-one"}
+    assert set(GRADIENT_FORMULAS) == set(ARTICLE_LOSSES) == {*DRIVEN, *BENT, "zero-one"}
 
 
-@pytest.mark.parametrize("loss", [loss for loss in LAWS if loss != "zero-one"])
+@pytest.mark.parametrize("loss", [loss for loss in GRADIENT_FORMULAS if loss != "zero-one"])
 def test_formulas_in_words_are_the_laws(loss):
     e = np.array([0.02, 0.3, 0.5, 0.8, 0.97])
-    text = LAWS[loss].formula.replace("2 |", "2 * |").replace("|ln", "abs(ln").replace("1|", "1)")
+    text = (
+        GRADIENT_FORMULAS[loss]
+        .formula.replace("2 |", "2 * |")
+        .replace("|ln", "abs(ln")
+        .replace("1|", "1)")
+    )
     text = text.replace("e²", "e * e").replace(" (", " * (").replace("4 e", "4 * e")
     text = text.replace("2 e", "2 * e").replace("ln *", "ln")
     said = eval(text, {"e": e, "ln": np.log, "abs": np.abs})
-    np.testing.assert_allclose(said, LAWS[loss].push(-np.log(e / (1 - e))))
+    np.testing.assert_allclose(said, GRADIENT_FORMULAS[loss].magnitude(-np.log(e / (1 - e))))
 
 
 def test_holds_for_the_gradients_of_torch():
@@ -153,16 +160,16 @@ def test_a_network_that_diverged_decides_nothing_of_a_loss():
 @pytest.mark.parametrize("loss", ["cross-entropy", "sigmoid-mse", "mse"])
 def test_fit_is_least_squares_through_0(loss):
     odds = np.random.default_rng(3).normal(-1, 3, 500)
-    seen = Pushes(odds, LAWS[loss].push(odds))
+    seen = LogitGradients(odds, GRADIENT_FORMULAS[loss].magnitude(odds))
     e = error(odds)
-    (slope,), (rest,), *_ = np.linalg.lstsq(e[:, None], seen.push, rcond=None)
+    (slope,), (rest,), *_ = np.linalg.lstsq(e[:, None], seen.magnitude, rcond=None)
     found = fit(loss, seen)
     assert found.slope == pytest.approx(slope)
-    assert found.explained == pytest.approx(1 - rest / (500 * seen.push.var()), abs=1e-12)
+    assert found.explained == pytest.approx(1 - rest / (500 * seen.magnitude.var()), abs=1e-12)
 
 
 def test_quiet_gradients_have_no_regression():
-    finding = fit("zero-one", Pushes(np.linspace(-3, 3, 50), np.zeros(50)))
+    finding = fit("zero-one", LogitGradients(np.linspace(-3, 3, 50), np.zeros(50)))
     assert finding.slope == 0
     assert np.isnan(finding.explained)
     assert finding.off == 0

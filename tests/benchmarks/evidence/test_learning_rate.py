@@ -8,9 +8,9 @@ from hypothesis import strategies as st
 
 from lossbench.benchmarks.config import ARTICLE_LOSSES, LEARNING_RATES
 from lossbench.benchmarks.evidence import learning_rate
+from lossbench.benchmarks.evidence.figures import learning_rate as learning_rate_pictures
 from lossbench.benchmarks.evidence.learning_rate import CLAIM, OTHER, PAIR, REFERENCE, SIZES
-from lossbench.benchmarks.evidence.measuring.rates import USABLE, usable
-from lossbench.benchmarks.evidence.pictures import learning_rate as learning_rate_pictures
+from lossbench.benchmarks.evidence.measures.rates import USABLE, usable
 from lossbench.benchmarks.records.claim import verdict_of
 
 from .invented import InventedLab, check, outcome, point, right_in

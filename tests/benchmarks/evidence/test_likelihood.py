@@ -8,8 +8,8 @@ import torch.nn.functional as F
 
 from lossbench.benchmarks.evidence import likelihood
 from lossbench.benchmarks.evidence.likelihood import CLAIM, SIZES, Size
-from lossbench.benchmarks.evidence.measuring import likelihood_forms
-from lossbench.benchmarks.evidence.measuring.likelihood_forms import FORMS, read
+from lossbench.benchmarks.evidence.measures import likelihood_forms
+from lossbench.benchmarks.evidence.measures.likelihood_forms import FORMS, read
 from lossbench.benchmarks.records.claim import verdict_of
 
 from .invented import InventedLab, check, outcome, said

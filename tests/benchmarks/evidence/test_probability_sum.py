@@ -7,15 +7,15 @@ from scipy.stats import linregress
 
 from lossbench.benchmarks.config import RunConfig
 from lossbench.benchmarks.evidence import probability_sum
-from lossbench.benchmarks.evidence.measuring.laws import LAWS, sigmoid
-from lossbench.benchmarks.evidence.measuring.pushes import (
+from lossbench.benchmarks.evidence.measures.gradient_formulas import GRADIENT_FORMULAS, sigmoid
+from lossbench.benchmarks.evidence.measures.logit_gradients import (
     REFERENCE,
     SUM,
-    Pushes,
+    LogitGradients,
+    concatenate,
     deviation,
-    pushes,
+    logit_gradients,
     slope,
-    together,
 )
 from lossbench.benchmarks.evidence.probability_sum import CELLS, CLAIM, SIZES, Size
 from lossbench.benchmarks.records.claim import verdict_of
@@ -41,7 +41,7 @@ def exact_pairs(trial, count=400):
     """Pairs with a gradient exact to float32."""
     rows = true_pairs(trial, count)
     odds = (2 * rows[:, 2] - 1) * rows[:, 1].astype(np.float64)
-    rows[:, 3] = LAWS[trial.loss].push(odds) * np.where(rows[:, 2] == 1, -1, 1)
+    rows[:, 3] = GRADIENT_FORMULAS[trial.loss].magnitude(odds) * np.where(rows[:, 2] == 1, -1, 1)
     return rows
 
 
@@ -157,31 +157,40 @@ def test_the_prediction_is_the_derivative(loss):
     value = 1 - torch.sigmoid(right) if loss == SUM else -torch.nn.functional.logsigmoid(right)
     (gradient,) = torch.autograd.grad(value.sum(), z)
     np.testing.assert_allclose(
-        LAWS[loss].push(right.detach().numpy()), gradient.abs().numpy(), rtol=1e-9, atol=1e-16
+        GRADIENT_FORMULAS[loss].magnitude(right.detach().numpy()),
+        gradient.abs().numpy(),
+        rtol=1e-9,
+        atol=1e-16,
     )
 
 
 def test_slope_and_deviation_against_scipy():
-    seen = pushes([outcome(RunConfig(SUM, 0, 0.1), examples=true_pairs(RunConfig(SUM, 0, 0.1)))])
-    noisy = Pushes(seen.odds, seen.push * (1 + 0.1 * np.sin(seen.odds)))
-    fit = linregress(LAWS[SUM].push(noisy.odds), noisy.push)
+    seen = logit_gradients(
+        [outcome(RunConfig(SUM, 0, 0.1), examples=true_pairs(RunConfig(SUM, 0, 0.1)))]
+    )
+    noisy = LogitGradients(seen.odds, seen.magnitude * (1 + 0.1 * np.sin(seen.odds)))
+    fit = linregress(GRADIENT_FORMULAS[SUM].magnitude(noisy.odds), noisy.magnitude)
     assert slope(SUM, noisy) == pytest.approx(fit.slope, rel=1e-9)
     assert slope(REFERENCE, noisy) == pytest.approx(
-        linregress(sigmoid(-noisy.odds), noisy.push).slope, rel=1e-9
+        linregress(sigmoid(-noisy.odds), noisy.magnitude).slope, rel=1e-9
     )
-    assert deviation(SUM, Pushes(np.zeros(3), np.array([0.25, 0.3, 0.24]))) == pytest.approx(0.2)
-    assert math.isnan(slope(SUM, Pushes(np.zeros(3), np.ones(3))))
+    assert deviation(
+        SUM, LogitGradients(np.zeros(3), np.array([0.25, 0.3, 0.24]))
+    ) == pytest.approx(0.2)
+    assert math.isnan(slope(SUM, LogitGradients(np.zeros(3), np.ones(3))))
     # A network that has diverged is not left out as one that has nothing to be compared with.
-    assert math.isnan(deviation(SUM, Pushes(np.array([0.0, math.nan]), np.array([0.25, 0.25]))))
+    assert math.isnan(
+        deviation(SUM, LogitGradients(np.array([0.0, math.nan]), np.array([0.25, 0.25])))
+    )
 
 
 def test_sides_and_sums_of_pushes():
-    one = Pushes(np.array([-9.0, 0.0, 9.0]), np.array([1.0, 2.0, 3.0]))
+    one = LogitGradients(np.array([-9.0, 0.0, 9.0]), np.array([1.0, 2.0, 3.0]))
     assert one.wrong.tolist() == [1.0]
     assert one.right.tolist() == [3.0]
-    assert together([one, one]).push.tolist() == [1.0, 2.0, 3.0] * 2
+    assert concatenate([one, one]).magnitude.tolist() == [1.0, 2.0, 3.0] * 2
     np.testing.assert_allclose(one.p, [1 / (1 + math.e**9), 0.5, 1 / (1 + math.e**-9)])
     rows = np.array([[0, 2.0, 0, 0.3], [1, 2.0, 1, -0.1]], dtype=np.float32)
-    seen = pushes([outcome(RunConfig(SUM, 0, 0.1), examples=rows)])
+    seen = logit_gradients([outcome(RunConfig(SUM, 0, 0.1), examples=rows)])
     np.testing.assert_allclose(seen.odds, [-2, 2])
-    np.testing.assert_allclose(seen.push, [0.3, 0.1], rtol=1e-6)
+    np.testing.assert_allclose(seen.magnitude, [0.3, 0.1], rtol=1e-6)

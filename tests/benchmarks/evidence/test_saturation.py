@@ -8,10 +8,10 @@ from hypothesis import strategies as st
 
 from lossbench.benchmarks.config import RunConfig
 from lossbench.benchmarks.evidence import saturation
-from lossbench.benchmarks.evidence.measuring.bounds import bounded
-from lossbench.benchmarks.evidence.measuring.laws import LAWS
-from lossbench.benchmarks.evidence.measuring.steps import Steps, ratio, steps_of
-from lossbench.benchmarks.evidence.pictures import saturation as saturation_pictures
+from lossbench.benchmarks.evidence.figures import saturation as saturation_pictures
+from lossbench.benchmarks.evidence.measures.gradient_formulas import GRADIENT_FORMULAS
+from lossbench.benchmarks.evidence.measures.limits import bounded
+from lossbench.benchmarks.evidence.measures.steps import Steps, ratio, steps_of
 from lossbench.benchmarks.evidence.saturation import (
     CLAIM,
     CONFIDENCES,
@@ -39,7 +39,9 @@ def pairs(trial, count=300):
         math.log(trial.initial_probability / (1 - trial.initial_probability)), 1.5, count
     )
     z, t = z.astype(np.float32), rng.integers(0, 2, count)
-    g = LAWS[trial.loss].push((2 * t - 1) * z.astype(float)) * np.where(t == 1, -1, 1)
+    g = GRADIENT_FORMULAS[trial.loss].magnitude((2 * t - 1) * z.astype(float)) * np.where(
+        t == 1, -1, 1
+    )
     return np.stack([np.zeros(count), z, t, g], 1).astype(np.float32)
 
 

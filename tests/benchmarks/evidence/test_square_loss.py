@@ -7,7 +7,7 @@ from scipy.stats import ttest_1samp
 
 from lossbench.benchmarks.config import RunConfig
 from lossbench.benchmarks.evidence import square_loss
-from lossbench.benchmarks.evidence.pictures import square_loss as square_loss_pictures
+from lossbench.benchmarks.evidence.figures import square_loss as square_loss_pictures
 from lossbench.benchmarks.evidence.square_loss import CHALLENGER, CLAIM, MARGIN, REFERENCE
 from lossbench.benchmarks.records.claim import verdict_of
 from lossbench.benchmarks.stats.intervals import Interval

@@ -2,8 +2,12 @@ import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
-from lossbench.benchmarks.evidence.measuring.contrasts import Demand, contrast, judged
-from lossbench.benchmarks.evidence.pictures.rows import Row, draw_rows, judgement, room_for
+from lossbench.benchmarks.evidence.figures.rows import Row, draw_rows, draw_tests, label_width
+from lossbench.benchmarks.evidence.measures.contrasts import (
+    Hypothesis,
+    contrast,
+    evaluate_hypotheses,
+)
 from lossbench.benchmarks.stats.intervals import mean_interval
 
 
@@ -38,12 +42,14 @@ def test_a_variant_of_a_loss_is_hollow():
 def test_green_is_the_side_on_which_the_claim_holds(monkeypatch, side, sign):
     kept = []
     monkeypatch.setattr(
-        "lossbench.benchmarks.evidence.pictures.rows.render_png",
+        "lossbench.benchmarks.evidence.figures.rows.render_png",
         lambda figure, _: kept.append(figure) or b"",
     )
     values = [sign * 5.0, sign * 5.5, sign * 5.2]
-    found = judged([Demand(contrast("a minus b", "mse", values, [0.0] * 3), side, sign * 2.0)])
-    picture = judgement("x.png", "points", found)
+    found = evaluate_hypotheses(
+        [Hypothesis(contrast("a minus b", "mse", values, [0.0] * 3), side, sign * 2.0)]
+    )
+    picture = draw_tests("x.png", "points", found)
     (axes,) = kept[0].axes
     (green,) = axes.collections
     ends = green.get_paths()[0].get_extents()
@@ -58,15 +64,15 @@ def test_green_is_the_side_on_which_the_claim_holds(monkeypatch, side, sign):
 def test_thresholds_are_in_sight(monkeypatch):
     kept = []
     monkeypatch.setattr(
-        "lossbench.benchmarks.evidence.pictures.rows.render_png",
+        "lossbench.benchmarks.evidence.figures.rows.render_png",
         lambda figure, _: kept.append(figure) or b"",
     )
     drawn = contrast("a minus b", "mse", [0.1, 0.2, 0.15], [0.0] * 3)
-    judgement("x.png", "points", judged([Demand(drawn, "below", 5.0)]))
+    draw_tests("x.png", "points", evaluate_hypotheses([Hypothesis(drawn, "below", 5.0)]))
     low, high = kept[0].axes[0].get_xlim()
     assert low < 0.1
     assert high > 5.0
 
 
 def test_longer_names_get_more_room():
-    assert room_for(["plain"]) < room_for(["plain", "plain, shifted afterwards"]) < 0.5
+    assert label_width(["plain"]) < label_width(["plain", "plain, shifted afterwards"]) < 0.5

@@ -1,4 +1,4 @@
-"""The forms that are said to be one number, and the two that are not."""
+"""The forms that are one number by the claim, and the two slips that are not."""
 
 from __future__ import annotations
 
@@ -6,9 +6,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import torch
 from mpmath import mp  # type: ignore[import-untyped]
 
 from lossbench.benchmarks.training.result import Predictions
+from lossbench.losses import functional as F
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -21,33 +23,33 @@ FORMS = {
     "H(p, q)": "cross-entropy",
     "KL(p, q) + H(p)": "kl-div",
 }
-"""What each is called, and the loss of this library that it is computed with."""
+"""Name of each form and the loss that computes it."""
 
 SOFTENED = 0.1
-"""Targets are compared as 0 and 1 and, so that H(p) is not 0, with this much label smoothing."""
+"""Label smoothing of the second set of targets, beside 0 and 1; with it H(p) is not 0."""
 
 LOWERED = np.arange(21.0)
 FAR = 1000.0
-"""What the outputs for dogs are lowered by, to see how low a loss can go."""
+"""Amount by which the logits of dogs are lowered, to see how low a loss can go."""
 
 
 @dataclass(frozen=True)
 class Reading:
-    """What the forms come to on one network's predictions.
+    """Values of all forms for the predictions of one network.
 
     Attributes:
-        product: minus the logarithm of the product of the probabilities of all right answers, over
-            the number of images N: computed with 30 digits.
-        values: of every form, in float64, mean over the images.
-        apart: by precision, the largest difference of a form from the product, as a share of it.
-        steep: by precision, the largest difference of a form's dL/dz from f - t.
-        log_of_sum: minus the logarithm of the sum of these probabilities, over N.
-        slip: the mean of -[t ln f + (1 - t)(1 - ln f)].
-        f, pushed, slipped: of dogs, their probability f of being a cat, and dL/dz of binary
+        product: minus the logarithm of the product of the probabilities of all right answers,
+            divided by the number of images N; computed with 30 digits.
+        values: mean of every form over the images, in float64.
+        apart: largest relative difference of a form from the product, by precision.
+        steep: largest difference of a form's dL/dz from f - t, by precision.
+        log_of_sum: minus the logarithm of the sum of these probabilities, divided by N.
+        slip: mean of -[t ln f + (1 - t)(1 - ln f)].
+        f, pushed, slipped: for dogs, their probability f of being a cat, and dL/dz of binary
             cross-entropy, f, and of the slip, 1 - f.
-        bounded, unbounded: mean loss of dogs as their outputs are lowered by `LOWERED`: binary
+        bounded, unbounded: mean loss of dogs as their logits are lowered by `LOWERED`: binary
             cross-entropy and the slip.
-        fall: what the slip falls by, over `FAR`, when outputs are lowered by that.
+        fall: decrease of the slip when the logits are lowered by `FAR`.
     """
 
     product: float
@@ -65,9 +67,10 @@ class Reading:
 
 
 def read(said: Predictions) -> Reading:
-    """The reading of a network of one logit.
+    """Compute all forms for a network with one logit.
 
-    Raises ValueError if it has more outputs or says what is no number, or if a class is missing.
+    Raises:
+        ValueError: it has more outputs or a non-finite output, or a class is missing.
     """
     if said.outputs.shape[1] != 1 or not np.isfinite(said.outputs).all():
         raise ValueError("one finite output an image was wanted")
@@ -100,10 +103,8 @@ def read(said: Predictions) -> Reading:
 def compared(
     z: NDArray[np.float64], t: NDArray[np.float64]
 ) -> tuple[dict[str, tuple[float, float]], dict[str, float]]:
-    """By precision how far the forms are from the product and their gradients from f - t, at most;
-    and the values in float64."""
-    import torch
-
+    """Return the largest differences from the product and from f - t by precision, and the
+    values."""
     truth = minus_log_product(z, t)
     slope = (1 - t) * np.exp(log_sigmoid(z)) - t * np.exp(log_sigmoid(-z))
     off: dict[str, tuple[float, float]] = {}
@@ -123,11 +124,7 @@ def compared(
 
 
 def forms(z: Tensor, t: Tensor) -> dict[str, Tensor]:
-    """Every form of each image, (N,), of its logit and its probability of being a cat."""
-    import torch
-
-    from lossbench.losses import functional as F
-
+    """Return every form of each image, (N,), from its logit and its probability of being a cat."""
     rows = torch.stack([-z / 2, z / 2], 1)
     q, p = torch.log_softmax(rows, 1), torch.stack([1 - t, t], 1)
     classes = [torch.full_like(t, label, dtype=torch.int64) for label in (0, 1)]
@@ -143,8 +140,10 @@ def forms(z: Tensor, t: Tensor) -> dict[str, Tensor]:
 
 
 def minus_log_product(z: NDArray[np.float64], t: NDArray[np.float64]) -> float:
-    """-ln of the product over images of f^t (1 - f)^(1 - t), over their number: the likelihood as
-    it is defined, multiplied out with 30 digits, because float64 has no number so small."""
+    """Return -ln of the product over images of f^t (1 - f)^(1 - t), divided by their number.
+
+    This is the likelihood by definition, multiplied with 30 digits: float64 has no number so small.
+    """
     with mp.workdps(30):
         product = mp.mpf(1)
         for logit, target in zip(z.tolist(), t.tolist(), strict=True):
@@ -155,12 +154,12 @@ def minus_log_product(z: NDArray[np.float64], t: NDArray[np.float64]) -> float:
 
 
 def log_sigmoid(z: NDArray[Any]) -> NDArray[np.float64]:
-    """ln f, where f itself would round to 0 as well."""
+    """Return ln f, also where f rounds to 0."""
     values: NDArray[np.float64] = -np.logaddexp(0.0, -z)
     return values
 
 
 def slip(z: NDArray[np.float64], t: NDArray[np.float64]) -> NDArray[np.float64]:
-    """-[t ln f + (1 - t)(1 - ln f)], which has 1 - ln f for ln(1 - f)."""
+    """Return -[t ln f + (1 - t)(1 - ln f)], which has 1 - ln f in place of ln(1 - f)."""
     log = log_sigmoid(z)
     return -(t * log + (1 - t) * (1 - log))

@@ -1,4 +1,4 @@
-"""Pictures of calibration: reliability diagrams, and the error of every loss."""
+"""Figures of calibration: reliability diagrams and calibration errors."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from lossbench.benchmarks.records.claim import ClaimFigure
 from lossbench.benchmarks.stats.metrics import expected_calibration_error, reliability
 from lossbench.benchmarks.training.result import Predictions
 
-from .rows import SEEDS, Row, draw_rows, heading, room_for
+from .rows import SEEDS, Row, draw_rows, heading, label_width
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -24,7 +24,7 @@ ACROSS = 3
 def draw_reliability(
     said: Mapping[str, Sequence[Predictions]], proper: Sequence[str]
 ) -> ClaimFigure:
-    """How often the answer is right for every confidence, a panel a loss, all seeds together."""
+    """Draw the reliability diagram of each loss, all seeds together."""
     import matplotlib
     from matplotlib.figure import Figure
 
@@ -90,7 +90,7 @@ def draw_errors(
     proper: Sequence[str],
     believable: float,
 ) -> ClaimFigure:
-    """The calibration error of every loss, the least that could be measured, and the threshold."""
+    """Draw the calibration error of each loss, the smallest measurable one, and the threshold."""
     import matplotlib
     from matplotlib.figure import Figure
 
@@ -107,7 +107,7 @@ def draw_errors(
         axes = figure.subplots()
         names = [f"{loss}  ({'' if loss in proper else 'not '}proper)" for loss in order]
         bottom = 0.7 / figure.get_figheight()
-        figure.subplots_adjust(left=room_for(names), right=0.92, top=top - 0.05, bottom=bottom)
+        figure.subplots_adjust(left=label_width(names), right=0.92, top=top - 0.05, bottom=bottom)
         axes.set_xlabel("expected calibration error on test images, points")
         rows = [Row(name, loss, errors[loss]) for name, loss in zip(names, order, strict=True)]
         draw_rows(axes, rows)

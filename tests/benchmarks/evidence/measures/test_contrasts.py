@@ -2,10 +2,10 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from lossbench.benchmarks.evidence.measuring.contrasts import (
-    Demand,
+from lossbench.benchmarks.evidence.measures.contrasts import (
+    Hypothesis,
     contrast,
-    judged,
+    evaluate_hypotheses,
     plus_minus,
     signed,
     span,
@@ -51,7 +51,7 @@ def test_interval_allows_for_other_examples():
     ],
 )
 def test_verdict_is_the_side_of_the_threshold(side, threshold, verdict):
-    (found,) = judged([Demand(contrast("", "mse", A, B), side, threshold)])
+    (found,) = evaluate_hypotheses([Hypothesis(contrast("", "mse", A, B), side, threshold)])
     assert found.measure.verdict == verdict
     if verdict != "undecided":
         p = stats.ttest_1samp(np.subtract(A, B), threshold).pvalue
@@ -60,21 +60,23 @@ def test_verdict_is_the_side_of_the_threshold(side, threshold, verdict):
 
 def test_one_of_many_must_be_clearer():
     """p = 0.02 alone decides, and with three others like it does not."""
-    demand = Demand(contrast("", "mse", [2.0, 1.5, 3.2, 1.1], [1.0, 1.2, 1.6, 0.2]), "above", 0.0)
+    demand = Hypothesis(
+        contrast("", "mse", [2.0, 1.5, 3.2, 1.1], [1.0, 1.2, 1.6, 0.2]), "above", 0.0
+    )
     assert 0.0125 < demand.p < 0.05
-    assert judged([demand])[0].measure.verdict == "holds"
-    assert [each.measure.verdict for each in judged([demand] * 4)] == ["undecided"] * 4
+    assert evaluate_hypotheses([demand])[0].measure.verdict == "holds"
+    assert [each.measure.verdict for each in evaluate_hypotheses([demand] * 4)] == ["undecided"] * 4
 
 
 @pytest.mark.parametrize("n", [1, 2])
 def test_too_few_seeds_decide_nothing(n):
-    demand = Demand(contrast("", "mse", [9.0, 9.01][:n], [0.0] * n), "above", 0.0)
+    demand = Hypothesis(contrast("", "mse", [9.0, 9.01][:n], [0.0] * n), "above", 0.0)
     assert demand.p == 1
-    assert judged([demand])[0].measure.verdict == "undecided"
+    assert evaluate_hypotheses([demand])[0].measure.verdict == "undecided"
 
 
 def test_table_shows_seeds_and_the_smallest_detectable_difference():
-    found = judged([Demand(contrast("a minus b", "mse", A, B), "above", 0.0)])
+    found = evaluate_hypotheses([Hypothesis(contrast("a minus b", "mse", A, B), "above", 0.0)])
     row = dict(zip(table_of("", found).columns, table_of("", found).rows[0], strict=True))
     assert row["seeds"] == "4"
     # The difference that 4 pairs of this spread find with power 0.8, by simulation.
@@ -88,7 +90,9 @@ def test_table_shows_seeds_and_the_smallest_detectable_difference():
 def test_table_speaks_of_test_images_where_they_were_drawn_from():
     right = np.ones((4, 50), bool), np.zeros((4, 50), bool)
     for examples in (None, right):
-        found = judged([Demand(contrast("a minus b", "mse", A, B, examples), "above", 0.0)])
+        found = evaluate_hypotheses(
+            [Hypothesis(contrast("a minus b", "mse", A, B, examples), "above", 0.0)]
+        )
         assert ("test images" in table_of("", found).notes[0]) == (examples is not None)
 
 

@@ -1,4 +1,4 @@
-"""Pictures of how hard examples are pushed, against how wrong the model is."""
+"""Figures of |dL/dz| against the error."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from lossbench.benchmarks.evidence.measuring.laws import LAWS, error
-from lossbench.benchmarks.evidence.measuring.pushes import Pushes
+from lossbench.benchmarks.evidence.measures.gradient_formulas import GRADIENT_FORMULAS, error
+from lossbench.benchmarks.evidence.measures.logit_gradients import LogitGradients
+from lossbench.benchmarks.evidence.measures.proportion import Fit, in_words
 from lossbench.benchmarks.format import MINUS
 from lossbench.benchmarks.plots.canvas import (
     DPI,
@@ -28,7 +29,6 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from numpy.typing import NDArray
 
-    from lossbench.benchmarks.evidence.error_driven import Fit
 
 ACROSS = 5
 # Dots of a panel, evenly over the error, so that its rare values are seen.
@@ -39,12 +39,10 @@ EDGES = np.linspace(-9, 9, 19)
 FEWEST = 20
 
 
-def draw_panels(pooled: Mapping[str, Pushes], fits: Mapping[str, Fit]) -> ClaimFigure:
-    """|dL/dz| against |f - t|, a panel a loss: what was measured, and the line of proportion."""
+def draw_panels(pooled: Mapping[str, LogitGradients], fits: Mapping[str, Fit]) -> ClaimFigure:
+    """Draw measured |dL/dz| against |f - t| and the regression line, one panel per loss."""
     import matplotlib
     from matplotlib.figure import Figure
-
-    from lossbench.benchmarks.evidence.error_driven import in_words
 
     title = "Is the push proportional to the error?"
     down = -(-len(pooled) // ACROSS)
@@ -96,8 +94,8 @@ def draw_panels(pooled: Mapping[str, Pushes], fits: Mapping[str, Fit]) -> ClaimF
         return ClaimFigure("proportion.png", render_png(figure, alt), alt)
 
 
-def _draw_panel(axes: Axes, loss: str, seen: Pushes, slope: float) -> None:
-    e, push = error(seen.odds), seen.push
+def _draw_panel(axes: Axes, loss: str, seen: LogitGradients, slope: float) -> None:
+    e, push = error(seen.odds), seen.magnitude
     shown = _spread(e)
     highest = max(float(push.max(initial=0.0)), 1e-9) if np.isfinite(push).all() else 1.0
     if loss == "zero-one":
@@ -123,14 +121,14 @@ def _draw_panel(axes: Axes, loss: str, seen: Pushes, slope: float) -> None:
 
 
 def _spread(values: NDArray[np.float64]) -> NDArray[np.int64]:
-    """The places of at most PER_BIN values of each of BINS parts of 0 to 1."""
+    """Return the indices of at most PER_BIN values in each of BINS bins from 0 to 1."""
     parts = np.minimum((values * BINS).astype(int), BINS - 1)
     places = [np.flatnonzero(parts == part) for part in range(BINS)]
     return np.concatenate([at[:: max(1, -(-len(at) // PER_BIN))] for at in places])
 
 
-def draw_pushes(pooled: Mapping[str, Pushes]) -> ClaimFigure:
-    """How hard an example is pushed beside one at f = 1/2, against the error, of all losses."""
+def draw_pushes(pooled: Mapping[str, LogitGradients]) -> ClaimFigure:
+    """Draw |dL/dz| relative to that at f = 1/2 against the error, for all losses."""
     import matplotlib
     from matplotlib.figure import Figure
 
@@ -154,12 +152,12 @@ def draw_pushes(pooled: Mapping[str, Pushes]) -> ClaimFigure:
         axes.yaxis.set_major_formatter("{x:g}")
         a = np.linspace(-9, 9, 361)
         for loss, seen in pooled.items():
-            law = LAWS[loss]
-            unit = float(law.push(even)[0])
+            law = GRADIENT_FORMULAS[loss]
+            unit = float(law.magnitude(even)[0])
             if unit == 0:
                 continue
             look = line_style(loss) | {"linewidth": 2.2}
-            heights = law.push(-a) / unit
+            heights = law.magnitude(-a) / unit
             axes.plot(a, np.where(heights > 0, heights, np.nan), **look)
             labels.append(Label(float(heights[-1]), loss, loss))
             middles, medians = _medians(seen)
@@ -173,7 +171,7 @@ def draw_pushes(pooled: Mapping[str, Pushes]) -> ClaimFigure:
                 color=look["color"],
                 zorder=8,
             )
-            wrong = float(law.push(np.full(1, -np.log(0.999 / 0.001)))[0]) / unit
+            wrong = float(law.magnitude(np.full(1, -np.log(0.999 / 0.001)))[0]) / unit
             words.append(f"{loss} {wrong:.2g}")
         axes.axvline(0, color=FAINT, linewidth=0.8)
         axes.axhline(1, color=FAINT, linewidth=0.8)
@@ -193,10 +191,10 @@ def draw_pushes(pooled: Mapping[str, Pushes]) -> ClaimFigure:
         return ClaimFigure("pushes.png", render_png(figure, alt), alt)
 
 
-def _medians(seen: Pushes) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """The middle log-odds of being wrong and the median push of each bin with enough examples."""
+def _medians(seen: LogitGradients) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return the middle log-odds and the median |dL/dz| of each bin with enough examples."""
     wrong = -seen.odds
     held = [(wrong >= low) & (wrong < high) for low, high in pairwise(EDGES)]
     full = [each for each in held if each.sum() >= FEWEST]
     middles = [float(np.median(wrong[each])) for each in full]
-    return np.array(middles), np.array([float(np.median(seen.push[each])) for each in full])
+    return np.array(middles), np.array([float(np.median(seen.magnitude[each])) for each in full])

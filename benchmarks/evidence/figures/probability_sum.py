@@ -1,4 +1,4 @@
-"""The pictures of the claim `probability-sum`."""
+"""Figures of the claim `probability-sum`."""
 
 from __future__ import annotations
 
@@ -6,23 +6,28 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from lossbench.benchmarks.evidence.measuring.bounds import size
-from lossbench.benchmarks.evidence.measuring.laws import LAWS
-from lossbench.benchmarks.evidence.measuring.networks import chance_of
-from lossbench.benchmarks.evidence.measuring.pushes import END, FORMULAS, LOW, Pushes
+from lossbench.benchmarks.evidence.measures.gradient_formulas import GRADIENT_FORMULAS
+from lossbench.benchmarks.evidence.measures.limits import size
+from lossbench.benchmarks.evidence.measures.logit_gradients import (
+    END,
+    FORMULAS,
+    LOW,
+    LogitGradients,
+)
+from lossbench.benchmarks.evidence.measures.networks import chance_of
 from lossbench.benchmarks.plots.canvas import DPI, FAINT, RC, Label, line_style, render_png
 from lossbench.benchmarks.plots.palette import loss_style
 from lossbench.benchmarks.records.claim import ClaimFigure
 from lossbench.benchmarks.training.result import RunResult
 
-from .course import draw_course, finish
+from .training_curves import draw_curve, finish
 
 REACH = 10.0
 SHOWN = (0.0001, 0.001, 0.01, 0.1, 0.5, 0.9, 0.99, 0.999, 0.9999)
 
 
-def draw_gradient(seen: Mapping[str, Pushes]) -> ClaimFigure:
-    """Measured |dL/dz| over the closed forms, against how sure the model is of the right class."""
+def draw_gradient(seen: Mapping[str, LogitGradients]) -> ClaimFigure:
+    """Draw measured |dL/dz| and the closed forms against the probability of the right class."""
     import matplotlib
     from matplotlib.figure import Figure
 
@@ -40,11 +45,11 @@ def draw_gradient(seen: Mapping[str, Pushes]) -> ClaimFigure:
         )
         for loss, runs in seen.items():
             color = line_style(loss)["color"]
-            axes.plot(z, LAWS[loss].push(z), color=color, linewidth=1.4, zorder=3)
+            axes.plot(z, GRADIENT_FORMULAS[loss].magnitude(z), color=color, linewidth=1.4, zorder=3)
             dots = thinned(runs)
             axes.plot(
                 dots.odds,
-                dots.push,
+                dots.magnitude,
                 linestyle="none",
                 marker=loss_style(loss)["marker"],
                 markersize=6.5,
@@ -53,7 +58,7 @@ def draw_gradient(seen: Mapping[str, Pushes]) -> ClaimFigure:
                 zorder=4,
             )
             # On the left of its curve, where the two are apart.
-            high = float(LAWS[loss].push(np.array(LOW)))
+            high = float(GRADIENT_FORMULAS[loss].magnitude(np.array(LOW)))
             axes.annotate(
                 f"{loss}: {FORMULAS[loss]}",
                 (-REACH + 0.3, high),
@@ -90,16 +95,16 @@ def mean_of(values: np.ndarray) -> str:
     return size(float(values.mean()) if len(values) else None)
 
 
-def thinned(runs: Pushes) -> Pushes:
-    """One example from each step along the axis, so that dots do not hide the curve."""
+def thinned(runs: LogitGradients) -> LogitGradients:
+    """Keep one example per step along the axis, so that dots do not hide the curve."""
     inner = np.abs(runs.odds) < REACH
-    odds, push = runs.odds[inner], runs.push[inner]
+    odds, push = runs.odds[inner], runs.magnitude[inner]
     _, first = np.unique(np.round(2.5 * odds), return_index=True)
-    return Pushes(odds[first], push[first])
+    return LogitGradients(odds[first], push[first])
 
 
 def draw_training(starts: Mapping[str, Mapping[str, Sequence[RunResult]]]) -> ClaimFigure:
-    """Validation accuracy over training steps: a panel a start, by its name, a line a loss."""
+    """Draw validation accuracy over steps: one panel per start, one line per loss."""
     import matplotlib
     from matplotlib.figure import Figure
 
@@ -114,7 +119,7 @@ def draw_training(starts: Mapping[str, Mapping[str, Sequence[RunResult]]]) -> Cl
             axes.set_ylabel("validation accuracy, %")
             labels = []
             for loss, outcomes in runs.items():
-                end = draw_course(axes, outcomes, loss, "validation_accuracy", 100)
+                end = draw_curve(axes, outcomes, loss, "validation_accuracy", 100)
                 labels.append(Label(end, f"{loss}  {end:.1f}", loss))
                 chance, seeds = chance_of(outcomes), len(outcomes)
             said.append(f"{name}: " + ", ".join(label.text for label in labels))

@@ -1,11 +1,12 @@
-"""Pictures of square loss: how far from cross-entropy, and what the search saw."""
+"""Figures of square loss: difference from cross-entropy, and the search."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from lossbench.benchmarks.evidence.measuring.contrasts import signed
+from lossbench.benchmarks.evidence.measures.contrasts import signed
+from lossbench.benchmarks.evidence.measures.equivalence import Gap
 from lossbench.benchmarks.plots.canvas import (
     CHANCE_STYLE,
     DPI,
@@ -22,10 +23,6 @@ from lossbench.benchmarks.records.claim import ClaimFigure
 
 from .rows import HOLDS, Row, chance_line, draw_interval, draw_rows, name_rows
 
-if TYPE_CHECKING:
-    from lossbench.benchmarks.evidence.square_loss import Gap
-
-
 IN_WORDS = {
     "cross-entropy": "of a softmax",
     "mse": "squared error, no sigmoid",
@@ -35,15 +32,17 @@ IN_WORDS = {
 
 
 def named(loss: str) -> str:
-    """A loss with what it is, on two lines."""
+    """Return the name of a loss with its description, on two lines."""
     return f"{loss}\n{IN_WORDS[loss]}"
 
 
 def draw_gaps(
     found: Mapping[str, Sequence[float]], gaps: Mapping[str, Gap], margin: float, chance: float
 ) -> ClaimFigure:
-    """Above: the accuracy of every loss beside chance. Below: what each has more than
-    cross-entropy, with its 90 % interval, over the margin within which they are equal."""
+    """Draw accuracies beside chance, and differences from cross-entropy with their 90 % intervals.
+
+    The margin within which two losses count as equal is shaded.
+    """
     import matplotlib
     from matplotlib.figure import Figure
 
@@ -98,14 +97,14 @@ def draw_gaps(
 
 
 def words_of(gap: Gap) -> str:
-    """What the interval says of a loss and cross-entropy."""
+    """Return what the interval says of a loss and cross-entropy."""
     return {"holds": "equal", "does not hold": "different", "undecided": "undecided"}[gap.verdict]
 
 
 def draw_rates(
     tried: Mapping[str, Mapping[float, float]], chosen: Mapping[str, float], chance: float
 ) -> ClaimFigure:
-    """Validation accuracy of each loss against the learning rate; filled: the rate chosen."""
+    """Draw validation accuracy against the learning rate; a filled marker is the chosen rate."""
     import matplotlib
     from matplotlib.figure import Figure
 

@@ -1,4 +1,4 @@
-"""Paired comparisons, and what a claim demands of them."""
+"""Paired contrasts, and hypotheses about them."""
 
 from __future__ import annotations
 
@@ -31,15 +31,15 @@ SIGNIFICANCE = 0.05
 
 @dataclass(frozen=True)
 class Contrast:
-    """A figure of one treatment minus that of another, paired by seed.
+    """A number of one treatment minus that of another, paired by seed.
 
     Attributes:
-        name: what is compared with what.
-        loss: in whose look it is drawn. hollow: it is a variant of that loss.
-        differences: one a seed.
+        name: name of the contrast.
+        loss: loss whose style it is drawn in.
+        differences: one per seed.
         seeds: their mean with its 95 % t interval.
-        examples: the same mean with a 95 % bootstrap interval over test examples, where the
-            figures are accuracies.
+        examples: the same mean with a 95 % bootstrap interval over test images, for accuracies.
+        hollow: draw it as a variant of the loss.
     """
 
     name: str
@@ -51,8 +51,7 @@ class Contrast:
 
     @property
     def interval(self) -> Interval:
-        """The mean between ends that allow for other seeds and, where the figures are accuracies,
-        for other test images."""
+        """The mean with an interval over seeds and, for accuracies, over test images."""
         if self.examples is None:
             return self.seeds
         return combine_intervals(self.seeds, self.examples)
@@ -67,11 +66,15 @@ def contrast(
     *,
     hollow: bool = False,
 ) -> Contrast:
-    """`a` minus `b`, a value a seed.
+    """Return the contrast `a` minus `b`, which have one value per seed.
 
     Args:
-        right: which test examples each got right, (seeds, N), if `a` and `b` are the shares of
-            these, in percent.
+        name: name of the contrast.
+        loss: loss whose style it is drawn in.
+        a, b: values per seed.
+        right: whether each network classified each test image correctly, two (seeds, N), if `a` and
+            `b` are their means in percent.
+        hollow: draw it as a variant of the loss.
     """
     seeds, examples = paired_difference(a, b), None
     if right is not None:
@@ -82,8 +85,8 @@ def contrast(
     return Contrast(name, loss, differences, seeds, examples, hollow)
 
 
-class Demand(NamedTuple):
-    """A contrast, and the side of a threshold on which it lies if the claim holds."""
+class Hypothesis(NamedTuple):
+    """A contrast and the side of a threshold where the claim expects it."""
 
     contrast: Contrast
     side: Literal["above", "below"]
@@ -91,8 +94,8 @@ class Demand(NamedTuple):
 
     @property
     def p(self) -> float:
-        """That the true difference is the threshold itself: paired t test, two-sided. 1 where
-        there are too few seeds for one."""
+        """P-value that the true difference is the threshold: paired t test, two-sided; 1 with few
+        seeds."""
         differences = self.contrast.differences
         if len(differences) < MINIMUM_SEEDS:
             return 1.0
@@ -100,17 +103,22 @@ class Demand(NamedTuple):
         return 1.0 if math.isnan(p) else p
 
 
-class Judged(NamedTuple):
-    """A demand, its p after Holm's correction for all that were judged with it, and its measure."""
+class HypothesisTest(NamedTuple):
+    """A hypothesis, its p-value after Holm's correction over all tests, and its measure."""
 
-    demand: Demand
+    demand: Hypothesis
     p: float
     measure: Measure
 
 
-def judged(demands: Sequence[Demand], unit: str = "points") -> list[Judged]:
-    """Each demand with its verdict: what the interval says, and 'undecided' where the p-value
-    corrected for all demands is not below 0.05."""
+def evaluate_hypotheses(
+    demands: Sequence[Hypothesis], unit: str = "points"
+) -> list[HypothesisTest]:
+    """Test hypotheses together.
+
+    The interval decides. The verdict is 'undecided' if the p-value, corrected for all hypotheses,
+    is not below 0.05.
+    """
     found = []
     for demand, p in zip(demands, holm([demand.p for demand in demands]), strict=True):
         interval = demand.contrast.interval
@@ -126,14 +134,14 @@ def judged(demands: Sequence[Demand], unit: str = "points") -> list[Judged]:
             f"{demand.side} {signed(demand.threshold, None)} {unit}",
             verdict,
         )
-        found.append(Judged(demand, p, measure))
+        found.append(HypothesisTest(demand, p, measure))
     return found
 
 
 def table_of(
-    title: str, found: Sequence[Judged], *, digits: int = 1, notes: Sequence[str] = ()
+    title: str, found: Sequence[HypothesisTest], *, digits: int = 1, notes: Sequence[str] = ()
 ) -> ClaimTable:
-    """The intervals, p-values and smallest detectable differences behind the verdicts."""
+    """Return the table of intervals, p-values and minimum detectable differences."""
     rows = []
     for demand, p, measure in found:
         drawn = demand.contrast
@@ -177,7 +185,7 @@ def table_of(
 
 
 def signed(value: float | None, digits: int | None = 1) -> str:
-    """+1.2, −0.3 or 0.0; without `digits` as many as there are."""
+    """Format with a sign: +1.2, −0.3 or 0.0. `digits` None: all digits."""
     if value is None:
         return MISSING
     text = f"{value:+g}" if digits is None else f"{value:+.{digits}f}"
@@ -187,20 +195,20 @@ def signed(value: float | None, digits: int | None = 1) -> str:
 
 
 def span(interval: Interval, digits: int = 1) -> str:
-    """'+0.1 to +2.3'."""
+    """Format an interval: '+0.1 to +2.3'."""
     if interval.low is None or interval.high is None:
         return MISSING
     return f"{signed(interval.low, digits)} to {signed(interval.high, digits)}"
 
 
 def with_span(interval: Interval, digits: int = 1) -> str:
-    """'+1.2 (+0.1 to +2.3)'."""
+    """Format a mean with its interval: '+1.2 (+0.1 to +2.3)'."""
     text = signed(interval.mean, digits)
     return text if interval.low is None else f"{text} ({span(interval, digits)})"
 
 
 def plus_minus(interval: Interval, digits: int = 1) -> str:
-    """'74.1 ± 1.3'."""
+    """Format a mean with half its interval: '74.1 ± 1.3'."""
     if interval.mean is None:
         return MISSING
     text = f"{interval.mean:.{digits}f}"

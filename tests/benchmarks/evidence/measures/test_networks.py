@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from lossbench.benchmarks.config import RunConfig
-from lossbench.benchmarks.evidence.measuring.networks import (
+from lossbench.benchmarks.evidence.measures.networks import (
     accuracies,
     chance_of,
     over_seeds,

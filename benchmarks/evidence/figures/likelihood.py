@@ -1,4 +1,4 @@
-"""The pictures of the claim `likelihood`."""
+"""Figures of the claim `likelihood`."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from lossbench.benchmarks.evidence.measuring.likelihood_forms import FORMS, LOWERED, Reading
+from lossbench.benchmarks.evidence.measures.likelihood_forms import FORMS, LOWERED, Reading
 from lossbench.benchmarks.plots.canvas import DPI, FAINT, INK, RC, line_style, render_png
 from lossbench.benchmarks.records.claim import ClaimFigure
 
@@ -24,7 +24,7 @@ SLIPS = ("slip: ln of the sum", "slip: 1 - ln f for ln(1 - f)")
 
 
 def draw_forms(readings: Sequence[Reading]) -> ClaimFigure:
-    """Every form's value on the same test predictions, and those of the two slips."""
+    """Draw the value of every form for the same test predictions, and of the two slips."""
     import matplotlib
     from matplotlib.figure import Figure
 
@@ -55,7 +55,7 @@ def draw_forms(readings: Sequence[Reading]) -> ClaimFigure:
 
 
 def draw_slip(reading: Reading) -> ClaimFigure:
-    """What 1 - ln f does to dogs: how hard it pushes, and how low it goes."""
+    """Draw the gradient of 1 - ln f for dogs, and how low it goes."""
     import matplotlib
     from matplotlib.figure import Figure
 
@@ -102,6 +102,7 @@ def draw_slip(reading: Reading) -> ClaimFigure:
 
 
 def mean_pushes(f: NDArray[np.float64], pushes: NDArray[np.float64]) -> list[float]:
-    """The mean dL/dz of dogs that are answered right and of those that are not, NaN of none."""
+    """Return the mean dL/dz of correctly classified dogs and of the others; NaN if there is
+    none."""
     sides = (pushes[f <= 0.5], pushes[f > 0.5])
     return [float(side.mean()) if len(side) else math.nan for side in sides]

@@ -1,9 +1,11 @@
-"""Pictures of networks while they are trained."""
+"""Curves over training steps."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
+
+import numpy as np
 
 from lossbench.benchmarks.plots.canvas import CHANCE_STYLE, Label, label_lines, line_style
 
@@ -13,13 +15,13 @@ if TYPE_CHECKING:
     from lossbench.benchmarks.training.result import RunResult
 
 
-def draw_course(
+def draw_curve(
     axes: Axes, outcomes: Sequence[RunResult], loss: str, measure: str, scale: float = 1
 ) -> float:
-    """A field of `Point`, times `scale`, over training steps: a thin line a seed and a thick one
-    for their mean. Returns where that ends."""
-    import numpy as np
+    """Draw a column of `Evaluation`, times `scale`, over steps; return the last mean.
 
+    Each seed is a thin line and their mean a thick one.
+    """
     look = line_style(loss)
     steps = [point.step for point in outcomes[0].evaluations]
     values = scale * np.array([[getattr(p, measure) for p in o.evaluations] for o in outcomes])
@@ -31,7 +33,7 @@ def draw_course(
 
 
 def finish(axes: Axes, labels: list[Label], *, gap: float, chance: float | None = None) -> None:
-    """The chance level (percent) and the names beside a panel of courses."""
+    """Draw the chance level, in percent, and the names beside a panel."""
     if chance is not None:
         axes.axhline(chance, **CHANCE_STYLE, zorder=7)
         labels.append(Label(chance, f"chance  {chance:.1f}", None))

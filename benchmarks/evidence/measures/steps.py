@@ -1,4 +1,4 @@
-"""How many steps some networks take, and how many times those of others."""
+"""Steps to an accuracy, and their ratio."""
 
 from __future__ import annotations
 
@@ -16,15 +16,17 @@ if TYPE_CHECKING:
 
 
 class Steps(NamedTuple):
-    """Steps to enough validation accuracy, one number a seed; `reached` says which got there: the
-    others were stopped after `value` steps, and need more."""
+    """Steps to the accuracy, one value per seed.
+
+    `reached` says which runs got there. The others stopped after `value` steps and need more.
+    """
 
     value: NDArray[np.float64]
     reached: NDArray[np.bool_]
 
 
 def steps_of(outcomes: Sequence[RunResult], enough: float) -> Steps:
-    """Steps to the first evaluation with enough accuracy; without one, all that were trained."""
+    """Return the steps to the first evaluation with enough accuracy, or all steps of the run."""
     taken, reached = [], []
     for outcome in outcomes:
         there = [p.step for p in outcome.evaluations if p.validation_accuracy >= enough]
@@ -35,14 +37,13 @@ def steps_of(outcomes: Sequence[RunResult], enough: float) -> Steps:
 
 
 class Ratio(NamedTuple):
-    """How many times the steps of `below` `above` needs, paired by seed: the geometric mean and
-    its 95 % t interval.
+    """Ratio of steps, paired by seed: geometric mean with its 95 % t interval.
 
     Attributes:
-        interval: of what was seen, with the steps that were trained in place of those that would
-            have been needed.
-        least: it may be more, because some of `above` did not get there. most: it may be less.
-        logs: the natural logarithm of each seed's.
+        interval: of the measured steps; a run that did not get there counts with the steps it took.
+        least: the true ratio may be larger.
+        most: the true ratio may be smaller.
+        logs: natural logarithm of the ratio of each seed.
     """
 
     interval: Interval
@@ -52,7 +53,7 @@ class Ratio(NamedTuple):
 
     @property
     def bound(self) -> str:
-        """'at least' or 'at most' if the true ratio can lie on that side alone of what was seen."""
+        """'at least' or 'at most' if the true ratio can differ in one direction only, else ''."""
         sides = {(True, False): "at least", (False, True): "at most"}
         return sides.get((self.least, self.most), "")
 

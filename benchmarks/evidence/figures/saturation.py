@@ -1,4 +1,4 @@
-"""Pictures of confidently wrong starts: steps to recover, and the gradient that has to do it."""
+"""Figures of confidently wrong starts: steps to recover, and the gradient."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from lossbench.benchmarks.evidence.measuring.laws import LAWS
-from lossbench.benchmarks.evidence.measuring.pushes import Pushes
+from lossbench.benchmarks.evidence.measures.gradient_formulas import GRADIENT_FORMULAS
+from lossbench.benchmarks.evidence.measures.logit_gradients import LogitGradients
 from lossbench.benchmarks.plots.canvas import (
     DPI,
     FAINT,
@@ -22,13 +22,13 @@ from lossbench.benchmarks.plots.canvas import (
 from lossbench.benchmarks.plots.palette import loss_style
 from lossbench.benchmarks.records.claim import ClaimFigure
 
-from .rows import look_of
+from .rows import marker_style
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from numpy.typing import NDArray
 
-    from lossbench.benchmarks.evidence.measuring.steps import Steps
+    from lossbench.benchmarks.evidence.measures.steps import Steps
 
 FORMULAS = {"bce-with-logits": "f - t", "sigmoid-mse": "(f - t) f (1 - f)"}
 # Log-odds of being wrong that have a tick, by the error that they are.
@@ -44,8 +44,10 @@ def draw_steps(
     enough: float,
     common: float,
 ) -> ClaimFigure:
-    """Steps to enough accuracy against how sure the start is of the wrong class, of both losses:
-    at the fastest rate of each, and hollow at the common one."""
+    """Draw the steps to an accuracy against the confidence of the start, for both losses.
+
+    Filled markers: each loss at its fastest rate. Hollow: both at the common rate.
+    """
     import matplotlib
     from matplotlib.figure import Figure
 
@@ -104,7 +106,7 @@ def draw_steps(
 
 
 def _draw_line(axes: Axes, loss: str, steps: Sequence[Steps], *, hollow: bool) -> float:
-    """One line with its seeds; returns where it ends."""
+    """Draw one line with its seeds; return where it ends."""
     look = line_style(loss)
     color = look["color"]
     middle = [float(np.exp(np.log(each.value).mean())) for each in steps]
@@ -112,7 +114,7 @@ def _draw_line(axes: Axes, loss: str, steps: Sequence[Steps], *, hollow: bool) -
     x = np.arange(len(steps)) + shift
     look |= {"linewidth": 1.2, "alpha": 0.7, "zorder": 4} if hollow else {"linewidth": 3.4}
     axes.plot(x, middle, **look)
-    axes.plot(x, middle, **look_of(loss, hollow=hollow) | {"zorder": 6})
+    axes.plot(x, middle, **marker_style(loss, hollow=hollow) | {"zorder": 6})
     for at, each in zip(x, steps, strict=True):
         for value, reached in zip(each.value, each.reached, strict=True):
             if not reached:
@@ -127,8 +129,8 @@ def _draw_line(axes: Axes, loss: str, steps: Sequence[Steps], *, hollow: bool) -
     return middle[-1]
 
 
-def draw_gradients(seen: Mapping[str, Pushes]) -> ClaimFigure:
-    """Measured |dL/dz| of training examples against the error, the formulas drawn over them."""
+def draw_gradients(seen: Mapping[str, LogitGradients]) -> ClaimFigure:
+    """Draw measured |dL/dz| of training examples against the error, with the formulas."""
     import matplotlib
     from matplotlib.figure import Figure
 
@@ -154,7 +156,7 @@ def draw_gradients(seen: Mapping[str, Pushes]) -> ClaimFigure:
             # Rings, so that the line is seen through them.
             axes.plot(
                 -each.odds[shown],
-                each.push[shown],
+                each.magnitude[shown],
                 linestyle="none",
                 marker="o",
                 markersize=6,
@@ -164,10 +166,10 @@ def draw_gradients(seen: Mapping[str, Pushes]) -> ClaimFigure:
                 alpha=0.5,
                 zorder=3,
             )
-            heights = LAWS[loss].push(-grid)
+            heights = GRADIENT_FORMULAS[loss].magnitude(-grid)
             axes.plot(grid, heights, color=INK, linewidth=1.3, zorder=5)
             labels.append(Label(float(heights[-1]), f"{loss}: {FORMULAS[loss]}", loss))
-            sure = float(LAWS[loss].push(np.full(1, -np.log(9999.0)))[0])
+            sure = float(GRADIENT_FORMULAS[loss].magnitude(np.full(1, -np.log(9999.0)))[0])
             words.append(f"{loss} {sure:.2g}")
         axes.set_xlim(-9.6, 9.6)
         axes.set_ylim(2e-5, 3)
@@ -187,7 +189,7 @@ def draw_gradients(seen: Mapping[str, Pushes]) -> ClaimFigure:
 
 
 def _spread(values: NDArray[np.float64]) -> NDArray[np.int64]:
-    """The places of at most PER_BIN values of each of BINS parts of -9.6 to 9.6."""
+    """Return the indices of at most PER_BIN values in each of BINS bins from -9.6 to 9.6."""
     parts = np.floor((values + 9.6) / 19.2 * BINS).astype(int)
     places = [np.flatnonzero(parts == part) for part in range(BINS)]
     return np.concatenate([at[:: max(1, -(-len(at) // PER_BIN))] for at in places])

@@ -1,4 +1,4 @@
-"""Pictures of accuracy against learning rate, and of the rates that suit each loss."""
+"""Figures of accuracy against learning rate."""
 
 from __future__ import annotations
 
@@ -20,19 +20,21 @@ from lossbench.benchmarks.plots.palette import loss_style
 from lossbench.benchmarks.records.claim import ClaimFigure
 from lossbench.benchmarks.stats.intervals import mean_interval
 
-from .rows import Row, chance_line, draw_rows, look_of, name_rows
+from .rows import Row, chance_line, draw_rows, marker_style, name_rows
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-    from lossbench.benchmarks.evidence.measuring.rates import Range
+    from lossbench.benchmarks.evidence.measures.rates import Range
 
 
 def draw_curves(
     curves: Mapping[str, tuple[Sequence[float], np.ndarray]], pair: Sequence[str], chance: float
 ) -> ClaimFigure:
-    """Validation accuracy of every loss against the learning rate; the two that the verdict is
-    about are drawn thick, with the intervals over seeds."""
+    """Draw the validation accuracy of every loss against the learning rate.
+
+    The two losses of the verdict are thick lines with intervals over seeds.
+    """
     import matplotlib
     from matplotlib.figure import Figure
 
@@ -95,7 +97,7 @@ def _bars(
         if interval.low is not None and interval.high is not None:
             at = rate * 10**shift
             axes.plot([at, at], [interval.low, interval.high], color=color, lw=1.8, zorder=8)
-        axes.plot([rate], [column.mean()], **look_of(loss) | {"markersize": 6, "zorder": 8})
+        axes.plot([rate], [column.mean()], **marker_style(loss) | {"markersize": 6, "zorder": 8})
 
 
 def draw_ranges(
@@ -104,7 +106,7 @@ def draw_ranges(
     chance: float,
     usable: float,
 ) -> ClaimFigure:
-    """Left: which rates each loss can be trained with. Right: what it reaches at its best one."""
+    """Draw the usable rates of each loss, and its accuracy at the best rate."""
     import matplotlib
     from matplotlib.figure import Figure
 

@@ -1,4 +1,4 @@
-"""Accuracy over learning rates, and the range of rates that a loss can be trained with."""
+"""Accuracy over learning rates, and the range of usable rates."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ USABLE = 3.0
 
 
 class Sweep(NamedTuple):
-    """Validation accuracy of a loss, percent, (seeds, rates), and the rates, rising."""
+    """Validation accuracies of a loss in percent, (seeds, rates), and the rates in ascending
+    order."""
 
     rates: tuple[float, ...]
     accuracy: np.ndarray
@@ -23,16 +24,17 @@ class Sweep(NamedTuple):
 
     @property
     def best(self) -> int:
-        """The place of the best rate, over all seeds; of equals the lowest."""
+        """Index of the best rate over all seeds; of equal ones the lowest."""
         return int(self.mean.argmax())
 
     def at(self, rate: float) -> list[float]:
-        """The accuracy of each seed at a rate."""
+        """Return the accuracy of each seed at a rate."""
         return [float(value) for value in self.accuracy[:, self.rates.index(rate)]]
 
 
 class Range(NamedTuple):
-    """The usable rates around the best one; `open_*`: it goes on beyond the grid."""
+    """Usable rates around the best one; `open_*` says whether the range reaches an end of the
+    grid."""
 
     low: float
     high: float
@@ -45,8 +47,10 @@ class Range(NamedTuple):
 
 
 def usable(rates: Sequence[float], accuracy: np.ndarray, best: int) -> Range:
-    """The stretch around `rates[best]` in which accuracy (percent, one a rate) is not more than
-    USABLE below that at the best, straight lines being drawn between the logarithms of rates."""
+    """Return the range around `rates[best]` with an accuracy at most USABLE points below the best.
+
+    Accuracies, in percent, are interpolated linearly over the logarithm of the rate.
+    """
     logs, bar = np.log10(rates), accuracy[best] - USABLE
 
     def end(step: int) -> tuple[float, bool]:

@@ -1,4 +1,4 @@
-"""Where claims are examined: networks are trained on real images within a budget."""
+"""Train the networks of claims on real images, within a budget."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ GRIDS: dict[Budget, tuple[tuple[float, ...], int]] = {
     "standard": ((0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0), 2),
     "full": ((0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0), 3),
 }
-"""The learning rates that a search tries with each budget, and with how many seeds."""
+"""Learning rates and number of seeds of a search, by budget."""
 
 
 class PoolTrainer:
-    """The `Lab` that trains: `used` counts the networks that a claim asked for."""
+    """`Trainer` with a pool of processes. `used` holds the results that a claim requested."""
 
     def __init__(self, budget: Budget, pool: Pool, reporter: Reporter) -> None:
         self.budget: Budget = budget

@@ -2,7 +2,7 @@ import math
 
 import pytest
 
-from lossbench.benchmarks.evidence.measuring.bounds import at_most, size
+from lossbench.benchmarks.evidence.measures.limits import at_most, size
 
 
 @pytest.mark.parametrize(

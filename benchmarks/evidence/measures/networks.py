@@ -1,4 +1,4 @@
-"""What claims have in common: how their networks are had, and what is read off them."""
+"""Train the networks of a claim and read their accuracies."""
 
 from __future__ import annotations
 
@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 if TYPE_CHECKING:
-    import numpy as np
     from numpy.typing import NDArray
 
     from lossbench.benchmarks.config import RunConfig
@@ -16,8 +17,10 @@ if TYPE_CHECKING:
 
 
 def tuned(lab: Trainer, trials: Sequence[RunConfig], **less: Any) -> list[RunConfig]:
-    """Each trial with the learning rate that a search finds for it, in which the fields `less` are
-    changed: fewer images or epochs."""
+    """Return each run with the learning rate of a search, in which the fields `less` are replaced.
+
+    A search may use fewer images or epochs.
+    """
     found = lab.tuned([replace(trial, **less) for trial in trials])
     return [
         replace(trial, learning_rate=best.learning_rate)
@@ -26,7 +29,8 @@ def tuned(lab: Trainer, trials: Sequence[RunConfig], **less: Any) -> list[RunCon
 
 
 def over_seeds(lab: Trainer, trials: Sequence[RunConfig], seeds: int) -> list[list[RunResult]]:
-    """The outcomes of each trial with the seeds 0 to seeds - 1, asked about the test images."""
+    """Return the results of each run with the seeds 0 to seeds - 1, evaluated on the test
+    images."""
     outcomes = lab.train(
         [replace(trial, seed=seed, test=True) for trial in trials for seed in range(seeds)]
     )
@@ -34,21 +38,20 @@ def over_seeds(lab: Trainer, trials: Sequence[RunConfig], seeds: int) -> list[li
 
 
 def right(outcomes: Sequence[RunResult]) -> NDArray[np.bool_]:
-    """Which test examples each network got right, (outcomes, N)."""
-    import numpy as np
-
+    """Return whether each network classified each test image correctly, (results, N)."""
     return np.stack([outcome.test.correct for outcome in outcomes if outcome.test is not None])
 
 
 def accuracies(outcomes: Sequence[RunResult]) -> list[float]:
-    """The test accuracy of each network, percent. One that has diverged still names a class, and
-    gets what that brings."""
+    """Return the test accuracy of each network in percent.
+
+    A diverged one still predicts a class.
+    """
     return [100 * float(share) for share in right(outcomes).mean(1)]
 
 
 def chance_of(outcomes: Sequence[RunResult]) -> float:
-    """The accuracy of always naming the most frequent class of the test images, percent."""
-    import numpy as np
-
+    """Return the accuracy, in percent, of always predicting the most frequent class of the test
+    images."""
     labels = next(outcome.test.labels for outcome in outcomes if outcome.test is not None)
     return 100 * float(np.bincount(labels).max() / len(labels))

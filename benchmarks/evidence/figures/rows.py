@@ -1,11 +1,11 @@
-"""Pictures made of rows: a loss a row, its figure along the axis."""
+"""Figures made of rows: one row per loss, its value along the axis."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from lossbench.benchmarks.evidence.measuring.contrasts import Judged, signed
+from lossbench.benchmarks.evidence.measures.contrasts import HypothesisTest, signed
 from lossbench.benchmarks.plots.canvas import CHANCE_STYLE, DPI, FAINT, INK, RC, render_png
 from lossbench.benchmarks.plots.palette import loss_style
 from lossbench.benchmarks.records.claim import ClaimFigure
@@ -22,7 +22,7 @@ SEEDS = "marker: mean over seeds, bar: its 95 % interval, ticks: the seeds"
 
 
 class Row(NamedTuple):
-    """A figure a seed of one treatment; `hollow` tells a variant of a loss from the loss."""
+    """Values of one treatment, one per seed; `hollow` marks a variant of a loss."""
 
     label: str
     loss: str
@@ -30,8 +30,8 @@ class Row(NamedTuple):
     hollow: bool = False
 
 
-def look_of(loss: str, *, hollow: bool = False) -> dict[str, Any]:
-    """The marker of a loss, as keyword arguments of `Axes.plot`."""
+def marker_style(loss: str, *, hollow: bool = False) -> dict[str, Any]:
+    """Return the marker of a loss as keyword arguments of `Axes.plot`."""
     style = loss_style(loss)
     return {
         "linestyle": "none",
@@ -44,8 +44,7 @@ def look_of(loss: str, *, hollow: bool = False) -> dict[str, Any]:
 
 
 def draw_rows(axes: Axes, rows: Sequence[Row], text: str = "{:.1f}") -> None:
-    """A row each, the first on top: a dot a seed, the mean with its 95 % t interval, and the
-    mean in words at the right."""
+    """Draw rows from top to bottom: a dot per seed, and the mean with its 95 % t interval."""
     for place, row in enumerate(rows):
         interval = mean_interval(list(row.values))
         color = loss_style(row.loss)["color"]
@@ -66,7 +65,7 @@ def draw_rows(axes: Axes, rows: Sequence[Row], text: str = "{:.1f}") -> None:
 def draw_interval(
     axes: Axes, place: float, interval: Interval, loss: str, *, hollow: bool = False
 ) -> None:
-    """A mean as the loss's marker on a bar that is its interval."""
+    """Draw a mean as the loss's marker on a bar for its interval."""
     if interval.mean is None:
         return
     if interval.low is not None and interval.high is not None:
@@ -77,11 +76,11 @@ def draw_interval(
             linewidth=2.4,
             solid_capstyle="butt",
         )
-    axes.plot([interval.mean], [place], **look_of(loss, hollow=hollow))
+    axes.plot([interval.mean], [place], **marker_style(loss, hollow=hollow))
 
 
 def name_rows(axes: Axes, labels: Sequence[str]) -> None:
-    """The rows' names at the left, the first on top, and a line of light grey through each."""
+    """Write the rows' names at the left, with a gray line through each row."""
     axes.set_yticks(range(len(labels)), labels, color=INK)
     axes.set_ylim(len(labels) - 0.4, -0.6)
     axes.tick_params(axis="y", length=0)
@@ -91,7 +90,7 @@ def name_rows(axes: Axes, labels: Sequence[str]) -> None:
 
 
 def chance_line(axes: Axes, chance: float, *, text: str = "chance") -> None:
-    """The chance level of an axis of percent, named at its foot."""
+    """Draw the chance level of an axis in percent."""
     axes.axvline(chance, **CHANCE_STYLE)
     axes.annotate(
         f"{text} {chance:.0f}",
@@ -105,8 +104,7 @@ def chance_line(axes: Axes, chance: float, *, text: str = "chance") -> None:
 
 
 def heading(figure: Figure, title: str, below: str = "") -> float:
-    """Writes a title and a line or two below it at the top left; returns the share of the height
-    that is left for panels."""
+    """Write a title and the lines below it; return the fraction of the height left for panels."""
     height = figure.get_figheight()
     size: Any = RC["axes.titlesize"]
     figure.text(0.012, 1 - 0.12 / height, title, va="top", fontsize=size + 1, fontweight="bold")
@@ -114,14 +112,22 @@ def heading(figure: Figure, title: str, below: str = "") -> float:
     return 1 - (0.52 + 0.21 * len(below.splitlines())) / height
 
 
-def room_for(labels: Sequence[str]) -> float:
-    """The share of a picture's width that names at the left of a panel take."""
+def label_width(labels: Sequence[str]) -> float:
+    """Return the fraction of a figure's width that names at the left take."""
     return 0.03 + 0.0086 * max(map(len, labels))
 
 
-def judgement(name: str, what: str, found: Sequence[Judged], *, digits: int = 1) -> ClaimFigure:
-    """What is demanded of every contrast and where its interval lies: green is where the claim
-    says it does. `what` is on the axis."""
+def draw_tests(
+    name: str, what: str, found: Sequence[HypothesisTest], *, digits: int = 1
+) -> ClaimFigure:
+    """Draw the interval of each tested contrast; green is where the claim expects it.
+
+    Args:
+        name: file name of the figure.
+        what: label of the axis.
+        found: the tests.
+        digits: decimals of the numbers.
+    """
     import matplotlib
     from matplotlib.figure import Figure
 
@@ -137,7 +143,7 @@ def judgement(name: str, what: str, found: Sequence[Judged], *, digits: int = 1)
         )
         axes = figure.subplots()
         figure.subplots_adjust(
-            left=room_for(names), right=0.81, top=top, bottom=0.68 / figure.get_figheight()
+            left=label_width(names), right=0.81, top=top, bottom=0.68 / figure.get_figheight()
         )
         axes.set_xlabel(what)
         for place, (demand, _, _) in enumerate(found):
@@ -160,7 +166,7 @@ def judgement(name: str, what: str, found: Sequence[Judged], *, digits: int = 1)
         return ClaimFigure(name, render_png(figure, alt), alt)
 
 
-def _in_words(item: Judged, digits: int) -> str:
+def _in_words(item: HypothesisTest, digits: int) -> str:
     measure = item.measure
     return (
         f"{measure.name}: {signed(measure.value, digits)}, wanted {measure.wanted}, "

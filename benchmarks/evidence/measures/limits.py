@@ -1,4 +1,4 @@
-"""What must hold for every network and not on average, and figures known only from one side."""
+"""Limits that every network must keep, and numbers known only from one side."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from lossbench.benchmarks.stats.verdict import MINIMUM_SEEDS, Verdict
 
 
 def at_most(name: str, values: Sequence[float], limit: float, seeds: int) -> Measure:
-    """The largest of some networks' values, which no one of them may have above `limit`.
+    """Return the measure that the largest of some values is at most `limit`.
 
-    One that is above, or no number, refutes; with fewer than MINIMUM_SEEDS seeds it is undecided.
-    There is no interval: that of a largest value would say nothing.
+    A larger or non-finite value refutes it. Fewer than MINIMUM_SEEDS seeds leave it undecided. A
+    largest value has no meaningful interval.
     """
     wanted = "0, exactly" if limit == 0 else f"at most {limit:g}"
     worst = next((value for value in values if math.isnan(value)), max(values, default=None))
@@ -27,13 +27,20 @@ def at_most(name: str, values: Sequence[float], limit: float, seeds: int) -> Mea
 def bounded(
     verdict: Verdict, *, least: bool, most: bool, upward: Verdict, downward: Verdict
 ) -> Verdict:
-    """The verdict of a figure that is only known to be at `least`, or at `most`, what was seen:
-    `upward` is the one that a larger figure would confirm, `downward` a smaller one."""
+    """Return the verdict for a number of which only a bound is known.
+
+    Args:
+        verdict: the verdict for the measured number.
+        least: the true number may be larger.
+        most: the true number may be smaller.
+        upward: the verdict that a larger number would confirm.
+        downward: the verdict that a smaller number would confirm.
+    """
     if (least and verdict != upward) or (most and verdict != downward):
         return "undecided"
     return verdict
 
 
 def size(value: float | None) -> str:
-    """`magnitude`, of what may be no finite number as well."""
+    """Format the magnitude of a number that may not be finite."""
     return str(value) if value is not None and not math.isfinite(value) else magnitude(value)

@@ -1,1 +1,0 @@
-"""What claims measure on trained networks, and what follows from it."""

@@ -1,1 +1,0 @@
-"""What claims show: parts that they share, and the pictures of one claim each."""
