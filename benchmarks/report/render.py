@@ -67,7 +67,7 @@ def _render(template: str, document: Document) -> str:
         "kind": lambda block: type(block).__name__,
         "href": _href,
         "md": escape_markdown,
-        "one_line": _one_line,
+        "fenced": _fenced,
         "quote": quote,
     }
     environment.tests["link"] = lambda cell: isinstance(cell, Link)
@@ -78,6 +78,14 @@ def _render(template: str, document: Document) -> str:
 def _href(link: Link, suffix: str) -> str:
     target = link.target if link.target.startswith("#") else link.target + suffix
     return quote(target, safe="/#")
+
+
+def _fenced(text: str) -> str:
+    """Write a text on one line as a code block, with a fence that the text cannot close."""
+    line = _one_line(text)
+    longest = max(map(len, re.findall("`+", line)), default=0)
+    fence = "`" * max(3, longest + 1)
+    return f"{fence}\n{line}\n{fence}"
 
 
 def _one_line(text: str) -> str:

@@ -112,7 +112,7 @@ def test_nothing_in_a_text_is_taken_as_markdown():
     # Title, heading, two paragraphs, banner, three of the callouts, four of the table, two of the
     # definition, two bullets. The alternative text of the image is kept with its escapes.
     assert sum(content.count(SHOWN) for content in contents) == 16
-    assert [block.content for block in blocks if block.type == "code_block"] == [SHOWN + "\n"]
+    assert [block.content for block in blocks if block.type == "fence"] == [SHOWN + "\n"]
     kinds = [block.type for block in blocks]
     assert (kinds.count("heading_open"), kinds.count("table_open"), kinds.count("tr_open")) == (
         2, 1, 4,
@@ -141,6 +141,15 @@ def test_every_block_is_in_both_forms():
     assert "](other/report.md)" in markdown(both)
     assert 'href="other/report.html"' in html(both)
     assert "](p.png)" in markdown(both)
+
+
+@pytest.mark.parametrize("text", ["plain", "``` a\n```\nb", "````", "` a ``"])
+def test_no_text_ends_its_code_block(text):
+    document = Document("t", (BulletList(("item",)), Code(text), Paragraph("after")))
+    blocks, _ = parsed_markdown(markdown(document))
+    (code,) = (block.content for block in blocks if block.type == "fence")
+    assert code == " ".join(text.split()) + "\n"
+    assert [block.content for block in blocks if block.type == "inline"][-1] == "after"
 
 
 def test_numbers_are_aligned_and_verdicts_marked():
