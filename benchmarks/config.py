@@ -44,7 +44,7 @@ LEARNING_RATES = (0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0)
 
 @dataclass(frozen=True, kw_only=True)
 class TrainingConfig:
-    """How one network is trained, whatever the loss: shared by runs, comparisons and searches."""
+    """Settings of one training, shared by runs, comparisons and searches."""
 
     model: Annotated[str, tyro.conf.arg(metavar="NAME")] = "convnet"
     """lenet, convnet, plainnet, resnet9, xception, or your own class as package.module:Class."""

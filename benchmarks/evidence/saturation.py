@@ -143,7 +143,7 @@ def fastest(steps: Mapping[Start, Steps]) -> dict[tuple[str, float], float]:
 
 
 def pushes_of(loss: str, found: Mapping[Start, Sequence[RunResult]]) -> list[LogitGradients]:
-    """The training examples of every network of a loss."""
+    """Return the recorded examples of each network of a loss."""
     runs = [each for start, each in found.items() if start.loss == loss]
     return [logit_gradients([outcome]) for outcomes in runs for outcome in outcomes]
 

@@ -116,7 +116,7 @@ class Experiment:
 
     @property
     def synthetic(self) -> bool:
-        """Whether the images were drawn by code.
+        """True if the images were drawn by code.
 
         A file that does not say so counts as synthetic.
         """
@@ -134,7 +134,7 @@ class Experiment:
 
     @property
     def held_out(self) -> bool:
-        """Whether the curves use validation images; otherwise they use training images."""
+        """True if the curves use validation images, False if they use training images."""
         rows = (row for run in self.finished for row in run.rows)
         return any(row.measured("validation_accuracy") is not None for row in rows)
 

@@ -30,7 +30,7 @@ class Predictions:
 
     @property
     def correct(self) -> NDArray[np.bool_]:
-        """Whether each prediction is correct, (N,)."""
+        """Correctness of each prediction, bool (N,)."""
         correct: NDArray[np.bool_] = self.predicted == self.labels
         return correct
 

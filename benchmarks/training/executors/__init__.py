@@ -1,1 +1,1 @@
-"""Where runs are trained: this process, CUDA streams, processes, Ray, torchrun."""
+"""Executors of runs: this process, CUDA streams, processes, Ray, torchrun."""
