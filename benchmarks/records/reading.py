@@ -17,7 +17,16 @@ from lossbench.benchmarks.config import MAX_SEEDS
 from lossbench.benchmarks.errors import UserError, one_line
 
 from .files import read_arrays
-from .results import COLUMNS, FAILURE, RESULTS, WARNINGS, Evaluation, run_directory, whole_lines
+from .results import (
+    COLUMNS,
+    FAILURE,
+    RESULTS,
+    WARNINGS,
+    Evaluation,
+    GradientWarning,
+    run_directory,
+    whole_lines,
+)
 from .schema import NUMBER, reject_constant, schema_error
 
 if TYPE_CHECKING:
@@ -79,26 +88,6 @@ class Run:
 
 
 @dataclass(frozen=True)
-class WarningRecord:
-    """A line of warnings.csv: a gradient that vanished or exploded.
-
-    Attributes:
-        loss, seed: the run.
-        kind: 'vanished' or 'exploded'.
-        layer: parameter name, or 'logit'.
-        step: step at which it was seen.
-        text: the warning in words.
-    """
-
-    loss: str
-    seed: int
-    kind: str
-    layer: str
-    step: int
-    text: str
-
-
-@dataclass(frozen=True)
 class Experiment:
     """An experiment as read from its directory.
 
@@ -112,7 +101,7 @@ class Experiment:
     directory: Path
     about: dict[str, Any]
     runs: tuple[Run, ...]
-    warnings: tuple[WarningRecord, ...] = ()
+    warnings: tuple[GradientWarning, ...] = ()
 
     @property
     def synthetic(self) -> bool:
@@ -218,18 +207,19 @@ def read_correct(directory: Path, loss: str, seed: int) -> NDArray[np.bool_] | N
     return right
 
 
-def _read_warnings(path: Path) -> tuple[WarningRecord, ...]:
+def _read_warnings(path: Path) -> tuple[GradientWarning, ...]:
     if not path.exists():
         return ()
     found = {}
     try:
         for line in csv.DictReader(whole_lines(path)):
-            warned = WarningRecord(
+            warned = GradientWarning(
                 line["loss"],
                 int(line["seed"]),
-                line["kind"],
+                "vanished" if line["kind"] == "vanished" else "exploded",
                 line["layer"],
                 int(line["step"]),
+                _number(line["value"]),
                 line["text"],
             )
             found[warned.loss, warned.seed, warned.kind, warned.layer] = warned

@@ -9,7 +9,7 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from lossbench.benchmarks.errors import UserError, one_line
 
@@ -80,6 +80,36 @@ GRADIENT_COLUMNS = ("logit_mean_abs", "logit_when_wrong", "vanished_fraction", "
 """Columns that an evaluation takes from `GradientStats`."""
 
 COLUMNS = [field.name for field in dataclasses.fields(Evaluation)]
+
+
+Kind = Literal["vanished", "exploded"]
+
+
+@dataclass(frozen=True)
+class GradientWarning:
+    """A gradient that has vanished or exploded, and a row of warnings.csv.
+
+    Attributes:
+        loss, seed: the run.
+        kind: 'vanished' or 'exploded'.
+        layer: first parameter that is affected, in the order of the model, or 'logit'.
+        step: last step of the interval in which it was seen.
+        value: mean gradient norm of that layer over the interval. For the logit, mean |dL/dz|: over
+            misclassified examples if it has vanished, over all examples if it has exploded.
+        text: the warning in one line.
+    """
+
+    loss: str
+    seed: int
+    kind: Kind
+    layer: str
+    step: int
+    value: float
+    text: str
+
+
+WARNING_COLUMNS = [field.name for field in dataclasses.fields(GradientWarning)]
+"""Columns of warnings.csv."""
 
 
 class CsvFile:

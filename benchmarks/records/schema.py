@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+import types
+from functools import reduce
+from operator import or_
+from pathlib import Path
+from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
 
 NUMBER = int | float
 
@@ -34,3 +38,26 @@ def reject_constant(constant: str) -> None:
     """Raise ValueError for NaN and Infinity, which JSON lacks; for
     `json.loads(parse_constant=...)`."""
     raise ValueError(f"{constant} is not JSON")
+
+
+def dataclass_shape(cls: type) -> dict[str, Any]:
+    """Return the shape of a dataclass as JSON, for `schema_error`, from its type hints."""
+    hints = get_type_hints(cls, include_extras=True)
+    return {name: _shape(hint) for name, hint in hints.items()}
+
+
+def _shape(hint: Any) -> Any:
+    origin, args = get_origin(hint), get_args(hint)
+    if origin is Annotated:
+        return _shape(args[0])
+    if origin is Literal:
+        return type(args[0])
+    if origin is tuple:
+        return [_shape(args[0])]
+    if origin in (Union, types.UnionType):
+        shapes = [_shape(each) for each in args]
+        # A list has no union: a setting of a list or None is a list in JSON.
+        if lists := [shape for shape in shapes if isinstance(shape, list)]:
+            return lists[0]
+        return reduce(or_, shapes)
+    return NUMBER if hint is float else str if hint is Path else hint

@@ -10,10 +10,9 @@ from lossbench.benchmarks.format import plural
 from lossbench.benchmarks.records.reading import (
     Experiment,
     Run,
-    WarningRecord,
     read_experiment,
 )
-from lossbench.benchmarks.records.results import GRADIENT_COLUMNS
+from lossbench.benchmarks.records.results import GRADIENT_COLUMNS, GradientWarning
 from lossbench.benchmarks.stats.intervals import mean_interval
 
 from .differences import minus_cross_entropy
@@ -69,9 +68,9 @@ def summarise_experiment(experiment: Experiment) -> dict[str, Any]:
     }
 
 
-def warning_lines(warnings: Sequence[WarningRecord]) -> list[str]:
+def warning_lines(warnings: Sequence[GradientWarning]) -> list[str]:
     """Return one line per loss and kind of warning: the first, and how many more there are."""
-    groups: dict[tuple[str, str], list[WarningRecord]] = {}
+    groups: dict[tuple[str, str], list[GradientWarning]] = {}
     for warning in warnings:
         groups.setdefault((warning.loss, warning.kind), []).append(warning)
     lines = []

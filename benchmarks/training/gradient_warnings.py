@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import dataclasses
-from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 from lossbench.benchmarks.records.gradient_stats import GradientStats
+from lossbench.benchmarks.records.results import GradientWarning, Kind
 
 from .gradient_stats import VANISHED_BELOW
 
@@ -15,31 +14,6 @@ EXPLODED_ABOVE = 1e3
 
 LOGIT = "logit"
 """Name of dL/dz among the layers."""
-
-Kind = Literal["vanished", "exploded"]
-
-
-@dataclass(frozen=True)
-class GradientWarning:
-    """A gradient that has vanished or exploded.
-
-    Attributes:
-        loss, seed: the run.
-        kind: which of the two.
-        layer: the first parameter that it happened to, in the model's order, or 'logit'.
-        step: the last of the logging stats that it was seen in.
-        value: that layer's mean gradient norm over the stats; of the logit, mean |dL/dz| over the
-            wrongly classified examples where it has vanished, over all where it has exploded.
-        text: all of it in one line.
-    """
-
-    loss: str
-    seed: int
-    kind: Kind
-    layer: str
-    step: int
-    value: float
-    text: str
 
 
 class GradientWarnings:
@@ -132,7 +106,3 @@ class GradientWarnings:
 def module_of(parameter: str) -> str:
     """Return the module's name of a parameter: 'head' for 'head.bias'."""
     return parameter.rpartition(".")[0]
-
-
-COLUMNS = [field.name for field in dataclasses.fields(GradientWarning)]
-"""Columns of warnings.csv."""

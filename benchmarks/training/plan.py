@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import os
 from dataclasses import dataclass
 from functools import cached_property
@@ -19,24 +18,12 @@ from lossbench.benchmarks.errors import UserError, one_line
 from lossbench.benchmarks.records.experiment import SYNTHETIC_MARK
 from lossbench.benchmarks.records.reading import EXPERIMENT_FILE, read_description, runs_error
 from lossbench.benchmarks.records.results import RESULTS, run_directory
-from lossbench.benchmarks.records.schema import NUMBER, schema_error
+from lossbench.benchmarks.records.schema import NUMBER, dataclass_shape, schema_error
 
 from .checks import check_loss, check_model, check_settings, open_image_set
 
-
-def _kind(default: Any) -> Any:
-    return NUMBER if isinstance(default, float) else type(default)
-
-
-SETTINGS: dict[str, Any] = {
-    # Of what kind a setting is says its default, where it has one.
-    **{field.name: _kind(field.default) for field in dataclasses.fields(CompareConfig)},
-    **dict.fromkeys(("width", "image_size", "at_once"), int | None),
-    **dict.fromkeys(("data", "preset", "name"), str | None),
-    "losses": [str],
-    "runs": str,
-}
-"""The settings in an experiment.json, and of what kind each is."""
+SETTINGS = dataclass_shape(CompareConfig)
+"""Shape of the settings in an experiment.json."""
 
 
 @dataclass

@@ -28,6 +28,7 @@ from lossbench.benchmarks.records.results import (
     COLUMNS,
     FAILURE,
     RESULTS,
+    WARNING_COLUMNS,
     WARNINGS,
     CsvFile,
     Evaluation,
@@ -37,7 +38,6 @@ from lossbench.benchmarks.records.results import (
 from . import checkpoint
 from .checkpoint import CHECKPOINT_FILE, CheckpointError, State
 from .distributed import any_rank, broadcast
-from .gradient_warnings import COLUMNS as WARNING_COLUMNS
 from .gradient_warnings import GradientWarnings
 from .plan import Plan
 from .result import RunResult

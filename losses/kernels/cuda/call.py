@@ -31,7 +31,7 @@ class Call(NamedTuple):
 
     @property
     def late(self) -> bool:
-        """Return whether the gradient is computed in the backward pass, which reads the logits again.
+        """Tell if the backward pass computes the gradient, from the logits again.
 
         In float16 a gradient without the gradient scaler's factor would underflow. With 'none' an
         early gradient would have to be read and written again to be multiplied.

@@ -6,10 +6,10 @@ import pytest
 from lossbench.benchmarks.errors import UserError
 from lossbench.benchmarks.records.reading import (
     COLUMNS,
-    WarningRecord,
     read_correct,
     read_experiment,
 )
+from lossbench.benchmarks.records.results import GradientWarning
 
 HEADER = ",".join(COLUMNS)
 
@@ -140,8 +140,8 @@ def test_warnings_come_by_step_and_once(experiment):
     repeated = "zero-one,0,vanished,logit,10,0,zero-one is flat\n"
     path.write_text(WARNINGS + repeated + "mse,0,vani")
     assert read_experiment(experiment).warnings == (
-        WarningRecord("zero-one", 0, "vanished", "logit", 10, "zero-one is flat"),
-        WarningRecord("mse", 1, "exploded", "head", 30, "mse, seed 1: head"),
+        GradientWarning("zero-one", 0, "vanished", "logit", 10, 0.0, "zero-one is flat"),
+        GradientWarning("mse", 1, "exploded", "head", 30, 1e9, "mse, seed 1: head"),
     )
 
 

@@ -3,9 +3,13 @@ import json
 import pytest
 from scipy import stats
 
-from lossbench.benchmarks.records.reading import WarningRecord
+from lossbench.benchmarks.records.results import GradientWarning
 from lossbench.benchmarks.report.summary import summarise, warning_lines
 from lossbench.benchmarks.stats.significance import minimum_detectable_difference
+
+
+def warning(loss, seed, kind, layer, step, text) -> GradientWarning:
+    return GradientWarning(loss, seed, kind, layer, step, 0.0, text)
 
 
 def test_the_numbers(experiment):
@@ -111,10 +115,16 @@ def test_chance_is_the_share_of_the_largest_test_class(experiment):
 
 def test_warnings_are_one_line_per_loss_and_kind():
     warnings = [
-        WarningRecord("mse", 1, "exploded", "head", 5, "mse, seed 1: head exploded"),
-        WarningRecord("zero-one", 0, "vanished", "logit", 10, "zero-one, seed 0: logit vanished."),
-        WarningRecord("zero-one", 0, "vanished", "head", 20, "zero-one, seed 0: head vanished."),
-        WarningRecord("zero-one", 2, "vanished", "logit", 30, "zero-one, seed 2: logit vanished."),
+        warning("mse", 1, "exploded", "head", 5, "mse, seed 1: head exploded"),
+        GradientWarning(
+            "zero-one", 0, "vanished", "logit", 10, 0.0, "zero-one, seed 0: logit vanished."
+        ),
+        GradientWarning(
+            "zero-one", 0, "vanished", "head", 20, 0.0, "zero-one, seed 0: head vanished."
+        ),
+        GradientWarning(
+            "zero-one", 2, "vanished", "logit", 30, 0.0, "zero-one, seed 2: logit vanished."
+        ),
     ]
     assert warning_lines(warnings) == [
         "mse, seed 1: head exploded.",
