@@ -132,10 +132,10 @@ def refuse_torchrun() -> None:
 
 def parse(arguments: list[str]) -> Any:
     """Parse the command line into a command dataclass. Raises UserError."""
-    default = preset_defaults(arguments)
+    preset = preset_fields(arguments)
     commands = (
-        Annotated[Compare, tyro.conf.subcommand("compare", default=default)]
-        | Annotated[Plan, tyro.conf.subcommand("plan")]
+        Annotated[Compare, tyro.conf.subcommand("compare", default=Compare(**preset))]
+        | Annotated[Plan, tyro.conf.subcommand("plan", default=Plan(**preset))]
         | Annotated[RunOne, tyro.conf.subcommand("run-one")]
         | Annotated[Collect, tyro.conf.subcommand("collect")]
         | Annotated[TuneConfig, tyro.conf.subcommand("tune")]
@@ -160,8 +160,11 @@ def parse(arguments: list[str]) -> Any:
         raise
 
 
-def preset_defaults(arguments: list[str]) -> Compare:
-    """Return the defaults of `compare`: those of the preset that the command line names, if any."""
+def preset_fields(arguments: list[str]) -> dict[str, Any]:
+    """Return the settings of the preset that the command line names, if any.
+
+    They are the defaults of `compare` and `plan`, so that flags beside the preset override it.
+    """
     try:
         flag, _ = tyro.cli(
             PresetFlag,
@@ -171,12 +174,12 @@ def preset_defaults(arguments: list[str]) -> Compare:
             return_unknown_args=True,
         )
     except SystemExit:  # no name follows the flag: the parser of the command reports it
-        return Compare()
+        return {}
     if flag.preset is None:
-        return Compare()
+        return {}
     if flag.preset not in PRESETS:
         raise unknown_name("preset", flag.preset, PRESETS)
-    return Compare(preset=flag.preset, **PRESETS[flag.preset])
+    return {"preset": flag.preset, **PRESETS[flag.preset]}
 
 
 if __name__ == "__main__":

@@ -301,7 +301,8 @@ def test_without_a_name_the_claims_are_listed(capsys) -> None:
         assert claim_of(name).question in out
 
 
-def test_a_preset_is_where_flags_begin(monkeypatch) -> None:
+@pytest.mark.parametrize("command", ["compare", "plan"])
+def test_a_preset_is_where_flags_begin(command: str, monkeypatch) -> None:
     monkeypatch.setitem(cli.PRESETS, "mine", {"epochs": 7, "model": "lenet"})
     three = ["--epochs", "3"]
     for arguments in (
@@ -309,12 +310,12 @@ def test_a_preset_is_where_flags_begin(monkeypatch) -> None:
         ["--preset=mine", *three],
         [*three, "--preset", "mine"],
     ):
-        config = cli.parse(["compare", *arguments])
+        config = cli.parse([command, *arguments])
         assert (config.preset, config.model, config.epochs) == ("mine", "lenet", 3)
-    assert cli.parse(["compare"]).preset is None
+    assert cli.parse([command]).preset is None
     for empty in (["--preset"], ["--preset", ""], ["--preset", *three]):
         with pytest.raises(UserError, match="preset"):
-            cli.parse(["compare", *empty])
+            cli.parse([command, *empty])
 
 
 def test_help_shows_the_values_of_the_preset(monkeypatch, capsys) -> None:
