@@ -55,8 +55,8 @@ def tune(config: TuneConfig, command: str, reporter: Reporter) -> Path:
         images = open_image_set(config, reporter)
         source = "synthetic" if images.synthetic else config.data
         config = replace(config, losses=names, image_size=images.image_size, data=source)
-        trials = [replace(config.run_config(name, 0, 1.0), test=False) for name in names]
-        check_model(trials, images.image_size, len(images.classes), device)
+        configs = [replace(config.run_config(name, 0, 1.0), test=False) for name in names]
+        check_model(configs, images.image_size, len(images.classes), device)
         material = prepare(images, device, validation=config.validation)
         reporter.say(
             f"{plural(len(names), 'loss', 'losses')} x {len(config.rates)} learning rates x "
@@ -65,7 +65,7 @@ def tune(config: TuneConfig, command: str, reporter: Reporter) -> Path:
         )
         experiment.make_runs_directory(config.runs)
         with Pool(config.runs / "trials", device, reporter, config.workers) as pool:
-            found = dict(zip(names, search(pool, trials, config.rates, config.seeds), strict=True))
+            found = dict(zip(names, search(pool, configs, config.rates, config.seeds), strict=True))
     directory = search_directory(config, images)
     about = experiment.facts(command, datetime.now().astimezone(), device) | {
         "name": directory.name,
@@ -74,27 +74,27 @@ def tune(config: TuneConfig, command: str, reporter: Reporter) -> Path:
         "data": describe_data(images, material),
         "rates": list(config.rates),
         "seeds": config.seeds,
-        "losses": {name: summarise_loss(outcomes) for name, outcomes in found.items()},
+        "losses": {name: summarise_loss(results) for name, results in found.items()},
     }
     write(directory, about)
     return directory
 
 
-def summarise_loss(outcomes: list[RunResult]) -> dict[str, Any]:
+def summarise_loss(results: list[RunResult]) -> dict[str, Any]:
     """Return the search of one loss as JSON values. A diverged run has None."""
     return {
-        "best": best_rate(outcomes),
+        "best": best_rate(results),
         "validation_accuracy": {
-            f"{rate:g}": mean for rate, mean in accuracy_by_rate(outcomes).items()
+            f"{rate:g}": mean for rate, mean in accuracy_by_rate(results).items()
         },
         "trials": [
             {
-                "learning_rate": outcome.config.learning_rate,
-                "seed": outcome.config.seed,
-                "validation_accuracy": _finite(outcome.evaluations[-1].validation_accuracy),
-                "validation_loss": _finite(outcome.evaluations[-1].validation_loss),
+                "learning_rate": result.config.learning_rate,
+                "seed": result.config.seed,
+                "validation_accuracy": _finite(result.evaluations[-1].validation_accuracy),
+                "validation_loss": _finite(result.evaluations[-1].validation_loss),
             }
-            for outcome in outcomes
+            for result in results
         ],
     }
 

@@ -68,18 +68,18 @@ def trial_of(loss: str, size: Size) -> RunConfig:
     return RunConfig(loss=loss, seed=0, learning_rate=0.1, epochs=size.epochs, evaluations=0)
 
 
-def examine(lab: Trainer) -> Finding:
-    size = SIZES[lab.budget]
-    lab.say(f"choosing a learning rate for each of {len(LOSSES)} losses")
+def examine(trainer: Trainer) -> Finding:
+    size = SIZES[trainer.budget]
+    trainer.say(f"choosing a learning rate for each of {len(LOSSES)} losses")
     rates = tuned(
-        lab,
+        trainer,
         [trial_of(loss, size) for loss in LOSSES],
         epochs=min(2, size.epochs),
         train_images=size.search_images,
     )
-    lab.say("every loss with its own learning rate")
-    outcomes = dict(zip(LOSSES, over_seeds(lab, rates, size.seeds), strict=True))
-    found = {loss: runs for loss, runs in outcomes.items() if all(map(finite, runs))}
+    trainer.say("every loss with its own learning rate")
+    results = dict(zip(LOSSES, over_seeds(trainer, rates, size.seeds), strict=True))
+    found = {loss: runs for loss, runs in results.items() if all(map(finite, runs))}
     unequal = [loss for loss in found if loss != REFERENCE and not equal(found, loss)]
     findings = [gated(item, unequal) for item in evaluate_hypotheses(demands_of(found))]
     measures = tuple(item.measure for item in findings) + missing(found)
@@ -106,9 +106,9 @@ def examine(lab: Trainer) -> Finding:
     )
 
 
-def finite(outcome: RunResult) -> bool:
+def finite(result: RunResult) -> bool:
     """Return whether a network has not diverged; only then are its outputs probabilities."""
-    return outcome.test is not None and bool(np.isfinite(outcome.test.probabilities).all())
+    return result.test is not None and bool(np.isfinite(result.test.probabilities).all())
 
 
 def tested(runs: Sequence[RunResult]) -> list[Predictions]:

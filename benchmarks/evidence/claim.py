@@ -18,18 +18,18 @@ class Trainer(Protocol):
 
     budget: Budget
 
-    def train(self, trials: Sequence[RunConfig]) -> list[RunResult]:
+    def train(self, configs: Sequence[RunConfig]) -> list[RunResult]:
         """Return the results of runs, in their order. A run trained before is not trained again."""
         ...
 
-    def tuned(self, trials: Sequence[RunConfig]) -> list[RunConfig]:
+    def tuned(self, configs: Sequence[RunConfig]) -> list[RunConfig]:
         """Return each run with the learning rate that is best for its loss on validation images.
 
         All losses have the same grid of rates and the same budget. The search has seeds of its own.
         """
         ...
 
-    def searched(self, trials: Sequence[RunConfig]) -> list[list[RunResult]]:
+    def searched(self, configs: Sequence[RunConfig]) -> list[list[RunResult]]:
         """Return the results of the search behind `tuned`: one list per run, by rate and seed."""
         ...
 

@@ -50,9 +50,9 @@ SIZES: dict[Budget, Size] = {
 }
 
 
-def examine(lab: Trainer) -> Finding:
-    size = SIZES[lab.budget]
-    trials = {
+def examine(trainer: Trainer) -> Finding:
+    size = SIZES[trainer.budget]
+    configs = {
         (loss, start, seed): RunConfig(
             loss=loss,
             seed=seed,
@@ -66,8 +66,8 @@ def examine(lab: Trainer) -> Finding:
         for start in STARTS
         for seed in range(size.seeds)
     }
-    lab.say(f"{len(trials)} networks, half of them confidently wrong at the start")
-    found = dict(zip(trials, lab.train(list(trials.values())), strict=True))
+    trainer.say(f"{len(configs)} networks, half of them confidently wrong at the start")
+    found = dict(zip(configs, trainer.train(list(configs.values())), strict=True))
     # One set of examples a loss and seed, from both starts.
     seen = {
         loss: [

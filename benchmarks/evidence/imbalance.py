@@ -109,19 +109,21 @@ def shifted(said: Predictions, counts: Sequence[int]) -> Predictions:
     )
 
 
-def examine(lab: Trainer) -> Finding:
-    size = SIZES[lab.budget]
-    lab.say("choosing learning rates with 1 cat for 10 and for 50 dogs")
+def examine(trainer: Trainer) -> Finding:
+    size = SIZES[trainer.budget]
+    trainer.say("choosing learning rates with 1 cat for 10 and for 50 dogs")
     plain = [trial_of(PLAIN, ratio, (), size) for ratio in RATIOS]
     # How many images there are of each class is known once a network has been trained on them.
-    searched = lab.searched([replace(trial, epochs=size.search_epochs) for trial in plain])
+    searched = trainer.searched([replace(config, epochs=size.search_epochs) for config in plain])
     counted = {r: found[0].counts for r, found in zip(RATIOS, searched, strict=True)}
     cells = [(method, ratio) for ratio in RATIOS for method in TRAINED]
     told = [trial_of(method, ratio, counted[ratio], size) for method, ratio in cells]
-    trials = dict(zip(cells, tuned(lab, told, epochs=size.search_epochs), strict=True))
-    lab.say("plain, weighted, focal and logit-adjusted")
-    outcomes = dict(zip(trials, over_seeds(lab, list(trials.values()), size.seeds), strict=True))
-    said = said_by(outcomes, counted)
+    configs = dict(zip(cells, tuned(trainer, told, epochs=size.search_epochs), strict=True))
+    trainer.say("plain, weighted, focal and logit-adjusted")
+    results = dict(
+        zip(configs, over_seeds(trainer, list(configs.values()), size.seeds), strict=True)
+    )
+    said = said_by(results, counted)
     findings = evaluate_hypotheses(demands_of(said))
     measures = tuple(item.measure for item in findings)
     return Finding(
@@ -133,7 +135,7 @@ def examine(lab: Trainer) -> Finding:
             draw_tests("differences.png", "difference in balanced accuracy, points", findings),
         ),
         (
-            accuracy_table(said, trials, counted),
+            accuracy_table(said, configs, counted),
             table_of("Differences in balanced accuracy, points", findings),
         ),
         notes_of(said, size),
@@ -141,13 +143,13 @@ def examine(lab: Trainer) -> Finding:
 
 
 def said_by(
-    outcomes: Mapping[tuple[str, int], Sequence[RunResult]], counted: Mapping[int, Sequence[int]]
+    results: Mapping[tuple[str, int], Sequence[RunResult]], counted: Mapping[int, Sequence[int]]
 ) -> dict[tuple[str, int], list[Predictions]]:
     """Return the predictions of every network for the test images; plain ones also with shifted
     logits."""
     said = {
-        cell: [outcome.test for outcome in found if outcome.test is not None]
-        for cell, found in outcomes.items()
+        cell: [result.test for result in found if result.test is not None]
+        for cell, found in results.items()
     }
     for ratio, counts in counted.items():
         said[SHIFTED, ratio] = [shifted(one, counts) for one in said[PLAIN, ratio]]
@@ -210,7 +212,7 @@ def sentence_of(said: Said) -> str:
 
 
 def accuracy_table(
-    said: Said, trials: Mapping[tuple[str, int], RunConfig], counted: Mapping[int, Sequence[int]]
+    said: Said, configs: Mapping[tuple[str, int], RunConfig], counted: Mapping[int, Sequence[int]]
 ) -> ClaimTable:
     """Return the table of balanced accuracy and the recall of both classes."""
     rows = []
@@ -218,12 +220,12 @@ def accuracy_table(
         dogs, cats = counted[ratio]
         for method in LOSSES:
             found = said[method, ratio]
-            trial = trials[PLAIN if method == SHIFTED else method, ratio]
+            config = configs[PLAIN if method == SHIFTED else method, ratio]
             rows.append(
                 (
                     f"1:{ratio} {method}",
                     f"{dogs:,} and {cats:,}",
-                    f"{trial.learning_rate:g}",
+                    f"{config.learning_rate:g}",
                     plus_minus(mean_interval(balanced(found))),
                     f"{recall(found, 0):.1f}",
                     f"{recall(found, 1):.1f}",

@@ -65,13 +65,13 @@ SIZES: dict[Budget, Size] = {
 }
 
 
-def examine(lab: Trainer) -> Finding:
-    size = SIZES[lab.budget]
-    lab.say(f"{len(ARTICLE_LOSSES)} losses at {len(LEARNING_RATES)} learning rates")
-    sweeps, began = swept(lab, size)
+def examine(trainer: Trainer) -> Finding:
+    size = SIZES[trainer.budget]
+    trainer.say(f"{len(ARTICLE_LOSSES)} losses at {len(LEARNING_RATES)} learning rates")
+    sweeps, began = swept(trainer, size)
     chosen = {loss: sweep.rates[sweep.best] for loss, sweep in sweeps.items()}
-    lab.say("every loss at its own best rate, with new seeds")
-    found = ranked(lab, size, chosen)
+    trainer.say("every loss at its own best rate, with new seeds")
+    found = ranked(trainer, size, chosen)
     ranges = {loss: usable(s.rates, s.mean, s.best) for loss, s in sweeps.items()}
     differences = {
         loss: minus_reference(loss, found) for loss in ARTICLE_LOSSES if loss != REFERENCE
@@ -110,7 +110,7 @@ def trial_of(loss: str, size: Size) -> RunConfig:
     )
 
 
-def swept(lab: Trainer, size: Size) -> tuple[dict[str, Sweep], dict[str, float]]:
+def swept(trainer: Trainer, size: Size) -> tuple[dict[str, Sweep], dict[str, float]]:
     """Train every loss at every rate; return the validation accuracies and the first mean
     |dL/dz|."""
     cells = {
@@ -121,12 +121,16 @@ def swept(lab: Trainer, size: Size) -> tuple[dict[str, Sweep], dict[str, float]]
         ]
         for loss in ARTICLE_LOSSES
     }
-    outcomes = dict(
-        zip(flat := [t for trials in cells.values() for t in trials], lab.train(flat), strict=True)
+    results = dict(
+        zip(
+            flat := [t for configs in cells.values() for t in configs],
+            trainer.train(flat),
+            strict=True,
+        )
     )
     sweeps, began = {}, {}
-    for loss, trials in cells.items():
-        runs = [outcomes[trial] for trial in trials]
+    for loss, configs in cells.items():
+        runs = [results[config] for config in configs]
         sweeps[loss] = Sweep(
             LEARNING_RATES,
             np.array([validated(run) for run in runs]).reshape(-1, len(LEARNING_RATES)),
@@ -141,16 +145,16 @@ def validated(run: RunResult) -> float:
     return 100 * float(run.validation.correct.mean())
 
 
-def ranked(lab: Trainer, size: Size, chosen: Mapping[str, float]) -> dict[str, list[RunResult]]:
+def ranked(trainer: Trainer, size: Size, chosen: Mapping[str, float]) -> dict[str, list[RunResult]]:
     """Train every loss at its own rate, with new seeds, and evaluate it on test images."""
-    trials = [
+    configs = [
         replace(trial_of(loss, size), learning_rate=rate, seed=seed, test=True)
         for loss, rate in chosen.items()
         for seed in range(size.seeds if loss in PAIR else size.others)
     ]
     found: dict[str, list[RunResult]] = {loss: [] for loss in chosen}
-    for outcome in lab.train(trials):
-        found[outcome.config.loss].append(outcome)
+    for result in trainer.train(configs):
+        found[result.config.loss].append(result)
     return found
 
 

@@ -42,12 +42,12 @@ class Size(NamedTuple):
 SIZES: dict[Budget, Size] = {"quick": Size(3, 3), "standard": Size(8, 5), "full": Size(20, 10)}
 
 
-def examine(lab: Trainer) -> Finding:
-    epochs, seeds = SIZES[lab.budget]
-    trial = RunConfig(loss=LOSS, seed=0, learning_rate=RATE, epochs=epochs, evaluations=1)
-    lab.say(f"{seeds} networks whose test predictions are weighed")
-    (outcomes,) = over_seeds(lab, [trial], seeds)
-    readings = readings_of(outcomes)
+def examine(trainer: Trainer) -> Finding:
+    epochs, seeds = SIZES[trainer.budget]
+    config = RunConfig(loss=LOSS, seed=0, learning_rate=RATE, epochs=epochs, evaluations=1)
+    trainer.say(f"{seeds} networks whose test predictions are weighed")
+    (results,) = over_seeds(trainer, [config], seeds)
+    readings = readings_of(results)
     measures = measures_of(readings)
     return Finding(
         verdict_of(measures),
@@ -55,12 +55,12 @@ def examine(lab: Trainer) -> Finding:
         measures,
         (draw_forms(readings), draw_slip(readings[0])),
         (forms_table(readings), slip_table(readings)),
-        notes_of(outcomes),
+        notes_of(results),
     )
 
 
-def readings_of(outcomes: Sequence[RunResult]) -> list[Reading]:
-    return [read(outcome.test) for outcome in outcomes if outcome.test is not None]
+def readings_of(results: Sequence[RunResult]) -> list[Reading]:
+    return [read(result.test) for result in results if result.test is not None]
 
 
 def measures_of(readings: Sequence[Reading]) -> tuple[Measure, ...]:
@@ -206,11 +206,11 @@ def minus(text: str) -> str:
     return text.replace("-", MINUS)
 
 
-def notes_of(outcomes: Sequence[RunResult]) -> tuple[str, ...]:
-    images = next(len(o.test.labels) for o in outcomes if o.test is not None)
+def notes_of(results: Sequence[RunResult]) -> tuple[str, ...]:
+    images = next(len(o.test.labels) for o in results if o.test is not None)
     return (
-        f"{len(outcomes)} networks trained with {LOSS}, test accuracy "
-        f"{plus_minus(mean_interval(accuracies(outcomes)))} %, {images:,} test images each. The "
+        f"{len(results)} networks trained with {LOSS}, test accuracy "
+        f"{plus_minus(mean_interval(accuracies(results)))} %, {images:,} test images each. The "
         "identities hold for any predictions; that they hold of these to the last digits says that "
         "none of the forms loses digits on what a network really says.",
         "The first slip writes ln of a sum as the sum of ln's, where it is the product of "

@@ -90,15 +90,15 @@ def trial_of(loss: str, task: Task, size: Size) -> RunConfig:
     )
 
 
-def examine(lab: Trainer) -> Finding:
+def examine(trainer: Trainer) -> Finding:
     found: dict[tuple[str, str], Sequence[RunResult]] = {}
     for task in TASKS:
-        size = SIZES[lab.budget][task.data]
-        lab.say(f"{task.name}: learning rates, then {len(LOSSES)} losses")
-        trials = [trial_of(loss, task, size) for loss in LOSSES]
-        rates = tuned(lab, trials, epochs=size.search_epochs)
-        outcomes = over_seeds(lab, rates, size.seeds)
-        found |= {(loss, task.data): o for loss, o in zip(LOSSES, outcomes, strict=True)}
+        size = SIZES[trainer.budget][task.data]
+        trainer.say(f"{task.name}: learning rates, then {len(LOSSES)} losses")
+        configs = [trial_of(loss, task, size) for loss in LOSSES]
+        rates = tuned(trainer, configs, epochs=size.search_epochs)
+        results = over_seeds(trainer, rates, size.seeds)
+        found |= {(loss, task.data): o for loss, o in zip(LOSSES, results, strict=True)}
     findings = evaluate_hypotheses(demands_of(found))
     measures = tuple(item.measure for item in findings)
     return Finding(
@@ -117,7 +117,7 @@ def examine(lab: Trainer) -> Finding:
             accuracy_table(found),
             table_of("Test accuracy minus that of softmax cross-entropy, points", findings),
         ),
-        notes_of(found, SIZES[lab.budget]),
+        notes_of(found, SIZES[trainer.budget]),
     )
 
 
@@ -159,14 +159,14 @@ def accuracy_table(found: Found) -> ClaimTable:
     for task in TASKS:
         reference = accuracies(found[REFERENCE, task.data])
         for loss, name in LOSSES.items():
-            outcomes = found[loss, task.data]
-            values = accuracies(outcomes)
+            results = found[loss, task.data]
+            values = accuracies(results)
             ninety = paired_difference(values, reference, level=0.9)
             level = verdict_equivalent(ninety, task.ahead)
             rows.append(
                 (
                     f"{name}, {number_of_classes(found, task)} classes",
-                    f"{outcomes[0].config.learning_rate:g}",
+                    f"{results[0].config.learning_rate:g}",
                     plus_minus(mean_interval(values)),
                     "reference" if loss == REFERENCE else with_span(ninety),
                     "" if loss == REFERENCE else f"within ±{task.ahead:g}: {level}",

@@ -89,21 +89,21 @@ def trial_of(loss: str, share: float, size: Size) -> RunConfig:
     )
 
 
-def examine(lab: Trainer) -> Finding:
-    size = SIZES[lab.budget]
+def examine(trainer: Trainer) -> Finding:
+    size = SIZES[trainer.budget]
     middle = [trial_of(loss, TUNED_AT, size) for loss in LOSSES]
-    lab.say(f"choosing learning rates with {words(TUNED_AT)} wrong labels")
+    trainer.say(f"choosing learning rates with {words(TUNED_AT)} wrong labels")
     less: dict[str, Any] = {"train_images": size.search_images, "evaluations": 0}
-    rates = dict(zip(LOSSES, tuned(lab, middle, **less), strict=True))
-    search = [replace(trial, **less) for trial in middle]
+    rates = dict(zip(LOSSES, tuned(trainer, middle, **less), strict=True))
+    search = [replace(config, **less) for config in middle]
     tried = {
         loss: accuracy_by_rate(found)
-        for loss, found in zip(LOSSES, lab.searched(search), strict=True)
+        for loss, found in zip(LOSSES, trainer.searched(search), strict=True)
     }
     cells = [(loss, share) for loss in LOSSES for share in SHARES]
-    trials = [replace(rates[loss], label_noise=share) for loss, share in cells]
-    lab.say("every loss with 0, 20 and 40 % wrong labels")
-    found = dict(zip(cells, over_seeds(lab, trials, size.seeds), strict=True))
+    configs = [replace(rates[loss], label_noise=share) for loss, share in cells]
+    trainer.say("every loss with 0, 20 and 40 % wrong labels")
+    found = dict(zip(cells, over_seeds(trainer, configs, size.seeds), strict=True))
     judgements = evaluate_hypotheses(demands_of(found))
     return Finding(
         verdict_of([item.measure for item in judgements]),
@@ -169,7 +169,7 @@ def accuracy_table(found: Found) -> ClaimTable:
     rows = []
     for loss, name in LOSSES.items():
         cells = [found[loss, share] for share in SHARES]
-        tested = [plus_minus(mean_interval(accuracies(outcomes))) for outcomes in cells]
+        tested = [plus_minus(mean_interval(accuracies(results))) for results in cells]
         fitted = [
             f"{100 * sum(o.evaluations[-1].train_accuracy for o in cell) / len(cell):.0f}"
             for cell in cells

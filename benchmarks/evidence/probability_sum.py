@@ -67,9 +67,9 @@ CELLS = tuple(Cell(loss, start) for start in STARTS for loss in LOSSES)
 Found = Mapping[Cell, Sequence[RunResult]]
 
 
-def examine(lab: Trainer) -> Finding:
-    epochs, seeds = SIZES[lab.budget]
-    trials = [
+def examine(trainer: Trainer) -> Finding:
+    epochs, seeds = SIZES[trainer.budget]
+    configs = [
         RunConfig(
             loss=cell.loss,
             seed=0,
@@ -81,10 +81,10 @@ def examine(lab: Trainer) -> Finding:
         )
         for cell in CELLS
     ]
-    lab.say(
+    trainer.say(
         f"the sum of probabilities and cross-entropy from {' and '.join(STARTS.values())} start"
     )
-    found = dict(zip(CELLS, over_seeds(lab, trials, seeds), strict=True))
+    found = dict(zip(CELLS, over_seeds(trainer, configs, seeds), strict=True))
     measures = measures_of(found)
     return Finding(
         verdict_of(measures),
@@ -107,7 +107,7 @@ def examine(lab: Trainer) -> Finding:
 def by_seed(found: Found, loss: str) -> list[LogitGradients]:
     """Return the examples of a loss, one entry per seed, from both starts."""
     runs = zip(*(found[Cell(loss, start)] for start in STARTS), strict=True)
-    return [logit_gradients(outcomes) for outcomes in runs]
+    return [logit_gradients(results) for results in runs]
 
 
 def measures_of(found: Found) -> tuple[Measure, ...]:
@@ -226,18 +226,18 @@ def gradient_table(found: Found) -> ClaimTable:
 def accuracy_table(found: Found) -> ClaimTable:
     rows = []
     for cell in CELLS:
-        outcomes = found[cell]
-        tested = [o.test for o in outcomes if o.test is not None]
+        results = found[cell]
+        tested = [o.test for o in results if o.test is not None]
         cats = [100 * float(t.predicted[t.labels == 1].mean()) for t in tested]
         rows.append(
             (
                 f"{cell.loss}, {STARTS[cell.start]}",
-                plus_minus(average(accuracies(outcomes))),
+                plus_minus(average(accuracies(results))),
                 plus_minus(average(cats)),
-                size(mean(o.evaluations[0].logit_when_wrong for o in outcomes)),
-                size(mean(o.evaluations[-1].logit_when_wrong for o in outcomes)),
-                size(mean(o.parameter_distance for o in outcomes)),
-                str(len(outcomes)),
+                size(mean(o.evaluations[0].logit_when_wrong for o in results)),
+                size(mean(o.evaluations[-1].logit_when_wrong for o in results)),
+                size(mean(o.parameter_distance for o in results)),
+                str(len(results)),
             )
         )
     return ClaimTable(

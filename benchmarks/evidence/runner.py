@@ -95,11 +95,11 @@ def examine(
     with reporter, Pool(runs / "trials", device, reporter, workers) as pool:
         for number, claim in enumerate(claims, start=1):
             reporter.say(f"{number}/{len(claims)}  {claim.name}: {claim.question}")
-            lab, began = PoolTrainer(budget, pool, reporter), time.perf_counter()
-            finding = claim.examine(lab)
+            trainer, began = PoolTrainer(budget, pool, reporter), time.perf_counter()
+            finding = claim.examine(trainer)
             seconds = time.perf_counter() - began
             about = experiment.facts(command, datetime.now().astimezone(), device)
-            about |= {"budget": budget, "seconds": seconds} | facts_of(lab, pool)
+            about |= {"budget": budget, "seconds": seconds} | facts_of(trainer, pool)
             directory = evidence / claim.name
             write_finding(directory, about, claim, finding)
             write_overview(evidence, CLAIMS)
@@ -108,26 +108,26 @@ def examine(
     return done
 
 
-def facts_of(lab: PoolTrainer, pool: Pool) -> dict[str, object]:
+def facts_of(trainer: PoolTrainer, pool: Pool) -> dict[str, object]:
     """Return what a claim's networks were trained on, and how many there were."""
     sources: dict[tuple[str, int | None], dict[str, Any]] = {}
     trained_on: dict[tuple[str, int | None], set[int]] = {}
-    for trial, outcome in lab.used.items():
-        key = (trial.data, trial.image_size)
+    for config, result in trainer.used.items():
+        key = (config.data, config.image_size)
         if key not in sources:
             images = pool.image_set(*key)
             sources[key] = describe_data(
-                images, prepare(images, torch.device("cpu"), validation=trial.validation)
+                images, prepare(images, torch.device("cpu"), validation=config.validation)
             )
-        trained_on.setdefault(key, set()).add(sum(outcome.counts))
+        trained_on.setdefault(key, set()).add(sum(result.counts))
     for key, numbers in trained_on.items():
         sources[key]["trained_on"] = sorted(numbers)
-    seeds = {trial.seed for trial in lab.used}
+    seeds = {config.seed for config in trainer.used}
     return {
-        "trials": len(lab.used),
+        "trials": len(trainer.used),
         "seeds": sorted(seed for seed in seeds if seed < FIRST_SEARCH_SEED),
         "search_seeds": sorted(seed for seed in seeds if seed >= FIRST_SEARCH_SEED),
-        "training_seconds": sum(outcome.seconds for outcome in lab.used.values()),
+        "training_seconds": sum(result.seconds for result in trainer.used.values()),
         "data": list(sources.values()),
-        "models": sorted({trial.model for trial in lab.used}),
+        "models": sorted({config.model for config in trainer.used}),
     }

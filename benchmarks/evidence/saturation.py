@@ -72,10 +72,10 @@ class Start(NamedTuple):
     rate: float
 
 
-def examine(lab: Trainer) -> Finding:
-    size = SIZES[lab.budget]
-    lab.say(f"{len(CONFIDENCES)} starts at {len(RATES)} learning rates, with several seeds")
-    found = trained(lab, size)
+def examine(trainer: Trainer) -> Finding:
+    size = SIZES[trainer.budget]
+    trainer.say(f"{len(CONFIDENCES)} starts at {len(RATES)} learning rates, with several seeds")
+    found = trained(trainer, size)
     steps = {start: steps_of(runs, ENOUGH) for start, runs in found.items()}
     rates = fastest(steps)
     best = {key: steps[Start(*key, rate)] for key, rate in rates.items()}
@@ -112,15 +112,15 @@ def seeds_of(start: Start, size: Size) -> int:
     return size.seeds if start.confidence in (EVEN, SUREST) else size.between
 
 
-def trained(lab: Trainer, size: Size) -> dict[Start, list[RunResult]]:
+def trained(trainer: Trainer, size: Size) -> dict[Start, list[RunResult]]:
     """Train both losses from every start at every rate, with the same seeds."""
-    trials = {
+    configs = {
         start: [trial_of(start, size, FIRST_SEED + k) for k in range(seeds_of(start, size))]
         for start in (Start(*each) for each in product(LOSSES, CONFIDENCES, RATES))
     }
-    flat = [trial for each in trials.values() for trial in each]
-    outcomes = dict(zip(flat, lab.train(flat), strict=True))
-    return {start: [outcomes[trial] for trial in each] for start, each in trials.items()}
+    flat = [config for each in configs.values() for config in each]
+    results = dict(zip(flat, trainer.train(flat), strict=True))
+    return {start: [results[config] for config in each] for start, each in configs.items()}
 
 
 def fastest(steps: Mapping[Start, Steps]) -> dict[tuple[str, float], float]:
@@ -145,7 +145,7 @@ def fastest(steps: Mapping[Start, Steps]) -> dict[tuple[str, float], float]:
 def pushes_of(loss: str, found: Mapping[Start, Sequence[RunResult]]) -> list[LogitGradients]:
     """Return the recorded examples of each network of a loss."""
     runs = [each for start, each in found.items() if start.loss == loss]
-    return [logit_gradients([outcome]) for outcomes in runs for outcome in outcomes]
+    return [logit_gradients([result]) for results in runs for result in results]
 
 
 Found = Mapping[tuple[str, float], Steps]

@@ -54,22 +54,22 @@ SIZES: dict[Budget, Size] = {"quick": Size(2, 5), "standard": Size(4, 8), "full"
 Found = Mapping[str, Sequence[RunResult]]
 
 
-def examine(lab: Trainer) -> Finding:
-    size = SIZES[lab.budget]
+def examine(trainer: Trainer) -> Finding:
+    size = SIZES[trainer.budget]
     searched = [
         RunConfig(loss=loss, seed=0, learning_rate=0.1, epochs=size.epochs, evaluations=1)
         for loss in LOSSES
     ]
-    lab.say(f"choosing a learning rate for each of {len(LOSSES)} losses")
+    trainer.say(f"choosing a learning rate for each of {len(LOSSES)} losses")
     tried = {
-        loss: {rate: 100 * share for rate, share in sorted(accuracy_by_rate(outcomes).items())}
-        for loss, outcomes in zip(LOSSES, lab.searched(searched), strict=True)
+        loss: {rate: 100 * share for rate, share in sorted(accuracy_by_rate(results).items())}
+        for loss, results in zip(LOSSES, trainer.searched(searched), strict=True)
     }
-    lab.say(f"{size.seeds} seeds of each loss with its own learning rate")
-    trials = lab.tuned(searched)
-    found = dict(zip(LOSSES, over_seeds(lab, trials, size.seeds), strict=True))
+    trainer.say(f"{size.seeds} seeds of each loss with its own learning rate")
+    configs = trainer.tuned(searched)
+    found = dict(zip(LOSSES, over_seeds(trainer, configs, size.seeds), strict=True))
     gaps = {loss: gap_of(loss, found) for loss in LOSSES if loss != REFERENCE}
-    chosen = {trial.loss: trial.learning_rate for trial in trials}
+    chosen = {config.loss: config.learning_rate for config in configs}
     chance = chance_of(found[REFERENCE])
     measure = measure_of(gaps[CHALLENGER])
     return Finding(

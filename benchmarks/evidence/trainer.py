@@ -29,25 +29,25 @@ class PoolTrainer:
         self.pool, self.reporter = pool, reporter
         self.used: dict[RunConfig, RunResult] = {}
 
-    def train(self, trials: Sequence[RunConfig]) -> list[RunResult]:
-        return self._noted(self.pool.train(trials))
+    def train(self, configs: Sequence[RunConfig]) -> list[RunResult]:
+        return self._noted(self.pool.train(configs))
 
-    def tuned(self, trials: Sequence[RunConfig]) -> list[RunConfig]:
-        found = self.searched(trials)
+    def tuned(self, configs: Sequence[RunConfig]) -> list[RunConfig]:
+        found = self.searched(configs)
         return [
-            replace(trial, learning_rate=best_rate(outcomes))
-            for trial, outcomes in zip(trials, found, strict=True)
+            replace(config, learning_rate=best_rate(outcomes))
+            for config, outcomes in zip(configs, found, strict=True)
         ]
 
-    def searched(self, trials: Sequence[RunConfig]) -> list[list[RunResult]]:
+    def searched(self, configs: Sequence[RunConfig]) -> list[list[RunResult]]:
         rates, seeds = GRIDS[self.budget]
-        found = search(self.pool, trials, rates, seeds)
-        self._noted([outcome for outcomes in found for outcome in outcomes])
+        found = search(self.pool, configs, rates, seeds)
+        self._noted([result for outcomes in found for result in outcomes])
         return found
 
     def say(self, line: str) -> None:
         self.reporter.say(line)
 
     def _noted(self, outcomes: list[RunResult]) -> list[RunResult]:
-        self.used |= {outcome.config: outcome for outcome in outcomes}
+        self.used |= {result.config: result for result in outcomes}
         return outcomes

@@ -60,9 +60,9 @@ STILL, LEARNS = Cell(PLAIN, ZERO_ONE, RATE), Cell(PLAIN, REFERENCE, RATE)
 Found = Mapping[Cell, Sequence[RunResult]]
 
 
-def examine(lab: Trainer) -> Finding:
-    epochs, seeds = SIZES[lab.budget]
-    trials = [
+def examine(trainer: Trainer) -> Finding:
+    epochs, seeds = SIZES[trainer.budget]
+    configs = [
         RunConfig(
             loss=cell.loss,
             seed=0,
@@ -73,8 +73,8 @@ def examine(lab: Trainer) -> Finding:
         )
         for cell in CELLS
     ]
-    lab.say(f"the count of errors and cross-entropy from the same {seeds} starts")
-    found = dict(zip(CELLS, over_seeds(lab, trials, seeds), strict=True))
+    trainer.say(f"the count of errors and cross-entropy from the same {seeds} starts")
+    found = dict(zip(CELLS, over_seeds(trainer, configs, seeds), strict=True))
     measures = measures_of(found)
     return Finding(
         verdict_of(measures),
@@ -88,27 +88,27 @@ def examine(lab: Trainer) -> Finding:
 
 def measures_of(found: Found) -> tuple[Measure, ...]:
     """Measure what must be exactly 0 in every network, and that cross-entropy learns."""
-    still = [outcome for cell in CELLS if cell.loss == ZERO_ONE for outcome in found[cell]]
-    plain = [outcome for outcome in still if outcome.config.model == PLAIN]
-    gained = mean_interval([gain(outcome) for outcome in found[LEARNS]])
+    still = [result for cell in CELLS if cell.loss == ZERO_ONE for result in found[cell]]
+    plain = [result for result in still if result.config.model == PLAIN]
+    gained = mean_interval([gain(result) for result in found[LEARNS]])
     seeds = len(found[STILL])
     return (
         at_most(
             "zero-one: distance of all parameters from where they began, largest of all networks",
-            [outcome.parameter_distance for outcome in still],
+            [result.parameter_distance for result in still],
             0.0,
             seeds,
         ),
         at_most(
             "zero-one: mean |dL/dz| and norm of the parameter gradient at any evaluation, largest",
-            [largest_gradient(outcome) for outcome in still],
+            [largest_gradient(result) for result in still],
             0.0,
             seeds,
         ),
         at_most(
             f"zero-one, {MODELS[PLAIN]}: validation accuracy at any evaluation minus that at the "
             "start, largest difference, points",
-            [largest_change(outcome) for outcome in plain],
+            [largest_change(result) for result in plain],
             0.0,
             seeds,
         ),
@@ -123,42 +123,42 @@ def measures_of(found: Found) -> tuple[Measure, ...]:
     )
 
 
-def largest_gradient(outcome: RunResult) -> float:
+def largest_gradient(result: RunResult) -> float:
     """Return the largest gradient of the logit and the parameters in a run; NaN if one is NaN."""
     values = [
-        v for point in outcome.evaluations for v in (point.logit_mean_abs, point.parameter_norm)
+        v for point in result.evaluations for v in (point.logit_mean_abs, point.parameter_norm)
     ]
     return sum(values) if any(value != value for value in values) else max(values)
 
 
-def largest_change(outcome: RunResult) -> float:
+def largest_change(result: RunResult) -> float:
     """Return the largest change of validation accuracy from the start, in points."""
-    began, *later = [100 * point.validation_accuracy for point in outcome.evaluations]
+    began, *later = [100 * point.validation_accuracy for point in result.evaluations]
     return max((abs(value - began) for value in later), default=0.0)
 
 
-def ends(outcome: RunResult) -> tuple[float, float]:
+def ends(result: RunResult) -> tuple[float, float]:
     """Return the validation accuracy at the start and at the end, in percent."""
-    assert outcome.validation is not None
+    assert result.validation is not None
     # A network that has diverged still names a class.
     return (
-        100 * outcome.evaluations[0].validation_accuracy,
-        100 * float(outcome.validation.correct.mean()),
+        100 * result.evaluations[0].validation_accuracy,
+        100 * float(result.validation.correct.mean()),
     )
 
 
-def gain(outcome: RunResult) -> float:
+def gain(result: RunResult) -> float:
     """Return the validation accuracy at the end minus that at the start, in points."""
-    began, ended = ends(outcome)
+    began, ended = ends(result)
     return ended - began
 
 
 def sentence_of(found: Found) -> str:
-    still = [outcome for cell in CELLS if cell.loss == ZERO_ONE for outcome in found[cell]]
-    gained = mean_interval([gain(outcome) for outcome in found[LEARNS]])
+    still = [result for cell in CELLS if cell.loss == ZERO_ONE for result in found[cell]]
+    gained = mean_interval([gain(result) for result in found[LEARNS]])
     return (
         f"Trained on the count of errors, the parameters of {len(still)} networks moved by "
-        f"{size(max(outcome.parameter_distance for outcome in still))} at most, learning rates of "
+        f"{size(max(result.parameter_distance for result in still))} at most, learning rates of "
         f"{RATE:g} and {EXTREME:,.0f} alike; from the same starts cross-entropy moved them by "
         f"{size(mean(o.parameter_distance for o in found[LEARNS]))} and gained "
         f"{plus_minus(gained)} points of validation accuracy."
@@ -168,11 +168,10 @@ def sentence_of(found: Found) -> str:
 def table_of(found: Found) -> ClaimTable:
     rows = []
     for cell in CELLS:
-        began, ended = zip(*(ends(outcome) for outcome in found[cell]), strict=True)
-        moved = [outcome.parameter_distance for outcome in found[cell]]
+        began, ended = zip(*(ends(result) for result in found[cell]), strict=True)
+        moved = [result.parameter_distance for result in found[cell]]
         first, last = (
-            mean(outcome.evaluations[at].logit_mean_abs for outcome in found[cell])
-            for at in (0, -1)
+            mean(result.evaluations[at].logit_mean_abs for result in found[cell]) for at in (0, -1)
         )
         rows.append(
             (
@@ -207,7 +206,7 @@ def table_of(found: Found) -> ClaimTable:
 
 
 def notes_of(found: Found) -> tuple[str, ...]:
-    changes = [gain(outcome) for outcome in found[Cell(MODEL, ZERO_ONE, RATE)]]
+    changes = [gain(result) for result in found[Cell(MODEL, ZERO_ONE, RATE)]]
     return (
         "Batch normalisation counts the means and variances of what it sees, whatever the loss. So "
         "with the default model's parameters untouched by zero-one its validation accuracy still "
@@ -257,10 +256,10 @@ def draw(found: Found) -> ClaimFigure:
         return ClaimFigure("start.png", render_png(figure, alt), alt)
 
 
-def chance_of(outcome: RunResult) -> float:
+def chance_of(result: RunResult) -> float:
     """Return the validation accuracy of always predicting the most frequent class, in percent."""
-    assert outcome.validation is not None
-    labels = outcome.validation.labels
+    assert result.validation is not None
+    labels = result.validation.labels
     return 100 * float(np.bincount(labels).max() / len(labels))
 
 

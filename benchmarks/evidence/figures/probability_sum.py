@@ -118,10 +118,10 @@ def draw_training(starts: Mapping[str, Mapping[str, Sequence[RunResult]]]) -> Cl
             axes.set_title(f"{title}: {name}")
             axes.set_ylabel("validation accuracy, %")
             labels = []
-            for loss, outcomes in runs.items():
-                end = draw_curve(axes, outcomes, loss, "validation_accuracy", 100)
+            for loss, results in runs.items():
+                end = draw_curve(axes, results, loss, "validation_accuracy", 100)
                 labels.append(Label(end, f"{loss}  {end:.1f}", loss))
-                chance, seeds = chance_of(outcomes), len(outcomes)
+                chance, seeds = chance_of(results), len(results)
             said.append(f"{name}: " + ", ".join(label.text for label in labels))
             finish(axes, labels, gap=0.095, chance=chance)
         panels[-1].set_xlabel(f"training steps (thin: each of {seeds} seeds, thick: their mean)")

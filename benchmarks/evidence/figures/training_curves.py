@@ -16,15 +16,15 @@ if TYPE_CHECKING:
 
 
 def draw_curve(
-    axes: Axes, outcomes: Sequence[RunResult], loss: str, measure: str, scale: float = 1
+    axes: Axes, results: Sequence[RunResult], loss: str, measure: str, scale: float = 1
 ) -> float:
     """Draw a column of `Evaluation`, times `scale`, over steps; return the last mean.
 
     Each seed is a thin line and their mean a thick one.
     """
     look = line_style(loss)
-    steps = [point.step for point in outcomes[0].evaluations]
-    values = scale * np.array([[getattr(p, measure) for p in o.evaluations] for o in outcomes])
+    steps = [point.step for point in results[0].evaluations]
+    values = scale * np.array([[getattr(p, measure) for p in o.evaluations] for o in results])
     for row in values:
         axes.plot(steps, row, color=look["color"], linewidth=0.8, alpha=0.6)
     middle = values.mean(0)

@@ -46,9 +46,9 @@ class LogitGradients(NamedTuple):
         return self.magnitude[self.odds > -LOW]
 
 
-def logit_gradients(outcomes: Sequence[RunResult]) -> LogitGradients:
+def logit_gradients(results: Sequence[RunResult]) -> LogitGradients:
     """Return the recorded examples of some runs."""
-    rows = np.concatenate([o.examples for o in outcomes if o.examples is not None]).astype(
+    rows = np.concatenate([o.examples for o in results if o.examples is not None]).astype(
         np.float64
     )
     _, margin, target, gradient = rows.T

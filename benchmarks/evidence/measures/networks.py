@@ -16,30 +16,30 @@ if TYPE_CHECKING:
     from lossbench.benchmarks.training.result import RunResult
 
 
-def tuned(lab: Trainer, trials: Sequence[RunConfig], **less: Any) -> list[RunConfig]:
+def tuned(trainer: Trainer, configs: Sequence[RunConfig], **less: Any) -> list[RunConfig]:
     """Return each run with the learning rate of a search, in which the fields `less` are replaced.
 
     A search may use fewer images or epochs.
     """
-    found = lab.tuned([replace(trial, **less) for trial in trials])
+    found = trainer.tuned([replace(config, **less) for config in configs])
     return [
-        replace(trial, learning_rate=best.learning_rate)
-        for trial, best in zip(trials, found, strict=True)
+        replace(config, learning_rate=best.learning_rate)
+        for config, best in zip(configs, found, strict=True)
     ]
 
 
-def over_seeds(lab: Trainer, trials: Sequence[RunConfig], seeds: int) -> list[list[RunResult]]:
+def over_seeds(trainer: Trainer, configs: Sequence[RunConfig], seeds: int) -> list[list[RunResult]]:
     """Return the results of each run with the seeds 0 to seeds - 1, evaluated on the test
     images."""
-    outcomes = lab.train(
-        [replace(trial, seed=seed, test=True) for trial in trials for seed in range(seeds)]
+    outcomes = trainer.train(
+        [replace(config, seed=seed, test=True) for config in configs for seed in range(seeds)]
     )
     return [outcomes[at : at + seeds] for at in range(0, len(outcomes), seeds)]
 
 
 def right(outcomes: Sequence[RunResult]) -> NDArray[np.bool_]:
     """Return whether each network classified each test image correctly, (results, N)."""
-    return np.stack([outcome.test.correct for outcome in outcomes if outcome.test is not None])
+    return np.stack([result.test.correct for result in outcomes if result.test is not None])
 
 
 def accuracies(outcomes: Sequence[RunResult]) -> list[float]:
@@ -53,5 +53,5 @@ def accuracies(outcomes: Sequence[RunResult]) -> list[float]:
 def chance_of(outcomes: Sequence[RunResult]) -> float:
     """Return the accuracy, in percent, of always predicting the most frequent class of the test
     images."""
-    labels = next(outcome.test.labels for outcome in outcomes if outcome.test is not None)
+    labels = next(result.test.labels for result in outcomes if result.test is not None)
     return 100 * float(np.bincount(labels).max() / len(labels))

@@ -25,13 +25,13 @@ class Steps(NamedTuple):
     reached: NDArray[np.bool_]
 
 
-def steps_of(outcomes: Sequence[RunResult], enough: float) -> Steps:
+def steps_of(results: Sequence[RunResult], enough: float) -> Steps:
     """Return the steps to the first evaluation with enough accuracy, or all steps of the run."""
     taken, reached = [], []
-    for outcome in outcomes:
-        there = [p.step for p in outcome.evaluations if p.validation_accuracy >= enough]
+    for result in results:
+        there = [p.step for p in result.evaluations if p.validation_accuracy >= enough]
         # Enough from the start on is one step, of which there is a logarithm.
-        taken.append(max(1, there[0] if there else outcome.evaluations[-1].step))
+        taken.append(max(1, there[0] if there else result.evaluations[-1].step))
         reached.append(bool(there))
     return Steps(np.array(taken, float), np.array(reached))
 
