@@ -86,14 +86,13 @@ def test_two_processes_train_the_runs_together(config, images, tmp_path, monkeyp
 
 
 def test_several_processes_need_a_name(monkeypatch, refusal, tmp_path) -> None:
-    from lossbench.benchmarks import cli
 
     monkeypatch.setenv("WORLD_SIZE", "2")
     assert not executor.has_several_processes()
     monkeypatch.setenv("TORCHELASTIC_RUN_ID", "none")
     assert executor.has_several_processes()
     monkeypatch.chdir(tmp_path)
-    refusal(lambda: cli.compare(cli.Compare(), ""), "--name")
+    refusal(lambda: handlers.compare(Compare(), ""), "--name")
 
 
 @pytest.mark.parametrize(
