@@ -10,8 +10,10 @@ from pathlib import Path
 import pytest
 
 from lossbench.benchmarks.commands import compare as comparison
+from lossbench.benchmarks.commands import handlers
 from lossbench.benchmarks.commands.compare import compare
 from lossbench.benchmarks.console import Reporter
+from lossbench.benchmarks.subcommands import Compare
 from lossbench.benchmarks.training import checks
 from lossbench.benchmarks.training.executors import torchrun as executor
 
