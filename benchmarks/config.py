@@ -138,8 +138,8 @@ class RunConfig(TrainingConfig):
 
 
 @dataclass(frozen=True, kw_only=True)
-class ExperimentConfig(TrainingConfig):
-    """The settings of several runs, with each of several losses."""
+class SubjectConfig:
+    """Losses and images of an experiment, the first options that --help shows."""
 
     losses: Annotated[
         tuple[str, ...] | None,
@@ -158,6 +158,12 @@ class ExperimentConfig(TrainingConfig):
     ] = None
     """cifar10, oxford-pets (cats and dogs), cifar10-ten, oxford-breeds (all their classes),
     synthetic, or a directory, .zip or .tar of cat and dog images."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExperimentConfig(TrainingConfig, SubjectConfig):
+    """The settings of several runs, with each of several losses."""
+
     start: Literal["normal", "confidently-wrong"] = "normal"
     """confidently-wrong: the model starts by saying 'dog' with probability 0.9997."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
