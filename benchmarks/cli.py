@@ -70,7 +70,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 class TerminatedError(KeyboardInterrupt):
-    """Raised by SIGTERM. It unwinds what Ctrl-C unwinds."""
+    """Raised by SIGTERM; it cleans up as KeyboardInterrupt does."""
 
 
 def raise_terminated(_number: int, _frame: FrameType | None) -> None:

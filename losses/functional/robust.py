@@ -1,4 +1,4 @@
-"""Losses that forgive wrong labels: what one example can cost is bounded, or grows more slowly."""
+"""Losses robust to wrong labels: the loss of one example is bounded or grows more slowly."""
 
 from torch import Tensor
 

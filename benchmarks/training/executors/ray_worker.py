@@ -159,7 +159,7 @@ def _plan(description: bytes) -> Plan:
 
 
 def _version(path: Path) -> tuple[int, int] | None:
-    """Return what differs between two checkpoints of a run, None without one."""
+    """Return a value that changes with every checkpoint of a run; None without a checkpoint."""
     try:
         status = (path / CHECKPOINT_FILE).stat()
     except FileNotFoundError:

@@ -165,7 +165,7 @@ def _by_shares(rows: Rows, t: Tensor | None, y: Tensor | None, call: Call) -> No
 
 
 def _rows_of(input: Tensor) -> Tensor:
-    """(rows, classes), the classes of a row next to each other; where they lie so, no copy."""
+    """Return (rows, classes) with contiguous classes, a view if they are contiguous already."""
     if input.dim() == 1:
         return input.contiguous().unsqueeze(0)
     z = input.movedim(1, -1) if input.dim() > 2 else input
