@@ -23,6 +23,7 @@ from rich.console import Console
 
 from lossbench.benchmarks.config import ARTICLE_LOSSES
 from lossbench.benchmarks.console import Reporter
+from lossbench.benchmarks.records.experiment import SYNTHETIC_MARK
 from lossbench.benchmarks.report.board import write_board
 from lossbench.benchmarks.report.comparison import write_summary
 from lossbench.benchmarks.training.executors.local import run_and_append
@@ -65,7 +66,7 @@ def plan_experiment(runs: Path, seeds: int) -> Plan:
         *("--device", "cpu"),
     ]
     subprocess.run(command, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    return load_plan(runs / name, silent_reporter())
+    return load_plan(runs / f"{SYNTHETIC_MARK}-{name}", silent_reporter())
 
 
 def silent_reporter() -> Reporter:

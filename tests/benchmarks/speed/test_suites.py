@@ -32,7 +32,9 @@ def pytest_sessionfinish(session):
 
 def run_suites(tmp_path: Path, *arguments: str) -> str:
     (tmp_path / "check_modules.py").write_text(CHECK)
-    environment = {**os.environ, "PYTHONPATH": str(tmp_path), "PYTEST_ADDOPTS": ""}
+    # A process of xdist's measures nothing.
+    inherited = {k: v for k, v in os.environ.items() if not k.startswith("PYTEST_XDIST")}
+    environment = {**inherited, "PYTHONPATH": str(tmp_path), "PYTEST_ADDOPTS": ""}
     command = [sys.executable, "-m", "pytest", "benchmarks", "-q", "-p", "no:cacheprovider"]
     done = subprocess.run(
         [*command, "-s", "-p", "check_modules", *arguments],
