@@ -7,6 +7,7 @@ from lossbench.benchmarks.commands import plan as plan_module
 from lossbench.benchmarks.commands.compare import compare, resume
 from lossbench.benchmarks.commands.plan import collect, create_plan, run_one
 from lossbench.benchmarks.console import Reporter
+from lossbench.benchmarks.records.reading import read_description
 from lossbench.benchmarks.records.results import gather_tables
 
 from ..rows import assert_same_weights, equal_but_for_time
@@ -22,6 +23,7 @@ def test_runs_trained_one_by_one_are_the_comparison(config, refusal, monkeypatch
     complete = compare(dataclasses.replace(config, name="complete"), "", Reporter()).directory
     plan = create_plan(config, "lossbench plan", Reporter())
     directory = plan.directory
+    assert read_description(directory)["own_losses"] == []
     assert [(run.loss, run.seed) for run in plan.runs] == [
         ("cross-entropy", 0),
         ("mse", 0),
