@@ -81,7 +81,7 @@ def test_a_model_without_a_width_refuses_one(own_model: str) -> None:
         models.build(own_model, width=4)
 
 
-@pytest.mark.parametrize("name", ["nowhere:Net", "models:Nothing", "models:", ":Net"])
+@pytest.mark.parametrize("name", ["nowhere:Net", "math:Nothing", "math:", ":Net"])
 def test_what_cannot_be_imported_says_so(name: str) -> None:
     with pytest.raises((ImportError, ValueError)):
         models.find(name)
