@@ -2,234 +2,284 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Self
 
 import numpy as np
 
 from lossbench.benchmarks.config import WRONG_START_PROBABILITY, RunConfig
-from lossbench.benchmarks.format import MISSING
-from lossbench.benchmarks.records.claim import ClaimTable, Finding, Measure, verdict_of
-from lossbench.benchmarks.stats.intervals import Interval, mean_interval
-from lossbench.benchmarks.stats.verdict import verdict_below
+from lossbench.benchmarks.format import MINUS, MISSING
+from lossbench.benchmarks.plots.curves import Axis, Curve, CurvePanel, draw_curves, thin
+from lossbench.benchmarks.records.claim import ClaimFigure, ClaimTable, Measure
+from lossbench.benchmarks.stats.intervals import mean_interval
+from lossbench.benchmarks.training.result import RunResult
 
-from .claim import Budget, Claim, Trainer
-from .figures.error_driven import draw_panels, draw_pushes
-from .measures.gradient_formulas import GRADIENT_FORMULAS, error
-from .measures.limits import at_most
-from .measures.logit_gradients import LogitGradients, concatenate, logit_gradients
-from .measures.proportion import Fit, finite, fit, in_words
-
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
+from .claim import Analysis, Budget, Claim, Size, Trainer
+from .gradients import FORMULAS, Array, Examples, Fit, concatenate, error, error_axis, fit, recorded
+from .measures import at_most, below, table
+from .runs import train_cells
+from .text import optional
 
 # Losses whose gradient is k |f - t|, and those of which the claim says that it is not.
-DRIVEN = tuple(loss for loss, law in GRADIENT_FORMULAS.items() if law.share)
-BENT = ("probability-sum", "sigmoid-mse", "softmax-mse", "mse")
+PROPORTIONAL = tuple(loss for loss, formula in FORMULAS.items() if formula.factor)
+OTHERS = ("probability-sum", "sigmoid-mse", "softmax-mse", "mse")
 # The rounding of float32, with room: |f - t| is at most 1.
 ROUNDING = 1e-5
 # A gradient is not proportional to the error if a line through 0 leaves more than 5 % of its
 # variation unexplained.
-STRAIGHT = 0.95
+R2_LIMIT = 0.95
 STARTS = (None, WRONG_START_PROBABILITY)
 RATE = 0.1
 
+LIMIT = 9.0  # of the log-odds drawn
+EDGES = np.linspace(-LIMIT, LIMIT, 19)
+COLUMNS = 5  # of panels
+FEWEST = 20  # examples of a bin whose median is drawn
 
-class Size(NamedTuple):
-    """Epochs, images and seeds of a budget; `train_images` None: all images."""
-
-    epochs: int
-    seeds: int
-    train_images: int | None
-
-
-SIZES: dict[Budget, Size] = {
-    "quick": Size(2, 3, 6_000),
-    "standard": Size(2, 5, None),
-    "full": Size(12, 10, None),
-}
-
-
-def examine(trainer: Trainer) -> Finding:
-    size = SIZES[trainer.budget]
-    configs = {
-        (loss, start, seed): RunConfig(
-            loss=loss,
-            seed=seed,
-            learning_rate=RATE,
-            epochs=size.epochs,
-            train_images=size.train_images,
-            initial_probability=start,
-            record_examples=True,
-        )
-        for loss in GRADIENT_FORMULAS
-        for start in STARTS
-        for seed in range(size.seeds)
-    }
-    trainer.say(f"{len(configs)} networks, half of them confidently wrong at the start")
-    found = dict(zip(configs, trainer.train(list(configs.values())), strict=True))
-    # One set of examples a loss and seed, from both starts.
-    seen = {
-        loss: [
-            logit_gradients([found[loss, start, k] for start in STARTS]) for k in range(size.seeds)
-        ]
-        for loss in GRADIENT_FORMULAS
-    }
-    fits = {loss: [fit(loss, each) for each in runs] for loss, runs in seen.items()}
-    measures = measures_of(fits)
-    pooled = {loss: finite(concatenate(runs)) for loss, runs in seen.items()}
-    return Finding(
-        verdict_of(measures),
-        sentence_of(fits, sum(len(pooled[loss].magnitude) for loss in DRIVEN)),
-        measures,
-        (
-            draw_panels(pooled, {loss: middle(fits[loss]) for loss in GRADIENT_FORMULAS}),
-            draw_pushes(pooled),
-        ),
-        (table_of(fits, pooled),),
-        NOTES,
-    )
-
-
-def measures_of(fits: Mapping[str, Sequence[Fit]]) -> tuple[Measure, ...]:
-    straight = at_most(
-        f"{', '.join(DRIVEN)}: |dL/dz| / k - |f - t| (k = 2 for bernoulli-sum, else 1), largest "
-        "of all examples",
-        [each.off / (GRADIENT_FORMULAS[loss].share or 1) for loss in DRIVEN for each in fits[loss]],
-        ROUNDING,
-        min(len(fits[loss]) for loss in DRIVEN),
-    )
-    return (straight, *(bent(loss, fits[loss]) for loss in BENT))
-
-
-def bent(loss: str, fits: Sequence[Fit]) -> Measure:
-    explained = interval_of([each.explained for each in fits])
-    return Measure(
-        f"{loss}: R² of |dL/dz| on |f - t|, a line through 0",
-        explained.mean,
-        explained.low,
-        explained.high,
-        f"below {STRAIGHT:g}",
-        verdict_below(explained, STRAIGHT),
-    )
-
-
-def interval_of(values: Sequence[float]) -> Interval:
-    """Return the mean with its 95 % t interval; an empty interval if a value is not finite."""
-    return mean_interval(values if np.isfinite(values).all() else [])
-
-
-def middle(fits: Sequence[Fit]) -> Fit:
-    """Return the means over seeds and the largest deviation."""
-    slopes, explained, offs = (np.array(column) for column in zip(*fits, strict=True))
-    return Fit(float(slopes.mean()), float(explained.mean()), float(offs.max()))
-
-
-def sentence_of(fits: Mapping[str, Sequence[Fit]], examples: int) -> str:
-    worst = max(middle(fits[loss]).off for loss in DRIVEN)
-    others = ", ".join(f"{loss} {in_words(middle(fits[loss]).explained)}" for loss in BENT)
-    return (
-        f"Over {examples:,} examples in training |dL/dz| of cross-entropy, in each of its forms, "
-        f"is off from (a multiple of) |f - t| by at most {worst:.0e}; for the other losses R² of a "
-        f"proportion (below 0: a constant would do better) is: {others}."
-    )
-
-
-RELATIONS = {
+IN_WORDS = {
     "cross-entropy": "the error itself",
     "nll": "the error itself",
-    "bce": "the error itself; from f in float32, so that it ends where f rounds to 1",
+    "bce": "the error itself; computed from f in float32, so that it ends where f rounds to 1",
     "bce-with-logits": "the error itself",
     "bernoulli-sum": "twice the error",
-    "probability-sum": "grows with the error up to 0.5 and dies beyond",
-    "sigmoid-mse": "grows up to an error of 2/3 and dies beyond",
+    "probability-sum": "grows with the error up to 0.5 and vanishes beyond",
+    "sigmoid-mse": "grows up to an error of 2/3 and vanishes beyond",
     "softmax-mse": "four times that of sigmoid-mse",
     "mse": "proportional to another error, |z - t| of the raw output: 0 at e = 0.27, unbounded",
     "zero-one": "none: there is no gradient",
 }
 
+SIZES: dict[Budget, Size] = {
+    "quick": Size(epochs=2, seeds=3, train_images=6_000),
+    "standard": Size(epochs=2, seeds=5),
+    "full": Size(epochs=12, seeds=10),
+}
 
-def table_of(fits: Mapping[str, Sequence[Fit]], pooled: Mapping[str, LogitGradients]) -> ClaimTable:
-    rows = []
-    for loss, law in GRADIENT_FORMULAS.items():
-        each = middle(fits[loss])
-        seen = pooled[loss]
-        rows.append(
-            (
-                loss,
-                law.formula,
-                f"{each.slope:.3f}" if np.isfinite(each.slope) else MISSING,
-                in_words(each.explained),
-                small(each.off),
-                small(formula_off(loss, seen)),
-                typical(seen, 0.45, 0.55),
-                typical(seen, 0.99, 1),
-                RELATIONS[loss],
-            )
+
+@dataclass
+class ErrorDriven(Analysis):
+    """Recorded examples of each loss: per seed, from both starts."""
+
+    runs: dict[tuple[str, int], list[RunResult]]
+
+    @classmethod
+    def train(cls, trainer: Trainer, size: Size) -> Self:
+        cells = {
+            (loss, seed): [
+                RunConfig(
+                    loss,
+                    seed,
+                    RATE,
+                    epochs=size.epochs,
+                    train_images=size.train_images,
+                    initial_probability=start,
+                    record_examples=True,
+                )
+                for start in STARTS
+            ]
+            for loss in FORMULAS
+            for seed in range(size.seeds)
+        }
+        trainer.say(f"{2 * len(cells)} networks, half of them with a confidently wrong start")
+        return cls(train_cells(trainer, cells))
+
+    def __post_init__(self) -> None:
+        examples: dict[str, list[Examples]] = {loss: [] for loss in FORMULAS}
+        for (loss, _), runs in self.runs.items():
+            examples[loss].append(recorded(runs))
+        self.fits = {loss: [fit(loss, seed) for seed in seeds] for loss, seeds in examples.items()}
+        self.mean_fits = {loss: mean_fit(fits) for loss, fits in self.fits.items()}
+        self.examples = {loss: concatenate(seeds).finite for loss, seeds in examples.items()}
+
+    def measures(self) -> Sequence[Measure]:
+        residuals = [
+            each.residual / (FORMULAS[loss].factor or 1)
+            for loss in PROPORTIONAL
+            for each in self.fits[loss]
+        ]
+        return (
+            at_most(
+                f"{', '.join(PROPORTIONAL)}: |dL/dz| / k - |f - t| (k = 2 for bernoulli-sum, else "
+                "1), largest of all examples",
+                residuals,
+                ROUNDING,
+                min(len(self.fits[loss]) for loss in PROPORTIONAL),
+            ),
+            *(
+                below(
+                    f"{loss}: R² of |dL/dz| on |f - t|, a line through 0",
+                    # Nothing is decided if a network has diverged.
+                    mean_interval(r2 if np.isfinite(r2).all() else []),
+                    R2_LIMIT,
+                )
+                for loss in OTHERS
+                if (r2 := [each.r2 for each in self.fits[loss]])
+            ),
         )
-    return ClaimTable(
-        "|dL/dz| against the error e = |f - t|, over training",
-        (
-            "loss",
-            "|dL/dz| by formula",
-            "slope",
-            "R²",
-            "off the line, at most",
-            "off the formula, at most",
-            "|dL/dz| at e ≈ 0.5",
-            "|dL/dz| at e > 0.99",
-            "in words",
-        ),
-        tuple(rows),
-        (
-            "f is the sigmoid of the margin z (the logit; of two logits z1 - z0), t is 1 for a "
-            "cat. Slope: of the least-squares line through 0, mean over seeds. R²: what that line "
-            "explains of the variation of |dL/dz|; below 0 where it is worse than a constant. At "
-            "e ≈ 0.5 (0.45 to 0.55) and e > 0.99: the median of the measured. Off the formula: "
-            "relative to the largest |dL/dz|.",
-        ),
-    )
+
+    def sentence(self) -> str:
+        examples = sum(len(self.examples[loss].magnitude) for loss in PROPORTIONAL)
+        residual = max(self.mean_fits[loss].residual for loss in PROPORTIONAL)
+        others = ", ".join(f"{loss} {r2_text(self.mean_fits[loss].r2)}" for loss in OTHERS)
+        return (
+            f"Over {examples:,} examples in training, |dL/dz| of cross-entropy, in each of its "
+            f"forms, differs from (a multiple of) |f - t| by at most {residual:.0e}; for the other "
+            f"losses R² of a regression through the origin (below 0: a constant fits better) is: "
+            f"{others}."
+        )
+
+    def figures(self) -> Sequence[ClaimFigure]:
+        return (self._proportion_figure(), self._formula_figure())
+
+    def _proportion_figure(self) -> ClaimFigure:
+        title = "Is the gradient of an example proportional to its error?"
+        panels: list[CurvePanel] = []
+        for loss, examples in self.examples.items():
+            e, found = error(examples.odds), self.mean_fits[loss]
+            few = thin(e, np.append(np.arange(60) / 60, np.inf), 12)
+            points = (e[few], examples.magnitude[few])
+            line = Curve(loss, (0, 1), (0, found.slope), points=points, point_marker="o")
+            finite = np.isfinite(found.r2)
+            r2 = f"R² = {found.r2:.2f}".replace("-", MINUS) if finite else "no gradient"
+            top = max(float(examples.magnitude.max(initial=0)), 1e-9) if finite else 1.0
+            label = "error |f - t|" if len(panels) >= len(FORMULAS) - COLUMNS else ""
+            x = Axis(label, ticks={0: "0", 0.5: "0.5", 1: "1"}, limits=(-0.04, 1.04))
+            label = "" if len(panels) % COLUMNS else "|dL/dz|"
+            y = Axis(label, limits=(-0.04 * top, 1.28 * top))
+            panels.append(CurvePanel([line], x, y, loss, text=r2))
+        listed = "; ".join(f"{loss} {r2_text(each.r2)}" for loss, each in self.mean_fits.items())
+        alt = f"{title} R² of a regression through the origin: {listed}."
+        caption = (
+            "Ring: a training example. Line: the regression k |f - t|; R²: the fraction of the "
+            "variation that it explains. Half of the networks had a confidently wrong start. Each "
+            "panel has its own scale."
+        )
+        png = draw_curves(
+            panels, title=title, caption=caption, description=alt, columns=COLUMNS, height=2.6
+        )
+        return ClaimFigure("proportion.png", png, alt)
+
+    def _formula_figure(self) -> ClaimFigure:
+        title = "How large is the gradient of a confidently wrong example?"
+        grid, curves, ends = np.linspace(-LIMIT, LIMIT, 361), [], []
+        for loss, examples in self.examples.items():
+            magnitude = FORMULAS[loss].magnitude
+            unit = float(magnitude(np.zeros(1))[0])
+            if unit == 0:
+                continue
+            y = magnitude(-grid) / unit
+            odds, medians = bin_medians(examples)
+            y = np.where(y > 0, y, np.nan)
+            curves.append(Curve(loss, grid, y, loss, points=(odds, medians / unit)))
+            wrong = float(magnitude(np.full(1, -np.log(0.999 / 0.001)))[0]) / unit
+            ends.append(f"{loss} {wrong:.2g}")
+        panel = CurvePanel(
+            curves,
+            error_axis(LIMIT),
+            Axis("|dL/dz|, relative to that at |f - t| = 0.5", log=True, limits=(1.2e-4, 30)),
+            verticals=(0,),
+            horizontals={1: ""},
+        )
+        alt = f"{title} At an error of 0.999, relative to 0.5, by formula: {'; '.join(ends)}."
+        caption = (
+            "Line: the formula. Marker: median of the measured. 1: as large as for an example "
+            "for which the model gives both classes 1/2."
+        )
+        png = draw_curves([panel], title=title, caption=caption, description=alt)
+        return ClaimFigure("pushes.png", png, alt)
+
+    def tables(self) -> Sequence[ClaimTable]:
+        fits, examples = self.mean_fits, self.examples
+        return (
+            table(
+                "|dL/dz| against the error e = |f - t|, over training",
+                FORMULAS,
+                {
+                    "loss": lambda loss: loss,
+                    "|dL/dz| by formula": lambda loss: FORMULAS[loss].formula,
+                    "slope": lambda loss: optional(fits[loss].slope, ".3f"),
+                    "R²": lambda loss: r2_text(fits[loss].r2),
+                    "difference from the line, at most": lambda loss: small(fits[loss].residual),
+                    "difference from the formula, at most": lambda loss: small(
+                        formula_difference(loss, examples[loss])
+                    ),
+                    "|dL/dz| at e ≈ 0.5": lambda loss: median(examples[loss], 0.45, 0.55),
+                    "|dL/dz| at e > 0.99": lambda loss: median(examples[loss], 0.99, 1),
+                    "in words": lambda loss: IN_WORDS[loss],
+                },
+                "f is the sigmoid of the margin z (the logit; of two logits z1 - z0), t is 1 for a "
+                "cat. Slope: of the least-squares line through 0, mean over seeds. R²: the "
+                "fraction of the variation of |dL/dz| that the line explains; below 0 where a "
+                "constant fits better. At e ≈ 0.5 (0.45 to 0.55) and e > 0.99: the median of the "
+                "measured. Difference from the formula: relative to the largest |dL/dz|.",
+            ),
+        )
+
+    def notes(self) -> Sequence[str]:
+        return (
+            "The formula is algebra; what is measured is that the float32 gradients of real "
+            "training follow it, over all outputs that occur.",
+            "Half of the networks have a confidently wrong start, a probability of "
+            f"{WRONG_START_PROBABILITY:g} of a cat for every image: without them hardly any error "
+            "would be near 1, where the losses differ most.",
+            "mse is proportional to another error, that of what it fits, which is the raw output. "
+            "Such losses are those that fit a distribution's natural parameter: the logit for "
+            "cross-entropy, the mean for squared error (McCullagh and Nelder 1989).",
+            f"All losses are trained at the same rate, {RATE:g}: it decides which errors occur, "
+            "not which gradient an error has.",
+        )
+
+
+def mean_fit(fits: Sequence[Fit]) -> Fit:
+    """Return the means over seeds, and the largest residual."""
+    slopes, r2, residuals = (np.array(column) for column in zip(*fits, strict=True))
+    return Fit(float(slopes.mean()), float(r2.mean()), float(residuals.max()))
+
+
+def r2_text(r2: float) -> str:
+    """Format R²; near 1 as its distance from 1."""
+    if not np.isfinite(r2):
+        return MISSING
+    return f"1 {MINUS} {1 - r2:.0e}" if 0 < 1 - r2 < 1e-4 else f"{r2:.2f}".replace("-", MINUS)
 
 
 def small(value: float) -> str:
     """Format a deviation."""
-    if not np.isfinite(value):
-        return MISSING
-    return f"{value:.2f}" if value == 0 or value >= 1e-3 else f"{value:.0e}"
+    return optional(value, ".2f" if value == 0 or value >= 1e-3 else ".0e")
 
 
-def formula_off(loss: str, seen: LogitGradients) -> float:
-    """Return the largest difference of measured |dL/dz| from the formula, over the largest
-    |dL/dz|."""
-    largest = float(seen.magnitude.max(initial=0.0))
-    off = float(
-        np.abs(seen.magnitude - GRADIENT_FORMULAS[loss].magnitude(seen.odds)).max(initial=0.0)
+def formula_difference(loss: str, examples: Examples) -> float:
+    """Return the largest difference of |dL/dz| from the formula, over the largest |dL/dz|."""
+    largest = float(examples.magnitude.max(initial=0.0))
+    differences = np.abs(examples.magnitude - FORMULAS[loss].magnitude(examples.odds))
+    difference = float(differences.max(initial=0.0))
+    return difference / largest if largest > 0 else difference
+
+
+def median(examples: Examples, low: float, high: float) -> str:
+    """Format the median |dL/dz| of the examples whose error is from `low` to `high`."""
+    e = error(examples.odds)
+    inside = examples.magnitude[(e >= low) & (e <= high)]
+    return f"{np.median(inside):.2g}" if len(inside) else MISSING
+
+
+def bin_medians(examples: Examples) -> tuple[Array, Array]:
+    """Return the median log-odds of the error and |dL/dz| of each bin with enough examples."""
+    odds = -examples.odds
+    bins = [(odds >= low) & (odds < high) for low, high in pairwise(EDGES)]
+    full = [each for each in bins if each.sum() >= FEWEST]
+    middles, medians = (
+        np.array([float(np.median(values[each])) for each in full])
+        for values in (odds, examples.magnitude)
     )
-    return off / largest if largest > 0 else off
+    return middles, medians
 
-
-def typical(seen: LogitGradients, low: float, high: float) -> str:
-    e: NDArray[np.float64] = error(seen.odds)
-    among = seen.magnitude[(e >= low) & (e <= high)]
-    return f"{np.median(among):.2g}" if len(among) else MISSING
-
-
-NOTES = (
-    "That the formula says so is algebra; what is measured is that the float32 gradients of real "
-    "training obey it, over all that a network comes to say.",
-    "Half of the networks begin confidently wrong, giving every image a probability of "
-    f"{WRONG_START_PROBABILITY:g} of being a cat: without them hardly any error would be near 1, "
-    "where the losses differ most.",
-    "mse is proportional to another error, that of what it fits, which is the raw output. Such "
-    "losses are those that fit a distribution's natural parameter: the logit for cross-entropy, "
-    "the mean for squared error (McCullagh and Nelder 1989).",
-    f"All losses are trained at the same rate, {RATE:g}: it decides which errors are seen, not "
-    "what the gradient makes of them.",
-)
 
 CLAIM = Claim(
     name="error-driven",
-    question="Is the push that an example gives proportional to how wrong the model is?",
+    question="Is the gradient of an example proportional to the error of the model?",
     claim=(
         "With cross-entropy, in each of its forms, it is: |dL/dz| = |f - t|, or twice that for the "
         "sum of Bernoullis. With no other loss of the argument is it."
@@ -240,14 +290,16 @@ CLAIM = Claim(
     ),
     procedure=(
         "Networks are trained with each of the ten losses, from an even and from a confidently "
-        "wrong start. All along, z, t and dL/dz of training examples are kept. Regression through "
-        f"0 of |dL/dz| on |f - t|. For {', '.join(DRIVEN)} no example may be off by more than "
-        f"{ROUNDING:g} (|dL/dz| divided by 2 for bernoulli-sum). For {', '.join(BENT)} R² must be "
-        f"below {STRAIGHT:g}, its 95 % t interval over seeds included. zero-one has no gradient."
+        "wrong start. All through training z, t and dL/dz of training examples are recorded. "
+        "Regression through 0 of |dL/dz| on |f - t|. For "
+        f"{', '.join(PROPORTIONAL)} no example may differ by more than {ROUNDING:g} (|dL/dz| "
+        f"divided by 2 for bernoulli-sum). For {', '.join(OTHERS)} R² must be below "
+        f"{R2_LIMIT:g}, its 95 % t interval over seeds included. zero-one has no gradient."
     ),
     source=(
         "Bishop 2006, Pattern Recognition and Machine Learning, section 4.3.6 (canonical links); "
         "McCullagh and Nelder 1989, Generalized Linear Models"
     ),
-    examine=examine,
+    sizes=SIZES,
+    analysis=ErrorDriven,
 )

@@ -2,384 +2,331 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
-from typing import NamedTuple
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Self
 
 import numpy as np
 
 from lossbench.benchmarks.config import ARTICLE_LOSSES, LEARNING_RATES, RunConfig
-from lossbench.benchmarks.format import MISSING
-from lossbench.benchmarks.records.claim import ClaimTable, Finding, Measure, verdict_of
+from lossbench.benchmarks.plots.curves import Axis, Curve, CurvePanel, draw_curves
+from lossbench.benchmarks.plots.intervals import Row, RowPanel, draw_intervals
+from lossbench.benchmarks.records.claim import ClaimFigure, ClaimTable, Measure
+from lossbench.benchmarks.stats.contrasts import Contrast, contrast
 from lossbench.benchmarks.stats.intervals import Interval, mean_interval, paired_difference
-from lossbench.benchmarks.stats.significance import (
-    holm,
-    minimum_detectable_difference,
-    paired_t_pvalue,
-)
-from lossbench.benchmarks.stats.verdict import (
-    MINIMUM_SEEDS,
-    verdict_above,
-    verdict_below,
-    verdict_within,
-)
+from lossbench.benchmarks.stats.significance import holm
+from lossbench.benchmarks.stats.verdict import verdict_above, verdict_within
 from lossbench.benchmarks.training.rate_search import FIRST_SEARCH_SEED
 from lossbench.benchmarks.training.result import RunResult
 
-from .claim import Budget, Claim, Trainer
-from .figures.learning_rate import draw_curves, draw_ranges
-from .measures.contrasts import Contrast, contrast, plus_minus, signed, with_span
-from .measures.limits import bounded
-from .measures.networks import accuracies, chance_of, right
-from .measures.rates import USABLE, Range, Sweep, usable
+from .claim import Analysis, Budget, Claim, Size, Trainer
+from .figures import rate_axis
+from .measures import above, below, bounded, measure, table
+from .runs import accuracies, chance_level, correct, train_cells
+from .sweep import USABLE, sweep
+from .text import optional, plus_minus, signed, with_span
 
 REFERENCE, OTHER = "cross-entropy", "sigmoid-mse"
 PAIR = (REFERENCE, OTHER)
-# The rates between which the order of the pair turns round.
+# The loss without a gradient, for which all rates are the same.
+CONSTANT = "zero-one"
+# The rates between which the order of the pair reverses.
 LOW, HIGH = 0.01, 3.0
 # A range of rates is narrower if it is so by more than this, in decades: a step of the grid.
 STEP = 0.5
 # Accuracies this near, in points, are about the same.
 NEAR = 3.0
 
-
-class Size(NamedTuple):
-    """Epochs, images and seeds of a budget.
-
-    `seeds` are those of the two losses in the verdict; `others` those of the rest, `tried` of them
-    at
-    every rate. `train_images` None: all images.
-    """
-
-    train_images: int | None
-    epochs: int
-    seeds: int
-    others: int
-    tried: int
-
-
 SIZES: dict[Budget, Size] = {
-    "quick": Size(1_500, 2, 5, 3, 1),
-    "standard": Size(4_000, 2, 8, 3, 3),
-    "full": Size(None, 6, 10, 5, 5),
+    "quick": Size(epochs=2, seeds=5, other_seeds=3, search_seeds=1, train_images=1_500),
+    "standard": Size(epochs=2, seeds=8, other_seeds=3, search_seeds=3, train_images=4_000),
+    "full": Size(epochs=6, seeds=10, other_seeds=5, search_seeds=5),
 }
 
 
-def examine(trainer: Trainer) -> Finding:
-    size = SIZES[trainer.budget]
-    trainer.say(f"{len(ARTICLE_LOSSES)} losses at {len(LEARNING_RATES)} learning rates")
-    sweeps, began = swept(trainer, size)
-    chosen = {loss: sweep.rates[sweep.best] for loss, sweep in sweeps.items()}
-    trainer.say("every loss at its own best rate, with new seeds")
-    found = ranked(trainer, size, chosen)
-    ranges = {loss: usable(s.rates, s.mean, s.best) for loss, s in sweeps.items()}
-    differences = {
-        loss: minus_reference(loss, found) for loss in ARTICLE_LOSSES if loss != REFERENCE
-    }
-    measures = measures_of(sweeps, differences[OTHER])
-    chance = chance_of(found[REFERENCE])
-    return Finding(
-        verdict_of(measures),
-        sentence_of(sweeps, found, chosen),
-        measures,
-        (
-            draw_curves({loss: (s.rates, s.accuracy) for loss, s in sweeps.items()}, PAIR, chance),
-            draw_ranges(
-                {loss: (each, chosen[loss]) for loss, each in ranges.items() if loss != "zero-one"},
-                {loss: accuracies(runs) for loss, runs in found.items()},
-                chance,
-                USABLE,
+def config_of(loss: str, size: Size) -> RunConfig:
+    """Return the run of a loss."""
+    images = size.train_images
+    return RunConfig(loss, 0, LOW, epochs=size.epochs, train_images=images, evaluations=1)
+
+
+@dataclass
+class LearningRate(Analysis):
+    """Runs of every loss at every rate, and at its own best rate with new seeds.
+
+    Attributes:
+        swept: results of every loss: per seed, by rate.
+        runs: results of every loss at its best rate, on test images.
+        size: the size of the experiment.
+    """
+
+    swept: dict[str, list[RunResult]]
+    runs: dict[str, list[RunResult]]
+    size: Size
+
+    @classmethod
+    def train(cls, trainer: Trainer, size: Size) -> Self:
+        trainer.say(f"{len(ARTICLE_LOSSES)} losses at {len(LEARNING_RATES)} learning rates")
+        cells = {
+            loss: [
+                replace(config_of(loss, size), learning_rate=rate, seed=FIRST_SEARCH_SEED + k)
+                for k in range(size.seeds if loss in PAIR else size.search_seeds)
+                for rate in LEARNING_RATES
+            ]
+            for loss in ARTICLE_LOSSES
+        }
+        swept = train_cells(trainer, cells)
+        trainer.say("every loss at its own best rate, with new seeds")
+        ranked = {
+            loss: [
+                replace(
+                    config_of(loss, size), learning_rate=sweep(runs).best_rate, seed=seed, test=True
+                )
+                for seed in range(size.seeds if loss in PAIR else size.other_seeds)
+            ]
+            for loss, runs in swept.items()
+        }
+        return cls(swept, train_cells(trainer, ranked), size)
+
+    def __post_init__(self) -> None:
+        self.sweeps = {loss: sweep(runs) for loss, runs in self.swept.items()}
+        self.chance = chance_level(self.runs[REFERENCE][0].test)
+        self.accuracies = {loss: accuracies(runs) for loss, runs in self.runs.items()}
+        self.contrasts = {
+            loss: self.minus_reference(loss) for loss in ARTICLE_LOSSES if loss != REFERENCE
+        }
+        self.gradients = {
+            loss: float(np.mean([run.evaluations[0].logit_mean_abs for run in runs]))
+            for loss, runs in self.swept.items()
+        }
+
+    def minus_reference(self, loss: str) -> Contrast:
+        """Return the test accuracy of a loss minus that of cross-entropy, over common seeds."""
+        runs, reference = self.runs[loss], self.runs[REFERENCE][: len(self.runs[loss])]
+        hits = (correct(runs), correct(reference))
+        return contrast(self.accuracies[loss], accuracies(reference), hits)
+
+    def difference_at(self, rate: float) -> Interval:
+        """Return the validation accuracy of sigmoid-mse minus that of cross-entropy at a rate."""
+        return paired_difference(self.sweeps[OTHER].at(rate), self.sweeps[REFERENCE].at(rate))
+
+    def measures(self) -> Sequence[Measure]:
+        ours, other = self.sweeps[REFERENCE], self.sweeps[OTHER]
+        wider, best = paired_difference(ours.decades, other.decades), self.contrasts[OTHER].interval
+        name = f"{OTHER} minus {REFERENCE}"
+        at_rate = f"{name} at a learning rate of {{:g}}, validation accuracy, points"
+        return (
+            below(at_rate.format(LOW), self.difference_at(LOW), 0, "0 points"),
+            above(at_rate.format(HIGH), self.difference_at(HIGH), 0, "0 points"),
+            measure(
+                f"{name}, each at its own best rate, test accuracy, points",
+                best,
+                f"within ±{NEAR:g} points",
+                verdict_within(best, -NEAR, NEAR),
             ),
-        ),
-        (
-            table_of_ranks(found, chosen, ranges, differences, began),
-            table_of_rates(sweeps),
-        ),
-        notes_of(size, ranges),
-    )
-
-
-def trial_of(loss: str, size: Size) -> RunConfig:
-    return RunConfig(
-        loss=loss,
-        seed=0,
-        learning_rate=LOW,
-        epochs=size.epochs,
-        train_images=size.train_images,
-        evaluations=1,
-    )
-
-
-def swept(trainer: Trainer, size: Size) -> tuple[dict[str, Sweep], dict[str, float]]:
-    """Train every loss at every rate; return the validation accuracies and the first mean
-    |dL/dz|."""
-    cells = {
-        loss: [
-            replace(trial_of(loss, size), learning_rate=rate, seed=FIRST_SEARCH_SEED + k)
-            for k in range(size.seeds if loss in PAIR else size.tried)
-            for rate in LEARNING_RATES
-        ]
-        for loss in ARTICLE_LOSSES
-    }
-    results = dict(
-        zip(
-            flat := [t for configs in cells.values() for t in configs],
-            trainer.train(flat),
-            strict=True,
+            measure(
+                f"usable range of {REFERENCE} minus that of {OTHER}, decades of learning rate",
+                wider,
+                f"above {signed(-STEP, None)} decades",
+                bounded(
+                    verdict_above(wider, -STEP),
+                    least=ours.is_bound,
+                    most=other.is_bound,
+                    upward="holds",
+                    downward="does not hold",
+                ),
+            ),
         )
-    )
-    sweeps, began = {}, {}
-    for loss, configs in cells.items():
-        runs = [results[config] for config in configs]
-        sweeps[loss] = Sweep(
-            LEARNING_RATES,
-            np.array([validated(run) for run in runs]).reshape(-1, len(LEARNING_RATES)),
+
+    def sentence(self) -> str:
+        rates = {loss: f"{each.best_rate:g}" for loss, each in self.sweeps.items()}
+        width = {
+            loss: f"{'at least ' * each.is_bound}{np.mean(each.decades):.1f}"
+            for loss, each in self.sweeps.items()
+        }
+        return (
+            f"{OTHER} minus {REFERENCE} is {signed(self.difference_at(LOW).mean)} points at a "
+            f"learning rate of {LOW:g} and {signed(self.difference_at(HIGH).mean)} at {HIGH:g}; "
+            f"each at its own best rate ({rates[OTHER]} and {rates[REFERENCE]}) it is "
+            f"{with_span(self.contrasts[OTHER].interval)}. Rates within {USABLE:g} points of the "
+            f"best span {width[REFERENCE]} decades for {REFERENCE} and {width[OTHER]} for {OTHER}."
         )
-        began[loss] = float(np.mean([run.evaluations[0].logit_mean_abs for run in runs]))
-    return sweeps, began
 
+    def figures(self) -> Sequence[ClaimFigure]:
+        return (self._rate_figure(), self._range_figure())
 
-def validated(run: RunResult) -> float:
-    """Return the validation accuracy in percent. A diverged network still predicts a class."""
-    assert run.validation is not None
-    return 100 * float(run.validation.correct.mean())
-
-
-def ranked(trainer: Trainer, size: Size, chosen: Mapping[str, float]) -> dict[str, list[RunResult]]:
-    """Train every loss at its own rate, with new seeds, and evaluate it on test images."""
-    configs = [
-        replace(trial_of(loss, size), learning_rate=rate, seed=seed, test=True)
-        for loss, rate in chosen.items()
-        for seed in range(size.seeds if loss in PAIR else size.others)
-    ]
-    found: dict[str, list[RunResult]] = {loss: [] for loss in chosen}
-    for result in trainer.train(configs):
-        found[result.config.loss].append(result)
-    return found
-
-
-def minus_reference(loss: str, found: Mapping[str, Sequence[RunResult]]) -> Contrast:
-    """Return the test accuracy of a loss minus that of cross-entropy, over their common seeds."""
-    runs, others = found[loss], found[REFERENCE][: len(found[loss])]
-    name = f"{loss} minus {REFERENCE}"
-    return contrast(name, loss, accuracies(runs), accuracies(others), (right(runs), right(others)))
-
-
-def measures_of(sweeps: Mapping[str, Sweep], difference: Contrast) -> tuple[Measure, ...]:
-    ours, other = sweeps[REFERENCE], sweeps[OTHER]
-    slow = paired_difference(other.at(LOW), ours.at(LOW))
-    fast = paired_difference(other.at(HIGH), ours.at(HIGH))
-    wider = paired_difference(decades(ours), decades(other))
-    wide_enough = bounded(
-        verdict_above(wider, -STEP),
-        least=goes_on(ours),
-        most=goes_on(other),
-        upward="holds",
-        downward="does not hold",
-    )
-    best = difference.interval
-    name = f"{OTHER} minus {REFERENCE}"
-    return (
-        Measure(
-            f"{name} at a learning rate of {LOW:g}, validation accuracy, points",
-            *ends(slow),
-            "below 0 points",
-            verdict_below(slow, 0),
-        ),
-        Measure(
-            f"{name} at a learning rate of {HIGH:g}, validation accuracy, points",
-            *ends(fast),
-            "above 0 points",
-            verdict_above(fast, 0),
-        ),
-        Measure(
-            f"{name}, each at its own best rate, test accuracy, points",
-            *ends(best),
-            f"within ±{NEAR:g} points",
-            verdict_within(best, -NEAR, NEAR),
-        ),
-        Measure(
-            f"usable range of {REFERENCE} minus that of {OTHER}, decades of learning rate",
-            *ends(wider),
-            f"above {signed(-STEP, None)} decades",
-            wide_enough,
-        ),
-    )
-
-
-def ends(interval: Interval) -> tuple[float | None, float | None, float | None]:
-    return interval.mean, interval.low, interval.high
-
-
-def decades(sweep: Sweep) -> list[float]:
-    """Return the width of the usable range of each seed, in decades."""
-    return [each.decades for each in ranges_of(sweep)]
-
-
-def goes_on(sweep: Sweep) -> bool:
-    """Return whether the usable range of a seed reaches an end of the grid."""
-    return any(each.open_low or each.open_high for each in ranges_of(sweep))
-
-
-def ranges_of(sweep: Sweep) -> list[Range]:
-    """Return the usable range of each seed around the rate that is best over all seeds."""
-    return [usable(sweep.rates, row, sweep.best) for row in sweep.accuracy]
-
-
-def sentence_of(
-    sweeps: Mapping[str, Sweep],
-    found: Mapping[str, Sequence[RunResult]],
-    chosen: Mapping[str, float],
-) -> str:
-    def gap(rate: float) -> str:
-        return signed(paired_difference(sweeps[OTHER].at(rate), sweeps[REFERENCE].at(rate)).mean)
-
-    own = minus_reference(OTHER, found)
-    wide = {
-        loss: f"{'at least ' * goes_on(sweeps[loss])}{np.mean(decades(sweeps[loss])):.1f}"
-        for loss in PAIR
-    }
-    return (
-        f"{OTHER} minus {REFERENCE} is {gap(LOW)} points at a learning rate of {LOW:g} and "
-        f"{gap(HIGH)} at {HIGH:g}; each at its own best rate ({chosen[OTHER]:g} and "
-        f"{chosen[REFERENCE]:g}) it is {with_span(own.interval)}. Rates within {USABLE:g} points "
-        f"of the best span {wide[REFERENCE]} decades for {REFERENCE} and {wide[OTHER]} for {OTHER}."
-    )
-
-
-def table_of_ranks(
-    found: Mapping[str, Sequence[RunResult]],
-    chosen: Mapping[str, float],
-    ranges: Mapping[str, Range],
-    differences: Mapping[str, Contrast],
-    began: Mapping[str, float],
-) -> ClaimTable:
-    ps = dict(zip(differences, holm([p_of(each) for each in differences.values()]), strict=True))
-    order = sorted(found, key=lambda loss: -float(np.mean(accuracies(found[loss]))))
-    rows = []
-    for loss in order:
-        learns = loss != "zero-one"
-        against = differences.get(loss)
-        least = None if against is None else minimum_detectable_difference(against.differences)
-        rows.append(
-            (
-                loss,
-                f"{chosen[loss]:g}" if learns else "any",
-                in_words(ranges[loss]) if learns else MISSING,
-                plus_minus(mean_interval(accuracies(found[loss]))),
-                "reference" if against is None else with_span(against.interval),
-                MISSING if against is None else f"{ps[loss]:.3f}",
-                MISSING if least is None else f"{least:.1f}",
-                str(len(found[loss])),
-                f"{began[loss]:.2g}",
-                f"{chosen[loss] * began[loss]:.2g}" if learns else MISSING,
+    def _rate_figure(self) -> ClaimFigure:
+        title = "Does it depend on the learning rate which loss is ahead?"
+        curves, best = [], []
+        for loss, each in self.sweeps.items():
+            shift = {REFERENCE: 1.03, OTHER: 1 / 1.03}.get(loss, 1.0)
+            intervals = [mean_interval(list(map(float, c))) for c in each.accuracy.T]
+            learns, decides = loss != CONSTANT, loss in PAIR
+            curves.append(
+                Curve(
+                    loss,
+                    [rate * shift for rate in LEARNING_RATES],
+                    each.mean,
+                    loss,
+                    intervals=intervals if decides else (),
+                    chosen=each.best if learns else None,
+                    emphasis=decides,
+                )
             )
+            if learns:
+                best.append(f"{loss} {each.mean[each.best]:.1f} at {each.best_rate:g}")
+        y = Axis("validation accuracy, %")
+        panel = CurvePanel(curves, rate_axis(LEARNING_RATES), y, chance=self.chance)
+        alt = f"{title} Best validation accuracy in %: {'; '.join(best)}."
+        caption = (
+            f"Thick: {' and '.join(PAIR)}; bar: 95 % interval over seeds. Star: the best rate."
         )
-    return ClaimTable(
-        "Each loss at its own best learning rate",
-        (
-            "loss",
-            "best rate",
-            f"usable rates (within {USABLE:g} points)",
-            "test accuracy, %",
-            "minus cross-entropy (95 %), points",
-            "p (Holm)",
-            "smallest detectable, points",
-            "seeds",
-            "mean |dL/dz| at the start",
-            "best rate × |dL/dz|",
-        ),
-        tuple(rows),
-        (
+        png = draw_curves([panel], title=title, caption=caption, description=alt, height=4.8)
+        return ClaimFigure("curves.png", png, alt)
+
+    def _range_figure(self) -> ClaimFigure:
+        title = "Which learning rates suit which loss, and how accurate is it then?"
+        order = sorted(
+            (loss for loss in self.sweeps if loss != CONSTANT),
+            key=lambda loss: self.sweeps[loss].best_rate,
+        )
+        ranges, reached, parts = [], [], []
+        for loss in order:
+            each, values = self.sweeps[loss].range, self.accuracies[loss]
+            best, interval = self.sweeps[loss].best_rate, mean_interval(values)
+            span = Interval(best, each.low, each.high, len(values))
+            ranges.append(Row(loss, loss, span, continues=(each.open_low, each.open_high)))
+            reached.append(Row(loss, loss, interval, values, f"{interval.mean:.1f} %"))
+            parts.append(f"{loss} {each.low:.2g} to {each.high:.2g}, best {best:g}")
+        panels = [
+            RowPanel(
+                ranges,
+                "peak learning rate",
+                f"Usable: within {USABLE:g} points of its best",
+                log=True,
+            ),
+            RowPanel(reached, "test accuracy, %", "Accuracy at the best rate", self.chance),
+        ]
+        alt = f"{title} Usable learning rates: {'; '.join(parts)}."
+        caption = (
+            "Left, marker: the best rate; bar: the usable rates; arrow: they go on beyond the "
+            "rates that were tried. Right, marker: mean over seeds; bar: its 95 % interval; ticks: "
+            "the seeds."
+        )
+        png = draw_intervals(
+            panels, title=title, caption=caption, description=alt, side_by_side=True
+        )
+        return ClaimFigure("ranges.png", png, alt)
+
+    def tables(self) -> Sequence[ClaimTable]:
+        return (self._rank_table(), self._rate_table())
+
+    def _rank_table(self) -> ClaimTable:
+        each = self.contrasts
+        ps = dict(zip(each, holm([c.pvalue() for c in each.values()]), strict=True))
+        rates = {loss: s.best_rate for loss, s in self.sweeps.items() if loss != CONSTANT}
+        return table(
+            "Each loss at its own best learning rate",
+            sorted(self.runs, key=lambda loss: -float(np.mean(self.accuracies[loss]))),
+            {
+                "loss": str,
+                "best rate": lambda loss: f"{rates[loss]:g}" if loss in rates else "any",
+                f"usable rates (within {USABLE:g} points)": lambda loss: (
+                    str(self.sweeps[loss].range) if loss in rates else optional(None, "")
+                ),
+                "test accuracy, %": lambda loss: plus_minus(mean_interval(self.accuracies[loss])),
+                "minus cross-entropy (95 %), points": lambda loss: (
+                    with_span(each[loss].interval) if loss in each else "reference"
+                ),
+                "p (Holm)": lambda loss: optional(ps.get(loss), ".3f"),
+                "smallest detectable, points": lambda loss: optional(
+                    each[loss].detectable if loss in each else None, ".1f"
+                ),
+                "seeds": lambda loss: str(len(self.runs[loss])),
+                "mean |dL/dz| at the start": lambda loss: f"{self.gradients[loss]:.2g}",
+                "best rate × |dL/dz|": lambda loss: optional(
+                    rates[loss] * self.gradients[loss] if loss in rates else None, ".2g"
+                ),
+            },
             "The best rate is chosen on validation images; the accuracy is that of other networks, "
             "with new seeds, on test images. Mean ± half the 95 % t interval over seeds. "
             "Differences are paired by seed, and their intervals allow for other seeds and other "
-            "test images. p: paired t test against no difference, corrected by Holm for "
-            "all rows. Smallest detectable: the true difference that this many seeds find with a "
-            "power of 80 %.",
-            "Usable: on the mean curve over seeds; ≤ and ≥: it goes on beyond the rates tried. The "
-            "last column is how far the best rate goes with the first gradients: as far as it "
-            "agrees between losses, what differs between them at one rate is how large their "
-            "gradients are.",
-        ),
-    )
-
-
-def p_of(drawn: Contrast) -> float:
-    """Return the p-value of no difference; 1 with too few seeds."""
-    differences = drawn.differences
-    if len(differences) < MINIMUM_SEEDS:
-        return 1.0
-    return paired_t_pvalue(differences, [0.0] * len(differences))
-
-
-def in_words(each: Range) -> str:
-    low = f"≤ {each.low:.2g}" if each.open_low else f"{each.low:.2g}"
-    high = f"≥ {each.high:.2g}" if each.open_high else f"{each.high:.2g}"
-    return f"{low} to {high} ({each.decades:.1f} decades)"
-
-
-def table_of_rates(sweeps: Mapping[str, Sweep]) -> ClaimTable:
-    rows = [(loss, *(f"{mean:.1f}" for mean in sweep.mean)) for loss, sweep in sweeps.items()]
-    return ClaimTable(
-        "Validation accuracy, %, by learning rate",
-        ("loss", *(f"{rate:g}" for rate in LEARNING_RATES)),
-        tuple(rows),
-        ("Means over seeds. A network that diverges names one class for every image.",),
-    )
-
-
-def notes_of(size: Size, ranges: Mapping[str, Range]) -> tuple[str, ...]:
-    images = "all" if size.train_images is None else f"{size.train_images:,}"
-    notes = [
-        f"Trained on {images} images for {size.epochs} epochs with one-cycle SGD with momentum: "
-        "other optimisers, of which some divide the size of the gradient out, have other ranges.",
-        "The verdict is about cross-entropy and sigmoid-mse, which have "
-        f"{size.seeds} seeds; the other losses have {size.others}, and {size.tried} at each of the "
-        "rates tried.",
-        f"The limits, among them the rate of {HIGH:g}, were settled after looking at networks with "
-        "seeds of this sweep, trained on fewer images.",
-        "bce and bce-with-logits, and nll and cross-entropy, are the same functions: what lies "
-        "between them is chance.",
-    ]
-    cut = [loss for loss, r in ranges.items() if (r.open_low or r.open_high) and loss != "zero-one"]
-    if cut:
-        notes.append(
-            f"Usable beyond the rates tried, so that the range is a bound: {', '.join(cut)}."
+            "test images. p: paired t test against no difference, corrected by Holm for all rows. "
+            "Smallest detectable: the true difference that this many seeds find with a power of 80 "
+            "%.",
+            "Usable: on the mean curve over seeds; ≤ and ≥: it goes on beyond the rates tried. "
+            "Where the last column agrees between losses, their difference at one rate is one of "
+            "the size of their gradients.",
         )
-    return tuple(notes)
+
+    def _rate_table(self) -> ClaimTable:
+        columns = {
+            f"{rate:g}": lambda item, index=index: f"{item[1].mean[index]:.1f}"
+            for index, rate in enumerate(LEARNING_RATES)
+        }
+        return table(
+            "Validation accuracy, %, by learning rate",
+            self.sweeps.items(),
+            {"loss": lambda item: item[0], **columns},
+            "Means over seeds. A network that diverges predicts one class for every image.",
+        )
+
+    def notes(self) -> Sequence[str]:
+        size = self.size
+        images = "all" if size.train_images is None else f"{size.train_images:,}"
+        notes = [
+            f"Trained on {images} images for {size.epochs} epochs with one-cycle SGD with "
+            "momentum: other optimisers, of which some divide by the size of the gradient, have "
+            "other ranges.",
+            f"The verdict is about {REFERENCE} and {OTHER}, which have {size.seeds} seeds; the "
+            f"other losses have {size.other_seeds}, and {size.search_seeds} at each of the rates "
+            "tried.",
+            f"The limits, among them the rate of {HIGH:g}, were settled after looking at networks "
+            "with seeds of this sweep, trained on fewer images.",
+            "bce and bce-with-logits, and nll and cross-entropy, are the same functions: the "
+            "difference between them is chance.",
+        ]
+        cut = [
+            loss
+            for loss, each in self.sweeps.items()
+            if (each.range.open_low or each.range.open_high) and loss != CONSTANT
+        ]
+        if cut:
+            notes.append(
+                f"Usable beyond the rates tried, so that the range is a bound: {', '.join(cut)}."
+            )
+        return notes
 
 
 CLAIM = Claim(
     name="learning-rate",
     question="Does it depend on the learning rate which loss is ahead?",
     claim=(
-        "It does: cross-entropy is ahead of sigmoid-mse at a low rate and behind it at a high one. "
-        "At its own best rate either is about as accurate, and cross-entropy is no harder to tune: "
-        "its usable range of rates is no narrower."
+        f"It does: {REFERENCE} is ahead of {OTHER} at a low rate and behind it at a high one. At "
+        f"its own best rate each is about as accurate, and {REFERENCE} is no harder to tune: its "
+        "usable range of rates is no narrower."
     ),
     refuted_by=(
         "The same loss is ahead at both rates, or they differ at their best rates by more than "
-        f"{NEAR:g} points, or the usable range of cross-entropy is narrower."
+        f"{NEAR:g} points, or the usable range of {REFERENCE} is narrower."
     ),
     procedure=(
         f"Each of the ten losses is trained at {len(LEARNING_RATES)} rates from "
-        f"{LEARNING_RATES[0]:g} to {LEARNING_RATES[-1]:g}, in pairs, and judged on validation "
-        "images; then at its own best rate, with new seeds, and judged on test images. "
-        "sigmoid-mse minus cross-entropy must be below "
-        f"0 points at a rate of {LOW:g}, above 0 at {HIGH:g}, and within ±{NEAR:g} at the best "
-        f"rates. Usable are the rates around the best at which validation accuracy is no more than "
-        f"{USABLE:g} points lower; cross-entropy's range minus sigmoid-mse's must be above "
-        f"{signed(-STEP, None)} decades, a step of the grid. 95 % t intervals over paired seeds, "
-        "on test images together with a bootstrap over images. A range that goes on beyond the "
-        "rates tried is a bound, by which nothing is decided that a wider one would turn round. "
-        "All four must "
-        "hold, so that nothing is corrected for their number; the nine differences of the ranking "
-        "are, by Holm."
+        f"{LEARNING_RATES[0]:g} to {LEARNING_RATES[-1]:g}, in pairs, and evaluated on validation "
+        "images; then at its own best rate, with new seeds, on test images. "
+        f"{OTHER} minus {REFERENCE} must be below 0 points at a rate of {LOW:g}, above 0 at "
+        f"{HIGH:g}, and within ±{NEAR:g} at the best rates. Usable are the rates around the best "
+        f"at which validation accuracy is no more than {USABLE:g} points lower; the range of "
+        f"{REFERENCE} minus that of {OTHER} must be above {signed(-STEP, None)} decades, a step of "
+        "the grid. 95 % t intervals over paired seeds, on test images together with a bootstrap "
+        "over images. A range that goes on beyond the rates tried is a bound: it decides nothing "
+        "that a wider range would reverse. All four must hold, so that nothing is corrected for "
+        "their number; the nine differences of the ranking are, by Holm."
     ),
     source=(
         "Choi et al. 2019, arXiv 1910.05446, and Sivaprasad et al. 2020, arXiv 1910.11758: "
-        "comparisons turn round with the effort of tuning"
+        "comparisons reverse with the effort of tuning"
     ),
-    examine=examine,
+    sizes=SIZES,
+    analysis=LearningRate,
 )

@@ -2,225 +2,303 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from statistics import fmean as mean
-from typing import NamedTuple
+from typing import Self
+
+import numpy as np
+from numpy.typing import NDArray
 
 from lossbench.benchmarks.config import RunConfig
 from lossbench.benchmarks.format import MINUS
-from lossbench.benchmarks.records.claim import ClaimTable, Finding, Measure, verdict_of
+from lossbench.benchmarks.plots.curves import Axis, Curve, CurvePanel, draw_curves
+from lossbench.benchmarks.plots.intervals import Row, RowPanel, draw_intervals
+from lossbench.benchmarks.records.claim import ClaimFigure, ClaimTable, Measure
 from lossbench.benchmarks.stats.intervals import Interval, mean_interval
-from lossbench.benchmarks.stats.verdict import verdict_above
 from lossbench.benchmarks.training.result import RunResult
 
-from .claim import Budget, Claim, Trainer
-from .figures.likelihood import SLIPS, draw_forms, draw_slip, mean_pushes
-from .measures.contrasts import plus_minus, signed
-from .measures.likelihood_forms import FAR, FORMS, LOWERED, SOFTENED, Reading, read
-from .measures.limits import at_most, size
-from .measures.networks import accuracies, over_seeds
+from .claim import Analysis, Budget, Claim, Size, Trainer
+from .likelihood_forms import FAR, FORMS, SHIFTS, SMOOTHING, Forms, evaluate_forms
+from .measures import above, at_most
+from .runs import accuracies, tested, train_seeds
+from .text import plus_minus, signed, size
 
 LOSS, RATE = "bce-with-logits", 0.1
-# How far forms may be from the likelihood, as a share of it, and their gradients from f - t: the
-# rounding of float64 and of float32.
-APART = {"float64": 1e-12, "float32": 1e-5}
-STEEP = {"float64": 1e-12, "float32": 1e-6}
-SLIPPED = ("log_of_sum", "slip")
-# A slip is another number where it is off by more than this share of the right one.
-OFF = 0.01
-# What has no lower bound falls by more than this share of what outputs are lowered by.
+# Largest relative difference of a form from the likelihood, and largest difference of its gradient
+# from f - t: the rounding of float64 and of float32.
+VALUE_ERROR = {"float64": 1e-12, "float32": 1e-5}
+GRADIENT_ERROR = {"float64": 1e-12, "float32": 1e-6}
+# A slip is another number if it differs by more than this fraction of the right one.
+DIFFERENT = 0.01
+# A loss has no lower bound if it falls by more than this per unit by which logits are lowered.
 FALL = 0.9
 
+BCE = "binary cross-entropy"
+SLIPS: dict[str, Callable[[Forms], float]] = {
+    "slip: ln of the sum": lambda forms: forms.log_of_sum,
+    "slip: 1 - ln f for ln(1 - f)": lambda forms: forms.slip,
+}
+SLIP = list(SLIPS)[1]
+# Losses whose colours the right and the wrong formula have.
+RIGHT, WRONG = "cross-entropy", "sigmoid-mse"
 
-class Size(NamedTuple):
-    """Epochs and seeds of a budget."""
-
-    epochs: int
-    seeds: int
-
-
-SIZES: dict[Budget, Size] = {"quick": Size(3, 3), "standard": Size(8, 5), "full": Size(20, 10)}
-
-
-def examine(trainer: Trainer) -> Finding:
-    epochs, seeds = SIZES[trainer.budget]
-    config = RunConfig(loss=LOSS, seed=0, learning_rate=RATE, epochs=epochs, evaluations=1)
-    trainer.say(f"{seeds} networks whose test predictions are weighed")
-    (results,) = over_seeds(trainer, [config], seeds)
-    readings = readings_of(results)
-    measures = measures_of(readings)
-    return Finding(
-        verdict_of(measures),
-        sentence_of(readings),
-        measures,
-        (draw_forms(readings), draw_slip(readings[0])),
-        (forms_table(readings), slip_table(readings)),
-        notes_of(results),
-    )
+SIZES: dict[Budget, Size] = {
+    "quick": Size(epochs=3, seeds=3),
+    "standard": Size(epochs=8, seeds=5),
+    "full": Size(epochs=20, seeds=10),
+}
 
 
-def readings_of(results: Sequence[RunResult]) -> list[Reading]:
-    return [read(result.test) for result in results if result.test is not None]
+@dataclass
+class Likelihood(Analysis):
+    """Test predictions of networks, and all forms evaluated on them."""
 
+    runs: list[RunResult]
 
-def measures_of(readings: Sequence[Reading]) -> tuple[Measure, ...]:
-    """Measure that all forms agree in value and gradient, and that the slips do not."""
-    seeds = len(readings)
-    one = [
-        at_most(
-            f"largest difference of a form from the likelihood, as a share of it, {bits}",
-            [reading.apart[bits] for reading in readings],
-            limit,
-            seeds,
-        )
-        for bits, limit in APART.items()
-    ]
-    one += [
-        at_most(
-            f"largest difference of a form's dL/dz from f - t at any image, {bits}",
-            [reading.steep[bits] for reading in readings],
-            limit,
-            seeds,
-        )
-        for bits, limit in STEEP.items()
-    ]
-    off = f"above {OFF:g}"
-    return (
-        *one,
-        beyond(
-            "slip, ln of a sum for the sum of ln's: difference as a share of the right number",
-            [abs(reading.log_of_sum - reading.product) / reading.product for reading in readings],
-            OFF,
-            off,
-        ),
-        beyond(
-            "slip, 1 - ln f for ln(1 - f): difference as a share of the right number",
-            [abs(reading.slip - reading.product) / reading.product for reading in readings],
-            OFF,
-            off,
-        ),
-        beyond(
-            "the same slip: what it falls by on dogs for each unit that outputs are lowered by",
-            [reading.fall for reading in readings],
-            FALL,
-            f"above {FALL:g}",
-        ),
-    )
+    @classmethod
+    def train(cls, trainer: Trainer, size: Size) -> Self:
+        config = RunConfig(LOSS, 0, RATE, epochs=size.epochs, evaluations=1)
+        trainer.say(f"{size.seeds} networks, on whose test predictions all forms are evaluated")
+        return cls(train_seeds(trainer, {LOSS: config}, size.seeds)[LOSS])
 
+    def __post_init__(self) -> None:
+        self.forms = [evaluate_forms(predictions) for predictions in tested(self.runs)]
 
-def beyond(name: str, values: Sequence[float], limit: float, wanted: str) -> Measure:
-    interval = mean_interval(values)
-    verdict = verdict_above(interval, limit)
-    return Measure(name, interval.mean, interval.low, interval.high, wanted, verdict)
+    def over_seeds(self, value: Callable[[Forms], float]) -> Interval:
+        """Return the mean over networks with its interval."""
+        return mean_interval([value(forms) for forms in self.forms])
 
-
-def over(readings: Sequence[Reading], name: str) -> Interval:
-    return mean_interval([reading.values[name] for reading in readings])
-
-
-def sentence_of(readings: Sequence[Reading]) -> str:
-    product = mean_interval([reading.product for reading in readings])
-    apart = max(reading.apart["float64"] for reading in readings)
-    off = max(reading.steep["float64"] for reading in readings)
-    slips = [
-        mean(getattr(reading, name) for reading in readings) for name in ("log_of_sum", "slip")
-    ]
-    return (
-        f"On test predictions {len(FORMS)} forms, from minus the log-likelihood to KL + H(p), are "
-        f"all {plus_minus(product, 4)} nats an image, at most {apart:.0e} of it apart in float64 "
-        f"and their gradients at most {off:.0e}; with ln of a sum it would be "
-        f"{signed(slips[0], 4)}, with 1 - ln f {signed(slips[1], 4)}, and falling without end."
-    )
-
-
-def forms_table(readings: Sequence[Reading]) -> ClaimTable:
-    rows = [
-        (
-            "the likelihood itself: -ln of the product",
-            "30 digits",
-            plus_minus(mean_interval([reading.product for reading in readings]), 6),
-            "",
-        )
-    ]
-    for name, loss in FORMS.items():
-        worst = max(abs(r.values[name] - r.product) / r.product for r in readings)
-        rows.append((name, loss, plus_minus(over(readings, name), 6), size(worst)))
-    for bits in APART:
-        apart, steep = (
-            max(getattr(reading, what)[bits] for reading in readings) for what in ("apart", "steep")
-        )
-        rows.append((f"all of them, {bits}", "", f"dL/dz off by {steep:.1e}", size(apart)))
-    return ClaimTable(
-        "One number on the same test predictions",
-        ("form", "computed with", "nats an image", "off the likelihood at most, relative"),
-        tuple(rows),
-        (
-            "Mean ± half the 95 % t interval over networks. The last two rows are the largest "
-            f"differences with targets 0 and 1 and with {SOFTENED:.0%} label smoothing, where H(p) "
-            "is not 0; each loss is this library's own code.",
-        ),
-    )
-
-
-def slip_table(readings: Sequence[Reading]) -> ClaimTable:
-    products = mean_interval([reading.product for reading in readings])
-    rows = [("sum of ln's, as it should be", plus_minus(products, 4), "")]
-    for name, field in zip(SLIPS, SLIPPED, strict=True):
-        values = [getattr(reading, field) for reading in readings]
-        shares = [
-            abs(v - reading.product) / reading.product
-            for v, reading in zip(values, readings, strict=True)
+    def measures(self) -> Sequence[Measure]:
+        seeds = len(self.forms)
+        errors = [
+            at_most(
+                f"largest relative difference of a form from the likelihood, {bits}",
+                [forms.value_error[bits] for forms in self.forms],
+                limit,
+                seeds,
+            )
+            for bits, limit in VALUE_ERROR.items()
         ]
-        rows.append(
-            (
+        errors += [
+            at_most(
+                f"largest difference of a form's dL/dz from f - t at any image, {bits}",
+                [forms.gradient_error[bits] for forms in self.forms],
+                limit,
+                seeds,
+            )
+            for bits, limit in GRADIENT_ERROR.items()
+        ]
+        slips = ("ln of a sum for the sum of ln's", "1 - ln f for ln(1 - f)")
+        return (
+            *errors,
+            *(
+                above(
+                    f"slip, {name}: difference as a fraction of the right number",
+                    self.over_seeds(relative(slip)),
+                    DIFFERENT,
+                )
+                for name, slip in zip(slips, SLIPS.values(), strict=True)
+            ),
+            above(
+                "the same slip: its fall on dogs per unit by which logits are lowered",
+                self.over_seeds(lambda forms: forms.slip_fall),
+                FALL,
+            ),
+        )
+
+    def sentence(self) -> str:
+        value_error = max(forms.value_error["float64"] for forms in self.forms)
+        gradient_error = max(forms.gradient_error["float64"] for forms in self.forms)
+        slips = [signed(mean(map(slip, self.forms)), 4) for slip in SLIPS.values()]
+        return (
+            f"On test predictions {len(FORMS)} forms, from minus the log-likelihood to KL + H(p), "
+            f"are all {plus_minus(self.over_seeds(likelihood), 4)} nats per image. They differ by "
+            f"at most {value_error:.0e} of it in float64, and their gradients by at most "
+            f"{gradient_error:.0e}; with ln of a sum it would be {slips[0]}, with 1 - ln f "
+            f"{slips[1]}, without a lower bound."
+        )
+
+    def figures(self) -> Sequence[ClaimFigure]:
+        return (self._forms_figure(), self._slip_figure())
+
+    def _forms_figure(self) -> ClaimFigure:
+        title = "Five names of one number, and two slips"
+        named: list[tuple[str, str, list[float]]] = [
+            (name, loss, [forms.values[name] for forms in self.forms])
+            for name, loss in FORMS.items()
+        ]
+        named += [(name, WRONG, list(map(slip, self.forms))) for name, slip in SLIPS.items()]
+        rows = [
+            Row(
                 name,
-                minus(plus_minus(mean_interval(values), 4)),
-                plus_minus(mean_interval(shares), 3),
+                loss,
+                mean_interval(values),
+                values,
+                text=f"{mean(values):.4f}",
+                hollow=name in SLIPS,
             )
+            for name, loss, values in named
+        ]
+        product = mean(map(likelihood, self.forms))
+        listed = "; ".join(f"{row.label} {row.text}" for row in rows)
+        alt = f"{title}. Nats per image: {listed}. The product itself: {product:.4f}."
+        lines = {product: "", 0.0: ""}
+        png = draw_intervals(
+            [RowPanel(rows, "nats per image", references=lines)],
+            title=title,
+            caption=(
+                "Marker: mean over networks; bar: its 95 % interval; ticks: the networks. Line: "
+                "minus ln of the product of the probabilities of all right classes, per image."
+            ),
+            description=alt,
         )
-    for name, field in (("binary cross-entropy", "pushed"), (SLIPS[1], "slipped")):
-        pushes = [mean_pushes(reading.f, getattr(reading, field)) for reading in readings]
-        right, wrong = (mean(side) for side in zip(*pushes, strict=True))
-        rows.append(
-            (f"dL/dz of dogs answered right, wrong: {name}", f"{right:.3f}, {wrong:.3f}", "")
+        return ClaimFigure("forms.png", png, alt)
+
+    def _slip_figure(self) -> ClaimFigure:
+        title = "1 - ln f in place of ln(1 - f), on one network's predictions for dogs"
+        forms = self.forms[0]
+        order = np.argsort(forms.f)
+        few = order[:: max(1, len(order) // 40)]
+        gradients = {RIGHT: forms.f, WRONG: forms.slip_gradient}
+        shifted = {RIGHT: forms.bce_shifted, WRONG: forms.slip_shifted}
+        names = {RIGHT: BCE, WRONG: "slip"}
+        left = [
+            Curve(
+                loss,
+                forms.f[order],
+                gradients[loss][order],
+                name,
+                points=(forms.f[few], gradients[loss][few]),
+                emphasis=False,
+            )
+            for loss, name in names.items()
+        ]
+        right = [
+            Curve(loss, SHIFTS, shifted[loss], name, markers="filled", emphasis=False)
+            for loss, name in names.items()
+        ]
+        listed = "; ".join(
+            f"{name} {', '.join(f'{g:.2f}' for g in mean_gradients(forms.f, gradients[loss]))}"
+            for loss, name in names.items()
         )
-    for name, field in (("binary cross-entropy", "bounded"), (SLIPS[1], "unbounded")):
-        ends = [getattr(reading, field)[-1] for reading in readings]
-        rows.append(
+        alt = (
+            f"{title}. First: mean dL/dz of dogs classified right, wrong: {listed}. Second: with "
+            f"logits lowered by {SHIFTS[-1]:g} binary cross-entropy is at "
+            f"{forms.bce_shifted[-1]:.4f}, the slip at {forms.slip_shifted[-1]:.1f}."
+        )
+        panels = [
+            CurvePanel(
+                left,
+                Axis("probability f of being a cat\n← right                  wrong →"),
+                Axis("dL/dz of a dog", limits=(-0.02, 1.06)),
+            ),
+            CurvePanel(
+                right,
+                Axis("amount by which all logits of dogs are lowered: ever surer and right"),
+                Axis("mean loss of dogs, nats"),
+                horizontals={0.0: ""},
+            ),
+        ]
+        caption = "Markers of the first panel: images of dogs."
+        png = draw_curves(panels, title=title, caption=caption, description=alt, height=2.9)
+        return ClaimFigure("slip.png", png, alt)
+
+    def tables(self) -> Sequence[ClaimTable]:
+        return (self._forms_table(), self._slip_table())
+
+    def _forms_table(self) -> ClaimTable:
+        product = plus_minus(self.over_seeds(likelihood), 6)
+        rows = [("the likelihood itself: -ln of the product", "30 digits", product, "")]
+        for name, loss in FORMS.items():
+            value = value_of(name)
+            error = max(relative(value)(forms) for forms in self.forms)
+            rows.append((name, loss, plus_minus(self.over_seeds(value), 6), size(error)))
+        for bits in VALUE_ERROR:
+            value_error = max(forms.value_error[bits] for forms in self.forms)
+            gradient_error = max(forms.gradient_error[bits] for forms in self.forms)
+            gradient = f"error of dL/dz {gradient_error:.1e}"
+            rows.append((f"all of them, {bits}", "", gradient, size(value_error)))
+        return ClaimTable(
+            "One number on the same test predictions",
+            ("form", "computed with", "nats per image", "largest relative error"),
+            tuple(rows),
             (
-                f"dogs alone, outputs lowered by {LOWERED[-1]:g}: {name}",
-                minus(plus_minus(mean_interval(ends), 4)),
-                "",
-            )
+                "Mean ± half the 95 % t interval over networks. The last two rows are the largest "
+                f"errors with targets 0 and 1 and with {SMOOTHING:.0%} label smoothing, where H(p) "
+                "is not 0; each loss is this library's own code.",
+            ),
         )
-    return ClaimTable(
-        "The two slips on the same predictions",
-        ("what", "measured", "off the right one, as a share"),
-        tuple(rows),
-        ("Nats an image, mean ± half the 95 % t interval over networks.",),
-    )
+
+    def _slip_table(self) -> ClaimTable:
+        rows = [
+            ("sum of ln's, the right one", plus_minus(self.over_seeds(likelihood), 4), ""),
+        ]
+        for name, slip in SLIPS.items():
+            value = plus_minus(self.over_seeds(slip), 4).replace("-", MINUS)
+            rows.append((name, value, plus_minus(self.over_seeds(relative(slip)), 3)))
+        for name, gradients in (
+            (BCE, [forms.f for forms in self.forms]),
+            (SLIP, [forms.slip_gradient for forms in self.forms]),
+        ):
+            sides = [
+                mean_gradients(forms.f, gradient)
+                for forms, gradient in zip(self.forms, gradients, strict=True)
+            ]
+            right, wrong = (mean(side) for side in zip(*sides, strict=True))
+            text = f"{right:.3f}, {wrong:.3f}"
+            rows.append((f"dL/dz of dogs classified right, wrong: {name}", text, ""))
+        lowest: dict[str, Callable[[Forms], float]] = {
+            BCE: lambda forms: float(forms.bce_shifted[-1]),
+            SLIP: lambda forms: float(forms.slip_shifted[-1]),
+        }
+        for name, value_at_end in lowest.items():
+            value = plus_minus(self.over_seeds(value_at_end), 4).replace("-", MINUS)
+            rows.append((f"dogs alone, logits lowered by {SHIFTS[-1]:g}: {name}", value, ""))
+        return ClaimTable(
+            "The two slips on the same predictions",
+            ("quantity", "measured", "relative difference from the right one"),
+            tuple(rows),
+            ("Nats per image, mean ± half the 95 % t interval over networks.",),
+        )
+
+    def notes(self) -> Sequence[str]:
+        images = len(tested(self.runs)[0].labels)
+        return (
+            f"{len(self.runs)} networks trained with {LOSS}, test accuracy "
+            f"{plus_minus(mean_interval(accuracies(self.runs)))} %, {images:,} test images each. "
+            "The identities hold for any predictions; that they hold for these to the last digits "
+            "shows that no form loses digits on the outputs of a trained network.",
+            "The first slip writes ln of a sum as the sum of ln's, where it is the product of "
+            "probabilities whose ln is the sum of ln's. The second writes 1 - ln f where ln(1 - f) "
+            "is meant: minimised, it has no lower bound as dogs become surer, and its gradient is "
+            "largest where the prediction is right already.",
+            "Computed from the probability f, binary cross-entropy loses its gradient in float32 "
+            "where f rounds to 1, at logits above 17; no test prediction reaches that if the "
+            "measures hold.",
+        )
 
 
-def minus(text: str) -> str:
-    """Replace hyphens by minus signs."""
-    return text.replace("-", MINUS)
+def likelihood(forms: Forms) -> float:
+    """Return minus the logarithm of the likelihood, per image."""
+    return forms.likelihood
 
 
-def notes_of(results: Sequence[RunResult]) -> tuple[str, ...]:
-    images = next(len(o.test.labels) for o in results if o.test is not None)
-    return (
-        f"{len(results)} networks trained with {LOSS}, test accuracy "
-        f"{plus_minus(mean_interval(accuracies(results)))} %, {images:,} test images each. The "
-        "identities hold for any predictions; that they hold of these to the last digits says that "
-        "none of the forms loses digits on what a network really says.",
-        "The first slip writes ln of a sum as the sum of ln's, where it is the product of "
-        "probabilities whose ln is the sum of ln's. The second writes 1 - ln f where ln(1 - f) is "
-        "meant: minimised, it falls without end as dogs are made surer, and pushes hardest where "
-        "the answer is right already.",
-        "Computed from the probability f, binary cross-entropy loses its gradient in float32 where "
-        "f rounds to 1, at outputs above 17; no test prediction here is that far out if the "
-        "measures hold.",
-    )
+def value_of(name: str) -> Callable[[Forms], float]:
+    """Return the function that gives the value of a form."""
+    return lambda forms: forms.values[name]
+
+
+def relative(value: Callable[[Forms], float]) -> Callable[[Forms], float]:
+    """Return the function that gives the relative difference of a value from the likelihood."""
+    return lambda forms: abs(value(forms) - forms.likelihood) / forms.likelihood
+
+
+def mean_gradients(f: NDArray[np.float64], gradient: NDArray[np.float64]) -> list[float]:
+    """Return the mean dL/dz of correctly classified dogs and of the others, NaN without any."""
+    sides = (gradient[f <= 0.5], gradient[f > 0.5])
+    return [float(side.mean()) if len(side) else math.nan for side in sides]
 
 
 CLAIM = Claim(
@@ -229,24 +307,26 @@ CLAIM = Claim(
         "Are minus the log-likelihood, binary cross-entropy, H(p, q) and KL + H(p) one number?"
     ),
     claim=(
-        "They are, by value and by gradient, on what a network really says; with ln of a sum, or "
-        "with 1 - ln f for ln(1 - f), it is another."
+        "They are, by value and by gradient, on the predictions of a trained network; with ln of a "
+        "sum, or with 1 - ln f for ln(1 - f), it is another."
     ),
     refuted_by=(
         "Two of them differ by more than rounding on a network's test predictions, by value or by "
         "gradient; or a slip gives the same number, or has a lower bound."
     ),
     procedure=(
-        f"Networks are trained with {LOSS} at a learning rate of {RATE:g}. Of their test "
-        "predictions the likelihood is multiplied out with 30 digits, and minus its logarithm, "
-        "over the number of images, is what five losses of this library must give as their mean: "
-        f"to at most {APART['float64']:g} of it in float64 and {APART['float32']:g} in float32, "
-        f"with targets 0 and 1 and with {SOFTENED:.0%} label smoothing. Their dL/dz must be f - t "
-        f"to at most {STEEP['float64']:g} and {STEEP['float32']:g} at every image. On the same "
-        f"predictions each slip must be off by above {OFF:g} of the right number, and the mean of "
-        f"1 - ln f over dogs, with outputs lowered by {FAR:,.0f}, must fall by above {FALL:g} for "
-        "each unit, both by the 95 % t interval over networks."
+        f"Networks are trained with {LOSS} at a learning rate of {RATE:g}. The likelihood of their "
+        "test predictions is multiplied out with 30 digits, and minus its logarithm, over the "
+        "number of images, is what five losses of this library must give as their mean: to at most "
+        f"{VALUE_ERROR['float64']:g} of it in float64 and {VALUE_ERROR['float32']:g} in float32, "
+        f"with targets 0 and 1 and with {SMOOTHING:.0%} label smoothing. Their dL/dz must be f - t "
+        f"to at most {GRADIENT_ERROR['float64']:g} and {GRADIENT_ERROR['float32']:g} at every "
+        "image. On the same predictions each slip must differ from the right number by above "
+        f"{DIFFERENT:g} of it, and the mean of 1 - ln f over dogs, with logits lowered by "
+        f"{FAR:,.0f}, must fall by above {FALL:g} for each unit, both by the 95 % t interval over "
+        "networks."
     ),
     source="Bishop 2006, Pattern Recognition and Machine Learning, sections 1.6.1 and 4.3.2",
-    examine=examine,
+    sizes=SIZES,
+    analysis=Likelihood,
 )

@@ -12,6 +12,7 @@ from typing import Any
 
 import torch
 
+from lossbench.benchmarks.config import RunConfig
 from lossbench.benchmarks.console import Reporter
 from lossbench.benchmarks.data.batches import prepare
 from lossbench.benchmarks.data.description import describe_data
@@ -20,10 +21,10 @@ from lossbench.benchmarks.records import experiment
 from lossbench.benchmarks.records.claim import Finding
 from lossbench.benchmarks.report.claims import write_finding, write_overview
 from lossbench.benchmarks.training.executors.pool import Pool
-from lossbench.benchmarks.training.rate_search import FIRST_SEARCH_SEED
+from lossbench.benchmarks.training.rate_search import FIRST_SEARCH_SEED, search
+from lossbench.benchmarks.training.result import RunResult
 
 from .claim import Budget, Claim
-from .trainer import PoolTrainer
 
 CLAIMS = (
     "zero-one",
@@ -40,6 +41,13 @@ CLAIMS = (
 )
 """Names of the claims, in the order of the argument."""
 
+GRIDS: dict[Budget, tuple[tuple[float, ...], int]] = {
+    "quick": ((0.01, 0.03, 0.1, 0.3, 1.0), 1),
+    "standard": ((0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0), 2),
+    "full": ((0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0), 3),
+}
+"""Learning rates and number of seeds of a search, by budget."""
+
 
 def claim_of(name: str) -> Claim:
     """Return the claim with a name. Raises UserError if it is unknown."""
@@ -53,6 +61,34 @@ def claim_of(name: str) -> Claim:
 def claims_of(names: Sequence[str]) -> list[Claim]:
     """Return the claims with these names; `all` means every claim. Raises UserError."""
     return [claim_of(name) for name in (CLAIMS if tuple(names) == ("all",) else names)]
+
+
+class PoolTrainer:
+    """`Trainer` with a pool of processes.
+
+    Attributes:
+        budget: the budget.
+        used: the results that a claim requested.
+    """
+
+    def __init__(self, budget: Budget, pool: Pool, reporter: Reporter) -> None:
+        self.budget: Budget = budget
+        self.pool, self.reporter = pool, reporter
+        self.used: dict[RunConfig, RunResult] = {}
+
+    def train(self, configs: Sequence[RunConfig]) -> list[RunResult]:
+        results = self.pool.train(configs)
+        self.used |= {result.config: result for result in results}
+        return results
+
+    def search(self, configs: Sequence[RunConfig]) -> list[list[RunResult]]:
+        rates, seeds = GRIDS[self.budget]
+        found = search(self.pool, configs, rates, seeds)
+        self.used |= {result.config: result for results in found for result in results}
+        return found
+
+    def say(self, line: str) -> None:
+        self.reporter.say(line)
 
 
 @dataclass(frozen=True)
@@ -95,9 +131,9 @@ def examine(
     with reporter, Pool(runs / "trials", device, reporter, workers) as pool:
         for number, claim in enumerate(claims, start=1):
             reporter.say(f"{number}/{len(claims)}  {claim.name}: {claim.question}")
-            trainer, began = PoolTrainer(budget, pool, reporter), time.perf_counter()
+            trainer, start = PoolTrainer(budget, pool, reporter), time.perf_counter()
             finding = claim.examine(trainer)
-            seconds = time.perf_counter() - began
+            seconds = time.perf_counter() - start
             about = experiment.facts(command, datetime.now().astimezone(), device)
             about |= {"budget": budget, "seconds": seconds} | facts_of(trainer, pool)
             directory = evidence / claim.name
@@ -109,16 +145,15 @@ def examine(
 
 
 def facts_of(trainer: PoolTrainer, pool: Pool) -> dict[str, object]:
-    """Return what a claim's networks were trained on, and how many there were."""
+    """Return the images and models of a claim's runs, their seeds, number and training time."""
     sources: dict[tuple[str, int | None], dict[str, Any]] = {}
     trained_on: dict[tuple[str, int | None], set[int]] = {}
     for config, result in trainer.used.items():
         key = (config.data, config.image_size)
         if key not in sources:
             images = pool.image_set(*key)
-            sources[key] = describe_data(
-                images, prepare(images, torch.device("cpu"), validation=config.validation)
-            )
+            dataset = prepare(images, torch.device("cpu"), validation=config.validation)
+            sources[key] = describe_data(images, dataset)
         trained_on.setdefault(key, set()).add(sum(result.counts))
     for key, numbers in trained_on.items():
         sources[key]["trained_on"] = sorted(numbers)

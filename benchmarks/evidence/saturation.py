@@ -1,37 +1,45 @@
-"""Claim: which loss recovers from a confidently wrong start, and how fast?"""
+"""Claim: which loss recovers from a confidently wrong start, and in how many steps?"""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from itertools import product
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 import numpy as np
+from numpy.typing import NDArray
 
 from lossbench.benchmarks.config import RunConfig
-from lossbench.benchmarks.format import MISSING
-from lossbench.benchmarks.records.claim import ClaimTable, Finding, Measure, verdict_of
+from lossbench.benchmarks.format import plural
+from lossbench.benchmarks.plots.curves import (
+    Axis,
+    Curve,
+    CurvePanel,
+    draw_curves,
+)
+from lossbench.benchmarks.records.claim import ClaimFigure, ClaimTable, Measure
 from lossbench.benchmarks.stats.significance import minimum_detectable_difference
 from lossbench.benchmarks.stats.verdict import Verdict, verdict_above, verdict_below, verdict_within
 from lossbench.benchmarks.training.result import RunResult
 
-from .claim import Budget, Claim, Trainer
-from .figures.saturation import draw_gradients, draw_steps
-from .measures.gradient_formulas import GRADIENT_FORMULAS
-from .measures.limits import at_most, bounded
-from .measures.logit_gradients import LogitGradients, concatenate, deviation, logit_gradients
-from .measures.steps import Ratio, Steps, ratio, steps_of
+from .claim import Analysis, Budget, Claim, Size, Trainer
+from .gradients import FORMULAS, concatenate, deviation, error_axis, formula_curve, recorded
+from .measures import at_most, bounded, measure, table
+from .runs import train_cells
+from .steps import Ratio, Steps, count_steps, ratio
+from .text import optional
 
 # Both have one output and the same head; bce-with-logits is cross-entropy.
 REFERENCE, OTHER = "bce-with-logits", "sigmoid-mse"
-LOSSES = (REFERENCE, OTHER)
-# How sure the network is at the start that every image is a dog.
+IN_F = {REFERENCE: "f - t", OTHER: "(f - t) f (1 - f)"}
+# Probability of a dog that the network gives every image at the start.
 CONFIDENCES = (0.5, 0.9, 0.99, 0.999, 0.9999)
 EVEN, SUREST = CONFIDENCES[0], CONFIDENCES[-1]
 # Steps are counted to this validation accuracy, from every start at each of these rates.
-ENOUGH = 0.6
-PERCENT = f"{100 * ENOUGH:g} %"
+ACCURACY = 0.6
+PERCENT = f"{100 * ACCURACY:g} %"
 RATES = (0.1, 0.5, 3.0)
 # The rate of `compare`, at which both are shown beside their fastest.
 COMMON = 0.1
@@ -47,310 +55,330 @@ ALIKE = 2.0
 # The rounding of float32, relative, with room.
 ROUNDING = 1e-5
 
-
-class Size(NamedTuple):
-    """Epochs and seeds of a budget; `seeds` for the two starts of the verdict, `between` for the
-    others."""
-
-    epochs: int
-    seeds: int
-    between: int
-
+LIMIT = 9.6  # of the log-odds drawn
 
 SIZES: dict[Budget, Size] = {
-    "quick": Size(1, 4, 1),
-    "standard": Size(4, 8, 3),
-    "full": Size(8, 12, 6),
+    "quick": Size(epochs=1, seeds=4, other_seeds=1),
+    "standard": Size(epochs=4, seeds=8, other_seeds=3),
+    "full": Size(epochs=8, seeds=12, other_seeds=6),
 }
 
 
-class Start(NamedTuple):
-    """Loss, confidence and learning rate of a run."""
+class Cell(NamedTuple):
+    """Loss, confidence of the start and learning rate."""
 
     loss: str
     confidence: float
     rate: float
 
 
-def examine(trainer: Trainer) -> Finding:
-    size = SIZES[trainer.budget]
-    trainer.say(f"{len(CONFIDENCES)} starts at {len(RATES)} learning rates, with several seeds")
-    found = trained(trainer, size)
-    steps = {start: steps_of(runs, ENOUGH) for start, runs in found.items()}
-    rates = fastest(steps)
-    best = {key: steps[Start(*key, rate)] for key, rate in rates.items()}
-    plain = {key: steps[Start(*key, COMMON)] for key in rates}
-    seen = {loss: pushes_of(loss, found) for loss in LOSSES}
-    measures = measures_of(best, plain, rates, seen)
-    return Finding(
-        verdict_of(measures),
-        sentence_of(best, plain, rates),
-        measures,
-        (
-            draw_steps(best, plain, CONFIDENCES, ENOUGH, COMMON),
-            draw_gradients({loss: concatenate(runs) for loss, runs in seen.items()}),
-        ),
-        (table_of_steps(best, plain, rates), table_of_gradients(seen)),
-        notes_of(size, rates),
-    )
-
-
-def trial_of(start: Start, size: Size, seed: int) -> RunConfig:
-    return RunConfig(
-        loss=start.loss,
-        seed=seed,
-        learning_rate=start.rate,
-        epochs=size.epochs,
-        evaluations=12,
-        initial_probability=1 - start.confidence,
-        stop_at_accuracy=ENOUGH,
-        record_examples=True,
-    )
-
-
-def seeds_of(start: Start, size: Size) -> int:
-    return size.seeds if start.confidence in (EVEN, SUREST) else size.between
-
-
-def trained(trainer: Trainer, size: Size) -> dict[Start, list[RunResult]]:
-    """Train both losses from every start at every rate, with the same seeds."""
-    configs = {
-        start: [trial_of(start, size, FIRST_SEED + k) for k in range(seeds_of(start, size))]
-        for start in (Start(*each) for each in product(LOSSES, CONFIDENCES, RATES))
-    }
-    flat = [config for each in configs.values() for config in each]
-    results = dict(zip(flat, trainer.train(flat), strict=True))
-    return {start: [results[config] for config in each] for start, each in configs.items()}
-
-
-def fastest(steps: Mapping[Start, Steps]) -> dict[tuple[str, float], float]:
+def fastest_rates(steps: Mapping[Cell, Steps]) -> dict[tuple[str, float], float]:
     """Return the fastest rate for each loss and confidence.
 
-    It is the rate at which most networks reach the accuracy; of equals the one with the fewest
-    steps, then the lowest.
+    It is the rate at which most networks reach the accuracy; of ties the one with the fewest steps,
+    then the lowest.
     """
 
-    def slowness(start: Start) -> tuple[float, ...]:
-        return -steps[start].reached.sum(), steps[start].value.mean(), start.rate
+    def slowness(cell: Cell) -> tuple[float, ...]:
+        return -steps[cell].reached.sum(), steps[cell].value.mean(), cell.rate
 
     return {
-        (loss, confidence): min(
-            (Start(loss, confidence, rate) for rate in RATES), key=slowness
-        ).rate
-        for loss in LOSSES
+        (loss, confidence): min((Cell(loss, confidence, rate) for rate in RATES), key=slowness).rate
+        for loss in IN_F
         for confidence in CONFIDENCES
     }
 
 
-def pushes_of(loss: str, found: Mapping[Start, Sequence[RunResult]]) -> list[LogitGradients]:
-    """Return the recorded examples of each network of a loss."""
-    runs = [each for start, each in found.items() if start.loss == loss]
-    return [logit_gradients([result]) for results in runs for result in results]
+@dataclass
+class Saturation(Analysis):
+    """Runs of both losses from all starts at all rates."""
 
+    runs: dict[Cell, list[RunResult]]
+    size: Size
 
-Found = Mapping[tuple[str, float], Steps]
+    @classmethod
+    def train(cls, trainer: Trainer, size: Size) -> Self:
+        trainer.say(f"{len(CONFIDENCES)} starts at {len(RATES)} learning rates, several seeds each")
+        cells = {}
+        for cell in (Cell(*each) for each in product(IN_F, CONFIDENCES, RATES)):
+            seeds = size.seeds if cell.confidence in (EVEN, SUREST) else size.other_seeds
+            cells[cell] = [
+                RunConfig(
+                    cell.loss,
+                    FIRST_SEED + k,
+                    cell.rate,
+                    epochs=size.epochs,
+                    evaluations=12,
+                    initial_probability=1 - cell.confidence,
+                    stop_at_accuracy=ACCURACY,
+                    record_examples=True,
+                )
+                for k in range(seeds)
+            ]
+        return cls(train_cells(trainer, cells), size)
 
+    def __post_init__(self) -> None:
+        steps = {cell: count_steps(runs, ACCURACY) for cell, runs in self.runs.items()}
+        self.rates = fastest_rates(steps)
+        # Steps by loss and confidence, at the fastest and at the common rate.
+        self.best = {key: steps[Cell(*key, rate)] for key, rate in self.rates.items()}
+        self.common = {key: steps[Cell(*key, COMMON)] for key in self.rates}
+        self.examples = {
+            loss: [
+                recorded([run])
+                for cell, runs in self.runs.items()
+                if cell.loss == loss
+                for run in runs
+            ]
+            for loss in IN_F
+        }
 
-def at_fastest(best: Found, rates: Mapping[tuple[str, float], float], confidence: float) -> Ratio:
-    """Return the ratio of sigmoid-mse over cross-entropy, each at its fastest rate.
+    def at_fastest(self, confidence: float) -> Ratio:
+        """Return the ratio of sigmoid-mse over cross-entropy, each at its fastest rate.
 
-    If that is the highest rate, a higher one may be faster, and the ratio is a bound.
-    """
-    found = ratio(best[OTHER, confidence], best[REFERENCE, confidence])
-    return found._replace(
-        least=found.least or rates[REFERENCE, confidence] == RATES[-1],
-        most=found.most or rates[OTHER, confidence] == RATES[-1],
-    )
+        If that is the highest rate, a higher one may be faster, and the ratio is a bound.
+        """
+        found = ratio(self.best[OTHER, confidence], self.best[REFERENCE, confidence])
+        return found._replace(
+            least=found.least or self.rates[REFERENCE, confidence] == RATES[-1],
+            most=found.most or self.rates[OTHER, confidence] == RATES[-1],
+        )
 
-
-def measures_of(
-    best: Found,
-    plain: Found,
-    rates: Mapping[tuple[str, float], float],
-    seen: Mapping[str, Sequence[LogitGradients]],
-) -> tuple[Measure, ...]:
-    slowed = ratio(best[REFERENCE, SUREST], best[REFERENCE, EVEN])
-    alike = at_fastest(best, rates, EVEN)
-    over = f"sigmoid-mse over cross-entropy: steps to {PERCENT} from {{:g}}, {{}}, ratio"
-    apart = [
-        (f"both at a rate of {COMMON:g}", ratio(plain[OTHER, SUREST], plain[REFERENCE, SUREST])),
-        ("each at its fastest rate", at_fastest(best, rates, SUREST)),
-    ]
-    return (
-        _measure(
-            f"cross-entropy at its fastest rates: steps to {PERCENT} from {SUREST:g} over those "
-            f"from {EVEN:g}, ratio",
-            slowed,
-            f"below {RECOVERS:g} times",
-            _known(verdict_below(slowed.interval, RECOVERS), slowed, "does not hold", "holds"),
-        ),
-        *(
+    def measures(self) -> Sequence[Measure]:
+        slowed = ratio(self.best[REFERENCE, SUREST], self.best[REFERENCE, EVEN])
+        common = ratio(self.common[OTHER, SUREST], self.common[REFERENCE, SUREST])
+        fastest, even = self.at_fastest(SUREST), self.at_fastest(EVEN)
+        over = f"sigmoid-mse over cross-entropy: steps to {PERCENT} from {{:g}}, {{}}, ratio"
+        each = "each at its fastest rate"
+        stalls = f"above {STALLS:g} times"
+        within: Verdict = verdict_within(even.interval, 1 / ALIKE, ALIKE)
+        return (
             _measure(
-                over.format(SUREST, which),
-                found,
-                f"above {STALLS:g} times",
-                _known(verdict_above(found.interval, STALLS), found, "holds", "does not hold"),
+                f"cross-entropy at its fastest rates: steps to {PERCENT} from {SUREST:g} over "
+                f"those from {EVEN:g}, ratio",
+                slowed,
+                f"below {RECOVERS:g} times",
+                bounded(
+                    verdict_below(slowed.interval, RECOVERS),
+                    least=slowed.least,
+                    most=slowed.most,
+                    upward="does not hold",
+                    downward="holds",
+                ),
+            ),
+            *(
+                _measure(
+                    over.format(SUREST, which),
+                    found,
+                    stalls,
+                    bounded(
+                        verdict_above(found.interval, STALLS),
+                        least=found.least,
+                        most=found.most,
+                        upward="holds",
+                        downward="does not hold",
+                    ),
+                )
+                for which, found in ((f"both at a rate of {COMMON:g}", common), (each, fastest))
+            ),
+            _measure(
+                over.format(EVEN, each),
+                even,
+                f"within 1/{ALIKE:g} to {ALIKE:g} times",
+                "undecided" if even.least or even.most else within,
+            ),
+            at_most(
+                "measured dL/dz against f - t and (f - t) f (1 - f), largest relative difference "
+                "of all examples",
+                [deviation(loss, run) for loss, runs in self.examples.items() for run in runs],
+                ROUNDING,
+                len(self.best[REFERENCE, SUREST].value),
+            ),
+        )
+
+    def sentence(self) -> str:
+        ratios = []
+        for confidence in CONFIDENCES:
+            found = self.at_fastest(confidence)
+            ratios.append(f"{found.bound} {found.interval.mean:.2g} from {confidence:g}".lstrip())
+        best, common = (
+            {loss: _steps_needed(steps[loss, SUREST]) for loss in IN_F}
+            for steps in (self.best, self.common)
+        )
+        return (
+            f"From a start that is {100 * SUREST:g} % sure of the wrong class, cross-entropy takes "
+            f"{best[REFERENCE]} to {PERCENT} accuracy at its fastest rate "
+            f"({self.rates[REFERENCE, SUREST]:g}) and sigmoid-mse {best[OTHER]} "
+            f"({self.rates[OTHER, SUREST]:g}); at a rate of {COMMON:g}, {common[REFERENCE]} and "
+            f"{common[OTHER]}. Each at its fastest rate, sigmoid-mse takes this many times the "
+            f"steps: {', '.join(ratios)}."
+        )
+
+    def figures(self) -> Sequence[ClaimFigure]:
+        return (self._steps_figure(), self._gradient_figure())
+
+    def _steps_figure(self) -> ClaimFigure:
+        title = "How long does it take to recover from a confidently wrong start?"
+        curves, ends = [], []
+        for shift, loss in zip((-0.05, 0.05), IN_F, strict=True):
+            for steps, name in ((self.common, f"rate {COMMON:g}"), (self.best, "fastest")):
+                each = [steps[loss, confidence] for confidence in CONFIDENCES]
+                x = np.arange(len(each)) + shift
+                at = np.repeat(x, [len(s.value) for s in each])
+                values = np.concatenate([s.value for s in each])
+                reached = np.concatenate([s.reached for s in each])
+                fastest = steps is self.best
+                curves.append(
+                    Curve(
+                        loss,
+                        x,
+                        [s.mean for s in each],
+                        f"{loss}, {name}",
+                        markers="filled" if fastest else "hollow",
+                        points=(at[reached], values[reached]) if fastest else ((), ()),
+                        point_marker="_",
+                        arrows=list(zip(at[~reached], values[~reached], strict=True)),
+                        emphasis=fastest,
+                    )
+                )
+                end = "reached" if each[-1].reached.all() else "not reached by all"
+                ends.append(f"{loss} at {name} {each[-1].mean:.0f}, {end}")
+        longest = max(s.value.max() for s in (*self.best.values(), *self.common.values()))
+        panel = CurvePanel(
+            curves,
+            Axis(
+                "probability of a dog that the network gives every image at the start",
+                ticks={i: f"{c:g}" for i, c in enumerate(CONFIDENCES)},
+            ),
+            Axis("training steps", log=True),
+            horizontals={longest: f"end of training: {longest:.0f} steps"},
+        )
+        alt = f"{title} Steps from the surest start: {'; '.join(ends)}."
+        caption = (
+            f"Training steps to {PERCENT} validation accuracy (chance: 50 %). Tick: a seed; arrow: "
+            "not reached when training ended. Thick: each loss at the rate that is fastest for it "
+            f"from that start. Thin, hollow: both at a rate of {COMMON:g}. bce-with-logits is "
+            "cross-entropy."
+        )
+        png = draw_curves([panel], title=title, caption=caption, description=alt)
+        return ClaimFigure("steps.png", png, alt)
+
+    def _gradient_figure(self) -> ClaimFigure:
+        title = "What is left of the gradient where the model is confidently wrong?"
+        curves, ends = [], []
+        for loss, formula in IN_F.items():
+            label = f"{loss}: {formula}"
+            curves.append(
+                formula_curve(loss, concatenate(self.examples[loss]), label, -LIMIT, 120, 4)
             )
-            for which, found in apart
-        ),
-        _measure(
-            over.format(EVEN, "each at its fastest rate"),
-            alike,
-            f"within 1/{ALIKE:g} to {ALIKE:g} times",
-            "undecided"
-            if alike.least or alike.most
-            else verdict_within(alike.interval, 1 / ALIKE, ALIKE),
-        ),
-        at_most(
-            "measured dL/dz against f - t and (f - t) f (1 - f), largest relative difference of "
-            "all examples",
-            [deviation(loss, each) for loss in LOSSES for each in seen[loss]],
-            ROUNDING,
-            len(best[REFERENCE, SUREST].value),
-        ),
-    )
+            sure = float(FORMULAS[loss].magnitude(np.full(1, -np.log(9999.0)))[0])
+            ends.append(f"{loss} {sure:.2g}")
+        panel = CurvePanel(
+            curves,
+            error_axis(LIMIT),
+            Axis("|dL/dz| of an example", log=True, limits=(2e-5, 3)),
+            verticals=(0,),
+        )
+        alt = f"{title} |dL/dz| at an error of 0.9999, by formula: {'; '.join(ends)}."
+        caption = "Ring: a training example of some network. Line: the formula."
+        png = draw_curves([panel], title=title, caption=caption, description=alt)
+        return ClaimFigure("gradients.png", png, alt)
 
+    def tables(self) -> Sequence[ClaimTable]:
+        return (self._steps_table(), self._gradient_table())
 
-def _known(verdict: Verdict, found: Ratio, upward: Verdict, downward: Verdict) -> Verdict:
-    return bounded(verdict, least=found.least, most=found.most, upward=upward, downward=downward)
+    def _steps_table(self) -> ClaimTable:
+        return table(
+            f"Steps to {PERCENT} validation accuracy, by how sure the start is of the wrong class",
+            CONFIDENCES,
+            {
+                "sure at the start": lambda c: f"{c:g}",
+                "cross-entropy": lambda c: str(self.best[REFERENCE, c]),
+                "its fastest rate": lambda c: f"{self.rates[REFERENCE, c]:g}",
+                "sigmoid-mse": lambda c: str(self.best[OTHER, c]),
+                "fastest rate of sigmoid-mse": lambda c: f"{self.rates[OTHER, c]:g}",
+                "ratio": lambda c: _ratio_text(self.at_fastest(c)),
+                "smallest detectable ratio": lambda c: _detectable(self.at_fastest(c)),
+                f"cross-entropy at {COMMON:g}": lambda c: str(self.common[REFERENCE, c]),
+                f"sigmoid-mse at {COMMON:g}": lambda c: str(self.common[OTHER, c]),
+            },
+            "Steps: geometric mean over seeds (least to most); '1 of 3 in 281': one of three runs "
+            "reached the accuracy, training ended after 281 steps. Ratio: sigmoid-mse over "
+            "cross-entropy, paired by seed, 95 % t interval of its logarithm; a run that did not "
+            "reach the accuracy counts with the steps of its training, and the highest rate may "
+            "not be the fastest, which makes it a bound (≥, ≤). Smallest detectable: the true "
+            "ratio that this many seeds tell from 1 with a power of 80 %.",
+        )
+
+    def _gradient_table(self) -> ClaimTable:
+        return table(
+            "Measured gradients against the formulas",
+            [(loss, concatenate(runs)) for loss, runs in self.examples.items()],
+            {
+                "loss": lambda item: item[0],
+                "|dL/dz| by formula, e = |f - t|": lambda item: FORMULAS[item[0]].formula,
+                "examples": lambda item: f"{len(item[1].magnitude):,}",
+                "relative difference, at most": lambda item: f"{deviation(*item):.0e}",
+                "median |dL/dz| where e > 0.999": lambda item: _median(
+                    item[1].magnitude[item[1].odds < -math.log(999)]
+                ),
+            },
+        )
+
+    def notes(self) -> Sequence[str]:
+        notes = [
+            f"Fastest rate: of {', '.join(f'{rate:g}' for rate in RATES)}, for each loss and each "
+            "start, chosen by the same networks that are shown, which flatters both losses. A rate "
+            "of its own for every start is more than sigmoid-mse gets in practice, where the start "
+            "is not known to be wrong.",
+            "The start is the bias of the last layer: the output is about the same for every "
+            "image. A network that has become sure of wrong predictions by training is another "
+            "matter.",
+            f"The limit of {ALIKE:g} times and the rates were settled after looking at networks "
+            f"of seeds below {FIRST_SEED}, which the verdict does not rest on.",
+            f"At most {plural(self.size.epochs, 'epoch')} with a one-cycle schedule, whose rate "
+            "rises over the first quarter of the steps: with another length of training the number "
+            "of steps differs.",
+        ]
+        for end, which, other in ((RATES[-1], "highest", "higher"), (RATES[0], "lowest", "lower")):
+            at_end = [f"{loss} from {c:g}" for (loss, c), rate in self.rates.items() if rate == end]
+            if at_end:
+                notes.append(
+                    f"Fastest at the {which} rate that was tried, so that a {other} one may be "
+                    f"faster still: {', '.join(at_end)}."
+                )
+        return notes
 
 
 def _measure(name: str, found: Ratio, wanted: str, verdict: Verdict) -> Measure:
-    each = found.interval
-    said = f" ({found.bound} that)" if found.bound else ""
-    return Measure(name + said, each.mean, each.low, each.high, wanted, verdict)
+    bound = f" ({found.bound} that)" if found.bound else ""
+    return measure(name + bound, found.interval, wanted, verdict)
 
 
-def taken(steps: Steps) -> str:
-    """Format steps: '147 (140 to 163)', or '2 of 3 in 281' if some runs did not get there."""
+def _steps_needed(steps: Steps) -> str:
     if steps.reached.all():
-        low, high = steps.value.min(), steps.value.max()
-        return f"{math.exp(np.log(steps.value).mean()):.0f} ({low:.0f} to {high:.0f})"
-    return f"{steps.reached.sum()} of {len(steps.reached)} in {steps.value.max():.0f}"
-
-
-def sentence_of(best: Found, plain: Found, rates: Mapping[tuple[str, float], float]) -> str:
-    def said(loss: str, steps: Found) -> str:
-        there = steps[loss, SUREST]
-        if there.reached.all():
-            return f"{math.exp(np.log(there.value).mean()):.0f} steps"
-        return (
-            f"{there.value.max():.0f} steps without getting there in "
-            f"{(~there.reached).sum()} of {len(there.reached)} runs"
-        )
-
-    ratios = []
-    for confidence in CONFIDENCES:
-        found = at_fastest(best, rates, confidence)
-        ratios.append(f"{found.bound} {found.interval.mean:.2g} from {confidence:g}".lstrip())
+        return f"{steps.mean:.0f} steps"
     return (
-        f"From a start that is {100 * SUREST:g} % sure of the wrong class, cross-entropy takes "
-        f"{said(REFERENCE, best)} to {PERCENT} accuracy at the fastest rate found for it "
-        f"({rates[REFERENCE, SUREST]:g}) and sigmoid-mse {said(OTHER, best)} "
-        f"({rates[OTHER, SUREST]:g}); at a rate of {COMMON:g}, {said(REFERENCE, plain)} and "
-        f"{said(OTHER, plain)}. Each at its fastest, sigmoid-mse takes this many times the steps: "
-        f"{', '.join(ratios)}."
+        f"{steps.value.max():.0f} steps without reaching it in {(~steps.reached).sum()} of "
+        f"{len(steps.reached)} runs"
     )
 
 
-def table_of_steps(
-    best: Found, plain: Found, rates: Mapping[tuple[str, float], float]
-) -> ClaimTable:
-    rows = []
-    for confidence in CONFIDENCES:
-        found = at_fastest(best, rates, confidence)
-        each = found.interval
-        least = minimum_detectable_difference(found.logs)
-        bound = {"at least": "≥ ", "at most": "≤ "}.get(found.bound, "")
-        text = MISSING if each.mean is None else f"{bound}{each.mean:.2g}"
-        if each.low is not None and each.high is not None:
-            text += f" ({each.low:.2g} to {each.high:.2g})"
-        rows.append(
-            (
-                f"{confidence:g}",
-                *(
-                    cell
-                    for loss in LOSSES
-                    for cell in (taken(best[loss, confidence]), f"{rates[loss, confidence]:g}")
-                ),
-                text,
-                MISSING if least is None else f"{math.exp(least):.2g}",
-                *(taken(plain[loss, confidence]) for loss in LOSSES),
-            )
-        )
-    return ClaimTable(
-        f"Steps to {PERCENT} validation accuracy, by how sure the start is of the wrong class",
-        (
-            "sure at the start",
-            "cross-entropy",
-            "its fastest rate",
-            "sigmoid-mse",
-            "its fastest rate",
-            "ratio",
-            "smallest detectable ratio",
-            f"cross-entropy at {COMMON:g}",
-            f"sigmoid-mse at {COMMON:g}",
-        ),
-        tuple(rows),
-        (
-            "Steps: geometric mean over seeds (least to most); '1 of 3 in 281': one of three got "
-            "there, training ended after 281 steps. Ratio: sigmoid-mse over cross-entropy, paired "
-            "by seed, 95 % t interval of its logarithm; a run that did not get there counts with "
-            "the steps it was given, and the highest rate may not be the fastest, which makes it a "
-            "bound (≥, ≤). Smallest detectable: the true ratio that this many seeds tell from 1 "
-            "with a power of 80 %.",
-        ),
-    )
+def _ratio_text(found: Ratio) -> str:
+    interval = found.interval
+    text = {"at least": "≥ ", "at most": "≤ "}.get(found.bound, "") + optional(interval.mean, ".2g")
+    if interval.low is not None and interval.high is not None:
+        text += f" ({interval.low:.2g} to {interval.high:.2g})"
+    return text
 
 
-def table_of_gradients(seen: Mapping[str, Sequence[LogitGradients]]) -> ClaimTable:
-    rows = []
-    for loss in LOSSES:
-        each = concatenate(seen[loss])
-        sure = each.magnitude[each.odds < -math.log(999)]
-        rows.append(
-            (
-                loss,
-                GRADIENT_FORMULAS[loss].formula,
-                f"{len(each.magnitude):,}",
-                f"{deviation(loss, each):.0e}",
-                f"{np.median(sure):.1e}" if len(sure) else MISSING,
-            )
-        )
-    return ClaimTable(
-        "Measured gradients against the formulas",
-        (
-            "loss",
-            "|dL/dz| by formula, e = |f - t|",
-            "examples",
-            "relative difference, at most",
-            "median |dL/dz| where e > 0.999",
-        ),
-        tuple(rows),
-    )
+def _detectable(found: Ratio) -> str:
+    least = minimum_detectable_difference(found.logs)
+    return optional(None if least is None else math.exp(least), ".2g")
 
 
-def notes_of(size: Size, rates: Mapping[tuple[str, float], float]) -> tuple[str, ...]:
-    epochs = f"{size.epochs} epoch{'s' * (size.epochs > 1)}"
-    notes = [
-        f"Fastest rate: of {', '.join(f'{rate:g}' for rate in RATES)}, for each loss and each "
-        "start, chosen by the very networks it is shown with, which flatters both losses. A rate "
-        "of its own for every start is more than sigmoid-mse gets in practice, where the start is "
-        "not known to be wrong.",
-        "The start is the bias of the last layer: the network says about the same of every image. "
-        "A network that has become sure of wrong answers by training is another matter.",
-        f"The limit of {ALIKE:g} times and the rates tried were settled after looking at networks "
-        f"of seeds below {FIRST_SEED}, which the verdict does not rest on.",
-        f"At most {epochs} with a one-cycle schedule, whose rate rises over the first "
-        "quarter of the steps: with another length of training steps are other numbers.",
-    ]
-    for end, which, other in ((RATES[-1], "highest", "higher"), (RATES[0], "lowest", "lower")):
-        if at_end := [f"{loss} from {c:g}" for (loss, c), rate in rates.items() if rate == end]:
-            notes.append(
-                f"Fastest at the {which} rate that was tried, so that a {other} one may be faster "
-                f"still: {', '.join(at_end)}."
-            )
-    return tuple(notes)
+def _median(values: NDArray[np.float64]) -> str:
+    return optional(float(np.median(values)) if len(values) else None, ".1e")
 
 
 CLAIM = Claim(
@@ -358,7 +386,7 @@ CLAIM = Claim(
     question="Which loss recovers from a confidently wrong start?",
     claim=(
         f"Cross-entropy recovers, even from one that is {SUREST:g} sure. sigmoid-mse, whose "
-        "gradient (f - t) f (1 - f) dies there, stalls, and no learning rate makes up for it."
+        "gradient (f - t) f (1 - f) vanishes there, stalls, and no learning rate makes up for it."
     ),
     refuted_by=(
         f"From a start that is {SUREST:g} sure cross-entropy needs {RECOVERS:g} times the steps "
@@ -367,22 +395,23 @@ CLAIM = Claim(
         "and (f - t) f (1 - f)."
     ),
     procedure=(
-        "Cats and dogs; by the bias of the last layer the network begins with a probability of "
+        "Cats and dogs; the bias of the last layer makes the network start with a probability of "
         f"about {', '.join(f'{c:g}' for c in CONFIDENCES)} that any image is a dog. Steps to "
         f"{PERCENT} validation accuracy, of cross-entropy (bce-with-logits) and sigmoid-mse, both "
         f"at a rate of {COMMON:g} and each at the rate that is fastest for it from that very "
         "start. Ratios are paired by seed, with the 95 % t interval of their logarithm; a run that "
-        "does not get there counts with the steps it was given, and beyond the highest rate a "
-        "faster one may lie: both make a ratio a bound, and a verdict that could turn round is "
+        "does not reach the accuracy counts with the steps of its training, and beyond the highest "
+        "rate a faster one may lie: both make a ratio a bound, and a verdict that could reverse is "
         f"undecided. Cross-entropy from {SUREST:g} over from {EVEN:g}: below {RECOVERS:g} times. "
         f"sigmoid-mse over cross-entropy from {SUREST:g}: above {STALLS:g} times, at the same rate "
         f"and at the fastest ones; from {EVEN:g}: within 1/{ALIKE:g} to {ALIKE:g} times, so that "
-        "it is the start that does it. No measured dL/dz may differ from its formula by more than "
+        "the start is the cause. No measured dL/dz may differ from its formula by more than "
         f"{ROUNDING:g}, relative. All must hold."
     ),
     source=(
         "Nielsen 2015, Neural Networks and Deep Learning, chapter 3; Glorot and Bengio 2010, "
         "AISTATS (plateaus of squared error)"
     ),
-    examine=examine,
+    sizes=SIZES,
+    analysis=Saturation,
 )

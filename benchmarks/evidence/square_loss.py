@@ -2,245 +2,253 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Self
 
 from lossbench.benchmarks.config import RunConfig
-from lossbench.benchmarks.format import MISSING
-from lossbench.benchmarks.records.claim import ClaimTable, Finding, Measure
-from lossbench.benchmarks.stats.intervals import (
-    Interval,
-    bootstrap_difference,
-    mean_interval,
-    paired_difference,
-)
-from lossbench.benchmarks.stats.significance import (
-    holm,
-    minimum_detectable_difference,
-    paired_t_pvalue,
-)
-from lossbench.benchmarks.stats.verdict import MINIMUM_SEEDS
-from lossbench.benchmarks.training.rate_search import accuracy_by_rate
+from lossbench.benchmarks.plots.intervals import Row, RowPanel, draw_intervals
+from lossbench.benchmarks.records.claim import ClaimFigure, ClaimTable, Measure
+from lossbench.benchmarks.stats.contrasts import Contrast, contrast
+from lossbench.benchmarks.stats.intervals import mean_interval
+from lossbench.benchmarks.stats.significance import holm
+from lossbench.benchmarks.stats.verdict import Verdict, verdict_equivalent
 from lossbench.benchmarks.training.result import RunResult
 
-from .claim import Budget, Claim, Trainer
-from .figures.square_loss import draw_gaps, draw_rates, words_of
-from .measures.contrasts import plus_minus, signed, span, with_span
-from .measures.equivalence import MARGIN, Gap
-from .measures.networks import accuracies, chance_of, over_seeds, right
-
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
+from .claim import Analysis, Budget, Claim, Size, Trainer
+from .figures import search_figure
+from .measures import measure, table
+from .runs import accuracies, chance_level, correct, search_rates, train_seeds, with_best_rates
+from .text import optional, plus_minus, pvalue, signed, span, with_span
 
 REFERENCE, CHALLENGER = "cross-entropy", "mse"
-# Cross-entropy computed from one output: the same function, so that what is between the two is
-# what no difference looks like here. And squared error with a sigmoid in between.
-CONTROL, BESIDE = "bce-with-logits", "sigmoid-mse"
-LOSSES = (REFERENCE, CHALLENGER, CONTROL, BESIDE)
-# Two one-sided tests at 5 % ask for the 90 % interval.
+# Cross-entropy computed from one output: the same function, so that its difference shows the size
+# of chance. And squared error behind a sigmoid.
+CONTROL, SIGMOID = "bce-with-logits", "sigmoid-mse"
+IN_WORDS = {
+    REFERENCE: "of a softmax",
+    CHALLENGER: "squared error, no sigmoid",
+    CONTROL: "cross-entropy of one output",
+    SIGMOID: "squared error of a sigmoid",
+}
+# Accuracies this near to each other, in points, are equal: about the distance of square loss and
+# cross-entropy in most of Hui and Belkin's tables.
+MARGIN = 2.0
+# Two one-sided tests at 5 % need the 90 % interval.
 LEVEL = 0.9
 
-
-class Size(NamedTuple):
-    """Epochs and seeds of a budget."""
-
-    epochs: int
-    seeds: int
-
-
-SIZES: dict[Budget, Size] = {"quick": Size(2, 5), "standard": Size(4, 8), "full": Size(12, 16)}
-
-Found = Mapping[str, Sequence[RunResult]]
+SIZES: dict[Budget, Size] = {
+    "quick": Size(epochs=2, seeds=5),
+    "standard": Size(epochs=4, seeds=8),
+    "full": Size(epochs=12, seeds=16),
+}
 
 
-def examine(trainer: Trainer) -> Finding:
-    size = SIZES[trainer.budget]
-    searched = [
-        RunConfig(loss=loss, seed=0, learning_rate=0.1, epochs=size.epochs, evaluations=1)
-        for loss in LOSSES
-    ]
-    trainer.say(f"choosing a learning rate for each of {len(LOSSES)} losses")
-    tried = {
-        loss: {rate: 100 * share for rate, share in sorted(accuracy_by_rate(results).items())}
-        for loss, results in zip(LOSSES, trainer.searched(searched), strict=True)
-    }
-    trainer.say(f"{size.seeds} seeds of each loss with its own learning rate")
-    configs = trainer.tuned(searched)
-    found = dict(zip(LOSSES, over_seeds(trainer, configs, size.seeds), strict=True))
-    gaps = {loss: gap_of(loss, found) for loss in LOSSES if loss != REFERENCE}
-    chosen = {config.loss: config.learning_rate for config in configs}
-    chance = chance_of(found[REFERENCE])
-    measure = measure_of(gaps[CHALLENGER])
-    return Finding(
-        measure.verdict,
-        sentence_of(found, gaps, chosen),
-        (measure,),
-        (
-            draw_gaps(
-                {loss: accuracies(runs) for loss, runs in found.items()}, gaps, MARGIN, chance
-            ),
-            draw_rates(tried, chosen, chance),
-        ),
-        (table_of_losses(found, chosen), table_of_gaps(gaps), table_of_rates(tried)),
-        notes_of(size, tried, chosen, gaps),
-    )
+@dataclass
+class SquareLoss(Analysis):
+    """Runs of every loss at its own learning rate, and the search for it.
 
+    Attributes:
+        runs: results per loss.
+        searched: mean validation accuracy per loss and rate, a fraction.
+        size: the size of the experiment.
+    """
 
-def gap_of(loss: str, found: Found) -> Gap:
-    own, reference = accuracies(found[loss]), accuracies(found[REFERENCE])
-    return Gap(
-        loss,
-        tuple(a - b for a, b in zip(own, reference, strict=True)),
-        paired_difference(own, reference, level=LEVEL),
-        over_images(right(found[loss]), right(found[REFERENCE]), LEVEL),
-    )
+    runs: dict[str, list[RunResult]]
+    searched: dict[str, dict[float, float]]
+    size: Size
 
+    @classmethod
+    def train(cls, trainer: Trainer, size: Size) -> Self:
+        configs = {
+            loss: RunConfig(loss, 0, 0.1, epochs=size.epochs, evaluations=1) for loss in IN_WORDS
+        }
+        trainer.say(f"choosing a learning rate for each of {len(configs)} losses")
+        searched = search_rates(trainer, configs)
+        trainer.say(f"{size.seeds} seeds of each loss with its own learning rate")
+        configs = with_best_rates(configs, searched)
+        return cls(train_seeds(trainer, configs, size.seeds), searched, size)
 
-def over_images(a: NDArray[np.bool_], b: NDArray[np.bool_], level: float) -> Interval:
-    """Return the paired bootstrap interval over test images, in points."""
-    drawn = bootstrap_difference(a, b, level=level)
-    mean, low, high = (
-        None if end is None else 100 * end for end in (drawn.mean, drawn.low, drawn.high)
-    )
-    return Interval(mean, low, high, drawn.n)
-
-
-def measure_of(gap: Gap) -> Measure:
-    interval = gap.interval
-    return Measure(
-        f"{gap.loss} minus {REFERENCE}, test accuracy, points (90 % interval)",
-        interval.mean,
-        interval.low,
-        interval.high,
-        f"within ±{MARGIN:g} points",
-        gap.verdict,
-    )
-
-
-def sentence_of(found: Found, gaps: Mapping[str, Gap], chosen: Mapping[str, float]) -> str:
-    gap = gaps[CHALLENGER]
-    means = {loss: mean_interval(accuracies(runs)).mean for loss, runs in found.items()}
-    says = {
-        "holds": f"equal within ±{MARGIN:g} points",
-        "does not hold": f"more than {MARGIN:g} points apart",
-        "undecided": f"neither shown to be within ±{MARGIN:g} points nor to be outside",
-    }[gap.verdict]
-    return (
-        f"Squared error of raw outputs (rate {chosen[CHALLENGER]:g}) gets "
-        f"{means[CHALLENGER]:.1f} % of the test images right and cross-entropy (rate "
-        f"{chosen[REFERENCE]:g}) {means[REFERENCE]:.1f} %, a difference of "
-        f"{with_span(gap.interval)} points, 90 % interval: {says}. With a sigmoid in between, at "
-        f"rate {chosen[BESIDE]:g}, the difference is {with_span(gaps[BESIDE].interval)}."
-    )
-
-
-def table_of_losses(found: Found, chosen: Mapping[str, float]) -> ClaimTable:
-    rows = [
-        (
-            loss,
-            f"{chosen[loss]:g}",
-            plus_minus(mean_interval(accuracies(found[loss]))),
-            "  ".join(f"{value:.1f}" for value in accuracies(found[loss])),
-        )
-        for loss in LOSSES
-    ]
-    return ClaimTable(
-        "Test accuracy, each loss at the learning rate chosen for it",
-        ("loss", "learning rate", "test accuracy, %", "of each seed, %"),
-        tuple(rows),
-        ("Mean ± half the 95 % t interval over seeds.",),
-    )
-
-
-def table_of_gaps(gaps: Mapping[str, Gap]) -> ClaimTable:
-    each = list(gaps.values())
-    ps = holm([p_of(gap.differences) for gap in each])
-    rows = []
-    for gap, p in zip(each, ps, strict=True):
-        least = minimum_detectable_difference(gap.differences)
-        rows.append(
-            (
-                f"{gap.loss} minus {REFERENCE}",
-                signed(gap.seeds.mean),
-                span(gap.seeds),
-                span(gap.examples),
-                span(mean_interval(gap.differences)),
-                f"{p:.3f}" if p >= 0.0005 else "< 0.001",
-                MISSING if least is None else f"{least:.1f}",
-                str(gap.seeds.n),
-                words_of(gap),
+    def __post_init__(self) -> None:
+        self.chance = chance_level(self.runs[REFERENCE][0].test)
+        self.rates = {loss: runs[0].config.learning_rate for loss, runs in self.runs.items()}
+        self.accuracies = {loss: accuracies(runs) for loss, runs in self.runs.items()}
+        self.contrasts = {
+            loss: contrast(
+                self.accuracies[loss],
+                self.accuracies[REFERENCE],
+                (correct(runs), correct(self.runs[REFERENCE])),
+                LEVEL,
             )
+            for loss, runs in self.runs.items()
+            if loss != REFERENCE
+        }
+
+    def measures(self) -> Sequence[Measure]:
+        difference = self.contrasts[CHALLENGER]
+        return (
+            measure(
+                f"{CHALLENGER} minus {REFERENCE}, test accuracy, points (90 % interval)",
+                difference.interval,
+                f"within ±{MARGIN:g} points",
+                equivalent(difference),
+            ),
         )
-    return ClaimTable(
-        "Differences in test accuracy, points",
-        (
-            "difference",
-            "mean",
-            "90 % over seeds",
-            "90 % over test images",
-            "95 % over seeds",
-            "p (Holm)",
-            "smallest detectable",
-            "seeds",
-            f"equal within ±{MARGIN:g}",
-        ),
-        tuple(rows),
-        (
+
+    def sentence(self) -> str:
+        difference, sigmoid = self.contrasts[CHALLENGER], self.contrasts[SIGMOID]
+        result = {
+            "holds": f"equal within ±{MARGIN:g} points",
+            "does not hold": f"more than {MARGIN:g} points apart",
+            "undecided": f"neither shown to be within ±{MARGIN:g} points nor to be outside",
+        }[equivalent(difference)]
+        ours, reference = (
+            f"(rate {self.rates[loss]:g}) {mean_interval(self.accuracies[loss]).mean:.1f} %"
+            for loss in (CHALLENGER, REFERENCE)
+        )
+        return (
+            f"The test accuracy of squared error of raw outputs is {ours} and that of "
+            f"cross-entropy {reference}, a difference of {with_span(difference.interval)} points, "
+            f"90 % interval: {result}. With a sigmoid in between, at rate "
+            f"{self.rates[SIGMOID]:g}, the difference is {with_span(sigmoid.interval)}."
+        )
+
+    def figures(self) -> Sequence[ClaimFigure]:
+        percent = {
+            loss: {rate: 100 * share for rate, share in each.items()}
+            for loss, each in self.searched.items()
+        }
+        title = "The search for learning rates"
+        names = {loss: loss for loss in IN_WORDS}
+        return (self._difference_figure(), search_figure(title, percent, names, self.chance))
+
+    def _difference_figure(self) -> ClaimFigure:
+        title = "Each loss at its own best learning rate"
+        accuracy = [
+            Row(f"{loss}\n{IN_WORDS[loss]}", loss, interval, values, f"{interval.mean:.1f} %")
+            for loss, values in self.accuracies.items()
+            if (interval := mean_interval(values))
+        ]
+        differences = [
+            Row(
+                f"{loss}\n{IN_WORDS[loss]}",
+                loss,
+                each.interval,
+                text=signed(each.interval.mean),
+                verdict=in_words(each),
+                expected=(-MARGIN, MARGIN),
+            )
+            for loss, each in self.contrasts.items()
+        ]
+        listed = "; ".join(
+            f"{loss} {signed(each.interval.mean)} ({in_words(each)})"
+            for loss, each in self.contrasts.items()
+        )
+        alt = f"{title}. Difference in test accuracy to cross-entropy, points: {listed}."
+        panels = [
+            RowPanel(accuracy, "test accuracy, %", chance=self.chance),
+            RowPanel(
+                differences,
+                "test accuracy minus that of cross-entropy, points (bar: 90 % interval)",
+                f"Equal if the bar lies within ±{MARGIN:g} points, green",
+                references={0: ""},
+            ),
+        ]
+        caption = "Marker: mean over seeds; bar: 95 % interval, in the lower panel 90 %."
+        png = draw_intervals(panels, title=title, caption=caption, description=alt)
+        return ClaimFigure("difference.png", png, alt)
+
+    def tables(self) -> Sequence[ClaimTable]:
+        return (self._accuracy_table(), self._difference_table(), self._search_table())
+
+    def _accuracy_table(self) -> ClaimTable:
+        return table(
+            "Test accuracy, each loss at the learning rate chosen for it",
+            self.runs,
+            {
+                "loss": str,
+                "learning rate": lambda loss: f"{self.rates[loss]:g}",
+                "test accuracy, %": lambda loss: plus_minus(mean_interval(self.accuracies[loss])),
+                "of each seed, %": lambda loss: "  ".join(
+                    f"{value:.1f}" for value in self.accuracies[loss]
+                ),
+            },
+            "Mean ± half the 95 % t interval over seeds.",
+        )
+
+    def _difference_table(self) -> ClaimTable:
+        each = self.contrasts
+        ps = dict(zip(each, holm([c.pvalue() for c in each.values()]), strict=True))
+        return table(
+            "Differences in test accuracy, points",
+            each,
+            {
+                "difference": lambda loss: f"{loss} minus {REFERENCE}",
+                "mean": lambda loss: signed(each[loss].seeds.mean),
+                "90 % over seeds": lambda loss: span(each[loss].seeds),
+                "90 % over test images": lambda loss: span(each[loss].examples),
+                "95 % over seeds": lambda loss: span(mean_interval(each[loss].differences)),
+                "p (Holm)": lambda loss: pvalue(ps[loss]),
+                "smallest detectable": lambda loss: optional(each[loss].detectable, ".1f"),
+                "seeds": lambda loss: str(each[loss].seeds.n),
+                f"equal within ±{MARGIN:g}": lambda loss: in_words(each[loss]),
+            },
             "Paired by seed: t interval; over test images: paired bootstrap. Equal: the 90 % "
             "interval of both together, the root of the sum of their squares, lies within the "
             "margin. p: that there is no difference at all, paired t test, corrected by Holm for "
             "the rows. Smallest detectable: the true difference from 0 that this many seeds find "
             "with a power of 80 %. The first row alone decides.",
-        ),
-    )
-
-
-def p_of(differences: Sequence[float]) -> float:
-    """Return the p-value of no difference; 1 with too few seeds."""
-    if len(differences) < MINIMUM_SEEDS:
-        return 1.0
-    return paired_t_pvalue(differences, [0.0] * len(differences))
-
-
-def table_of_rates(tried: Mapping[str, Mapping[float, float]]) -> ClaimTable:
-    rates = sorted({rate for means in tried.values() for rate in means})
-    rows = [
-        (loss, *(f"{means[rate]:.1f}" if rate in means else MISSING for rate in rates))
-        for loss, means in tried.items()
-    ]
-    return ClaimTable(
-        "The search: validation accuracy, %, by learning rate",
-        ("loss", *(f"{rate:g}" for rate in rates)),
-        tuple(rows),
-        ("Seeds of the search's own; the test images are not looked at. Diverged: 0.",),
-    )
-
-
-def notes_of(
-    size: Size,
-    tried: Mapping[str, Mapping[float, float]],
-    chosen: Mapping[str, float],
-    gaps: Mapping[str, Gap],
-) -> tuple[str, ...]:
-    notes = [
-        f"mse fits the raw output to -1 for a dog and +1 for a cat, without a sigmoid or softmax; "
-        f"{BESIDE} is the same error behind a sigmoid, where its gradient dies.",
-        f"{CONTROL} is the same function as {REFERENCE}, computed from one output and not from "
-        "two, of which the head learns twice as fast at the same rate: its row shows how little "
-        "that and chance make, tuning included. It comes out as "
-        f"{with_span(gaps[CONTROL].interval)}.",
-        f"Two classes and a small network trained for {size.epochs} epochs. Hui and Belkin "
-        "compare large networks on 28 tasks; with many classes they rescale the loss, which two "
-        "classes do not need.",
-    ]
-    ends = [loss for loss, rate in chosen.items() if rate in (min(tried[loss]), max(tried[loss]))]
-    if ends:
-        notes.append(
-            f"The best rate is at an end of the grid for {', '.join(ends)}: one beyond it may be "
-            "better still."
         )
-    return tuple(notes)
+
+    def _search_table(self) -> ClaimTable:
+        rates = sorted({rate for each in self.searched.values() for rate in each})
+        columns = {
+            f"{rate:g}": lambda loss, rate=rate: optional(
+                100 * self.searched[loss].get(rate, float("nan")), ".1f"
+            )
+            for rate in rates
+        }
+        return table(
+            "The search: validation accuracy, %, by learning rate",
+            self.searched,
+            {"loss": str, **columns},
+            "The search has its own seeds and does not use the test images. Diverged: 0.",
+        )
+
+    def notes(self) -> Sequence[str]:
+        notes = [
+            "mse fits the raw output to -1 for a dog and +1 for a cat, without a sigmoid or "
+            f"softmax; {SIGMOID} is the same error behind a sigmoid, where its gradient vanishes.",
+            f"{CONTROL} is the same function as {REFERENCE}, computed from one output instead of "
+            "two, of which the head learns twice as fast at the same rate: its row shows how much "
+            "that and chance make, tuning included. Its difference is "
+            f"{with_span(self.contrasts[CONTROL].interval)}.",
+            f"Two classes and a small network trained for {self.size.epochs} epochs. Hui and "
+            "Belkin compare large networks on 28 tasks; with many classes they rescale the loss, "
+            "which two classes do not need.",
+        ]
+        ends = [
+            loss
+            for loss, rate in self.rates.items()
+            if rate in (min(self.searched[loss]), max(self.searched[loss]))
+        ]
+        if ends:
+            notes.append(
+                f"The best rate is at an end of the grid for {', '.join(ends)}: one beyond it may "
+                "be better still."
+            )
+        return notes
+
+
+def equivalent(difference: Contrast) -> Verdict:
+    """Return the verdict on whether two losses are equal within the margin."""
+    return verdict_equivalent(difference.interval, MARGIN)
+
+
+def in_words(difference: Contrast) -> str:
+    """Return 'equal', 'different' or 'undecided'."""
+    words = {"holds": "equal", "does not hold": "different", "undecided": "undecided"}
+    return words[equivalent(difference)]
 
 
 CLAIM = Claim(
@@ -259,5 +267,6 @@ CLAIM = Claim(
         "the squares of the two."
     ),
     source="Hui and Belkin 2021, arXiv 2006.07322",
-    examine=examine,
+    sizes=SIZES,
+    analysis=SquareLoss,
 )

@@ -110,7 +110,7 @@ class Finding:
         verdict: computed from the measures by `verdict_of`.
         sentence: the finding in one or two sentences, made from the measured numbers.
         measures: the numbers that the verdict rests on.
-        pictures: figures, the most important one first.
+        figures: figures, the most important one first.
         tables: the numbers behind the measures.
         notes: limits, surprises, and what was not measured.
     """
@@ -118,7 +118,7 @@ class Finding:
     verdict: Verdict
     sentence: str
     measures: tuple[Measure, ...]
-    pictures: tuple[ClaimFigure, ...]
+    figures: tuple[ClaimFigure, ...]
     tables: tuple[ClaimTable, ...]
     notes: tuple[str, ...] = ()
 
@@ -147,15 +147,15 @@ def write_claim(
     Raises:
         UserError: a file cannot be written.
     """
-    for picture in finding.pictures:
-        check_file_name(picture.name, "a figure")
+    for figure in finding.figures:
+        check_file_name(figure.name, "a figure")
     record = _finite(
         {
             **{name: getattr(statement, name) for name in TEXTS[:6]},
             "verdict": finding.verdict,
             "sentence": finding.sentence,
             "measures": [vars(measure) for measure in finding.measures],
-            "pictures": [{"name": each.name, "alt": each.alt} for each in finding.pictures],
+            "pictures": [{"name": each.name, "alt": each.alt} for each in finding.figures],
             "tables": [vars(table) for table in finding.tables],
             "notes": finding.notes,
             "about": about,
@@ -165,7 +165,7 @@ def write_claim(
         directory.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise UserError(f"cannot write {directory}: {error.strerror or error}") from None
-    files = {picture.name: picture.png for picture in finding.pictures}
+    files = {figure.name: figure.png for figure in finding.figures}
     text = json.dumps(record, indent=2, allow_nan=False) + "\n"
     write_files(directory, files | {FILE: text.encode()})
 
@@ -195,8 +195,8 @@ def read_claim(directory: Path) -> dict[str, Any]:
             raise ValueError(wrong)
         if record["verdict"] not in get_args(Verdict):
             raise ValueError(f"{record['verdict']!r} is no verdict")
-        for picture in record["pictures"]:
-            check_file_name(picture["name"], path)
+        for figure in record["pictures"]:
+            check_file_name(figure["name"], path)
         for measure in record["measures"]:
             _ = [measure[key] for key in ("name", "value", "wanted", "verdict")]
         for table in record["tables"]:

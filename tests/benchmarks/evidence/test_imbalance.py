@@ -2,130 +2,104 @@ import dataclasses
 
 import numpy as np
 import pytest
+import torch
 
-from lossbench.benchmarks.evidence import imbalance
+from lossbench.benchmarks.evidence.imbalance import (
+    LOSSES,
+    RATIOS,
+    SHIFTED,
+    TRAINED,
+    loss_arguments,
+    shift_logits,
+)
 from lossbench.benchmarks.training.result import Predictions
+from lossbench.losses import registry
 
-# The shares of dogs and of cats that are recognised.
-TELLING = {"plain": (0.98, 0.10), "weighted": (0.70, 0.66), "focal": (0.97, 0.14)}
-TELLING["logit-adjusted"] = (0.68, 0.69)
-
-
-def method_of(trial):
-    if trial.loss == "cross-entropy":
-        return "weighted" if trial.loss_arguments else "plain"
-    return "focal" if trial.loss == "softmax-focal" else "logit-adjusted"
-
-
-def lab_of(fake_lab, budget="quick", **change):
-    shares = TELLING | {name.replace("_", "-"): pair for name, pair in change.items()}
-    return fake_lab(budget, lambda trial: shares[method_of(trial)])
-
-
-@pytest.mark.parametrize("budget", imbalance.SIZES)
-def test_holds_where_those_told_find_the_cats(fake_lab, check_finding, budget):
-    lab = lab_of(fake_lab, budget)
-    finding = imbalance.CLAIM.examine(lab)
-    assert finding.verdict == "holds", finding.measures
-    check_finding(imbalance.CLAIM, finding, lab)
+from .worlds import IMBALANCE, imbalance_world, method_of
 
 
 @pytest.mark.parametrize(
     "change",
     [
         {"weighted": (0.98, 0.11)},
-        {"logit_adjusted": (0.90, 0.20)},
+        {"logit-adjusted": (0.90, 0.20)},
         {"focal": (0.72, 0.70)},
         {"plain": (0.72, 0.70)},
     ],
 )
-def test_does_not_hold_where_they_do_not(fake_lab, change):
-    assert imbalance.CLAIM.examine(lab_of(fake_lab, **change)).verdict == "does not hold"
+def test_refuted_where_a_method_does_not_help(examine, change):
+    assert examine("imbalance", change=change).verdict == "does not hold"
 
 
-def test_two_seeds_decide_nothing(fake_lab, monkeypatch):
-    monkeypatch.setitem(imbalance.SIZES, "quick", imbalance.SIZES["quick"]._replace(seeds=2))
-    assert imbalance.CLAIM.examine(lab_of(fake_lab)).verdict == "undecided"
-
-
-def test_measures_are_differences_of_balanced_accuracy(fake_lab):
-    lab = lab_of(fake_lab)
-    finding = imbalance.CLAIM.examine(lab)
-    found = {}
-    for trial in lab.trained:
-        said = lab.outcome(trial).test
-        both = [(said.predicted == c)[said.labels == c].mean() for c in (0, 1)]
-        found.setdefault((method_of(trial), trial.imbalance), []).append(50 * sum(both))
-    mean = {cell: np.mean(values) for cell, values in found.items()}
+def test_numbers_are_those_of_the_runs(examine, analyse):
+    analysis, trainer = analyse("imbalance")
+    mean = {}
+    for cell, runs in analysis.runs.items():
+        recalls = [
+            [(r.test.predicted == c)[r.test.labels == c].mean() for c in (0, 1)] for r in runs
+        ]
+        mean[cell] = 100 * np.mean(recalls)
     pairs = [("weighted", "plain"), ("logit-adjusted", "plain"), ("logit-adjusted", "focal")]
-    expected = [mean[a, r] - mean[b, r] for r in imbalance.RATIOS for a, b in pairs]
+    finding = examine("imbalance")
+    expected = [mean[a, r] - mean[b, r] for r in RATIOS for a, b in pairs]
     assert [measure.value for measure in finding.measures] == pytest.approx(expected)
+    rows = {row[0]: row for row in finding.tables[0].rows}
+    assert set(rows) == {f"1:{ratio} {method}" for ratio in RATIOS for method in LOSSES}
+    assert rows["1:50 weighted"][1] == "900 and 18"
+    assert rows[f"1:10 {SHIFTED}"][2] == rows["1:10 plain"][2]
+    assert float(rows["1:10 plain"][4]) == pytest.approx(98, abs=0.5)
+    assert float(rows["1:10 plain"][5]) == pytest.approx(10, abs=0.5)
+    assert "With 10 dogs per cat, plain cross-entropy finds 10 %" in finding.sentence
+    assert len({config.epochs for config in trainer.searched}) == 1
 
 
-def test_methods_are_told_how_many_there_were(fake_lab):
-    lab = lab_of(fake_lab)
-    imbalance.CLAIM.examine(lab)
-    told = {(method_of(t), t.imbalance): dict(t.loss_arguments) for t in lab.trained}
+def test_methods_know_the_counts(analyse):
+    _, trainer = analyse("imbalance")
+    given = {(method_of(c), c.imbalance): dict(c.loss_arguments) for c in trainer.trained}
     for ratio, cats in ((10, 90), (50, 18)):
-        assert told["plain", ratio] == told["focal", ratio] == {}
-        assert told["logit-adjusted", ratio] == {"prior": (900, cats)}
-        dogs_weigh, cats_weigh = told["weighted", ratio]["weight"]
-        # Each class weighs the same, and an example 1 on average.
-        assert dogs_weigh * 900 == pytest.approx(cats_weigh * cats)
-        assert dogs_weigh * 900 + cats_weigh * cats == pytest.approx(900 + cats)
+        assert given["plain", ratio] == given["focal", ratio] == {}
+        assert given["logit-adjusted", ratio] == {"prior": (900, cats)}
+        dog, cat = given["weighted", ratio]["weight"]
+        # Each class has the same weight, and an example 1 on average.
+        assert dog * 900 == pytest.approx(cat * cats)
+        assert dog * 900 + cat * cats == pytest.approx(900 + cats)
 
 
-def test_settings_are_those_of_the_losses():
-    from lossbench.losses import registry
-
-    for method in imbalance.TRAINED:
-        settings = imbalance.settings_of(method, (900, 90))
-        import torch
-
-        given = {name: torch.tensor(value) for name, value in settings}
-        loss = registry.entry(imbalance.LOSSES[method]).build(reduction="none", **given)
-        assert loss(torch.zeros(2, 2), torch.tensor([0, 1])).shape == (2,)
+@pytest.mark.parametrize("method", TRAINED)
+def test_arguments_are_those_of_the_losses(method):
+    arguments = {name: torch.tensor(v) for name, v in loss_arguments(method, (900, 90))}
+    loss = registry.entry(LOSSES[method]).build(reduction="none", **arguments)
+    assert loss(torch.zeros(2, 2), torch.tensor([0, 1])).shape == (2,)
 
 
 def test_shifting_is_bayes_rule():
-    """Where a network gives the posterior of what it saw, shifting gives that of even classes."""
-    rng = np.random.default_rng(0)
-    likelihood = rng.random((50, 2))
+    """Shifting a posterior gives that of balanced classes."""
+    likelihood = np.random.default_rng(0).random((50, 2))
     counts = (4500, 90)
     seen = likelihood * counts
     seen /= seen.sum(1, keepdims=True)
-    labels = np.zeros(50, np.int64)
-    said = Predictions(
-        np.log(seen).astype(np.float32), seen.astype(np.float32), seen.argmax(1), labels
+    given = Predictions(
+        np.log(seen).astype(np.float32), seen.astype(np.float32), seen.argmax(1), np.zeros(50, int)
     )
-    even = imbalance.shifted(said, counts)
+    shifted = shift_logits(given, counts)
     expected = likelihood / likelihood.sum(1, keepdims=True)
-    np.testing.assert_allclose(even.probabilities, expected, rtol=1e-4)
-    np.testing.assert_array_equal(even.predicted, expected.argmax(1))
-    assert (said.predicted == 0).mean() > (even.predicted == 0).mean()
+    np.testing.assert_allclose(shifted.probabilities, expected, rtol=1e-4)
+    np.testing.assert_array_equal(shifted.predicted, expected.argmax(1))
+    assert (given.predicted == 0).mean() > (shifted.predicted == 0).mean()
 
 
-def test_an_uneven_test_split_has_no_interval_over_images(fake_lab):
-    lab = lab_of(fake_lab)
-    lab.outcome = uneven(lab.outcome)
-    finding = imbalance.CLAIM.examine(lab)
-    assert {row[3] for row in finding.tables[1].rows} == {"–"}
-    # And the rarer class of the test counts as much as the other.
-    wanted = 100 * (np.mean(TELLING["weighted"]) - np.mean(TELLING["plain"]))
-    assert finding.measures[0].value == pytest.approx(wanted, abs=1)
-
-
-def uneven(outcome):
-    """Every second cat is left out of the test."""
-
-    def build(trial):
-        found = outcome(trial)
+def test_an_unbalanced_test_split_has_no_interval_over_images(examine):
+    def world(config):
+        """Leave every second cat out of the test."""
+        found = imbalance_world(config)
         if found.test is None:
             return found
-        said = found.test
-        cats = np.cumsum(said.labels == 1)
-        keep = (said.labels == 0) | (cats % 2 == 0)
-        kept = Predictions(*(getattr(said, f.name)[keep] for f in dataclasses.fields(said)))
+        keep = (found.test.labels == 0) | (np.cumsum(found.test.labels == 1) % 2 == 0)
+        kept = Predictions(*(each[keep] for each in vars(found.test).values()))
         return dataclasses.replace(found, test=kept)
 
-    return build
+    finding = examine("imbalance", world=world)
+    assert {row[3] for row in finding.tables[1].rows} == {"–"}
+    # The rarer class of the test counts as much as the other.
+    expected = 100 * (np.mean(IMBALANCE["weighted"]) - np.mean(IMBALANCE["plain"]))
+    assert finding.measures[0].value == pytest.approx(expected, abs=1)

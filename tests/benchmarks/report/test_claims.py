@@ -62,7 +62,7 @@ def finding(verdict="holds", **fields):
             Measure("steps, number", 1234.6, 1000.0, 2000.0, "above 10", "undecided"),
             Measure("ratio", float("nan"), None, None, "above 10", "undecided"),
         ),
-        "pictures": (ClaimFigure("one.png", b"1", "one"), ClaimFigure("two.png", b"2", "two")),
+        "figures": (ClaimFigure("one.png", b"1", "one"), ClaimFigure("two.png", b"2", "two")),
         "tables": (
             ClaimTable("By rate", ("loss", "0.1"), (("mse", "74.1"), ("bce",)), ("A note.",)),
         ),

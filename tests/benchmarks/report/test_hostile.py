@@ -7,8 +7,7 @@ from PIL import Image
 
 from lossbench.benchmarks.data.cache import open_cached
 from lossbench.benchmarks.data.folder import path_source
-from lossbench.benchmarks.evidence.claim import Claim
-from lossbench.benchmarks.records.claim import ClaimTable
+from lossbench.benchmarks.records.claim import ClaimTable, Statement
 from lossbench.benchmarks.report.claims import write_finding
 from lossbench.benchmarks.report.combined import write_reports
 from lossbench.benchmarks.report.comparison import write_summary
@@ -87,7 +86,7 @@ def claim(tmp_path):
     directory = tmp_path / "claim"
     table = ClaimTable(EVIL, (EVIL, "n"), ((EVIL, EVIL),), (EVIL,))
     found = finding(sentence=EVIL, notes=(EVIL,), tables=(table,))
-    write_finding(directory, ABOUT | {"command": EVIL}, Claim(*6 * (EVIL,), None), found)
+    write_finding(directory, ABOUT | {"command": EVIL}, Statement(*6 * (EVIL,)), found)
     return directory
 
 

@@ -1,0 +1,56 @@
+"""Text of differences and intervals."""
+
+from __future__ import annotations
+
+import math
+
+from lossbench.benchmarks.format import MINUS, MISSING, magnitude
+from lossbench.benchmarks.stats.intervals import Interval
+
+
+def signed(value: float | None, digits: int | None = 1) -> str:
+    """Format with a sign: +1.2, −0.3 or 0.0. `digits` None: all digits."""
+    if value is None:
+        return MISSING
+    text = f"{value:+g}" if digits is None else f"{value:+.{digits}f}"
+    if float(text) == 0:
+        text = text[1:]
+    return text.replace("-", MINUS)
+
+
+def span(interval: Interval | None, digits: int = 1) -> str:
+    """Format the ends of an interval: '+0.1 to +2.3'."""
+    if interval is None or interval.low is None or interval.high is None:
+        return MISSING
+    return f"{signed(interval.low, digits)} to {signed(interval.high, digits)}"
+
+
+def with_span(interval: Interval, digits: int = 1) -> str:
+    """Format a mean with its interval: '+1.2 (+0.1 to +2.3)'."""
+    text = signed(interval.mean, digits)
+    return text if interval.low is None else f"{text} ({span(interval, digits)})"
+
+
+def plus_minus(interval: Interval, digits: int = 1) -> str:
+    """Format a mean with half its interval: '74.1 ± 1.3'."""
+    if interval.mean is None:
+        return MISSING
+    text = f"{interval.mean:.{digits}f}"
+    if interval.high is None:
+        return text
+    return f"{text} ± {interval.high - interval.mean:.{digits}f}"
+
+
+def size(value: float | None) -> str:
+    """Format the magnitude of a number that may not be finite."""
+    return str(value) if value is not None and not math.isfinite(value) else magnitude(value)
+
+
+def optional(value: float | None, spec: str) -> str:
+    """Format a number that may be missing or not finite, which is a dash."""
+    return format(value, spec) if value is not None and math.isfinite(value) else MISSING
+
+
+def pvalue(p: float) -> str:
+    """Format a p-value with three decimals."""
+    return f"{p:.3f}" if p >= 0.0005 else "< 0.001"

@@ -1,0 +1,233 @@
+"""Figure of curves over a variable: steps, a learning rate, log-odds; one or several panels."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import matplotlib
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.ticker import LogLocator, NullFormatter
+from numpy.typing import ArrayLike, NDArray
+
+from lossbench.benchmarks.stats.intervals import Interval
+
+from .canvas import CHANCE_STYLE, FAINT, RC, Label, label_lines, line_style, render_png
+from .intervals import marker_style
+from .layout import figure_with_heading
+
+LABEL_HEIGHT = 0.235  # inches
+
+
+@dataclass(frozen=True)
+class Curve:
+    """A curve in the style of its loss.
+
+    Attributes:
+        loss: loss whose style it has.
+        x, y: the line; NaN leaves a gap.
+        label: text beside the last point.
+        seeds: y of every seed, drawn as thin lines.
+        intervals: one per x, drawn as vertical bars.
+        markers: markers at every x.
+        chosen: index of a point that is marked: filled among hollow markers, else a star.
+        points: x and y of single measurements.
+        point_marker: marker of these: '' is that of the loss.
+        arrows: x and y of points of which only a lower bound is known.
+        emphasis: whether the line is thick (True) or thin (False); None is the width of the loss.
+    """
+
+    loss: str
+    x: ArrayLike
+    y: ArrayLike
+    label: str = ""
+    seeds: Sequence[ArrayLike] = ()
+    intervals: Sequence[Interval] = ()
+    markers: Literal["", "filled", "hollow"] = ""
+    chosen: int | None = None
+    points: tuple[ArrayLike, ArrayLike] = ((), ())
+    point_marker: str = ""
+    arrows: Sequence[tuple[float, float]] = ()
+    emphasis: bool | None = None
+
+
+@dataclass(frozen=True)
+class Axis:
+    """An axis.
+
+    Attributes:
+        label: its label.
+        log: whether it is logarithmic.
+        ticks: text by position; empty: matplotlib's.
+        limits: its ends; None: what is drawn.
+    """
+
+    label: str = ""
+    log: bool = False
+    ticks: Mapping[float, str] = field(default_factory=dict)
+    limits: tuple[float | None, float | None] = (None, None)
+
+
+@dataclass(frozen=True)
+class CurvePanel:
+    """Curves with common axes.
+
+    Attributes:
+        curves: the curves.
+        x, y: the axes.
+        title: title of the panel.
+        chance: chance level on the y axis, drawn as a dotted line with a label.
+        verticals: x of grey lines.
+        horizontals: y of grey lines, with their text.
+        text: text at the top left corner, inside.
+    """
+
+    curves: Sequence[Curve]
+    x: Axis
+    y: Axis
+    title: str = ""
+    chance: float | None = None
+    verticals: Sequence[float] = ()
+    horizontals: Mapping[float, str] = field(default_factory=dict)
+    text: str = ""
+
+
+def draw_curves(
+    panels: Sequence[CurvePanel],
+    *,
+    title: str,
+    caption: str,
+    description: str,
+    columns: int = 1,
+    height: float = 4.4,
+    share_y: bool = False,
+) -> bytes:
+    """Draw panels of curves.
+
+    Args:
+        panels: the panels, row by row.
+        title: title of the figure.
+        caption: text below the title.
+        description: the Description entry of the PNG.
+        columns: panels beside each other.
+        height: height of a row of panels in inches.
+        share_y: whether all panels have the same limits of y.
+
+    Returns:
+        A PNG of 1600 pixels width.
+    """
+    rows = -(-len(panels) // columns)
+    with matplotlib.rc_context(RC):
+        figure = figure_with_heading(height * rows, title, caption)
+        grid = figure.subplots(rows, columns, squeeze=False, sharey=share_y)
+        for axes in grid.flat[len(panels) :]:
+            axes.set_visible(False)
+        for axes, panel in zip(grid.flat, panels, strict=False):
+            draw_panel(axes, panel, gap=LABEL_HEIGHT / (height - 0.9))
+        return render_png(figure, description)
+
+
+def draw_panel(axes: Axes, panel: CurvePanel, gap: float = 0.06) -> None:
+    """Draw the curves of a panel, its reference lines and its labels.
+
+    Args:
+        axes: where to draw.
+        panel: the panel.
+        gap: height of a label beside the curves, as a fraction of the axes.
+    """
+    axes.set_title(panel.title, fontsize=11)
+    _scale(axes.xaxis, axes.set_xscale, panel.x)
+    _scale(axes.yaxis, axes.set_yscale, panel.y)
+    labels = [label for curve in panel.curves for label in _draw_curve(axes, curve)]
+    for x in panel.verticals:
+        axes.axvline(x, color=FAINT, linewidth=0.8)
+    for y, text in panel.horizontals.items():
+        axes.axhline(y, color=FAINT, linewidth=0.8)
+        place: dict[str, Any] = {"xycoords": ("axes fraction", "data"), "xytext": (2, 4)}
+        axes.annotate(text, (0, y), textcoords="offset points", fontsize=9.5, color=FAINT, **place)
+    if panel.chance is not None:
+        axes.axhline(panel.chance, **CHANCE_STYLE, zorder=7)
+        labels.append(Label(panel.chance, f"chance  {panel.chance:.1f}", None))
+    axes.set_xlim(*panel.x.limits)
+    axes.set_ylim(*panel.y.limits)
+    if panel.y.log:
+        low, high = axes.get_ylim()
+        axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if high < 100 * low else (1,)))
+        axes.yaxis.set_major_formatter("{x:g}")
+        axes.yaxis.set_minor_formatter(NullFormatter())
+    if panel.text:
+        corner: dict[str, Any] = {"xycoords": "axes fraction", "va": "top", "fontsize": 10}
+        axes.annotate(panel.text, (0.04, 0.98), **corner)
+    axes.grid(color="#EEEEEE")
+    axes.set_axisbelow(True)
+    label_lines(axes, labels, gap=gap)
+
+
+def log_odds_ticks(probabilities: Sequence[float]) -> dict[float, str]:
+    """Return ticks at the log-odds of probabilities."""
+    return {float(np.log(p / (1 - p))): f"{p:g}" for p in probabilities}
+
+
+def thin(
+    values: NDArray[np.float64], edges: NDArray[np.float64], per_bin: int
+) -> NDArray[np.int64]:
+    """Return the indices of at most `per_bin` values per bin, evenly chosen in their order.
+
+    Args:
+        values: (N,); those outside of the edges are left out.
+        edges: edges of the bins, ascending.
+        per_bin: values of a bin, at least 1.
+    """
+    bins = np.digitize(values, edges)
+    chosen = [np.flatnonzero(bins == index) for index in range(1, len(edges))]
+    return np.concatenate([each[:: max(1, -(-len(each) // per_bin))] for each in chosen])
+
+
+def _scale(axis: Any, set_scale: Any, spec: Axis) -> None:
+    axis.set_label_text(spec.label)
+    if spec.log:
+        set_scale("log")
+    if spec.ticks:
+        axis.set_ticks(list(spec.ticks), list(spec.ticks.values()))
+        axis.set_ticks([], minor=True)
+
+
+def _draw_curve(axes: Axes, curve: Curve) -> list[Label]:
+    look = line_style(curve.loss)
+    color = look["color"]
+    x, y = np.asarray(curve.x, float), np.asarray(curve.y, float)
+    if curve.emphasis is not None:
+        look |= (
+            {"linewidth": 3.4, "zorder": 7} if curve.emphasis else {"linewidth": 1.3, "alpha": 0.8}
+        )
+    for seed in curve.seeds:
+        axes.plot(x, seed, color=color, linewidth=0.8, alpha=0.6)
+    axes.plot(x, y, **look)
+    if curve.markers:
+        axes.plot(x, y, **marker_style(curve.loss, hollow=curve.markers == "hollow"), zorder=8)
+    if curve.chosen is not None:
+        chosen: dict[str, Any] = {"marker": "*", "markersize": 16, "markeredgecolor": "white"}
+        if curve.markers == "hollow":
+            chosen = marker_style(curve.loss) | {"markersize": 12}
+        axes.plot(x[curve.chosen], y[curve.chosen], **chosen | {"color": color, "zorder": 9})
+    for at, interval in zip(x, curve.intervals, strict=bool(curve.intervals)):
+        if interval.low is not None and interval.high is not None:
+            axes.plot([at, at], [interval.low, interval.high], color=color, lw=1.7, zorder=8)
+    if curve.point_marker:
+        points: dict[str, Any] = {"linestyle": "none", "marker": curve.point_marker, "zorder": 3}
+        points |= {"markersize": 4.5, "markerfacecolor": "none", "alpha": 0.5, "color": color}
+        points |= {"markersize": 9, "alpha": 1} if curve.point_marker == "_" else {}
+    else:
+        points = marker_style(curve.loss, hollow=True) | {"markersize": 6, "zorder": 8}
+    axes.plot(*curve.points, **points)
+    arrow = {"arrowstyle": "->", "color": color, "linewidth": 1.8}
+    for at, value in curve.arrows:
+        axes.annotate("", (at, value * 1.16), (at, value), arrowprops=arrow)
+        axes.update_datalim([(at, value * 1.2)])
+        axes.autoscale_view()
+    finite = y[np.isfinite(y)]
+    if not curve.label or not len(finite):
+        return []
+    return [Label(float(finite[-1]), curve.label, curve.loss)]

@@ -1,0 +1,38 @@
+import math
+
+import pytest
+
+from lossbench.benchmarks.evidence.text import (
+    optional,
+    plus_minus,
+    pvalue,
+    signed,
+    size,
+    span,
+    with_span,
+)
+from lossbench.benchmarks.stats.intervals import Interval
+
+WIDE, POINT = Interval(1, -0.5, 2.5, 3), Interval(1, None, None, 1)
+
+
+@pytest.mark.parametrize(
+    ("value", "digits", "text"),
+    [(1.26, 1, "+1.3"), (-0.31, 1, "−0.3"), (-0.01, 1, "0.0"), (2, None, "+2"), (None, 1, "–")],
+)
+def test_signed(value, digits, text):
+    assert signed(value, digits) == text
+
+
+def test_intervals():
+    assert [span(WIDE), span(POINT), span(None)] == ["−0.5 to +2.5", "–", "–"]
+    assert [with_span(WIDE), with_span(POINT)] == ["+1.0 (−0.5 to +2.5)", "+1.0"]
+    assert plus_minus(Interval(74.1, 72.8, 75.4, 3)) == "74.1 ± 1.3"
+    assert [plus_minus(POINT), plus_minus(Interval(None, None, None, 0))] == ["1.0", "–"]
+
+
+def test_numbers():
+    values = (math.nan, math.inf, None, 0.0, 0.25)
+    assert [size(value) for value in values] == ["nan", "inf", "–", "0", "0.250"]
+    assert [optional(value, ".1f") for value in values] == ["–", "–", "–", "0.0", "0.2"]
+    assert [pvalue(p) for p in (0.0004, 0.0005, 0.25)] == ["< 0.001", "0.001", "0.250"]

@@ -1,0 +1,320 @@
+"""Results made by hand, without training, by which each claim holds."""
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+
+from lossbench.benchmarks.config import ARTICLE_LOSSES, RunConfig
+from lossbench.benchmarks.evidence import (
+    calibration,
+    learning_rate,
+    multiclass,
+    noise,
+    saturation,
+    zero_one,
+)
+from lossbench.benchmarks.evidence.gradients import FORMULAS
+from lossbench.benchmarks.records.results import Evaluation
+from lossbench.benchmarks.training.result import Predictions, RunResult
+
+RATES = (0.01, 0.1)
+World = Callable[[RunConfig], RunResult]
+
+
+@dataclass
+class FakeTrainer:
+    """Trainer whose results are what `world` makes of a run. It keeps what it was asked for."""
+
+    world: World
+    budget: str = "quick"
+    trained: list[RunConfig] = field(default_factory=list)
+    searched: list[RunConfig] = field(default_factory=list)
+
+    def train(self, configs: Sequence[RunConfig]) -> list[RunResult]:
+        self.trained += configs
+        return [self.world(config) for config in configs]
+
+    def search(self, configs: Sequence[RunConfig]) -> list[list[RunResult]]:
+        self.searched += configs
+        return [
+            [self.world(replace(c, learning_rate=rate, seed=1000, test=False)) for rate in RATES]
+            for c in configs
+        ]
+
+    def say(self, line: str) -> None:
+        assert "\n" not in line
+
+
+def evaluation(step: int, accuracy: float = 0.5, gradient: float = 0.5, **known: Any) -> Evaluation:
+    values = dict.fromkeys(("train_accuracy", "validation_accuracy"), accuracy)
+    values |= dict.fromkeys(("logit_mean_abs", "logit_when_wrong", "parameter_norm"), gradient)
+    return Evaluation(loss="mse", seed=0, step=step, epoch=step / 100, **values | known)
+
+
+def result(config: RunConfig, test: Predictions | None = None, **known: Any) -> RunResult:
+    """A result with these predictions for the validation images and, if asked for, the test."""
+    values: dict[str, Any] = {
+        "evaluations": (evaluation(0), evaluation(100, 0.7, 0.3)),
+        "parameter_distance": 1.0,
+        "parameters": 100,
+        "counts": (900, 900),
+        "validation": test,
+        "test": test if config.test else None,
+        "examples": None,
+        "seconds": 1.0,
+    }
+    return RunResult(config=config, **values | known)
+
+
+def one_logit(z: np.ndarray, labels: np.ndarray) -> Predictions:
+    """The predictions of a network with one logit."""
+    f = 1 / (1 + np.exp(-z.astype(np.float64)))
+    probabilities = np.stack([1 - f, f], 1).astype(np.float32)
+    return Predictions(
+        z.astype(np.float32)[:, None],
+        probabilities,
+        (z > 0).astype(np.int64),
+        labels.astype(np.int64),
+    )
+
+
+def correct_in(share: float, count: int = 1000) -> Predictions:
+    """Predictions of which this share is right, for images of which half are cats."""
+    labels = np.arange(count) % 2
+    right = np.arange(count) < round(share * count)
+    return one_logit(np.where(right, 2.0, -2.0) * (2 * labels - 1), labels)
+
+
+def with_recalls(
+    config: RunConfig, recalls: Sequence[float], confidence: float = 0.8, count: int = 500
+) -> RunResult:
+    """A result with `count` images per class, of which the share `recalls[class]` is right.
+
+    Each seed errs on a few others.
+    """
+    classes = len(recalls)
+    labels = np.arange(classes * count) % classes
+    hard = np.random.default_rng(5).permuted(np.arange(count))
+    rank = (hard + np.random.default_rng(config.seed).normal(0, 0.004 * count, count)) / count
+    right = rank[np.arange(len(labels)) // classes] < np.array(recalls)[labels]
+    predicted = np.where(right, labels, (labels + 1) % classes)
+    p = np.full((len(labels), classes), (1 - confidence) / (classes - 1))
+    p[np.arange(len(labels)), predicted] = confidence
+    outputs = np.log(np.clip(p, 1e-9, 1)).astype(np.float32)
+    counts = [900] * classes
+    counts[1] = round(900 / config.imbalance)
+    predictions = Predictions(outputs, p.astype(np.float32), predicted, labels)
+    return result(config, predictions, counts=tuple(counts))
+
+
+def zero_one_world(config, *, distance=0.0, gradient=0.0, change=0.0, learns=0.2):
+    """Nothing changes but what is given; with cross-entropy networks learn."""
+    if config.loss == zero_one.REFERENCE:
+        end, gradient, distance = 0.5 + learns + 0.01 * config.seed, 0.4, 2.0
+    else:
+        end = 0.5 + change * (config.model == zero_one.PLAIN)
+    evaluations = (evaluation(0, 0.5, gradient), evaluation(100, end, gradient))
+    known = {"evaluations": evaluations, "parameter_distance": distance}
+    return result(config, correct_in(end), **known)
+
+
+def formula_examples(config, odds, change=lambda _, magnitude: magnitude):
+    """Recorded examples with the gradients of the formula; half of them are cats."""
+    t = np.arange(len(odds)) % 2
+    odds = odds.astype(np.float32).astype(float)
+    magnitude = change(odds, FORMULAS[config.loss].magnitude(odds))
+    z, g = (2 * t - 1) * odds, np.where(t == 1, -1, 1) * magnitude
+    return np.stack([np.zeros(len(odds)), z, t, g], 1).astype(np.float32)
+
+
+def probability_sum_world(config, *, trained=0.7, change=None, keep=lambda odds: odds):
+    """`change(config, odds, |dL/dz|)` replaces the gradients, `keep` the examples."""
+    ours = config.loss == "probability-sum"
+    share = (0.5 if config.initial_probability else trained) if ours else 0.74
+    share += 0.005 * config.seed
+    odds = keep(5 * np.random.default_rng(config.seed).normal(size=400))
+    replaced = (lambda odds, g: change(config, odds, g)) if change else (lambda _, g: g)
+    return result(
+        config,
+        correct_in(share),
+        evaluations=(evaluation(0, 0.5, 0.25), evaluation(100, share, 0.1)),
+        examples=formula_examples(config, odds, replaced),
+    )
+
+
+def ordinary_predictions(seed=0, count=300, size=2.0):
+    """Two in three right, logits normally distributed about that."""
+    labels = np.arange(count) % 2
+    draw = np.random.default_rng(seed)
+    return one_logit(draw.normal(size * (2 * labels - 1) / 2, size), labels)
+
+
+def steps_needed(config):
+    """Steps grow with the logarithm of the wrong odds; of sigmoid-mse with the odds themselves."""
+    odds = (1 - config.initial_probability) / config.initial_probability
+    off = 1 + abs(math.log10(config.learning_rate / 0.1))
+    slow = 0.05 * odds if config.loss == saturation.OTHER else 0
+    return (40 + 10 * math.log(odds) + slow) * off * (1 + 0.02 * (config.seed % 3))
+
+
+def until(needed, last=420):
+    """Evaluations every 10 steps up to the first one at or after `needed`, at most to `last`."""
+    evaluations = [evaluation(0)]
+    for step in range(10, last + 1, 10):
+        evaluations.append(evaluation(step, 0.61 if step >= needed else 0.5))
+        if step >= needed:
+            break
+    return tuple(evaluations)
+
+
+def saturation_world(config, *, needed=steps_needed, change=lambda _, magnitude: magnitude):
+    even = math.log((1 - config.initial_probability) / config.initial_probability)
+    side = np.where(np.arange(300) % 2, -1, 1)
+    odds = np.random.default_rng(config.seed).normal(even, 1.5, 300) * side
+    examples = formula_examples(config, odds, change)
+    return result(config, evaluations=until(needed(config)), examples=examples)
+
+
+def two(z):
+    """The two logits whose difference is z."""
+    return torch.stack([-z / 2, z / 2], 1)
+
+
+TORCH = {
+    "cross-entropy": lambda z, t: F.cross_entropy(two(z), t.long(), reduction="none"),
+    "nll": lambda z, t: F.nll_loss(F.log_softmax(two(z), 1), t.long(), reduction="none"),
+    "bce": lambda z, t: F.binary_cross_entropy(torch.sigmoid(z), t, reduction="none"),
+    "bce-with-logits": lambda z, t: F.binary_cross_entropy_with_logits(z, t, reduction="none"),
+    "bernoulli-sum": lambda z, t: F.binary_cross_entropy(
+        two(z).softmax(1), F.one_hot(t.long(), 2).to(z.dtype), reduction="none"
+    ).sum(1),
+    "probability-sum": lambda z, t: 1 - torch.sigmoid((2 * t - 1) * z),
+    "sigmoid-mse": lambda z, t: (torch.sigmoid(z) - t) ** 2 / 2,
+    "softmax-mse": lambda z, t: ((two(z).softmax(1) - F.one_hot(t.long(), 2)) ** 2).sum(1),
+    "mse": lambda z, t: (z - (2 * t - 1)) ** 2,
+    "zero-one": lambda z, t: 0 * z + ((z > 0) != t.bool()),
+}
+"""The ten losses in torch, with respect to the margin z."""
+
+
+def torch_examples(config, count=3000):
+    """Examples with torch's gradients in float64, about where the run starts."""
+    draw = torch.Generator().manual_seed(config.seed)
+    z = 2 * torch.randn(count, generator=draw, dtype=torch.float64)
+    z = z if config.initial_probability is None else z - 6
+    z = z.float().double().requires_grad_()
+    t = torch.randint(0, 2, (count,), generator=draw).double()
+    (g,) = torch.autograd.grad(TORCH[config.loss](z, t).sum(), z)
+    return torch.stack([torch.zeros(count), z.detach(), t, g], 1).numpy().astype(np.float32)
+
+
+def error_driven_world(config, *, change=lambda _, rows: rows):
+    return result(config, examples=change(config, torch_examples(config)))
+
+
+TEN, BREEDS = "cifar10-ten", "oxford-breeds"
+MULTICLASS = {
+    TEN: dict(zip(multiclass.LOSSES, (0.600, 0.598, 0.560, 0.590), strict=True)),
+    BREEDS: dict(zip(multiclass.LOSSES, (0.80, 0.80, 0.78, 0.79), strict=True)),
+}
+
+
+def multiclass_world(config, *, change=()):
+    share = {**MULTICLASS[config.data], **dict(change).get(config.data, {})}[config.loss]
+    return with_recalls(config, [share] * {TEN: 10, BREEDS: 3}[config.data], count=200)
+
+
+SQUARE_LOSS = {"mse": 0.735, "cross-entropy": 0.74, "bce-with-logits": 0.738, "sigmoid-mse": 0.69}
+
+
+def square_loss_world(config, **shares):
+    share = SQUARE_LOSS | {name.replace("_", "-"): share for name, share in shares.items()}
+    return with_recalls(config, [share[config.loss]] * 2, count=1000)
+
+
+NOISE = {
+    "cross-entropy": (0.62, 0.30),
+    "generalized-cross-entropy": (0.60, 0.45),
+    "symmetric-cross-entropy": (0.61, 0.44),
+    "softmax-focal": (0.60, 0.30),
+    "softmax-probability-sum": (0.35, 0.30),
+}
+
+
+def noise_world(config, *, change=()):
+    """Shares that are right without wrong labels and with the most, and a line between them."""
+    clean, wrong = (NOISE | dict(change))[config.loss]
+    share = clean + (wrong - clean) * config.label_noise / noise.NOISIEST
+    return with_recalls(config, [share] * 10, count=200)
+
+
+IMBALANCE = {
+    "plain": (0.98, 0.10),
+    "weighted": (0.70, 0.66),
+    "focal": (0.97, 0.14),
+    "logit-adjusted": (0.68, 0.69),
+}
+"""Recalls of dogs and of cats."""
+
+
+def method_of(config):
+    if config.loss == "cross-entropy":
+        return "weighted" if config.loss_arguments else "plain"
+    return "focal" if config.loss == "softmax-focal" else "logit-adjusted"
+
+
+def imbalance_world(config, *, change=()):
+    return with_recalls(config, (IMBALANCE | dict(change))[method_of(config)])
+
+
+CONFIDENCES = dict.fromkeys(calibration.PROPER, 0.77) | {
+    "softmax-focal": 0.65,
+    "label-smoothing": 0.68,
+    "generalized-cross-entropy": 0.90,
+    "probability-sum": 0.99,
+}
+"""Mean confidence of each loss, whose accuracy is 75 %."""
+
+
+def calibration_world(config, *, change=(), accuracy=()):
+    confidence = (CONFIDENCES | dict(change))[config.loss] + 0.002 * (config.seed % 3)
+    share = dict(accuracy).get(config.loss, 0.75)
+    return with_recalls(config, [share] * 2, confidence)
+
+
+BEST_RATES = dict.fromkeys(ARTICLE_LOSSES, 0.05) | {learning_rate.OTHER: 0.3, "mse": 0.01}
+
+
+def learning_rate_world(config, *, best=BEST_RATES, peak=0.70, other=0.70, width=1.0, jitter=0.002):
+    """Accuracy falls by 7 points per decade squared around the best rate of a loss.
+
+    sigmoid-mse has its own peak, and cross-entropy a range that is `width` times as wide.
+    """
+    decades = math.log10(config.learning_rate / best[config.loss])
+    top = other if config.loss == learning_rate.OTHER else peak
+    decades /= width if config.loss == learning_rate.REFERENCE else 1.0
+    share = max(0.5, top - 0.07 * decades**2)
+    share += jitter * ((7 * config.seed + len(config.loss)) % 5 - 2)
+    share = 0.5 if config.loss == "zero-one" else share
+    evaluations = (evaluation(0, 0.5, 0.5), evaluation(100, share, 0.3))
+    return result(config, correct_in(share), evaluations=evaluations)
+
+
+WORLDS: dict[str, World] = {
+    "zero-one": zero_one_world,
+    "probability-sum": probability_sum_world,
+    "likelihood": lambda config: result(config, ordinary_predictions(config.seed)),
+    "saturation": saturation_world,
+    "error-driven": error_driven_world,
+    "multiclass": multiclass_world,
+    "square-loss": square_loss_world,
+    "noise": noise_world,
+    "imbalance": imbalance_world,
+    "calibration": calibration_world,
+    "learning-rate": learning_rate_world,
+}
