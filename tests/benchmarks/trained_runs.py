@@ -15,6 +15,7 @@ from lossbench.losses import registry
 SMALL = RunConfig(
     "cross-entropy", seed=0, learning_rate=0.02, width=4, epochs=2, batch_size=16, evaluations=1
 )
+"""A run of 2 epochs of 4 steps on 96 images of which a quarter is held out."""
 
 ENTRIES = {name: registry.entry(name) for name in registry.names()}
 LOSS_KINDS = tuple({(e.task, e.takes, e.targets[0]): name for name, e in ENTRIES.items()}.values())

@@ -4,7 +4,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from tensorboard.backend.event_processing.event_file_loader import EventFileLoader
 from tensorboard.compat.proto.summary_pb2 import Summary
 
@@ -15,41 +14,21 @@ from lossbench.benchmarks.records.events import (
     histogram_from_counts,
     histogram_from_values,
 )
-from lossbench.benchmarks.records.gradient_stats import GradientStats
+
+from ..samples import gradient_stats, read_events
 
 NAN = float("nan")
 
 
-def window(**changes) -> GradientStats:
-    values = {
-        "steps": 1,
-        "examples": 3,
-        "wrong": 1,
-        "loss": 0.7,
-        "accuracy": 0.5,
-        "logit_mean_abs": 0.25,
-        "logit_when_wrong": 0.5,
-        "vanished_fraction": 0.0,
-        "parameter_norm": 2.0,
-        "layers": {"head.weight": 1.5, "head.bias": 0.5},
-        "logit_log10": torch.tensor([-1.0, -2.0, -12.0]),
-    }
-    return GradientStats(**(values | changes))
-
-
-def read(directory: Path) -> EventAccumulator:
-    return EventAccumulator(str(directory), size_guidance={"scalars": 0}).Reload()
-
-
 def test_what_is_written_is_read_back(tmp_path: Path) -> None:
     with EventFile(tmp_path) as events:
-        events.training(3, window())
+        events.training(3, gradient_stats())
         events.evaluation(4, 0.6, 0.75)
         events.speed(4, 1234.5)
         events.test(5, 0.65, 0.7)
     scalars = {
-        tag: [(e.step, e.value) for e in read(tmp_path).Scalars(tag)]
-        for tag in read(tmp_path).Tags()["scalars"]
+        tag: [(e.step, e.value) for e in read_events(tmp_path).Scalars(tag)]
+        for tag in read_events(tmp_path).Tags()["scalars"]
     }
     assert scalars["gradient/layer/head.weight"] == [(3, 1.5)]
     assert scalars["accuracy/validation"] == [(4, 0.75)]
@@ -62,7 +41,7 @@ def test_what_is_written_is_read_back(tmp_path: Path) -> None:
 
 def test_the_scalars_of_a_step_are_one_event(tmp_path: Path) -> None:
     with EventFile(tmp_path) as events:
-        events.training(0, window())
+        events.training(0, gradient_stats())
     (file,) = tmp_path.iterdir()
     sizes = [len(e.summary.value) for e in EventFileLoader(str(file)).Load()]
     assert sorted(sizes) == [0, 9]  # the file's version, then six means, two layers, a histogram
@@ -70,8 +49,8 @@ def test_the_scalars_of_a_step_are_one_event(tmp_path: Path) -> None:
 
 def test_what_has_no_value_is_not_written(tmp_path: Path) -> None:
     with EventFile(tmp_path) as events:
-        events.training(0, window(logit_when_wrong=NAN, vanished_fraction=NAN))
-    tags = read(tmp_path).Tags()["scalars"]
+        events.training(0, gradient_stats(logit_when_wrong=NAN, vanished_fraction=NAN))
+    tags = read_events(tmp_path).Tags()["scalars"]
     assert "gradient/logit_mean_abs" in tags
     assert not {"gradient/logit_when_wrong", "gradient/vanished_fraction"} & set(tags)
 
@@ -87,7 +66,9 @@ def test_an_alarm_is_a_warning_at_its_step(tmp_path: Path) -> None:
     with EventFile(tmp_path) as events:
         events.alarm(20, "nll seed 0: the gradient of head.bias vanished")
         events.alarm(20, "nll seed 0: the gradient of head.weight exploded")
-    found = [(e.step, e.tensor_proto.string_val[0]) for e in read(tmp_path).Tensors("warnings")]
+    found = [
+        (e.step, e.tensor_proto.string_val[0]) for e in read_events(tmp_path).Tensors("warnings")
+    ]
     assert found == [
         (20, b"nll seed 0: the gradient of head.bias vanished"),
         (20, b"nll seed 0: the gradient of head.weight exploded"),
@@ -98,7 +79,7 @@ def test_an_event_can_have_a_time_of_its_own(tmp_path: Path) -> None:
     with EventFile(tmp_path) as events:
         events.write(1, [], at=5.0)
         events.write(2, histogram_values(), at=7.0)
-    (event,) = read(tmp_path).Histograms("h")
+    (event,) = read_events(tmp_path).Histograms("h")
     assert (event.step, event.wall_time) == (2, 7.0)
 
 
@@ -109,7 +90,7 @@ def histogram_values() -> list[Summary.Value]:
 def test_a_note_is_a_text(tmp_path: Path) -> None:
     with EventFile(tmp_path) as events:
         events.note("images", "SYNTHETIC IMAGES")
-    (event,) = read(tmp_path).Tensors("images")
+    (event,) = read_events(tmp_path).Tensors("images")
     assert event.tensor_proto.string_val[0] == b"SYNTHETIC IMAGES"
 
 

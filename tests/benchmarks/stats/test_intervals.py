@@ -13,17 +13,6 @@ from lossbench.benchmarks.stats.intervals import (
 )
 
 
-def test_interval_of_a_published_example():
-    # NIST/SEMATECH e-Handbook of Statistical Methods, 1.3.5.2, ZARR13.DAT: 195 values of mean
-    # 9.261460 and standard deviation 0.022789 have the 95 % limits 9.258242 and 9.264679.
-    half = 0.022789 * math.sqrt(194 / 195)
-    values = [9.261460 + half * sign for sign in (1, -1)] * 97 + [9.261460]
-    interval = mean_interval(values)
-    assert interval.n == 195
-    assert interval.low == pytest.approx(9.258242, abs=1e-5)
-    assert interval.high == pytest.approx(9.264679, abs=1e-5)
-
-
 @pytest.mark.parametrize("level", [0.5, 0.95, 0.99])
 @pytest.mark.parametrize("n", [2, 3, 10])
 def test_intervals_are_those_of_scipy(n, level):
@@ -87,16 +76,6 @@ def test_bootstrap_keeps_pairs_together():
     assert bootstrap_difference(correct, correct) == Interval(0, 0, 0, 300)
     opposed = bootstrap_difference(correct[0], ~correct[0])
     assert opposed.high - opposed.low > 0.1
-
-
-def test_bootstrap_covers_the_truth_as_often_as_it_says():
-    random = np.random.default_rng(3)
-    covered = 0
-    for _ in range(400):
-        a, b = random.random(500) < 0.8, random.random(500) < 0.7
-        interval = bootstrap_difference(a, b, draws=500)
-        covered += interval.low <= 0.1 <= interval.high
-    assert 0.91 <= covered / 400 <= 0.98
 
 
 def test_bootstrap_is_reproducible_and_antisymmetric():

@@ -1,4 +1,6 @@
 import dataclasses
+import hashlib
+import io
 import random
 from pathlib import Path
 
@@ -19,18 +21,11 @@ from lossbench.benchmarks.training.checkpoint import (
 )
 from lossbench.benchmarks.training.train import Callback, Trainer, fit, train
 
+from ..trained_runs import SMALL
+
 CPU = torch.device("cpu")
-SMALL = RunConfig(
-    "cross-entropy",
-    seed=3,
-    learning_rate=0.05,
-    width=4,
-    epochs=3,
-    batch_size=16,
-    evaluations=2,
-    validation=0.25,
-    test=True,
-    record_examples=True,
+CONFIG = dataclasses.replace(
+    SMALL, seed=3, learning_rate=0.05, epochs=3, evaluations=2, test=True, record_examples=True
 )
 
 
@@ -59,7 +54,7 @@ def interrupted(config: RunConfig, images, step: int, path: Path, log_every: int
 )
 @pytest.mark.parametrize("step", [1, 6, 11, 12])
 def test_a_resumed_run_is_bit_equal(images, tmp_path, loss, step, log_every) -> None:
-    config = dataclasses.replace(SMALL, loss=loss)
+    config = dataclasses.replace(CONFIG, loss=loss)
     complete = Trainer(config, prepare(images, CPU, validation=0.25), None, log_every)
     expected = fit(complete)
     state = interrupted(config, images, step, tmp_path / "state", log_every)
@@ -96,7 +91,7 @@ class Noisy(torch.nn.Module):
 
 def test_random_numbers_drawn_in_training_are_resumed(images, tmp_path) -> None:
     # A low rate leaves a gradient after the interruption.
-    config = dataclasses.replace(SMALL, model=f"{__name__}:Noisy", width=None, learning_rate=1e-4)
+    config = dataclasses.replace(CONFIG, model=f"{__name__}:Noisy", width=None, learning_rate=1e-4)
     complete = Trainer(config, prepare(images, CPU, validation=0.25))
     fit(complete)
     state = interrupted(config, images, 5, tmp_path / "state")
@@ -126,9 +121,6 @@ def test_a_damaged_checkpoint_or_that_of_another_run_is_refused(tmp_path) -> Non
 
 
 def test_a_checkpoint_runs_no_code(tmp_path) -> None:
-    import hashlib
-    import io
-
     class Evil:
         def __reduce__(self):
             return (Path.touch, (tmp_path / "ran",))

@@ -5,14 +5,14 @@ import pytest
 import torch
 from torchvision.transforms.v2.functional import affine, horizontal_flip, pad
 
-from lossbench.benchmarks.config import RunConfig
 from lossbench.benchmarks.data.batches import DeviceSplit, Normalisation, prepare
 from lossbench.benchmarks.training.evaluate import evaluate, views
 from lossbench.benchmarks.training.objective import Objective
 from lossbench.benchmarks.training.train import build_model
 
+from ..trained_runs import SMALL
+
 CPU = torch.device("cpu")
-SMALL = RunConfig("cross-entropy", seed=0, learning_rate=0.02, width=4, epochs=2, batch_size=16)
 
 
 def test_evaluating_leaves_the_model_as_it_was(images) -> None:

@@ -66,16 +66,6 @@ def stats_of(gradient: list[float], wrong: list[bool]) -> GradientStats:
     return meter.compute()
 
 
-def test_a_reset_starts_a_new_interval() -> None:
-    model = models.build("convnet", width=4)
-    objective = Objective("bce")
-    meter = GradientMeter(model, objective)
-    step(model, objective, meter, 0)
-    meter.reset()
-    magnitude, *_ = step(model, objective, meter, 1)
-    assert meter.compute().logit_mean_abs == pytest.approx(magnitude.mean().item(), rel=1e-4)
-
-
 def test_the_vanished_are_counted_among_the_wrong_alone() -> None:
     stats = stats_of([1e-7, -1e-9, 0.5, 1e-8], [True, True, True, False])
     assert stats.vanished_fraction == pytest.approx(2 / 3)

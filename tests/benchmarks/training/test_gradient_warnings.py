@@ -1,7 +1,6 @@
 import math
 
 import pytest
-import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -13,23 +12,18 @@ from lossbench.benchmarks.training.gradient_warnings import (
     GradientWarnings,
 )
 
+from ..samples import gradient_stats
+
 ALIVE = {"conv.weight": 0.5, "bn.weight": 0.1, "bn.bias": 0.1, "head.weight": 1.0, "head.bias": 0.3}
 DEAD = dict.fromkeys(ALIVE, 0.0)
 
 
 def stats(layers: dict[str, float] = ALIVE, *, wrong: int = 5, logit: float = 0.4) -> GradientStats:
-    return GradientStats(
-        steps=1,
-        examples=64,
+    return gradient_stats(
         wrong=wrong,
-        loss=1.0,
-        accuracy=1 - wrong / 64,
-        logit_mean_abs=logit,
         logit_when_wrong=logit if wrong else math.nan,
         vanished_fraction=float(logit < VANISHED_BELOW) if wrong else math.nan,
-        parameter_norm=1.0,
         layers=layers,
-        logit_log10=torch.zeros(64),
     )
 
 

@@ -1,11 +1,12 @@
 import math
 
 import pytest
-import torch
 
 from lossbench.benchmarks.records.gradient_stats import GradientStats
 from lossbench.benchmarks.training import history
 from lossbench.benchmarks.training.history import LearningCurve, Stopwatch
+
+from ..samples import gradient_stats
 
 
 @pytest.fixture
@@ -42,18 +43,8 @@ def test_a_stopwatch_counts_within_it_and_not_while_paused(clock) -> None:
 
 
 def stats(loss: float, steps: int) -> GradientStats:
-    return GradientStats(
-        steps=steps,
-        examples=10 * steps,
-        wrong=5 * steps,
-        loss=loss,
-        accuracy=0.5,
-        logit_mean_abs=loss / 2,
-        logit_when_wrong=loss,
-        vanished_fraction=0.0,
-        parameter_norm=3 * loss,
-        layers={"w": loss},
-        logit_log10=torch.zeros(10 * steps),
+    return gradient_stats(
+        steps=steps, loss=loss, logit_mean_abs=loss / 2, parameter_norm=3 * loss, layers={}
     )
 
 

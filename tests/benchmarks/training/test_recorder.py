@@ -1,4 +1,3 @@
-import csv
 import json
 import math
 from pathlib import Path
@@ -17,6 +16,9 @@ from lossbench.benchmarks.training.plan import Plan
 from lossbench.benchmarks.training.recorder import RunFailedError, train_recorded
 from lossbench.benchmarks.training.result import RunResult
 from lossbench.benchmarks.training.train import build_model
+
+from .. import rows
+from ..samples import read_events
 
 CPU = torch.device("cpu")
 SCALARS = {
@@ -72,13 +74,11 @@ def recorded(images, tmp_path: Path):
 
 
 def rows_of(directory: Path, loss: str = "cross-entropy") -> list[dict[str, str]]:
-    with (run_directory(directory, loss, 0) / "results.csv").open() as file:
-        return list(csv.DictReader(file))
+    return rows.rows_of(run_directory(directory, loss, 0))
 
 
 def events_of(directory: Path, result: RunResult) -> EventAccumulator:
-    path = run_directory(directory, result.config.loss, result.config.seed)
-    return EventAccumulator(str(path), size_guidance={"scalars": 0, "histograms": 0}).Reload()
+    return read_events(run_directory(directory, result.config.loss, result.config.seed))
 
 
 @pytest.mark.parametrize("loss", ["cross-entropy", "bce-with-logits", "zero-one"])
@@ -95,9 +95,9 @@ def test_a_run_leaves_its_files_tags_and_rows(loss: str, recorded, tmp_path: Pat
     assert (config["loss"], config["seed"], config["width"]) == (loss, 0, 4)
     assert config["images"] == "SYNTHETIC"
 
-    rows = rows_of(tmp_path, loss)
-    assert [(float(r["epoch"]), int(r["step"])) for r in rows] == [(0, 0), (1, 4), (2, 8)]
-    assert {r["images"] for r in rows} == {"SYNTHETIC"}
+    found = rows_of(tmp_path, loss)
+    assert [(float(r["epoch"]), int(r["step"])) for r in found] == [(0, 0), (1, 4), (2, 8)]
+    assert {r["images"] for r in found} == {"SYNTHETIC"}
 
     events = events_of(tmp_path, result)
     tags = set(events.Tags()["scalars"])
@@ -172,8 +172,8 @@ def test_a_vanished_gradient_is_warned_of(recorded, tmp_path: Path) -> None:
     result, monitor = recorded("zero-one")
     assert monitor.lines
     assert all(line.startswith("warning: zero-one") for line in monitor.lines)
-    rows = (run_directory(tmp_path, "zero-one", 0) / "warnings.csv").read_text()
-    assert monitor.lines[0].removeprefix("warning: ") in rows
+    written = (run_directory(tmp_path, "zero-one", 0) / "warnings.csv").read_text()
+    assert monitor.lines[0].removeprefix("warning: ") in written
     assert any("warnings" in tag for tag in events_of(tmp_path, result).Tags()["tensors"])
 
 

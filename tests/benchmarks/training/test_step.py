@@ -27,12 +27,6 @@ def test_one_cycle_rises_for_a_quarter_and_falls_to_zero(steps: int) -> None:
     assert peak <= steps / 4 + 1
 
 
-def test_one_cycle_is_piecewise_linear() -> None:
-    assert [one_cycle(step, 8) for step in range(8)] == pytest.approx(
-        [0.25, 0.75, 11 / 12, 9 / 12, 7 / 12, 5 / 12, 3 / 12, 1 / 12]
-    )
-
-
 def test_weight_decay_spares_biases_and_normalization() -> None:
     model = models.build("convnet", width=4)
     groups = build_optimizer(0.1, model).param_groups

@@ -40,14 +40,10 @@ class History(Callback):
     """Records all calls of its hooks."""
 
     def __init__(self) -> None:
-        self.stats, self.evaluations, self.values = [], [], []
-        self.results = []
+        self.stats, self.values, self.results = [], [], []
 
     def on_gradient_stats(self, trainer, stats) -> None:
         self.stats.append((trainer.global_step - 1, stats))
-
-    def on_evaluation(self, _trainer, evaluation) -> None:
-        self.evaluations.append(evaluation)
 
     def on_step_end(self, trainer) -> None:
         self.values += trainer.state_dict()["gradient_meter"]
@@ -172,15 +168,6 @@ def test_without_validation_images_their_numbers_are_nan(trained) -> None:
     assert result.test is not None
 
 
-@pytest.mark.parametrize("loss", LOSS_KINDS)
-def test_predictions_agree_with_probabilities(loss: str, trained) -> None:
-    test = trained(loss, epochs=1).test
-    np.testing.assert_allclose(test.probabilities.sum(1), 1, rtol=1e-5)
-    assert (test.probabilities >= 0).all()
-    clear = np.abs(test.probabilities[:, 1] - 0.5) > 1e-6
-    assert (test.predicted[clear] == test.probabilities.argmax(1)[clear]).all()
-
-
 def test_the_test_loss_is_the_mean_of_the_loss(trained) -> None:
     result = trained("bce-with-logits")
     z = torch.from_numpy(result.test.outputs[:, 0])
@@ -293,20 +280,6 @@ def test_a_run_ends_when_it_is_accurate_enough(trained) -> None:
     assert short.test is not None
     none = trained(stop_at_accuracy=0.0)
     assert ([e.step for e in none.evaluations], none.parameter_distance) == ([0], 0)
-
-
-def test_evaluations_are_means_of_the_statistics_since_the_last(trained) -> None:
-    history = History()
-    result = trained(callback=history, log_every=1)
-    assert tuple(history.evaluations) == result.evaluations
-    assert [step for step, _ in history.stats] == list(range(STEPS))
-    since = -1
-    for evaluation in result.evaluations:
-        part = [stats for step, stats in history.stats if since < step <= evaluation.step]
-        for column, name in (("train_loss", "loss"), ("parameter_norm", "parameter_norm")):
-            mean = sum(getattr(stats, name) for stats in part) / len(part)
-            assert getattr(evaluation, column) == pytest.approx(mean, rel=1e-6)
-        since = evaluation.step
 
 
 def test_the_time_of_evaluations_and_of_other_runs_is_not_counted(images, monkeypatch) -> None:

@@ -17,10 +17,10 @@ from lossbench.benchmarks.training.executors.cuda_streams import (
 from lossbench.benchmarks.training.recorder import RunFailedError
 from lossbench.benchmarks.training.train import Trainer
 
+from ...trained_runs import SMALL
 from ..test_train import History, assert_same, cuda, cuda_device, fitted  # noqa: F401
 
 CPU, CUDA = torch.device("cpu"), torch.device("cuda")
-SMALL = RunConfig("cross-entropy", seed=0, learning_rate=0.02, width=4, epochs=2, batch_size=16)
 
 
 class FakeRuns:
