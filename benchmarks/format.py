@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -48,6 +49,8 @@ def magnitude(value: float | None) -> str:
     """Format a number of any size with three digits; only an exact zero is '0'."""
     if value is None or value == 0:
         return MISSING if value is None else "0"
+    if not math.isfinite(value):
+        return str(value)
     if 1e-3 <= abs(value) < 999.5:
         return f"{value:#.3g}".rstrip(".")
     if 1e-3 <= abs(value) < 1e4:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from statistics import fmean
 from typing import Self
 
 import numpy as np
@@ -12,26 +12,20 @@ from numpy.typing import NDArray
 
 from lossbench.benchmarks.config import RunConfig
 from lossbench.benchmarks.format import MISSING
-from lossbench.benchmarks.plots.intervals import SEEDS, Row, RowPanel, draw_intervals
+from lossbench.benchmarks.plots.intervals import SEEDS, RowPanel, draw_intervals
 from lossbench.benchmarks.plots.reliability import draw_reliability
 from lossbench.benchmarks.records.claim import ClaimFigure, ClaimTable, Measure
 from lossbench.benchmarks.stats.contrasts import contrast
-from lossbench.benchmarks.stats.intervals import mean_interval, paired_difference
+from lossbench.benchmarks.stats.intervals import paired_difference
 from lossbench.benchmarks.stats.metrics import brier, expected_calibration_error
 from lossbench.benchmarks.stats.verdict import verdict_equivalent
 from lossbench.benchmarks.training.result import RunResult
 
-from .claim import Analysis, Budget, Claim, Size, Trainer
-from .figures import hypothesis_figure
-from .measures import (
-    Hypothesis,
-    HypothesisTest,
-    evaluate_hypotheses,
-    hypothesis_table,
-    table,
-)
+from .claim import Analysis, Claim, Size, Trainer
+from .figures import figure, hypothesis_figure, seed_row
+from .measures import Hypothesis, HypothesisTest, evaluate_hypotheses, hypothesis_table, table
 from .runs import Runs, accuracies, tested, train_seeds, tune
-from .text import plus_minus, signed, with_span
+from .text import mean_text, signed, with_span
 
 REFERENCE = "cross-entropy"
 # Losses whose expectation is least where the model says how probable a class is, and others.
@@ -46,17 +40,6 @@ RELIABLE = 5.0
 MARGIN = 2.0
 FLOOR_DRAWS = 50
 
-SIZES: dict[Budget, Size] = {
-    "quick": Size(epochs=2, seeds=3, search_images=2_000),
-    "standard": Size(epochs=4, seeds=5, search_images=3_000),
-    "full": Size(epochs=20, seeds=10, search_images=9_000),
-}
-
-
-def config_of(loss: str, size: Size) -> RunConfig:
-    """Return the run of a loss."""
-    return RunConfig(loss, 0, 0.1, epochs=size.epochs, evaluations=0)
-
 
 @dataclass
 class Calibration(Analysis):
@@ -68,7 +51,9 @@ class Calibration(Analysis):
     @classmethod
     def train(cls, trainer: Trainer, size: Size) -> Self:
         trainer.say(f"choosing a learning rate for each of {len(LOSSES)} losses")
-        configs = {loss: config_of(loss, size) for loss in LOSSES}
+        configs = {
+            loss: RunConfig(loss, 0, 0.1, epochs=size.epochs, evaluations=0) for loss in LOSSES
+        }
         epochs = min(2, size.epochs)
         tuned = tune(trainer, configs, epochs=epochs, train_images=size.search_images)
         trainer.say("every loss with its own learning rate")
@@ -150,7 +135,6 @@ class Calibration(Analysis):
         )
 
     def _reliability_figure(self) -> ClaimFigure:
-        title = "Is the accuracy of a network as high as its confidence?"
         pooled, texts, parts = {}, {}, []
         for loss, runs in self.runs.items():
             probabilities = np.concatenate([each.probabilities for each in tested(runs)])
@@ -160,27 +144,24 @@ class Calibration(Analysis):
             pooled[loss] = (probabilities, labels)
             texts[loss] = f"{kind(loss)}\ncalibration error {error:.1f}\naccuracy {accuracy:.1f}"
             parts.append(f"{loss} {error:.1f}")
-        alt = f"{title} Gap in points, all seeds together: {'; '.join(parts)}."
-        caption = (
-            "On the dotted line accuracy equals confidence. Below it, the network is "
-            "overconfident; above it, underconfident. The larger a marker, the more predictions it "
-            "stands for; all seeds together."
+        return figure(
+            "reliability.png",
+            draw_reliability,
+            pooled,
+            texts,
+            title="Is the accuracy of a network as high as its confidence?",
+            caption=(
+                "On the dotted line accuracy equals confidence. Below it, the network is "
+                "overconfident; above it, underconfident. The larger a marker, the more "
+                "predictions it stands for; all seeds together."
+            ),
+            alt=f"Gap in points, all seeds together: {'; '.join(parts)}.",
         )
-        png = draw_reliability(pooled, texts, title=title, caption=caption, description=alt)
-        return ClaimFigure("reliability.png", png, alt)
 
     def _error_figure(self) -> ClaimFigure:
-        title = "How far are probabilities from calibration?"
         order = sorted(self.errors, key=lambda loss: (loss in IMPROPER, np.mean(self.errors[loss])))
         rows = [
-            Row(
-                f"{loss}  ({kind(loss)})",
-                loss,
-                mean_interval(self.errors[loss]),
-                self.errors[loss],
-                text=f"{fmean(self.errors[loss]):.1f}",
-                floor=self.floors[loss],
-            )
+            seed_row(f"{loss}  ({kind(loss)})", loss, self.errors[loss], floor=self.floors[loss])
             for loss in order
         ]
         panel = RowPanel(
@@ -190,42 +171,35 @@ class Calibration(Analysis):
             limits=(0, None),
         )
         listed = "; ".join(f"{loss} {np.mean(self.errors[loss]):.1f}" for loss in order)
-        alt = f"{title} Expected calibration error in points: {listed}."
-        caption = (
-            f"{SEEDS} Grey: error of as many images if every probability were right, which is not "
-            "0 because bins are finite."
+        return figure(
+            "errors.png",
+            draw_intervals,
+            [panel],
+            title="How far are probabilities from calibration?",
+            caption=(
+                f"{SEEDS} Grey: error of as many images if every probability were right, which is "
+                "not 0 because bins are finite."
+            ),
+            alt=f"Expected calibration error in points: {listed}.",
         )
-        png = draw_intervals([panel], title=title, caption=caption, description=alt)
-        return ClaimFigure("errors.png", png, alt)
 
     def tables(self) -> Sequence[ClaimTable]:
-        return (
-            self._loss_table(),
-            hypothesis_table("Expected calibration error, points", self.tests),
-        )
-
-    def _loss_table(self) -> ClaimTable:
-        return table(
+        losses = table(
             "Accuracy, calibration and Brier score",
             [loss for loss in LOSSES if loss in self.runs],
             {
                 "loss": str,
                 "kind": kind,
                 "learning rate": lambda loss: f"{self.runs[loss][0].config.learning_rate:g}",
-                "test accuracy, %": lambda loss: plus_minus(mean_interval(self.accuracies[loss])),
+                "test accuracy, %": lambda loss: mean_text(self.accuracies[loss]),
                 "minus cross-entropy (90 %), points": self._difference,
-                "calibration error, points": lambda loss: plus_minus(
-                    mean_interval(self.errors[loss])
-                ),
+                "calibration error, points": lambda loss: mean_text(self.errors[loss]),
                 "of right probabilities, points": lambda loss: f"{self.floors[loss]:.1f}",
                 "confidence minus accuracy, points": lambda loss: signed(
                     float(np.mean(overconfidence(self.runs[loss])))
                 ),
-                "Brier score": lambda loss: plus_minus(
-                    mean_interval(
-                        [brier(p.probabilities, p.labels) for p in tested(self.runs[loss])]
-                    ),
-                    3,
+                "Brier score": lambda loss: mean_text(
+                    [brier(p.probabilities, p.labels) for p in tested(self.runs[loss])], 3
                 ),
                 "calibration error after temperature scaling, points": lambda loss: (
                     f"{np.mean([scaled_error(run) for run in self.runs[loss]]):.1f}"
@@ -237,6 +211,7 @@ class Calibration(Analysis):
             "error summed over the classes, 0 to 2; always predicting 1/2 scores 0.5. Temperature "
             "scaling: one number fitted on validation images after training.",
         )
+        return (losses, hypothesis_table("Expected calibration error, points", self.tests))
 
     def _difference(self, loss: str) -> str:
         if loss == REFERENCE:
@@ -300,8 +275,8 @@ def floor(runs: Runs) -> float:
         p = predictions.probabilities.astype(np.float64)
         edges = np.cumsum(p / p.sum(1, keepdims=True), axis=1)
         for _ in range(FLOOR_DRAWS):
-            drawn = (rng.random((len(p), 1)) > edges).sum(1).clip(max=p.shape[1] - 1)
-            errors.append(expected_calibration_error(p, drawn))
+            labels = (rng.random((len(p), 1)) > edges).sum(1).clip(max=p.shape[1] - 1)
+            errors.append(expected_calibration_error(p, labels))
     return 100 * float(np.mean(errors))
 
 
@@ -312,18 +287,18 @@ def scaled_error(run: RunResult) -> float:
     """
     from scipy.optimize import minimize_scalar
 
-    assert run.test is not None
-    if run.validation is None:
-        return float("nan")
-    validation = run.validation
+    validation, test = run.validation, run.test
+    assert test is not None
+    if validation is None:
+        return math.nan
 
     def negative_log_likelihood(log_temperature: float) -> float:
         p = at_temperature(validation.probabilities, float(np.exp(log_temperature)))
         return -float(np.log(p[np.arange(len(p)), validation.labels].clip(1e-12)).mean())
 
     best = minimize_scalar(negative_log_likelihood, bounds=(-3, 5), method="bounded").x
-    p = at_temperature(run.test.probabilities, float(np.exp(best)))
-    return 100 * expected_calibration_error(p, run.test.labels)
+    p = at_temperature(test.probabilities, float(np.exp(best)))
+    return 100 * expected_calibration_error(p, test.labels)
 
 
 def at_temperature(probabilities: NDArray[np.float32], temperature: float) -> NDArray[np.float64]:
@@ -359,6 +334,10 @@ CLAIM = Claim(
         "scores); Guo et al. 2017, arXiv 1706.04599 (calibration of networks); Charoenphakdee et "
         "al. 2021, arXiv 2011.09172 (focal loss is not proper)"
     ),
-    sizes=SIZES,
+    sizes={
+        "quick": Size(epochs=2, seeds=3, search_images=2_000),
+        "standard": Size(epochs=4, seeds=5, search_images=3_000),
+        "full": Size(epochs=20, seeds=10, search_images=9_000),
+    },
     analysis=Calibration,
 )

@@ -16,7 +16,8 @@ from lossbench.benchmarks.records.claim import ClaimFigure, ClaimTable, Measure
 from lossbench.benchmarks.stats.intervals import mean_interval
 from lossbench.benchmarks.training.result import RunResult
 
-from .claim import Analysis, Budget, Claim, Size, Trainer
+from .claim import Analysis, Claim, Size, Trainer
+from .figures import figure
 from .gradients import FORMULAS, Array, Examples, Fit, concatenate, error, error_axis, fit, recorded
 from .measures import at_most, below, table
 from .runs import train_cells
@@ -49,12 +50,6 @@ IN_WORDS = {
     "softmax-mse": "four times that of sigmoid-mse",
     "mse": "proportional to another error, |z - t| of the raw output: 0 at e = 0.27, unbounded",
     "zero-one": "none: there is no gradient",
-}
-
-SIZES: dict[Budget, Size] = {
-    "quick": Size(epochs=2, seeds=3, train_images=6_000),
-    "standard": Size(epochs=2, seeds=5),
-    "full": Size(epochs=12, seeds=10),
 }
 
 
@@ -134,15 +129,14 @@ class ErrorDriven(Analysis):
         return (self._proportion_figure(), self._formula_figure())
 
     def _proportion_figure(self) -> ClaimFigure:
-        title = "Is the gradient of an example proportional to its error?"
         panels: list[CurvePanel] = []
         for loss, examples in self.examples.items():
-            e, found = error(examples.odds), self.mean_fits[loss]
+            e, regression = error(examples.odds), self.mean_fits[loss]
             few = thin(e, np.append(np.arange(60) / 60, np.inf), 12)
             points = (e[few], examples.magnitude[few])
-            line = Curve(loss, (0, 1), (0, found.slope), points=points, point_marker="o")
-            finite = np.isfinite(found.r2)
-            r2 = f"R² = {found.r2:.2f}".replace("-", MINUS) if finite else "no gradient"
+            line = Curve(loss, (0, 1), (0, regression.slope), points=points, point_marker="o")
+            finite = np.isfinite(regression.r2)
+            r2 = f"R² = {regression.r2:.2f}".replace("-", MINUS) if finite else "no gradient"
             top = max(float(examples.magnitude.max(initial=0)), 1e-9) if finite else 1.0
             label = "error |f - t|" if len(panels) >= len(FORMULAS) - COLUMNS else ""
             x = Axis(label, ticks={0: "0", 0.5: "0.5", 1: "1"}, limits=(-0.04, 1.04))
@@ -150,19 +144,22 @@ class ErrorDriven(Analysis):
             y = Axis(label, limits=(-0.04 * top, 1.28 * top))
             panels.append(CurvePanel([line], x, y, loss, text=r2))
         listed = "; ".join(f"{loss} {r2_text(each.r2)}" for loss, each in self.mean_fits.items())
-        alt = f"{title} R² of a regression through the origin: {listed}."
-        caption = (
-            "Ring: a training example. Line: the regression k |f - t|; R²: the fraction of the "
-            "variation that it explains. Half of the networks had a confidently wrong start. Each "
-            "panel has its own scale."
+        return figure(
+            "proportion.png",
+            draw_curves,
+            panels,
+            title="Is the gradient of an example proportional to its error?",
+            caption=(
+                "Ring: a training example. Line: the regression k |f - t|; R²: the fraction of the "
+                "variation that it explains. Half of the networks had a confidently wrong start. "
+                "Each panel has its own scale."
+            ),
+            alt=f"R² of a regression through the origin: {listed}.",
+            columns=COLUMNS,
+            height=2.6,
         )
-        png = draw_curves(
-            panels, title=title, caption=caption, description=alt, columns=COLUMNS, height=2.6
-        )
-        return ClaimFigure("proportion.png", png, alt)
 
     def _formula_figure(self) -> ClaimFigure:
-        title = "How large is the gradient of a confidently wrong example?"
         grid, curves, ends = np.linspace(-LIMIT, LIMIT, 361), [], []
         for loss, examples in self.examples.items():
             magnitude = FORMULAS[loss].magnitude
@@ -182,13 +179,17 @@ class ErrorDriven(Analysis):
             verticals=(0,),
             horizontals={1: ""},
         )
-        alt = f"{title} At an error of 0.999, relative to 0.5, by formula: {'; '.join(ends)}."
-        caption = (
-            "Line: the formula. Marker: median of the measured. 1: as large as for an example "
-            "for which the model gives both classes 1/2."
+        return figure(
+            "pushes.png",
+            draw_curves,
+            [panel],
+            title="How large is the gradient of a confidently wrong example?",
+            caption=(
+                "Line: the formula. Marker: median of the measured. 1: as large as for an example "
+                "for which the model gives both classes 1/2."
+            ),
+            alt=f"At an error of 0.999, relative to 0.5, by formula: {'; '.join(ends)}.",
         )
-        png = draw_curves([panel], title=title, caption=caption, description=alt)
-        return ClaimFigure("pushes.png", png, alt)
 
     def tables(self) -> Sequence[ClaimTable]:
         fits, examples = self.mean_fits, self.examples
@@ -300,6 +301,10 @@ CLAIM = Claim(
         "Bishop 2006, Pattern Recognition and Machine Learning, section 4.3.6 (canonical links); "
         "McCullagh and Nelder 1989, Generalized Linear Models"
     ),
-    sizes=SIZES,
+    sizes={
+        "quick": Size(epochs=2, seeds=3, train_images=6_000),
+        "standard": Size(epochs=2, seeds=5),
+        "full": Size(epochs=12, seeds=10),
+    },
     analysis=ErrorDriven,
 )

@@ -16,11 +16,11 @@ from lossbench.benchmarks.stats.intervals import mean_interval
 from lossbench.benchmarks.stats.metrics import balanced_accuracy
 from lossbench.benchmarks.training.result import Predictions, RunResult
 
-from .claim import Analysis, Budget, Claim, Size, Trainer
-from .figures import hypothesis_figure
+from .claim import Analysis, Claim, Size, Trainer
+from .figures import figure, hypothesis_figure
 from .measures import Hypothesis, evaluate_hypotheses, hypothesis_table, table
 from .runs import tested, train_seeds, tune
-from .text import plus_minus, signed
+from .text import mean_text, signed
 
 RATIOS = (10, 50)
 # Points of balanced accuracy that a remedy must gain.
@@ -40,12 +40,6 @@ TRAINED = (PLAIN, WEIGHTED, FOCAL, ADJUSTED)
 VARIANTS = (WEIGHTED, SHIFTED)
 
 Cell = tuple[str, int]  # method and ratio
-
-SIZES: dict[Budget, Size] = {
-    "quick": Size(epochs=3, seeds=3, search_epochs=1),
-    "standard": Size(epochs=6, seeds=5, search_epochs=2),
-    "full": Size(epochs=20, seeds=10, search_epochs=5),
-}
 
 
 def loss_arguments(method: str, counts: Sequence[int]) -> tuple[tuple[str, Any], ...]:
@@ -106,7 +100,7 @@ class Imbalance(Analysis):
         # The number of images per class is known once a network has been trained on them.
         smaller = [replace(config, epochs=size.search_epochs) for config in plain.values()]
         searched = trainer.search(smaller)
-        counts = {ratio: found[0].counts for ratio, found in zip(RATIOS, searched, strict=True)}
+        counts = {ratio: runs[0].counts for ratio, runs in zip(RATIOS, searched, strict=True)}
         configs = {
             (method, ratio): replace(
                 plain[PLAIN, ratio],
@@ -175,7 +169,6 @@ class Imbalance(Analysis):
         return (self._recall_figure(), hypothesis_figure(x_label, self.tests))
 
     def _recall_figure(self) -> ClaimFigure:
-        title = "Cats are rare in training: which loss still finds them in the test?"
         panels, parts = [], []
         for ratio in RATIOS:
             dogs, cats = self.counts[ratio]
@@ -205,22 +198,20 @@ class Imbalance(Analysis):
             )
             means = ", ".join(f"{row.label} {row.text}" for row in rows)
             parts.append(f"1:{ratio}: {means}")
-        alt = f"{title} Balanced accuracy, %, chance {CHANCE:.0f}. " + "; ".join(parts) + "."
-        caption = (
-            f"Balanced accuracy. {SEEDS} The grey line reaches from the recall of cats to that of "
-            "dogs; balanced accuracy is its middle."
+        return figure(
+            "recall.png",
+            draw_intervals,
+            panels,
+            title="Cats are rare in training: which loss still finds them in the test?",
+            caption=(
+                f"Balanced accuracy. {SEEDS} The grey line reaches from the recall of cats to that "
+                "of dogs; balanced accuracy is its middle."
+            ),
+            alt=f"Balanced accuracy, %, chance {CHANCE:.0f}. {'; '.join(parts)}.",
         )
-        png = draw_intervals(panels, title=title, caption=caption, description=alt)
-        return ClaimFigure("recall.png", png, alt)
 
     def tables(self) -> Sequence[ClaimTable]:
-        return (
-            self._accuracy_table(),
-            hypothesis_table("Differences in balanced accuracy, points", self.tests),
-        )
-
-    def _accuracy_table(self) -> ClaimTable:
-        return table(
+        accuracy = table(
             "Balanced accuracy when cats are rare",
             [(method, ratio) for ratio in RATIOS for method in LOSSES],
             {
@@ -229,9 +220,7 @@ class Imbalance(Analysis):
                     f"{count:,}" for count in self.counts[cell[1]]
                 ),
                 "learning rate": lambda cell: f"{self.learning_rate(*cell):g}",
-                "balanced accuracy, %": lambda cell: plus_minus(
-                    mean_interval(self.accuracies[cell])
-                ),
+                "balanced accuracy, %": lambda cell: mean_text(self.accuracies[cell]),
                 "recall of dogs, %": lambda cell: f"{self.recall(cell, 0):.1f}",
                 "recall of cats, %": lambda cell: f"{self.recall(cell, 1):.1f}",
             },
@@ -240,6 +229,8 @@ class Imbalance(Analysis):
             f"'{SHIFTED}' are the plain networks again, with ln n_c subtracted from the logit of "
             "each class, which had n_c training images; it is not part of the verdict.",
         )
+        differences = hypothesis_table("Differences in balanced accuracy, points", self.tests)
+        return (accuracy, differences)
 
     def learning_rate(self, method: str, ratio: int) -> float:
         """Return the learning rate of a method."""
@@ -286,6 +277,10 @@ CLAIM = Claim(
         "Menon et al. 2021, arXiv 2007.07314 (logit adjustment); Lin et al. 2017, arXiv 1708.02002 "
         "(focal loss); Byrd and Lipton 2019, arXiv 1812.03372 (weights)"
     ),
-    sizes=SIZES,
+    sizes={
+        "quick": Size(epochs=3, seeds=3, search_epochs=1),
+        "standard": Size(epochs=6, seeds=5, search_epochs=2),
+        "full": Size(epochs=20, seeds=10, search_epochs=5),
+    },
     analysis=Imbalance,
 )

@@ -12,19 +12,18 @@ from lossbench.benchmarks.config import ARTICLE_LOSSES, LEARNING_RATES, RunConfi
 from lossbench.benchmarks.plots.curves import Axis, Curve, CurvePanel, draw_curves
 from lossbench.benchmarks.plots.intervals import Row, RowPanel, draw_intervals
 from lossbench.benchmarks.records.claim import ClaimFigure, ClaimTable, Measure
-from lossbench.benchmarks.stats.contrasts import Contrast, contrast
+from lossbench.benchmarks.stats.contrasts import Contrast
 from lossbench.benchmarks.stats.intervals import Interval, mean_interval, paired_difference
 from lossbench.benchmarks.stats.significance import holm
-from lossbench.benchmarks.stats.verdict import verdict_above, verdict_within
 from lossbench.benchmarks.training.rate_search import FIRST_SEARCH_SEED
 from lossbench.benchmarks.training.result import RunResult
 
-from .claim import Analysis, Budget, Claim, Size, Trainer
-from .figures import rate_axis
-from .measures import above, below, bounded, measure, table
-from .runs import accuracies, chance_level, correct, train_cells
+from .claim import Analysis, Claim, Size, Trainer
+from .figures import figure, rate_axis, seed_row
+from .measures import above, below, table, within
+from .runs import accuracies, accuracy_contrast, chance_level, train_cells
 from .sweep import USABLE, sweep
-from .text import optional, plus_minus, signed, with_span
+from .text import mean_text, optional, signed, with_span
 
 REFERENCE, OTHER = "cross-entropy", "sigmoid-mse"
 PAIR = (REFERENCE, OTHER)
@@ -36,12 +35,6 @@ LOW, HIGH = 0.01, 3.0
 STEP = 0.5
 # Accuracies this near, in points, are about the same.
 NEAR = 3.0
-
-SIZES: dict[Budget, Size] = {
-    "quick": Size(epochs=2, seeds=5, other_seeds=3, search_seeds=1, train_images=1_500),
-    "standard": Size(epochs=2, seeds=8, other_seeds=3, search_seeds=3, train_images=4_000),
-    "full": Size(epochs=6, seeds=10, other_seeds=5, search_seeds=5),
-}
 
 
 def config_of(loss: str, size: Size) -> RunConfig:
@@ -102,9 +95,8 @@ class LearningRate(Analysis):
 
     def minus_reference(self, loss: str) -> Contrast:
         """Return the test accuracy of a loss minus that of cross-entropy, over common seeds."""
-        runs, reference = self.runs[loss], self.runs[REFERENCE][: len(self.runs[loss])]
-        hits = (correct(runs), correct(reference))
-        return contrast(self.accuracies[loss], accuracies(reference), hits)
+        runs = self.runs[loss]
+        return accuracy_contrast(runs, self.runs[REFERENCE][: len(runs)])
 
     def difference_at(self, rate: float) -> Interval:
         """Return the validation accuracy of sigmoid-mse minus that of cross-entropy at a rate."""
@@ -112,29 +104,25 @@ class LearningRate(Analysis):
 
     def measures(self) -> Sequence[Measure]:
         ours, other = self.sweeps[REFERENCE], self.sweeps[OTHER]
-        wider, best = paired_difference(ours.decades, other.decades), self.contrasts[OTHER].interval
         name = f"{OTHER} minus {REFERENCE}"
         at_rate = f"{name} at a learning rate of {{:g}}, validation accuracy, points"
         return (
             below(at_rate.format(LOW), self.difference_at(LOW), 0, "0 points"),
             above(at_rate.format(HIGH), self.difference_at(HIGH), 0, "0 points"),
-            measure(
+            within(
                 f"{name}, each at its own best rate, test accuracy, points",
-                best,
-                f"within ±{NEAR:g} points",
-                verdict_within(best, -NEAR, NEAR),
+                self.contrasts[OTHER].interval,
+                -NEAR,
+                NEAR,
+                f"±{NEAR:g} points",
             ),
-            measure(
+            above(
                 f"usable range of {REFERENCE} minus that of {OTHER}, decades of learning rate",
-                wider,
-                f"above {signed(-STEP, None)} decades",
-                bounded(
-                    verdict_above(wider, -STEP),
-                    least=ours.is_bound,
-                    most=other.is_bound,
-                    upward="holds",
-                    downward="does not hold",
-                ),
+                paired_difference(ours.decades, other.decades),
+                -STEP,
+                f"{signed(-STEP, None)} decades",
+                least=ours.is_bound,
+                most=other.is_bound,
             ),
         )
 
@@ -156,7 +144,6 @@ class LearningRate(Analysis):
         return (self._rate_figure(), self._range_figure())
 
     def _rate_figure(self) -> ClaimFigure:
-        title = "Does it depend on the learning rate which loss is ahead?"
         curves, best = [], []
         for loss, each in self.sweeps.items():
             shift = {REFERENCE: 1.03, OTHER: 1 / 1.03}.get(loss, 1.0)
@@ -177,26 +164,33 @@ class LearningRate(Analysis):
                 best.append(f"{loss} {each.mean[each.best]:.1f} at {each.best_rate:g}")
         y = Axis("validation accuracy, %")
         panel = CurvePanel(curves, rate_axis(LEARNING_RATES), y, chance=self.chance)
-        alt = f"{title} Best validation accuracy in %: {'; '.join(best)}."
-        caption = (
-            f"Thick: {' and '.join(PAIR)}; bar: 95 % interval over seeds. Star: the best rate."
+        return figure(
+            "curves.png",
+            draw_curves,
+            [panel],
+            title="Does it depend on the learning rate which loss is ahead?",
+            caption=(
+                f"Thick: {' and '.join(PAIR)}; bar: 95 % interval over seeds. Star: the best rate."
+            ),
+            alt=f"Best validation accuracy in %: {'; '.join(best)}.",
+            height=4.8,
         )
-        png = draw_curves([panel], title=title, caption=caption, description=alt, height=4.8)
-        return ClaimFigure("curves.png", png, alt)
 
     def _range_figure(self) -> ClaimFigure:
-        title = "Which learning rates suit which loss, and how accurate is it then?"
         order = sorted(
             (loss for loss in self.sweeps if loss != CONSTANT),
             key=lambda loss: self.sweeps[loss].best_rate,
         )
         ranges, reached, parts = [], [], []
         for loss in order:
-            each, values = self.sweeps[loss].range, self.accuracies[loss]
-            best, interval = self.sweeps[loss].best_rate, mean_interval(values)
+            each, best, values = (
+                self.sweeps[loss].range,
+                self.sweeps[loss].best_rate,
+                self.accuracies[loss],
+            )
             span = Interval(best, each.low, each.high, len(values))
             ranges.append(Row(loss, loss, span, continues=(each.open_low, each.open_high)))
-            reached.append(Row(loss, loss, interval, values, f"{interval.mean:.1f} %"))
+            reached.append(seed_row(loss, loss, values, "{:.1f} %"))
             parts.append(f"{loss} {each.low:.2g} to {each.high:.2g}, best {best:g}")
         panels = [
             RowPanel(
@@ -207,16 +201,19 @@ class LearningRate(Analysis):
             ),
             RowPanel(reached, "test accuracy, %", "Accuracy at the best rate", self.chance),
         ]
-        alt = f"{title} Usable learning rates: {'; '.join(parts)}."
-        caption = (
-            "Left, marker: the best rate; bar: the usable rates; arrow: they go on beyond the "
-            "rates that were tried. Right, marker: mean over seeds; bar: its 95 % interval; ticks: "
-            "the seeds."
+        return figure(
+            "ranges.png",
+            draw_intervals,
+            panels,
+            title="Which learning rates suit which loss, and how accurate is it then?",
+            caption=(
+                "Left, marker: the best rate; bar: the usable rates; arrow: they go on beyond the "
+                "rates that were tried. Right, marker: mean over seeds; bar: its 95 % interval; "
+                "ticks: the seeds."
+            ),
+            alt=f"Usable learning rates: {'; '.join(parts)}.",
+            side_by_side=True,
         )
-        png = draw_intervals(
-            panels, title=title, caption=caption, description=alt, side_by_side=True
-        )
-        return ClaimFigure("ranges.png", png, alt)
 
     def tables(self) -> Sequence[ClaimTable]:
         return (self._rank_table(), self._rate_table())
@@ -234,7 +231,7 @@ class LearningRate(Analysis):
                 f"usable rates (within {USABLE:g} points)": lambda loss: (
                     str(self.sweeps[loss].range) if loss in rates else optional(None, "")
                 ),
-                "test accuracy, %": lambda loss: plus_minus(mean_interval(self.accuracies[loss])),
+                "test accuracy, %": lambda loss: mean_text(self.accuracies[loss]),
                 "minus cross-entropy (95 %), points": lambda loss: (
                     with_span(each[loss].interval) if loss in each else "reference"
                 ),
@@ -327,6 +324,10 @@ CLAIM = Claim(
         "Choi et al. 2019, arXiv 1910.05446, and Sivaprasad et al. 2020, arXiv 1910.11758: "
         "comparisons reverse with the effort of tuning"
     ),
-    sizes=SIZES,
+    sizes={
+        "quick": Size(epochs=2, seeds=5, other_seeds=3, search_seeds=1, train_images=1_500),
+        "standard": Size(epochs=2, seeds=8, other_seeds=3, search_seeds=3, train_images=4_000),
+        "full": Size(epochs=6, seeds=10, other_seeds=5, search_seeds=5),
+    },
     analysis=LearningRate,
 )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from operator import attrgetter
 from statistics import fmean as mean
 from typing import Self
 
@@ -12,18 +13,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lossbench.benchmarks.config import RunConfig
-from lossbench.benchmarks.format import MINUS
+from lossbench.benchmarks.format import MINUS, magnitude
 from lossbench.benchmarks.plots.curves import Axis, Curve, CurvePanel, draw_curves
-from lossbench.benchmarks.plots.intervals import Row, RowPanel, draw_intervals
+from lossbench.benchmarks.plots.intervals import RowPanel, draw_intervals
 from lossbench.benchmarks.records.claim import ClaimFigure, ClaimTable, Measure
 from lossbench.benchmarks.stats.intervals import Interval, mean_interval
 from lossbench.benchmarks.training.result import RunResult
 
-from .claim import Analysis, Budget, Claim, Size, Trainer
+from .claim import Analysis, Claim, Size, Trainer
+from .figures import figure, seed_row
 from .likelihood_forms import FAR, FORMS, SHIFTS, SMOOTHING, Forms, evaluate_forms
 from .measures import above, at_most
 from .runs import accuracies, tested, train_seeds
-from .text import plus_minus, signed, size
+from .text import mean_text, signed
 
 LOSS, RATE = "bce-with-logits", 0.1
 # Largest relative difference of a form from the likelihood, and largest difference of its gradient
@@ -44,12 +46,6 @@ SLIP = list(SLIPS)[1]
 # Losses whose colours the right and the wrong formula have.
 RIGHT, WRONG = "cross-entropy", "sigmoid-mse"
 
-SIZES: dict[Budget, Size] = {
-    "quick": Size(epochs=3, seeds=3),
-    "standard": Size(epochs=8, seeds=5),
-    "full": Size(epochs=20, seeds=10),
-}
-
 
 @dataclass
 class Likelihood(Analysis):
@@ -68,27 +64,23 @@ class Likelihood(Analysis):
 
     def over_seeds(self, value: Callable[[Forms], float]) -> Interval:
         """Return the mean over networks with its interval."""
-        return mean_interval([value(forms) for forms in self.forms])
+        return mean_interval(list(map(value, self.forms)))
+
+    def text(self, value: Callable[[Forms], float], digits: int) -> str:
+        """Format the mean over networks with half its interval."""
+        return mean_text(list(map(value, self.forms)), digits).replace("-", MINUS)
 
     def measures(self) -> Sequence[Measure]:
         seeds = len(self.forms)
+        value_name = "largest relative difference of a form from the likelihood"
+        gradient_name = "largest difference of a form's dL/dz from f - t at any image"
         errors = [
-            at_most(
-                f"largest relative difference of a form from the likelihood, {bits}",
-                [forms.value_error[bits] for forms in self.forms],
-                limit,
-                seeds,
+            at_most(f"{name}, {bits}", [error(forms)[bits] for forms in self.forms], limit, seeds)
+            for name, error, limits in (
+                (value_name, attrgetter("value_error"), VALUE_ERROR),
+                (gradient_name, attrgetter("gradient_error"), GRADIENT_ERROR),
             )
-            for bits, limit in VALUE_ERROR.items()
-        ]
-        errors += [
-            at_most(
-                f"largest difference of a form's dL/dz from f - t at any image, {bits}",
-                [forms.gradient_error[bits] for forms in self.forms],
-                limit,
-                seeds,
-            )
-            for bits, limit in GRADIENT_ERROR.items()
+            for bits, limit in limits.items()
         ]
         slips = ("ln of a sum for the sum of ln's", "1 - ln f for ln(1 - f)")
         return (
@@ -114,7 +106,7 @@ class Likelihood(Analysis):
         slips = [signed(mean(map(slip, self.forms)), 4) for slip in SLIPS.values()]
         return (
             f"On test predictions {len(FORMS)} forms, from minus the log-likelihood to KL + H(p), "
-            f"are all {plus_minus(self.over_seeds(likelihood), 4)} nats per image. They differ by "
+            f"are all {self.text(likelihood, 4)} nats per image. They differ by "
             f"at most {value_error:.0e} of it in float64, and their gradients by at most "
             f"{gradient_error:.0e}; with ln of a sum it would be {slips[0]}, with 1 - ln f "
             f"{slips[1]}, without a lower bound."
@@ -124,40 +116,29 @@ class Likelihood(Analysis):
         return (self._forms_figure(), self._slip_figure())
 
     def _forms_figure(self) -> ClaimFigure:
-        title = "Five names of one number, and two slips"
-        named: list[tuple[str, str, list[float]]] = [
-            (name, loss, [forms.values[name] for forms in self.forms])
+        rows = [
+            seed_row(name, loss, [forms.values[name] for forms in self.forms], "{:.4f}")
             for name, loss in FORMS.items()
         ]
-        named += [(name, WRONG, list(map(slip, self.forms))) for name, slip in SLIPS.items()]
-        rows = [
-            Row(
-                name,
-                loss,
-                mean_interval(values),
-                values,
-                text=f"{mean(values):.4f}",
-                hollow=name in SLIPS,
-            )
-            for name, loss, values in named
+        rows += [
+            seed_row(name, WRONG, list(map(slip, self.forms)), "{:.4f}", hollow=True)
+            for name, slip in SLIPS.items()
         ]
         product = mean(map(likelihood, self.forms))
         listed = "; ".join(f"{row.label} {row.text}" for row in rows)
-        alt = f"{title}. Nats per image: {listed}. The product itself: {product:.4f}."
-        lines = {product: "", 0.0: ""}
-        png = draw_intervals(
-            [RowPanel(rows, "nats per image", references=lines)],
-            title=title,
+        return figure(
+            "forms.png",
+            draw_intervals,
+            [RowPanel(rows, "nats per image", references={product: "", 0.0: ""})],
+            title="Five names of one number, and two slips",
             caption=(
                 "Marker: mean over networks; bar: its 95 % interval; ticks: the networks. Line: "
                 "minus ln of the product of the probabilities of all right classes, per image."
             ),
-            description=alt,
+            alt=f"Nats per image: {listed}. The product itself: {product:.4f}.",
         )
-        return ClaimFigure("forms.png", png, alt)
 
     def _slip_figure(self) -> ClaimFigure:
-        title = "1 - ln f in place of ln(1 - f), on one network's predictions for dogs"
         forms = self.forms[0]
         order = np.argsort(forms.f)
         few = order[:: max(1, len(order) // 40)]
@@ -183,11 +164,6 @@ class Likelihood(Analysis):
             f"{name} {', '.join(f'{g:.2f}' for g in mean_gradients(forms.f, gradients[loss]))}"
             for loss, name in names.items()
         )
-        alt = (
-            f"{title}. First: mean dL/dz of dogs classified right, wrong: {listed}. Second: with "
-            f"logits lowered by {SHIFTS[-1]:g} binary cross-entropy is at "
-            f"{forms.bce_shifted[-1]:.4f}, the slip at {forms.slip_shifted[-1]:.1f}."
-        )
         panels = [
             CurvePanel(
                 left,
@@ -201,25 +177,35 @@ class Likelihood(Analysis):
                 horizontals={0.0: ""},
             ),
         ]
-        caption = "Markers of the first panel: images of dogs."
-        png = draw_curves(panels, title=title, caption=caption, description=alt, height=2.9)
-        return ClaimFigure("slip.png", png, alt)
+        return figure(
+            "slip.png",
+            draw_curves,
+            panels,
+            title="1 - ln f in place of ln(1 - f), on one network's predictions for dogs",
+            caption="Markers of the first panel: images of dogs.",
+            alt=(
+                f"First: mean dL/dz of dogs classified right, wrong: {listed}. Second: with logits "
+                f"lowered by {SHIFTS[-1]:g} binary cross-entropy is at "
+                f"{forms.bce_shifted[-1]:.4f}, the slip at {forms.slip_shifted[-1]:.1f}."
+            ),
+            height=2.9,
+        )
 
     def tables(self) -> Sequence[ClaimTable]:
         return (self._forms_table(), self._slip_table())
 
     def _forms_table(self) -> ClaimTable:
-        product = plus_minus(self.over_seeds(likelihood), 6)
+        product = self.text(likelihood, 6)
         rows = [("the likelihood itself: -ln of the product", "30 digits", product, "")]
         for name, loss in FORMS.items():
             value = value_of(name)
             error = max(relative(value)(forms) for forms in self.forms)
-            rows.append((name, loss, plus_minus(self.over_seeds(value), 6), size(error)))
+            rows.append((name, loss, self.text(value, 6), magnitude(error)))
         for bits in VALUE_ERROR:
             value_error = max(forms.value_error[bits] for forms in self.forms)
             gradient_error = max(forms.gradient_error[bits] for forms in self.forms)
             gradient = f"error of dL/dz {gradient_error:.1e}"
-            rows.append((f"all of them, {bits}", "", gradient, size(value_error)))
+            rows.append((f"all of them, {bits}", "", gradient, magnitude(value_error)))
         return ClaimTable(
             "One number on the same test predictions",
             ("form", "computed with", "nats per image", "largest relative error"),
@@ -232,30 +218,21 @@ class Likelihood(Analysis):
         )
 
     def _slip_table(self) -> ClaimTable:
-        rows = [
-            ("sum of ln's, the right one", plus_minus(self.over_seeds(likelihood), 4), ""),
-        ]
+        rows = [("sum of ln's, the right one", self.text(likelihood, 4), "")]
         for name, slip in SLIPS.items():
-            value = plus_minus(self.over_seeds(slip), 4).replace("-", MINUS)
-            rows.append((name, value, plus_minus(self.over_seeds(relative(slip)), 3)))
-        for name, gradients in (
-            (BCE, [forms.f for forms in self.forms]),
-            (SLIP, [forms.slip_gradient for forms in self.forms]),
-        ):
-            sides = [
-                mean_gradients(forms.f, gradient)
-                for forms, gradient in zip(self.forms, gradients, strict=True)
-            ]
-            right, wrong = (mean(side) for side in zip(*sides, strict=True))
+            rows.append((name, self.text(slip, 4), self.text(relative(slip), 3)))
+        for name, gradient in ((BCE, attrgetter("f")), (SLIP, attrgetter("slip_gradient"))):
+            means = [mean_gradients(forms.f, gradient(forms)) for forms in self.forms]
+            right, wrong = (mean(column) for column in zip(*means, strict=True))
             text = f"{right:.3f}, {wrong:.3f}"
             rows.append((f"dL/dz of dogs classified right, wrong: {name}", text, ""))
         lowest: dict[str, Callable[[Forms], float]] = {
             BCE: lambda forms: float(forms.bce_shifted[-1]),
             SLIP: lambda forms: float(forms.slip_shifted[-1]),
         }
-        for name, value_at_end in lowest.items():
-            value = plus_minus(self.over_seeds(value_at_end), 4).replace("-", MINUS)
-            rows.append((f"dogs alone, logits lowered by {SHIFTS[-1]:g}: {name}", value, ""))
+        for name, value in lowest.items():
+            name = f"dogs alone, logits lowered by {SHIFTS[-1]:g}: {name}"
+            rows.append((name, self.text(value, 4), ""))
         return ClaimTable(
             "The two slips on the same predictions",
             ("quantity", "measured", "relative difference from the right one"),
@@ -267,7 +244,7 @@ class Likelihood(Analysis):
         images = len(tested(self.runs)[0].labels)
         return (
             f"{len(self.runs)} networks trained with {LOSS}, test accuracy "
-            f"{plus_minus(mean_interval(accuracies(self.runs)))} %, {images:,} test images each. "
+            f"{mean_text(accuracies(self.runs))} %, {images:,} test images each. "
             "The identities hold for any predictions; that they hold for these to the last digits "
             "shows that no form loses digits on the outputs of a trained network.",
             "The first slip writes ln of a sum as the sum of ln's, where it is the product of "
@@ -297,8 +274,8 @@ def relative(value: Callable[[Forms], float]) -> Callable[[Forms], float]:
 
 def mean_gradients(f: NDArray[np.float64], gradient: NDArray[np.float64]) -> list[float]:
     """Return the mean dL/dz of correctly classified dogs and of the others, NaN without any."""
-    sides = (gradient[f <= 0.5], gradient[f > 0.5])
-    return [float(side.mean()) if len(side) else math.nan for side in sides]
+    groups = (gradient[f <= 0.5], gradient[f > 0.5])
+    return [float(group.mean()) if len(group) else math.nan for group in groups]
 
 
 CLAIM = Claim(
@@ -327,6 +304,10 @@ CLAIM = Claim(
         "networks."
     ),
     source="Bishop 2006, Pattern Recognition and Machine Learning, sections 1.6.1 and 4.3.2",
-    sizes=SIZES,
+    sizes={
+        "quick": Size(epochs=3, seeds=3),
+        "standard": Size(epochs=8, seeds=5),
+        "full": Size(epochs=20, seeds=10),
+    },
     analysis=Likelihood,
 )

@@ -16,6 +16,7 @@ from lossbench.benchmarks.stats.verdict import (
     Verdict,
     verdict_above,
     verdict_below,
+    verdict_within,
 )
 
 from .text import optional, pvalue, signed, span
@@ -25,21 +26,54 @@ Side = Literal["above", "below"]
 Item = TypeVar("Item")
 
 
-def measure(name: str, interval: Interval, wanted: str, verdict: Verdict) -> Measure:
-    """Return the measure of a mean with its interval."""
+def above(
+    name: str,
+    interval: Interval,
+    limit: float,
+    text: str = "",
+    *,
+    least: bool = False,
+    most: bool = False,
+) -> Measure:
+    """Return the measure that a mean is above a limit.
+
+    Args:
+        name: what was measured, with its unit.
+        interval: the mean with its interval.
+        limit: the limit.
+        text: the limit with its unit; by default the number.
+        least: the true mean may be larger; then only 'holds' is certain.
+        most: the true mean may be smaller; then only 'does not hold' is certain.
+    """
+    verdict = verdict_above(interval, limit)
+    if (least and verdict != "holds") or (most and verdict != "does not hold"):
+        verdict = "undecided"
+    return _measure(name, interval, f"above {text or format(limit, 'g')}", verdict)
+
+
+def below(
+    name: str,
+    interval: Interval,
+    limit: float,
+    text: str = "",
+    *,
+    least: bool = False,
+    most: bool = False,
+) -> Measure:
+    """Return the measure that a mean is below a limit; arguments as of `above`."""
+    verdict = verdict_below(interval, limit)
+    if (most and verdict != "holds") or (least and verdict != "does not hold"):
+        verdict = "undecided"
+    return _measure(name, interval, f"below {text or format(limit, 'g')}", verdict)
+
+
+def within(name: str, interval: Interval, low: float, high: float, text: str) -> Measure:
+    """Return the measure that a mean is from `low` to `high`; `text` is that range."""
+    return _measure(name, interval, f"within {text}", verdict_within(interval, low, high))
+
+
+def _measure(name: str, interval: Interval, wanted: str, verdict: Verdict) -> Measure:
     return Measure(name, interval.mean, interval.low, interval.high, wanted, verdict)
-
-
-def above(name: str, interval: Interval, limit: float, text: str = "") -> Measure:
-    """Return the measure that a mean is above a limit; `text` is the limit with its unit."""
-    wanted = f"above {text or format(limit, 'g')}"
-    return measure(name, interval, wanted, verdict_above(interval, limit))
-
-
-def below(name: str, interval: Interval, limit: float, text: str = "") -> Measure:
-    """Return the measure that a mean is below a limit; `text` is the limit with its unit."""
-    wanted = f"below {text or format(limit, 'g')}"
-    return measure(name, interval, wanted, verdict_below(interval, limit))
 
 
 def at_most(name: str, values: Sequence[float], limit: float, seeds: int) -> Measure:
@@ -54,23 +88,6 @@ def at_most(name: str, values: Sequence[float], limit: float, seeds: int) -> Mea
     if seeds < MINIMUM_SEEDS:
         verdict = "undecided"
     return Measure(name, worst, None, None, wanted, verdict)
-
-
-def bounded(
-    verdict: Verdict, *, least: bool, most: bool, upward: Verdict, downward: Verdict
-) -> Verdict:
-    """Return the verdict for a number of which only a bound is known.
-
-    Args:
-        verdict: the verdict for the measured number.
-        least: the true number may be larger.
-        most: the true number may be smaller.
-        upward: the verdict that a larger number would confirm.
-        downward: the verdict that a smaller number would confirm.
-    """
-    if (least and verdict != upward) or (most and verdict != downward):
-        return "undecided"
-    return verdict
 
 
 class Hypothesis(NamedTuple):

@@ -4,27 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from statistics import fmean as mean
 from typing import Self
 
 from lossbench.benchmarks.config import RunConfig
-from lossbench.benchmarks.plots.intervals import SEEDS, Row, RowPanel, draw_intervals
+from lossbench.benchmarks.plots.intervals import SEEDS, RowPanel, draw_intervals
 from lossbench.benchmarks.records.claim import ClaimFigure, ClaimTable, Measure
-from lossbench.benchmarks.stats.contrasts import Contrast, contrast
-from lossbench.benchmarks.stats.intervals import mean_interval, paired_difference
+from lossbench.benchmarks.stats.intervals import paired_difference
 from lossbench.benchmarks.stats.verdict import verdict_equivalent
 from lossbench.benchmarks.training.result import RunResult
 
-from .claim import Analysis, Budget, Claim, Size, Trainer
-from .figures import hypothesis_figure
-from .measures import (
-    Hypothesis,
-    evaluate_hypotheses,
-    hypothesis_table,
-    table,
-)
-from .runs import accuracies, chance_level, correct, tested, train_seeds, tune
-from .text import plus_minus, with_span
+from .claim import Analysis, Claim, Size, Trainer
+from .figures import figure, hypothesis_figure, seed_row
+from .measures import Hypothesis, evaluate_hypotheses, hypothesis_table, table
+from .runs import accuracies, accuracy_contrast, chance_level, tested, train_seeds, tune
+from .text import mean_text, with_span
 
 REFERENCE = "cross-entropy"
 LOSSES = {
@@ -57,21 +50,6 @@ class Task:
 TEN = Task("CIFAR-10", "cifar10-ten", None, 0.04, 1.0)
 BREEDS = Task("Oxford-IIIT Pet breeds", "oxford-breeds", 64, 0.2, 5.0)
 TASKS = (TEN, BREEDS)
-
-SIZES: dict[Budget, dict[str, Size]] = {
-    "quick": {
-        TEN.data: Size(epochs=2, seeds=4, train_images=6_000, search_epochs=1),
-        BREEDS.data: Size(epochs=12, seeds=4, search_epochs=6),
-    },
-    "standard": {
-        TEN.data: Size(epochs=3, seeds=5, train_images=16_000, search_epochs=1),
-        BREEDS.data: Size(epochs=24, seeds=6, search_epochs=8),
-    },
-    "full": {
-        TEN.data: Size(epochs=10, seeds=8, search_epochs=2),
-        BREEDS.data: Size(epochs=60, seeds=12, search_epochs=20),
-    },
-}
 
 
 @dataclass
@@ -109,7 +87,9 @@ class Multiclass(Analysis):
         self.accuracies = {cell: accuracies(runs) for cell, runs in self.runs.items()}
         self.classes = {task: len(self.runs[REFERENCE, task][0].counts) for task in TASKS}
         self.contrasts = {
-            (loss, task): self.minus_reference(loss, task) for task in TASKS for loss in OTHERS
+            (loss, task): accuracy_contrast(self.runs[loss, task], self.runs[REFERENCE, task])
+            for task in TASKS
+            for loss in OTHERS
         }
         self.tests = evaluate_hypotheses(
             [
@@ -121,12 +101,6 @@ class Multiclass(Analysis):
     def name(self, loss: str, task: Task) -> str:
         """Return the name of a loss on a task."""
         return f"{LOSSES[loss]}, {self.classes[task]} classes"
-
-    def minus_reference(self, loss: str, task: Task) -> Contrast:
-        """Return the test accuracy of a loss minus that of cross-entropy."""
-        cell, reference = (loss, task), (REFERENCE, task)
-        hits = correct(self.runs[cell]), correct(self.runs[reference])
-        return contrast(self.accuracies[cell], self.accuracies[reference], hits)
 
     def measures(self) -> Sequence[Measure]:
         return [test.measure for test in self.tests]
@@ -146,15 +120,12 @@ class Multiclass(Analysis):
         return (self._accuracy_figure(), hypothesis_figure(x_label, self.tests))
 
     def _accuracy_figure(self) -> ClaimFigure:
-        title = "More than two classes: which loss is most accurate?"
         panels, parts = [], []
         for task in TASKS:
             reference = self.runs[REFERENCE, task]
             chance = chance_level(reference[0].test)
             rows = [
-                Row(name, loss, mean_interval(values), values, text=f"{mean(values):.1f}")
-                for loss, name in LOSSES.items()
-                if (values := self.accuracies[loss, task])
+                seed_row(name, loss, self.accuracies[loss, task]) for loss, name in LOSSES.items()
             ]
             heading = (
                 f"{task.name}: {self.classes[task]} classes, {sum(reference[0].counts):,} training "
@@ -163,32 +134,29 @@ class Multiclass(Analysis):
             panels.append(RowPanel(rows, "test accuracy, %", heading, chance))
             listed = ", ".join(f"{row.label} {row.text}" for row in rows)
             parts.append(f"{task.name} (chance {chance:.0f}): {listed}")
-        alt = f"{title} Mean test accuracy, %. " + "; ".join(parts) + "."
-        png = draw_intervals(panels, title=title, caption=SEEDS, description=alt)
-        return ClaimFigure("accuracies.png", png, alt)
-
-    def tables(self) -> Sequence[ClaimTable]:
-        return (
-            self._accuracy_table(),
-            hypothesis_table(
-                "Test accuracy minus that of softmax cross-entropy, points", self.tests
-            ),
+        return figure(
+            "accuracies.png",
+            draw_intervals,
+            panels,
+            title="More than two classes: which loss is most accurate?",
+            caption=SEEDS,
+            alt=f"Mean test accuracy, %. {'; '.join(parts)}.",
         )
 
-    def _accuracy_table(self) -> ClaimTable:
+    def tables(self) -> Sequence[ClaimTable]:
         ninety = {
             (loss, task): paired_difference(
                 self.accuracies[loss, task], self.accuracies[REFERENCE, task], level=0.9
             )
             for loss, task in self.contrasts
         }
-        return table(
+        accuracy = table(
             "Accuracy with more than two classes",
             self.runs,
             {
                 "loss": lambda cell: self.name(*cell),
                 "learning rate": lambda cell: f"{self.runs[cell][0].config.learning_rate:g}",
-                "test accuracy, %": lambda cell: plus_minus(mean_interval(self.accuracies[cell])),
+                "test accuracy, %": lambda cell: mean_text(self.accuracies[cell]),
                 "minus cross-entropy (90 %), points": lambda cell: (
                     with_span(ninety[cell]) if cell in ninety else "reference"
                 ),
@@ -203,6 +171,8 @@ class Multiclass(Analysis):
             "the difference lies within the margin (two one-sided tests); it is not part of the "
             "verdict.",
         )
+        title = "Test accuracy minus that of softmax cross-entropy, points"
+        return (accuracy, hypothesis_table(title, self.tests))
 
     def notes(self) -> Sequence[str]:
         counts = self.runs[REFERENCE, BREEDS][0].counts
@@ -249,6 +219,19 @@ CLAIM = Claim(
         "it; Rifkin and Klautau 2004, J. Machine Learning Research 5, 101-141 (one against the "
         "rest is as accurate as other ways)"
     ),
-    sizes=SIZES,
+    sizes={
+        "quick": {
+            TEN.data: Size(epochs=2, seeds=4, train_images=6_000, search_epochs=1),
+            BREEDS.data: Size(epochs=12, seeds=4, search_epochs=6),
+        },
+        "standard": {
+            TEN.data: Size(epochs=3, seeds=5, train_images=16_000, search_epochs=1),
+            BREEDS.data: Size(epochs=24, seeds=6, search_epochs=8),
+        },
+        "full": {
+            TEN.data: Size(epochs=10, seeds=8, search_epochs=2),
+            BREEDS.data: Size(epochs=60, seeds=12, search_epochs=20),
+        },
+    },
     analysis=Multiclass,
 )

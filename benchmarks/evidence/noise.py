@@ -11,15 +11,21 @@ from lossbench.benchmarks.config import RunConfig
 from lossbench.benchmarks.format import percent
 from lossbench.benchmarks.plots.curves import Axis, Curve, CurvePanel, draw_curves
 from lossbench.benchmarks.records.claim import ClaimFigure, ClaimTable, Measure
-from lossbench.benchmarks.stats.contrasts import Contrast, contrast
 from lossbench.benchmarks.stats.intervals import mean_interval
 from lossbench.benchmarks.training.result import RunResult
 
-from .claim import Analysis, Budget, Claim, Size, Trainer
-from .figures import hypothesis_figure, search_figure
+from .claim import Analysis, Claim, Size, Trainer
+from .figures import figure, hypothesis_figure, search_figure
 from .measures import Hypothesis, Side, evaluate_hypotheses, hypothesis_table, table
-from .runs import accuracies, chance_level, correct, search_rates, train_seeds, with_best_rates
-from .text import plus_minus, signed, with_span
+from .runs import (
+    accuracies,
+    accuracy_contrast,
+    chance_level,
+    search_rates,
+    train_seeds,
+    with_best_rates,
+)
+from .text import mean_text, signed, with_span
 
 REFERENCE = "cross-entropy"
 LOSSES = {
@@ -36,12 +42,6 @@ CLEAN, NOISIEST = FRACTIONS[0], FRACTIONS[-1]
 TUNED_AT = 0.2
 # Points by which a loss must be ahead of cross-entropy without noise to refute the claim.
 MARGIN = 1.0
-
-SIZES: dict[Budget, Size] = {
-    "quick": Size(epochs=10, seeds=3, train_images=800, search_images=500),
-    "standard": Size(epochs=20, seeds=5, train_images=1_500, search_images=500),
-    "full": Size(epochs=40, seeds=8, train_images=5_000, search_images=1_500),
-}
 
 
 @dataclass
@@ -91,8 +91,11 @@ class Noise(Analysis):
     def __post_init__(self) -> None:
         self.accuracies = {cell: accuracies(runs) for cell, runs in self.runs.items()}
         self.chance = chance_level(self.runs[REFERENCE, CLEAN][0].test)
+        # On the same wrong labels.
         self.contrasts = {
-            (loss, fraction): self.minus_reference(loss, fraction)
+            (loss, fraction): accuracy_contrast(
+                self.runs[loss, fraction], self.runs[REFERENCE, fraction]
+            )
             for fraction in FRACTIONS
             for loss in OTHERS
         }
@@ -100,12 +103,6 @@ class Noise(Analysis):
             [self.hypothesis(loss, CLEAN, "below", MARGIN) for loss in OTHERS]
             + [self.hypothesis(loss, NOISIEST, "above", 0.0) for loss in ROBUST]
         )
-
-    def minus_reference(self, loss: str, fraction: float) -> Contrast:
-        """Return the test accuracy of a loss minus that of cross-entropy, on the same labels."""
-        cell, reference = (loss, fraction), (REFERENCE, fraction)
-        hits = correct(self.runs[cell]), correct(self.runs[reference])
-        return contrast(self.accuracies[cell], self.accuracies[reference], hits)
 
     def hypothesis(self, loss: str, fraction: float, side: Side, threshold: float) -> Hypothesis:
         """Return the hypothesis about the contrast of a loss at a fraction of wrong labels."""
@@ -134,19 +131,14 @@ class Noise(Analysis):
         )
 
     def figures(self) -> Sequence[ClaimFigure]:
-        searched = {
-            loss: {rate: 100 * share for rate, share in each.items()}
-            for loss, each in self.searched.items()
-        }
         title = f"The search for learning rates, with {in_percent(TUNED_AT)} wrong labels"
         return (
             self._accuracy_figure(),
             hypothesis_figure("test accuracy minus that of cross-entropy, points", self.tests),
-            search_figure(title, searched, LOSSES, self.chance),
+            search_figure(title, self.searched, LOSSES, self.chance),
         )
 
     def _accuracy_figure(self) -> ClaimFigure:
-        title = "Does the order of the losses change when training labels are wrong?"
         curves, parts = [], []
         for place, (loss, name) in enumerate(LOSSES.items()):
             intervals = [mean_interval(self.accuracies[loss, each]) for each in FRACTIONS]
@@ -166,12 +158,17 @@ class Noise(Analysis):
             chance=self.chance,
         )
         fractions = ", ".join(map(in_percent, FRACTIONS))
-        alt = f"{title} Test accuracy in % with {fractions} wrong labels: {'; '.join(parts)}."
-        caption = (
-            f"Mean of {self.size.seeds} seeds; bar: 95 % interval. The test labels are not changed."
+        return figure(
+            "shares.png",
+            draw_curves,
+            [panel],
+            title="Does the order of the losses change when training labels are wrong?",
+            caption=(
+                f"Mean of {self.size.seeds} seeds; bar: 95 % interval. The test labels are not "
+                "changed."
+            ),
+            alt=f"Test accuracy in % with {fractions} wrong labels: {'; '.join(parts)}.",
         )
-        png = draw_curves([panel], title=title, caption=caption, description=alt)
-        return ClaimFigure("shares.png", png, alt)
 
     def tables(self) -> Sequence[ClaimTable]:
         tested = {test.hypothesis.name for test in self.tests}
@@ -191,8 +188,8 @@ class Noise(Analysis):
 
     def _accuracy_table(self) -> ClaimTable:
         test = {
-            f"test accuracy, {in_percent(f)} wrong, %": lambda loss, f=f: plus_minus(
-                mean_interval(self.accuracies[loss, f])
+            f"test accuracy, {in_percent(f)} wrong, %": lambda loss, f=f: mean_text(
+                self.accuracies[loss, f]
             )
             for f in FRACTIONS
         }
@@ -277,6 +274,10 @@ CLAIM = Claim(
         "Zhang and Sabuncu 2018, arXiv 1805.07836 (generalised cross-entropy, MAE); Wang et al. "
         "2019, arXiv 1908.06112 (symmetric cross-entropy)"
     ),
-    sizes=SIZES,
+    sizes={
+        "quick": Size(epochs=10, seeds=3, train_images=800, search_images=500),
+        "standard": Size(epochs=20, seeds=5, train_images=1_500, search_images=500),
+        "full": Size(epochs=40, seeds=8, train_images=5_000, search_images=1_500),
+    },
     analysis=Noise,
 )

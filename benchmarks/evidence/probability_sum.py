@@ -12,19 +12,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lossbench.benchmarks.config import WRONG_START_PROBABILITY, RunConfig
-from lossbench.benchmarks.plots.curves import (
-    Axis,
-    CurvePanel,
-    draw_curves,
-    log_odds_ticks,
-)
+from lossbench.benchmarks.format import magnitude
+from lossbench.benchmarks.plots.curves import Axis, CurvePanel, draw_curves, log_odds_ticks
 from lossbench.benchmarks.records.claim import ClaimFigure, ClaimTable, Measure
-from lossbench.benchmarks.stats.intervals import Interval, mean_interval
-from lossbench.benchmarks.stats.verdict import verdict_within
+from lossbench.benchmarks.stats.intervals import Interval, mean_interval, paired_difference
 from lossbench.benchmarks.training.result import RunResult
 
-from .claim import Analysis, Budget, Claim, Size, Trainer
-from .figures import training_curve
+from .claim import Analysis, Claim, Size, Trainer
+from .figures import figure, training_curve
 from .gradients import (
     FORMULAS,
     SURE,
@@ -35,9 +30,9 @@ from .gradients import (
     recorded,
     slope,
 )
-from .measures import above, at_most, below, measure, table
+from .measures import above, at_most, below, table, within
 from .runs import accuracies, chance_level, tested, train_seeds
-from .text import plus_minus, signed, size
+from .text import mean_text, signed
 
 SUM, REFERENCE = "probability-sum", "cross-entropy"
 IN_P = {SUM: "p (1 - p)", REFERENCE: "1 - p"}
@@ -56,12 +51,6 @@ VANISHED, LARGE = 0.01, 0.9
 P_EDGES = (0.0, 0.001, 0.01, 0.1, 0.5, 0.9, 0.99, 0.999, 1.0)
 TICKS = (0.0001, 0.001, 0.01, 0.1, 0.5, 0.9, 0.99, 0.999, 0.9999)
 LIMIT = 10.0  # of the log-odds drawn
-
-SIZES: dict[Budget, Size] = {
-    "quick": Size(epochs=2, seeds=3),
-    "standard": Size(epochs=4, seeds=5),
-    "full": Size(epochs=15, seeds=10),
-}
 
 
 class Cell(NamedTuple):
@@ -107,7 +96,7 @@ class ProbabilitySum(Analysis):
             ]
             for loss in IN_P
         }
-        self.accuracy = {cell: mean_interval(accuracies(runs)) for cell, runs in self.runs.items()}
+        self.accuracies = {cell: accuracies(runs) for cell, runs in self.runs.items()}
         self.sure_wrong = {
             loss: mean_over_seeds([each.sure_wrong for each in seeds])
             for loss, seeds in self.examples.items()
@@ -115,19 +104,19 @@ class ProbabilitySum(Analysis):
 
     def measures(self) -> Sequence[Measure]:
         examples = self.examples[SUM]
-        slopes = finite_interval([slope(SUM, each) for each in examples])
         return (
             above(
                 f"{SUM}, normal start: test accuracy beyond chance, points",
-                mean_interval([a - self.chance for a in accuracies(self.runs[Cell(SUM, NORMAL)])]),
+                mean_interval([a - self.chance for a in self.accuracies[Cell(SUM, NORMAL)]]),
                 0.0,
                 "0 points",
             ),
-            measure(
+            within(
                 f"{SUM}: slope of measured |dL/dz| over p (1 - p)",
-                slopes,
-                f"within 1 ± {ROUNDING:g}",
-                verdict_within(slopes, 1 - ROUNDING, 1 + ROUNDING),
+                finite_interval([slope(SUM, each) for each in examples]),
+                1 - ROUNDING,
+                1 + ROUNDING,
+                f"1 ± {ROUNDING:g}",
             ),
             at_most(
                 f"{SUM}: relative difference of measured |dL/dz| from p (1 - p), largest",
@@ -153,8 +142,8 @@ class ProbabilitySum(Analysis):
         )
 
     def sentence(self) -> str:
-        trained, reference, stuck, freed = (plus_minus(self.accuracy[cell]) for cell in CELLS)
-        ours, other = (size(self.sure_wrong[loss].mean) for loss in IN_P)
+        trained, reference, stuck, freed = (mean_text(self.accuracies[cell]) for cell in CELLS)
+        ours, other = (magnitude(self.sure_wrong[loss].mean) for loss in IN_P)
         return (
             f"Maximising the sum of probabilities reaches {trained} % test accuracy (chance "
             f"{self.chance:.1f}, cross-entropy {reference}); where the model is sure of the wrong "
@@ -166,18 +155,12 @@ class ProbabilitySum(Analysis):
         return (self._gradient_figure(), self._training_figure())
 
     def _gradient_figure(self) -> ClaimFigure:
-        title = "Where does the gradient of the logit vanish?"
         curves, ends = [], []
         for loss, formula in IN_P.items():
             examples = concatenate(self.examples[loss])
             curves.append(formula_curve(loss, examples, f"{loss}: {formula}", LIMIT, 50, 1))
             wrong = examples.sure_wrong
-            ends.append(f"{loss} {size(float(wrong.mean()) if len(wrong) else None)}")
-        alt = (
-            f"{title} Dots are measured gradients, lines the formulas "
-            f"{' and '.join(IN_P.values())}. Mean |dL/dz| where the right class has p below "
-            f"{SURE:g}: {', '.join(ends)}."
-        )
+            ends.append(f"{loss} {magnitude(float(wrong.mean()) if len(wrong) else None)}")
         panel = CurvePanel(
             curves,
             Axis(
@@ -189,15 +172,22 @@ class ProbabilitySum(Analysis):
             Axis("|dL/dz|", limits=(-0.03, 1.04)),
             verticals=(SURE_LOG_ODDS, -SURE_LOG_ODDS),
         )
-        caption = (
-            "Markers: training examples. Lines: the formulas. Beyond the grey lines the model is "
-            "sure of a class."
+        return figure(
+            "gradient.png",
+            draw_curves,
+            [panel],
+            title="Where does the gradient of the logit vanish?",
+            caption=(
+                "Markers: training examples. Lines: the formulas. Beyond the grey lines the model "
+                "is sure of a class."
+            ),
+            alt=(
+                f"Dots are measured gradients, lines the formulas {' and '.join(IN_P.values())}. "
+                f"Mean |dL/dz| where the right class has p below {SURE:g}: {', '.join(ends)}."
+            ),
         )
-        png = draw_curves([panel], title=title, caption=caption, description=alt)
-        return ClaimFigure("gradient.png", png, alt)
 
     def _training_figure(self) -> ClaimFigure:
-        title = "Training from a normal and from a confidently wrong start"
         panels, results = [], []
         for start, name in STARTS.items():
             curves = [
@@ -207,16 +197,19 @@ class ProbabilitySum(Analysis):
             x, y_axis = Axis("training steps"), Axis("validation accuracy, %")
             panels.append(CurvePanel(curves, x, y_axis, f"{name} start", self.chance))
             results.append(f"{name} start: " + ", ".join(curve.label for curve in curves))
-        seeds = len(self.runs[CELLS[0]])
-        alt = (
-            f"{title}: validation accuracy at the end, %. {'; '.join(results)}; "
-            f"chance {self.chance:.1f}."
+        return figure(
+            "training.png",
+            draw_curves,
+            panels,
+            title="Training from a normal and from a confidently wrong start",
+            caption=f"Thin: each of {len(self.runs[CELLS[0]])} seeds; thick: their mean.",
+            alt=(
+                f"Validation accuracy at the end, %. {'; '.join(results)}; "
+                f"chance {self.chance:.1f}."
+            ),
+            height=3.2,
+            share_y=True,
         )
-        caption = f"Thin: each of {seeds} seeds; thick: their mean."
-        png = draw_curves(
-            panels, title=title, caption=caption, description=alt, height=3.2, share_y=True
-        )
-        return ClaimFigure("training.png", png, alt)
 
     def tables(self) -> Sequence[ClaimTable]:
         return (self._gradient_table(), self._accuracy_table())
@@ -227,11 +220,11 @@ class ProbabilitySum(Analysis):
         for low, high in pairwise(P_EDGES):
             cells = [f"{low:g} to {high:g}"]
             for loss in IN_P:
-                odds, magnitude = examples[loss]
-                inside = (examples[loss].p >= low) & ((examples[loss].p < high) | (high == 1.0))
-                columns = (magnitude[inside], FORMULAS[loss].magnitude(odds[inside]))
-                means = [float(each.mean()) if inside.any() else None for each in columns]
-                cells += [f"{inside.sum():,}", *map(size, means)]
+                each = examples[loss]
+                inside = (each.p >= low) & ((each.p < high) | (high == 1.0))
+                columns = (each.magnitude[inside], FORMULAS[loss].magnitude(each.odds[inside]))
+                means = [float(column.mean()) if inside.any() else None for column in columns]
+                cells += [f"{inside.sum():,}", *map(magnitude, means)]
             rows.append(tuple(cells))
         fits = "; ".join(
             f"{loss}: slope {finite_interval([slope(loss, each) for each in seeds]).mean:.6f}, "
@@ -257,18 +250,16 @@ class ProbabilitySum(Analysis):
             CELLS,
             {
                 "loss, start": lambda cell: f"{cell.loss}, {STARTS[cell.start]}",
-                "test accuracy, %": lambda cell: plus_minus(self.accuracy[cell]),
-                "recall of cats, %": lambda cell: plus_minus(
-                    mean_interval(
-                        [
-                            100 * float(each.predicted[each.labels == 1].mean())
-                            for each in tested(self.runs[cell])
-                        ]
-                    )
+                "test accuracy, %": lambda cell: mean_text(self.accuracies[cell]),
+                "recall of cats, %": lambda cell: mean_text(
+                    [
+                        100 * float(each.predicted[each.labels == 1].mean())
+                        for each in tested(self.runs[cell])
+                    ]
                 ),
                 "mean |dL/dz| when wrong, first": lambda cell: self._when_wrong(cell, 0),
                 "last": lambda cell: self._when_wrong(cell, -1),
-                "distance of the parameters": lambda cell: size(
+                "distance of the parameters": lambda cell: magnitude(
                     mean(run.parameter_distance for run in self.runs[cell])
                 ),
                 "seeds": lambda cell: str(len(self.runs[cell])),
@@ -278,11 +269,11 @@ class ProbabilitySum(Analysis):
         )
 
     def _when_wrong(self, cell: Cell, index: int) -> str:
-        return size(mean(run.evaluations[index].logit_when_wrong for run in self.runs[cell]))
+        return magnitude(mean(run.evaluations[index].logit_when_wrong for run in self.runs[cell]))
 
     def notes(self) -> Sequence[str]:
-        ours, other = (accuracies(self.runs[Cell(loss, NORMAL)]) for loss in IN_P)
-        difference = mean_interval([a - b for a, b in zip(ours, other, strict=True)])
+        ours, other = (self.accuracies[Cell(loss, NORMAL)] for loss in IN_P)
+        difference = paired_difference(ours, other)
         return (
             "The loss is 1 minus the probability of the right class, so that minimising it "
             "maximises their sum; it is half the absolute error of the probabilities of both "
@@ -330,6 +321,10 @@ CLAIM = Claim(
         "intervals over seeds."
     ),
     source="Ghosh et al. 2017, arXiv 1712.09482 (as mean absolute error)",
-    sizes=SIZES,
+    sizes={
+        "quick": Size(epochs=2, seeds=3),
+        "standard": Size(epochs=4, seeds=5),
+        "full": Size(epochs=15, seeds=10),
+    },
     analysis=ProbabilitySum,
 )

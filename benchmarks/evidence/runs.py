@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lossbench.benchmarks.config import RunConfig
+from lossbench.benchmarks.stats.contrasts import Contrast, contrast
 from lossbench.benchmarks.training.rate_search import accuracy_by_rate
 from lossbench.benchmarks.training.result import Predictions, RunResult
 
@@ -87,6 +88,12 @@ def correct(runs: Runs) -> NDArray[np.bool_]:
 def accuracies(runs: Runs) -> list[float]:
     """Return the test accuracy of each network in percent. A diverged one still predicts."""
     return [100 * float(share) for share in correct(runs).mean(1)]
+
+
+def accuracy_contrast(runs: Runs, reference: Runs, level: float = 0.95) -> Contrast:
+    """Return the test accuracy of some runs minus that of others with the same seeds, in points."""
+    hits = correct(runs), correct(reference)
+    return contrast(accuracies(runs), accuracies(reference), hits, level)
 
 
 def validation_accuracy(run: RunResult) -> float:

@@ -9,24 +9,17 @@ from itertools import product
 from typing import NamedTuple, Self
 
 import numpy as np
-from numpy.typing import NDArray
 
 from lossbench.benchmarks.config import RunConfig
 from lossbench.benchmarks.format import plural
-from lossbench.benchmarks.plots.curves import (
-    Axis,
-    Curve,
-    CurvePanel,
-    draw_curves,
-)
+from lossbench.benchmarks.plots.curves import Axis, Curve, CurvePanel, draw_curves
 from lossbench.benchmarks.records.claim import ClaimFigure, ClaimTable, Measure
-from lossbench.benchmarks.stats.significance import minimum_detectable_difference
-from lossbench.benchmarks.stats.verdict import Verdict, verdict_above, verdict_below, verdict_within
 from lossbench.benchmarks.training.result import RunResult
 
-from .claim import Analysis, Budget, Claim, Size, Trainer
-from .gradients import FORMULAS, concatenate, deviation, error_axis, formula_curve, recorded
-from .measures import at_most, bounded, measure, table
+from .claim import Analysis, Claim, Size, Trainer
+from .figures import figure
+from .gradients import FORMULAS, Array, concatenate, deviation, error_axis, formula_curve, recorded
+from .measures import at_most, table
 from .runs import train_cells
 from .steps import Ratio, Steps, count_steps, ratio
 from .text import optional
@@ -56,12 +49,6 @@ ALIKE = 2.0
 ROUNDING = 1e-5
 
 LIMIT = 9.6  # of the log-odds drawn
-
-SIZES: dict[Budget, Size] = {
-    "quick": Size(epochs=1, seeds=4, other_seeds=1),
-    "standard": Size(epochs=4, seeds=8, other_seeds=3),
-    "full": Size(epochs=8, seeds=12, other_seeds=6),
-}
 
 
 class Cell(NamedTuple):
@@ -127,8 +114,8 @@ class Saturation(Analysis):
             loss: [
                 recorded([run])
                 for cell, runs in self.runs.items()
-                if cell.loss == loss
                 for run in runs
+                if cell.loss == loss
             ]
             for loss in IN_F
         }
@@ -138,55 +125,26 @@ class Saturation(Analysis):
 
         If that is the highest rate, a higher one may be faster, and the ratio is a bound.
         """
-        found = ratio(self.best[OTHER, confidence], self.best[REFERENCE, confidence])
-        return found._replace(
-            least=found.least or self.rates[REFERENCE, confidence] == RATES[-1],
-            most=found.most or self.rates[OTHER, confidence] == RATES[-1],
+        counted = ratio(self.best[OTHER, confidence], self.best[REFERENCE, confidence])
+        return counted._replace(
+            least=counted.least or self.rates[REFERENCE, confidence] == RATES[-1],
+            most=counted.most or self.rates[OTHER, confidence] == RATES[-1],
         )
 
     def measures(self) -> Sequence[Measure]:
         slowed = ratio(self.best[REFERENCE, SUREST], self.best[REFERENCE, EVEN])
         common = ratio(self.common[OTHER, SUREST], self.common[REFERENCE, SUREST])
-        fastest, even = self.at_fastest(SUREST), self.at_fastest(EVEN)
         over = f"sigmoid-mse over cross-entropy: steps to {PERCENT} from {{:g}}, {{}}, ratio"
         each = "each at its fastest rate"
-        stalls = f"above {STALLS:g} times"
-        within: Verdict = verdict_within(even.interval, 1 / ALIKE, ALIKE)
         return (
-            _measure(
+            slowed.below(
                 f"cross-entropy at its fastest rates: steps to {PERCENT} from {SUREST:g} over "
                 f"those from {EVEN:g}, ratio",
-                slowed,
-                f"below {RECOVERS:g} times",
-                bounded(
-                    verdict_below(slowed.interval, RECOVERS),
-                    least=slowed.least,
-                    most=slowed.most,
-                    upward="does not hold",
-                    downward="holds",
-                ),
+                RECOVERS,
             ),
-            *(
-                _measure(
-                    over.format(SUREST, which),
-                    found,
-                    stalls,
-                    bounded(
-                        verdict_above(found.interval, STALLS),
-                        least=found.least,
-                        most=found.most,
-                        upward="holds",
-                        downward="does not hold",
-                    ),
-                )
-                for which, found in ((f"both at a rate of {COMMON:g}", common), (each, fastest))
-            ),
-            _measure(
-                over.format(EVEN, each),
-                even,
-                f"within 1/{ALIKE:g} to {ALIKE:g} times",
-                "undecided" if even.least or even.most else within,
-            ),
+            common.above(over.format(SUREST, f"both at a rate of {COMMON:g}"), STALLS),
+            self.at_fastest(SUREST).above(over.format(SUREST, each), STALLS),
+            self.at_fastest(EVEN).within(over.format(EVEN, each), ALIKE),
             at_most(
                 "measured dL/dz against f - t and (f - t) f (1 - f), largest relative difference "
                 "of all examples",
@@ -199,10 +157,10 @@ class Saturation(Analysis):
     def sentence(self) -> str:
         ratios = []
         for confidence in CONFIDENCES:
-            found = self.at_fastest(confidence)
-            ratios.append(f"{found.bound} {found.interval.mean:.2g} from {confidence:g}".lstrip())
+            each = self.at_fastest(confidence)
+            ratios.append(f"{each.bound} {each.interval.mean:.2g} from {confidence:g}".lstrip())
         best, common = (
-            {loss: _steps_needed(steps[loss, SUREST]) for loss in IN_F}
+            {loss: steps[loss, SUREST].in_words() for loss in IN_F}
             for steps in (self.best, self.common)
         )
         return (
@@ -218,7 +176,6 @@ class Saturation(Analysis):
         return (self._steps_figure(), self._gradient_figure())
 
     def _steps_figure(self) -> ClaimFigure:
-        title = "How long does it take to recover from a confidently wrong start?"
         curves, ends = [], []
         for shift, loss in zip((-0.05, 0.05), IN_F, strict=True):
             for steps, name in ((self.common, f"rate {COMMON:g}"), (self.best, "fastest")):
@@ -253,18 +210,21 @@ class Saturation(Analysis):
             Axis("training steps", log=True),
             horizontals={longest: f"end of training: {longest:.0f} steps"},
         )
-        alt = f"{title} Steps from the surest start: {'; '.join(ends)}."
-        caption = (
-            f"Training steps to {PERCENT} validation accuracy (chance: 50 %). Tick: a seed; arrow: "
-            "not reached when training ended. Thick: each loss at the rate that is fastest for it "
-            f"from that start. Thin, hollow: both at a rate of {COMMON:g}. bce-with-logits is "
-            "cross-entropy."
+        return figure(
+            "steps.png",
+            draw_curves,
+            [panel],
+            title="How long does it take to recover from a confidently wrong start?",
+            caption=(
+                f"Training steps to {PERCENT} validation accuracy (chance: 50 %). Tick: a seed; "
+                "arrow: not reached when training ended. Thick: each loss at the rate that is "
+                f"fastest for it from that start. Thin, hollow: both at a rate of {COMMON:g}. "
+                "bce-with-logits is cross-entropy."
+            ),
+            alt=f"Steps from the surest start: {'; '.join(ends)}.",
         )
-        png = draw_curves([panel], title=title, caption=caption, description=alt)
-        return ClaimFigure("steps.png", png, alt)
 
     def _gradient_figure(self) -> ClaimFigure:
-        title = "What is left of the gradient where the model is confidently wrong?"
         curves, ends = [], []
         for loss, formula in IN_F.items():
             label = f"{loss}: {formula}"
@@ -279,16 +239,17 @@ class Saturation(Analysis):
             Axis("|dL/dz| of an example", log=True, limits=(2e-5, 3)),
             verticals=(0,),
         )
-        alt = f"{title} |dL/dz| at an error of 0.9999, by formula: {'; '.join(ends)}."
-        caption = "Ring: a training example of some network. Line: the formula."
-        png = draw_curves([panel], title=title, caption=caption, description=alt)
-        return ClaimFigure("gradients.png", png, alt)
+        return figure(
+            "gradients.png",
+            draw_curves,
+            [panel],
+            title="What is left of the gradient where the model is confidently wrong?",
+            caption="Ring: a training example of some network. Line: the formula.",
+            alt=f"|dL/dz| at an error of 0.9999, by formula: {'; '.join(ends)}.",
+        )
 
     def tables(self) -> Sequence[ClaimTable]:
-        return (self._steps_table(), self._gradient_table())
-
-    def _steps_table(self) -> ClaimTable:
-        return table(
+        steps = table(
             f"Steps to {PERCENT} validation accuracy, by how sure the start is of the wrong class",
             CONFIDENCES,
             {
@@ -297,8 +258,10 @@ class Saturation(Analysis):
                 "its fastest rate": lambda c: f"{self.rates[REFERENCE, c]:g}",
                 "sigmoid-mse": lambda c: str(self.best[OTHER, c]),
                 "fastest rate of sigmoid-mse": lambda c: f"{self.rates[OTHER, c]:g}",
-                "ratio": lambda c: _ratio_text(self.at_fastest(c)),
-                "smallest detectable ratio": lambda c: _detectable(self.at_fastest(c)),
+                "ratio": lambda c: str(self.at_fastest(c)),
+                "smallest detectable ratio": lambda c: optional(
+                    self.at_fastest(c).detectable, ".2g"
+                ),
                 f"cross-entropy at {COMMON:g}": lambda c: str(self.common[REFERENCE, c]),
                 f"sigmoid-mse at {COMMON:g}": lambda c: str(self.common[OTHER, c]),
             },
@@ -309,9 +272,7 @@ class Saturation(Analysis):
             "not be the fastest, which makes it a bound (≥, ≤). Smallest detectable: the true "
             "ratio that this many seeds tell from 1 with a power of 80 %.",
         )
-
-    def _gradient_table(self) -> ClaimTable:
-        return table(
+        gradients = table(
             "Measured gradients against the formulas",
             [(loss, concatenate(runs)) for loss, runs in self.examples.items()],
             {
@@ -324,6 +285,7 @@ class Saturation(Analysis):
                 ),
             },
         )
+        return (steps, gradients)
 
     def notes(self) -> Sequence[str]:
         notes = [
@@ -350,34 +312,7 @@ class Saturation(Analysis):
         return notes
 
 
-def _measure(name: str, found: Ratio, wanted: str, verdict: Verdict) -> Measure:
-    bound = f" ({found.bound} that)" if found.bound else ""
-    return measure(name + bound, found.interval, wanted, verdict)
-
-
-def _steps_needed(steps: Steps) -> str:
-    if steps.reached.all():
-        return f"{steps.mean:.0f} steps"
-    return (
-        f"{steps.value.max():.0f} steps without reaching it in {(~steps.reached).sum()} of "
-        f"{len(steps.reached)} runs"
-    )
-
-
-def _ratio_text(found: Ratio) -> str:
-    interval = found.interval
-    text = {"at least": "≥ ", "at most": "≤ "}.get(found.bound, "") + optional(interval.mean, ".2g")
-    if interval.low is not None and interval.high is not None:
-        text += f" ({interval.low:.2g} to {interval.high:.2g})"
-    return text
-
-
-def _detectable(found: Ratio) -> str:
-    least = minimum_detectable_difference(found.logs)
-    return optional(None if least is None else math.exp(least), ".2g")
-
-
-def _median(values: NDArray[np.float64]) -> str:
+def _median(values: Array) -> str:
     return optional(float(np.median(values)) if len(values) else None, ".1e")
 
 
@@ -412,6 +347,10 @@ CLAIM = Claim(
         "Nielsen 2015, Neural Networks and Deep Learning, chapter 3; Glorot and Bengio 2010, "
         "AISTATS (plateaus of squared error)"
     ),
-    sizes=SIZES,
+    sizes={
+        "quick": Size(epochs=1, seeds=4, other_seeds=1),
+        "standard": Size(epochs=4, seeds=8, other_seeds=3),
+        "full": Size(epochs=8, seeds=12, other_seeds=6),
+    },
     analysis=Saturation,
 )

@@ -9,17 +9,24 @@ from typing import Self
 from lossbench.benchmarks.config import RunConfig
 from lossbench.benchmarks.plots.intervals import Row, RowPanel, draw_intervals
 from lossbench.benchmarks.records.claim import ClaimFigure, ClaimTable, Measure
-from lossbench.benchmarks.stats.contrasts import Contrast, contrast
+from lossbench.benchmarks.stats.contrasts import Contrast
 from lossbench.benchmarks.stats.intervals import mean_interval
 from lossbench.benchmarks.stats.significance import holm
 from lossbench.benchmarks.stats.verdict import Verdict, verdict_equivalent
 from lossbench.benchmarks.training.result import RunResult
 
-from .claim import Analysis, Budget, Claim, Size, Trainer
-from .figures import search_figure
-from .measures import measure, table
-from .runs import accuracies, chance_level, correct, search_rates, train_seeds, with_best_rates
-from .text import optional, plus_minus, pvalue, signed, span, with_span
+from .claim import Analysis, Claim, Size, Trainer
+from .figures import figure, search_figure, seed_row
+from .measures import table, within
+from .runs import (
+    accuracies,
+    accuracy_contrast,
+    chance_level,
+    search_rates,
+    train_seeds,
+    with_best_rates,
+)
+from .text import mean_text, optional, pvalue, signed, span, with_span
 
 REFERENCE, CHALLENGER = "cross-entropy", "mse"
 # Cross-entropy computed from one output: the same function, so that its difference shows the size
@@ -36,12 +43,6 @@ IN_WORDS = {
 MARGIN = 2.0
 # Two one-sided tests at 5 % need the 90 % interval.
 LEVEL = 0.9
-
-SIZES: dict[Budget, Size] = {
-    "quick": Size(epochs=2, seeds=5),
-    "standard": Size(epochs=4, seeds=8),
-    "full": Size(epochs=12, seeds=16),
-}
 
 
 @dataclass
@@ -74,26 +75,15 @@ class SquareLoss(Analysis):
         self.rates = {loss: runs[0].config.learning_rate for loss, runs in self.runs.items()}
         self.accuracies = {loss: accuracies(runs) for loss, runs in self.runs.items()}
         self.contrasts = {
-            loss: contrast(
-                self.accuracies[loss],
-                self.accuracies[REFERENCE],
-                (correct(runs), correct(self.runs[REFERENCE])),
-                LEVEL,
-            )
+            loss: accuracy_contrast(runs, self.runs[REFERENCE], LEVEL)
             for loss, runs in self.runs.items()
             if loss != REFERENCE
         }
 
     def measures(self) -> Sequence[Measure]:
-        difference = self.contrasts[CHALLENGER]
-        return (
-            measure(
-                f"{CHALLENGER} minus {REFERENCE}, test accuracy, points (90 % interval)",
-                difference.interval,
-                f"within ±{MARGIN:g} points",
-                equivalent(difference),
-            ),
-        )
+        name = f"{CHALLENGER} minus {REFERENCE}, test accuracy, points (90 % interval)"
+        interval = self.contrasts[CHALLENGER].interval
+        return (within(name, interval, -MARGIN, MARGIN, f"±{MARGIN:g} points"),)
 
     def sentence(self) -> str:
         difference, sigmoid = self.contrasts[CHALLENGER], self.contrasts[SIGMOID]
@@ -114,20 +104,13 @@ class SquareLoss(Analysis):
         )
 
     def figures(self) -> Sequence[ClaimFigure]:
-        percent = {
-            loss: {rate: 100 * share for rate, share in each.items()}
-            for loss, each in self.searched.items()
-        }
-        title = "The search for learning rates"
-        names = {loss: loss for loss in IN_WORDS}
-        return (self._difference_figure(), search_figure(title, percent, names, self.chance))
+        title, names = "The search for learning rates", {loss: loss for loss in IN_WORDS}
+        return (self._difference_figure(), search_figure(title, self.searched, names, self.chance))
 
     def _difference_figure(self) -> ClaimFigure:
-        title = "Each loss at its own best learning rate"
         accuracy = [
-            Row(f"{loss}\n{IN_WORDS[loss]}", loss, interval, values, f"{interval.mean:.1f} %")
+            seed_row(f"{loss}\n{IN_WORDS[loss]}", loss, values, "{:.1f} %")
             for loss, values in self.accuracies.items()
-            if (interval := mean_interval(values))
         ]
         differences = [
             Row(
@@ -144,7 +127,6 @@ class SquareLoss(Analysis):
             f"{loss} {signed(each.interval.mean)} ({in_words(each)})"
             for loss, each in self.contrasts.items()
         )
-        alt = f"{title}. Difference in test accuracy to cross-entropy, points: {listed}."
         panels = [
             RowPanel(accuracy, "test accuracy, %", chance=self.chance),
             RowPanel(
@@ -154,9 +136,14 @@ class SquareLoss(Analysis):
                 references={0: ""},
             ),
         ]
-        caption = "Marker: mean over seeds; bar: 95 % interval, in the lower panel 90 %."
-        png = draw_intervals(panels, title=title, caption=caption, description=alt)
-        return ClaimFigure("difference.png", png, alt)
+        return figure(
+            "difference.png",
+            draw_intervals,
+            panels,
+            title="Each loss at its own best learning rate",
+            caption="Marker: mean over seeds; bar: 95 % interval, in the lower panel 90 %.",
+            alt=f"Difference in test accuracy to cross-entropy, points: {listed}.",
+        )
 
     def tables(self) -> Sequence[ClaimTable]:
         return (self._accuracy_table(), self._difference_table(), self._search_table())
@@ -168,7 +155,7 @@ class SquareLoss(Analysis):
             {
                 "loss": str,
                 "learning rate": lambda loss: f"{self.rates[loss]:g}",
-                "test accuracy, %": lambda loss: plus_minus(mean_interval(self.accuracies[loss])),
+                "test accuracy, %": lambda loss: mean_text(self.accuracies[loss]),
                 "of each seed, %": lambda loss: "  ".join(
                     f"{value:.1f}" for value in self.accuracies[loss]
                 ),
@@ -267,6 +254,10 @@ CLAIM = Claim(
         "the squares of the two."
     ),
     source="Hui and Belkin 2021, arXiv 2006.07322",
-    sizes=SIZES,
+    sizes={
+        "quick": Size(epochs=2, seeds=5),
+        "standard": Size(epochs=4, seeds=8),
+        "full": Size(epochs=12, seeds=16),
+    },
     analysis=SquareLoss,
 )

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from lossbench.benchmarks.records.claim import Measure
 from lossbench.benchmarks.stats.intervals import Interval, paired_difference
+from lossbench.benchmarks.stats.significance import minimum_detectable_difference
 
+from .measures import above, below, within
 from .runs import Runs
+from .text import optional
 
 
 class Steps(NamedTuple):
@@ -27,6 +32,13 @@ class Steps(NamedTuple):
         """Geometric mean."""
         return math.exp(np.log(self.value).mean())
 
+    def in_words(self) -> str:
+        """Return '147 steps', or '281 steps without reaching it in 1 of 3 runs'."""
+        if self.reached.all():
+            return f"{self.mean:.0f} steps"
+        missed = f"{(~self.reached).sum()} of {len(self.reached)} runs"
+        return f"{self.value.max():.0f} steps without reaching it in {missed}"
+
     def __str__(self) -> str:
         """'147 (140 to 163)', or '2 of 3 in 281' if some runs did not reach the accuracy."""
         if self.reached.all():
@@ -35,10 +47,10 @@ class Steps(NamedTuple):
 
 
 class Ratio(NamedTuple):
-    """Ratio of steps, paired by seed: geometric mean with its 95 % t interval.
+    """Ratio of steps, paired by seed.
 
     Attributes:
-        interval: of the counted steps.
+        interval: geometric mean with its 95 % t interval, of the counted steps.
         least: the true ratio may be larger.
         most: the true ratio may be smaller.
         logs: natural logarithm of the ratio of each seed.
@@ -53,6 +65,38 @@ class Ratio(NamedTuple):
     def bound(self) -> str:
         """'at least' or 'at most' if the true ratio can differ in one direction only, else ''."""
         return {(True, False): "at least", (False, True): "at most"}.get(self[1:3], "")
+
+    @property
+    def detectable(self) -> float | None:
+        """Smallest true ratio that so many seeds tell from 1 with power 0.8."""
+        log = minimum_detectable_difference(self.logs)
+        return None if log is None else math.exp(log)
+
+    def above(self, name: str, limit: float) -> Measure:
+        """Return the measure that the ratio is above a limit."""
+        bounds = {"least": self.least, "most": self.most}
+        return above(self._named(name), self.interval, limit, f"{limit:g} times", **bounds)
+
+    def below(self, name: str, limit: float) -> Measure:
+        """Return the measure that the ratio is below a limit."""
+        bounds = {"least": self.least, "most": self.most}
+        return below(self._named(name), self.interval, limit, f"{limit:g} times", **bounds)
+
+    def within(self, name: str, limit: float) -> Measure:
+        """Return the measure that the ratio is from 1 / limit to limit. A bound leaves it open."""
+        text = f"1/{limit:g} to {limit:g} times"
+        measure = within(self._named(name), self.interval, 1 / limit, limit, text)
+        return replace(measure, verdict="undecided") if self.least or self.most else measure
+
+    def _named(self, name: str) -> str:
+        return f"{name} ({self.bound} that)" if self.bound else name
+
+    def __str__(self) -> str:
+        """'≥ 2.1 (1.7 to 2.6)'."""
+        sign = {"at least": "≥ ", "at most": "≤ "}.get(self.bound, "")
+        low, high = self.interval.low, self.interval.high
+        span = "" if low is None or high is None else f" ({low:.2g} to {high:.2g})"
+        return sign + optional(self.interval.mean, ".2g") + span
 
 
 def count_steps(runs: Runs, accuracy: float) -> Steps:
@@ -69,10 +113,8 @@ def count_steps(runs: Runs, accuracy: float) -> Steps:
 def ratio(over: Steps, under: Steps) -> Ratio:
     """Return `over` / `under`. Runs that did not reach the accuracy make it a bound."""
     a, b = np.log(over.value), np.log(under.value)
-    drawn = paired_difference(list(map(float, a)), list(map(float, b)))
-    mean, low, high = (
-        None if x is None else math.exp(x) for x in (drawn.mean, drawn.low, drawn.high)
-    )
-    interval = Interval(mean, low, high, drawn.n)
+    log = paired_difference(list(map(float, a)), list(map(float, b)))
+    mean, low, high = (None if x is None else math.exp(x) for x in (log.mean, log.low, log.high))
+    interval = Interval(mean, low, high, log.n)
     logs = tuple(float(x) for x in a - b)
     return Ratio(interval, not over.reached.all(), not under.reached.all(), logs)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
-from lossbench.benchmarks.format import MINUS, MISSING, magnitude
-from lossbench.benchmarks.stats.intervals import Interval
+from lossbench.benchmarks.format import MINUS, MISSING
+from lossbench.benchmarks.stats.intervals import Interval, mean_interval
 
 
 def signed(value: float | None, digits: int | None = 1) -> str:
@@ -41,9 +42,9 @@ def plus_minus(interval: Interval, digits: int = 1) -> str:
     return f"{text} ± {interval.high - interval.mean:.{digits}f}"
 
 
-def size(value: float | None) -> str:
-    """Format the magnitude of a number that may not be finite."""
-    return str(value) if value is not None and not math.isfinite(value) else magnitude(value)
+def mean_text(values: Sequence[float], digits: int = 1) -> str:
+    """Format the mean of one value per seed with half its 95 % interval: '74.1 ± 1.3'."""
+    return plus_minus(mean_interval(values), digits)
 
 
 def optional(value: float | None, spec: str) -> str:

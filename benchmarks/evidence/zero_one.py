@@ -8,16 +8,17 @@ from statistics import fmean as mean
 from typing import NamedTuple, Self
 
 from lossbench.benchmarks.config import RunConfig
+from lossbench.benchmarks.format import magnitude
 from lossbench.benchmarks.plots.curves import Axis, CurvePanel, draw_curves
 from lossbench.benchmarks.records.claim import ClaimFigure, ClaimTable, Measure
 from lossbench.benchmarks.stats.intervals import mean_interval
 from lossbench.benchmarks.training.result import RunResult
 
-from .claim import Analysis, Budget, Claim, Size, Trainer
-from .figures import training_curve
+from .claim import Analysis, Claim, Size, Trainer
+from .figures import figure, training_curve
 from .measures import above, at_most, table
 from .runs import Runs, chance_level, train_seeds, validation_accuracy
-from .text import plus_minus, signed, size
+from .text import mean_text, signed
 
 ZERO_ONE, REFERENCE = "zero-one", "cross-entropy"
 # The default model, and the same without batch normalisation, in which nothing but parameters can
@@ -28,12 +29,6 @@ RATE, EXTREME = 0.1, 1000.0
 # Points that cross-entropy must gain from the same start. Without that there would be nothing to
 # learn, and unchanged parameters would show nothing.
 GAIN = 5.0
-
-SIZES: dict[Budget, Size] = {
-    "quick": Size(epochs=3, seeds=3),
-    "standard": Size(epochs=4, seeds=5),
-    "full": Size(epochs=15, seeds=10),
-}
 
 
 class Cell(NamedTuple):
@@ -110,41 +105,45 @@ class ZeroOne(Analysis):
         runs, learning = self.counting, self.runs[LEARNS]
         return (
             f"Trained with zero-one, the parameters of {len(runs)} networks changed by at most "
-            f"{size(max(run.parameter_distance for run in runs))}, at learning rates of {RATE:g} "
-            f"and {EXTREME:,.0f} alike; from the same start cross-entropy changed them by "
-            f"{size(mean_distance(learning))} and gained "
-            f"{plus_minus(mean_interval([gain(run) for run in learning]))} points of validation "
-            "accuracy."
+            f"{magnitude(max(run.parameter_distance for run in runs))}, at learning rates of "
+            f"{RATE:g} and {EXTREME:,.0f} alike; from the same start cross-entropy changed them by "
+            f"{magnitude(mean_distance(learning))} and gained "
+            f"{mean_text([gain(run) for run in learning])} points of validation accuracy."
         )
 
     def figures(self) -> Sequence[ClaimFigure]:
-        title = "Does a network learn from the count of its errors?"
         seeds, cells = len(self.runs[UNCHANGED]), (LEARNS, UNCHANGED)
         chance = chance_level(self.runs[UNCHANGED][0].validation)
         accuracy = [training_curve(self.runs[cell], "validation_accuracy", 100) for cell in cells]
         gradient = [training_curve(self.runs[cell], "logit_mean_abs") for cell in cells]
         distances = ", ".join(
-            f"{cell.loss} {size(mean_distance(self.runs[cell]))}" for cell in cells
+            f"{cell.loss} {magnitude(mean_distance(self.runs[cell]))}" for cell in cells
         )
         accuracies, gradients = (
             "; ".join(curve.label for curve in curves) for curves in (accuracy, gradient)
-        )
-        alt = (
-            f"{title} Network {MODELS[PLAIN]}, mean of {seeds} seeds at the end, validation "
-            f"accuracy in %: {accuracies}; chance  {chance:.1f}. Mean |dL/dz|: {gradients}. "
-            f"Distance of the parameters from their initial values: {distances}."
         )
         steps = Axis("training steps")
         panels = [
             CurvePanel(accuracy, steps, Axis("validation accuracy, %"), chance=chance),
             CurvePanel(gradient, steps, Axis("mean |dL/dz|", limits=(-0.02, None))),
         ]
-        caption = (
-            f"Thin: each of {seeds} seeds; thick: their mean. Distance of the parameters from "
-            f"their initial values: {distances}."
+        start = figure(
+            "start.png",
+            draw_curves,
+            panels,
+            title="Does a network learn from the count of its errors?",
+            caption=(
+                f"Thin: each of {seeds} seeds; thick: their mean. Distance of the parameters from "
+                f"their initial values: {distances}."
+            ),
+            alt=(
+                f"Network {MODELS[PLAIN]}, mean of {seeds} seeds at the end, validation accuracy "
+                f"in %: {accuracies}; chance  {chance:.1f}. Mean |dL/dz|: {gradients}. "
+                f"Distance of the parameters from their initial values: {distances}."
+            ),
+            height=3.3,
         )
-        png = draw_curves(panels, title=title, caption=caption, description=alt, height=3.3)
-        return (ClaimFigure("start.png", png, alt),)
+        return (start,)
 
     def tables(self) -> Sequence[ClaimTable]:
         return (
@@ -156,14 +155,14 @@ class ZeroOne(Analysis):
                     "network": lambda item: MODELS[item[0].model],
                     "learning rate": lambda item: f"{item[0].rate:,g}",
                     "distance of the parameters, least to most": lambda item: _range(item[1]),
-                    "validation accuracy at the start, %": lambda item: plus_minus(
-                        mean_interval([100 * r.evaluations[0].validation_accuracy for r in item[1]])
+                    "validation accuracy at the start, %": lambda item: mean_text(
+                        [100 * run.evaluations[0].validation_accuracy for run in item[1]]
                     ),
-                    "at the end, %": lambda item: plus_minus(
-                        mean_interval([validation_accuracy(run) for run in item[1]])
+                    "at the end, %": lambda item: mean_text(
+                        list(map(validation_accuracy, item[1]))
                     ),
                     "mean |dL/dz|, first → last": lambda item: " → ".join(
-                        size(mean(run.evaluations[at].logit_mean_abs for run in item[1]))
+                        magnitude(mean(run.evaluations[at].logit_mean_abs for run in item[1]))
                         for at in (0, -1)
                     ),
                     "seeds": lambda item: str(len(item[1])),
@@ -188,7 +187,7 @@ class ZeroOne(Analysis):
 
 def _range(runs: Runs) -> str:
     distances = [run.parameter_distance for run in runs]
-    return f"{size(min(distances))} to {size(max(distances))}"
+    return f"{magnitude(min(distances))} to {magnitude(max(distances))}"
 
 
 def mean_distance(runs: Runs) -> float:
@@ -235,6 +234,10 @@ CLAIM = Claim(
         "from the same start, by the 95 % t interval over seeds."
     ),
     source="a step function has derivative 0 wherever it has one",
-    sizes=SIZES,
+    sizes={
+        "quick": Size(epochs=3, seeds=3),
+        "standard": Size(epochs=4, seeds=5),
+        "full": Size(epochs=15, seeds=10),
+    },
     analysis=ZeroOne,
 )

@@ -1,3 +1,5 @@
+import math
+
 import pytest
 
 import lossbench.benchmarks.format as formats
@@ -18,6 +20,8 @@ import lossbench.benchmarks.format as formats
             1234.5: "1,234",
             999.7: "1,000",
             123456: "1.2e5",
+            math.inf: "inf",
+            math.nan: "nan",
         }.items()),
         *(("number", value, text) for value, text in {
             None: "–",

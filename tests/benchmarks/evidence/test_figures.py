@@ -47,11 +47,11 @@ def test_curves_of_training_are_means_over_seeds():
 def test_a_search_marks_the_best_rate(monkeypatch):
     drawn = []
     monkeypatch.setattr(figures, "draw_curves", lambda panels, **_: drawn.extend(panels) or b"")
-    searched = {"mse": {0.01: 60.0, 0.1: 70.0, 1.0: 0.0}}
+    searched = {"mse": {0.01: 0.6, 0.1: 0.7, 1.0: 0.0}}
     figure = figures.search_figure("Title", searched, {"mse": "square"}, 50.0)
     (curve,) = drawn[0].curves
     assert (curve.chosen, curve.label) == (1, "square  0.0")
-    assert list(curve.y) == [60, 70, 47]
+    assert list(curve.y) == pytest.approx([60, 70, 47])
     assert list(drawn[0].x.ticks.values()) == ["0.01", "0.1", "1"]
     assert drawn[0].y.limits[0] < 47
     assert figure.alt == "Title. Best validation accuracy in %: square 70.0 at 0.1."

@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy import stats
 
 from lossbench.benchmarks.config import RunConfig
-from lossbench.benchmarks.evidence.measures import bounded
+from lossbench.benchmarks.evidence.measures import above, below
 from lossbench.benchmarks.evidence.steps import Steps, count_steps, ratio
-from lossbench.benchmarks.stats.verdict import verdict_above, verdict_below
 
 from .worlds import evaluation, result, until
 
@@ -68,12 +68,38 @@ def test_early_ends_never_reverse_a_verdict(needed, cap, other, bar):
 
     needed, same = np.array(needed), np.full(len(needed), other)
     for a, b in ((needed, same), (same, needed)):
-        seen, true = ratio(steps(a), steps(b)), ratio(reached(*a), reached(*b))
-        for side, up, down in (
-            (verdict_above, "holds", "does not hold"),
-            (verdict_below, "does not hold", "holds"),
-        ):
-            verdict = side(seen.interval, bar)
-            known = {"least": seen.least, "most": seen.most, "upward": up, "downward": down}
-            decided, truth = bounded(verdict, **known), side(true.interval, bar)
+        counted, true = ratio(steps(a), steps(b)), ratio(reached(*a), reached(*b))
+        for side in (above, below):
+            bounds = {"least": counted.least, "most": counted.most}
+            decided = side("", counted.interval, bar, **bounds).verdict
+            truth = side("", true.interval, bar).verdict
             assert "undecided" in (decided, truth) or decided == truth
+
+
+def test_measures_of_a_ratio_name_their_bound():
+    """4 of cap 5 against 1: at least 4 times, which is above 2 and not known to be below 20."""
+    missed = Steps(np.array([4.0, 4.1, 4.2]), np.zeros(3, bool))
+    least, most = ratio(missed, reached(1, 1, 1)), ratio(reached(1, 1, 1), missed)
+    assert least.above("x", 2).verdict == "holds"
+    assert least.above("x", 2).name == "x (at least that)"
+    assert least.below("x", 20).verdict == "undecided"
+    assert least.within("x", 9).verdict == "undecided"
+    assert most.below("x", 0.5).verdict == "holds"
+    assert most.above("x", 0.1).verdict == "undecided"
+    exact = ratio(reached(4, 4.1, 4.2), reached(1, 1, 1))
+    within = exact.within("x", 9)
+    assert (within.name, within.wanted, within.verdict) == ("x", "within 1/9 to 9 times", "holds")
+    assert exact.within("x", 2).verdict == "does not hold"
+    assert [str(least), str(most)] == ["≥ 4.1 (3.9 to 4.4)", "≤ 0.24 (0.23 to 0.26)"]
+    assert missed.in_words() == "4 steps without reaching it in 3 of 3 runs"
+    assert reached(4, 4, 4).in_words() == "4 steps"
+
+
+def test_smallest_detectable_ratio_by_simulation():
+    measured = ratio(reached(2, 3, 4, 2.5), reached(1, 1, 1, 1))
+    spread = np.std(measured.logs, ddof=1)
+    draws = np.random.default_rng(0).normal(math.log(measured.detectable), spread, (20_000, 4))
+    assert (stats.ttest_1samp(draws, 0, axis=1).pvalue < 0.05).mean() == pytest.approx(
+        0.8, abs=0.02
+    )
+    assert ratio(reached(2), reached(1)).detectable is None

@@ -3,11 +3,11 @@ import math
 import pytest
 
 from lossbench.benchmarks.evidence.text import (
+    mean_text,
     optional,
     plus_minus,
     pvalue,
     signed,
-    size,
     span,
     with_span,
 )
@@ -28,11 +28,12 @@ def test_intervals():
     assert [span(WIDE), span(POINT), span(None)] == ["−0.5 to +2.5", "–", "–"]
     assert [with_span(WIDE), with_span(POINT)] == ["+1.0 (−0.5 to +2.5)", "+1.0"]
     assert plus_minus(Interval(74.1, 72.8, 75.4, 3)) == "74.1 ± 1.3"
+    assert mean_text([1.0, 1.0, 1.0]) == "1.0 ± 0.0"
+    assert mean_text([1.0, 3.0], 2) == "2.00 ± 12.71"  # t(1) = 12.706
     assert [plus_minus(POINT), plus_minus(Interval(None, None, None, 0))] == ["1.0", "–"]
 
 
 def test_numbers():
     values = (math.nan, math.inf, None, 0.0, 0.25)
-    assert [size(value) for value in values] == ["nan", "inf", "–", "0", "0.250"]
     assert [optional(value, ".1f") for value in values] == ["–", "–", "–", "0.0", "0.2"]
     assert [pvalue(p) for p in (0.0004, 0.0005, 0.25)] == ["< 0.001", "0.001", "0.250"]
