@@ -7,7 +7,6 @@ import torch
 from lossbench.benchmarks.data import ImageSet, Split
 from lossbench.benchmarks.errors import UserError
 
-from .made_experiments import make_experiment_fixture  # noqa: F401
 from .trained_runs import config, trained  # noqa: F401
 from .written_experiments import (  # noqa: F401
     describe,

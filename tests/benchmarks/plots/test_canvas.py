@@ -1,9 +1,6 @@
-import io
-
 import numpy as np
 import pytest
 from matplotlib.figure import Figure
-from PIL import Image
 
 from lossbench.benchmarks.plots import canvas
 from lossbench.benchmarks.plots.canvas import (
@@ -18,6 +15,8 @@ from lossbench.benchmarks.plots.canvas import (
     stamp_synthetic,
 )
 from lossbench.benchmarks.plots.palette import STYLES
+
+from ..samples import opened
 
 
 @pytest.mark.parametrize("left", [False, True])
@@ -66,10 +65,6 @@ def test_labels_leave_the_limits_and_start_where_the_lines_end():
     assert leaders == pytest.approx(expected)
 
 
-def opened(data):
-    return Image.open(io.BytesIO(data))
-
-
 def noisy_figure():
     figure = Figure(figsize=(10, 3), dpi=100)
     axes = figure.add_axes((0, 0, 1, 1))
@@ -77,7 +72,7 @@ def noisy_figure():
     return figure
 
 
-def test_a_png_is_compressed_only_as_far_as_asked():
+def test_a_png_is_compressed_only_as_far_as_asked(monkeypatch):
     data = render_png(noisy_figure(), "a description")
     assert opened(data).text["Description"] == "a description"
     assert compress_png(data, len(data)) is data
@@ -86,12 +81,10 @@ def test_a_png_is_compressed_only_as_far_as_asked():
         assert len(smaller) <= limit
         assert opened(smaller).text["Description"] == "a description"
     assert 400 <= opened(compress_png(data, 1)).width < 1000
-
-
-def test_a_large_png_gets_fewer_colours(monkeypatch):
-    data = render_png(noisy_figure(), "")
+    # A large one gets fewer colours.
     monkeypatch.setattr(canvas, "MAX_BYTES", len(data) - 1)
-    assert len(opened(render_png(noisy_figure(), "")).getcolors()) < len(opened(data).getcolors())
+    fewer = render_png(noisy_figure(), "a description")
+    assert len(opened(fewer).getcolors()) < len(opened(data).getcolors())
 
 
 def test_a_synthetic_figure_is_stamped_across():

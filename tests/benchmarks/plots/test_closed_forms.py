@@ -1,11 +1,12 @@
-import io
+from functools import cache
 
 import numpy as np
 import pytest
-from PIL import Image
 
 from lossbench.benchmarks.plots.closed_forms import curve, draw_closed_forms
 from lossbench.losses import registry
+
+from ..samples import opened
 
 Z = np.array([-8.0, -1.0, 0.5, 8.0])
 P = 1 / (1 + np.exp(-Z))
@@ -29,30 +30,32 @@ def test_the_curves_are_the_formulas(name):
     np.testing.assert_allclose(gradient, EXPECTED[name][1], rtol=1e-5, atol=1e-9)
 
 
+@cache
+def drawn(*losses: str, synthetic: bool = False, classes: tuple[str, ...] = ("dog", "cat")):
+    return draw_closed_forms(list(losses), synthetic=synthetic, classes=classes)
+
+
 @pytest.mark.slow
 def test_every_registered_loss_is_drawn_in_a_small_file():
-    data = draw_closed_forms(list(registry.names()), synthetic=False)
+    data = drawn(*registry.names())
     assert len(data) <= 250_000
-    assert Image.open(io.BytesIO(data)).width == 1600
+    assert opened(data).width == 1600
 
 
 def test_a_loss_of_another_machine_is_left_out():
-    both = draw_closed_forms(["cross-entropy", "not here"], synthetic=False)
-    assert both == draw_closed_forms(["cross-entropy"], synthetic=False)
-    assert draw_closed_forms(["not here"], synthetic=False) is None
+    assert drawn("mse", "not here") == drawn("mse")
+    assert drawn("not here") is None
 
 
 @pytest.mark.parametrize("classes", [(), ("eel", "owl"), ("a", "b", "c")])
 def test_any_classes_can_be_drawn(classes):
-    named = draw_closed_forms(["mse"], synthetic=False, classes=classes)
-    cats = draw_closed_forms(["mse"], synthetic=False, classes=("dog", "cat"))
-    assert Image.open(io.BytesIO(named)).size == Image.open(io.BytesIO(cats)).size
+    named, cats = drawn("mse", classes=classes), drawn("mse")
+    assert opened(named).size == opened(cats).size
     assert named != cats
 
 
 def test_synthetic_is_stamped_and_described():
-    image = Image.open(io.BytesIO(draw_closed_forms(["mse"], synthetic=True)))
+    image, plain = opened(drawn("mse", synthetic=True)), opened(drawn("mse"))
     assert "SYNTHETIC" in image.text["Description"]
-    plain = Image.open(io.BytesIO(draw_closed_forms(["mse"], synthetic=False)))
     difference = np.asarray(image.convert("L"), int) - np.asarray(plain.convert("L"), int)
     assert (np.abs(difference) > 20).mean() > 0.01

@@ -1,4 +1,3 @@
-import io
 import math
 
 import numpy as np
@@ -6,7 +5,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from matplotlib.figure import Figure
-from PIL import Image
 
 from lossbench.benchmarks.plots.curves import (
     Axis,
@@ -18,6 +16,8 @@ from lossbench.benchmarks.plots.curves import (
     thin,
 )
 from lossbench.benchmarks.stats.intervals import Interval
+
+from ..samples import opened
 
 X, Y = (1.0, 2.0, 4.0), (0.5, 0.7, 0.6)
 
@@ -130,7 +130,7 @@ def test_figures_are_images(columns):
         panels, title="T", caption="C " * 100, description="D.", columns=columns, height=2.0,
         share_y=True,
     )  # fmt: skip
-    image = Image.open(io.BytesIO(png))
+    image = opened(png)
     assert image.width == 1600
     assert image.text["Description"] == "D."
     # Rows of 2 inches, the title and two lines of the caption.

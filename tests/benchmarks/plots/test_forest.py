@@ -1,10 +1,9 @@
-import io
-
 import numpy as np
 import pytest
-from PIL import Image
 
 from lossbench.benchmarks.plots.forest import axis_limit, draw_differences
+
+from ..samples import opened
 
 
 def difference(mean, half=None, verdict="undecided", n=3):
@@ -31,7 +30,7 @@ def test_the_axis_fits_most_losses(differences, points):
 
 def drawn(*, synthetic=False, **differences):
     png = draw_differences(differences, synthetic=synthetic)
-    return Image.open(io.BytesIO(png))
+    return opened(png)
 
 
 def columns_of(image, color):

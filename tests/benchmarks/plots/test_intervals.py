@@ -1,12 +1,12 @@
-import io
 import math
 
 import pytest
 from matplotlib.figure import Figure
-from PIL import Image
 
 from lossbench.benchmarks.plots.intervals import Row, RowPanel, draw_intervals, draw_panel
 from lossbench.benchmarks.stats.intervals import Interval, mean_interval
+
+from ..samples import opened
 
 VALUES = [71.0, 74.0, 72.5]
 
@@ -86,7 +86,7 @@ def test_named_ends_and_open_intervals(axes):
 def test_figures_are_images(side_by_side):
     panels = [RowPanel([row(), row("two")]), RowPanel([row(), row("two")])]
     texts = {"title": "T", "caption": "C", "description": "D."}
-    png = Image.open(io.BytesIO(draw_intervals(panels, **texts, side_by_side=side_by_side)))
+    png = opened(draw_intervals(panels, **texts, side_by_side=side_by_side))
     assert png.width == 1600
     assert png.text["Description"] == "D."
     inches = 0.7 + (0.95 + 2 * 0.43 if side_by_side else 2 * 0.95 + 4 * 0.43)

@@ -1,12 +1,11 @@
-import io
-
 import numpy as np
 import pytest
 from matplotlib.figure import Figure
-from PIL import Image
 
 from lossbench.benchmarks.plots.reliability import draw_diagram, draw_reliability
 from lossbench.benchmarks.stats.metrics import reliability
+
+from ..samples import opened
 
 
 def predictions(count=300):
@@ -41,7 +40,7 @@ def test_figures_have_a_panel_per_loss(losses):
         caption="C",
         description="D.",
     )
-    image = Image.open(io.BytesIO(png))
+    image = opened(png)
     assert image.width == 1600
     assert image.text["Description"] == "D."
     rows = -(-losses // 3)

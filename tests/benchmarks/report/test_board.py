@@ -1,9 +1,9 @@
-import csv
 import math
 from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from tensorboard.plugins.custom_scalar.metadata import CONFIG_SUMMARY_TAG
 
@@ -12,37 +12,40 @@ from lossbench.benchmarks.report.board import write_board
 from lossbench.benchmarks.report.board_layout import CHARTS, HIGH, LOW, MEAN
 from lossbench.benchmarks.stats.intervals import mean_interval
 
-
-def read(directory: Path) -> EventAccumulator:
-    keep = {"scalars": 0, "histograms": 0, "tensors": 0, "images": 0}
-    return EventAccumulator(str(directory), size_guidance=keep).Reload()
+from ..made_experiments import make_experiment
+from ..rows import rows_of
+from ..samples import read_events
 
 
 def curve(events: EventAccumulator, tag: str) -> dict[int, float]:
     return {event.step: event.value for event in events.Scalars(tag)}
 
 
-def rows_of(directory: Path, loss: str) -> dict[int, list[dict[str, str]]]:
-    """The rows of results.csv by step, those of all seeds."""
+def rows_by_step(directory: Path, loss: str) -> dict[int, list[dict[str, str]]]:
+    """Return the rows of results.csv by step, those of all seeds."""
     found: dict[int, list[dict[str, str]]] = {}
-    with (directory / "results.csv").open() as file:
-        for row in csv.DictReader(file):
-            if row["loss"] == loss:
-                found.setdefault(int(row["step"]), []).append(row)
+    for row in rows_of(directory):
+        if row["loss"] == loss:
+            found.setdefault(int(row["step"]), []).append(row)
     return found
 
 
-def test_every_loss_has_one_run_and_what_it_needs(tmp_path: Path, make_experiment, images) -> None:
-    directory = make_experiment(tmp_path / "made")
-    (directory / "closed_forms.png").write_bytes(png())
-    write_board(directory, images)
+@pytest.fixture(scope="module")
+def directory(tmp_path_factory, module_images) -> Path:
+    """Return an experiment of three losses and three seeds with its board."""
+    directory = make_experiment(tmp_path_factory.mktemp("board") / "made")
+    Image.new("RGB", (8, 8)).save(directory / "closed_forms.png")
+    write_board(directory, module_images)
+    return directory
+
+
+def test_every_loss_has_one_run_and_what_it_needs(directory) -> None:
     runs = sorted(path.name for path in (directory / "tensorboard").iterdir())
     assert runs == ["cross-entropy", "sigmoid-mse", "zero-one"]
     for loss in runs:
-        events = read(directory / "tensorboard" / loss)
-        tags = events.Tags()
+        tags = read_events(directory / "tensorboard" / loss).Tags()
         assert tags["histograms"] == ["gradient/logit_log10"]
-        assert {"test/cat", "_hparams_/session_start_info"} <= set(tags["tensors"])
+        assert {"test/fox", "_hparams_/session_start_info"} <= set(tags["tensors"])
         assert "surest wrong answers" in tags["images"]
         # What belongs to the experiment is there once.
         main = loss == "cross-entropy"
@@ -52,21 +55,9 @@ def test_every_loss_has_one_run_and_what_it_needs(tmp_path: Path, make_experimen
         assert ("value and gradient of each loss" in tags["images"]) is main
 
 
-def png() -> bytes:
-    import io
-
-    from PIL import Image
-
-    buffer = io.BytesIO()
-    Image.new("RGB", (8, 8)).save(buffer, "PNG")
-    return buffer.getvalue()
-
-
-def test_every_run_has_the_series_of_every_chart(tmp_path: Path, make_experiment) -> None:
-    directory = make_experiment(tmp_path / "made")
-    write_board(directory)
+def test_every_run_has_the_series_of_every_chart(directory) -> None:
     for loss in ("cross-entropy", "sigmoid-mse", "zero-one"):
-        events = read(directory / "tensorboard" / loss)
+        events = read_events(directory / "tensorboard" / loss)
         for chart in CHARTS:
             mean, low, high = (curve(events, name.format(chart.tag)) for name in (MEAN, LOW, HIGH))
             assert list(mean) == list(low) == list(high)
@@ -79,12 +70,12 @@ def test_every_run_has_the_series_of_every_chart(tmp_path: Path, make_experiment
 
 
 @pytest.mark.parametrize("seeds", [1, 3])
-def test_the_figures_are_those_of_the_results(tmp_path: Path, make_experiment, seeds) -> None:
+def test_the_figures_are_those_of_the_results(tmp_path: Path, seeds) -> None:
     directory = make_experiment(tmp_path / "made", seeds=seeds)
     write_board(directory)
     for loss in ("cross-entropy", "sigmoid-mse"):
-        events = read(directory / "tensorboard" / loss)
-        rows = rows_of(directory, loss)
+        events = read_events(directory / "tensorboard" / loss)
+        rows = rows_by_step(directory, loss)
         for tag, column in {
             "accuracy/validation": "validation_accuracy",
             "loss/validation": "validation_loss",
@@ -106,12 +97,12 @@ def test_the_figures_are_those_of_the_results(tmp_path: Path, make_experiment, s
         assert curve(events, "final/test_accuracy") == {last: pytest.approx(interval.mean, 1e-6)}
 
 
-def test_the_histograms_hold_every_example_of_every_seed(tmp_path, make_experiment) -> None:
-    directory = make_experiment(tmp_path / "made")
-    write_board(directory)
-    merged = read(directory / "tensorboard" / "sigmoid-mse").Histograms("gradient/logit_log10")
+def test_the_histograms_hold_every_example_of_every_seed(directory) -> None:
+    merged = read_events(directory / "tensorboard" / "sigmoid-mse").Histograms(
+        "gradient/logit_log10"
+    )
     seeds = [
-        read(directory / "sigmoid-mse" / f"seed{k}").Histograms("gradient/logit_log10")
+        read_events(directory / "sigmoid-mse" / f"seed{k}").Histograms("gradient/logit_log10")
         for k in range(3)
     ]
     for at, *each in zip(merged, *seeds, strict=True):
@@ -119,7 +110,7 @@ def test_the_histograms_hold_every_example_of_every_seed(tmp_path, make_experime
         assert at.histogram_value.sum == pytest.approx(sum(e.histogram_value.sum for e in each))
 
 
-def test_the_summary_and_the_warnings_are_texts(tmp_path: Path, make_experiment) -> None:
+def test_the_summary_and_the_warnings_are_texts(tmp_path: Path) -> None:
     directory = make_experiment(tmp_path / "made")
     lines = ["loss,seed,kind,layer,step,value,text"]
     lines += [f"nll,0,vanished,a.weight,{k},0.0,of another loss" for k in (0, 5)]
@@ -128,16 +119,17 @@ def test_the_summary_and_the_warnings_are_texts(tmp_path: Path, make_experiment)
     write_board(directory)
 
     def text(loss: str, tag: str) -> str:
-        (event,) = read(directory / "tensorboard" / loss).Tensors(tag)
+        (event,) = read_events(directory / "tensorboard" / loss).Tensors(tag)
         return event.tensor_proto.string_val[0].decode()
 
     assert text("zero-one", "warnings") == "- zero-one, 0\n- zero-one, 5"
-    assert "warnings" not in read(directory / "tensorboard" / "cross-entropy").Tags()["tensors"]
+    other = read_events(directory / "tensorboard" / "cross-entropy")
+    assert "warnings" not in other.Tags()["tensors"]
     assert text("cross-entropy", "summary/0") == "# made"
     assert "| cross-entropy | 74.1 ± 1.4 |" in text("cross-entropy", "summary/1 Numbers")
 
 
-def test_runs_that_were_not_finished_do_not_count(tmp_path: Path, make_experiment) -> None:
+def test_runs_that_were_not_finished_do_not_count(tmp_path: Path) -> None:
     directory = make_experiment(tmp_path / "made")
     path = directory / "results.csv"
     lines = path.read_text().splitlines(keepends=True)
@@ -145,14 +137,14 @@ def test_runs_that_were_not_finished_do_not_count(tmp_path: Path, make_experimen
     lines.pop(max(i for i, line in enumerate(lines) if line.startswith("zero-one,2,")))
     path.write_text("".join(lines))
     write_board(directory)
-    rows = rows_of(directory, "zero-one")
+    rows = rows_by_step(directory, "zero-one")
     accuracies = [float(row["test_accuracy"]) for row in rows[max(rows)]]
     assert len(accuracies) == 2
-    found = curve(read(directory / "tensorboard" / "zero-one"), "accuracy/test")
+    found = curve(read_events(directory / "tensorboard" / "zero-one"), "accuracy/test")
     assert found == {max(rows): pytest.approx(np.mean(accuracies), 1e-6)}
 
 
-def test_a_board_is_replaced_whole(tmp_path: Path, make_experiment, monkeypatch, refusal) -> None:
+def test_a_board_is_replaced_whole(tmp_path: Path, monkeypatch, refusal) -> None:
     directory = make_experiment(tmp_path / "made")
     write_board(directory)
     before = files_of(directory)
@@ -179,7 +171,7 @@ def files_of(directory: Path) -> set[Path]:
     return {path for path in (directory / "tensorboard").rglob("*") if path.is_file()}
 
 
-def test_where_nothing_is_finished_there_is_no_board(tmp_path, make_experiment, refusal) -> None:
+def test_where_nothing_is_finished_there_is_no_board(tmp_path, refusal) -> None:
     refusal(lambda: write_board(tmp_path), "experiment.json")
     directory = make_experiment(tmp_path / "made")
     summary = (directory / "summary.json").rename(tmp_path / "summary.json")
@@ -191,18 +183,11 @@ def test_where_nothing_is_finished_there_is_no_board(tmp_path, make_experiment, 
     assert not (directory / "tensorboard").exists()
 
 
-def test_more_classes_than_two(tmp_path: Path, make_experiment) -> None:
-    directory = make_experiment(tmp_path / "made", classes=("cat", "deer", "dog"))
-    write_board(directory)
-    tags = read(directory / "tensorboard" / "cross-entropy").Tags()["tensors"]
-    assert {"test/cat", "test/deer", "test/dog"} <= set(tags)
-
-
-def test_event_files_that_are_gone_leave_the_table(tmp_path: Path, make_experiment) -> None:
+def test_event_files_that_are_gone_leave_the_table(tmp_path: Path) -> None:
     directory = make_experiment(tmp_path / "made")
     for path in directory.glob("sigmoid-mse/*/*"):
         path.unlink()
     write_board(directory)
-    tags = read(directory / "tensorboard" / "sigmoid-mse").Tags()
+    tags = read_events(directory / "tensorboard" / "sigmoid-mse").Tags()
     assert "final/test_accuracy" in tags["scalars"]
     assert "accuracy/validation" not in tags["scalars"]

@@ -1,8 +1,5 @@
-import io
-
 import numpy as np
 import pytest
-from PIL import Image
 
 from lossbench.benchmarks.config import ARTICLE_LOSSES
 from lossbench.benchmarks.plots.palette import STYLES
@@ -10,11 +7,9 @@ from lossbench.benchmarks.records.reading import read_experiment
 from lossbench.benchmarks.report.figures import caption, decades_of, draw_comparison, power_of_ten
 from lossbench.benchmarks.report.summary import summarise_experiment
 
+from ..samples import opened
+
 LIMIT = 250_000  # bytes
-
-
-def opened(data):
-    return Image.open(io.BytesIO(data))
 
 
 def drawn(directory):

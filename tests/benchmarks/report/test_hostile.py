@@ -3,10 +3,7 @@
 import re
 
 import pytest
-from PIL import Image
 
-from lossbench.benchmarks.data.cache import open_cached
-from lossbench.benchmarks.data.folder import path_source
 from lossbench.benchmarks.records.claim import ClaimTable, Statement
 from lossbench.benchmarks.report.claims import write_finding
 from lossbench.benchmarks.report.combined import write_reports
@@ -97,24 +94,3 @@ def test_names_in_a_claim_are_text(claim):
 def test_names_on_a_page_of_several_are_text(hostile, claim, tmp_path):
     write_reports([hostile, claim], tmp_path / "several")
     assert_harmless(tmp_path / "several")
-
-
-def test_folders_and_files_that_are_called_so_reach_the_page_as_text(
-    tmp_path, monkeypatch, describe, evaluations, write_experiment
-):
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "xdg"))
-    photos = tmp_path / "photos"
-    for kind in ("cat", "dog", EVIL):
-        (photos / kind).mkdir(parents=True)
-        for number in range(3):
-            Image.new("RGB", (40, 40)).save(photos / kind / f"{number}.png")
-    (photos / "cat" / f"{EVIL}.jpg").write_bytes(b"no image")
-    images = open_cached(path_source(photos), 32, say=str)
-    assert images.skipped == (f"cat/{EVIL}.jpg (not an image)",)
-    assert f"left out: 3 files of other folders ({EVIL})" in images.description
-    about = describe(losses=["mse"], seeds=[0])
-    about["data"] |= {"description": images.description, "skipped": list(images.skipped)}
-    rows = evaluations("mse", 0, [0.5, 0.6, 0.7])
-    directory = write_experiment(tmp_path / "experiment", about, rows)
-    write_summary(directory)
-    assert_harmless(directory)

@@ -5,7 +5,6 @@ from scipy import stats
 
 from lossbench.benchmarks.records.results import GradientWarning
 from lossbench.benchmarks.report.summary import summarise, warning_lines
-from lossbench.benchmarks.stats.significance import minimum_detectable_difference
 
 
 def warning(loss, seed, kind, layer, step, text) -> GradientWarning:
@@ -47,21 +46,6 @@ def test_the_numbers(experiment):
     assert summary["warnings"] == []
     assert entropy["seconds"] == 3
     assert entropy["images_per_second"] == 200
-
-
-def test_the_difference_is_paired_by_seed(experiment):
-    low, high = stats.ttest_rel([0.6, 0.6], [0.7, 0.8]).confidence_interval(0.95)
-    assert summarise(experiment)["losses"]["mse"]["minus_cross_entropy"] == {
-        "mean": pytest.approx(-0.15),
-        "low": pytest.approx(low),
-        "high": pytest.approx(high),
-        "n": 2,
-        "p": pytest.approx(stats.ttest_rel([0.6, 0.6], [0.7, 0.8]).pvalue),
-        "p_holm": pytest.approx(stats.ttest_rel([0.6, 0.6], [0.7, 0.8]).pvalue),
-        "detectable": pytest.approx(minimum_detectable_difference([-0.1, -0.2])),
-        "examples": None,
-        "verdict": "undecided",
-    }
 
 
 def test_a_mean_skips_the_seed_without_a_value(experiment):
