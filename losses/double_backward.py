@@ -3,11 +3,34 @@
 import torch
 from torch import Tensor
 
+from . import bce, focal, hinge_embedding, kernels, log_probabilities, regression, soft_margin
 from .arguments import weighted
-from .functional.likelihood import nll_loss
-from .functional.margin import multi_margin_loss, multilabel_margin_loss
-from .functional.softmax import cross_entropy
+from .closed_form import Formula
+from .cross_entropies import cross_entropy
 from .kernels.formulas import CROSS_ENTROPY, FORMS, NLL, PAIRS
+from .log_probabilities import nll_loss
+from .multi_margin import multi_margin_loss, multilabel_margin_loss
+
+FORMULAS: dict[str, Formula] = {
+    "bce_with_logits": bce.bce_with_logits_formula,
+    "weighted_bce": bce.weighted_bce_formula,
+    "bce": bce.bce_formula,
+    "sigmoid_mse": regression.sigmoid_mse_formula,
+    "mse": regression.mse_formula,
+    "l1": regression.l1_formula,
+    "kl_div": log_probabilities.kl_div_formula,
+    "kl_div_of_logs": log_probabilities.kl_div_of_logs_formula,
+    "soft_margin": soft_margin.soft_margin_formula,
+    "hinge_embedding": hinge_embedding.hinge_embedding_formula,
+    "sigmoid_focal": focal.sigmoid_focal_formula,
+}
+"""Formulas of single logits that have a kernel."""
+
+
+def register() -> None:
+    """Give the kernels what they cannot import, because the formulas use them."""
+    kernels.formulas.register(FORMULAS)
+    kernels.double_backward.register(differentiable_gradient)
 
 
 def differentiable_gradient(

@@ -20,10 +20,58 @@ from typing import Any, TypeVar
 
 from torch import nn
 
-from .catalogue import ENTRIES
-from .catalogue.entry import TARGETS, Entry, Takes, Target, Task
+from . import (
+    absolute,
+    asymmetric,
+    bce,
+    bernoulli,
+    bi_tempered,
+    class_errors,
+    cross_entropies,
+    error_rate,
+    focal,
+    generalized_cross_entropies,
+    hinge_embedding,
+    hinges,
+    imbalance,
+    log_probabilities,
+    multi_margin,
+    poly,
+    regression,
+    similarity,
+    soft_margin,
+    squared_logs,
+    symmetric_cross_entropies,
+)
+from .entries import TARGETS, Entry, Takes, Target, Task
 
-__all__ = ["Entry", "add", "entry", "get", "installed", "names", "register"]
+__all__ = ["ENTRIES", "Entry", "add", "entry", "get", "installed", "names", "register"]
+
+ENTRIES: tuple[Entry, ...] = (
+    *error_rate.ENTRIES,
+    *focal.ENTRIES,
+    *asymmetric.ENTRIES,
+    *poly.ENTRIES,
+    *squared_logs.ENTRIES,
+    *bce.ENTRIES,
+    *log_probabilities.ENTRIES,
+    *bernoulli.ENTRIES,
+    *cross_entropies.ENTRIES,
+    *imbalance.ENTRIES,
+    *cross_entropies.ENTRIES_OF_LOGITS,
+    *regression.ENTRIES,
+    *class_errors.ENTRIES,
+    *absolute.ENTRIES,
+    *similarity.ENTRIES,
+    *hinges.ENTRIES,
+    *multi_margin.ENTRIES,
+    *hinge_embedding.ENTRIES,
+    *soft_margin.ENTRIES,
+    *generalized_cross_entropies.ENTRIES,
+    *symmetric_cross_entropies.ENTRIES,
+    *bi_tempered.ENTRIES,
+)
+"""The losses of this library. Catalogue, plots and tables follow this order."""
 
 GROUP = "lossbench.losses"
 """Group of the entry points by which installed packages provide losses."""

@@ -12,8 +12,7 @@ import torch
 from torch import Tensor
 
 from lossbench.benchmarks.records.files import write_atomically
-from lossbench.losses.catalogue import ENTRIES
-from lossbench.losses.catalogue.entry import Entry
+from lossbench.losses.registry import ENTRIES, Entry
 
 from . import tails
 from .exact import known

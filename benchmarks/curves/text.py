@@ -1,6 +1,6 @@
 """Text of `losses/README.md` around its tables."""
 
-from lossbench.losses.catalogue.entry import Task
+from lossbench.losses.entries import Task
 
 OPENING = """\
 <!-- Written by `uv run lossbench catalogue`; change the registry, not this file. -->

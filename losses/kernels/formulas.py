@@ -1,27 +1,31 @@
 """The formulas that have a kernel, and the numbers by which the kernels know them."""
 
 from ..closed_form import Formula
-from ..forms import binary, focal, margin
 
-FORMS: dict[Formula, int] = {
-    form: number
-    for number, form in enumerate(
-        (
-            binary.bce_with_logits,
-            binary.weighted_bce,
-            binary.bce,
-            binary.sigmoid_mse,
-            binary.mse,
-            binary.l1,
-            binary.kl_div,
-            binary.kl_div_of_logs,
-            margin.soft_margin,
-            margin.hinge_embedding,
-            focal.sigmoid_focal,
-        )
-    )
-}
-"""Losses of single logits -> number, in the order of `dispatch_form` in source/compute.cpp."""
+NAMES = (
+    "bce_with_logits",
+    "weighted_bce",
+    "bce",
+    "sigmoid_mse",
+    "mse",
+    "l1",
+    "kl_div",
+    "kl_div_of_logs",
+    "soft_margin",
+    "hinge_embedding",
+    "sigmoid_focal",
+)
+"""Losses of single logits, in the order of `dispatch_form` in source/compute.cpp."""
+
+NUMBERS = {name: number for number, name in enumerate(NAMES)}
+
+FORMS: dict[Formula, int] = {}
+"""Formula -> its number. Formulas use the kernels, so the package registers them here."""
 
 CROSS_ENTROPY, PAIRS, NLL = -1, -2, -3
 """Numbers of the losses of rows, as in source/call.h."""
+
+
+def register(formulas: dict[str, Formula]) -> None:
+    """Set the formula of every name of `NAMES`."""
+    FORMS.update({formulas[name]: number for name, number in NUMBERS.items()})

@@ -334,7 +334,7 @@ def test_every_preset_is_a_comparison(name: str) -> None:
 
 def test_catalogue_writes_a_page_and_a_picture(tmp_path: Path, monkeypatch, capsys) -> None:
     from lossbench.benchmarks.curves import page
-    from lossbench.losses.catalogue import ENTRIES
+    from lossbench.losses.registry import ENTRIES
 
     monkeypatch.setattr(page, "exactness", lambda _entries, _count: "measured elsewhere")
     assert cli.main(["catalogue", "--output", str(tmp_path)]) == 0

@@ -10,8 +10,8 @@ from torch import Tensor
 from torch.autograd import gradcheck, gradgradcheck
 
 from lossbench.losses import ClosedForms, differentiable, functional
-from lossbench.losses.forms import binary
 from lossbench.losses.registry import Entry
+from lossbench.losses.regression import mse_formula
 
 from .cases import each_built_in_case, each_case, each_smooth_case, sample
 
@@ -160,7 +160,7 @@ def test_past_the_last_rung_derivatives_are_those_of_the_hvp() -> None:
 
 def test_one_tensor_in_both_places() -> None:
     (z,) = leaves(Z)
-    (both,) = torch.autograd.grad(binary.mse(z, z).sum(), z)
+    (both,) = torch.autograd.grad(mse_formula(z, z).sum(), z)
     torch.testing.assert_close(both, torch.zeros_like(z))
     (both,) = torch.autograd.grad(wave()(z, z).sum(), z)
     torch.testing.assert_close(both, torch.sin(z) + z * torch.cos(z))

@@ -10,7 +10,8 @@ from mpmath import mp
 from torch import Tensor, nn
 
 from lossbench.losses import functional
-from lossbench.losses.reference import margin as reference
+from lossbench.losses.hinges import hinge_reference
+from lossbench.losses.multi_margin import multi_margin_reference, multilabel_margin_reference
 
 from .cases import assert_near, each_reduction, labels, value_and_gradient
 from .test_closed_form import check_derivatives, leaves
@@ -146,9 +147,9 @@ def test_indices_of_every_integer_type(dtype: torch.dtype) -> None:
 def test_the_plain_references_are_torchs() -> None:
     for p in (1, 2):
         theirs = F.multi_margin_loss(Z, Y, p=p, reduction="none")
-        assert_near(reference.multi_margin(Z, Y, "none", p=p), theirs)
+        assert_near(multi_margin_reference(Z, Y, "none", p=p), theirs)
     theirs = F.multilabel_margin_loss(Z, LISTS, reduction="none")
-    assert_near(reference.multilabel_margin(Z, LISTS, "none"), theirs)
+    assert_near(multilabel_margin_reference(Z, LISTS, "none"), theirs)
 
 
 # --- kinks ---------------------------------------------------------------------------------------
@@ -176,7 +177,7 @@ def test_the_gradient_at_the_kink_of_hinge_embedding_is_torchs(target: float) ->
 def test_gradients_of_hinges_at_kinks_are_those_of_relu(power: int) -> None:
     target = torch.tensor([0.0, 1.0, 0.25, 0.5], dtype=DOUBLE).expand(60, 4)
     ours = value_and_gradient(lambda z: functional.hinge(z, target, power=power), GRID)
-    plain = value_and_gradient(lambda z: reference.hinge(z, target, power=power), GRID)
+    plain = value_and_gradient(lambda z: hinge_reference(z, target, power=power), GRID)
     assert_near(ours[0], plain[0])
     assert_near(ours[1], plain[1])
     at = torch.tensor([1.0, -1.0])

@@ -7,11 +7,12 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
 from lossbench import losses
-from lossbench.losses.catalogue import ENTRIES
+from lossbench.losses.registry import ENTRIES
 
 FOLDER = Path(losses.__file__).parent
 FILES = sorted(FOLDER.rglob("*.py"))
@@ -35,9 +36,16 @@ def test_imports_torch_and_nothing_else(file: Path) -> None:
 
 
 def test_every_public_name_exists() -> None:
-    for module in (losses, losses.functional, losses.modules):
+    for module in (losses, losses.functional):
         assert len(set(module.__all__)) == len(module.__all__)
         assert all(hasattr(module, name) for name in module.__all__)
+
+
+def test_functions_are_exported_and_hide_no_module() -> None:
+    for name in losses.functional.__all__:
+        assert getattr(losses, name) is getattr(losses.functional, name)
+    for name in (file.stem for file in FOLDER.glob("*.py") if file.stem != "__init__"):
+        assert isinstance(getattr(losses, name), ModuleType), name
 
 
 COPIED = """

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from lossbench import losses
 from lossbench.losses import Entry, registry
-from lossbench.losses.reference import distance as reference
+from lossbench.losses.regression import mse_reference
 
 from .cases import each_built_in
 
@@ -31,7 +31,7 @@ class AbsoluteLoss(nn.Module):
 
 ROOT = Path(losses.__file__).resolve().parents[1]
 OWN = Entry(
-    "absolute", AbsoluteLoss, "binary", "outputs", ("probability",), reference.mse, "absolute error"
+    "absolute", AbsoluteLoss, "binary", "outputs", ("probability",), mse_reference, "absolute error"
 )
 
 
@@ -107,7 +107,7 @@ def test_a_loss_of_ones_own(own: Entry) -> None:
 def test_a_name_is_given_once(name: str) -> None:
     before = registry.names()
     taken = Entry(
-        name, AbsoluteLoss, "binary", "outputs", ("probability",), reference.mse, "another"
+        name, AbsoluteLoss, "binary", "outputs", ("probability",), mse_reference, "another"
     )
     with pytest.raises(ValueError, match=f"{name!r} is already registered"):
         registry.add(taken)

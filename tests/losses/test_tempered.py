@@ -8,7 +8,7 @@ from torch import Tensor
 from torch.autograd import gradcheck, gradgradcheck
 
 from lossbench.losses import functional
-from lossbench.losses.forms import tempered
+from lossbench.losses.bi_tempered import tempered
 
 from .cases import assert_near, value_and_gradient
 
@@ -84,7 +84,7 @@ def test_probabilities_add_up_to_one(classes: int, t2: float) -> None:
     # One logit ahead of the others by every distance: where Newton's steps are slowest.
     ahead = torch.zeros(200, classes, dtype=torch.float64)
     ahead[:, 0] = torch.logspace(-3, 6, 200, dtype=torch.float64)
-    p = torch.exp(-tempered.tempered(torch.cat([z, ahead]), t2).s)
+    p = torch.exp(-tempered(torch.cat([z, ahead]), t2).s)
     assert_near(p.sum(-1), torch.ones(len(p), dtype=torch.float64), 64)
 
 
@@ -115,7 +115,7 @@ def test_the_limit_of_small_temperatures_is_reached_smoothly(t2: float) -> None:
 @each_temperature
 def test_the_target_itself_is_the_minimum(t1: float, t2: float) -> None:
     z = normal(20, 4)
-    p = torch.exp(-tempered.tempered(z, t2).s)
+    p = torch.exp(-tempered(z, t2).s)
     value, gradient = value_and_gradient(
         lambda z: functional.bi_tempered_logistic(z, p, t1=t1, t2=t2, reduction="none"), z
     )

@@ -7,13 +7,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ...forms import binary, focal
-from ..formulas import FORMS
+from ..formulas import NUMBERS
 from .call import OPTIONS, Call, Computed
 
-BCE_WITH_LOGITS = FORMS[binary.bce_with_logits]
-WEIGHTED_BCE = FORMS[binary.weighted_bce]
-FOCAL = FORMS[focal.sigmoid_focal]
+BCE_WITH_LOGITS = NUMBERS["bce_with_logits"]
+WEIGHTED_BCE = NUMBERS["weighted_bce"]
+FOCAL = NUMBERS["sigmoid_focal"]
 # Exponents gamma for which the focal loss multiplies.
 POWERS = range(9)
 

@@ -7,7 +7,7 @@ import torch
 
 from lossbench.benchmarks.curves import tails
 from lossbench.benchmarks.curves.exact import known, sensitivity, truth
-from lossbench.losses.catalogue import ENTRIES
+from lossbench.losses.registry import ENTRIES
 
 ENTRY = {entry.name: entry for entry in ENTRIES}
 INF = math.inf

@@ -10,7 +10,7 @@ from PIL import Image
 from lossbench import losses
 from lossbench.benchmarks.curves import figure, page
 from lossbench.losses import registry
-from lossbench.losses.catalogue import ENTRIES
+from lossbench.losses.registry import ENTRIES
 
 HERE = Path(losses.__file__).parent
 README = (HERE / "README.md").read_text(encoding="utf-8")

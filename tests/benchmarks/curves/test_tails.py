@@ -8,7 +8,7 @@ import torch.nn.functional as F
 
 from lossbench.benchmarks.curves import tails
 from lossbench.benchmarks.curves.tails import EDGES, GROUPS, Batch, Errors
-from lossbench.losses.catalogue import ENTRIES
+from lossbench.losses.registry import ENTRIES
 
 ENTRY = {entry.name: entry for entry in ENTRIES}
 # A difference of logits d is rounded by up to d 2^-24, and so, relatively, is exp(-d); what is left

@@ -1,0 +1,177 @@
+"""Absolute errors of a softmax: their sum, and the largest."""
+
+import torch
+from torch import Tensor
+
+from .arguments import rows
+from .base import Rows
+from .entries import Entry
+from .probabilities import ProbabilityLoss, error, of_probabilities
+from .softmax import Row
+from .textbook import class_dim, reduced, softmax_error
+
+# --- expectation: l = sum_c |p_c - t_c| ----------------------------------------------------------
+
+
+def _expectation_slope(r: Row, t: Tensor) -> Tensor:
+    # Less their largest, so that of a right class only its own -2 is left: the gradient is then
+    # 2 p_y p_c without a difference.
+    sign = error(r, t).sign()
+    return sign - sign.amax(-1, keepdim=True)
+
+
+_expectation = ProbabilityLoss(
+    lambda r, t: error(r, t).abs().sum(-1),
+    _expectation_slope,
+    lambda _r, dp, _t: torch.zeros_like(dp),
+)
+expectation_formula = of_probabilities("expectation", _expectation)
+
+
+def expectation(
+    input: Tensor,
+    target: Tensor,
+    weight: Tensor | None = None,
+    *,
+    ignore_index: int = -100,
+    reduction: str = "mean",
+) -> Tensor:
+    """Absolute error of a softmax: the expected number of differing entries of a one-hot row.
+
+    L = sum_c |p_c - t_c|, in [0, 2]; with e = sign(p - t), 0 where p_c = t_c, dL/dz = J e; the
+    Hessian along v is dJ e, dJ the change of J along v.
+    For a class index y: L = 2 (1 - p_y), dL/dz = 2 p_y (p - e_y).
+
+    Args:
+        input: logits, (C,), (N, C) or (N, C, d1, ..., dK), floating point.
+        target: class indices of input's shape without C, of any integer dtype; or probabilities
+            of input's shape.
+        weight: a factor w for each class, (C,), at least 0: a row weighs w_y, or sum_c w_c t_c.
+        ignore_index: a class index that contributes neither loss nor gradient.
+        reduction: 'mean', 'sum' or 'none'. 'mean' divides by the sum of the weights of the rows
+            that are not ignored if target is indices, else by the number of rows.
+    Raises:
+        ValueError: the batch sizes differ; input has no classes; a negative weight (seen on the
+            CPU); unknown reduction.
+        RuntimeError: any other mismatch of shapes or dtypes; ignore_index with probabilities.
+        IndexError: a class index out of range (seen on the CPU; a device-side error on CUDA); an
+            input of no dimension.
+        NotImplementedError: input is not floating point.
+    Source: Janocha and Czarnecki 2017, arXiv 1702.05659, expectation loss; from memory, not checked
+        against the paper's own text. Ghosh et al. 2017, arXiv 1712.09482, have it as mean absolute
+        error.
+    """
+    loss = expectation_formula
+    return rows(loss, "expectation", input, target, weight, ignore_index, reduction)
+
+
+class ExpectationLoss(Rows):
+    """Absolute error of a softmax. See `losses.functional.expectation`."""
+
+    function = staticmethod(expectation)
+
+
+def expectation_reference(input: Tensor, target: Tensor, reduction: str = "mean") -> Tensor:
+    return reduced(softmax_error(input, target).abs().sum(class_dim(input)), reduction)
+
+
+# --- chebyshev: l = max_c |p_c - t_c| ------------------------------------------------------------
+
+
+def _chebyshev_slope(r: Row, t: Tensor) -> Tensor:
+    # The errors of a row add up to 0. So the one class that gets too little (the right class, if
+    # there is one) errs at least as much as any other; where the two seem equal it is rounding
+    # that hides by how much, and its gradient is the right one. Equal errors share, as in amax.
+    e = error(r, t)
+    low, high = (-e).amax(-1, keepdim=True), e.amax(-1, keepdim=True)
+    short = low >= high * (1 - 8 * torch.finfo(e.dtype).eps)
+    hit = torch.where(short, -e == low, e == high).to(e.dtype)
+    return e.sign() * hit / hit.sum(-1, keepdim=True)
+
+
+_chebyshev = ProbabilityLoss(
+    lambda r, t: error(r, t).abs().amax(-1),
+    _chebyshev_slope,
+    lambda _r, dp, _t: torch.zeros_like(dp),
+)
+chebyshev_formula = of_probabilities("chebyshev", _chebyshev)
+
+
+def chebyshev(
+    input: Tensor,
+    target: Tensor,
+    weight: Tensor | None = None,
+    *,
+    ignore_index: int = -100,
+    reduction: str = "mean",
+) -> Tensor:
+    """Largest error of the probabilities of a softmax.
+
+    L = max_c |p_c - t_c|, in [0, 1]; with k the class of the largest error and s its sign,
+    dL/dz = s p_k (e_k - p), 0 where L = 0; the Hessian along v is s (dJ)_k, dJ the change of J.
+    For a class index y: L = 1 - p_y, half of `expectation`. Of equal errors of one sign each takes
+    its share of the gradient, as in torch.amax; where errors of both signs are equal, which is
+    always so with two classes and then makes no difference, those below their target take it.
+
+    Args:
+        input: logits, (C,), (N, C) or (N, C, d1, ..., dK), floating point.
+        target: class indices of input's shape without C, of any integer dtype; or probabilities
+            of input's shape.
+        weight: a factor w for each class, (C,), at least 0: a row weighs w_y, or sum_c w_c t_c.
+        ignore_index: a class index that contributes neither loss nor gradient.
+        reduction: 'mean', 'sum' or 'none'. 'mean' divides by the sum of the weights of the rows
+            that are not ignored if target is indices, else by the number of rows.
+    Raises:
+        ValueError: the batch sizes differ; input has no classes; a negative weight (seen on the
+            CPU); unknown reduction.
+        RuntimeError: any other mismatch of shapes or dtypes; ignore_index with probabilities.
+        IndexError: a class index out of range (seen on the CPU; a device-side error on CUDA); an
+            input of no dimension.
+        NotImplementedError: input is not floating point.
+    Source: Janocha and Czarnecki 2017, arXiv 1702.05659, Chebyshev loss; from memory, not checked
+        against the paper's own text.
+    """
+    loss = chebyshev_formula
+    return rows(loss, "chebyshev", input, target, weight, ignore_index, reduction)
+
+
+class ChebyshevLoss(Rows):
+    """Largest error of a softmax. See `losses.functional.chebyshev`."""
+
+    function = staticmethod(chebyshev)
+
+
+def chebyshev_reference(input: Tensor, target: Tensor, reduction: str = "mean") -> Tensor:
+    return reduced(softmax_error(input, target).abs().amax(class_dim(input)), reduction)
+
+
+ENTRIES = (
+    Entry(
+        "expectation",
+        ExpectationLoss,
+        "multiclass",
+        "logits",
+        ("index", "distribution"),
+        expectation_reference,
+        "absolute error of a softmax",
+        formula="Σ_c |p_c - t_c|",
+        gradient="J sign(p - t)",
+        range="[0, 2]",
+        use="where labels are wrong more often than the model",
+        source="Janocha and Czarnecki 2017, arXiv 1702.05659",
+    ),
+    Entry(
+        "chebyshev",
+        ChebyshevLoss,
+        "multiclass",
+        "logits",
+        ("index", "distribution"),
+        chebyshev_reference,
+        "largest error of a softmax",
+        formula="max_c |p_c - t_c|",
+        gradient="± J e_k, k the class of the largest error",
+        range="[0, 1]",
+        use="to compare with expectation, whose half it is for a right class",
+        source="Janocha and Czarnecki 2017, arXiv 1702.05659",
+    ),
+)

@@ -1,0 +1,77 @@
+"""Base classes of the modules: settings shown in `repr`, tensors as buffers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, ClassVar
+
+from torch import Tensor, nn
+
+from . import checks
+
+
+class Loss(nn.Module):
+    """A function of `losses.functional` with its settings.
+
+    A subclass sets `function` and passes its constructor's arguments on: tensors (or None) in
+    `buffers`, numbers by name. `forward` passes them to the function by name; `repr`, `state_dict`
+    and `copy.deepcopy` include them.
+
+    Raises ValueError for a reduction that is not one of `reductions`.
+    """
+
+    function: ClassVar[Callable[..., Tensor]]
+    reductions: ClassVar[tuple[str, ...]] = checks.REDUCTIONS
+    reduction: str
+
+    def __init__(
+        self, buffers: dict[str, Tensor | None] | None = None, *, reduction: str, **settings: Any
+    ) -> None:
+        super().__init__()
+        checks.reduction(reduction, self.reductions)
+        self._settings = (*(buffers or {}), *settings, "reduction")
+        for name, tensor in (buffers or {}).items():
+            self.register_buffer(name, tensor)
+        for name, value in settings.items():
+            setattr(self, name, value)
+        self.reduction = reduction
+
+    def forward(self, input: Tensor, target: Tensor) -> Tensor:
+        settings = {name: getattr(self, name) for name in self._settings}
+        return type(self).function(input, target, **settings)
+
+    def extra_repr(self) -> str:
+        shown = {name: getattr(self, name) for name in self._settings}
+        return ", ".join(
+            f"{name}={list(value.shape) if isinstance(value, Tensor) else repr(value)}"
+            for name, value in shown.items()
+            if not (value is None and name in self._buffers)
+        )
+
+
+class Reduced(Loss):
+    """A loss whose only setting is the reduction: 'mean', 'sum' or 'none'."""
+
+    def __init__(self, *, reduction: str = "mean") -> None:
+        super().__init__(reduction=reduction)
+
+
+class Weighted(Loss):
+    """A loss with a `weight` (None: no weight) and a reduction."""
+
+    weight: Tensor | None
+
+    def __init__(self, weight: Tensor | None = None, *, reduction: str = "mean") -> None:
+        super().__init__({"weight": weight}, reduction=reduction)
+
+
+class Rows(Loss):
+    """A loss of rows of logits: a `weight` for each class, an `ignore_index`, a reduction."""
+
+    weight: Tensor | None
+    ignore_index: int
+
+    def __init__(
+        self, weight: Tensor | None = None, *, ignore_index: int = -100, reduction: str = "mean"
+    ) -> None:
+        super().__init__({"weight": weight}, ignore_index=ignore_index, reduction=reduction)

@@ -1,0 +1,155 @@
+"""The softmax read as a sum of Bernoulli distributions, one for each class."""
+
+import torch
+from torch import Tensor
+
+from .arguments import rows
+from .base import Rows
+from .closed_form import ClosedForms, differentiable
+from .entries import Entry
+from .numerics import times
+from .softmax import dot, finite, row, softmax_change, with_class_indices, without
+from .textbook import class_dim, one_hot_rows, reduced
+
+# --- bernoulli-sum: L = -sum_c [t_c ln p_c + (1 - t_c) ln(1 - p_c)] ------------------------------
+
+
+def bernoulli_sum_value(z: Tensor, t: Tensor) -> Tensor:
+    r, z = row(z), finite(z)
+    log_total = torch.log1p(r.others)
+    largest = z.gather(-1, r.top)
+    # 1 - p of the largest is a sum that underflows long before its logarithm does.
+    log_others = z.scatter(-1, r.top, -torch.inf).logsumexp(-1, keepdim=True) - largest
+    minus_log_q = (-torch.log1p(-without(r.top, r.p))).scatter(-1, r.top, log_total - log_others)
+    return (times(t, r.gap + log_total) + times(1 - t, minus_log_q)).sum(-1)
+
+
+def bernoulli_sum_gradient(z: Tensor, t: Tensor) -> Tensor:
+    return _BernoulliSum(z, t).gradient
+
+
+def bernoulli_sum_hvp(z: Tensor, v: Tensor, t: Tensor) -> Tensor:
+    return _BernoulliSum(z, t).hvp(v)
+
+
+class _BernoulliSum:
+    """Gradient and Hessian-vector product of the sum of Bernoulli cross-entropies.
+
+    With h_c = p_c dL/dp_c = -t_c + (1 - t_c) p_c / q_c the gradient is g_c = h_c - p_c sum_j h_j.
+    The odds p / q of the largest class k overflow when the model is certain, but they only occur
+    as q_k p_k / q_k = p_k and, for c != k, as p_c p_k / q_k = p_k w_c, where w is the softmax over
+    the classes without k. So k's terms are written apart: with R_c = sum of h_j over j not in
+    {c, k},
+
+        g_c = (1 - t_c) p_c - t_c q_c - p_c R_c - [c != k] ((1 - t_k) p_k w_c - t_k p_c).
+
+    The Hessian-vector product is the derivative of this along v, term by term: dp = J v, dq = -dp,
+    dw = w (v - w.v), and d(p_c / q_c) = p_c (v_c - p.v) / q_c^2.
+    """
+
+    def __init__(self, z: Tensor, t: Tensor) -> None:
+        r = row(z)
+        self.top, self.p, self.q, self.t = r.top, r.p, r.q, t
+        self.t_top, self.p_top = t.gather(-1, r.top), r.p.gather(-1, r.top)
+        others = finite(z).scatter(-1, r.top, -torch.inf)
+        # Where every other logit is -inf they share what a softmax over them would give.
+        alone = others.amax(-1, keepdim=True) == -torch.inf
+        share = 1 / max(1, z.shape[-1] - 1)
+        shared = without(r.top, torch.full_like(z, share))
+        self.w = torch.where(alone, shared, torch.softmax(others, -1))
+        self.odds = without(self.top, r.p / r.q)
+        h = without(self.top, (1 - t) * self.odds - t)
+        self.rest = h.sum(-1, keepdim=True) - h
+        of_top = (1 - self.t_top) * self.p_top * self.w - self.t_top * r.p
+        self.gradient = (1 - t) * r.p - t * r.q - r.p * self.rest - without(self.top, of_top)
+
+    def hvp(self, v: Tensor) -> Tensor:
+        dp = softmax_change(self.p, v)
+        dw = softmax_change(self.w, v)
+        dh = (1 - self.t) * without(self.top, self.odds * (v - dot(self.p, v)) / self.q)
+        d_rest = dh.sum(-1, keepdim=True) - dh
+        dp_top = dp.gather(-1, self.top)
+        d_top = (1 - self.t_top) * (dp_top * self.w + self.p_top * dw) - self.t_top * dp
+        return dp - dp * self.rest - self.p * d_rest - without(self.top, d_top)
+
+
+bernoulli_sum_formula = differentiable(
+    with_class_indices(
+        ClosedForms(
+            "bernoulli_sum",
+            bernoulli_sum_value,
+            bernoulli_sum_gradient,
+            bernoulli_sum_hvp,
+            rows=True,
+        )
+    )
+)
+
+
+def bernoulli_sum(
+    input: Tensor,
+    target: Tensor,
+    weight: Tensor | None = None,
+    *,
+    ignore_index: int = -100,
+    reduction: str = "mean",
+) -> Tensor:
+    """Sum over the classes of the Bernoulli cross-entropy of a softmax output.
+
+    L = -sum_c [t_c ln p_c + (1 - t_c) ln(1 - p_c)], at least 0; with
+    h_c = -t_c + (1 - t_c) p_c / (1 - p_c), dL/dz_c = h_c - p_c sum_j h_j.
+    With two classes it is twice the cross-entropy.
+
+    Args:
+        input: logits, (C,), (N, C) or (N, C, d1, ..., dK), floating point.
+        target: class indices of input's shape without C, of any integer dtype; or probabilities
+            of input's shape.
+        weight: a factor w for each class, (C,), at least 0: a row weighs w_y, or sum_c w_c t_c.
+        ignore_index: a class index that contributes neither loss nor gradient.
+        reduction: 'mean', 'sum' or 'none'. 'mean' divides by the sum of the weights of the rows
+            that are not ignored if target is indices, else by the number of rows.
+    Raises:
+        ValueError: the batch sizes differ; input has no classes; a negative weight (seen on the
+            CPU); unknown reduction.
+        RuntimeError: any other mismatch of shapes or dtypes; ignore_index with probabilities.
+        IndexError: a class index out of range (seen on the CPU; a device-side error on CUDA); an
+            input of no dimension.
+        NotImplementedError: input is not floating point.
+    Source: the softmax read as a sum of Bernoulli distributions, one a class.
+    """
+    return rows(
+        bernoulli_sum_formula, "bernoulli_sum", input, target, weight, ignore_index, reduction
+    )
+
+
+class BernoulliSumLoss(Rows):
+    """Sum over the classes of the Bernoulli cross-entropy of a softmax output.
+
+    See `losses.functional.bernoulli_sum`.
+    """
+
+    function = staticmethod(bernoulli_sum)
+
+
+def bernoulli_sum_reference(input: Tensor, target: Tensor, reduction: str = "mean") -> Tensor:
+    p, t = torch.softmax(input, class_dim(input)), one_hot_rows(input, target)
+    each = -(torch.xlogy(t, p) + torch.special.xlog1py(1 - t, -p))
+    return reduced(each.sum(class_dim(input)), reduction)
+
+
+ENTRIES = (
+    Entry(
+        "bernoulli-sum",
+        BernoulliSumLoss,
+        "multiclass",
+        "logits",
+        ("index", "distribution"),
+        bernoulli_sum_reference,
+        "sum of Bernoulli cross-entropies of a softmax",
+        formula="-Σ_c [t_c ln p_c + (1 - t_c) ln(1 - p_c)]",
+        gradient="h - p Σ_j h_j, h = -t + (1 - t) p / (1 - p)",
+        range="[0, ∞)",
+        use="to compare with cross-entropy",
+        source="the softmax read as a sum of Bernoulli distributions",
+    ),
+)

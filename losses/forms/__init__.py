@@ -1,1 +1,0 @@
-"""The closed forms of every loss, as torch operations: value, gradient, Hessian-vector product."""

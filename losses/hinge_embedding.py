@@ -1,0 +1,109 @@
+"""Hinge loss of a distance."""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from . import checks, kernels
+from .arguments import reduce, upcast
+from .base import Loss
+from .closed_form import ClosedForms, differentiable
+from .entries import Entry
+
+# --- hinge-embedding: L = x for y = 1, max(0, m - x) for y = -1 ----------------------------------
+
+
+def hinge_embedding_value(x: Tensor, y: Tensor, margin: float) -> Tensor:
+    # torch adds both terms for any other y: x + max(0, m - x), which is max(m, x).
+    near = torch.where(y == 1, x, x.clamp_min(margin))
+    return torch.where(y == -1, torch.relu(margin - x), near)
+
+
+def hinge_embedding_gradient(x: Tensor, y: Tensor, margin: float) -> Tensor:
+    # At x = m only x has a slope, not the hinge.
+    near = torch.where(y == 1, 1.0, (x >= margin).to(x.dtype))
+    return torch.where(y == -1, -(x < margin).to(x.dtype), near)
+
+
+def hinge_embedding_hvp(x: Tensor, v: Tensor, y: Tensor, margin: float) -> Tensor:
+    del margin
+    return torch.zeros_like(x * v * y)
+
+
+hinge_embedding_formula = differentiable(
+    ClosedForms(
+        "hinge_embedding",
+        hinge_embedding_value,
+        hinge_embedding_gradient,
+        hinge_embedding_hvp,
+    )
+)
+
+
+def hinge_embedding_loss(
+    input: Tensor, target: Tensor, margin: float = 1.0, *, reduction: str = "mean"
+) -> Tensor:
+    """Hinge loss of a distance, which should be small for class 1 and large for the other.
+
+    L = x for y = 1, max(0, m - x) for y = -1, and the sum of both, max(m, x), for any other y: 0
+    in place of -1 is not an error, but leaves a small distance without a gradient.
+    dL/dx = 1, -[x < m] and [x >= m] in these cases; the Hessian is 0.
+
+    Args:
+        input: distances, any shape, floating point; at least 0, or L has no lower bound.
+        target: y, 1 or -1, broadcastable with input, of any dtype; compared, and not rounded.
+        margin: m, any finite number.
+        reduction: 'mean' over the elements, 'sum' or 'none'.
+    Raises:
+        ValueError: margin is not finite; unknown reduction.
+        RuntimeError: the shapes cannot be broadcast.
+        NotImplementedError: input is not floating point.
+    Source: torch.nn.functional.hinge_embedding_loss.
+    """
+    name = "hinge_embedding_loss"
+    checks.reduction(reduction)
+    checks.setting(name, "margin", margin)
+    loss = hinge_embedding_formula
+    fused = kernels.elementwise(loss, input, target, None, reduction, None, float(margin))
+    if fused is not None:
+        return fused
+    checks.tensors(input=input, target=target)
+    checks.floating(name, input=input)
+    x, y = torch.broadcast_tensors(upcast(input, input.dtype), target)  # type: ignore[no-untyped-call]
+    return reduce(loss(x, y, float(margin)), reduction, input.dtype)
+
+
+class HingeEmbeddingLoss(Loss):
+    """Hinge loss of a distance; drop-in for `torch.nn.HingeEmbeddingLoss`.
+
+    See `losses.functional.hinge_embedding_loss`; takes targets of 1 and -1.
+    """
+
+    function = staticmethod(hinge_embedding_loss)
+
+    def __init__(self, margin: float = 1.0, *, reduction: str = "mean") -> None:
+        super().__init__(margin=margin, reduction=reduction)
+
+
+def hinge_embedding_reference(
+    input: Tensor, target: Tensor, reduction: str = "mean", *, margin: float = 1.0
+) -> Tensor:
+    return F.hinge_embedding_loss(input, target, margin=margin, reduction=reduction)
+
+
+ENTRIES = (
+    Entry(
+        "hinge-embedding",
+        HingeEmbeddingLoss,
+        "binary",
+        "distances",
+        ("sign",),
+        hinge_embedding_reference,
+        "hinge loss of a distance",
+        formula="x for y = 1, max(0, 1 - x) for y = -1",
+        gradient="1 for y = 1, -[x < 1] for y = -1",
+        range="[0, ∞)",
+        use="distances of pairs: alike or not",
+        source="torch.nn.HingeEmbeddingLoss",
+    ),
+)

@@ -1,0 +1,206 @@
+"""Losses of log-probabilities: the negative log-likelihood, and the Kullback-Leibler divergence."""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from . import checks, kernels
+from .arguments import index_arguments, reduce, upcast
+from .base import Loss, Rows
+from .closed_form import ClosedForms, differentiable
+from .entries import Entry
+from .textbook import reduced
+
+# --- nll: L = -x_y of a row x of log-probabilities -----------------------------------------------
+
+
+def nll_value(x: Tensor, y: Tensor) -> Tensor:
+    return -x.gather(-1, y.unsqueeze(-1)).squeeze(-1)
+
+
+def nll_gradient(x: Tensor, y: Tensor) -> Tensor:
+    return torch.zeros_like(x).scatter(-1, y.unsqueeze(-1), -1.0)
+
+
+def nll_hvp(x: Tensor, v: Tensor, y: Tensor) -> Tensor:
+    del y
+    return torch.zeros_like(x * v)
+
+
+nll_formula = differentiable(ClosedForms("nll", nll_value, nll_gradient, nll_hvp, rows=True))
+
+
+def nll_loss(
+    input: Tensor,
+    target: Tensor,
+    weight: Tensor | None = None,
+    *,
+    ignore_index: int = -100,
+    reduction: str = "mean",
+) -> Tensor:
+    """Negative log-likelihood of log-probabilities.
+
+    L = -w_y x_y; dL/dx = -w_y e_y; the Hessian is 0.
+
+    Args:
+        input: log-probabilities, (C,), (N, C) or (N, C, d1, ..., dK), floating point.
+        target: class indices in [0, C) of input's shape without C, any integer dtype.
+        weight: a factor w for each class, (C,), of input's dtype, at least 0.
+        ignore_index: a class index that contributes neither loss nor gradient.
+        reduction: 'mean' (divides by the sum of w_y that are not ignored), 'sum' or 'none'.
+    Raises:
+        ValueError: the batch sizes differ; input has no dimension or no classes; a negative weight
+            (seen on the CPU; torch computes with it); unknown reduction.
+        RuntimeError: any other mismatch of shapes or dtypes.
+        IndexError: a class index out of range (seen on the CPU; a device-side error on CUDA).
+        NotImplementedError: input is not floating point.
+    Source: torch.nn.functional.nll_loss.
+    """
+    fused = kernels.nll(input, target, weight, ignore_index, reduction)
+    if fused is not None:
+        return fused
+    checks.reduction(reduction)
+    if input.dim() == 0:
+        raise ValueError("Expected input of 1 or more dimensions (got 0): (C,) or (N, C, ...)")
+    x, index = index_arguments("nll_loss", input, target, weight, ignore_index)
+    return index.reduce(index.weighted(nll_formula(x, index.y)), reduction, input.dtype)
+
+
+class NLLLoss(Rows):
+    """Negative log-likelihood of log-probabilities; drop-in for `torch.nn.NLLLoss`.
+
+    See `losses.functional.nll_loss`.
+    """
+
+    function = staticmethod(nll_loss)
+
+
+def nll_reference(input: Tensor, target: Tensor, reduction: str = "mean") -> Tensor:
+    return F.nll_loss(input, target, reduction=reduction)
+
+
+# --- kl-div: L = t (ln t - x) of a log-probability x; with the target's logarithm s, t = exp s ----
+
+
+def kl_div_value(x: Tensor, t: Tensor) -> Tensor:
+    # 1 (ln 1 - 0) is the 0 of a target of 0, and no derivative meets 0 * inf in it.
+    nothing = t == 0
+    t, x = torch.where(nothing, 1.0, t), torch.where(nothing, 0.0, x)
+    return t * (torch.log(t) - x)
+
+
+def kl_div_gradient(x: Tensor, t: Tensor) -> Tensor:
+    return torch.zeros_like(x) - t
+
+
+def kl_div_hvp(x: Tensor, v: Tensor, t: Tensor) -> Tensor:
+    return torch.zeros_like(x * v * t)
+
+
+def kl_div_of_logs_value(x: Tensor, s: Tensor) -> Tensor:
+    nothing = s == -torch.inf
+    s, x = torch.where(nothing, 0.0, s), torch.where(nothing, 0.0, x)
+    return torch.exp(s) * (s - x)
+
+
+def kl_div_of_logs_gradient(x: Tensor, s: Tensor) -> Tensor:
+    return torch.zeros_like(x) - torch.exp(s)
+
+
+kl_div_formula = differentiable(ClosedForms("kl_div", kl_div_value, kl_div_gradient, kl_div_hvp))
+kl_div_of_logs_formula = differentiable(
+    ClosedForms("kl_div_of_logs", kl_div_of_logs_value, kl_div_of_logs_gradient, kl_div_hvp)
+)
+KL_REDUCTIONS = (*checks.REDUCTIONS, "batchmean")
+
+
+def kl_div(
+    input: Tensor, target: Tensor, *, reduction: str = "mean", log_target: bool = False
+) -> Tensor:
+    """Kullback-Leibler divergence of a model's log-probabilities from a distribution.
+
+    L = t (ln t - x) for every element, of any sign; its sum over a distribution is at least 0.
+    dL/dx = -t, for t = exp s if the target is given by its logarithm s; the Hessian is 0.
+    Where t is 0 nothing is lost, whatever x is.
+    Where x is near ln t the two cancel: the error is then some ulp of t ln t, and not of L.
+
+    Args:
+        input: log-probabilities x, any shape, floating point.
+        target: probabilities t, or with `log_target` their logarithms s, broadcastable with input,
+            floating point.
+        reduction: 'mean' over the elements, 'sum', 'none', or 'batchmean', the sum over the size
+            of input's first dimension, which is the mean divergence of rows (N, C).
+        log_target: whether target is given by its logarithm.
+    Raises:
+        ValueError: unknown reduction.
+        RuntimeError: the shapes cannot be broadcast.
+        NotImplementedError: input or target is not floating point.
+    Source: torch.nn.functional.kl_div, which gives NaN where t is 0 and x is -inf, and warns of
+        'mean' that it is to become 'batchmean'; here it stays what it is.
+    """
+    loss = kl_div_of_logs_formula if log_target else kl_div_formula
+    fused = kernels.elementwise(loss, input, target, None, reduction)
+    if fused is not None:
+        return fused
+    checks.reduction(reduction, KL_REDUCTIONS)
+    checks.tensors(input=input, target=target)
+    checks.floating("kl_div", input=input, target=target)
+    dtype = torch.promote_types(input.dtype, target.dtype)
+    x, t = torch.broadcast_tensors(  # type: ignore[no-untyped-call]
+        upcast(input, dtype), upcast(target, dtype)
+    )
+    each = loss(x, t)
+    if reduction == "batchmean":
+        # A single number is a batch of one, as torch has it.
+        each, reduction = each.sum() / input.shape[:1].numel(), "none"
+    return reduce(each, reduction, dtype)
+
+
+class KLDivLoss(Loss):
+    """Kullback-Leibler divergence from log-probabilities; drop-in for `torch.nn.KLDivLoss`.
+
+    See `losses.functional.kl_div`. 'mean' divides by all elements, 'batchmean' by the rows.
+    """
+
+    function = staticmethod(kl_div)
+    reductions = KL_REDUCTIONS
+
+    def __init__(self, *, reduction: str = "mean", log_target: bool = False) -> None:
+        super().__init__(reduction=reduction, log_target=log_target)
+
+
+def kl_div_reference(input: Tensor, target: Tensor, reduction: str = "mean") -> Tensor:
+    # Reduced apart, because torch warns of its 'mean'.
+    return reduced(F.kl_div(input, target, reduction="none"), reduction)
+
+
+ENTRIES = (
+    Entry(
+        "nll",
+        NLLLoss,
+        "multiclass",
+        "log-probabilities",
+        ("index",),
+        nll_reference,
+        "negative log-likelihood of log-probabilities",
+        formula="-x_y",
+        gradient="-e_y",
+        range="[0, ∞)",
+        use="after a log-softmax that is needed anyway",
+        source="torch.nn.NLLLoss",
+    ),
+    Entry(
+        "kl-div",
+        KLDivLoss,
+        "multiclass",
+        "log-probabilities",
+        ("distribution",),
+        kl_div_reference,
+        "Kullback-Leibler divergence from log-probabilities, one number an element",
+        formula="t (ln t - x)",
+        gradient="-t",
+        range="(-∞, ∞); summed over a distribution [0, ∞)",
+        use="to fit a distribution that another model gives",
+        source="torch.nn.KLDivLoss",
+    ),
+)

@@ -1,0 +1,291 @@
+"""Hinge losses of pairs of classes: a right one has to be a margin above a wrong one."""
+
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from . import checks, kernels
+from .arguments import reduce, upcast
+from .base import Loss, Reduced
+from .closed_form import ClosedForms, differentiable
+from .entries import Entry
+from .hinges import _power, ramp
+from .textbook import reduced
+
+# --- pairs: L = sum over listed l and unlisted c of max(0, m - z_l + z_c)^k ----------------------
+#
+# y lists classes of a row, (..., L), and is read up to its first negative number; a class that is
+# listed twice counts twice. With u_lc = m - z_l + z_c and f' = d max(0, u)^k / du, the gradient is
+# f'(u_lc) at c and minus that at l, added up over the pairs. With du_lc = v_c - v_l the Hessian
+# along v is the same with f''(u_lc) du_lc in place of f'(u_lc).
+
+
+class _Pairs(NamedTuple):
+    """u of shape (..., L, C), which pairs count, and the index of l, (..., L, 1)."""
+
+    u: Tensor
+    counted: Tensor
+    at: Tensor
+
+    def where_counted(self, x: Tensor) -> Tensor:
+        return torch.where(self.counted, x, 0.0)
+
+    def gathered(self, x: Tensor) -> Tensor:
+        """Return the sum over the pairs of x_lc at c and -x_lc at l."""
+        x = self.where_counted(x)
+        # Entry l of row l is not counted, so it can hold the sum.
+        return x.scatter(-1, self.at, -x.sum(-1, keepdim=True)).sum(-2)
+
+
+def _pairs(z: Tensor, y: Tensor, margin: float) -> _Pairs:
+    read = ((y < 0).cumsum(-1) == 0).unsqueeze(-1)
+    at = y.clamp_min(0).unsqueeze(-1)
+    rows = _rows(z, y)
+    listed = torch.zeros_like(rows).scatter(-1, at, read.to(z.dtype)).amax(-2, keepdim=True)
+    return _Pairs(
+        _margin_plus_difference(margin, rows, rows.gather(-1, at)), read & (listed == 0), at
+    )
+
+
+def _rows(z: Tensor, y: Tensor) -> Tensor:
+    """Return z with one row per entry of y."""
+    return z.unsqueeze(-2).expand(*y.shape, z.shape[-1])
+
+
+def _margin_plus_difference(margin: float, a: Tensor, b: Tensor) -> Tensor:
+    """Return margin + a - b; a - b is 0 where the two are equal, at infinity too.
+
+    Near the kink margin and a - b cancel, so that the rounding error of a - b matters. It is added
+    (Knuth's TwoSum).
+    """
+    difference = torch.where(a == b, 0.0, a - b)
+    taken = difference - a
+    lost = (a - (difference - taken)) - (b + taken)
+    return (margin + difference) + torch.where(lost.isfinite(), lost, 0.0)
+
+
+def pairs_value(z: Tensor, y: Tensor, margin: float, power: int) -> Tensor:
+    pairs = _pairs(z, y, margin)
+    return pairs.where_counted(ramp(pairs.u, power)).sum((-2, -1))
+
+
+def pairs_gradient(z: Tensor, y: Tensor, margin: float, power: int) -> Tensor:
+    pairs = _pairs(z, y, margin)
+    return pairs.gathered(ramp(pairs.u, power, 1))
+
+
+def pairs_hvp(z: Tensor, v: Tensor, y: Tensor, margin: float, power: int) -> Tensor:
+    pairs, rows = _pairs(z, y, margin), _rows(v, y)
+    return pairs.gathered(ramp(pairs.u, power, 2) * (rows - rows.gather(-1, pairs.at)))
+
+
+pairs_formula = differentiable(
+    ClosedForms("pairs", pairs_value, pairs_gradient, pairs_hvp, rows=True)
+)
+
+
+def multi_margin_loss(
+    input: Tensor,
+    target: Tensor,
+    p: int = 1,
+    margin: float = 1.0,
+    weight: Tensor | None = None,
+    *,
+    reduction: str = "mean",
+) -> Tensor:
+    """Multiclass hinge loss: how far other classes come within a margin of the right one.
+
+    L = w_y / C sum_{c != y} h_c^p, at least 0, with h_c = max(0, m - x_y + x_c) and the margin m;
+    dL/dx_c = w_y / C p h_c^(p - 1) for c != y, for p = 1 that is w_y / C where h_c > 0 and else 0,
+    and dL/dx_y is minus their sum. For p = 1 the Hessian is 0; for p = 2 it is, along v, at c
+    2 w_y / C [h_c > 0] (v_c - v_y), and at y minus their sum.
+
+    Args:
+        input: scores, (C,) or (N, C), floating point, with C at least 1.
+        target: class indices in [0, C), () or (1,), or (N,), of any integer dtype.
+        p: the power, 1 or 2.
+        margin: m, any finite number.
+        weight: a factor w for each class, (C,), of input's dtype, at least 0.
+        reduction: 'mean' over the rows (the weights are not divided by), 'sum' or 'none'.
+    Raises:
+        ValueError: p is another number; margin is not finite; weight is not one-dimensional, or
+            negative (seen on the CPU); unknown reduction.
+        RuntimeError: any other mismatch of shapes or dtypes; a class index out of range (seen on
+            the CPU; a device-side error on CUDA).
+        NotImplementedError: input is not floating point.
+    Source: torch.nn.functional.multi_margin_loss; Weston & Watkins 1999 with p = 1, as cited, not
+        checked against the paper's own text.
+    """
+    name = "multi_margin_loss"
+    checks.reduction(reduction)
+    p = multi_margin_settings(p, weight)
+    checks.setting(name, "margin", margin)
+    if isinstance(target, Tensor) and target.dim() == 1:
+        fused = kernels.pairs(input, target, weight, reduction, float(margin), p)
+        if fused is not None:
+            return fused
+    x = _rows_of_scores(name, input)
+    checks.index_dtype(target)
+    # torch lets the one target of a single row be (1,) or have no dimension.
+    if target.shape != x.shape[:-1] and not (
+        target.dim() < 2 and target.numel() == x.shape[:-1].numel() == 1
+    ):
+        raise RuntimeError(
+            f"{name}: target of size {tuple(target.shape)} but input of size "
+            f"{tuple(input.shape)}: expected one class index a row, {tuple(x.shape[:-1])}"
+        )
+    y = target.long().reshape(x.shape[:-1])
+    checks.class_indices(x.shape[-1], y.reshape(target.shape), None, error=RuntimeError)
+    checks.floating(name, input=input)
+    each = pairs_formula(upcast(x, x.dtype), y.unsqueeze(-1), float(margin), p) / x.shape[-1]
+    if weight is not None:
+        checks.class_weight(x, weight)
+        checks.same_dtype(input, weight=weight)
+        each = each * upcast(weight, input.dtype)[y]
+    return reduce(each.reshape(target.shape), reduction, input.dtype)
+
+
+class MultiMarginLoss(Loss):
+    """Multiclass hinge loss; drop-in for `torch.nn.MultiMarginLoss`.
+
+    See `losses.functional.multi_margin_loss`.
+    """
+
+    function = staticmethod(multi_margin_loss)
+
+    def __init__(
+        self,
+        p: int = 1,
+        margin: float = 1.0,
+        weight: Tensor | None = None,
+        *,
+        reduction: str = "mean",
+    ) -> None:
+        multi_margin_settings(p, weight)
+        super().__init__({"weight": weight}, p=p, margin=margin, reduction=reduction)
+
+
+def multi_margin_reference(
+    input: Tensor, target: Tensor, reduction: str = "mean", *, p: int = 1, margin: float = 1.0
+) -> Tensor:
+    y = target.long().unsqueeze(-1)
+    each = torch.relu(margin - input.gather(-1, y) + input) ** p
+    return reduced(each.scatter(-1, y, 0.0).sum(-1) / input.shape[-1], reduction)
+
+
+def multi_margin_settings(p: int, weight: Tensor | None) -> int:
+    """p, if it is 1 or 2 and the weight is one-dimensional, else ValueError."""
+    if weight is not None and weight.dim() != 1:
+        raise ValueError(
+            f"weight must be one-dimensional, one factor a class, got size {tuple(weight.shape)}"
+        )
+    return _power("multi_margin_loss", "p", p, (1, 2))
+
+
+def multilabel_margin_loss(input: Tensor, target: Tensor, *, reduction: str = "mean") -> Tensor:
+    """Hinge loss of several right classes: how far the wrong ones come within 1 of them.
+
+    L = 1/C sum_l sum_c max(0, 1 - x_l + x_c), at least 0, over the classes l that the target lists
+    and the classes c that it does not; dL/dx_c is the number of l with x_c > x_l - 1, over C, and
+    dL/dx_l minus the number of such c, over C; the Hessian is 0.
+    Needs memory for C^2 numbers a row.
+
+    Args:
+        input: scores, (C,) or (N, C), floating point, with C at least 1.
+        target: of input's shape, any signed integer dtype: each row lists classes in [0, C) and
+            is filled up with -1. What comes after the first -1 is not read, a class that is listed
+            twice counts twice, and a row that lists none costs nothing.
+        reduction: 'mean' over the rows, 'sum' or 'none'.
+    Raises:
+        ValueError: unknown reduction.
+        RuntimeError: any mismatch of shapes or dtypes; a class index that is neither -1 nor in
+            [0, C) (seen on the CPU; elsewhere a negative one ends the list, and one that is too
+            large is a device-side error on CUDA).
+        NotImplementedError: input is not floating point.
+    Source: torch.nn.functional.multilabel_margin_loss.
+    """
+    name = "multilabel_margin_loss"
+    if isinstance(target, Tensor) and target.dim() == 2:
+        fused = kernels.pairs(input, target, None, reduction)
+        if fused is not None:
+            return fused
+    checks.reduction(reduction)
+    x = _rows_of_scores(name, input)
+    checks.index_dtype(target)
+    # torch lets the list of a single class have no dimension.
+    lists = (target.reshape(1) if target.dim() == 0 else target).long()
+    if lists.shape != x.shape:
+        raise RuntimeError(
+            f"{name}: target of size {tuple(target.shape)} but input of size "
+            f"{tuple(input.shape)}: expected lists of classes in rows of the input's size, filled "
+            "up with -1"
+        )
+    checks.class_indices(x.shape[-1], lists, -1, name="padding", error=RuntimeError)
+    checks.floating(name, input=input)
+    each = pairs_formula(upcast(x, x.dtype), lists, 1.0, 1) / x.shape[-1]
+    return reduce(each, reduction, input.dtype)
+
+
+class MultiLabelMarginLoss(Reduced):
+    """Hinge loss of several right classes; drop-in for `torch.nn.MultiLabelMarginLoss`.
+
+    See `losses.functional.multilabel_margin_loss`.
+    """
+
+    function = staticmethod(multilabel_margin_loss)
+
+
+def multilabel_margin_reference(input: Tensor, target: Tensor, reduction: str = "mean") -> Tensor:
+    read = (target == -1).cumsum(-1) == 0
+    lists = F.one_hot(target.long().clamp_min(0), input.shape[-1]) * read.unsqueeze(-1)
+    count = lists.sum(-2)
+    each = torch.relu(1 - input.unsqueeze(-1) + input.unsqueeze(-2))
+    pairs = count.unsqueeze(-1) * (count == 0).unsqueeze(-2)
+    return reduced((pairs * each).sum((-2, -1)) / input.shape[-1], reduction)
+
+
+def _rows_of_scores(function: str, input: Tensor) -> Tensor:
+    """input as (C,) or (N, C); a single number is a row of one class, as torch has it."""
+    x = input.reshape(1) if input.dim() == 0 else input
+    if x.dim() > 2 or x.shape[-1] == 0:
+        raise RuntimeError(
+            f"{function}: input of size {tuple(input.shape)}: expected (C,) or (N, C) with at "
+            "least one class"
+        )
+    return x
+
+
+ENTRIES = (
+    Entry(
+        "multi-margin",
+        MultiMarginLoss,
+        "multiclass",
+        "logits",
+        ("index",),
+        multi_margin_reference,
+        "multiclass hinge loss",
+        images=False,
+        formula="Σ_{c≠y} max(0, 1 - z_y + z_c) / C",
+        gradient="[z_c > z_y - 1] / C for c ≠ y, minus their sum at y",
+        range="[0, ∞)",
+        use="scores that only have to be in the right order",
+        source="torch.nn.MultiMarginLoss",
+    ),
+    Entry(
+        "multilabel-margin",
+        MultiLabelMarginLoss,
+        "multilabel",
+        "logits",
+        ("labels",),
+        multilabel_margin_reference,
+        "hinge loss of every right class against every wrong one",
+        images=False,
+        formula="Σ_l Σ_c max(0, 1 - z_l + z_c) / C, l right, c wrong",
+        gradient="#{l: z_l < z_c + 1} / C at c, -#{c: z_c > z_l - 1} / C at l",
+        range="[0, ∞)",
+        use="to rank the right classes above the wrong ones",
+        source="torch.nn.MultiLabelMarginLoss",
+    ),
+)

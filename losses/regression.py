@@ -1,0 +1,260 @@
+"""Errors of a single number: squared, absolute, and squared behind a sigmoid."""
+
+import warnings
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from . import checks, kernels
+from .arguments import elementwise, reduce, upcast
+from .base import Reduced, Weighted
+from .closed_form import ClosedForms, Formula, differentiable
+from .entries import Entry
+from .sigmoid import error, slope
+
+# --- sigmoid-mse: L = (f - t)^2 / 2, f = sigma(z) ------------------------------------------------
+
+
+def sigmoid_mse_value(z: Tensor, t: Tensor) -> Tensor:
+    return error(z, t).square() / 2
+
+
+def sigmoid_mse_gradient(z: Tensor, t: Tensor) -> Tensor:
+    # The factor f (1 - f) goes to 0 on both sides: also where f - t is as wrong as it can be.
+    return error(z, t) * slope(z)
+
+
+def sigmoid_mse_hvp(z: Tensor, v: Tensor, t: Tensor) -> Tensor:
+    # (f')^2 + (f - t) f'', f'' = f' (1 - 2 f) = -f' tanh(z / 2).
+    return v * slope(z) * (slope(z) - error(z, t) * torch.tanh(z / 2))
+
+
+sigmoid_mse_formula = differentiable(
+    ClosedForms("sigmoid_mse", sigmoid_mse_value, sigmoid_mse_gradient, sigmoid_mse_hvp)
+)
+
+
+def sigmoid_mse(
+    input: Tensor, target: Tensor, weight: Tensor | None = None, *, reduction: str = "mean"
+) -> Tensor:
+    """Half the squared error of a sigmoid.
+
+    L = (f - t)^2 / 2 with f = sigma(z), in [0, 1/2];
+    dL/dz = (f - t) f (1 - f), at most 4/27 and gone where the model is confidently wrong;
+    d2L/dz2 = f (1 - f) [f (1 - f) + (f - t) (1 - 2 f)], which can be negative.
+
+    Args:
+        input: logits, any shape, floating point.
+        target: the probability of class 1, in [0, 1], of input's shape, floating point or bool.
+        weight: a factor for each element, broadcastable to input's shape.
+        reduction: 'mean' over the elements, 'sum' or 'none'.
+    Raises:
+        ValueError: target has another shape than input; unknown reduction.
+        RuntimeError: weight cannot be broadcast to input's shape; integer target.
+        NotImplementedError: input is not floating point.
+    """
+    return elementwise(sigmoid_mse_formula, "sigmoid_mse", input, target, weight, reduction)
+
+
+class SigmoidMSELoss(Weighted):
+    """Half the squared error of a sigmoid, (f - t)^2 / 2, whose gradient (f - t) f (1 - f) dies
+    when the model is confidently wrong. See `losses.functional.sigmoid_mse`; takes logits.
+    """
+
+    function = staticmethod(sigmoid_mse)
+
+
+def sigmoid_mse_reference(input: Tensor, target: Tensor, reduction: str = "mean") -> Tensor:
+    return F.mse_loss(torch.sigmoid(input), target, reduction=reduction) / 2
+
+
+# --- mse: L = (z - t)^2 --------------------------------------------------------------------------
+
+
+def mse_value(z: Tensor, t: Tensor) -> Tensor:
+    return (z - t).square()
+
+
+def mse_gradient(z: Tensor, t: Tensor) -> Tensor:
+    return 2 * (z - t)
+
+
+def mse_hvp(z: Tensor, v: Tensor, t: Tensor) -> Tensor:
+    return 2 * v + torch.zeros_like(z - t)
+
+
+mse_formula = differentiable(ClosedForms("mse", mse_value, mse_gradient, mse_hvp))
+
+
+def mse_loss(
+    input: Tensor, target: Tensor, *, reduction: str = "mean", weight: Tensor | None = None
+) -> Tensor:
+    """Squared error of the raw output.
+
+    L = (x - t)^2; dL/dx = 2 (x - t); d2L/dx2 = 2.
+
+    Args:
+        input: any shape.
+        target: broadcastable with input; another shape than input's gives a warning.
+        reduction: 'mean' over the elements, 'sum' or 'none'.
+        weight: a factor for each element, of input's shape; 'mean' then divides by its sum.
+    Raises:
+        ValueError: weight has another shape than input; unknown reduction.
+        RuntimeError: the shapes cannot be broadcast.
+        NotImplementedError: neither input nor target is floating point.
+    Source: torch.nn.functional.mse_loss.
+    """
+    return _of_difference(mse_formula, "mse_loss", input, target, reduction, weight)
+
+
+class MSELoss(Reduced):
+    """Squared error of the raw output; drop-in for `torch.nn.MSELoss`.
+
+    See `losses.functional.mse_loss`.
+    """
+
+    function = staticmethod(mse_loss)
+
+
+def mse_reference(input: Tensor, target: Tensor, reduction: str = "mean") -> Tensor:
+    return F.mse_loss(input, target, reduction=reduction)
+
+
+# --- l1: L = |z - t| -----------------------------------------------------------------------------
+
+
+def l1_value(z: Tensor, t: Tensor) -> Tensor:
+    return (z - t).abs()
+
+
+def l1_gradient(z: Tensor, t: Tensor) -> Tensor:
+    return (z - t).sign()
+
+
+def l1_hvp(z: Tensor, v: Tensor, t: Tensor) -> Tensor:
+    return torch.zeros_like(z * v * t)
+
+
+l1_formula = differentiable(ClosedForms("l1", l1_value, l1_gradient, l1_hvp))
+
+
+def l1_loss(
+    input: Tensor, target: Tensor, *, reduction: str = "mean", weight: Tensor | None = None
+) -> Tensor:
+    """Absolute error of the raw output.
+
+    L = |x - t|; dL/dx = sign(x - t), 0 where x = t; d2L/dx2 = 0.
+
+    Args:
+        input: any shape.
+        target: broadcastable with input; another shape than input's gives a warning.
+        reduction: 'mean' over the elements, 'sum' or 'none'.
+        weight: a factor for each element, of input's shape; 'mean' then divides by its sum.
+    Raises:
+        ValueError: weight has another shape than input; unknown reduction.
+        RuntimeError: the shapes cannot be broadcast.
+        NotImplementedError: neither input nor target is floating point.
+    Source: torch.nn.functional.l1_loss, which also takes integers for 'sum' and 'none', and complex
+        numbers.
+    """
+    return _of_difference(l1_formula, "l1_loss", input, target, reduction, weight)
+
+
+class L1Loss(Reduced):
+    """Absolute error of the raw output; drop-in for `torch.nn.L1Loss`.
+
+    See `losses.functional.l1_loss`.
+    """
+
+    function = staticmethod(l1_loss)
+
+
+def l1_reference(input: Tensor, target: Tensor, reduction: str = "mean") -> Tensor:
+    return F.l1_loss(input, target, reduction=reduction)
+
+
+def _of_difference(
+    loss: Formula,
+    name: str,
+    input: Tensor,
+    target: Tensor,
+    reduction: str,
+    weight: Tensor | None,
+) -> Tensor:
+    """Check, compute and reduce a loss of input - target; warnings point at the public caller."""
+    # 'mean' divides by the sum of the weights; kernels do not.
+    fused = (
+        None if weight is not None else kernels.elementwise(loss, input, target, None, reduction)
+    )
+    if fused is not None:
+        return fused
+    checks.reduction(reduction)
+    checks.tensors(input=input, target=target)
+    if target.shape != input.shape:
+        warnings.warn(
+            f"target size {tuple(target.shape)} is not the input size {tuple(input.shape)}: the "
+            "two are broadcast, which is rarely what is meant",
+            stacklevel=3,
+        )
+    if weight is not None and weight.shape != input.shape:
+        raise ValueError(
+            f"weight of size {tuple(weight.shape)} and input of size {tuple(input.shape)} must "
+            "have the same size"
+        )
+    dtype = torch.promote_types(input.dtype, target.dtype)
+    if weight is not None:
+        dtype = torch.promote_types(dtype, weight.dtype)
+    checks.floating(name, input=torch.empty((), dtype=dtype, device="meta"))
+    size = torch.broadcast_shapes(input.shape, target.shape)  # type: ignore[no-untyped-call]
+    each = loss(upcast(input, dtype).expand(size), upcast(target, dtype).expand(size))
+    if weight is None:
+        return reduce(each, reduction, dtype)
+    w = upcast(weight, dtype)
+    return reduce(w * each, reduction, dtype, w.sum())
+
+
+ENTRIES = (
+    Entry(
+        "sigmoid-mse",
+        SigmoidMSELoss,
+        "binary",
+        "logits",
+        ("probability",),
+        sigmoid_mse_reference,
+        "half the squared error of a sigmoid",
+        formula="(f - t)² / 2, f = σ(z)",
+        gradient="(f - t) f (1 - f)",
+        range="[0, 1/2]",
+        use="to see a gradient die where the model is confidently wrong",
+        source="the squared error of a probability",
+    ),
+    Entry(
+        "mse",
+        MSELoss,
+        "binary",
+        "outputs",
+        ("probability",),
+        mse_reference,
+        "squared error of the raw output",
+        formula="(x - t)²",
+        gradient="2 (x - t)",
+        range="[0, ∞)",
+        use="regression; with a tuned learning rate a fair classifier too",
+        source="torch.nn.MSELoss",
+    ),
+    Entry(
+        "l1",
+        L1Loss,
+        "binary",
+        "outputs",
+        ("probability",),
+        l1_reference,
+        "absolute error of the raw output",
+        formula="|x - t|",
+        gradient="sign(x - t)",
+        range="[0, ∞)",
+        use="regression where some targets are far off",
+        source="torch.nn.L1Loss",
+    ),
+)

@@ -1,0 +1,255 @@
+"""How alike the softmax and the target are: the Tanimoto similarity, and the cosine."""
+
+import math
+
+import torch
+from torch import Tensor
+
+from .arguments import rows
+from .base import Rows
+from .closed_form import ClosedForms, differentiable
+from .cross_entropies import index_cross_entropy_formula
+from .entries import Entry
+from .probabilities import ProbabilityLoss, error, of_probabilities
+from .softmax import Row, centred, distance, dot, row, softmax_change, without
+from .textbook import class_dim, one_hot_rows, reduced
+
+# --- tanimoto: l = -N / D, N = p.t, D = |p|^2 + |t|^2 - N ----------------------------------------
+
+# With E = |p - t|^2, which keeps its digits where p is near t, D = E + N. From dN/dp = t and
+# dD/dp = 2 p - t the slope is [N (2 p - t) - D t] / D^2 = U / D^2, U = 2 N (p - t) - E t.
+
+
+def _tanimoto_parts(r: Row, t: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Return p - t, E, N and D."""
+    off = error(r, t)
+    e, n = dot(off, off), dot(r.p, t)
+    return off, e, n, e + n
+
+
+def _tanimoto_value(r: Row, t: Tensor) -> Tensor:
+    _, _, n, d = _tanimoto_parts(r, t)
+    return -(n / d).squeeze(-1)
+
+
+def _tanimoto_slope(r: Row, t: Tensor) -> Tensor:
+    off, e, n, d = _tanimoto_parts(r, t)
+    return (2 * n * off - e * t) / d.square()
+
+
+def _tanimoto_change(r: Row, dp: Tensor, t: Tensor) -> Tensor:
+    off, e, n, d = _tanimoto_parts(r, t)
+    dn, de = dot(dp, t), 2 * dot(off, dp)
+    u, du = 2 * n * off - e * t, 2 * (dn * off + n * dp) - de * t
+    return (du - 2 * u * (de + dn) / d) / d.square()
+
+
+_tanimoto = ProbabilityLoss(_tanimoto_value, _tanimoto_slope, _tanimoto_change)
+tanimoto_formula = of_probabilities("tanimoto", _tanimoto)
+
+
+def tanimoto(
+    input: Tensor,
+    target: Tensor,
+    weight: Tensor | None = None,
+    *,
+    ignore_index: int = -100,
+    reduction: str = "mean",
+) -> Tensor:
+    """Minus the Tanimoto similarity (the Jaccard index of two rows of weights) of p and t.
+
+    L = -N / D with N = sum_c p_c t_c and D = |p|^2 + |t|^2 - N, in [-1, 0], -1 where p = t; with
+    E = |p - t|^2 = D - N and U = 2 N (p - t) - E t, dL/dz = J U / D^2. A row of targets that are
+    all 0 has loss 0.
+
+    Args:
+        input: logits, (C,), (N, C) or (N, C, d1, ..., dK), floating point.
+        target: class indices of input's shape without C, of any integer dtype; or probabilities
+            of input's shape.
+        weight: a factor w for each class, (C,), at least 0: a row weighs w_y, or sum_c w_c t_c.
+        ignore_index: a class index that contributes neither loss nor gradient.
+        reduction: 'mean', 'sum' or 'none'. 'mean' divides by the sum of the weights of the rows
+            that are not ignored if target is indices, else by the number of rows.
+    Raises:
+        ValueError: the batch sizes differ; input has no classes; a negative weight (seen on the
+            CPU); unknown reduction.
+        RuntimeError: any other mismatch of shapes or dtypes; ignore_index with probabilities.
+        IndexError: a class index out of range (seen on the CPU; a device-side error on CUDA); an
+            input of no dimension.
+        NotImplementedError: input is not floating point.
+    Source: Janocha and Czarnecki 2017, arXiv 1702.05659, Tanimoto loss; from memory, not checked
+        against the paper's own text.
+    """
+    loss = tanimoto_formula
+    return rows(loss, "tanimoto", input, target, weight, ignore_index, reduction)
+
+
+class TanimotoLoss(Rows):
+    """Minus the Tanimoto similarity of softmax and target. See `losses.functional.tanimoto`."""
+
+    function = staticmethod(tanimoto)
+
+
+def tanimoto_reference(input: Tensor, target: Tensor, reduction: str = "mean") -> Tensor:
+    p, t = torch.softmax(input, class_dim(input)), one_hot_rows(input, target)
+    both = (p * t).sum(class_dim(input))
+    each = -both / (p.square().sum(class_dim(input)) + t.square().sum(class_dim(input)) - both)
+    return reduced(each, reduction)
+
+
+# --- cauchy-schwarz: L = -ln [p.t / (|p| |t|)] ---------------------------------------------------
+
+# As p = exp(z) / sum exp(z), it is ln(sum exp(2 z)) / 2 - ln sum t exp(z) + ln(|t|^2) / 2, with the
+# gradient w - s, w = softmax(2 z) and s_c = t_c exp(z_c) / sum_j t_j exp(z_j), and the Hessian
+# 2 J_w - J_s. A row of targets that are all 0 has no direction: its loss is 0.
+
+
+class _TargetSoftmax:
+    """s and 1 - s of logits z and targets t, ln sum t exp(z - m), and m, the largest logit whose
+    target is not 0. Only products of t occur, because ln t has no derivative at 0."""
+
+    def __init__(self, z: Tensor, t: Tensor) -> None:
+        self.largest = torch.where(t > 0, z, -torch.inf).amax(-1, keepdim=True)
+        same = z.isinf() & (z == self.largest)
+        # A class with target 0 may be far above m: bounded, so that 0 times it is 0.
+        far = math.log(torch.finfo(z.dtype).max) - 1
+        part = t * torch.where(same, 0.0, z - self.largest).clamp_max(far).exp()
+        top = part.argmax(-1, keepdim=True)
+        rest = without(top, part)
+        others = rest.sum(-1, keepdim=True)
+        total = part.gather(-1, top) + others
+        self.none = total == 0
+        total = torch.where(self.none, 1.0, total)
+        self.log_total = total.log()
+        self.s = part / total
+        self.complement = (total - rest).scatter(-1, top, others) / total
+
+
+def cauchy_schwarz_value(z: Tensor, t: Tensor) -> Tensor:
+    shares, r, squares = _TargetSoftmax(z, t), row(2 * z), dot(t, t)
+    squares = torch.where(shares.none, 1.0, squares)
+    apart = distance(z.amax(-1, keepdim=True), shares.largest)
+    far = apart + torch.log1p(r.others) / 2 - shares.log_total + squares.log() / 2
+    # Where p points along t these terms cancel. There |p|^2 |t|^2 = N^2 + |u|^2 |t|^2, N = p.t,
+    # where u = p - N t / |t|^2 is the part of p across t.
+    p = row(z).p
+    along = dot(p, t)
+    across = squares * (p - along / squares * t).square().sum(-1, keepdim=True)
+    near = across < along.square()
+    ratio = across / torch.where(near, along, 1.0).square()
+    value = torch.where(near, torch.log1p(ratio) / 2, far)
+    return torch.where(shares.none, 0.0, value).squeeze(-1)
+
+
+def cauchy_schwarz_gradient(z: Tensor, t: Tensor) -> Tensor:
+    # w - s without the difference where either is one-hot.
+    shares, r = _TargetSoftmax(z, t), row(2 * z)
+    return torch.where(shares.none, 0.0, r.p * shares.complement - shares.s * r.q)
+
+
+def cauchy_schwarz_hvp(z: Tensor, v: Tensor, t: Tensor) -> Tensor:
+    shares, r = _TargetSoftmax(z, t), row(2 * z)
+    change = 2 * r.p * centred(r, v) - softmax_change(shares.s, v)
+    return torch.where(shares.none, 0.0, change)
+
+
+cauchy_schwarz_formula = differentiable(
+    ClosedForms(
+        "cauchy_schwarz",
+        cauchy_schwarz_value,
+        cauchy_schwarz_gradient,
+        cauchy_schwarz_hvp,
+        rows=True,
+    )
+)
+
+
+def cauchy_schwarz(
+    input: Tensor,
+    target: Tensor,
+    weight: Tensor | None = None,
+    *,
+    ignore_index: int = -100,
+    reduction: str = "mean",
+) -> Tensor:
+    """Cauchy-Schwarz divergence of p and t: minus the logarithm of the cosine between them.
+
+    L = -ln [sum_c p_c t_c / (|p| |t|)], at least 0; with w = softmax(2 z) and s_c proportional to
+    t_c exp z_c, dL/dz = w - s; the Hessian is 2 J_w - J_s, J of w and of s in place of p.
+    For a class index y it is half the cross-entropy of 2 z: dL/dz = w - e_y. The size of t does not
+    count, only its direction; a row of targets that are all 0 has none, and loss 0.
+
+    Args:
+        input: logits, (C,), (N, C) or (N, C, d1, ..., dK), floating point.
+        target: class indices of input's shape without C, of any integer dtype; or probabilities
+            of input's shape.
+        weight: a factor w for each class, (C,), at least 0: a row weighs w_y, or sum_c w_c t_c.
+        ignore_index: a class index that contributes neither loss nor gradient.
+        reduction: 'mean', 'sum' or 'none'. 'mean' divides by the sum of the weights of the rows
+            that are not ignored if target is indices, else by the number of rows.
+    Raises:
+        ValueError: the batch sizes differ; input has no classes; a negative weight (seen on the
+            CPU); unknown reduction.
+        RuntimeError: any other mismatch of shapes or dtypes; ignore_index with probabilities.
+        IndexError: a class index out of range (seen on the CPU; a device-side error on CUDA); an
+            input of no dimension.
+        NotImplementedError: input is not floating point.
+    Source: Janocha and Czarnecki 2017, arXiv 1702.05659, Cauchy-Schwarz divergence; from memory,
+        not checked against the paper's own text.
+    """
+
+    def loss(z: Tensor, t: Tensor) -> Tensor:
+        if t.is_floating_point():
+            return cauchy_schwarz_formula(z, t)
+        return index_cross_entropy_formula(2 * z, t) / 2
+
+    return rows(loss, "cauchy_schwarz", input, target, weight, ignore_index, reduction)
+
+
+class CauchySchwarzLoss(Rows):
+    """Minus the logarithm of the cosine between softmax and target.
+
+    See `losses.functional.cauchy_schwarz`.
+    """
+
+    function = staticmethod(cauchy_schwarz)
+
+
+def cauchy_schwarz_reference(input: Tensor, target: Tensor, reduction: str = "mean") -> Tensor:
+    p, t = torch.softmax(input, class_dim(input)), one_hot_rows(input, target)
+    # Targets that are all 0 have no direction: they are given p's, which is a loss of 0.
+    t = torch.where((t == 0).all(class_dim(input), keepdim=True), p, t)
+    cosine = torch.cosine_similarity(p, t, class_dim(input))
+    return reduced(-cosine.log(), reduction)
+
+
+ENTRIES = (
+    Entry(
+        "tanimoto",
+        TanimotoLoss,
+        "multiclass",
+        "logits",
+        ("index", "distribution"),
+        tanimoto_reference,
+        "minus the Tanimoto similarity of softmax and target",
+        formula="-N / D, N = p·t, D = |p|² + |t|² - N",
+        gradient="J (2 N (p - t) - |p - t|² t) / D²",
+        range="[-1, 0]",
+        use="a bounded loss that asks for overlap",
+        source="Janocha and Czarnecki 2017, arXiv 1702.05659",
+    ),
+    Entry(
+        "cauchy-schwarz",
+        CauchySchwarzLoss,
+        "multiclass",
+        "logits",
+        ("index", "distribution"),
+        cauchy_schwarz_reference,
+        "minus ln of the cosine between softmax and target",
+        formula="-ln [p·t / (|p| |t|)]",
+        gradient="softmax(2z) - s, s_c ∝ t_c exp z_c",
+        range="[0, ∞)",
+        use="cross-entropy at half the temperature; soft targets by direction alone",
+        source="Janocha and Czarnecki 2017, arXiv 1702.05659",
+    ),
+)

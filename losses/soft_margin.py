@@ -1,0 +1,165 @@
+"""Logistic loss of a target of 1 or -1, and binary cross-entropy averaged over many labels."""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+from torch.nn.functional import logsigmoid
+
+from . import checks, kernels
+from .arguments import reduce, upcast
+from .base import Reduced, Weighted
+from .bce import bce_with_logits_formula
+from .closed_form import ClosedForms, differentiable
+from .entries import Entry
+from .numerics import times
+
+# --- soft-margin: L = ln(1 + exp(-y x)) ----------------------------------------------------------
+
+
+def soft_margin_value(x: Tensor, y: Tensor) -> Tensor:
+    return -logsigmoid(times(y, x))
+
+
+def soft_margin_gradient(x: Tensor, y: Tensor) -> Tensor:
+    return -y * torch.sigmoid(-times(y, x))
+
+
+def soft_margin_hvp(x: Tensor, v: Tensor, y: Tensor) -> Tensor:
+    u = times(y, x)
+    return v * y.square() * torch.sigmoid(u) * torch.sigmoid(-u)
+
+
+soft_margin_formula = differentiable(
+    ClosedForms("soft_margin", soft_margin_value, soft_margin_gradient, soft_margin_hvp)
+)
+
+
+def soft_margin_loss(input: Tensor, target: Tensor, *, reduction: str = "mean") -> Tensor:
+    """Logistic loss of a target of 1 or -1; cross-entropy of the sigmoid.
+
+    L = ln(1 + exp(-y x)), at least 0; dL/dx = -y sigma(-y x); d2L/dx2 = y^2 sigma(y x) sigma(-y x).
+
+    Args:
+        input: logits, any shape, floating point.
+        target: y, 1 or -1, broadcastable to input's shape, of any real dtype. Any number is taken
+            by the same formula: 0 costs ln 2 and has no gradient.
+        reduction: 'mean' over the elements, 'sum' or 'none'.
+    Raises:
+        ValueError: unknown reduction.
+        RuntimeError: target cannot be broadcast to input's shape.
+        NotImplementedError: input is not floating point.
+    Source: torch.nn.functional.soft_margin_loss, which overflows where y x is below -88 in float32;
+        here the loss is -y x there.
+    """
+    fused = kernels.elementwise(soft_margin_formula, input, target, None, reduction)
+    if fused is not None:
+        return fused
+    checks.reduction(reduction)
+    checks.floating("soft_margin_loss", input=input)
+    checks.broadcasts(input, target=target)
+    y = upcast(target.expand(input.shape), input.dtype)
+    return reduce(soft_margin_formula(upcast(input, input.dtype), y), reduction, input.dtype)
+
+
+class SoftMarginLoss(Reduced):
+    """Logistic loss of a target of 1 or -1; drop-in for `torch.nn.SoftMarginLoss`.
+
+    See `losses.functional.soft_margin_loss`.
+    """
+
+    function = staticmethod(soft_margin_loss)
+
+
+def soft_margin_reference(input: Tensor, target: Tensor, reduction: str = "mean") -> Tensor:
+    return F.soft_margin_loss(input, target, reduction=reduction)
+
+
+def multilabel_soft_margin_loss(
+    input: Tensor, target: Tensor, weight: Tensor | None = None, *, reduction: str = "mean"
+) -> Tensor:
+    """Binary cross-entropy from logits, averaged over the classes, which are the last dimension.
+
+    L = -1/C sum_c w_c [t_c ln sigma(x_c) + (1 - t_c) ln(1 - sigma(x_c))], at least 0;
+    dL/dx_c = w_c / C (sigma(x_c) - t_c); the Hessian is diagonal, w_c / C sigma(x_c) sigma(-x_c).
+
+    Args:
+        input: logits, (..., C), floating point.
+        target: the probability that class c is right, in [0, 1], broadcastable with input, of any
+            real dtype.
+        weight: a factor w for each class, (C,), or for whatever else broadcasts to the elements.
+        reduction: 'mean' over the rows (the weights are not divided by), 'sum' or 'none'.
+    Raises:
+        ValueError: unknown reduction.
+        RuntimeError: the shapes cannot be broadcast.
+        IndexError: input has no dimension.
+        NotImplementedError: input is not floating point.
+    Source: torch.nn.functional.multilabel_soft_margin_loss.
+    """
+    # The mean over rows of means over classes is that over all elements.
+    if reduction == "mean" and isinstance(input, Tensor) and input.dim() > 0:
+        fused = kernels.elementwise(bce_with_logits_formula, input, target, weight, reduction)
+        if fused is not None:
+            return fused
+    checks.reduction(reduction)
+    if input.dim() == 0:
+        raise IndexError("input has no class dimension: expected (..., C), got ()")
+    checks.floating("multilabel_soft_margin_loss", input=input)
+    checks.real(target=target)
+    dtype = torch.promote_types(input.dtype, target.dtype)
+    x, t = torch.broadcast_tensors(  # type: ignore[no-untyped-call]
+        upcast(input, dtype), upcast(target, dtype)
+    )
+    each = bce_with_logits_formula(x, t)
+    if weight is not None:
+        checks.broadcasts(each, weight=weight)
+        dtype = torch.promote_types(dtype, weight.dtype)
+        each = upcast(each, dtype) * upcast(weight, dtype)
+    # torch counts the classes before it broadcasts.
+    return reduce(each.sum(input.dim() - 1) / input.shape[-1], reduction, dtype)
+
+
+class MultiLabelSoftMarginLoss(Weighted):
+    """Binary cross-entropy from logits, averaged over the classes in the last dimension; drop-in
+    for `torch.nn.MultiLabelSoftMarginLoss`. See `losses.functional.multilabel_soft_margin_loss`.
+    """
+
+    function = staticmethod(multilabel_soft_margin_loss)
+
+
+def multilabel_soft_margin_reference(
+    input: Tensor, target: Tensor, reduction: str = "mean"
+) -> Tensor:
+    return F.multilabel_soft_margin_loss(input, target, reduction=reduction)
+
+
+ENTRIES = (
+    Entry(
+        "soft-margin",
+        SoftMarginLoss,
+        "binary",
+        "logits",
+        ("sign",),
+        soft_margin_reference,
+        "logistic loss of a target of 1 or -1",
+        formula="ln(1 + exp(-y z))",
+        gradient="-y σ(-y z)",
+        range="[0, ∞)",
+        use="bce-with-logits, where targets are signs",
+        source="torch.nn.SoftMarginLoss",
+    ),
+    Entry(
+        "multilabel-soft-margin",
+        MultiLabelSoftMarginLoss,
+        "multilabel",
+        "logits",
+        ("probability",),
+        multilabel_soft_margin_reference,
+        "binary cross-entropy averaged over the classes",
+        images=False,
+        formula="-Σ_c [t_c ln σ(z_c) + (1 - t_c) ln(1 - σ(z_c))] / C",
+        gradient="(σ(z) - t) / C",
+        range="[0, ∞)",
+        use="several labels, one number an example",
+        source="torch.nn.MultiLabelSoftMarginLoss",
+    ),
+)

@@ -1,0 +1,53 @@
+"""Losses of rows of soft-capped logits, u = c tanh(z / c), each logit by itself.
+
+With g and H the gradient and the Hessian of the loss at u, and u', u'' those of the cap,
+
+    dL/dz = u' g,  and along v the Hessian is u' H (u' v) + u'' v g.
+
+float32 is computed in float64: exp(u) would multiply the rounding error of u by up to 30.
+"""
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from .closed_form import ClosedForms
+from .numerics import in_float64
+
+
+def cap(z: Tensor, c: float) -> Tensor:
+    return c * torch.tanh(z / c)
+
+
+def cap_gradient(z: Tensor, c: float) -> Tensor:
+    # 1 / cosh^2 x = 4 e / (1 + e)^2 with e = exp(-2 |x|), where 1 - tanh^2 x would cancel.
+    e = torch.exp(-2 * (z / c).abs())
+    return 4 * e / (1 + e).square()
+
+
+def cap_second_derivative(z: Tensor, c: float) -> Tensor:
+    return -2 / c * torch.tanh(z / c) * cap_gradient(z, c)
+
+
+def capped(forms: ClosedForms) -> ClosedForms:
+    """Return the forms of the loss of capped logits; their last setting is the cap c."""
+
+    def value(z: Tensor, *rest: Any) -> Tensor:
+        z64, *others = in_float64(z, *rest[:-1])
+        return forms.value(cap(z64, rest[-1]), *others).to(z.dtype)
+
+    def gradient(z: Tensor, *rest: Any) -> Tensor:
+        z64, *others = in_float64(z, *rest[:-1])
+        c = rest[-1]
+        return (cap_gradient(z64, c) * forms.gradient(cap(z64, c), *others)).to(z.dtype)
+
+    def hvp(z: Tensor, v: Tensor, *rest: Any) -> Tensor:
+        z64, v64, *others = in_float64(z, v, *rest[:-1])
+        c = rest[-1]
+        u, slope = cap(z64, c), cap_gradient(z64, c)
+        from_loss = slope * forms.hvp(u, slope * v64, *others)
+        from_cap = cap_second_derivative(z64, c) * v64 * forms.gradient(u, *others)
+        return (from_loss + from_cap).to(z.dtype)
+
+    return ClosedForms(f"capped_{forms.name}", value, gradient, hvp, forms.rows)
