@@ -15,6 +15,7 @@ from lossbench.benchmarks.config import ARTICLE_LOSSES
 from lossbench.benchmarks.data.augment import AUGMENTATIONS
 from lossbench.benchmarks.data.sources import SOURCES
 from lossbench.benchmarks.errors import UserError
+from lossbench.losses import registry
 
 SMALL = ["--model", "convnet", "--width", "4", "--epochs", "1", "--batch-size", "8"]
 SMALL += ["--evaluations", "1"]
@@ -27,11 +28,6 @@ def pictures(tmp_path: Path, monkeypatch, cats_and_dogs) -> Path:
     monkeypatch.delenv("LOSSBENCH_DATA", raising=False)
     monkeypatch.chdir(tmp_path)
     return cats_and_dogs(tmp_path / "pets")
-
-
-def run(*arguments: str, **options) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "lossbench", *arguments]
-    return subprocess.run(command, capture_output=True, text=True, timeout=120, **options)
 
 
 def test_a_newcomers_comparison(pictures: Path, capsys) -> None:
@@ -78,6 +74,7 @@ def test_a_newcomers_comparison(pictures: Path, capsys) -> None:
         (["compare", "--preset"], "preset"),
         (["compare", "--name", "evidence"], "--name evidence"),
         (["compare", "--validation", "1"], "--validation 1"),
+        (["compare", "--device", "cuda", "--data", "pets"], "--device cuda"),
         (["tune", "--rates", "0.1"], "--rates 0.1"),
         (["tune", "--data", "nowhere.zip"], "nowhere.zip"),
         (["tune", "--learning-rate", "1"], "--learning-rate"),
@@ -92,7 +89,8 @@ def test_a_newcomers_comparison(pictures: Path, capsys) -> None:
     ],
 )
 @pytest.mark.usefixtures("pictures")
-def test_a_mistake_is_one_line_and_exit_code_2(arguments, words: str, capsys) -> None:
+def test_a_mistake_is_one_line_and_exit_code_2(arguments, words: str, monkeypatch, capsys) -> None:
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
     assert cli.main(arguments) == 2
     out, err = capsys.readouterr()
     assert out == ""
@@ -145,11 +143,14 @@ def test_no_arguments_is_help(capsys) -> None:
     assert "compare" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize(
+    "number", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.slow)]
+)
 def test_a_signal_keeps_what_is_done_and_says_how_to_go_on(
     pictures: Path, number: signal.Signals
 ) -> None:
-    arguments = ["compare", "--data", str(pictures), *SMALL, "--seeds", "3", "--name", "cut"]
+    arguments = ["compare", "--data", str(pictures), *SMALL, "--seeds", "4", "--name", "cut"]
+    arguments += ["--losses", "zero-one", "mse", "nll"]
     process = subprocess.Popen(
         [sys.executable, "-m", "lossbench", *arguments],
         stdout=subprocess.PIPE,
@@ -173,13 +174,13 @@ def test_a_signal_keeps_what_is_done_and_says_how_to_go_on(
     assert "Traceback" not in err
     assert "interrupted after" in err
     summary = json.loads(Path("runs/cut/summary.json").read_text())
-    assert 2 <= summary["finished_runs"] < 30
+    assert 2 <= summary["finished_runs"] < 12
     assert "zero-one" in out
     (line,) = (line for line in err.splitlines() if "to go on" in line)
     command = line.partition("lossbench compare ")[2].split()
     assert command == ["--resume", "runs/cut"]
     assert cli.main(["compare", *command]) == 0
-    assert json.loads(Path("runs/cut/summary.json").read_text())["finished_runs"] == 30
+    assert json.loads(Path("runs/cut/summary.json").read_text())["finished_runs"] == 12
 
 
 def test_an_experiment_goes_on_with_its_own_settings(pictures: Path, capsys) -> None:
@@ -204,13 +205,6 @@ def test_runs_can_be_trained_each_by_itself(pictures: Path, capsys) -> None:
     assert cli.main(["run-one", "runs/apart", "3"]) == 0
     assert cli.main(["collect", "runs/apart"]) == 0
     assert "runs/apart/report.html" in capsys.readouterr().out
-    assert cli.main(["compare", *options, "--name", "together"]) == 0
-    one, two = (
-        json.loads(Path(f"runs/{name}/summary.json").read_text())["losses"]
-        for name in ("apart", "together")
-    )
-    for loss in ("mse", "nll"):
-        assert one[loss]["test_accuracy"] == two[loss]["test_accuracy"]
     for number in ("4", "-1"):
         assert cli.main(["run-one", "runs/apart", number]) == 2
         assert "has the runs 0 to 3" in capsys.readouterr().err
@@ -232,49 +226,18 @@ class Broken(torch.nn.Module):
 """
 
 
-def test_a_run_that_fails_is_told_by_the_exit_code(pictures: Path) -> None:
+def test_a_run_that_fails_is_told_by_the_exit_code(pictures: Path, monkeypatch, capsys) -> None:
     Path("broken_loss.py").write_text(OWN)
-    options = ["--data", str(pictures), *SMALL, "--seeds", "1", "--losses"]
-    environment = os.environ | {"PYTHONPATH": "."}
-    done = run("compare", *options, "broken_loss:Broken", "mse", "--name", "b", env=environment)
-    assert done.returncode == 1
-    assert "broken seed 0: RuntimeError: broken on purpose" in done.stderr
-    assert "1 of 2 runs are not finished" in done.stderr
-    assert "Traceback" not in done.stderr
-    assert "mse" in done.stdout
-    done = run("compare", *options, "broken_loss:Broken", "--name", "c", env=environment)
-    assert done.returncode == 1
-    assert "Traceback" not in done.stderr
-
-
-def test_a_cuda_that_is_absent_is_one_line(pictures: Path) -> None:
-    environment = os.environ | {"CUDA_VISIBLE_DEVICES": ""}
-    done = run("compare", "--device", "cuda", "--data", str(pictures), env=environment)
-    assert done.returncode == 2
-    assert done.stderr.count("\n") == 1
-    assert "--device cuda" in done.stderr
-
-
-@pytest.mark.usefixtures("pictures")
-def test_without_network_and_images_it_says_so_and_marks_everything(monkeypatch, capsys) -> None:
-    from lossbench.benchmarks.data import resolve as opening
-    from lossbench.benchmarks.data.sources import UnavailableError
-    from lossbench.benchmarks.data.synthetic import synthetic
-
-    def nowhere(_say):
-        raise UnavailableError("the download failed: no network")
-
-    monkeypatch.setattr(opening, "cifar10", nowhere)
-    monkeypatch.setattr(opening, "synthetic", lambda size: synthetic(size, train=48, test=16))
-    code = cli.main(["compare", *SMALL, "--losses", "cross-entropy", "--seeds", "1"])
+    monkeypatch.syspath_prepend(str(Path.cwd()))
+    monkeypatch.setattr(registry, "_entries", dict(registry._entries))
+    options = ["--data", str(pictures), *SMALL, "--seeds", "1", "--losses", "broken_loss:Broken"]
+    assert cli.main(["compare", *options, "mse", "--name", "b"]) == 1
     out, err = capsys.readouterr()
-    assert code == 0
-    assert all(f"({i})" in err for i in (1, 2, 3))
-    assert "SYNTHETIC" in out
-    (directory,) = Path("runs").iterdir()
-    assert directory.name.startswith("SYNTHETIC")
-    about = json.loads((directory / "experiment.json").read_text())
-    assert about["synthetic"] is True
+    assert "mse" in out
+    assert "broken seed 0: RuntimeError: broken on purpose" in err
+    assert "1 of 2 runs are not finished" in err
+    assert cli.main(["compare", *options, "--name", "c"]) == 1
+    assert "Traceback" not in err + capsys.readouterr().err
 
 
 @pytest.mark.usefixtures("pictures")
@@ -282,7 +245,8 @@ def test_tune_and_compare_go_together(pictures: Path, capsys) -> None:
     options = ["--data", str(pictures), *SMALL[:-2], "--losses", "cross-entropy", "mse"]
     assert cli.main(["compare", *options, "--tuned"]) == 2
     assert "lossbench tune" in capsys.readouterr().err
-    assert cli.main(["tune", *options, "--rates", "0.01", "0.1", "--seeds", "1"]) == 0
+    search = ["--rates", "0.01", "0.1", "--seeds", "1", "--workers", "1"]
+    assert cli.main(["tune", *options, *search]) == 0
     out, _ = capsys.readouterr()
     assert "cross-entropy" in out
     assert "tuning.md" in out
@@ -323,13 +287,6 @@ def test_help_shows_the_values_of_the_preset(monkeypatch, capsys) -> None:
     with pytest.raises(SystemExit):
         cli.parse(["compare", "--preset", "mine", "--help"])
     assert "7123" in capsys.readouterr().out
-
-
-@pytest.mark.parametrize("name", cli.PRESETS)
-def test_every_preset_is_a_comparison(name: str) -> None:
-    from lossbench.benchmarks.config import validate
-
-    validate(cli.parse(["compare", "--preset", name]))
 
 
 def test_catalogue_writes_a_page_and_a_picture(tmp_path: Path, monkeypatch, capsys) -> None:

@@ -14,39 +14,53 @@ def test_the_defaults_are_valid() -> None:
     validate(TuneConfig())
 
 
+COMPARE = [
+    ("epochs", 0),
+    ("batch_size", 1),
+    ("seeds", 0),
+    ("log_every", 0),
+    ("evaluations", 0),
+    ("width", 0),
+    ("learning_rate", 0.0),
+    ("learning_rate", -1.0),
+    ("learning_rate", math.nan),
+    ("learning_rate", math.inf),
+    ("weight_decay", -0.1),
+    ("weight_decay", math.inf),
+    ("validation", -0.1),
+    ("validation", 1.0),
+    ("validation", math.nan),
+    ("seeds", 10**9),
+    ("checkpoint_every", -1.0),
+    ("checkpoint_every", math.nan),
+    ("checkpoint_every", math.inf),
+    ("losses", ()),
+    ("losses", ("mse", "bce", "mse")),
+    ("name", ""),
+    ("name", ".."),
+    ("name", "a/b"),
+    ("name", "a\\b"),
+    *(("name", name) for name in RESERVED_NAMES),
+]
+TUNE = [
+    ("rates", ()),
+    ("rates", (0.1,)),
+    ("rates", (0.1, 0.1)),
+    ("rates", (0.1, 0.0)),
+    ("rates", (0.1, math.nan)),
+    ("seeds", 0),
+    ("workers", 0),
+    ("validation", 0.0),
+    ("epochs", 0),
+]
+
+
 @pytest.mark.parametrize(
-    ("field", "value"),
-    [
-        ("epochs", 0),
-        ("batch_size", 1),
-        ("seeds", 0),
-        ("log_every", 0),
-        ("evaluations", 0),
-        ("width", 0),
-        ("learning_rate", 0.0),
-        ("learning_rate", -1.0),
-        ("learning_rate", math.nan),
-        ("learning_rate", math.inf),
-        ("weight_decay", -0.1),
-        ("weight_decay", math.inf),
-        ("validation", -0.1),
-        ("validation", 1.0),
-        ("validation", math.nan),
-        ("seeds", 10**9),
-        ("checkpoint_every", -1.0),
-        ("checkpoint_every", math.nan),
-        ("checkpoint_every", math.inf),
-        ("losses", ()),
-        ("losses", ("mse", "bce", "mse")),
-        ("name", ""),
-        ("name", ".."),
-        ("name", "a/b"),
-        ("name", "a\\b"),
-        *(("name", name) for name in RESERVED_NAMES),
-    ],
+    ("config", "field", "value"),
+    [(CompareConfig(), *each) for each in COMPARE] + [(TuneConfig(), *each) for each in TUNE],
 )
-def test_a_value_that_no_comparison_can_have_is_refused_by_its_flag(field, value, refusal) -> None:
-    config = dataclasses.replace(CompareConfig(), **{field: value})
+def test_an_impossible_value_is_refused_by_its_flag(config, field, value, refusal) -> None:
+    config = dataclasses.replace(config, **{field: value})
     refusal(lambda: validate(config), f"--{field.replace('_', '-')}")
 
 
@@ -57,25 +71,6 @@ def test_rates_that_were_found_leave_no_room_for_another(refusal) -> None:
     preset = {**PRESETS["cifar-full"], "preset": "cifar-full", "tuned": True}
     validate(CompareConfig(**preset))
     refusal(lambda: validate(CompareConfig(**preset | {"learning_rate": 0.2})), "0.2", "--tuned")
-
-
-@pytest.mark.parametrize(
-    ("field", "value"),
-    [
-        ("rates", ()),
-        ("rates", (0.1,)),
-        ("rates", (0.1, 0.1)),
-        ("rates", (0.1, 0.0)),
-        ("rates", (0.1, math.nan)),
-        ("seeds", 0),
-        ("workers", 0),
-        ("validation", 0.0),
-        ("epochs", 0),
-    ],
-)
-def test_a_value_that_no_search_can_have_is_refused_by_its_flag(field, value, refusal) -> None:
-    config = dataclasses.replace(TuneConfig(), **{field: value})
-    refusal(lambda: validate(config), f"--{field.replace('_', '-')}")
 
 
 def test_the_settings_survive_json() -> None:

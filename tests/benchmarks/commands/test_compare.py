@@ -64,25 +64,6 @@ def test_a_comparison_writes_every_file(directory) -> None:
     assert (about["data"]["train"], about["data"]["validation"]) == (86, 10)
 
 
-def test_the_summary_is_of_the_last_rows(directory) -> None:
-    summary = json.loads((directory / "summary.json").read_text())
-    assert summary["finished_runs"] == 4
-    for name in ("cross-entropy", "mse"):
-        last = [
-            float(r["test_accuracy"])
-            for r in rows_of(directory)
-            if (r["loss"], r["epoch"]) == (name, "1")
-        ]
-        assert summary["losses"][name]["test_accuracy"]["mean"] == pytest.approx(sum(last) / 2)
-
-
-def test_synthetic_images_mark_the_name_and_every_row(directory) -> None:
-    assert directory.name == "SYNTHETIC-small"
-    assert {row["images"] for row in rows_of(directory)} == {"SYNTHETIC"}
-    for name in ("summary.md", "report.html"):
-        assert "SYNTHETIC" in (directory / name).read_text()
-
-
 def test_runs_are_paired_by_seed_and_seeds_come_first(directory) -> None:
     rows = rows_of(directory)
     ends = [(r["seed"], r["loss"]) for r in rows if r["epoch"] == "1"]

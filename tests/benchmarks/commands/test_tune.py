@@ -138,9 +138,9 @@ def test_a_best_rate_at_the_end_of_the_range_is_said(config: TuneConfig) -> None
     assert any("cross-entropy" in note for note in tuning.notes(about))
 
 
-@pytest.mark.parametrize("text", ["", "{", "{}", "[1]", '{"shared": 1}'])
-def test_a_damaged_search_is_one_line(config: TuneConfig, refusal, text: str) -> None:
-    directory = tune(config, "", Reporter())
-    (directory / "tuning.json").write_text(text)
-    refusal(lambda: tune(config, "", Reporter()), "tuning.json", "remove it")
-    refusal(lambda: compare(matching(config), "", Reporter()), "tuning.json", "remove it")
+def test_a_damaged_search_is_one_line(config: TuneConfig, refusal) -> None:
+    path = tune(config, "", Reporter()) / "tuning.json"
+    for text in ("", "{", "{}", "[1]", '{"shared": 1}'):
+        path.write_text(text)
+        refusal(lambda: tune(config, "", Reporter()), "tuning.json", "remove it")
+        refusal(lambda: compare(matching(config), "", Reporter()), "tuning.json", "remove it")
