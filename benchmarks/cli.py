@@ -16,12 +16,11 @@ from typing import Annotated, Any
 import tyro
 
 from .cli_errors import one_line_error
-from .commands import handlers
-from .commands.handlers import PROGRAM
 from .config import CompareConfig, TuneConfig
 from .errors import UserError, one_line, unknown_name
 from .presets import PRESETS
 from .subcommands import (
+    PROGRAM,
     Catalogue,
     Collect,
     Compare,
@@ -43,7 +42,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     given = list(sys.argv[1:] if arguments is None else arguments)
     for stream in (sys.stdout, sys.stderr):
-        # What a terminal has no letter for is no reason to end without a result.
+        # A letter that the terminal lacks must not end the command.
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")
     try:
@@ -54,7 +53,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"lossbench: {error}", file=sys.stderr)
         return 2
     except BrokenPipeError:
-        # Who read has seen enough. Python would say so again when it empties its buffers.
+        # The reader closed the pipe. Python would report it again when it flushes its buffers.
         with open(os.devnull, "w") as nowhere:
             os.dup2(nowhere.fileno(), sys.stdout.fileno())
         return 128 + 13  # SIGPIPE, which Windows has no name for
@@ -81,6 +80,8 @@ def raise_terminated(_number: int, _frame: FrameType | None) -> None:
 def run(command: Any, line: str) -> int:
     """Run a parsed command.
 
+    Each imports what it needs, because torch takes seconds and --help does without.
+
     Args:
         command: one of the command dataclasses.
         line: the command line as it was typed.
@@ -96,34 +97,50 @@ def run(command: Any, line: str) -> int:
         # Here, because a worker process would build them too.
         from lossbench.losses import kernels
 
-        kernels.ensure(lambda said: print(f"lossbench: {said}", file=sys.stderr))
+        kernels.ensure(lambda text: print(f"lossbench: {text}", file=sys.stderr))
     match command:
         case Compare():
-            return handlers.compare(command, line)
-        case Plan():
-            return handlers.plan(command, line)
-        case RunOne() | Collect():
-            return handlers.train_part(command)
-        case TuneConfig():
-            return handlers.tune(command, line)
-        case Evidence():
-            return handlers.evidence(command, line)
-        case Report():
-            return handlers.report(command)
-        case Speed():
-            return handlers.speed(command)
-        case View():
-            from .commands.view import view
+            from .commands import compare
 
-            return view(command.runs, command.port, command.every_seed)
-    return handlers.catalogue(command)
+            return compare.run(command, line)
+        case Plan():
+            from .commands import plan
+
+            return plan.run(command, line)
+        case RunOne() | Collect():
+            from .commands import plan
+
+            return plan.train_part(command)
+        case TuneConfig():
+            from .commands import tune
+
+            return tune.run(command, line)
+        case Evidence():
+            from .commands import evidence
+
+            return evidence.run(command, line)
+        case Report():
+            from .commands import report
+
+            return report.run(command)
+        case Speed():
+            from .commands import speed
+
+            return speed.run(command)
+        case View():
+            from .commands import view
+
+            return view.view(command.runs, command.port, command.every_seed)
+    from .commands import catalogue
+
+    return catalogue.run(command)
 
 
 def refuse_torchrun() -> None:
     """Raise UserError if torchrun started several processes, since each would do all the work."""
-    from .training.executors import torchrun as on_torchrun
+    from .training.executors import torchrun
 
-    if on_torchrun.has_several_processes():
+    if torchrun.has_several_processes():
         raise UserError(
             "several processes of torchrun: `compare` alone shares its work among them; start "
             "this command once, without torchrun"

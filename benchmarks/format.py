@@ -59,6 +59,13 @@ def magnitude(value: float | None) -> str:
     return f"{digits}e{int(exponent)}"
 
 
+def pvalue(p: float | None) -> str:
+    """Format a p-value with three decimals."""
+    if p is None:
+        return MISSING
+    return f"{p:.3f}" if p >= 0.0005 else "< 0.001"
+
+
 def duration(seconds: float) -> str:
     """Format seconds: 3723 as '1 h 2 min', 75 as '1 min 15 s', 4 as '4 s'."""
     total = round(seconds)

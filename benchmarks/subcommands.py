@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
@@ -10,6 +11,9 @@ from typing import Annotated, Literal
 import tyro
 
 from .config import CompareConfig
+
+PROGRAM = ["uv", "run", "lossbench"] if "UV" in os.environ else ["lossbench"]
+"""The command as the user types it: under `uv run` it is not on the PATH."""
 
 Names = tyro.conf.Positional[tuple[str, ...]]
 

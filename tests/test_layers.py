@@ -33,12 +33,14 @@ LAYERS = (
 LEVEL = {room: level for level, rooms in enumerate(LAYERS) for room in rooms}
 PARTS_OF_CLI = ("cli_errors",)
 """Modules beside `cli` that belong to it."""
-ENTRANCES = ("cli", "commands")
+ENTRANCES = ("cli",)
 """Rooms whose functions import what a command needs, so that --help does without torch."""
 HEAVY = {"matplotlib", "scipy", "tensorboard", "torchvision"}
 """Libraries that take so long to import that functions do it."""
 OPTIONAL = {"ray", "triton", "lightning", "liger_kernel", "fcntl", "msvcrt"}
 """Libraries that are not everywhere."""
+NEEDS_OPTIONAL = {"benchmarks.training.executors.ray"}
+"""Modules that import such a library."""
 KNOWN = frozenset[str]({})
 """Imports that are still to be mended. Empty it."""
 
@@ -163,6 +165,7 @@ def in_functions(found: tuple[Import, ...]) -> list[str]:
         and each.source.startswith("benchmarks.")
         and room_of(each.source) not in ENTRANCES
         and each.target.partition(".")[0] not in HEAVY | OPTIONAL
+        and each.target not in NEEDS_OPTIONAL
     ]
 
 

@@ -1,21 +1,77 @@
-"""Command `compare`: train every loss with every seed and report."""
+"""`lossbench compare`: train every loss with every seed and report."""
 
 from __future__ import annotations
 
+import os
+from contextlib import AbstractContextManager, nullcontext
 from datetime import datetime
 from pathlib import Path
 
+from rich.console import Console
+
 from lossbench.benchmarks.config import CompareConfig
 from lossbench.benchmarks.console import Reporter
+from lossbench.benchmarks.errors import UserError
 from lossbench.benchmarks.records import experiment
 from lossbench.benchmarks.records.files import write_json
 from lossbench.benchmarks.records.reading import EXPERIMENT_FILE, read_description
+from lossbench.benchmarks.subcommands import Compare
+from lossbench.benchmarks.training.executors import torchrun
 from lossbench.benchmarks.training.executors.local import run_locally
 from lossbench.benchmarks.training.plan import Plan, load_plan
 from lossbench.benchmarks.training.progress import Executor, ExperimentStatus, train_runs
 
-from .plan import create_plan
-from .results import experiment_lock, write_results
+from .plan import create_plan, experiment_settings
+from .results import experiment_lock, print_status, write_results
+
+
+def run(command: Compare, line: str) -> int:
+    """Run the command, alone or as one of torchrun's processes, and return the exit code."""
+    if command.resume is not None and experiment_settings(command) != CompareConfig():
+        raise UserError(
+            f"--resume {command.resume}: the experiment goes on with the settings that it was "
+            "begun with; give no other flag but --executor"
+        )
+    if not torchrun.has_several_processes():
+        return print_status(train_comparison(command, line))
+    if command.executor == "ray":
+        raise UserError("--executor ray: Ray and torchrun both spread work; use one of them")
+    if command.resume is None and command.name is None:
+        raise UserError(
+            "several processes of torchrun: give the experiment a --name, by which it "
+            "is found again when one of them has died"
+        )
+    with torchrun.process_group() as number:
+        return print_status(train_comparison(command, line)) if number == 0 else follow()
+
+
+def train_comparison(command: Compare, line: str) -> ExperimentStatus:
+    """Start or resume a comparison in this process, or as the leader of several."""
+    directory = command.resume
+    if directory is None and torchrun.has_several_processes() and torchrun.was_restarted():
+        # Where there is none yet, the processes that are dead had not come so far.
+        named = command.runs / str(command.name)
+        directory = named if named.is_dir() else None
+    with open_executor(command) as executor:
+        if directory is None:
+            return compare(experiment_settings(command), line, Reporter(), executor)
+        return resume(directory, line, Reporter(), executor)
+
+
+def open_executor(command: Compare) -> AbstractContextManager[Executor]:
+    """Return a context manager of the executor that trains the runs."""
+    if command.executor == "ray":
+        from lossbench.benchmarks.training.executors.ray import cluster
+
+        return cluster()
+    return nullcontext(torchrun.lead if torchrun.has_several_processes() else run_locally)
+
+
+def follow() -> int:
+    """Take part in a comparison that another process leads, without output."""
+    with open(os.devnull, "w") as nowhere:
+        torchrun.follow(Reporter(Console(file=nowhere)))
+    return 0
 
 
 def compare(

@@ -1,8 +1,10 @@
-"""Commands `plan`, `run-one` and `collect`: an experiment whose runs are trained one by one."""
+"""`lossbench plan`, `run-one` and `collect`: an experiment whose runs are trained one by one."""
 
 from __future__ import annotations
 
-from dataclasses import replace
+import shlex
+import sys
+from dataclasses import fields, replace
 from datetime import datetime
 from pathlib import Path
 
@@ -14,13 +16,42 @@ from lossbench.benchmarks.format import plural
 from lossbench.benchmarks.records import experiment
 from lossbench.benchmarks.records.files import write_json
 from lossbench.benchmarks.records.reading import EXPERIMENT_FILE, read_failure, read_finished_run
+from lossbench.benchmarks.subcommands import PROGRAM, Collect, RunOne
 from lossbench.benchmarks.training.checks import check_model, check_settings, open_image_set
 from lossbench.benchmarks.training.executors.local import run_without_tables
 from lossbench.benchmarks.training.plan import Plan, configure_torch, load_plan, run_configs
 from lossbench.benchmarks.training.progress import ExperimentStatus, train_runs
 
-from .results import experiment_lock, explain_disk_errors, write_results
+from .results import experiment_lock, explain_disk_errors, print_status, write_results
 from .tune import tuned_rates
+
+
+def run(command: CompareConfig, line: str) -> int:
+    """Run `lossbench plan`: print one command per run, and return the exit code."""
+    with Reporter() as reporter:
+        planned = create_plan(experiment_settings(command), line, reporter)
+    for number in range(len(planned.runs)):
+        print(shlex.join([*PROGRAM, "run-one", str(planned.directory), str(number)]))
+    return 0
+
+
+def train_part(command: RunOne | Collect) -> int:
+    """Run `lossbench run-one` or `lossbench collect`."""
+    if isinstance(command, Collect):
+        return print_status(collect(command.directory, Reporter()))
+    ended = run_one(command.directory, command.number, Reporter())
+    for failure in ended.failed:
+        print(f"lossbench: {failure}", file=sys.stderr)
+    if ended.interrupted:
+        print("lossbench: interrupted; the same command goes on", file=sys.stderr)
+        return 128 + ended.interrupted
+    return 1 if ended.failed else 0
+
+
+def experiment_settings(command: CompareConfig) -> CompareConfig:
+    """Return the settings of the experiment, without those of the command line alone."""
+    names = [field.name for field in fields(CompareConfig)]
+    return CompareConfig(**{name: getattr(command, name) for name in names})
 
 
 def create_plan(config: CompareConfig, command: str, reporter: Reporter) -> Plan:

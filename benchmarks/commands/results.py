@@ -1,16 +1,22 @@
-"""Write what an experiment has as a whole: tables, report and TensorBoard."""
+"""Write and print what an experiment has as a whole: tables, report and TensorBoard."""
 
 from __future__ import annotations
 
+import shlex
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+from rich.console import Console
 
 from lossbench.benchmarks.errors import UserError, one_line
 from lossbench.benchmarks.records.files import lock_directory, remove_scratch
 from lossbench.benchmarks.records.results import gather_tables
 from lossbench.benchmarks.report.board import write_board
 from lossbench.benchmarks.report.comparison import write_summary
+from lossbench.benchmarks.report.table import terminal_table
+from lossbench.benchmarks.subcommands import PROGRAM
 from lossbench.benchmarks.training.plan import Plan
 from lossbench.benchmarks.training.progress import ExperimentStatus
 
@@ -21,6 +27,36 @@ def write_results(plan: Plan, status: ExperimentStatus) -> None:
     if status.finished:
         write_summary(plan.directory)
         write_board(plan.directory, plan.images)
+
+
+def print_status(ended: ExperimentStatus) -> int:
+    """Print the table of an experiment and how to resume it; return the exit code."""
+    directory = ended.directory
+    if ended.finished:
+        # A pipe has no width of its own, and whoever reads the file wants every column.
+        console = Console(width=None if sys.stdout.isatty() else 110)
+        console.print(terminal_table(directory, width=console.width))
+        print(
+            f"\nReport       {directory / 'report.html'}"
+            f"\nTensorBoard  {shlex.join([*PROGRAM, 'view', '--runs', str(directory)])}"
+        )
+    again = shlex.join([*PROGRAM, "compare", "--resume", str(directory)])
+    for failure in ended.failed:
+        print(f"lossbench: {failure}", file=sys.stderr)
+    if ended.interrupted:
+        print(
+            f"lossbench: interrupted after {ended.finished} of {ended.planned} runs; to go on: "
+            f"{again}",
+            file=sys.stderr,
+        )
+        return 128 + ended.interrupted
+    if ended.finished < ended.planned:
+        print(
+            f"lossbench: {ended.planned - ended.finished} of {ended.planned} runs are not "
+            f"finished; failure.txt of one that failed says where; to go on: {again}",
+            file=sys.stderr,
+        )
+    return 1 if ended.failed else 0
 
 
 @contextmanager

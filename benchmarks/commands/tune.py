@@ -24,6 +24,7 @@ from lossbench.benchmarks.records import experiment
 from lossbench.benchmarks.records.files import write_atomically, write_json
 from lossbench.benchmarks.report.document import Banner, Code, Document, Paragraph, Table
 from lossbench.benchmarks.report.render import markdown
+from lossbench.benchmarks.report.table import print_table
 from lossbench.benchmarks.training.checks import (
     check_model,
     check_settings,
@@ -39,6 +40,17 @@ SHARED = (
     *("start", "validation", "precision"),
 )
 """Settings that a search and a comparison need to have in common."""
+
+
+def run(config: TuneConfig, command: str) -> int:
+    """Print the accuracy of each learning rate, and return the exit code."""
+    directory = tune(config, command, Reporter())
+    about = read(directory / "tuning.json")
+    print(f"Validation accuracy in % for each learning rate, mean of {about['seeds']} seeds")
+    print_table(table(about))
+    print("".join(f"{note}\n" for note in notes(about)), end="")
+    print(f"\nSearch  {directory / 'tuning.md'}")
+    return 0
 
 
 def tune(config: TuneConfig, command: str, reporter: Reporter) -> Path:

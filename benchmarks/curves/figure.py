@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+import matplotlib
 import torch
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 from torch import Tensor
 
 from lossbench.benchmarks.plots.canvas import DPI, FAINT, RC, render_png
+from lossbench.benchmarks.plots.closed_forms import evaluate_at_logits
 from lossbench.benchmarks.plots.palette import BLUE, DOTTED, VERMILLION
 from lossbench.losses.registry import Entry
-
-from .one_logit import evaluate_at_logits
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
 
 COLUMNS = 3
 Z_LIMIT = 6.0
@@ -35,9 +34,6 @@ def with_panel(entries: Sequence[Entry]) -> list[Entry]:
 
 def draw(entries: Sequence[Entry], reference: Entry) -> bytes:
     """Draw a PNG with a panel per loss, and `reference` in grey in all of them."""
-    import matplotlib
-    from matplotlib.figure import Figure
-
     # The reference comes first.
     panel_entries = sorted(with_panel(entries), key=lambda entry: entry.name != reference.name)
     lines = -(-len(panel_entries) // COLUMNS)
@@ -63,12 +59,12 @@ def draw(entries: Sequence[Entry], reference: Entry) -> bytes:
 
 def _panel(axes: Axes, entry: Entry, reference: Entry, z: Tensor) -> None:
     for each, styles in ((reference, (GREY, GREY)), (entry, (VALUE, GRADIENT))):
-        for curve, style in zip(_curves(each, z), styles, strict=True):
+        for curve, style in zip(evaluate_at_logits(each, z), styles, strict=True):
             axes.plot(z, curve, **style)
     # The loss of class 0, mirrored. An output that is fitted to 0 or 1 has no such symmetry.
     if entry.takes == "logits":
-        value, gradient = _curves(entry, -z, label=0)
-        if not value.allclose(_curves(entry, z)[0]):
+        value, gradient = evaluate_at_logits(entry, -z, label=0)
+        if not value.allclose(evaluate_at_logits(entry, z)[0]):
             axes.plot(z, value, **{**VALUE, **MIRRORED})
             axes.plot(z, -gradient, **{**GRADIENT, **MIRRORED})
     axes.set_title(entry.name, pad=3)
@@ -83,15 +79,7 @@ def _panel(axes: Axes, entry: Entry, reference: Entry, z: Tensor) -> None:
     axes.tick_params(length=0)
 
 
-def _curves(entry: Entry, z: Tensor, label: int = 1) -> tuple[Tensor, Tensor]:
-    curves = evaluate_at_logits(entry, z, label)
-    assert curves is not None
-    return curves
-
-
 def _head(figure: Figure, height: float, reference: str) -> None:
-    from matplotlib.lines import Line2D
-
     title = "What a logit costs when class 1 is right, and how hard that pulls on it"
     figure.text(0.012, 1 - 0.1 / height, title, va="top", fontsize=13, fontweight="bold")
     lines = {

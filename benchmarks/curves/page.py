@@ -11,13 +11,13 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from lossbench.benchmarks.plots.closed_forms import evaluate_at_logits
 from lossbench.benchmarks.records.files import write_atomically
 from lossbench.losses.registry import ENTRIES, Entry
 
 from . import tails
 from .exact import known
 from .figure import draw
-from .one_logit import evaluate_at_logits
 from .text import DIFFERENCES, HOW_TO_USE, KERNELS, NOTATION, OPENING, TAILS, TASKS, WRONG
 
 Loss = Callable[[Tensor, Tensor], Tensor]
@@ -72,11 +72,11 @@ def _catalogue_row(entry: Entry) -> list[str]:
 
 def when_wrong(entry: Entry) -> str:
     """Say whether |dL/dz| dies, stays or grows from the first to the second of `WRONG_AT`."""
-    z = [math.log(p / (1 - p)) for p in WRONG_AT]
-    curve = evaluate_at_logits(entry, torch.tensor(z, dtype=torch.float64))
-    if curve is None:
+    if entry.takes == "distances":
         return ""
-    first, second = curve[1].abs().tolist()
+    z = [math.log(p / (1 - p)) for p in WRONG_AT]
+    _, gradient = evaluate_at_logits(entry, torch.tensor(z, dtype=torch.float64))
+    first, second = gradient.abs().tolist()
     word = "stays"
     if second < first / 2 or second == 0:
         word = "dies"

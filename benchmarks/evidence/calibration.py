@@ -9,6 +9,7 @@ from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.optimize import minimize_scalar
 
 from lossbench.benchmarks.config import RunConfig
 from lossbench.benchmarks.format import MISSING
@@ -285,8 +286,6 @@ def scaled_error(run: RunResult) -> float:
 
     The temperature maximises the likelihood of the validation images (Guo et al. 2017).
     """
-    from scipy.optimize import minimize_scalar
-
     validation, test = run.validation, run.test
     assert test is not None
     if validation is None:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from mpmath import mp  # type: ignore[import-untyped]
+from mpmath import mp
 from numpy.typing import NDArray
 from torch import Tensor
 

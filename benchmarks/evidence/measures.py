@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Literal, NamedTuple, TypeVar
 
+from lossbench.benchmarks.format import pvalue
 from lossbench.benchmarks.records.claim import ClaimTable, Measure
 from lossbench.benchmarks.stats.contrasts import Contrast
 from lossbench.benchmarks.stats.intervals import Interval
@@ -19,7 +20,7 @@ from lossbench.benchmarks.stats.verdict import (
     verdict_within,
 )
 
-from .text import optional, pvalue, signed, span
+from .text import optional, signed, span
 
 SIGNIFICANCE = 0.05
 Side = Literal["above", "below"]

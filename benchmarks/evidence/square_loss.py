@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Self
 
 from lossbench.benchmarks.config import RunConfig
+from lossbench.benchmarks.format import pvalue
 from lossbench.benchmarks.plots.intervals import Row, RowPanel, draw_intervals
 from lossbench.benchmarks.records.claim import ClaimFigure, ClaimTable, Measure
 from lossbench.benchmarks.stats.contrasts import Contrast
@@ -26,7 +27,7 @@ from .runs import (
     train_seeds,
     with_best_rates,
 )
-from .text import mean_text, optional, pvalue, signed, span, with_span
+from .text import mean_text, optional, signed, span, with_span
 
 REFERENCE, CHALLENGER = "cross-entropy", "mse"
 # Cross-entropy computed from one output: the same function, so that its difference shows the size

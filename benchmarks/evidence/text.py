@@ -50,8 +50,3 @@ def mean_text(values: Sequence[float], digits: int = 1) -> str:
 def optional(value: float | None, spec: str) -> str:
     """Format a number that may be missing or not finite, which is a dash."""
     return format(value, spec) if value is not None and math.isfinite(value) else MISSING
-
-
-def pvalue(p: float) -> str:
-    """Format a p-value with three decimals."""
-    return f"{p:.3f}" if p >= 0.0005 else "< 0.001"

@@ -132,6 +132,13 @@ def stamp_synthetic(figure: Figure) -> None:
     figure.text(0.5, 0.5, "SYNTHETIC IMAGES", alpha=0.22, **font, **position)
 
 
+def rasterise(figure: Figure) -> Image.Image:
+    """Draw a figure as an RGB image."""
+    canvas: Any = FigureCanvasAgg(figure)  # its methods have no types
+    canvas.draw()
+    return Image.frombuffer("RGBA", canvas.get_width_height(), canvas.buffer_rgba()).convert("RGB")
+
+
 def render_png(figure: Figure, description: str) -> bytes:
     """Render a PNG of at most 256 colours, a third of the size and no different to the eye.
 
@@ -141,10 +148,7 @@ def render_png(figure: Figure, description: str) -> bytes:
         figure: the figure.
         description: the Description entry of the PNG.
     """
-    canvas: Any = FigureCanvasAgg(figure)  # its methods have no types
-    canvas.draw()
-    image = Image.frombuffer("RGBA", canvas.get_width_height(), canvas.buffer_rgba()).convert("RGB")
-    data = b""
+    image, data = rasterise(figure), b""
     for colors in (256, 96, 48, 24):
         data = _encoded(image, colors, description)
         if len(data) <= MAX_BYTES:

@@ -11,9 +11,11 @@ import torch
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
+from torch import Tensor
 
 from lossbench.benchmarks.format import indefinite_article
 from lossbench.losses import registry
+from lossbench.losses.registry import Entry
 
 from .canvas import (
     DPI,
@@ -35,23 +37,23 @@ VALUE_LIMITS = (-0.25, 9.0)
 GRADIENT_LIMITS = (-2.25, 0.75)
 
 
-def curve(loss: str, z: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
-    """Evaluate a registered loss and its gradient dL/dz for target t = 1.
+def evaluate_at_logits(entry: Entry, z: Tensor, label: int = 1) -> tuple[Tensor, Tensor]:
+    """Return value and gradient dL/dz of a loss at each logit, (N,) each.
+
+    A loss of rows gets the two logits (-z/2, z/2), whose difference is z. A multilabel loss gets
+    class `label` as present and the other one as absent.
 
     Args:
-        loss: name of the loss. A softmax loss is given the two logits (-z/2, +z/2).
+        entry: the loss.
         z: logits, (N,).
-
-    Returns:
-        Value and gradient, float64 (N,) each.
+        label: the right class, 0 or 1.
     """
-    entry = registry.entry(loss)
-    logit = torch.tensor(z, dtype=torch.float64, requires_grad=True)
-    logits = logit if entry.task == "binary" else torch.stack([-logit / 2, logit / 2], dim=1)
-    labels = torch.ones(len(z), dtype=torch.int64)
+    z = z.detach().requires_grad_()
+    logits = z if entry.task == "binary" else torch.stack([-z / 2, z / 2], -1)
+    labels = torch.full((len(z),), label)
     value = entry.per_example_loss(entry.build(reduction="none"), logits, labels)
-    (gradient,) = torch.autograd.grad(value.sum(), logit)
-    return value.detach().numpy(), gradient.numpy()
+    (gradient,) = torch.autograd.grad(value.sum(), z)
+    return value.detach(), gradient
 
 
 def draw_closed_forms(
@@ -67,10 +69,12 @@ def draw_closed_forms(
     Returns:
         A PNG, None if no loss is registered.
     """
-    known = set(registry.names())
     # An even number of points: the jump of a step function at z = 0 falls between two.
     z = np.linspace(-Z_LIMIT, Z_LIMIT, 802)
-    curves = {loss: curve(loss, z) for loss in losses if loss in known}
+    logits, known = torch.from_numpy(z), set(registry.names())
+    curves = {
+        loss: evaluate_at_logits(registry.entry(loss), logits) for loss in losses if loss in known
+    }
     if not curves:
         return None
     wrong, right = classes if len(classes) == 2 else ("", "")
@@ -94,8 +98,10 @@ def draw_closed_forms(
         lower.set_xlabel(
             f"logit z\n← confidently wrong: sure of {ends[0]}        sure of {ends[1]} →"
         )
-        _draw(upper, z, {loss: values for loss, (values, _) in curves.items()}, VALUE_LIMITS)
-        _draw(lower, z, {loss: slopes for loss, (_, slopes) in curves.items()}, GRADIENT_LIMITS)
+        values = {loss: value.numpy() for loss, (value, _) in curves.items()}
+        gradients = {loss: gradient.numpy() for loss, (_, gradient) in curves.items()}
+        _draw(upper, z, values, VALUE_LIMITS)
+        _draw(lower, z, gradients, GRADIENT_LIMITS)
         upper.tick_params(labelbottom=True)
         figure.align_ylabels()
         if synthetic:

@@ -10,7 +10,6 @@ from typing import NamedTuple
 
 import matplotlib
 import numpy as np
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from PIL import Image
@@ -20,7 +19,7 @@ from tensorboard.util import tensor_util
 
 from lossbench.benchmarks.data import ImageSet
 from lossbench.benchmarks.errors import UserError, one_line
-from lossbench.benchmarks.plots.canvas import RC, stamp_synthetic
+from lossbench.benchmarks.plots.canvas import RC, rasterise, stamp_synthetic
 from lossbench.benchmarks.records.files import read_arrays
 
 THRESHOLDS = 201
@@ -161,12 +160,9 @@ def draw_mistakes(loss: str, seeds: int, mistakes: list[Mistake], images: ImageS
             axes.text(0.5, -0.02, name, **options)
         if images.synthetic:
             stamp_synthetic(figure)
-        canvas = FigureCanvasAgg(figure)
-        canvas.draw()  # type: ignore[no-untyped-call]
-        extent = canvas.get_width_height()
-        pixels = Image.frombuffer("RGBA", extent, canvas.buffer_rgba()).convert("RGB")  # type: ignore[no-untyped-call]
+        image = rasterise(figure)
     buffer = io.BytesIO()
-    pixels.save(buffer, "JPEG", quality=88)
+    image.save(buffer, "JPEG", quality=88)
     return buffer.getvalue()
 
 

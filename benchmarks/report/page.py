@@ -11,6 +11,7 @@ from lossbench.benchmarks.format import (
     magnitude,
     percent,
     plural,
+    pvalue,
     signed_points,
 )
 from lossbench.benchmarks.records.reading import Experiment
@@ -149,8 +150,8 @@ def uncertainty_table(summary: dict[str, Any]) -> Table:
             signed_points(each["mean"]),
             _ends(each),
             _ends(each["examples"]),
-            _pvalue(each["p"]),
-            _pvalue(each["p_holm"]),
+            pvalue(each["p"]),
+            pvalue(each["p_holm"]),
             percent(each["detectable"]),
             str(each["n"]),
             each["verdict"],
@@ -164,12 +165,6 @@ def _ends(interval: dict[str, Any] | None) -> str:
     if interval is None or interval["low"] is None:
         return MISSING
     return f"{signed_points(interval['low'])} to {signed_points(interval['high'])}"
-
-
-def _pvalue(value: float | None) -> str:
-    if value is None:
-        return MISSING
-    return f"{value:.3f}" if value >= 0.0005 else "< 0.001"
 
 
 def sentence(summary: dict[str, Any]) -> str:

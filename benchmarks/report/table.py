@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -113,6 +114,16 @@ def terminal_table(experiment: Path | dict[str, Any], width: int | None = None) 
     table.add_section()
     table.add_row(*(Text(cell, style="dim") for cell in chance[: len(columns)]))
     return table
+
+
+def print_table(table: Table) -> None:
+    """Print a table of a document."""
+    printed = rich.table.Table(box=None, pad_edge=False, header_style="")
+    for column, number in zip(table.columns, table.numeric, strict=True):
+        printed.add_column(Text(column), justify="right" if number else "left", no_wrap=True)
+    for row in table.rows:
+        printed.add_row(*map(str, row))
+    Console(width=None if sys.stdout.isatty() else 110).print(printed, highlight=False)
 
 
 def _captions(summary: dict[str, Any], columns: tuple[Column, ...]) -> list[str]:

@@ -18,6 +18,8 @@ import numpy as np
 import torch
 from PIL import Image
 from torch import nn
+from torchvision.datasets import ImageFolder
+from torchvision.transforms import v2
 
 from lossbench import models
 from lossbench.benchmarks.config import RunConfig
@@ -86,9 +88,6 @@ def dataloader_epoch(directory: Path, size: int, *, photographs: bool) -> Work:
 
     Its two worker processes stay from epoch to epoch.
     """
-    from torchvision.datasets import ImageFolder
-    from torchvision.transforms import v2
-
     crop = (
         v2.RandomResizedCrop(size, antialias=True)
         if photographs

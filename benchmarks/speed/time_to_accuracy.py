@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
+from torchvision.transforms import v2
 
 from lossbench import models
 from lossbench.benchmarks.config import CompareConfig, RunConfig
@@ -126,8 +127,6 @@ class _SplitDataset(torch.utils.data.Dataset[tuple[Tensor, Tensor]]):
 
 def recipe_loader(split: Split, device: torch.device) -> Any:
     """Return the recipe's DataLoader."""
-    from torchvision.transforms import v2
-
     transform = v2.Compose(
         [
             v2.ToImage(),

@@ -33,6 +33,12 @@ import lossbench.benchmarks.format as formats
             1e-7: "1.0e-7",
             -2.5e-7: "−2.5e-7",
         }.items()),
+        *(("pvalue", p, text) for p, text in {
+            None: "–",
+            0.0004: "< 0.001",
+            0.0005: "0.001",
+            0.25: "0.250",
+        }.items()),
         *(("duration", value, text) for value, text in {
             0.4: "0 s",
             4: "4 s",

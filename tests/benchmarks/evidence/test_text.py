@@ -6,7 +6,6 @@ from lossbench.benchmarks.evidence.text import (
     mean_text,
     optional,
     plus_minus,
-    pvalue,
     signed,
     span,
     with_span,
@@ -36,4 +35,3 @@ def test_intervals():
 def test_numbers():
     values = (math.nan, math.inf, None, 0.0, 0.25)
     assert [optional(value, ".1f") for value in values] == ["–", "–", "–", "0.0", "0.2"]
-    assert [pvalue(p) for p in (0.0004, 0.0005, 0.25)] == ["< 0.001", "0.001", "0.250"]

@@ -10,7 +10,6 @@ from pathlib import Path
 import pytest
 
 from lossbench.benchmarks.commands import compare as comparison
-from lossbench.benchmarks.commands import handlers
 from lossbench.benchmarks.commands.compare import compare
 from lossbench.benchmarks.console import Reporter
 from lossbench.benchmarks.subcommands import Compare
@@ -94,7 +93,7 @@ def test_several_processes_need_a_name(monkeypatch, refusal, tmp_path) -> None:
     monkeypatch.setenv("TORCHELASTIC_RUN_ID", "none")
     assert executor.has_several_processes()
     monkeypatch.chdir(tmp_path)
-    refusal(lambda: handlers.compare(Compare(), ""), "--name")
+    refusal(lambda: comparison.run(Compare(), ""), "--name")
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,22 @@
+"""`lossbench catalogue`: write the catalogue of losses."""
+
+from __future__ import annotations
+
+import sys
+
+from lossbench.benchmarks.curves import page
+from lossbench.benchmarks.errors import UserError
+from lossbench.benchmarks.subcommands import Catalogue
+
+
+def run(command: Catalogue) -> int:
+    """Print the paths of the page and its figure, and return the exit code."""
+    if not command.output.is_dir():
+        raise UserError(
+            f"{command.output} is no directory: run this in a clone of the repository, or name "
+            "one with --output"
+        )
+    print("measuring every loss against 160 digits: a few minutes", file=sys.stderr)
+    for path in page.write(command.output):
+        print(path)
+    return 0

@@ -1,0 +1,37 @@
+"""`lossbench evidence`: list the claims, or examine some."""
+
+from __future__ import annotations
+
+import shlex
+
+from lossbench.benchmarks.console import Reporter
+from lossbench.benchmarks.errors import UserError
+from lossbench.benchmarks.evidence.runner import CLAIMS, claim_of, claims_of, examine
+from lossbench.benchmarks.subcommands import PROGRAM, Evidence
+from lossbench.benchmarks.training.checks import resolve_device
+
+
+def run(command: Evidence, line: str) -> int:
+    """Run the command and return the exit code."""
+    if not command.names:
+        width = max(map(len, CLAIMS))
+        for claim in map(claim_of, CLAIMS):
+            print(f"{claim.name:{width}}  {claim.question}")
+        print(f"\n{shlex.join([*PROGRAM, 'evidence', 'all'])} examines them all.")
+        return 0
+    if command.workers is not None and command.workers < 1:
+        raise UserError(f"--workers {command.workers}: must be at least 1")
+    done = examine(
+        claims_of(command.names),
+        command.budget,
+        command.runs,
+        resolve_device(command.device),
+        command.workers,
+        line,
+        Reporter(),
+    )
+    width = max(len(each.claim.name) for each in done)
+    for each in done:
+        print(f"{each.claim.name:{width}}  {each.finding.verdict:13}  {each.finding.sentence}")
+    print(f"\nReport  {command.runs / 'evidence' / 'report.html'}")
+    return 0

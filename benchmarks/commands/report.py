@@ -1,0 +1,16 @@
+"""`lossbench report`: write reports again."""
+
+from __future__ import annotations
+
+from lossbench.benchmarks.errors import UserError
+from lossbench.benchmarks.report.combined import write_reports
+from lossbench.benchmarks.subcommands import Report
+
+
+def run(command: Report) -> int:
+    """Print the paths of the pages, and return the exit code."""
+    if not command.directories:
+        raise UserError("report: name at least one directory that compare or evidence wrote")
+    for path in write_reports(command.directories, command.output):
+        print(path)
+    return 0

@@ -1,0 +1,26 @@
+"""`lossbench speed`: measure speed beside the alternatives."""
+
+from __future__ import annotations
+
+import math
+import sys
+from datetime import datetime
+
+from lossbench.benchmarks.errors import UserError
+from lossbench.benchmarks.records.experiment import make_runs_directory
+from lossbench.benchmarks.report.table import print_table
+from lossbench.benchmarks.speed.table import measure, notes, select, table, write
+from lossbench.benchmarks.subcommands import Speed
+
+
+def run(command: Speed) -> int:
+    """Print the table of measured ratios and targets, and return the exit code."""
+    if not 0 < command.seconds < math.inf:
+        raise UserError(f"--seconds {command.seconds:g}: must be above 0 and finite")
+    targets = select(command.only)
+    make_runs_directory(command.runs)
+    measured = list(measure(targets, command.seconds, lambda line: print(line, file=sys.stderr)))
+    print_table(table(measured))
+    print("".join(f"{note}\n" for note in notes(measured)), end="")
+    print(f"\nTable  {write(measured, command.runs, datetime.now()) / 'speed.md'}")
+    return 0
