@@ -8,13 +8,7 @@ from lossbench.benchmarks.data import ImageSet, Split
 from lossbench.benchmarks.errors import UserError
 
 from .trained_runs import config, trained  # noqa: F401
-from .written_experiments import (  # noqa: F401
-    describe,
-    evaluations,
-    experiment,
-    write_experiment,
-    write_predictions,
-)
+from .written_experiments import experiment  # noqa: F401
 
 
 def drawn_split(count: int, seed: int, classes: int = 2) -> Split:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from lossbench.benchmarks.data.augment import AUGMENTATIONS, reflect, shift_table
+from lossbench.benchmarks.data.augment import AUGMENTATIONS, shift_table
 
 COUNT, SIDE = 12, 32
 
@@ -63,27 +63,6 @@ def test_an_image_does_not_depend_on_others_in_its_batch(augmentation, images):
         torch.testing.assert_close(alone, batch[part])
 
 
-def test_no_augmentation_returns_the_images(images):
-    rows, none = torch.tensor([7, 3, 3, 39]), AUGMENTATIONS["none"]
-    assert none.draw(4, SIDE, torch.Generator()) == ()
-    assert torch.equal(none.batch(images, rows), images[rows])
-
-
-def test_a_shift_is_a_crop_of_the_padded_image(images):
-    """Flips are drawn first, then shifts down and across."""
-    rows, shift = torch.randperm(40)[:COUNT], AUGMENTATIONS["shift"]
-    batch = shift.batch(images, rows, *draw(shift, seed=3))
-    generator = torch.Generator().manual_seed(3)
-    flipped = torch.rand(COUNT, generator=generator) < 0.5
-    down, across = torch.randint(-4, 5, (2, COUNT), generator=generator)
-    for i in range(COUNT):
-        padded = np.pad(images[rows[i]].numpy(), ((4, 4), (4, 4), (0, 0)), mode="reflect")
-        top, left = 4 + int(down[i]), 4 + int(across[i])
-        expected = padded[top : top + SIDE, left : left + SIDE]
-        expected = expected[:, ::-1] if flipped[i] else expected
-        np.testing.assert_array_equal(batch[i].numpy(), expected)
-
-
 def test_all_shifts_and_both_flips_are_drawn():
     shift = AUGMENTATIONS["shift"]
     down, across = shift.draw(5000, SIDE, torch.Generator().manual_seed(0))
@@ -91,8 +70,3 @@ def test_all_shifts_and_both_flips_are_drawn():
     assert across.unique().tolist() == list(range(18))
     assert 0.45 < (across >= 9).float().mean() < 0.55
     assert shift_table(SIDE, torch.device("cpu")).shape == (18, SIDE)
-
-
-def test_reflect_is_numpys_reflection():
-    expected = np.pad(np.arange(8), 3, mode="reflect")
-    assert reflect(torch.arange(-3, 11), 8).tolist() == expected.tolist()

@@ -104,11 +104,11 @@ def test_an_unknown_name_is_an_error(data, message, refusal):
     refusal(lambda: open_images(data, None, say=pytest.fail), message)
 
 
-@pytest.mark.usefixtures("few")
-def test_synthetic_images_by_name():
+def test_synthetic_images_by_name(few):
     steps = []
-    images = open_images("synthetic", None, say=str, progress=lambda *step: steps.append(step))
+    images = open_images("synthetic", 40, say=str, progress=lambda *step: steps.append(step))
     assert images.synthetic
+    assert few == [40]
     assert steps == sorted(steps)
     assert steps[-1] == (12, 12)
 

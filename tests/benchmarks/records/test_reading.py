@@ -11,10 +11,12 @@ from lossbench.benchmarks.records.reading import (
 )
 from lossbench.benchmarks.records.results import GradientWarning
 
+from ..written_experiments import describe, evaluations, write_experiment, write_predictions
+
 HEADER = ",".join(COLUMNS)
 
 
-def test_a_run_is_finished_at_its_last_epoch(tmp_path, describe, evaluations, write_experiment):
+def test_a_run_is_finished_at_its_last_epoch(tmp_path):
     rows = evaluations("mse", 0, [0.5, 0.6, 0.7]) + evaluations("mse", 1, [0.5, 0.6])
     directory = write_experiment(tmp_path / "e", describe(losses=["mse", "bce"]), rows)
     states = {
@@ -28,9 +30,7 @@ def test_a_run_is_finished_at_its_last_epoch(tmp_path, describe, evaluations, wr
     }
 
 
-def test_a_repeated_step_counts_once_and_rows_may_come_in_any_order(
-    tmp_path, describe, evaluations, write_experiment
-):
+def test_a_repeated_step_counts_once_and_rows_may_come_in_any_order(tmp_path):
     start, first, last = evaluations("mse", 0, [0.5, 0.6, 0.7])
     rows = [last, start, first, last | {"test_accuracy": 0.8}]
     directory = write_experiment(tmp_path / "e", describe(seeds=[0]), rows)
@@ -39,9 +39,7 @@ def test_a_repeated_step_counts_once_and_rows_may_come_in_any_order(
     assert run.last("test_accuracy") == 0.8
 
 
-def test_empty_nan_and_infinite_cells_are_nothing(
-    tmp_path, describe, evaluations, write_experiment
-):
+def test_empty_nan_and_infinite_cells_are_nothing(tmp_path):
     columns = {"logit_mean_abs": ["", "nan", 3], "parameter_norm": ["inf", 1, ""]}
     columns |= {"logit_when_wrong": ["-1e200", "1e308", 7]}
     rows = evaluations("mse", 0, [0.5, 0.6, 0.7], **columns)
@@ -61,20 +59,6 @@ def test_only_the_last_line_may_be_torn(experiment):
         read_experiment(experiment)
 
 
-@pytest.mark.parametrize("content", ["", HEADER + "\n", None])
-def test_nothing_finished(experiment, content):
-    path = experiment / "results.csv"
-    path.unlink() if content is None else path.write_text(content)
-    with pytest.raises(UserError, match="no run has finished"):
-        read_experiment(experiment)
-
-
-def test_other_columns(experiment):
-    (experiment / "results.csv").write_text("loss,seed\nmse,0\n")
-    with pytest.raises(UserError, match=r"no column epoch, step, train_loss"):
-        read_experiment(experiment)
-
-
 def test_columns_may_be_added(experiment):
     path = experiment / "results.csv"
     before = read_experiment(experiment).runs
@@ -82,32 +66,10 @@ def test_columns_may_be_added(experiment):
     assert read_experiment(experiment).runs == before
 
 
-def test_a_number_of_seeds_counts_from_zero(tmp_path, describe, evaluations, write_experiment):
+def test_a_number_of_seeds_counts_from_zero(tmp_path):
     rows = evaluations("mse", 0, [0.5, 0.6, 0.7])
     runs = read_experiment(write_experiment(tmp_path / "e", describe(seeds=3), rows)).runs
     assert [(run.seed, run.finished) for run in runs] == [(0, True), (1, False), (2, False)]
-
-
-def test_a_cell_that_is_no_number_is_named(experiment):
-    path = experiment / "results.csv"
-    path.write_text(path.read_text().replace("0.9", "many", 1))
-    with pytest.raises(UserError, match=r"line 3: .*many"):
-        read_experiment(experiment)
-
-
-def test_bad_descriptions(experiment):
-    path = experiment / "experiment.json"
-    for content in ("[]", "{}", json.dumps({"config": {"epochs": "two"}})):
-        path.write_text(content)
-        with pytest.raises(UserError, match="number of epochs"):
-            read_experiment(experiment)
-    for content in ("{", '{"config": {"epochs": 1}, "data": {"test": NaN}}'):
-        path.write_text(content)
-        with pytest.raises(UserError, match="cannot read"):
-            read_experiment(experiment)
-    path.unlink()
-    with pytest.raises(UserError, match=r"experiment\.json is missing"):
-        read_experiment(experiment)
 
 
 def test_images_are_synthetic_unless_the_file_denies_it(experiment):
@@ -119,7 +81,7 @@ def test_images_are_synthetic_unless_the_file_denies_it(experiment):
     assert read_experiment(experiment).synthetic
 
 
-def test_which_split_the_curves_are_of(tmp_path, describe, evaluations, write_experiment):
+def test_which_split_the_curves_are_of(tmp_path):
     rows = evaluations("mse", 0, [0.5, 0.6, 0.7], train_accuracy=[0.5, 0.6, 0.9])
     directory = write_experiment(tmp_path / "e", describe(seeds=[0]), rows)
     assert read_experiment(directory).held_out
@@ -145,14 +107,7 @@ def test_warnings_come_by_step_and_once(experiment):
     )
 
 
-@pytest.mark.parametrize("content", ["loss,seed\nmse,0\n", WARNINGS.replace("30", "many")])
-def test_bad_warnings(experiment, content):
-    (experiment / "warnings.csv").write_text(content)
-    with pytest.raises(UserError, match=r"cannot read .*warnings\.csv"):
-        read_experiment(experiment)
-
-
-def test_which_answers_were_right(tmp_path, write_predictions):
+def test_which_answers_were_right(tmp_path):
     right = np.array([True, False, False, True, True])
     write_predictions(tmp_path, "mse", 3, right)
     assert read_correct(tmp_path, "mse", 3).tolist() == right.tolist()
@@ -160,11 +115,40 @@ def test_which_answers_were_right(tmp_path, write_predictions):
 
 
 @pytest.mark.parametrize("loss", ["../other/mse", "/etc", "a/../../b", "a\0b"])
-def test_the_name_of_a_loss_leads_nowhere_else(tmp_path, write_predictions, loss):
+def test_the_name_of_a_loss_leads_nowhere_else(tmp_path, loss):
     write_predictions(tmp_path / "other", "mse", 0, np.array([True, False]))
     (tmp_path / "experiment").mkdir()
     with pytest.raises(UserError, match="is no name of a loss"):
         read_correct(tmp_path / "experiment", loss, 0)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "wrong"),
+    [
+        ("results.csv", "", "no run has finished"),
+        ("results.csv", f"{HEADER}\n", "no run has finished"),
+        ("results.csv", None, "no run has finished"),
+        ("results.csv", "loss,seed\nmse,0\n", "no column epoch, step, train_loss"),
+        ("results.csv", f"{HEADER}\nmse,0,0,0,many{12 * ','}\n", "line 2: .*many"),
+        ("results.csv", f"{HEADER}\n{'x' * 200_000}\n", "field larger than"),
+        ("warnings.csv", "loss,seed\nmse,0\n", r"cannot read .*warnings\.csv"),
+        ("warnings.csv", WARNINGS.replace("30", "many"), r"cannot read .*warnings\.csv"),
+        ("warnings.csv", f"{HEADER}\n{'x' * 200_000}\n", "field larger than"),
+        ("experiment.json", None, r"experiment\.json is missing"),
+        ("experiment.json", "{", "cannot read"),
+        ("experiment.json", '{"config": {"epochs": 1}, "data": {"test": NaN}}', "cannot read"),
+        ("experiment.json", '{"config": ' + "[" * 100_000, "cannot read"),
+        ("experiment.json", "[]", "number of epochs"),
+        ("experiment.json", "{}", "number of epochs"),
+        ("experiment.json", '{"config": {"epochs": "two"}}', "number of epochs"),
+    ],
+    ids=lambda value: value and value[:20],
+)
+def test_a_damaged_file_is_a_users_error(experiment, name, content, wrong):
+    path = experiment / name
+    path.unlink() if content is None else path.write_text(content)
+    with pytest.raises(UserError, match=wrong):
+        read_experiment(experiment)
 
 
 @pytest.mark.parametrize(
@@ -177,26 +161,13 @@ def test_the_name_of_a_loss_leads_nowhere_else(tmp_path, write_predictions, loss
         ({"learning_rates": {"mse": "x"}}, r"config.learning_rates\[0\] should be int | float"),
     ],
 )
-def test_a_description_of_another_shape(tmp_path, describe, write_experiment, change, wrong):
+def test_a_description_of_another_shape(tmp_path, change, wrong):
     directory = write_experiment(tmp_path / "e", describe(**change), [])
     with pytest.raises(UserError, match=wrong):
         read_experiment(directory)
 
 
-@pytest.mark.parametrize("name", ["results.csv", "warnings.csv"])
-def test_a_cell_that_is_too_long(experiment, name):
-    (experiment / name).write_text(f"{HEADER}\n{'x' * 200_000}\n")
-    with pytest.raises(UserError, match="field larger than"):
-        read_experiment(experiment)
-
-
-def test_json_that_is_too_deep(experiment):
-    (experiment / "experiment.json").write_text('{"config": ' + "[" * 100_000)
-    with pytest.raises(UserError, match="cannot read"):
-        read_experiment(experiment)
-
-
-def test_bad_predictions(tmp_path, write_predictions):
+def test_bad_predictions(tmp_path):
     path = write_predictions(tmp_path, "mse", 0, np.array([True, False]))
     whole = path.read_bytes()
     for content in (b"", b"not a zip", whole[: len(whole) // 2]):

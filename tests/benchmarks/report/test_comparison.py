@@ -7,6 +7,8 @@ from lossbench.benchmarks.report import comparison
 from lossbench.benchmarks.report.comparison import write_comparison, write_summary
 from lossbench.benchmarks.report.summary import summarise
 
+from ..written_experiments import describe, evaluations, write_experiment
+
 FIGURES = {"differences.png", "comparison.png", "closed_forms.png"}
 FILES = {"summary.json", "summary.md", "report.html"} | FIGURES
 
@@ -57,7 +59,7 @@ def test_a_file_that_cannot_be_replaced_is_a_users_error(experiment):
 
 
 @pytest.mark.usefixtures("no_figures")
-def test_a_run_that_failed_says_why(tmp_path, describe, evaluations, write_experiment):
+def test_a_run_that_failed_says_why(tmp_path):
     about = describe(losses=["cross-entropy", "mse"], seeds=[0])
     rows = [*evaluations("cross-entropy", 0, [0.5, 0.6, 0.7]), *evaluations("mse", 0, [0.5])]
     directory = write_experiment(tmp_path / "e", about, rows)

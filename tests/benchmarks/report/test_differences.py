@@ -9,6 +9,8 @@ from lossbench.benchmarks.report.differences import minus_cross_entropy
 from lossbench.benchmarks.report.summary import summarise
 from lossbench.benchmarks.stats.intervals import bootstrap_difference
 
+from ..written_experiments import write_predictions
+
 
 def correct(accuracy, count=1000):
     """Return which of `count` predictions are correct, the easiest first."""
@@ -16,7 +18,7 @@ def correct(accuracy, count=1000):
 
 
 @pytest.fixture
-def predicted(tmp_path, write_predictions):
+def predicted(tmp_path):
     """Write the predictions of losses with these accuracies by seed; return the differences."""
 
     def build(accuracies):
@@ -74,9 +76,7 @@ def test_what_one_comparison_decides_many_may_not(predicted):
     assert found["mse"]["verdict"] == "undecided"
 
 
-def test_seeds_that_agree_do_not_decide_what_the_test_images_leave_open(
-    tmp_path, write_predictions
-):
+def test_seeds_that_agree_do_not_decide_what_the_test_images_leave_open(tmp_path):
     # The same image of a thousand more in every seed: sure over seeds, and chance over images.
     for seed, accuracy in enumerate(ENTROPY):
         right = correct(accuracy)
@@ -114,14 +114,14 @@ def test_only_shared_seeds_count(tmp_path):
     assert minus_cross_entropy(tmp_path, {"mse": {0: 0.5}}) == {}
 
 
-def test_predictions_of_other_images_are_refused(tmp_path, write_predictions):
+def test_predictions_of_other_images_are_refused(tmp_path):
     for loss, count in (("cross-entropy", 10), ("mse", 11)):
         write_predictions(tmp_path, loss, 0, correct(0.5, count))
     with pytest.raises(UserError, match="different test images"):
         minus_cross_entropy(tmp_path, {"cross-entropy": {0: 0.5}, "mse": {0: 0.5}})
 
 
-def test_the_summary_holds_the_verdict(experiment, write_predictions):
+def test_the_summary_holds_the_verdict(experiment):
     for loss in ("cross-entropy", "mse"):
         for seed in (0, 1):
             write_predictions(experiment, loss, seed, correct(0.6 if loss == "mse" else 0.8))

@@ -8,6 +8,7 @@ from lossbench.benchmarks.report.figures import caption, decades_of, draw_compar
 from lossbench.benchmarks.report.summary import summarise_experiment
 
 from ..samples import opened
+from ..written_experiments import describe, evaluations, write_experiment
 
 LIMIT = 250_000  # bytes
 
@@ -18,7 +19,7 @@ def drawn(directory):
 
 
 @pytest.mark.slow
-def test_all_losses_over_many_epochs_stay_small(tmp_path, describe, evaluations, write_experiment):
+def test_all_losses_over_many_epochs_stay_small(tmp_path):
     random = np.random.default_rng(0)
     epochs = 60
     rows = []
@@ -35,9 +36,7 @@ def test_all_losses_over_many_epochs_stay_small(tmp_path, describe, evaluations,
 
 
 @pytest.mark.slow
-def test_every_loss_of_the_library_has_room_for_its_name(
-    tmp_path, describe, evaluations, write_experiment
-):
+def test_every_loss_of_the_library_has_room_for_its_name(tmp_path):
     rows = [row for loss in STYLES for row in evaluations(loss, 0, [0.5, 0.6, 0.7])]
     data = drawn(write_experiment(tmp_path / "e", describe(seeds=[0]), rows))
     assert len(data) <= LIMIT
@@ -46,16 +45,14 @@ def test_every_loss_of_the_library_has_room_for_its_name(
 
 @pytest.mark.slow
 @pytest.mark.parametrize("gradient", [[0, 0, 0], ["", "", ""], [1e-30, 1e-20, 1], ["", 0.1, ""]])
-def test_gradients_that_a_logarithm_dislikes(
-    tmp_path, describe, evaluations, write_experiment, gradient
-):
+def test_gradients_that_a_logarithm_dislikes(tmp_path, gradient):
     rows = evaluations("zero-one", 0, [0.5, 0.5, 0.5], logit_when_wrong=gradient)
     rows += evaluations(r"a $\frac$ name", 0, [0.5, 0.5, 0.5], logit_when_wrong=gradient)
     data = drawn(write_experiment(tmp_path / "e", describe(), rows))
     assert opened(data).size == (1600, 1344)
 
 
-def test_a_gradient_of_zero_is_drawn(tmp_path, describe, evaluations, write_experiment):
+def test_a_gradient_of_zero_is_drawn(tmp_path):
     rows = evaluations("zero-one", 0, [0.5, 0.5, 0.5], logit_when_wrong=[0, 0, 0])
     image = opened(drawn(write_experiment(tmp_path / "e", describe(seeds=[0]), rows)))
     panel = np.asarray(image.convert("RGB"))[800:1240, 200:1150]
@@ -63,7 +60,7 @@ def test_a_gradient_of_zero_is_drawn(tmp_path, describe, evaluations, write_expe
     assert grey.any(axis=0).all()  # from the left end to the right
 
 
-def test_unfinished_runs_are_not_drawn(tmp_path, describe, evaluations, write_experiment):
+def test_unfinished_runs_are_not_drawn(tmp_path):
     rows = evaluations("mse", 0, [0.5, 0.6, 0.7])
     about = describe(seeds=[0])
     alone = drawn(write_experiment(tmp_path / "alone", about, rows))
@@ -117,9 +114,7 @@ def test_power_of_ten():
     assert [power_of_ten(e) for e in (-5, -2, 0, 2, 6)] == ["1e-5", "0.01", "1", "100", "1e6"]
 
 
-def test_a_run_without_validation_images_shows_its_training_accuracy(
-    tmp_path, describe, evaluations, write_experiment
-):
+def test_a_run_without_validation_images_shows_its_training_accuracy(tmp_path):
     def figure(*accuracies):
         nothing = {"validation_accuracy": ["nan"] * 3}
         rows = evaluations("mse", 0, [0.5, 0.6, 0.7], train_accuracy=accuracies, **nothing)
@@ -129,7 +124,7 @@ def test_a_run_without_validation_images_shows_its_training_accuracy(
     assert figure(0.5, 0.6, 0.7) != figure(0.5, 0.9, 0.7)
 
 
-def test_the_marker_is_at_the_test_accuracy(tmp_path, describe, evaluations, write_experiment):
+def test_the_marker_is_at_the_test_accuracy(tmp_path):
     def marker(accuracy):
         rows = evaluations("zero-one", 0, [0.2, 0.2, 0.2])
         rows[-1] |= {"test_accuracy": accuracy}

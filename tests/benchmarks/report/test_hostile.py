@@ -9,6 +9,7 @@ from lossbench.benchmarks.report.claims import write_finding
 from lossbench.benchmarks.report.combined import write_reports
 from lossbench.benchmarks.report.comparison import write_summary
 
+from ..written_experiments import describe, evaluations, write_experiment
 from .test_claims import ABOUT, finding
 from .test_render import Parsed
 
@@ -46,7 +47,7 @@ def assert_harmless(directory):
 
 
 @pytest.fixture
-def hostile(tmp_path, describe, evaluations, write_experiment):
+def hostile(tmp_path):
     """An experiment in which everything that has a name is called EVIL."""
     losses = [EVIL, "cross-entropy"]
     about = describe(EVIL, losses=losses, seeds=[0, 1, 2], model=f"{EVIL}:Net")

@@ -6,6 +6,8 @@ from scipy import stats
 from lossbench.benchmarks.records.results import GradientWarning
 from lossbench.benchmarks.report.summary import summarise, warning_lines
 
+from ..written_experiments import describe, evaluations, write_experiment
+
 
 def warning(loss, seed, kind, layer, step, text) -> GradientWarning:
     return GradientWarning(loss, seed, kind, layer, step, 0.0, text)
@@ -54,7 +56,7 @@ def test_a_mean_skips_the_seed_without_a_value(experiment):
     assert measured == {"first": 0.75, "last": pytest.approx(0.3)}
 
 
-def test_an_interrupted_experiment(tmp_path, describe, evaluations, write_experiment):
+def test_an_interrupted_experiment(tmp_path):
     rows = [
         *evaluations("cross-entropy", 0, [0.5, 0.6, 0.7]),
         *evaluations("cross-entropy", 1, [0.5, 0.99]),
@@ -76,7 +78,7 @@ def test_an_interrupted_experiment(tmp_path, describe, evaluations, write_experi
     assert (difference["low"], difference["high"], difference["n"]) == (None, None, 1)
 
 
-def test_one_loss_one_seed_without_cross_entropy(tmp_path, describe, evaluations, write_experiment):
+def test_one_loss_one_seed_without_cross_entropy(tmp_path):
     directory = write_experiment(
         tmp_path / "e", describe(seeds=[3]), evaluations("mse", 3, [0.5, 0.6, "nan"])
     )
