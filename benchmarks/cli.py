@@ -40,7 +40,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     The code is 0, 1 if a run has failed, 2 for a user's mistake, 130 after Ctrl-C, 143 after
     SIGTERM.
     """
-    given = list(sys.argv[1:] if arguments is None else arguments)
+    words = list(sys.argv[1:] if arguments is None else arguments)
     for stream in (sys.stdout, sys.stderr):
         # A letter that the terminal lacks must not end the command.
         if isinstance(stream, io.TextIOWrapper):
@@ -48,7 +48,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         if threading.current_thread() is threading.main_thread():
             signal.signal(signal.SIGTERM, raise_terminated)
-        return run(parse(given), shlex.join([*PROGRAM, *given]))
+        return run(parse(words), shlex.join([*PROGRAM, *words]))
     except UserError as error:
         print(f"lossbench: {error}", file=sys.stderr)
         return 2

@@ -49,7 +49,7 @@ def train_comparison(command: Compare, line: str) -> ExperimentStatus:
     """Start or resume a comparison in this process, or as the leader of several."""
     directory = command.resume
     if directory is None and torchrun.has_several_processes() and torchrun.was_restarted():
-        # Where there is none yet, the processes that are dead had not come so far.
+        # It is missing if the processes died before they had made it.
         named = command.runs / str(command.name)
         directory = named if named.is_dir() else None
     with open_executor(command) as executor:

@@ -69,24 +69,26 @@ def tune(config: TuneConfig, command: str, reporter: Reporter) -> Path:
         config = replace(config, losses=names, image_size=images.image_size, data=source)
         configs = [replace(config.run_config(name, 0, 1.0), test=False) for name in names]
         check_model(configs, images.image_size, len(images.classes), device)
-        material = prepare(images, device, validation=config.validation)
+        dataset = prepare(images, device, validation=config.validation)
         reporter.say(
             f"{plural(len(names), 'loss', 'losses')} x {len(config.rates)} learning rates x "
             f"{plural(config.seeds, 'seed')} of {config.model} on "
-            f"{len(material.train.labels):,} {images.name} images"
+            f"{len(dataset.train.labels):,} {images.name} images"
         )
         experiment.make_runs_directory(config.runs)
         with Pool(config.runs / "trials", device, reporter, config.workers) as pool:
-            found = dict(zip(names, search(pool, configs, config.rates, config.seeds), strict=True))
+            searches = dict(
+                zip(names, search(pool, configs, config.rates, config.seeds), strict=True)
+            )
     directory = search_directory(config, images)
     about = experiment.facts(command, datetime.now().astimezone(), device) | {
         "name": directory.name,
         "synthetic": images.synthetic,
         "shared": shared_settings(config, images),
-        "data": describe_data(images, material),
+        "data": describe_data(images, dataset),
         "rates": list(config.rates),
         "seeds": config.seeds,
-        "losses": {name: summarise_loss(results) for name, results in found.items()},
+        "losses": {name: summarise_loss(results) for name, results in searches.items()},
     }
     write(directory, about)
     return directory

@@ -45,17 +45,17 @@ def view(runs: Path, port: int, every_seed: bool = False) -> int:
         )
     if not 0 < port < 65536:
         raise UserError(f"--port {port}: must be from 1 to 65535")
-    found = list(experiments(runs))
-    if not found:
+    directories = list(experiments(runs))
+    if not directories:
         raise UserError(
             f"{runs} holds no experiment: run 'lossbench compare' first, or name another "
             "directory with --runs"
         )
     check_free(port)
-    print(*addresses(found, port), sep="\n", flush=True)
+    print(*addresses(directories, port), sep="\n", flush=True)
     if every_seed:
         return serve(runs, port)
-    if found == [runs]:
+    if directories == [runs]:
         return serve(log_directory(runs), port)
     # TensorBoard's other way to be given many directories, --logdir_spec, turns off its fast
     # loading, which follows links.
@@ -66,11 +66,11 @@ def view(runs: Path, port: int, every_seed: bool = False) -> int:
 
 def check_free(port: int) -> None:
     """Raise UserError if another program listens on the port."""
-    with socket.socket() as here:
-        # As TensorBoard binds it: what a server that has just ended left behind is in nobody's way.
-        here.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    with socket.socket() as listener:
+        # As TensorBoard binds it: connections of a server that has just ended do not block it.
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            here.bind(("localhost", port))
+            listener.bind(("localhost", port))
         except OSError as error:
             raise UserError(f"--port {port}: {error.strerror}; choose another") from None
 
@@ -95,10 +95,10 @@ def log_directory(experiment: Path) -> Path:
     return board if board.is_dir() else experiment
 
 
-def addresses(found: list[Path], port: int) -> list[str]:
+def addresses(directories: list[Path], port: int) -> list[str]:
     """Return the URLs to open, with what each one shows."""
     home = f"http://localhost:{port}/"
-    if not any((experiment / BOARD).is_dir() for experiment in found):
+    if not any((experiment / BOARD).is_dir() for experiment in directories):
         tags = "accuracy|logit_(mean|when)|parameter_norm"
         query = urlencode({"runFilter": "seed0", "tagFilter": tags})
         return [f"One seed of each loss  {home}?{query}#timeseries"]
@@ -106,7 +106,7 @@ def addresses(found: list[Path], port: int) -> list[str]:
         f"Losses, with bands over seeds  {home}#custom_scalars",
         f"A row a loss                   {home}#hparams",
     ]
-    runs = sum(1 for experiment in found for _ in log_directory(experiment).glob("*/"))
+    runs = sum(1 for experiment in directories for _ in log_directory(experiment).glob("*/"))
     if runs > MAX_SELECTED_RUNS:
         lines.append(
             f"There are more than {MAX_SELECTED_RUNS} runs, so TensorBoard selects none: "
@@ -124,7 +124,7 @@ def serve(directory: Path, port: int, look: Callable[[], None] = lambda: None) -
     process = subprocess.Popen(
         [
             *(sys.executable, "-m", "tensorboard.main"),
-            # Said although it is TensorBoard's default: nobody else is to see what is shown.
+            # TensorBoard's default, stated because other machines must not see the page.
             *("--logdir", str(directory), "--host", "localhost", "--port", str(port)),
         ]
     )
@@ -141,15 +141,15 @@ def serve(directory: Path, port: int, look: Callable[[], None] = lambda: None) -
 
 def link_experiments(tree: Path, runs: Path) -> None:
     """Link each experiment below `runs` into `tree`, at the same relative path."""
-    wanted = {
+    links = {
         tree / experiment.relative_to(runs): log_directory(experiment).resolve()
         for experiment in experiments(runs)
     }
     for directory, names, _ in os.walk(tree):
         for path in (Path(directory) / name for name in names):
-            if path.is_symlink() and wanted.get(path) != path.readlink():
+            if path.is_symlink() and links.get(path) != path.readlink():
                 path.unlink()
-    for path, target in wanted.items():
+    for path, target in links.items():
         if not path.is_symlink():
             path.parent.mkdir(parents=True, exist_ok=True)
             path.symlink_to(target, target_is_directory=True)

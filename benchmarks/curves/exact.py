@@ -40,18 +40,18 @@ def truth(name: str, x: Iterable[Number], t: Iterable[Number]) -> Truth:
         t: the target, or one per class: one-hot for a class index, and 1 at each label for a list
             of labels.
     """
-    given = tuple(map(m.mpf, x))
-    numbers = tuple(m.sign(a) * FAR if m.isinf(a) else a for a in given)
+    inputs = tuple(map(m.mpf, x))
+    numbers = tuple(m.sign(a) * FAR if m.isinf(a) else a for a in inputs)
     targets = tuple(map(m.mpf, t))
     value = _value(name, numbers, targets)
     if name in SLOPES:
-        found = Truth(value, (SLOPES[name](numbers[0], targets[0]),))
+        exact = Truth(value, (SLOPES[name](numbers[0], targets[0]),))
     else:
         slopes = (_slope(name, numbers, targets, at, value) for at in range(len(numbers)))
-        found = Truth(value, tuple(slopes))
-    if numbers == given:
-        return found
-    return Truth(_limit(found.value), tuple(g if g is None else _limit(g) for g in found.gradient))
+        exact = Truth(value, tuple(slopes))
+    if numbers == inputs:
+        return exact
+    return Truth(_limit(exact.value), tuple(g if g is None else _limit(g) for g in exact.gradient))
 
 
 @cached

@@ -127,12 +127,14 @@ def _accuracy_rows(entry: Entry, count: int) -> list[list[str]]:
     batches = {group: list(tails.batches(entry, group, count)) for group in tails.GROUPS}
     rows = []
     for implementation, loss in losses.items():
-        found = [
+        errors = [
             tails.worst([tails.measure(entry, loss, batch) for batch in batches[group]])
             for group in tails.GROUPS
         ]
         name = entry.name if implementation == "ours" else ""
-        values, gradients = ([_error(error) for error in each] for each in zip(*found, strict=True))
+        values, gradients = (
+            [_error(error) for error in each] for each in zip(*errors, strict=True)
+        )
         rows.append([name, implementation, *values, *gradients])
     return rows
 

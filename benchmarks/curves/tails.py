@@ -102,8 +102,8 @@ def _confirmed(
             return float(errors[at])
         checked.add(at)
         if size[at] >= TINY:
-            found = sensitivity(entry.name, tuple(x.tolist()), tuple(batch.rows[at].tolist()))
-            size[at] = max(float(found[order]), float(size[at]))
+            terms = sensitivity(entry.name, tuple(x.tolist()), tuple(batch.rows[at].tolist()))
+            size[at] = max(float(terms[order]), float(size[at]))
 
 
 def _errors(actual: Tensor, expected: Tensor, size: Tensor) -> Tensor:
@@ -189,14 +189,14 @@ def _batch(entry: Entry, z: Tensor, target: Tensor) -> Batch:
         z: logits (N,) or (N, C).
         target: in [0, 1], of the same shape.
     """
-    input, given = _float32_input(entry, z), 2 * target - 1 if "sign" in entry.targets else target
-    rows = given.reshape(len(given), -1)
+    input, labels = _float32_input(entry, z), 2 * target - 1 if "sign" in entry.targets else target
+    rows = labels.reshape(len(labels), -1)
     examples = zip(input.reshape(len(input), -1).tolist(), rows.tolist(), strict=True)
-    found = [truth(entry.name, x, t) for x, t in examples]
-    value = torch.tensor([[float(each.value)] for each in found], dtype=torch.float64)
-    slopes = [[math.nan if g is None else float(g) for g in each.gradient] for each in found]
+    truths = [truth(entry.name, x, t) for x, t in examples]
+    value = torch.tensor([[float(each.value)] for each in truths], dtype=torch.float64)
+    slopes = [[math.nan if g is None else float(g) for g in each.gradient] for each in truths]
     hard = entry.task != "binary" and bool(((target == 0) | (target == 1)).all())
-    targets = [_form(kind, target) for kind in entry.targets] if hard else [given]
+    targets = [_form(kind, target) for kind in entry.targets] if hard else [labels]
     return Batch(input, rows, targets, value, torch.tensor(slopes, dtype=torch.float64))
 
 

@@ -83,9 +83,9 @@ class PoolTrainer:
 
     def search(self, configs: Sequence[RunConfig]) -> list[list[RunResult]]:
         rates, seeds = GRIDS[self.budget]
-        found = search(self.pool, configs, rates, seeds)
-        self.used |= {result.config: result for results in found for result in results}
-        return found
+        searches = search(self.pool, configs, rates, seeds)
+        self.used |= {result.config: result for results in searches for result in results}
+        return searches
 
     def say(self, line: str) -> None:
         self.reporter.say(line)

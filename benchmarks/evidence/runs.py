@@ -51,10 +51,10 @@ def search_rates(
         configs: the runs by cell.
         smaller: fields of `RunConfig` that the search replaces, to use fewer images or epochs.
     """
-    found = trainer.search([replace(config, **smaller) for config in configs.values()])
+    searches = trainer.search([replace(config, **smaller) for config in configs.values()])
     return {
         cell: dict(sorted(accuracy_by_rate(results).items()))
-        for cell, results in zip(configs, found, strict=True)
+        for cell, results in zip(configs, searches, strict=True)
     }
 
 

@@ -92,23 +92,23 @@ def label_lines(axes: Axes, labels: list[Label], gap: float, *, left: bool = Fal
     axes.set(xlim=axes.get_xlim(), ylim=axes.get_ylim())
     to_fraction = axes.transData + axes.transAxes.inverted()
     x_end = axes.get_xlim()[0 if left else 1]
-    placed = sorted((to_fraction.transform((x_end, label.y))[1], label) for label in labels)
+    ordered = sorted((to_fraction.transform((x_end, label.y))[1], label) for label in labels)
     # More labels than fit are closer together, in smaller type if necessary.
-    gap = min(gap, 0.97 / max(1, len(placed) - 1))
+    gap = min(gap, 0.97 / max(1, len(ordered) - 1))
     height = axes.get_window_extent().height / axes.figure.dpi * 72
     size = min(10.5, 0.85 * gap * height)
-    wanted = np.array([height for height, _ in placed])
+    ends = np.array([height for height, _ in ordered])
     # The nearest heights with at least `gap` between neighbours: without the gaps, that is the
     # nearest rising sequence, an isotonic regression.
-    steps = gap * np.arange(len(placed))
-    heights = isotonic_regression(wanted - steps).x
+    steps = gap * np.arange(len(ordered))
+    heights = isotonic_regression(ends - steps).x
     heights = np.clip(heights, 0.02, max(0.02, 0.99 - steps[-1])) + steps
 
     def beside(distance: float) -> float:
         return -distance if left else 1 + distance
 
     options: dict[str, Any] = {"transform": axes.transAxes, "clip_on": False}
-    for (end, label), height in zip(placed, heights, strict=True):
+    for (end, label), height in zip(ordered, heights, strict=True):
         leader = [beside(0.006), beside(0.032)]
         axes.plot(leader, [end, height], color="#AAAAAA", linewidth=0.8, **options)
         style = dict(line_style(label.loss) if label.loss else CHANCE_STYLE, linewidth=2.6)

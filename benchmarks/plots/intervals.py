@@ -199,8 +199,8 @@ def _draw_ends(axes: Axes, place: int, row: Row) -> None:
     axes.plot(
         values, [place] * 2, color="#999999", linewidth=1.2, marker="|", markersize=7, zorder=1
     )
-    drawn = (row.interval.mean, row.interval.low, row.interval.high)
-    values += [value for value in drawn if value is not None]
+    interval = (row.interval.mean, row.interval.low, row.interval.high)
+    values += [value for value in interval if value is not None]
     look: dict[str, Any] = {"fontsize": 9.5, "color": FAINT, "va": "center"}
     axes.text(min(values), place, f"{ends[0][1]}  ", ha="right", **look)
     axes.text(max(values), place, f"  {ends[1][1]}", ha="left", **look)

@@ -176,16 +176,16 @@ def banded(chart: Chart, steps: Any, values: Any, last: int) -> dict[str, tuple[
     if len(steps) == 1:
         # A single point is invisible: draw it as a constant over all steps.
         band = Band(np.array([0, last]), *(np.repeat(part, 2) for part in band[1:]))
-    found = {
+    curves = {
         name.format(chart.tag): (band.steps, part)
         for name, part in zip((MEAN, LOW, HIGH), band[1:], strict=True)
     }
     if chart.log and (positive := band.mean > 0).any():
-        found |= {
+        curves |= {
             name.format(LOG10.format(chart.tag)): (band.steps[positive], np.log10(part[positive]))
             for name, part in zip((MEAN, LOW, HIGH), band[1:], strict=True)
         }
-    return found
+    return curves
 
 
 def by_step(curves: dict[str, tuple[Any, Any]]) -> Iterator[tuple[int, list[Summary.Value]]]:
@@ -197,13 +197,13 @@ def by_step(curves: dict[str, tuple[Any, Any]]) -> Iterator[tuple[int, list[Summ
 
 def texts(loss: str, experiment: Experiment, summary: dict[str, Any]) -> dict[str, str]:
     """Return Markdown by tag: warnings of the loss, and the summary of the experiment."""
-    found = {}
+    texts = {}
     if own := [warning.text for warning in experiment.warnings if warning.loss == loss]:
-        found["warnings"] = "\n".join(f"- {text}" for text in own)
+        texts["warnings"] = "\n".join(f"- {text}" for text in own)
     page = experiment.directory / "summary.md"
     if loss == main_loss(summary) and page.exists():
-        found |= sections(page.read_text(encoding="utf-8"))
-    return found
+        texts |= sections(page.read_text(encoding="utf-8"))
+    return texts
 
 
 def sections(page: str) -> dict[str, str]:
@@ -211,11 +211,11 @@ def sections(page: str) -> dict[str, str]:
 
     TensorBoard shows the beginning of each text, and does not serve the image files.
     """
-    found: dict[str, list[str]] = {"summary/0": []}
+    parts: dict[str, list[str]] = {"summary/0": []}
     for line in page.splitlines():
         if line.startswith("## "):
-            found[f"summary/{len(found)} {line[3:].strip()}"] = []
+            parts[f"summary/{len(parts)} {line[3:].strip()}"] = []
         elif not line.startswith("!["):
-            found[list(found)[-1]].append(line)
-    texts = {tag: "\n".join(lines).strip() for tag, lines in found.items()}
+            parts[list(parts)[-1]].append(line)
+    texts = {tag: "\n".join(lines).strip() for tag, lines in parts.items()}
     return {tag: text for tag, text in texts.items() if text}

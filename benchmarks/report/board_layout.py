@@ -118,7 +118,7 @@ METRICS = {
 def hparams_of(about: dict[str, Any], loss: str) -> dict[str, str | float]:
     """Return the hyperparameters of a loss, from experiment.json."""
     config = about["config"]
-    found = {
+    values = {
         "loss": loss,
         "learning_rate": config.get("learning_rates", {}).get(loss, config.get("learning_rate")),
         "model": config.get("model"),
@@ -127,14 +127,14 @@ def hparams_of(about: dict[str, Any], loss: str) -> dict[str, str | float]:
         "data": about.get("data", {}).get("name"),
         "start": config.get("start"),
     }
-    return {name: value for name, value in found.items() if value is not None}
+    return {name: value for name, value in values.items() if value is not None}
 
 
 def metrics_of(loss: dict[str, Any]) -> dict[str, float]:
     """Return the metrics of a loss of summary.json, in fractions, without missing ones."""
     accuracy = loss["test_accuracy"]
     has_interval = accuracy["low"] is not None
-    found = {
+    values = {
         "final/test_accuracy": accuracy["mean"],
         "final/test_accuracy_half_interval": accuracy["high"] - accuracy["mean"]
         if has_interval
@@ -142,7 +142,7 @@ def metrics_of(loss: dict[str, Any]) -> dict[str, float]:
         "final/minus_cross_entropy": (loss["minus_cross_entropy"] or {}).get("mean"),
         "final/vanished_fraction": loss["gradient"]["vanished_fraction"]["last"],
     }
-    return {tag: value for tag, value in found.items() if value is not None}
+    return {tag: value for tag, value in values.items() if value is not None}
 
 
 def table_heading() -> Summary.Value:

@@ -53,21 +53,21 @@ def read_predictions(runs: Iterable[Path]) -> SeedPredictions | None:
     Raises:
         UserError: a file cannot be read, or is of other test images than the one before.
     """
-    found, labels = [], None
+    finite, labels = [], None
     for run in runs:
         path = run / "predictions.npz"
         if not path.exists():
             continue
         try:
-            probabilities, own = read_arrays(path, "probabilities", "labels").values()
+            probabilities, run_labels = read_arrays(path, "probabilities", "labels").values()
         except (OSError, ValueError) as error:
             raise UserError(f"cannot read {path}: {one_line(error)}; run again") from None
-        if labels is not None and not np.array_equal(own, labels):
+        if labels is not None and not np.array_equal(run_labels, labels):
             raise UserError(f"{path} is of other test images than the runs beside it; run again")
-        labels = own
+        labels = run_labels
         if np.isfinite(probabilities).all():
-            found.append(probabilities)
-    return SeedPredictions(np.stack(found), labels) if found and labels is not None else None
+            finite.append(probabilities)
+    return SeedPredictions(np.stack(finite), labels) if finite and labels is not None else None
 
 
 def pr_curves(predictions: SeedPredictions, classes: Sequence[str]) -> list[Summary.Value]:

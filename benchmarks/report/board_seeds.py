@@ -127,10 +127,10 @@ def _mean_and_half(values: Array) -> tuple[Array, Array]:
 
 def merged_histograms(seeds: Sequence[Seed]) -> Mapping[int, HistogramProto]:
     """Return the histograms of dL/dz by step, each of the values of all seeds."""
-    found: dict[int, HistogramProto] = {}
+    merged: dict[int, HistogramProto] = {}
     for step in subsample(sorted(set().union(*(seed.histograms for seed in seeds)))):
         parts = [seed.histograms[step] for seed in seeds if step in seed.histograms]
         counts = np.sum([part.counts for part in parts], axis=0)
         total, squares = sum(part.total for part in parts), sum(part.squares for part in parts)
-        found[step] = histogram_from_counts(counts, total, squares)
-    return found
+        merged[step] = histogram_from_counts(counts, total, squares)
+    return merged

@@ -127,17 +127,17 @@ def write_overview(evidence_directory: Path, order: Sequence[str]) -> None:
     Raises:
         UserError: a claim is unreadable, there is none, or a file cannot be written.
     """
-    found = {
+    examined = {
         path.parent.name: read_claim(path.parent) for path in evidence_directory.glob(f"*/{FILE}")
     }
-    if not found:
+    if not examined:
         raise UserError(
             f"no claim in {evidence_directory}: run `lossbench evidence all`, or name a directory "
             "that it wrote"
         )
-    names = [*order, *sorted(set(found) - set(order))]
-    records = {name: found[name] for name in names if name in found}
-    missing = [name for name in order if name not in found]
+    names = [*order, *sorted(set(examined) - set(order))]
+    records = {name: examined[name] for name in names if name in examined}
+    missing = [name for name in order if name not in examined]
     write_pages(evidence_directory, _overview(evidence_directory, records, missing))
 
 
@@ -185,16 +185,16 @@ def _callout(record: Record) -> Callout:
 
 
 def _figures(directory: Path, record: Record, folder: str = "") -> list[Image]:
-    found = []
+    images = []
     for each in record["pictures"]:
         path = directory / each["name"]
         try:
-            found.append(Image(f"{folder}{each['name']}", path.read_bytes(), each.get("alt", "")))
+            images.append(Image(f"{folder}{each['name']}", path.read_bytes(), each.get("alt", "")))
         except OSError as error:
             raise UserError(
                 f"cannot read {path}: {error.strerror or error}; examine the claim again"
             ) from None
-    return found
+    return images
 
 
 def _measures(measures: Sequence[Record], warning: str | None) -> Table:

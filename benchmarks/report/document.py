@@ -101,11 +101,11 @@ class Table:
     @property
     def numeric(self) -> tuple[bool, ...]:
         """Return which columns hold numbers, and so are aligned to the right."""
-        found = []
+        numeric = []
         for index in range(len(self.columns)):
             cells = [row[index] for row in self.rows if index < len(row) and row[index]]
-            found.append(bool(cells) and all(_is_number(cell) for cell in cells))
-        return (False, *found[1:])
+            numeric.append(bool(cells) and all(_is_number(cell) for cell in cells))
+        return (False, *numeric[1:])
 
 
 @dataclass(frozen=True)

@@ -42,7 +42,7 @@ def draw_figures(experiment: Experiment, summary: dict[str, Any]) -> dict[str, b
     """
     losses = summary["losses"].items()
     differences = {n: loss["minus_cross_entropy"] for n, loss in losses}
-    drawn = {
+    figures = {
         "differences.png": draw_differences(
             {name: each for name, each in differences.items() if each is not None},
             synthetic=summary["synthetic"],
@@ -54,7 +54,7 @@ def draw_figures(experiment: Experiment, summary: dict[str, Any]) -> dict[str, b
             classes=summary["classes"],
         ),
     }
-    return {name: png for name, png in drawn.items() if png is not None}
+    return {name: png for name, png in figures.items() if png is not None}
 
 
 def draw_comparison(experiment: Experiment, summary: dict[str, Any]) -> bytes:
@@ -223,7 +223,7 @@ def _draw_lines(
 
 def _over_steps(runs: list[Run], column: str) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
     """Return the steps at which any run has a value, and the values (runs, steps), else NaN."""
-    found = [{row.step: row.measured(column) for row in run.rows} for run in runs]
-    steps = sorted({step for run in found for step, value in run.items() if value is not None})
-    values = [[run.get(step) for step in steps] for run in found]
+    by_step = [{row.step: row.measured(column) for row in run.rows} for run in runs]
+    steps = sorted({step for run in by_step for step, value in run.items() if value is not None})
+    values = [[run.get(step) for step in steps] for run in by_step]
     return np.array(steps, dtype=np.int64), np.array(values, dtype=np.float64)

@@ -71,8 +71,8 @@ def _render(template: str, document: Document) -> str:
         "quote": quote,
     }
     environment.tests["link"] = lambda cell: isinstance(cell, Link)
-    found = environment.get_template(template)
-    return found.render(title=document.title, blocks=document.blocks, marks=MARKS)
+    page = environment.get_template(template)
+    return page.render(title=document.title, blocks=document.blocks, marks=MARKS)
 
 
 def _href(link: Link, suffix: str) -> str:

@@ -197,8 +197,10 @@ def detectable_sentence(differences: list[dict[str, Any]]) -> str:
     seeds = {each["n"] for each in differences}
     if max(seeds) < MINIMUM_SEEDS:
         return f"With fewer than {MINIMUM_SEEDS} seeds nothing is decided."
-    found = sorted(each["detectable"] for each in differences if each["detectable"] is not None)
-    low, high = percent(found[0]), percent(found[-1])
+    detectable = sorted(
+        each["detectable"] for each in differences if each["detectable"] is not None
+    )
+    low, high = percent(detectable[0]), percent(detectable[-1])
     size = f"{low} points" if low == high else f"{low} to {high} points, depending on the loss,"
     return (
         f"With {seed_range(seeds)}, a difference of {size} is the smallest that four in five such "

@@ -106,14 +106,14 @@ def calls_per_sample(work: Work) -> int:
 def time_ratio(work: Work, reference: Work, seconds: float) -> Ratio:
     """Measure the device's time of `work` divided by that of `reference`."""
     calls, reference_calls = calls_per_sample(work), calls_per_sample(reference)
-    found = interleave(
+    ratio = interleave(
         lambda: device_seconds(work, calls) / calls,
         lambda: device_seconds(reference, reference_calls) / reference_calls,
         seconds,
         MIN_PAIRS,
     )
     torch.cuda.empty_cache()  # the next target's tensors are as large
-    return found
+    return ratio
 
 
 # --- what is measured ----------------------------------------------------------------------------
@@ -187,9 +187,9 @@ def share_of_copy(loss: str, shape: tuple[int, ...], dtype: torch.dtype, seconds
     size = z.numel() * z.element_size()
     traffic = 2 * size if loss == "cross-entropy" else 2 * size + target.numel() * z.element_size()
     copy = torch.empty_like(z)
-    found = time_ratio(lambda: copy.copy_(z), ours, seconds)
+    ratio = time_ratio(lambda: copy.copy_(z), ours, seconds)
     share = traffic / (2 * size)
-    return Ratio(share * found.median, share * found.lower, share * found.upper, found.pairs)
+    return Ratio(share * ratio.median, share * ratio.lower, share * ratio.upper, ratio.pairs)
 
 
 def concurrent_runs(seconds: float) -> Ratio:

@@ -127,11 +127,11 @@ def private_memory(_seconds: float) -> Ratio:
 
 def peak_private_bytes(size: int = CACHE_BYTES, steps: int = 30) -> float:
     """Train in this process from `size` bytes of images; return its peak of private memory."""
-    found: list[float] = []
+    sizes: list[float] = []
     with black_images(size // (SIZE * SIZE * 3), SIZE) as images:
         dataset = prepare(image_set(images), torch.device("cpu"), validation=0.001)
-        take_steps(dataset, steps, lambda: found.append(private_bytes()))
-    return max(found)
+        take_steps(dataset, steps, lambda: sizes.append(private_bytes()))
+    return max(sizes)
 
 
 def private_bytes() -> float:

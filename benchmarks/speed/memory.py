@@ -28,9 +28,9 @@ def peak_bytes(work: Callable[[], object]) -> int:
 def _allocations(record: profile) -> list[int]:
     """Return the bytes of each allocation (negative: of each release) in the order of time."""
     profiler: Any = record.profiler
-    found = [
+    changes = [
         (event.start_ns(), event.nbytes())
         for event in profiler.kineto_results.events()
         if event.name() == "[memory]" and event.device_type() == torch.profiler.DeviceType.CPU
     ]
-    return [size for _, size in sorted(found)]
+    return [size for _, size in sorted(changes)]

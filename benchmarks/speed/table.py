@@ -41,12 +41,12 @@ class Measurement(NamedTuple):
 
 def select(only: str | None) -> list[Target]:
     """Return the targets with `only` in their group or name. Raises UserError if there is none."""
-    found = [t for t in all_targets() if only is None or only in f"{t.group} {t.name}"]
-    if not found and only == "cuda":
+    targets = [t for t in all_targets() if only is None or only in f"{t.group} {t.name}"]
+    if not targets and only == "cuda":
         raise UserError("--only cuda: there is no CUDA device that torch can use")
-    if not found:
+    if not targets:
         raise UserError(f"no row of the speed table has {only!r} in its group or name")
-    return found
+    return targets
 
 
 def measure(
@@ -62,11 +62,11 @@ def measure(
     for number, target in enumerate(targets, 1):
         log(f"{number} of {len(targets)}: {target.name}")
         try:
-            found = target.measure(seconds)
+            ratio = target.measure(seconds)
         except UserError as error:
             log(f"skipped: {error}")
         else:
-            yield Measurement(target, found)
+            yield Measurement(target, ratio)
 
 
 def machine_facts() -> dict[str, Any]:
@@ -74,7 +74,7 @@ def machine_facts() -> dict[str, Any]:
     return {"torch": torch.__version__, **hardware(torch.device("cpu"))}
 
 
-def write(found: Sequence[Measurement], directory: Path, now: datetime) -> Path:
+def write(measurements: Sequence[Measurement], directory: Path, now: datetime) -> Path:
     """Write speed.json and speed.md to a new directory named by `now`, and return it."""
     output = directory / "speed" / now.strftime("%Y-%m-%d-%H%M%S")
     output.mkdir(parents=True)
@@ -87,33 +87,35 @@ def write(found: Sequence[Measurement], directory: Path, now: datetime) -> Path:
             "met": target.is_met(ratio),
             **asdict(ratio),
         }
-        for target, ratio in found
+        for target, ratio in measurements
     ]
     write_json(output / "speed.json", {"facts": machine_facts(), "rows": rows})
-    write_atomically(output / "speed.md", markdown(page(found)).encode())
+    write_atomically(output / "speed.md", markdown(page(measurements)).encode())
     return output
 
 
-def page(found: Sequence[Measurement]) -> Document:
+def page(measurements: Sequence[Measurement]) -> Document:
     """Return the table with its explanation, notes and machine."""
     pairs = tuple((name, str(value)) for name, value in machine_facts().items())
-    paragraphs = map(Paragraph, notes(found))
-    return Document("Speed", (Paragraph(ABOUT), table(found), *paragraphs, DefinitionList(pairs)))
+    paragraphs = map(Paragraph, notes(measurements))
+    return Document(
+        "Speed", (Paragraph(ABOUT), table(measurements), *paragraphs, DefinitionList(pairs))
+    )
 
 
-def notes(found: Iterable[Measurement]) -> list[str]:
+def notes(measurements: Iterable[Measurement]) -> list[str]:
     """Return the sentences below the table."""
-    return [f"{target.name}: {ratio.note}." for target, ratio in found if ratio.note]
+    return [f"{target.name}: {ratio.note}." for target, ratio in measurements if ratio.note]
 
 
-def table(found: Iterable[Measurement]) -> Table:
+def table(measurements: Iterable[Measurement]) -> Table:
     """Return one line per measurement."""
-    return Table(HEADINGS, tuple(map(cells, found)))
+    return Table(HEADINGS, tuple(map(cells, measurements)))
 
 
-def cells(found: Measurement) -> tuple[str, ...]:
+def cells(measurement: Measurement) -> tuple[str, ...]:
     """Return the line of one measurement."""
-    target, ratio = found
+    target, ratio = measurement
     median, lower, upper = (f"{x:.3g}" for x in (ratio.median, ratio.lower, ratio.upper))
     met = "yes" if target.is_met(ratio) else "no"
     spread = f"{lower} to {upper}"

@@ -28,9 +28,9 @@ class Target:
     at_least: bool = False
     unit: str = ""
 
-    def is_met(self, found: Ratio) -> bool:
+    def is_met(self, ratio: Ratio) -> bool:
         """Return whether the median is within the bound."""
-        return found.median >= self.bound if self.at_least else found.median <= self.bound
+        return ratio.median >= self.bound if self.at_least else ratio.median <= self.bound
 
     def __str__(self) -> str:
         return f"{'≥' if self.at_least else '≤'} {self.bound:g}{self.unit}"

@@ -92,7 +92,7 @@ def train_recipe(
     )
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, config.epochs)
     loss_function = nn.BCEWithLogitsLoss()
-    seconds = found = 0.0
+    seconds = reached = 0.0
     for _ in range(config.epochs):
         start = time.perf_counter()
         for pixels, targets in loader:
@@ -105,10 +105,10 @@ def train_recipe(
         if device.type == "cuda":
             torch.cuda.synchronize(device)
         seconds += time.perf_counter() - start
-        found = evaluate_accuracy(model, images.test, device)
-        if found >= accuracy:
+        reached = evaluate_accuracy(model, images.test, device)
+        if reached >= accuracy:
             break
-    return TrainingTime(seconds, found)
+    return TrainingTime(seconds, reached)
 
 
 class _SplitDataset(torch.utils.data.Dataset[tuple[Tensor, Tensor]]):

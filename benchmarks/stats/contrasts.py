@@ -75,7 +75,7 @@ def contrast(
     """
     seeds, examples = paired_difference(a, b, level), None
     if correct is not None:
-        drawn = bootstrap_difference(*correct, level=level)
-        if drawn.low is not None and drawn.high is not None:
-            examples = replace(seeds, low=100 * drawn.low, high=100 * drawn.high)
+        bootstrap = bootstrap_difference(*correct, level=level)
+        if bootstrap.low is not None and bootstrap.high is not None:
+            examples = replace(seeds, low=100 * bootstrap.low, high=100 * bootstrap.high)
     return Contrast(tuple(paired_differences(a, b)), seeds, examples)

@@ -126,8 +126,8 @@ def bootstrap_difference(
     seeds, n = a.shape
     # Summed over seeds a difference takes few values, so one multinomial draws all N examples.
     values, counts = np.unique(a.sum(0) - b.sum(0), return_counts=True)
-    drawn = np.random.default_rng(seed).multinomial(n, counts / n, size=draws)
-    means = drawn @ values / (n * seeds)
+    samples = np.random.default_rng(seed).multinomial(n, counts / n, size=draws)
+    means = samples @ values / (n * seeds)
     low, high = np.quantile(means, [(1 - level) / 2, (1 + level) / 2])
     return Interval(float(counts @ values / (n * seeds)), float(low), float(high), n)
 

@@ -17,10 +17,10 @@ def bench_target(benchmark: Any, target: Target) -> None:
     kernels.ensure(print)
     if benchmark.disabled:
         pytest.skip("takes minutes, and is measured by `lossbench speed`")
-    found = benchmark.pedantic(target.measure, args=(0.5,), rounds=1)
+    ratio = benchmark.pedantic(target.measure, args=(0.5,), rounds=1)
     benchmark.extra_info |= {
-        "ratio": found.median,
-        "quartiles": [found.lower, found.upper],
+        "ratio": ratio.median,
+        "quartiles": [ratio.lower, ratio.upper],
         "target": str(target),
-        "met": target.is_met(found),
+        "met": target.is_met(ratio),
     }

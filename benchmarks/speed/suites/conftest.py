@@ -37,11 +37,11 @@ def measure(benchmark: BenchmarkFixture, request: pytest.FixtureRequest) -> Call
         benchmark.group = group
         work = synchronised(work, device)
         if reference is not None and not benchmark.disabled:
-            found = time_ratio(work, synchronised(reference, device))
-            benchmark.extra_info[label] = found.median
-            benchmark.extra_info[f"{label}_quartiles"] = [found.lower, found.upper]
+            ratio = time_ratio(work, synchronised(reference, device))
+            benchmark.extra_info[label] = ratio.median
+            benchmark.extra_info[f"{label}_quartiles"] = [ratio.lower, ratio.upper]
             ratios = request.config.stash.setdefault(RATIOS, [])
-            ratios.append((group, request.node.name, found))
+            ratios.append((group, request.node.name, ratio))
         benchmark(work)
 
     return run
@@ -59,5 +59,5 @@ def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Non
     ratios = config.stash.get(RATIOS, [])
     if ratios:
         terminalreporter.section("time relative to the counterpart: median (quartiles)")
-    for group, name, found in ratios:
-        terminalreporter.write_line(f"{found!s:24} {group:44} {name}")
+    for group, name, ratio in ratios:
+        terminalreporter.write_line(f"{ratio!s:24} {group:44} {name}")
