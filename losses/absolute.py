@@ -1,4 +1,7 @@
-"""Absolute errors of a softmax: their sum, and the largest."""
+"""Absolute errors of a softmax: their sum, and the largest.
+
+l, r and dp are those of `probabilities.py`.
+"""
 
 import torch
 from torch import Tensor

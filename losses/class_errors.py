@@ -9,9 +9,9 @@ from .base import Loss, Rows
 from .closed_form import ClosedForms, differentiable
 from .cross_entropies import cross_entropy_gradient, cross_entropy_hvp, cross_entropy_value
 from .entries import Entry
-from .numerics import times
+from .numerics import times, zero_hvp
 from .probabilities import ProbabilityLoss, error, of_probabilities
-from .regression import l1_gradient, l1_hvp, l1_value
+from .regression import l1_gradient, l1_value
 from .softmax import summed, with_class_indices
 from .textbook import class_dim, one_hot_rows, reduced, softmax_error
 
@@ -71,8 +71,10 @@ def softmax_mse_reference(input: Tensor, target: Tensor, reduction: str = "mean"
     return reduced(softmax_error(input, target).square().sum(class_dim(input)), reduction)
 
 
+# --- one-vs-rest-l1: L = sum_c |z_c - t_c| -------------------------------------------------------
+
 one_vs_rest_l1_formula = differentiable(
-    summed("one_vs_rest_l1", ClosedForms("l1", l1_value, l1_gradient, l1_hvp))
+    summed("one_vs_rest_l1", ClosedForms("l1", l1_value, l1_gradient, zero_hvp))
 )
 
 

@@ -49,6 +49,17 @@ def index_cross_entropy_hvp(z: Tensor, v: Tensor, y: Tensor) -> Tensor:
     return softmax_change(row(z).p, v)
 
 
+index_cross_entropy_forms = ClosedForms(
+    "index_cross_entropy",
+    index_cross_entropy_value,
+    index_cross_entropy_gradient,
+    index_cross_entropy_hvp,
+    rows=True,
+)
+index_cross_entropy_formula = differentiable(index_cross_entropy_forms)
+capped_index_cross_entropy_formula = differentiable(capped(index_cross_entropy_forms))
+
+
 # --- cross-entropy with a row of target weights: L = sum_c t_c (ln sum exp(z) - z_c) -------------
 
 
@@ -65,6 +76,17 @@ def cross_entropy_gradient(z: Tensor, t: Tensor) -> Tensor:
 
 def cross_entropy_hvp(z: Tensor, v: Tensor, t: Tensor) -> Tensor:
     return t.sum(-1, keepdim=True) * softmax_change(row(z).p, v)
+
+
+cross_entropy_forms = ClosedForms(
+    "cross_entropy",
+    cross_entropy_value,
+    cross_entropy_gradient,
+    cross_entropy_hvp,
+    rows=True,
+)
+cross_entropy_formula = differentiable(cross_entropy_forms)
+capped_cross_entropy_formula = differentiable(capped(cross_entropy_forms))
 
 
 # --- squared log-partition (z-loss): L = l^2, l = ln sum_c exp(z_c) ------------------------------
@@ -84,20 +106,6 @@ def squared_log_partition_hvp(z: Tensor, v: Tensor) -> Tensor:
     return 2 * (dot(p, v) * p + torch.logsumexp(z, -1, keepdim=True) * softmax_change(p, v))
 
 
-index_cross_entropy_forms = ClosedForms(
-    "index_cross_entropy",
-    index_cross_entropy_value,
-    index_cross_entropy_gradient,
-    index_cross_entropy_hvp,
-    rows=True,
-)
-cross_entropy_forms = ClosedForms(
-    "cross_entropy",
-    cross_entropy_value,
-    cross_entropy_gradient,
-    cross_entropy_hvp,
-    rows=True,
-)
 squared_log_partition_forms = ClosedForms(
     "squared_log_partition",
     squared_log_partition_value,
@@ -105,19 +113,17 @@ squared_log_partition_forms = ClosedForms(
     squared_log_partition_hvp,
     rows=True,
 )
-index_cross_entropy_formula = differentiable(index_cross_entropy_forms)
-cross_entropy_formula = differentiable(cross_entropy_forms)
 squared_log_partition_formula = differentiable(squared_log_partition_forms)
-capped_index_cross_entropy_formula = differentiable(capped(index_cross_entropy_forms))
-capped_cross_entropy_formula = differentiable(capped(cross_entropy_forms))
 capped_squared_log_partition_formula = differentiable(capped(squared_log_partition_forms))
+
+
+# --- the loss: cross-entropy with all its options ------------------------------------------------
 
 
 def cross_entropy_of_rows(z: Tensor, t: Tensor) -> Tensor:
     """Compute cross-entropy with rows of targets or with class indices."""
-    return (
-        cross_entropy_formula(z, t) if t.is_floating_point() else index_cross_entropy_formula(z, t)
-    )
+    formula = cross_entropy_formula if t.is_floating_point() else index_cross_entropy_formula
+    return formula(z, t)
 
 
 def cross_entropy(
@@ -184,7 +190,7 @@ def cross_entropy(
     checks.setting("cross_entropy", "z_loss", z_loss, least=0.0)
     if softcap is not None:
         checks.setting("cross_entropy", "softcap", softcap, above=0.0)
-    data = _Logits("cross_entropy", input, softcap=softcap)
+    data = Logits("cross_entropy", input, softcap=softcap)
     if is_distribution(input, target):
         no_ignored_class(ignore_index)
         return data.of_distribution(target, weight, reduction, label_smoothing, z_loss)
@@ -192,7 +198,7 @@ def cross_entropy(
 
 
 @dataclass
-class _Logits:
+class Logits:
     """The input of a cross-entropy, and what is done to its logits before all else."""
 
     name: str
@@ -345,6 +351,7 @@ ENTRIES = (
 )
 
 
+# In the catalogue these follow logit-adjusted.
 ENTRIES_OF_LOGITS = (
     Entry(
         "z-loss",

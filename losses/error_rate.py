@@ -11,6 +11,7 @@ from .arguments import elementwise, rows
 from .base import Rows, Weighted
 from .closed_form import ClosedForms, differentiable
 from .entries import Entry
+from .numerics import zero_hvp
 from .right_class import RightClass, of_one_logit, of_rows
 from .softmax import with_class_indices, without
 from .textbook import class_dim, one_hot_rows, reduced
@@ -27,12 +28,8 @@ def zero_one_gradient(z: Tensor, t: Tensor) -> Tensor:
     return torch.zeros_like(z * t)
 
 
-def zero_one_hvp(z: Tensor, v: Tensor, t: Tensor) -> Tensor:
-    return torch.zeros_like(z * v * t)
-
-
 zero_one_formula = differentiable(
-    ClosedForms("zero_one", zero_one_value, zero_one_gradient, zero_one_hvp)
+    ClosedForms("zero_one", zero_one_value, zero_one_gradient, zero_hvp)
 )
 
 
@@ -82,21 +79,13 @@ def zero_one_rows_value(z: Tensor, t: Tensor) -> Tensor:
     return torch.where(z.isnan().any(-1), z.amax(-1), wrong)
 
 
-def zero_one_rows_gradient(z: Tensor, t: Tensor) -> Tensor:
-    return torch.zeros_like(z * t)
-
-
-def zero_one_rows_hvp(z: Tensor, v: Tensor, t: Tensor) -> Tensor:
-    return torch.zeros_like(z * v * t)
-
-
 zero_one_rows_formula = differentiable(
     with_class_indices(
         ClosedForms(
             "zero_one_rows",
             zero_one_rows_value,
-            zero_one_rows_gradient,
-            zero_one_rows_hvp,
+            zero_one_gradient,
+            zero_hvp,
             rows=True,
         )
     )

@@ -1,4 +1,7 @@
-"""Focal loss: cross-entropy in which easy examples count less, of a sigmoid and of a softmax."""
+"""Focal loss: cross-entropy in which easy examples count less, of a sigmoid and of a softmax.
+
+Of one logit z, p = sigma(z) and q = 1 - p = sigma(-z) are the probabilities of classes 1 and 0.
+"""
 
 from typing import NamedTuple
 
@@ -139,7 +142,9 @@ def sigmoid_focal_reference(
     return reduced(each, reduction)
 
 
-# --- focal: phi = q^gamma s ----------------------------------------------------------------------
+# --- softmax-focal: phi = q^gamma s --------------------------------------------------------------
+#
+# phi and s, p and q of a class of a row are those of `right_class.py`.
 
 
 def _ratio(s: Tensor, q: Tensor) -> Tensor:

@@ -3,8 +3,8 @@
 `input` is what the model gives, `target` what it should have given. Settings other than `weight`
 are given by name where torch's deprecated `size_average` and `reduce`, which have no place here,
 stand between them there. Reductions are 'mean' (the default, but for torchvision's
-`sigmoid_focal_loss`), 'sum' and 'none'. float16 and
-bfloat16 are computed in float32 and returned in their own dtype, under autocast in float32.
+`sigmoid_focal_loss`), 'sum' and 'none'. float16 and bfloat16 are computed in float32 and returned
+in their own dtype, under autocast in float32.
 
 All are differentiable with respect to `input`, to targets that are probabilities, and to every
 weight: any number of times in reverse mode, and once in forward mode over or under that. Forward

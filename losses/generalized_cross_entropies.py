@@ -1,4 +1,7 @@
-"""Generalized cross-entropy: between cross-entropy and 1 - p of the right class."""
+"""Generalized cross-entropy: between cross-entropy and 1 - p of the right class.
+
+phi, s, p and q are those of `right_class.py`; the setting q of the functions is k in its formulas.
+"""
 
 import math
 
@@ -112,6 +115,9 @@ def generalized_cross_entropy_reference(
 ) -> Tensor:
     p = torch.softmax(input, class_dim(input))
     return reduced((one_hot_rows(input, target) * (1 - p**q) / q).sum(class_dim(input)), reduction)
+
+
+# --- sigmoid-generalized-cross-entropy: the same of one logit ------------------------------------
 
 
 def sigmoid_generalized_cross_entropy(

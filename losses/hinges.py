@@ -30,7 +30,7 @@ def ramp(u: Tensor, power: int, order: int = 0) -> Tensor:
     return math.perm(power, order) * torch.relu(u) ** degree
 
 
-def _power(function: str, name: str, value: int, known: tuple[int, ...]) -> int:
+def known_power(function: str, name: str, value: int, known: tuple[int, ...]) -> int:
     if value not in known:
         choices = f"{', '.join(map(str, known[:-1]))} or {known[-1]}"
         raise ValueError(f"{function}: {name}={value} is not supported: it must be {choices}")
@@ -90,7 +90,7 @@ def hinge(
         the form of today's textbooks; from memory, not checked against the paper's own text.
     """
     checks.setting("hinge", "margin", margin, least=0.0)
-    power = _power("hinge", "power", power, (1, 2, 3))
+    power = known_power("hinge", "power", power, (1, 2, 3))
     return elementwise(
         hinge_formula, "hinge", input, target, weight, reduction, float(margin), power
     )
@@ -126,6 +126,8 @@ def hinge_reference(
     right, wrong = torch.relu(margin - input) ** power, torch.relu(margin + input) ** power
     return reduced(target * right + (1 - target) * wrong, reduction)
 
+
+# --- one-vs-rest-hinge: the sum of hinge over the classes of a row -------------------------------
 
 one_vs_rest_hinge_formula = differentiable(summed("one_vs_rest_hinge", _hinge))
 
@@ -168,7 +170,7 @@ def one_vs_rest_hinge(
     """
     name = "one_vs_rest_hinge"
     checks.setting(name, "margin", margin, least=0.0)
-    power = _power(name, "power", power, (1, 2, 3))
+    power = known_power(name, "power", power, (1, 2, 3))
     loss = one_vs_rest_hinge_formula
     return rows(loss, name, input, target, weight, ignore_index, reduction, float(margin), power)
 

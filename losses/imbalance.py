@@ -8,7 +8,7 @@ from torch import Tensor
 from . import checks
 from .arguments import is_distribution, no_ignored_class, upcast
 from .base import Loss
-from .cross_entropies import _Logits, cross_entropy_reference
+from .cross_entropies import Logits, cross_entropy_reference
 from .entries import Entry
 
 
@@ -58,7 +58,7 @@ def logit_adjusted_cross_entropy(
         checks.class_weight(input, prior, "prior")
         checks.positive(prior=prior)
         shift = tau * upcast(prior, input.dtype).log()
-    data = _Logits(name, input, shift=shift)
+    data = Logits(name, input, shift=shift)
     if is_distribution(input, target):
         no_ignored_class(ignore_index)
         return data.of_distribution(target, weight, reduction)

@@ -9,6 +9,7 @@ from .arguments import index_arguments, reduce, upcast
 from .base import Loss, Rows
 from .closed_form import ClosedForms, differentiable
 from .entries import Entry
+from .numerics import zero_hvp
 from .textbook import reduced
 
 # --- nll: L = -x_y of a row x of log-probabilities -----------------------------------------------
@@ -93,10 +94,6 @@ def kl_div_gradient(x: Tensor, t: Tensor) -> Tensor:
     return torch.zeros_like(x) - t
 
 
-def kl_div_hvp(x: Tensor, v: Tensor, t: Tensor) -> Tensor:
-    return torch.zeros_like(x * v * t)
-
-
 def kl_div_of_logs_value(x: Tensor, s: Tensor) -> Tensor:
     nothing = s == -torch.inf
     s, x = torch.where(nothing, 0.0, s), torch.where(nothing, 0.0, x)
@@ -107,9 +104,9 @@ def kl_div_of_logs_gradient(x: Tensor, s: Tensor) -> Tensor:
     return torch.zeros_like(x) - torch.exp(s)
 
 
-kl_div_formula = differentiable(ClosedForms("kl_div", kl_div_value, kl_div_gradient, kl_div_hvp))
+kl_div_formula = differentiable(ClosedForms("kl_div", kl_div_value, kl_div_gradient, zero_hvp))
 kl_div_of_logs_formula = differentiable(
-    ClosedForms("kl_div_of_logs", kl_div_of_logs_value, kl_div_of_logs_gradient, kl_div_hvp)
+    ClosedForms("kl_div_of_logs", kl_div_of_logs_value, kl_div_of_logs_gradient, zero_hvp)
 )
 KL_REDUCTIONS = (*checks.REDUCTIONS, "batchmean")
 

@@ -11,7 +11,7 @@ from .arguments import reduce, upcast
 from .base import Loss, Reduced
 from .closed_form import ClosedForms, differentiable
 from .entries import Entry
-from .hinges import _power, ramp
+from .hinges import known_power, ramp
 from .textbook import reduced
 
 # --- pairs: L = sum over listed l and unlisted c of max(0, m - z_l + z_c)^k ----------------------
@@ -84,6 +84,9 @@ def pairs_hvp(z: Tensor, v: Tensor, y: Tensor, margin: float, power: int) -> Ten
 pairs_formula = differentiable(
     ClosedForms("pairs", pairs_value, pairs_gradient, pairs_hvp, rows=True)
 )
+
+
+# --- multi-margin: pairs with one right class ----------------------------------------------------
 
 
 def multi_margin_loss(
@@ -181,7 +184,10 @@ def multi_margin_settings(p: int, weight: Tensor | None) -> int:
         raise ValueError(
             f"weight must be one-dimensional, one factor a class, got size {tuple(weight.shape)}"
         )
-    return _power("multi_margin_loss", "p", p, (1, 2))
+    return known_power("multi_margin_loss", "p", p, (1, 2))
+
+
+# --- multilabel-margin: pairs with a list of right classes, k = 1 --------------------------------
 
 
 def multilabel_margin_loss(input: Tensor, target: Tensor, *, reduction: str = "mean") -> Tensor:

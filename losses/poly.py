@@ -1,4 +1,7 @@
-"""Poly-1: cross-entropy with another coefficient of its first-order term."""
+"""Poly-1: cross-entropy with another coefficient of its first-order term.
+
+phi, s, p and q are those of `right_class.py`.
+"""
 
 import torch
 import torch.nn.functional as F
@@ -111,6 +114,9 @@ def poly1_reference(
     log_p = torch.log_softmax(input, class_dim(input))
     each = one_hot_rows(input, target) * (epsilon * (1 - log_p.exp()) - log_p)
     return reduced(each.sum(class_dim(input)), reduction)
+
+
+# --- sigmoid-poly-1: the same of one logit -------------------------------------------------------
 
 
 def sigmoid_poly1(

@@ -11,6 +11,7 @@ from .arguments import elementwise, reduce, upcast
 from .base import Reduced, Weighted
 from .closed_form import ClosedForms, Formula, differentiable
 from .entries import Entry
+from .numerics import zero_hvp
 from .sigmoid import error, slope
 
 # --- sigmoid-mse: L = (f - t)^2 / 2, f = sigma(z) ------------------------------------------------
@@ -132,11 +133,7 @@ def l1_gradient(z: Tensor, t: Tensor) -> Tensor:
     return (z - t).sign()
 
 
-def l1_hvp(z: Tensor, v: Tensor, t: Tensor) -> Tensor:
-    return torch.zeros_like(z * v * t)
-
-
-l1_formula = differentiable(ClosedForms("l1", l1_value, l1_gradient, l1_hvp))
+l1_formula = differentiable(ClosedForms("l1", l1_value, l1_gradient, zero_hvp))
 
 
 def l1_loss(

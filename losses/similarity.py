@@ -1,4 +1,7 @@
-"""How alike the softmax and the target are: the Tanimoto similarity, and the cosine."""
+"""How alike the softmax and the target are: the Tanimoto similarity, and the cosine.
+
+l, r and dp are those of `probabilities.py`.
+"""
 
 import math
 

@@ -74,6 +74,9 @@ def soft_margin_reference(input: Tensor, target: Tensor, reduction: str = "mean"
     return F.soft_margin_loss(input, target, reduction=reduction)
 
 
+# --- multilabel-soft-margin: the mean over the classes of bce-with-logits ------------------------
+
+
 def multilabel_soft_margin_loss(
     input: Tensor, target: Tensor, weight: Tensor | None = None, *, reduction: str = "mean"
 ) -> Tensor:

@@ -1,4 +1,7 @@
-"""The squared log-probability of the right class."""
+"""The squared log-probability of the right class.
+
+phi, s, p and q are those of `right_class.py`.
+"""
 
 import torch
 import torch.nn.functional as F
@@ -80,6 +83,9 @@ def squared_log_reference(input: Tensor, target: Tensor, reduction: str = "mean"
     dim = class_dim(input)
     each = (one_hot_rows(input, target) * torch.log_softmax(input, dim)) ** 2
     return reduced(each.sum(dim), reduction)
+
+
+# --- sigmoid-squared-log: the same of one logit --------------------------------------------------
 
 
 def sigmoid_squared_log(
