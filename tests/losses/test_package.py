@@ -44,6 +44,8 @@ def test_every_public_name_exists() -> None:
 def test_functions_are_exported_and_hide_no_module() -> None:
     for name in losses.functional.__all__:
         assert getattr(losses, name) is getattr(losses.functional, name)
+    functions = {entry.build().function for entry in ENTRIES}
+    assert functions <= {getattr(losses.functional, name) for name in losses.functional.__all__}
     for name in (file.stem for file in FOLDER.glob("*.py") if file.stem != "__init__"):
         assert isinstance(getattr(losses, name), ModuleType), name
 
