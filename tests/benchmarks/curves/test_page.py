@@ -142,7 +142,12 @@ def test_the_picture_is_the_same_whenever_it_is_drawn(tmp_path: Path) -> None:
         assert now.size == then.size
 
 
-def test_both_files_are_written(tmp_path: Path) -> None:
-    paths = page.write(tmp_path, count=1)
-    assert [path.name for path in paths] == ["README.md", "catalogue.png"]
-    assert paths[0].read_text(encoding="utf-8").startswith(page.catalogue(ENTRIES))
+def test_a_page_is_the_catalogue_and_its_measurements() -> None:
+    some = [ENTRY["cross-entropy"], ENTRY["mse"]]
+    text = page.page(some, count=1)
+    assert text.startswith(page.catalogue(some))
+    found = rows(text[text.index(page.TAILS_TITLE) :])
+    assert [row[:2] for row in found] == [
+        *(["cross-entropy", "ours"], ["", "torch"]),
+        *(["mse", "ours"], ["", "torch"]),
+    ]

@@ -1,5 +1,8 @@
+import copy
+
 import pytest
 import torch
+from torch import nn
 
 from lossbench.benchmarks.config import ARTICLE_LOSSES, CompareConfig
 from lossbench.benchmarks.training import checks
@@ -36,68 +39,50 @@ def test_cuda_that_is_absent_is_refused(refusal, monkeypatch) -> None:
     assert resolve_device("auto") == CPU
 
 
-class NoHead(torch.nn.Module):
-    def __init__(self, num_outputs: int) -> None:
-        super().__init__()
-        self.conv = torch.nn.Conv2d(3, num_outputs, 32)
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return self.conv(x).flatten(1)
+def linear(inputs: int = 3072, outputs: int = 1) -> nn.Sequential:
+    return nn.Sequential(nn.Flatten(), nn.Linear(inputs, outputs))
 
 
-class TwoColumns(torch.nn.Sequential):
-    def __init__(self, num_outputs: int) -> None:
-        super().__init__(torch.nn.Flatten(), torch.nn.Linear(3072, num_outputs + 1))
+def no_head() -> nn.Module:
+    return nn.Sequential(nn.Conv2d(3, 1, 32), nn.Flatten())
 
 
-class SpareHead(torch.nn.Module):
-    """The last linear layer by definition is not the one that answers."""
-
-    def __init__(self, num_outputs: int) -> None:
-        super().__init__()
-        self.head = torch.nn.Linear(3072, num_outputs)
-        self.spare = torch.nn.Linear(3072, 1)
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return self.head(x.flatten(1))
+def spare_head() -> nn.Module:
+    """Return a model whose last linear layer is not the one that answers."""
+    model = nn.Sequential(linear(), nn.Identity())
+    model[1].spare = nn.Linear(3072, 1)
+    return model
 
 
-class OnlyTrains(torch.nn.Sequential):
-    def __init__(self, num_outputs: int) -> None:
-        super().__init__(torch.nn.Flatten(), torch.nn.Linear(3072, num_outputs))
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        if not self.training:
+def only_trains() -> nn.Module:
+    def refuse(model: nn.Module, *_) -> None:
+        if not model.training:
             raise RuntimeError("not in\nevaluation")
-        return super().forward(x)
+
+    model = linear()
+    model.register_forward_hook(refuse)
+    return model
 
 
-class Detached(torch.nn.Sequential):
-    def __init__(self, num_outputs: int) -> None:
-        super().__init__(torch.nn.Flatten(), torch.nn.Linear(3072, num_outputs))
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return super().forward(x).detach()
-
-
-class WrongSize(torch.nn.Sequential):
-    def __init__(self, num_outputs: int) -> None:
-        super().__init__(torch.nn.Flatten(), torch.nn.Linear(5, num_outputs))
+def detached() -> nn.Module:
+    model = linear()
+    model.register_forward_hook(lambda *each: each[-1].detach())
+    return model
 
 
 @pytest.mark.parametrize(
     ("model", "words"),
     [
-        (NoHead, "no torch.nn.Linear"),
-        (TwoColumns, "(2, 1)"),
-        (SpareHead, "(2, 2)"),
-        (OnlyTrains, "not in evaluation"),
-        (Detached, "does not require grad"),
-        (WrongSize, "RuntimeError"),
+        (no_head(), "no torch.nn.Linear"),
+        (linear(outputs=2), "(2, 1)"),
+        (spare_head(), "(2, 2)"),
+        (only_trains(), "not in evaluation"),
+        (detached(), "does not require grad"),
+        (linear(inputs=5), "RuntimeError"),
     ],
 )
 def test_a_model_that_does_not_fit_is_refused(model, words: str, refusal, monkeypatch) -> None:
-    monkeypatch.setattr(checks.models, "build", lambda *_, **__: model(num_outputs=1))
+    monkeypatch.setattr(checks.models, "build", lambda *_, **__: copy.deepcopy(model))
     configs = [CompareConfig(model="my:Model").run_config(name, 0, 0.1) for name in ARTICLE_LOSSES]
     refusal(lambda: check_model(configs, 32, 2, CPU), "my:Model", words)
 

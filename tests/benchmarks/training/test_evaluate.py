@@ -25,19 +25,6 @@ def test_evaluating_leaves_the_model_as_it_was(images) -> None:
     assert all(torch.equal(v, before[k]) for k, v in model.state_dict().items())
 
 
-def test_with_mirroring_an_image_and_its_mirror_image_have_the_same_outputs(images) -> None:
-    objective = Objective("cross-entropy")
-    model = build_model(SMALL, objective)
-    split = prepare(images, CPU).validation
-    mirrored = split._replace(images=split.images.flip(2))
-    normalise = prepare(images, CPU).normalise
-    (_, one), (_, other) = (evaluate(model, objective, s, normalise) for s in (split, mirrored))
-    assert not np.array_equal(one.outputs, other.outputs)
-    for each in (split, mirrored):
-        _, both = evaluate(model, objective, each, normalise, "mirror")
-        assert both.outputs == pytest.approx((one.outputs + other.outputs) / 2, abs=1e-6)
-
-
 @pytest.mark.parametrize("side", [32, 64, 100])
 def test_views_are_the_image_its_mirror_image_and_both_shifted_to_each_corner(side: int) -> None:
     images = torch.rand(2, 3, side, side, dtype=torch.float64)

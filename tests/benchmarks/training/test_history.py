@@ -1,4 +1,5 @@
 import math
+from types import SimpleNamespace
 
 import pytest
 
@@ -12,15 +13,8 @@ from ..samples import gradient_stats
 @pytest.fixture
 def clock(monkeypatch):
     """Clock of the stopwatch that only moves when it is told to."""
-
-    class Clock:
-        now = 100.0
-
-        def __call__(self) -> float:
-            return self.now
-
-    clock = Clock()
-    monkeypatch.setattr(history.time, "perf_counter", clock)
+    clock = SimpleNamespace(now=100.0)
+    monkeypatch.setattr(history.time, "perf_counter", lambda: clock.now)
     return clock
 
 
