@@ -15,6 +15,7 @@ from lossbench.benchmarks.records.files import lock_directory, remove_scratch
 from lossbench.benchmarks.records.results import gather_tables
 from lossbench.benchmarks.report.board import write_board
 from lossbench.benchmarks.report.comparison import write_summary
+from lossbench.benchmarks.report.summary import summarise
 from lossbench.benchmarks.report.table import terminal_table
 from lossbench.benchmarks.subcommands import PROGRAM
 from lossbench.benchmarks.training.plan import Plan
@@ -35,7 +36,7 @@ def print_status(ended: ExperimentStatus) -> int:
     if ended.finished:
         # A pipe has no width of its own, and whoever reads the file wants every column.
         console = Console(width=None if sys.stdout.isatty() else 110)
-        console.print(terminal_table(directory, width=console.width))
+        console.print(terminal_table(summarise(directory), console.width))
         print(
             f"\nReport       {directory / 'report.html'}"
             f"\nTensorBoard  {shlex.join([*PROGRAM, 'view', '--runs', str(directory)])}"

@@ -14,13 +14,12 @@ from lossbench.benchmarks.plots.intervals import Row, RowPanel, draw_intervals
 from lossbench.benchmarks.records.claim import ClaimFigure, ClaimTable, Measure
 from lossbench.benchmarks.stats.contrasts import Contrast
 from lossbench.benchmarks.stats.intervals import Interval, mean_interval, paired_difference
-from lossbench.benchmarks.stats.significance import holm
 from lossbench.benchmarks.training.rate_search import FIRST_SEARCH_SEED
 from lossbench.benchmarks.training.result import RunResult
 
 from .claim import Analysis, Claim, Size, Trainer
 from .figures import figure, rate_axis, seed_row
-from .measures import above, below, table, within
+from .measures import above, below, holm_pvalues, one_sided, table, within
 from .runs import accuracies, accuracy_contrast, chance_level, train_cells
 from .sweep import USABLE, sweep
 from .text import mean_text, optional, signed, with_span
@@ -116,7 +115,8 @@ class LearningRate(Analysis):
                 NEAR,
                 f"±{NEAR:g} points",
             ),
-            above(
+            one_sided(
+                "above",
                 f"usable range of {REFERENCE} minus that of {OTHER}, decades of learning rate",
                 paired_difference(ours.decades, other.decades),
                 -STEP,
@@ -219,8 +219,7 @@ class LearningRate(Analysis):
         return (self._rank_table(), self._rate_table())
 
     def _rank_table(self) -> ClaimTable:
-        each = self.contrasts
-        ps = dict(zip(each, holm([c.pvalue() for c in each.values()]), strict=True))
+        each, ps = self.contrasts, holm_pvalues(self.contrasts)
         rates = {loss: s.best_rate for loss, s in self.sweeps.items() if loss != CONSTANT}
         return table(
             "Each loss at its own best learning rate",

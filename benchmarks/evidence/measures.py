@@ -27,7 +27,8 @@ Side = Literal["above", "below"]
 Item = TypeVar("Item")
 
 
-def above(
+def one_sided(
+    side: Side,
     name: str,
     interval: Interval,
     limit: float,
@@ -36,36 +37,33 @@ def above(
     least: bool = False,
     most: bool = False,
 ) -> Measure:
-    """Return the measure that a mean is above a limit.
+    """Return the measure that a mean is on a side of a limit.
 
     Args:
+        side: 'above' or 'below'.
         name: what was measured, with its unit.
         interval: the mean with its interval.
         limit: the limit.
         text: the limit with its unit; by default the number.
-        least: the true mean may be larger; then only 'holds' is certain.
-        most: the true mean may be smaller; then only 'does not hold' is certain.
+        least: the true mean may be larger, so that only a verdict for 'above' is certain.
+        most: the true mean may be smaller, so that only a verdict for 'below' is certain.
     """
-    verdict = verdict_above(interval, limit)
-    if (least and verdict != "holds") or (most and verdict != "does not hold"):
+    verdict = (verdict_above if side == "above" else verdict_below)(interval, limit)
+    is_above = verdict == ("holds" if side == "above" else "does not hold")
+    is_below = verdict == ("holds" if side == "below" else "does not hold")
+    if (least and not is_above) or (most and not is_below):
         verdict = "undecided"
-    return _measure(name, interval, f"above {text or format(limit, 'g')}", verdict)
+    return _measure(name, interval, f"{side} {text or format(limit, 'g')}", verdict)
 
 
-def below(
-    name: str,
-    interval: Interval,
-    limit: float,
-    text: str = "",
-    *,
-    least: bool = False,
-    most: bool = False,
-) -> Measure:
-    """Return the measure that a mean is below a limit; arguments as of `above`."""
-    verdict = verdict_below(interval, limit)
-    if (most and verdict != "holds") or (least and verdict != "does not hold"):
-        verdict = "undecided"
-    return _measure(name, interval, f"below {text or format(limit, 'g')}", verdict)
+def above(name: str, interval: Interval, limit: float, text: str = "") -> Measure:
+    """Return the measure that a mean is above a limit; `text` is the limit with its unit."""
+    return one_sided("above", name, interval, limit, text)
+
+
+def below(name: str, interval: Interval, limit: float, text: str = "") -> Measure:
+    """Return the measure that a mean is below a limit; `text` is the limit with its unit."""
+    return one_sided("below", name, interval, limit, text)
 
 
 def within(name: str, interval: Interval, low: float, high: float, text: str) -> Measure:
@@ -128,7 +126,8 @@ def evaluate_hypotheses(hypotheses: Sequence[Hypothesis]) -> list[HypothesisTest
     ps = holm([each.contrast.pvalue(each.threshold) for each in hypotheses])
     tests = []
     for each, p in zip(hypotheses, ps, strict=True):
-        measured = (above if each.side == "above" else below)(
+        measured = one_sided(
+            each.side,
             f"{each.name}, points",
             each.contrast.interval,
             each.threshold,
@@ -138,6 +137,11 @@ def evaluate_hypotheses(hypotheses: Sequence[Hypothesis]) -> list[HypothesisTest
             measured = replace(measured, verdict="undecided")
         tests.append(HypothesisTest(each, p, measured))
     return tests
+
+
+def holm_pvalues(contrasts: Mapping[str, Contrast]) -> dict[str, float]:
+    """Return p of no difference for each contrast, corrected by Holm for all of them."""
+    return dict(zip(contrasts, holm([c.pvalue() for c in contrasts.values()]), strict=True))
 
 
 def table(

@@ -137,13 +137,14 @@ class Saturation(Analysis):
         over = f"sigmoid-mse over cross-entropy: steps to {PERCENT} from {{:g}}, {{}}, ratio"
         each = "each at its fastest rate"
         return (
-            slowed.below(
+            slowed.one_sided(
+                "below",
                 f"cross-entropy at its fastest rates: steps to {PERCENT} from {SUREST:g} over "
                 f"those from {EVEN:g}, ratio",
                 RECOVERS,
             ),
-            common.above(over.format(SUREST, f"both at a rate of {COMMON:g}"), STALLS),
-            self.at_fastest(SUREST).above(over.format(SUREST, each), STALLS),
+            common.one_sided("above", over.format(SUREST, f"both at a rate of {COMMON:g}"), STALLS),
+            self.at_fastest(SUREST).one_sided("above", over.format(SUREST, each), STALLS),
             self.at_fastest(EVEN).within(over.format(EVEN, each), ALIKE),
             at_most(
                 "measured dL/dz against f - t and (f - t) f (1 - f), largest relative difference "

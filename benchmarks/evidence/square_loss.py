@@ -12,13 +12,12 @@ from lossbench.benchmarks.plots.intervals import Row, RowPanel, draw_intervals
 from lossbench.benchmarks.records.claim import ClaimFigure, ClaimTable, Measure
 from lossbench.benchmarks.stats.contrasts import Contrast
 from lossbench.benchmarks.stats.intervals import mean_interval
-from lossbench.benchmarks.stats.significance import holm
 from lossbench.benchmarks.stats.verdict import Verdict, verdict_equivalent
 from lossbench.benchmarks.training.result import RunResult
 
 from .claim import Analysis, Claim, Size, Trainer
 from .figures import figure, search_figure, seed_row
-from .measures import table, within
+from .measures import holm_pvalues, table, within
 from .runs import (
     accuracies,
     accuracy_contrast,
@@ -165,8 +164,7 @@ class SquareLoss(Analysis):
         )
 
     def _difference_table(self) -> ClaimTable:
-        each = self.contrasts
-        ps = dict(zip(each, holm([c.pvalue() for c in each.values()]), strict=True))
+        each, ps = self.contrasts, holm_pvalues(self.contrasts)
         return table(
             "Differences in test accuracy, points",
             each,

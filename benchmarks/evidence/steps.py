@@ -13,7 +13,7 @@ from lossbench.benchmarks.records.claim import Measure
 from lossbench.benchmarks.stats.intervals import Interval, paired_difference
 from lossbench.benchmarks.stats.significance import minimum_detectable_difference
 
-from .measures import above, below, within
+from .measures import Side, one_sided, within
 from .runs import Runs
 from .text import optional
 
@@ -72,15 +72,10 @@ class Ratio(NamedTuple):
         log = minimum_detectable_difference(self.logs)
         return None if log is None else math.exp(log)
 
-    def above(self, name: str, limit: float) -> Measure:
-        """Return the measure that the ratio is above a limit."""
-        bounds = {"least": self.least, "most": self.most}
-        return above(self._named(name), self.interval, limit, f"{limit:g} times", **bounds)
-
-    def below(self, name: str, limit: float) -> Measure:
-        """Return the measure that the ratio is below a limit."""
-        bounds = {"least": self.least, "most": self.most}
-        return below(self._named(name), self.interval, limit, f"{limit:g} times", **bounds)
+    def one_sided(self, side: Side, name: str, limit: float) -> Measure:
+        """Return the measure that the ratio is above or below a limit."""
+        text, bounds = f"{limit:g} times", {"least": self.least, "most": self.most}
+        return one_sided(side, self._named(name), self.interval, limit, text, **bounds)
 
     def within(self, name: str, limit: float) -> Measure:
         """Return the measure that the ratio is from 1 / limit to limit. A bound leaves it open."""

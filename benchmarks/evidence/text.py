@@ -19,17 +19,17 @@ def signed(value: float | None, digits: int | None = 1) -> str:
     return text.replace("-", MINUS)
 
 
-def span(interval: Interval | None, digits: int = 1) -> str:
+def span(interval: Interval | None) -> str:
     """Format the ends of an interval: '+0.1 to +2.3'."""
     if interval is None or interval.low is None or interval.high is None:
         return MISSING
-    return f"{signed(interval.low, digits)} to {signed(interval.high, digits)}"
+    return f"{signed(interval.low)} to {signed(interval.high)}"
 
 
-def with_span(interval: Interval, digits: int = 1) -> str:
+def with_span(interval: Interval) -> str:
     """Format a mean with its interval: '+1.2 (+0.1 to +2.3)'."""
-    text = signed(interval.mean, digits)
-    return text if interval.low is None else f"{text} ({span(interval, digits)})"
+    text = signed(interval.mean)
+    return text if interval.low is None else f"{text} ({span(interval)})"
 
 
 def plus_minus(interval: Interval, digits: int = 1) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import rich.table
@@ -22,7 +21,6 @@ from lossbench.benchmarks.stats.verdict import MINIMUM_SEEDS
 
 from .differences import REFERENCE
 from .document import SYNTHETIC, Table, synthetic_title
-from .summary import summarise
 
 WIDE = 112
 """Width in characters of a terminal that shows every column."""
@@ -74,19 +72,14 @@ def results_table(summary: dict[str, Any]) -> Table:
     return Table(headings, tuple(losses), (chance,), warning)
 
 
-def terminal_table(experiment: Path | dict[str, Any], width: int | None = None) -> rich.table.Table:
+def terminal_table(summary: dict[str, Any], width: int) -> rich.table.Table:
     """Build the table for the terminal.
 
     Args:
-        experiment: the directory, or the content of summary.json.
-        width: width in characters, by default that of the terminal. Below WIDE the last three
-            columns are left out, and the caption says so.
-
-    Raises:
-        UserError: a directory cannot be read, or no run in it has finished.
+        summary: the content of summary.json.
+        width: width in characters. Below WIDE the last three columns are left out, and the caption
+            says so.
     """
-    summary = experiment if isinstance(experiment, dict) else summarise(experiment)
-    width = Console().width if width is None else width
     columns = COLUMNS if width >= WIDE else COLUMNS[:-WIDE_COLUMNS]
     title = synthetic_title(str(summary["experiment"]), summary["synthetic"])
     # Text, not str: rich would read [...] in a name as markup.

@@ -95,10 +95,10 @@ def run_timer(plan: Plan) -> Iterator[Callable[[], float]]:
 
 
 @cache
-def finished_experiment(seeds: int = MANY_SEEDS) -> Experiment:
+def finished_experiment() -> Experiment:
     """Train an experiment once per process."""
     directory = tempfile.TemporaryDirectory(prefix="lossbench-")
-    many, few = (plan_experiment(Path(directory.name), n) for n in (seeds, FEW_SEEDS))
+    many, few = (plan_experiment(Path(directory.name), n) for n in (MANY_SEEDS, FEW_SEEDS))
     with run_timer(many) as last, run_timer(few) as first:
         for train_next, count in ((last, len(many.runs) - COMPARED_RUNS), (first, WARMUP_RUNS)):
             for _ in range(count):

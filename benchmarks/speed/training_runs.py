@@ -117,35 +117,29 @@ def has_lightning() -> bool:
     return importlib.util.find_spec("lightning") is not None
 
 
-def lightning_ratio(seconds: float, *, channels_last: bool = False) -> Ratio:
+def lightning_ratio(seconds: float) -> Ratio:
     """Measure an epoch of Lightning's Trainer relative to ours, from the same images in memory.
 
     Lightning gets images that are normalised beforehand; ours normalises each batch. Most of the
     difference is the memory format, which ours chooses and a plain LightningModule does not.
-
-    Args:
-        seconds: about an eighth of the time to measure.
-        channels_last: give Lightning that memory format too.
     """
     dataset = prepare(noise_images(LIGHTNING_IMAGES, 32), CPU, validation=0.0)
     run = RunConfig(
         "bce-with-logits", 0, 1e-3, epochs=1, batch_size=BATCH_SIZE, augmentation="none"
     )
     images = dataset.normalise(dataset.train.images[dataset.train.rows]).contiguous()
-    theirs = lightning_epoch(images, dataset.train.labels.float(), channels_last=channels_last)
+    theirs = lightning_epoch(images, dataset.train.labels.float())
     return time_ratio(theirs, lambda: train(run, dataset), 8 * seconds, min_pairs=5)
 
 
-def lightning_epoch(images: Tensor, targets: Tensor, *, channels_last: bool) -> Work:
+def lightning_epoch(images: Tensor, targets: Tensor) -> Work:
     """Return an epoch as in Lightning's documentation, without logs, checkpoints and progress."""
     import lightning
-
-    memory_format = torch.channels_last if channels_last else torch.contiguous_format
 
     class Classifier(lightning.LightningModule):
         def __init__(self) -> None:
             super().__init__()
-            self.model = models.build("convnet", num_outputs=1).to(memory_format=memory_format)
+            self.model = models.build("convnet", num_outputs=1)
 
         def training_step(self, batch: list[Tensor], _: int) -> Tensor:
             x, y = batch

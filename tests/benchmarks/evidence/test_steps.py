@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from lossbench.benchmarks.config import RunConfig
-from lossbench.benchmarks.evidence.measures import above, below
+from lossbench.benchmarks.evidence.measures import one_sided
 from lossbench.benchmarks.evidence.steps import Steps, count_steps, ratio
 
 from .worlds import evaluation, result, until
@@ -69,10 +69,9 @@ def test_early_ends_never_reverse_a_verdict(needed, cap, other, bar):
     needed, same = np.array(needed), np.full(len(needed), other)
     for a, b in ((needed, same), (same, needed)):
         counted, true = ratio(steps(a), steps(b)), ratio(reached(*a), reached(*b))
-        for side in (above, below):
-            bounds = {"least": counted.least, "most": counted.most}
-            decided = side("", counted.interval, bar, **bounds).verdict
-            truth = side("", true.interval, bar).verdict
+        for side in ("above", "below"):
+            decided = counted.one_sided(side, "", bar).verdict
+            truth = one_sided(side, "", true.interval, bar).verdict
             assert "undecided" in (decided, truth) or decided == truth
 
 
@@ -80,12 +79,12 @@ def test_measures_of_a_ratio_name_their_bound():
     """4 of cap 5 against 1: at least 4 times, which is above 2 and not known to be below 20."""
     missed = Steps(np.array([4.0, 4.1, 4.2]), np.zeros(3, bool))
     least, most = ratio(missed, reached(1, 1, 1)), ratio(reached(1, 1, 1), missed)
-    assert least.above("x", 2).verdict == "holds"
-    assert least.above("x", 2).name == "x (at least that)"
-    assert least.below("x", 20).verdict == "undecided"
+    assert least.one_sided("above", "x", 2).verdict == "holds"
+    assert least.one_sided("above", "x", 2).name == "x (at least that)"
+    assert least.one_sided("below", "x", 20).verdict == "undecided"
     assert least.within("x", 9).verdict == "undecided"
-    assert most.below("x", 0.5).verdict == "holds"
-    assert most.above("x", 0.1).verdict == "undecided"
+    assert most.one_sided("below", "x", 0.5).verdict == "holds"
+    assert most.one_sided("above", "x", 0.1).verdict == "undecided"
     exact = ratio(reached(4, 4.1, 4.2), reached(1, 1, 1))
     within = exact.within("x", 9)
     assert (within.name, within.wanted, within.verdict) == ("x", "within 1/9 to 9 times", "holds")
