@@ -1,4 +1,4 @@
-"""Gradient statistics made by hand, and readers of what a test has written."""
+"""Gradient statistics and a failing loss made by hand, and readers of what a test has written."""
 
 import io
 from pathlib import Path
@@ -9,6 +9,22 @@ from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from lossbench.benchmarks.records.gradient_stats import GradientStats
+
+FAILING = """
+import torch
+from lossbench import losses
+
+@losses.register("failing", task="binary")
+class Failing(torch.nn.Module):
+    def __init__(self, reduction="mean"):
+        super().__init__()
+
+    def forward(self, input, target):
+        if len(input) > 4:
+            raise RuntimeError("not\\nagain")
+        return torch.nn.functional.softplus(input * (1 - 2 * target))
+"""
+"""A module with a user's loss that fails in training, beyond the four examples of a check."""
 
 
 def gradient_stats(steps: int = 1, **changes: Any) -> GradientStats:

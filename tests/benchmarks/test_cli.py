@@ -17,6 +17,8 @@ from lossbench.benchmarks.data.sources import SOURCES
 from lossbench.benchmarks.errors import UserError
 from lossbench.losses import registry
 
+from .samples import FAILING
+
 SMALL = ["--model", "convnet", "--width", "4", "--epochs", "1", "--batch-size", "8"]
 SMALL += ["--evaluations", "1"]
 
@@ -210,31 +212,15 @@ def test_runs_can_be_trained_each_by_itself(pictures: Path, capsys) -> None:
         assert "has the runs 0 to 3" in capsys.readouterr().err
 
 
-OWN = """
-import torch
-from lossbench import losses
-
-@losses.register("broken", task="binary")
-class Broken(torch.nn.Module):
-    def __init__(self, reduction="mean"):
-        super().__init__()
-
-    def forward(self, input, target):
-        if len(input) > 4:
-            raise RuntimeError("broken on purpose")
-        return torch.nn.functional.softplus(input)
-"""
-
-
 def test_a_run_that_fails_is_told_by_the_exit_code(pictures: Path, monkeypatch, capsys) -> None:
-    Path("broken_loss.py").write_text(OWN)
+    Path("failing_loss.py").write_text(FAILING)
     monkeypatch.syspath_prepend(str(Path.cwd()))
     monkeypatch.setattr(registry, "_entries", dict(registry._entries))
-    options = ["--data", str(pictures), *SMALL, "--seeds", "1", "--losses", "broken_loss:Broken"]
+    options = ["--data", str(pictures), *SMALL, "--seeds", "1", "--losses", "failing_loss:Failing"]
     assert cli.main(["compare", *options, "mse", "--name", "b"]) == 1
     out, err = capsys.readouterr()
     assert "mse" in out
-    assert "broken seed 0: RuntimeError: broken on purpose" in err
+    assert "failing seed 0: RuntimeError: not again" in err
     assert "1 of 2 runs are not finished" in err
     assert cli.main(["compare", *options, "--name", "c"]) == 1
     assert "Traceback" not in err + capsys.readouterr().err

@@ -22,21 +22,7 @@ from lossbench.benchmarks.training.progress import Executor, Progress
 from lossbench.losses import registry
 
 from ...rows import assert_same_runs
-
-FAILING = """
-import torch
-from lossbench import losses
-
-@losses.register("failing", task="binary")
-class Failing(torch.nn.Module):
-    def __init__(self, reduction="mean"):
-        super().__init__()
-
-    def forward(self, input, target):
-        if len(input) > 4:
-            raise RuntimeError("not\\nagain")
-        return torch.nn.functional.softplus(input * (1 - 2 * target))
-"""
+from ...samples import FAILING
 
 
 @pytest.fixture(scope="module")
