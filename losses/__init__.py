@@ -15,7 +15,7 @@ A file holds one family of losses: derivation, closed forms, functions, modules,
 and registry entries.
 """
 
-from . import double_backward, functional, registry
+from . import functional, registry
 from .absolute import ChebyshevLoss, ExpectationLoss
 from .asymmetric import AsymmetricLoss
 from .base import Loss
@@ -51,8 +51,6 @@ from .similarity import CauchySchwarzLoss, TanimotoLoss
 from .soft_margin import MultiLabelSoftMarginLoss, SoftMarginLoss
 from .squared_logs import SigmoidSquaredLogLoss, SquaredLogLoss
 from .symmetric_cross_entropies import SigmoidSymmetricCrossEntropyLoss, SymmetricCrossEntropyLoss
-
-double_backward.register()
 
 __all__ = [
     "AsymmetricLoss",

@@ -3,17 +3,18 @@
 Before the formula: checks, class dimension moved last, upcast. After it: weights, reduction.
 """
 
+from functools import partial
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
 from . import checks, kernels
-from .closed_form import Formula
+from .closed_form import Differentiable
 
 
 def elementwise(
-    loss: Formula,
+    loss: Differentiable,
     name: str,
     input: Tensor,
     target: Tensor,
@@ -25,7 +26,7 @@ def elementwise(
     if isinstance(target, Tensor) and target.dtype == torch.bool and isinstance(input, Tensor):
         target = target.to(input.dtype)
     extra, settings = (rest[0], rest[1:]) if rest and isinstance(rest[0], Tensor) else (None, rest)
-    fused = kernels.elementwise(loss, input, target, weight, reduction, extra, *settings)
+    fused = fused_elements(loss, input, target, weight, reduction, extra, *settings)
     if fused is not None:
         return fused
     checks.reduction(reduction)
@@ -40,8 +41,40 @@ def elementwise(
     return weighted(loss, input, (target, *rest), weight, reduction, dtype)
 
 
+def fused_elements(
+    loss: Differentiable,
+    input: Tensor,
+    target: Tensor,
+    weight: Tensor | None,
+    reduction: str,
+    extra: Tensor | None = None,
+    *settings: float,
+) -> Tensor | None:
+    """Compute a loss of single logits by its kernel; None if no kernel supports the call.
+
+    `extra` is a tensor argument of the formula besides input and target, broadcastable to them.
+    """
+    arguments = (input, target, weight, extra, -100, reduction, settings)
+    return kernels.compute(loss, _elements_again, *arguments)
+
+
+def _elements_again(
+    loss: Differentiable,
+    input: Tensor,
+    target: Tensor,
+    weight: Tensor | None,
+    extra: Tensor | None,
+    _ignore_index: int,
+    reduction: str,
+    settings: tuple[float, ...],
+) -> Tensor:
+    rest = (target, *settings) if extra is None else (target, extra, *settings)
+    dtype = torch.promote_types(input.dtype, target.dtype)
+    return weighted(loss, input, rest, weight, reduction, dtype)
+
+
 def weighted(
-    loss: Formula,
+    loss: Differentiable,
     input: Tensor,
     rest: tuple[object, ...],
     weight: Tensor | None,
@@ -59,14 +92,15 @@ def weighted(
 
 
 def rows(
-    loss: Formula,
+    loss: Differentiable,
     name: str,
     input: Tensor,
     target: Tensor,
     weight: Tensor | None,
     ignore_index: int,
     reduction: str,
-    *settings: object,
+    *settings: float,
+    weighs: bool = False,
 ) -> Tensor:
     """Check, compute and reduce a loss of rows of logits.
 
@@ -77,20 +111,82 @@ def rows(
     Args:
         loss: formula of rows of logits and of rows of targets or class indices.
         settings: further arguments of the formula.
+        weighs: whether the formula takes the weights of the classes, after its target.
     """
+    arguments = (input, target, weight, None, ignore_index, reduction, settings)
+    fused = fused_rows(loss, *arguments, weighs=weighs)
+    if fused is not None:
+        return fused
     checks.reduction(reduction)
     if is_distribution(input, target):
         no_ignored_class(ignore_index)
-        z, t = distribution_arguments(name, input, target)
-        each, dtype = loss(z, t, *settings), torch.promote_types(input.dtype, target.dtype)
-        if weight is not None:
-            checks.class_weight(input, weight)
-            dtype = torch.promote_types(dtype, weight.dtype)
-            each = each * (upcast(t, dtype) * upcast(weight, dtype)).sum(-1)
-        return reduce(each, reduction, dtype)
+        return _of_distribution(loss, name, input, target, weight, reduction, settings, weighs)
     z, index = index_arguments(name, input, target, weight, ignore_index)
-    each = index.weighted(loss(z, index.y, *settings))
-    return index.reduce(each, reduction, input.dtype)
+    if weighs and index.weight is not None:
+        each = loss(z, index.y, index.weight, *settings)
+    else:
+        each = index.weighted(loss(z, index.y, *settings))
+    return index.reduce(each, reduction, input.dtype, loss.forms.weighted_mean)
+
+
+def fused_rows(
+    loss: Differentiable,
+    input: Tensor,
+    target: Tensor,
+    weight: Tensor | None,
+    extra: Tensor | None,
+    ignore_index: int,
+    reduction: str,
+    settings: tuple[float, ...],
+    *,
+    weighs: bool = False,
+) -> Tensor | None:
+    """Compute a loss of rows by its kernel; None if no kernel supports the call."""
+    arguments = (input, target, weight, extra, ignore_index, reduction, settings)
+    again = _rows_again if not weighs else _weighing_rows_again
+    return kernels.compute(loss, again, *arguments, weighs=weighs)
+
+
+def _rows_again(
+    loss: Differentiable,
+    input: Tensor,
+    target: Tensor,
+    weight: Tensor | None,
+    _extra: Tensor | None,
+    ignore_index: int,
+    reduction: str,
+    settings: tuple[float, ...],
+    weighs: bool = False,
+) -> Tensor:
+    name = loss.forms.name
+    return rows(
+        loss, name, input, target, weight, ignore_index, reduction, *settings, weighs=weighs
+    )
+
+
+_weighing_rows_again = partial(_rows_again, weighs=True)
+
+
+def _of_distribution(
+    loss: Differentiable,
+    name: str,
+    input: Tensor,
+    target: Tensor,
+    weight: Tensor | None,
+    reduction: str,
+    settings: tuple[float, ...],
+    weighs: bool,
+) -> Tensor:
+    z, t = distribution_arguments(name, input, target)
+    dtype = torch.promote_types(input.dtype, target.dtype)
+    if weight is None:
+        return reduce(loss(z, t, *settings), reduction, dtype)
+    checks.class_weight(input, weight)
+    dtype = torch.promote_types(dtype, weight.dtype)
+    z, t, w = upcast(z, dtype), upcast(t, dtype), upcast(weight, dtype)
+    if weighs:
+        return reduce(loss(z, t, w, *settings), reduction, dtype)
+    return reduce(loss(z, t, *settings) * (t * w).sum(-1), reduction, dtype)
 
 
 def is_distribution(input: Tensor, target: Tensor) -> bool:
@@ -141,9 +237,15 @@ class Indices(NamedTuple):
         # Mask before weighting, so that derivatives by the weights stay finite.
         return self.scale * torch.where(self.kept, each, 0.0)
 
-    def reduce(self, each: Tensor, reduction: str, dtype: torch.dtype) -> Tensor:
-        """Reduce `each` without ignored rows; 'mean' divides by the sum of the rows' weights."""
-        return reduce(torch.where(self.kept, each, 0.0), reduction, dtype, self.scale.sum())
+    def reduce(
+        self, each: Tensor, reduction: str, dtype: torch.dtype, weighted_mean: bool = True
+    ) -> Tensor:
+        """Reduce `each` without ignored rows.
+
+        'mean' divides by the sum of the rows' weights, or by their number.
+        """
+        divisor = self.scale.sum() if weighted_mean else self.kept.sum()
+        return reduce(torch.where(self.kept, each, 0.0), reduction, dtype, divisor)
 
 
 def index_arguments(

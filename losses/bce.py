@@ -7,8 +7,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from . import checks, kernels
-from .arguments import elementwise, weighted
+from . import checks
+from .arguments import elementwise, fused_elements, weighted
 from .base import Loss, Weighted
 from .closed_form import ClosedForms, differentiable
 from .entries import Entry
@@ -33,7 +33,9 @@ def bce_hvp(x: Tensor, v: Tensor, t: Tensor) -> Tensor:
     return v * (t * (1 - x).square() + (1 - t) * x.square()) / spread.square()
 
 
-bce_formula = differentiable(ClosedForms("bce", bce_value, bce_gradient, bce_hvp))
+bce_formula = differentiable(
+    ClosedForms("bce", bce_value, bce_gradient, bce_hvp, unit_interval=True)
+)
 
 
 def binary_cross_entropy(
@@ -61,7 +63,7 @@ def binary_cross_entropy(
     >>> binary_cross_entropy(torch.tensor([0.9, 0.0]), torch.tensor([1.0, 1.0]), reduction="none")
     tensor([  0.1054, 100.0000])
     """
-    fused = kernels.elementwise(bce_formula, input, target, weight, reduction)
+    fused = fused_elements(bce_formula, input, target, weight, reduction)
     if fused is not None:
         return fused
     checks.reduction(reduction)

@@ -8,7 +8,7 @@ from .base import Rows
 from .closed_form import ClosedForms, differentiable
 from .entries import Entry
 from .numerics import times
-from .softmax import dot, finite, row, softmax_change, with_class_indices, without
+from .softmax import dot, finite, row, softmax_change, without
 from .textbook import class_dim, one_hot_rows, reduced
 
 # --- bernoulli-sum: L = -sum_c [t_c ln p_c + (1 - t_c) ln(1 - p_c)] ------------------------------
@@ -54,8 +54,8 @@ class _BernoulliSum:
         others = finite(z).scatter(-1, r.top, -torch.inf)
         # Where every other logit is -inf they share what a softmax over them would give.
         alone = others.amax(-1, keepdim=True) == -torch.inf
-        share = 1 / max(1, z.shape[-1] - 1)
-        shared = without(r.top, torch.full_like(z, share))
+        shared = without(r.top, torch.ones_like(z))
+        shared = shared / shared.sum(-1, keepdim=True).clamp_min(1)
         self.w = torch.where(alone, shared, torch.softmax(others, -1))
         self.odds = without(self.top, r.p / r.q)
         h = without(self.top, (1 - t) * self.odds - t)
@@ -74,14 +74,12 @@ class _BernoulliSum:
 
 
 bernoulli_sum_formula = differentiable(
-    with_class_indices(
-        ClosedForms(
-            "bernoulli_sum",
-            bernoulli_sum_value,
-            bernoulli_sum_gradient,
-            bernoulli_sum_hvp,
-            rows=True,
-        )
+    ClosedForms(
+        "bernoulli_sum",
+        bernoulli_sum_value,
+        bernoulli_sum_gradient,
+        bernoulli_sum_hvp,
+        rows=True,
     )
 )
 

@@ -31,7 +31,7 @@ from .base import Loss
 from .closed_form import ClosedForms, differentiable
 from .entries import Entry
 from .numerics import in_float64, times
-from .softmax import Row, centred, distance, row, sum_of_others, with_class_indices, without
+from .softmax import Row, centred, distance, row, sum_of_others, without
 from .textbook import class_dim, one_hot_rows, reduced
 
 # Newton steps for lambda, measured down to the last digit of a float64 for t2 up to 10. Ten classes
@@ -150,14 +150,12 @@ def bi_tempered_hvp(z: Tensor, v: Tensor, y: Tensor, t1: float, t2: float) -> Te
 
 
 bi_tempered_formula = differentiable(
-    with_class_indices(
-        ClosedForms(
-            "bi_tempered",
-            bi_tempered_value,
-            bi_tempered_gradient,
-            bi_tempered_hvp,
-            rows=True,
-        )
+    ClosedForms(
+        "bi_tempered",
+        bi_tempered_value,
+        bi_tempered_gradient,
+        bi_tempered_hvp,
+        rows=True,
     )
 )
 
@@ -325,7 +323,7 @@ def sigmoid_bi_tempered_logistic(
     name = "sigmoid_bi_tempered_logistic"
     _check_temperatures(name, t1, t2)
     loss = sigmoid_bi_tempered_formula
-    return elementwise(loss, name, input, target, weight, reduction, t1, t2)
+    return elementwise(loss, name, input, target, weight, reduction, float(t1), float(t2))
 
 
 class SigmoidBiTemperedLogisticLoss(Loss):

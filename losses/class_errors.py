@@ -6,13 +6,12 @@ from torch import Tensor
 from . import checks
 from .arguments import rows
 from .base import Loss, Rows
-from .closed_form import ClosedForms, differentiable
-from .cross_entropies import cross_entropy_gradient, cross_entropy_hvp, cross_entropy_value
+from .closed_form import ClosedForms, differentiable, summed
+from .cross_entropies import cross_entropy_forms
 from .entries import Entry
 from .numerics import times, zero_hvp
 from .probabilities import ProbabilityLoss, error, of_probabilities
 from .regression import l1_gradient, l1_value
-from .softmax import summed, with_class_indices
 from .textbook import class_dim, one_hot_rows, reduced, softmax_error
 
 # --- softmax-mse: l = sum_c (p_c - t_c)^2 --------------------------------------------------------
@@ -241,21 +240,21 @@ def rescaled_square_reference(
 
 def squentropy_value(z: Tensor, t: Tensor) -> Tensor:
     # A class that is certainly right costs no square, and 0 * inf is no number.
-    return cross_entropy_value(z, t) + times(1 - t, z.square()).sum(-1) / (z.shape[-1] - 1)
+    return cross_entropy_forms.value(z, t, 0.0, 0.0) + times(1 - t, z.square()).sum(-1) / (
+        z.shape[-1] - 1
+    )
 
 
 def squentropy_gradient(z: Tensor, t: Tensor) -> Tensor:
-    return cross_entropy_gradient(z, t) + 2 * times(1 - t, z) / (z.shape[-1] - 1)
+    return cross_entropy_forms.gradient(z, t, 0.0, 0.0) + 2 * times(1 - t, z) / (z.shape[-1] - 1)
 
 
 def squentropy_hvp(z: Tensor, v: Tensor, t: Tensor) -> Tensor:
-    return cross_entropy_hvp(z, v, t) + 2 * (1 - t) * v / (z.shape[-1] - 1)
+    return cross_entropy_forms.hvp(z, v, t, 0.0, 0.0) + 2 * (1 - t) * v / (z.shape[-1] - 1)
 
 
 squentropy_formula = differentiable(
-    with_class_indices(
-        ClosedForms("squentropy", squentropy_value, squentropy_gradient, squentropy_hvp, rows=True)
-    )
+    ClosedForms("squentropy", squentropy_value, squentropy_gradient, squentropy_hvp, rows=True)
 )
 
 

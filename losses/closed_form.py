@@ -15,6 +15,8 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
+from .tracing.evaluate import evaluate
+
 Formula = Callable[..., Tensor]
 
 
@@ -29,9 +31,18 @@ class ClosedForms(NamedTuple):
         rows: False: every element of z is an example, and all three return z's shape. True: the
             last dimension of z holds the classes of an example, and `value` returns z's shape
             without it.
+        indices: whether the loss of a row also takes a class index in the place of the row of
+            targets. The formulas are written for rows alone: they are traced, and work on all
+            classes that only the right class needs is left out.
+        weighted_mean: whether the 'mean' over class indices divides by the sum of their weights,
+            or by their number.
+        pair: a loss of two single numbers z_c and z_l, value(z_c, z_l, *settings) and its gradient
+            by z_c, of which this loss is the sum over listed l and unlisted c of a row, over the
+            number of classes; the target lists classes, filled up with -1. None: no such loss.
+        unit_interval: whether inputs and targets outside of [0, 1] are errors.
 
     `rest` are tensors (targets, weights), followed by Python numbers (settings), which have no
-    derivative.
+    derivative. A loss of rows takes its target first, then numbers per class.
     """
 
     name: str
@@ -39,9 +50,40 @@ class ClosedForms(NamedTuple):
     gradient: Formula
     hvp: Formula
     rows: bool = False
+    indices: bool = True
+    weighted_mean: bool = True
+    pair: tuple[Formula, Formula] | None = None
+    unit_interval: bool = False
 
 
-def differentiable(forms: ClosedForms) -> Formula:
+def summed(name: str, forms: ClosedForms) -> ClosedForms:
+    """Return the forms of the sum over a row of a loss of single logits (a diagonal Hessian)."""
+
+    def value(z: Tensor, t: Tensor, *rest: Any) -> Tensor:
+        return forms.value(z, t, *rest).sum(-1)
+
+    return ClosedForms(name, value, forms.gradient, forms.hvp, rows=True)
+
+
+class Differentiable:
+    """The loss per example, a function (z, *rest) whose derivatives are its closed forms.
+
+    Attributes:
+        forms: the closed forms.
+        kernels: kernels of the loss that have been in use, by what they depend on.
+    """
+
+    __slots__ = ("_apply", "forms", "kernels")
+
+    def __init__(self, forms: ClosedForms, apply: Formula) -> None:
+        self.forms, self._apply = forms, apply
+        self.kernels: dict[Any, Any] = {}
+
+    def __call__(self, *inputs: Any) -> Tensor:
+        return self._apply(*inputs)
+
+
+def differentiable(forms: ClosedForms) -> Differentiable:
     """Return the loss per example as a function (z, *rest) whose derivatives are the closed forms.
 
     It is differentiable any number of times in reverse mode and once in forward mode, over or under
@@ -66,14 +108,15 @@ def differentiable(forms: ClosedForms) -> Formula:
     def hvp_along(v: Tensor, z: Tensor, _v: Tensor, *rest: Any) -> Tensor:
         return hvp(z, v, *rest)
 
+    value, gradient_of, hvp_of = (_of_indices(forms, k) for k in range(3))
     # The Hessian is symmetric: both products with the Jacobian of H v are H again.
-    hvp = _autograd_function(f"{forms.name}_hvp", forms.hvp, 1, hvp_along, hvp_along)
+    hvp = _autograd_function(f"{forms.name}_hvp", hvp_of, 1, hvp_along, hvp_along)
 
     def gradient_along(v: Tensor, z: Tensor, *rest: Any) -> Tensor:
         return hvp(z, v, *rest)
 
     gradient = _autograd_function(
-        f"{forms.name}_gradient", forms.gradient, 0, gradient_along, gradient_along
+        f"{forms.name}_gradient", gradient_of, 0, gradient_along, gradient_along
     )
 
     def value_vjp(upstream: Tensor, z: Tensor, *rest: Any) -> Tensor:
@@ -83,7 +126,25 @@ def differentiable(forms: ClosedForms) -> Formula:
         product = tangent * gradient(z, *rest)
         return product.sum(-1) if forms.rows else product
 
-    return _autograd_function(forms.name, forms.value, 0, value_vjp, value_jvp)
+    return Differentiable(forms, _autograd_function(forms.name, value, 0, value_vjp, value_jvp))
+
+
+def _of_indices(forms: ClosedForms, order: int) -> Formula:
+    """Return value, gradient or Hessian-vector product, which also takes class indices."""
+    formula = (forms.value, forms.gradient, forms.hvp)[order]
+    if not forms.rows or not forms.indices:
+        return formula
+    at = 2 if order == 2 else 1
+
+    def computed(*inputs: Any) -> Tensor:
+        if len(inputs) <= at or inputs[at].is_floating_point():
+            return formula(*inputs)
+        tensors = tuple(x for x in inputs if isinstance(x, Tensor))
+        names = (("z", "v", "y", "w") if order == 2 else ("z", "y", "w"))[: len(tensors)]
+        settings = inputs[len(tensors) :]
+        return evaluate(formula, names, tensors, settings, per_row=order == 0)
+
+    return computed
 
 
 def _autograd_function(

@@ -1,129 +1,89 @@
 """Softmax cross-entropy, with label smoothing, a z-loss and soft-capped logits."""
 
-from dataclasses import dataclass
 from functools import partial
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from . import checks, kernels
-from .arguments import (
-    distribution_arguments,
-    index_arguments,
-    is_distribution,
-    no_ignored_class,
-    reduce,
-    upcast,
-)
+from . import checks
+from .arguments import rows
 from .base import Loss
 from .closed_form import ClosedForms, differentiable
 from .entries import Entry
 from .numerics import times
 from .softcap import capped
-from .softmax import distance, dot, finite, row, softmax_change
+from .softmax import centred, dot, row
 from .textbook import class_dim, reduced
 
-# --- cross-entropy with a class index: L = ln sum exp(z) - z_y -----------------------------------
+# --- cross-entropy: L = sum_c a_c (l - z_c) + lambda u l^2, l = ln sum_c exp z_c -----------------
+#
+# a = w ((1 - s) t + s / C) are the targets t (one-hot for a class index), smoothed by s, times the
+# classes' weights w, and u = sum_c w_c t_c is what the row weighs; without weights w = 1.
 
 
-def index_cross_entropy_value(z: Tensor, y: Tensor) -> Tensor:
-    # With the gap g = max(z) - z_y and the sum s of exp(z_c - max(z)) over c != y it is
-    # g + ln(s + exp(-g)), and g is 0 where the target has the largest logit.
-    y = y.unsqueeze(-1)
-    largest = z.amax(-1, keepdim=True)
-    gap = distance(largest, z.gather(-1, y))
-    others = torch.exp(finite(z) - finite(largest)).scatter(-1, y, 0.0).sum(-1, keepdim=True)
-    return (gap + torch.log1p(others + torch.expm1(-gap))).squeeze(-1)
+class _Weights(NamedTuple):
+    """a, A = sum_c a_c, and u."""
+
+    a: Tensor
+    total: Tensor
+    row: Tensor
 
 
-def index_cross_entropy_gradient(z: Tensor, y: Tensor) -> Tensor:
-    # p - onehot(y); the target's entry p_y - 1 is minus the sum of the other probabilities.
-    y = y.unsqueeze(-1)
-    wrong = torch.softmax(finite(z), -1).scatter(-1, y, 0.0)
-    return wrong.scatter(-1, y, -wrong.sum(-1, keepdim=True))
+def _weights(z: Tensor, t: Tensor, w: Tensor | None, smoothing: float) -> _Weights:
+    weighed = t if w is None else w * t
+    a = weighed
+    if smoothing > 0:
+        share = smoothing / z.shape[-1]
+        a = (1 - smoothing) * weighed + (share if w is None else share * w)
+    return _Weights(a, a.sum(-1, keepdim=True), weighed.sum(-1, keepdim=True))
 
 
-def index_cross_entropy_hvp(z: Tensor, v: Tensor, y: Tensor) -> Tensor:
-    del y  # The Hessian J of ln sum exp(z) does not depend on the target.
-    return softmax_change(row(z).p, v)
+def _value(z: Tensor, t: Tensor, w: Tensor | None, smoothing: float, z_loss: float) -> Tensor:
+    r, (a, total, u) = row(z), _weights(z, t, w, smoothing)
+    loss = times(a, r.gap).sum(-1) + (total * torch.log1p(r.others)).squeeze(-1)
+    if z_loss > 0:
+        loss = loss + z_loss * (u * torch.logsumexp(z, -1, keepdim=True).square()).squeeze(-1)
+    return loss
 
 
-index_cross_entropy_forms = ClosedForms(
-    "index_cross_entropy",
-    index_cross_entropy_value,
-    index_cross_entropy_gradient,
-    index_cross_entropy_hvp,
-    rows=True,
-)
-index_cross_entropy_formula = differentiable(index_cross_entropy_forms)
-capped_index_cross_entropy_formula = differentiable(capped(index_cross_entropy_forms))
+def _gradient(z: Tensor, t: Tensor, w: Tensor | None, smoothing: float, z_loss: float) -> Tensor:
+    # A p - a is p (A - a) - a q: both parts keep their digits when t is one-hot.
+    r, (a, total, u) = row(z), _weights(z, t, w, smoothing)
+    gradient = r.p * (total - a) - a * r.q
+    if z_loss > 0:
+        gradient = gradient + 2 * z_loss * times(r.p, u * torch.logsumexp(z, -1, keepdim=True))
+    return gradient
 
 
-# --- cross-entropy with a row of target weights: L = sum_c t_c (ln sum exp(z) - z_c) -------------
-
-
-def cross_entropy_value(z: Tensor, t: Tensor) -> Tensor:
-    r = row(z)
-    return times(t, r.gap).sum(-1) + t.sum(-1) * torch.log1p(r.others).squeeze(-1)
-
-
-def cross_entropy_gradient(z: Tensor, t: Tensor) -> Tensor:
-    # T p - t, T = sum t, is p (T - t) - t q: both parts keep their digits when t is one-hot.
-    r = row(z)
-    return r.p * (t.sum(-1, keepdim=True) - t) - t * r.q
-
-
-def cross_entropy_hvp(z: Tensor, v: Tensor, t: Tensor) -> Tensor:
-    return t.sum(-1, keepdim=True) * softmax_change(row(z).p, v)
+def _hvp(
+    z: Tensor, v: Tensor, t: Tensor, w: Tensor | None, smoothing: float, z_loss: float
+) -> Tensor:
+    # The Hessian of l is J, and dl along v is p.v.
+    r, (_, total, u) = row(z), _weights(z, t, w, smoothing)
+    change = r.p * centred(r, v)
+    product = total * change
+    if z_loss > 0:
+        log_partition = torch.logsumexp(z, -1, keepdim=True)
+        product = product + 2 * z_loss * u * (dot(r.p, v) * r.p + log_partition * change)
+    return product
 
 
 cross_entropy_forms = ClosedForms(
     "cross_entropy",
-    cross_entropy_value,
-    cross_entropy_gradient,
-    cross_entropy_hvp,
+    lambda z, t, *settings: _value(z, t, None, *settings),
+    lambda z, t, *settings: _gradient(z, t, None, *settings),
+    lambda z, v, t, *settings: _hvp(z, v, t, None, *settings),
     rows=True,
+)
+weighted_cross_entropy_forms = ClosedForms(
+    "weighted_cross_entropy", _value, _gradient, _hvp, rows=True
 )
 cross_entropy_formula = differentiable(cross_entropy_forms)
+weighted_cross_entropy_formula = differentiable(weighted_cross_entropy_forms)
 capped_cross_entropy_formula = differentiable(capped(cross_entropy_forms))
-
-
-# --- squared log-partition (z-loss): L = l^2, l = ln sum_c exp(z_c) ------------------------------
-
-
-def squared_log_partition_value(z: Tensor) -> Tensor:
-    return torch.logsumexp(z, -1).square()
-
-
-def squared_log_partition_gradient(z: Tensor) -> Tensor:
-    return 2 * times(row(z).p, torch.logsumexp(z, -1, keepdim=True))
-
-
-def squared_log_partition_hvp(z: Tensor, v: Tensor) -> Tensor:
-    # dl = p.v and dp = J v.
-    p = row(z).p
-    return 2 * (dot(p, v) * p + torch.logsumexp(z, -1, keepdim=True) * softmax_change(p, v))
-
-
-squared_log_partition_forms = ClosedForms(
-    "squared_log_partition",
-    squared_log_partition_value,
-    squared_log_partition_gradient,
-    squared_log_partition_hvp,
-    rows=True,
-)
-squared_log_partition_formula = differentiable(squared_log_partition_forms)
-capped_squared_log_partition_formula = differentiable(capped(squared_log_partition_forms))
-
-
-# --- the loss: cross-entropy with all its options ------------------------------------------------
-
-
-def cross_entropy_of_rows(z: Tensor, t: Tensor) -> Tensor:
-    """Compute cross-entropy with rows of targets or with class indices."""
-    formula = cross_entropy_formula if t.is_floating_point() else index_cross_entropy_formula
-    return formula(z, t)
+capped_weighted_cross_entropy_formula = differentiable(capped(weighted_cross_entropy_forms))
 
 
 def cross_entropy(
@@ -178,93 +138,38 @@ def cross_entropy(
     >>> cross_entropy(z, torch.tensor([0, -100]), label_smoothing=0.1, z_loss=1e-4)
     tensor(0.3555)
     """
-    if softcap is None and z_loss == 0 and 0.0 <= label_smoothing <= 1.0:
-        fused = kernels.cross_entropy(
-            input, target, weight, ignore_index, reduction, label_smoothing
-        )
-        if fused is not None:
-            return fused
-    checks.reduction(reduction)
+    return cross_entropy_named(
+        *("cross_entropy", input, target, weight, ignore_index, reduction),
+        *(label_smoothing, z_loss, softcap),
+    )
+
+
+def cross_entropy_named(
+    name: str,
+    input: Tensor,
+    target: Tensor,
+    weight: Tensor | None,
+    ignore_index: int,
+    reduction: str,
+    label_smoothing: float = 0.0,
+    z_loss: float = 0.0,
+    softcap: float | None = None,
+) -> Tensor:
+    """Compute `cross_entropy`; `name` is the function's in errors."""
     if not 0.0 <= label_smoothing <= 1.0:
         raise RuntimeError(f"label_smoothing must be between 0.0 and 1.0. Got: {label_smoothing}")
-    checks.setting("cross_entropy", "z_loss", z_loss, least=0.0)
+    if z_loss != 0:
+        checks.setting(name, "z_loss", z_loss, least=0.0)
+    settings: tuple[float, ...] = (float(label_smoothing), float(z_loss))
+    formulas = cross_entropy_formula, weighted_cross_entropy_formula
     if softcap is not None:
-        checks.setting("cross_entropy", "softcap", softcap, above=0.0)
-    data = Logits("cross_entropy", input, softcap=softcap)
-    if is_distribution(input, target):
-        no_ignored_class(ignore_index)
-        return data.of_distribution(target, weight, reduction, label_smoothing, z_loss)
-    return data.of_index(target, weight, ignore_index, reduction, label_smoothing, z_loss)
-
-
-@dataclass
-class Logits:
-    """The input of a cross-entropy, and what is done to its logits before all else."""
-
-    name: str
-    input: Tensor
-    softcap: float | None = None
-    shift: Tensor | None = None
-
-    def shifted(self, z: Tensor) -> Tensor:
-        return z if self.shift is None else z + self.shift.to(z.dtype)
-
-    def cross_entropy(self, z: Tensor, t: Tensor) -> Tensor:
-        if self.softcap is None:
-            return cross_entropy_of_rows(z, t)
-        if t.is_floating_point():
-            return capped_cross_entropy_formula(z, t, self.softcap)
-        return capped_index_cross_entropy_formula(z, t, self.softcap)
-
-    def squared_log_partition(self, z: Tensor) -> Tensor:
-        if self.softcap is None:
-            return squared_log_partition_formula(z)
-        return capped_squared_log_partition_formula(z, self.softcap)
-
-    def of_index(
-        self,
-        target: Tensor,
-        weight: Tensor | None,
-        ignore_index: int,
-        reduction: str,
-        label_smoothing: float = 0.0,
-        z_loss: float = 0.0,
-    ) -> Tensor:
-        z, index = index_arguments(self.name, self.input, target, weight, ignore_index)
-        z = self.shifted(z)
-        loss = index.weighted(self.cross_entropy(z, index.y))
-        if label_smoothing > 0:
-            uniform = z.new_ones(z.shape[-1]) if index.weight is None else index.weight
-            smooth = self.cross_entropy(z, uniform) / z.shape[-1]
-            loss = (1 - label_smoothing) * loss + label_smoothing * smooth
-        if z_loss > 0:
-            loss = loss + z_loss * index.weighted(self.squared_log_partition(z))
-        return index.reduce(loss, reduction, self.input.dtype)
-
-    def of_distribution(
-        self,
-        target: Tensor,
-        weight: Tensor | None,
-        reduction: str,
-        label_smoothing: float = 0.0,
-        z_loss: float = 0.0,
-    ) -> Tensor:
-        z, t = distribution_arguments(self.name, self.input, target)
-        dtype = torch.promote_types(self.input.dtype, target.dtype)
-        if weight is not None:
-            checks.class_weight(self.input, weight)
-            dtype = torch.promote_types(dtype, weight.dtype)
-            z, t = upcast(z, dtype), upcast(t, dtype)
-        w = None if weight is None else upcast(weight, dtype)
-        # What the row weighs, before its target is smoothed.
-        weighs = t.sum(-1) if w is None else (w * t).sum(-1)
-        if label_smoothing > 0:
-            t = (1 - label_smoothing) * t + label_smoothing / z.shape[-1]
-        z = self.shifted(z)
-        loss = self.cross_entropy(z, t if w is None else w * t)
-        if z_loss > 0:
-            loss = loss + z_loss * weighs * self.squared_log_partition(z)
-        return reduce(loss, reduction, dtype)
+        checks.setting(name, "softcap", softcap, above=0.0)
+        settings = (*settings, float(softcap))
+        formulas = capped_cross_entropy_formula, capped_weighted_cross_entropy_formula
+    formula = formulas[weight is not None]
+    return rows(
+        formula, name, input, target, weight, ignore_index, reduction, *settings, weighs=True
+    )
 
 
 class CrossEntropyLoss(Loss):
@@ -351,7 +256,6 @@ ENTRIES = (
 )
 
 
-# In the catalogue these follow logit-adjusted.
 ENTRIES_OF_LOGITS = (
     Entry(
         "z-loss",

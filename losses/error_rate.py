@@ -13,7 +13,7 @@ from .closed_form import ClosedForms, differentiable
 from .entries import Entry
 from .numerics import zero_hvp
 from .right_class import RightClass, of_one_logit, of_rows
-from .softmax import with_class_indices, without
+from .softmax import without
 from .textbook import class_dim, one_hot_rows, reduced
 
 # --- zero-one: L = [the prediction z > 0 is wrong]; for soft t the expected count ----------------
@@ -80,14 +80,12 @@ def zero_one_rows_value(z: Tensor, t: Tensor) -> Tensor:
 
 
 zero_one_rows_formula = differentiable(
-    with_class_indices(
-        ClosedForms(
-            "zero_one_rows",
-            zero_one_rows_value,
-            zero_one_gradient,
-            zero_hvp,
-            rows=True,
-        )
+    ClosedForms(
+        "zero_one_rows",
+        zero_one_rows_value,
+        zero_one_gradient,
+        zero_hvp,
+        rows=True,
     )
 )
 

@@ -4,8 +4,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from . import checks, kernels
-from .arguments import reduce, upcast
+from . import checks
+from .arguments import fused_elements, reduce, upcast
 from .base import Loss
 from .closed_form import ClosedForms, differentiable
 from .entries import Entry
@@ -64,7 +64,7 @@ def hinge_embedding_loss(
     checks.reduction(reduction)
     checks.setting(name, "margin", margin)
     loss = hinge_embedding_formula
-    fused = kernels.elementwise(loss, input, target, None, reduction, None, float(margin))
+    fused = fused_elements(loss, input, target, None, reduction, None, float(margin))
     if fused is not None:
         return fused
     checks.tensors(input=input, target=target)

@@ -13,10 +13,9 @@ from torch import Tensor
 from . import checks
 from .arguments import elementwise, rows
 from .base import Loss
-from .closed_form import ClosedForms, differentiable
+from .closed_form import ClosedForms, differentiable, summed
 from .entries import Entry
 from .numerics import times
-from .softmax import summed
 from .textbook import class_dim, one_hot_rows, reduced
 
 

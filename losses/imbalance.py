@@ -6,9 +6,9 @@ import torch
 from torch import Tensor
 
 from . import checks
-from .arguments import is_distribution, no_ignored_class, upcast
+from .arguments import is_distribution, upcast
 from .base import Loss
-from .cross_entropies import Logits, cross_entropy_reference
+from .cross_entropies import cross_entropy_named, cross_entropy_reference
 from .entries import Entry
 
 
@@ -49,20 +49,28 @@ def logit_adjusted_cross_entropy(
     Source: Menon et al. 2021, arXiv 2007.07314, and the authors' code, which adds 1e-12 to the
         prior to the power of tau.
     """
-    checks.reduction(reduction)
     name = "logit_adjusted_cross_entropy"
     checks.setting(name, "tau", tau)
-    shift = None
-    if prior is not None:
-        checks.floating(name, input=input)
-        checks.class_weight(input, prior, "prior")
-        checks.positive(prior=prior)
-        shift = tau * upcast(prior, input.dtype).log()
-    data = Logits(name, input, shift=shift)
+    if prior is None:
+        return cross_entropy_named(name, input, target, weight, ignore_index, reduction)
+    checks.tensors(input=input, target=target)
+    checks.floating(name, input=input)
+    checks.class_weight(input, prior, "prior")
+    checks.positive(prior=prior)
+    dtype = input.dtype
     if is_distribution(input, target):
-        no_ignored_class(ignore_index)
-        return data.of_distribution(target, weight, reduction)
-    return data.of_index(target, weight, ignore_index, reduction)
+        for x in (target, weight):
+            dtype = torch.promote_types(dtype, x.dtype) if x is not None else dtype
+    elif weight is not None:
+        checks.class_weight(input, weight)
+        checks.same_dtype(input, weight=weight)
+    shift = tau * upcast(prior, input.dtype).log()
+    z = upcast(input, input.dtype)
+    z = z + shift.to(z.dtype).reshape(-1, *[1] * (input.dim() - 2))
+    w = None if weight is None else upcast(weight, weight.dtype)
+    loss = cross_entropy_named(name, z, target, w, ignore_index, reduction)
+    # Under autocast a narrow loss stays float32.
+    return loss if checks.under_autocast(input) and dtype.itemsize < 4 else loss.to(dtype)
 
 
 class LogitAdjustedLoss(Loss):

@@ -4,28 +4,27 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from . import checks, kernels
-from .arguments import index_arguments, reduce, upcast
+from . import checks
+from .arguments import fused_elements, fused_rows, is_distribution, reduce, rows, upcast
 from .base import Loss, Rows
 from .closed_form import ClosedForms, differentiable
 from .entries import Entry
-from .numerics import zero_hvp
+from .numerics import times, zero_hvp
 from .textbook import reduced
 
-# --- nll: L = -x_y of a row x of log-probabilities -----------------------------------------------
+# --- nll: L = -x_y = -t.x of a row x of log-probabilities -----------------------------------------
 
 
-def nll_value(x: Tensor, y: Tensor) -> Tensor:
-    return -x.gather(-1, y.unsqueeze(-1)).squeeze(-1)
+def nll_value(x: Tensor, t: Tensor) -> Tensor:
+    return -times(t, x).sum(-1)
 
 
-def nll_gradient(x: Tensor, y: Tensor) -> Tensor:
-    return torch.zeros_like(x).scatter(-1, y.unsqueeze(-1), -1.0)
+def nll_gradient(x: Tensor, t: Tensor) -> Tensor:
+    return torch.zeros_like(x) - t
 
 
-def nll_hvp(x: Tensor, v: Tensor, y: Tensor) -> Tensor:
-    del y
-    return torch.zeros_like(x * v)
+def nll_hvp(x: Tensor, v: Tensor, t: Tensor) -> Tensor:
+    return torch.zeros_like(x * v * t)
 
 
 nll_formula = differentiable(ClosedForms("nll", nll_value, nll_gradient, nll_hvp, rows=True))
@@ -57,14 +56,18 @@ def nll_loss(
         NotImplementedError: input is not floating point.
     Source: torch.nn.functional.nll_loss.
     """
-    fused = kernels.nll(input, target, weight, ignore_index, reduction)
-    if fused is not None:
-        return fused
+    if isinstance(target, Tensor) and not target.is_floating_point():
+        arguments = (input, target, weight, None, ignore_index, reduction, ())
+        fused = fused_rows(nll_formula, *arguments)
+        if fused is not None:
+            return fused
+    checks.tensors(input=input, target=target)
     checks.reduction(reduction)
     if input.dim() == 0:
         raise ValueError("Expected input of 1 or more dimensions (got 0): (C,) or (N, C, ...)")
-    x, index = index_arguments("nll_loss", input, target, weight, ignore_index)
-    return index.reduce(index.weighted(nll_formula(x, index.y)), reduction, input.dtype)
+    if is_distribution(input, target):
+        checks.index_shapes(input, target)
+    return rows(nll_formula, "nll_loss", input, target, weight, ignore_index, reduction)
 
 
 class NLLLoss(Rows):
@@ -136,7 +139,7 @@ def kl_div(
         'mean' that it is to become 'batchmean'; here it stays what it is.
     """
     loss = kl_div_of_logs_formula if log_target else kl_div_formula
-    fused = kernels.elementwise(loss, input, target, None, reduction)
+    fused = fused_elements(loss, input, target, None, reduction)
     if fused is not None:
         return fused
     checks.reduction(reduction, KL_REDUCTIONS)

@@ -7,11 +7,12 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from . import checks, kernels
-from .arguments import reduce, upcast
+from .arguments import fused_rows, reduce, upcast
 from .base import Loss, Reduced
-from .closed_form import ClosedForms, differentiable
+from .closed_form import ClosedForms, Differentiable, differentiable
 from .entries import Entry
 from .hinges import known_power, ramp
+from .numerics import times
 from .textbook import reduced
 
 # --- pairs: L = sum over listed l and unlisted c of max(0, m - z_l + z_c)^k ----------------------
@@ -23,9 +24,9 @@ from .textbook import reduced
 
 
 class _Pairs(NamedTuple):
-    """u of shape (..., L, C), which pairs count, and the index of l, (..., L, 1)."""
+    """The scores of c and of l, (..., L, C), which pairs count, and the index of l, (..., L, 1)."""
 
-    u: Tensor
+    scores: tuple[Tensor, Tensor]
     counted: Tensor
     at: Tensor
 
@@ -39,14 +40,13 @@ class _Pairs(NamedTuple):
         return x.scatter(-1, self.at, -x.sum(-1, keepdim=True)).sum(-2)
 
 
-def _pairs(z: Tensor, y: Tensor, margin: float) -> _Pairs:
+def _pairs(z: Tensor, y: Tensor) -> _Pairs:
     read = ((y < 0).cumsum(-1) == 0).unsqueeze(-1)
     at = y.clamp_min(0).unsqueeze(-1)
     rows = _rows(z, y)
     listed = torch.zeros_like(rows).scatter(-1, at, read.to(z.dtype)).amax(-2, keepdim=True)
-    return _Pairs(
-        _margin_plus_difference(margin, rows, rows.gather(-1, at)), read & (listed == 0), at
-    )
+    scores = rows, rows.gather(-1, at).expand_as(rows)
+    return _Pairs(scores, read & (listed == 0), at)
 
 
 def _rows(z: Tensor, y: Tensor) -> Tensor:
@@ -66,27 +66,87 @@ def _margin_plus_difference(margin: float, a: Tensor, b: Tensor) -> Tensor:
     return (margin + difference) + torch.where(lost.isfinite(), lost, 0.0)
 
 
-def pairs_value(z: Tensor, y: Tensor, margin: float, power: int) -> Tensor:
-    pairs = _pairs(z, y, margin)
-    return pairs.where_counted(ramp(pairs.u, power)).sum((-2, -1))
+# --- one right class: L = 1/C sum over c != y of max(0, m - z_y + z_c)^k --------------------------
 
 
-def pairs_gradient(z: Tensor, y: Tensor, margin: float, power: int) -> Tensor:
-    pairs = _pairs(z, y, margin)
-    return pairs.gathered(ramp(pairs.u, power, 1))
+def _above(z: Tensor, t: Tensor, margin: float) -> Tensor:
+    """Return m - z_y + z_c for the one-hot row t of y."""
+    return _margin_plus_difference(margin, z, times(t, z).sum(-1, keepdim=True))
 
 
-def pairs_hvp(z: Tensor, v: Tensor, y: Tensor, margin: float, power: int) -> Tensor:
-    pairs, rows = _pairs(z, y, margin), _rows(v, y)
-    return pairs.gathered(ramp(pairs.u, power, 2) * (rows - rows.gather(-1, pairs.at)))
+def multi_margin_value(z: Tensor, t: Tensor, margin: float, power: int) -> Tensor:
+    return times(1 - t, ramp(_above(z, t, margin), power)).sum(-1) / z.shape[-1]
 
 
-pairs_formula = differentiable(
-    ClosedForms("pairs", pairs_value, pairs_gradient, pairs_hvp, rows=True)
+def multi_margin_gradient(z: Tensor, t: Tensor, margin: float, power: int) -> Tensor:
+    slopes = times(1 - t, ramp(_above(z, t, margin), power, 1))
+    return (slopes - t * slopes.sum(-1, keepdim=True)) / z.shape[-1]
+
+
+def multi_margin_hvp(z: Tensor, v: Tensor, t: Tensor, margin: float, power: int) -> Tensor:
+    change = v - times(t, v).sum(-1, keepdim=True)
+    slopes = times(1 - t, ramp(_above(z, t, margin), power, 2) * change)
+    return (slopes - t * slopes.sum(-1, keepdim=True)) / z.shape[-1]
+
+
+multi_margin_formula = differentiable(
+    ClosedForms(
+        *("multi_margin", multi_margin_value, multi_margin_gradient, multi_margin_hvp),
+        rows=True,
+        weighted_mean=False,
+    )
 )
 
 
-# --- multi-margin: pairs with one right class ----------------------------------------------------
+# --- lists of right classes ----------------------------------------------------------------------
+
+
+def pair_value(a: Tensor, b: Tensor, margin: float, power: int) -> Tensor:
+    """Return what an unlisted class of score a costs beside a listed one of score b."""
+    return ramp(_margin_plus_difference(margin, a, b), power)
+
+
+def pair_gradient(a: Tensor, b: Tensor, margin: float, power: int) -> Tensor:
+    return ramp(_margin_plus_difference(margin, a, b), power, 1)
+
+
+def pairs_value(z: Tensor, y: Tensor, margin: float, power: int) -> Tensor:
+    pairs = _pairs(z, y)
+    return pairs.where_counted(pair_value(*pairs.scores, margin, power)).sum((-2, -1)) / z.shape[-1]
+
+
+def pairs_gradient(z: Tensor, y: Tensor, margin: float, power: int) -> Tensor:
+    pairs = _pairs(z, y)
+    return pairs.gathered(pair_gradient(*pairs.scores, margin, power)) / z.shape[-1]
+
+
+def pairs_hvp(z: Tensor, v: Tensor, y: Tensor, margin: float, power: int) -> Tensor:
+    pairs, rows = _pairs(z, y), _rows(v, y)
+    slopes = ramp(_margin_plus_difference(margin, *pairs.scores), power, 2)
+    return pairs.gathered(slopes * (rows - rows.gather(-1, pairs.at))) / z.shape[-1]
+
+
+pairs_formula = differentiable(
+    ClosedForms(
+        *("pairs", pairs_value, pairs_gradient, pairs_hvp),
+        rows=True,
+        indices=False,
+        pair=(pair_value, pair_gradient),
+    )
+)
+
+
+def _lists_again(
+    loss: Differentiable,
+    input: Tensor,
+    lists: Tensor,
+    _weight: Tensor | None,
+    _extra: Tensor | None,
+    _ignore_index: int,
+    reduction: str,
+    settings: tuple[float, ...],
+) -> Tensor:
+    return reduce(loss(upcast(input, input.dtype), lists.long(), *settings), reduction, input.dtype)
 
 
 def multi_margin_loss(
@@ -125,10 +185,12 @@ def multi_margin_loss(
     checks.reduction(reduction)
     p = multi_margin_settings(p, weight)
     checks.setting(name, "margin", margin)
-    if isinstance(target, Tensor) and target.dim() == 1:
-        fused = kernels.pairs(input, target, weight, reduction, float(margin), p)
-        if fused is not None:
-            return fused
+    settings = (float(margin), p)
+    # No index is ignored: whatever is no class is an error below.
+    arguments = (input, target, weight, None, -(2**63), reduction, settings)
+    fused = fused_rows(multi_margin_formula, *arguments)
+    if fused is not None:
+        return fused
     x = _rows_of_scores(name, input)
     checks.index_dtype(target)
     # torch lets the one target of a single row be (1,) or have no dimension.
@@ -142,7 +204,7 @@ def multi_margin_loss(
     y = target.long().reshape(x.shape[:-1])
     checks.class_indices(x.shape[-1], y.reshape(target.shape), None, error=RuntimeError)
     checks.floating(name, input=input)
-    each = pairs_formula(upcast(x, x.dtype), y.unsqueeze(-1), float(margin), p) / x.shape[-1]
+    each = multi_margin_formula(upcast(x, x.dtype), y, *settings)
     if weight is not None:
         checks.class_weight(x, weight)
         checks.same_dtype(input, weight=weight)
@@ -213,10 +275,11 @@ def multilabel_margin_loss(input: Tensor, target: Tensor, *, reduction: str = "m
     Source: torch.nn.functional.multilabel_margin_loss.
     """
     name = "multilabel_margin_loss"
-    if isinstance(target, Tensor) and target.dim() == 2:
-        fused = kernels.pairs(input, target, None, reduction)
-        if fused is not None:
-            return fused
+    settings = (1.0, 1)
+    arguments = (input, target, None, None, -100, reduction, settings)
+    fused = kernels.compute(pairs_formula, _lists_again, *arguments)
+    if fused is not None:
+        return fused
     checks.reduction(reduction)
     x = _rows_of_scores(name, input)
     checks.index_dtype(target)
@@ -230,7 +293,7 @@ def multilabel_margin_loss(input: Tensor, target: Tensor, *, reduction: str = "m
         )
     checks.class_indices(x.shape[-1], lists, -1, name="padding", error=RuntimeError)
     checks.floating(name, input=input)
-    each = pairs_formula(upcast(x, x.dtype), lists, 1.0, 1) / x.shape[-1]
+    each = pairs_formula(upcast(x, x.dtype), lists, *settings)
     return reduce(each, reduction, input.dtype)
 
 

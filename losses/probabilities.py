@@ -14,8 +14,8 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from .closed_form import ClosedForms, Formula, differentiable
-from .softmax import Row, centred, dot, row, with_class_indices
+from .closed_form import ClosedForms, Differentiable, Formula, differentiable
+from .softmax import Row, centred, dot, row
 
 
 class ProbabilityLoss(NamedTuple):
@@ -27,7 +27,7 @@ class ProbabilityLoss(NamedTuple):
     change: Formula
 
 
-def of_probabilities(name: str, loss: ProbabilityLoss) -> Formula:
+def of_probabilities(name: str, loss: ProbabilityLoss) -> Differentiable:
     """Return the differentiable loss of rows of logits and rows of targets."""
 
     def value(z: Tensor, t: Tensor, *settings: Any) -> Tensor:
@@ -43,8 +43,7 @@ def of_probabilities(name: str, loss: ProbabilityLoss) -> Formula:
         de = loss.change(r, dp, t, *settings)
         return dp * centred(r, e) + r.p * (centred(r, de) - dot(dp, e))
 
-    forms = ClosedForms(name, value, gradient, hvp, rows=True)
-    return differentiable(with_class_indices(forms))
+    return differentiable(ClosedForms(name, value, gradient, hvp, rows=True))
 
 
 def error(r: Row, t: Tensor) -> Tensor:

@@ -6,10 +6,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from . import checks, kernels
-from .arguments import elementwise, reduce, upcast
+from . import checks
+from .arguments import elementwise, fused_elements, reduce, upcast
 from .base import Reduced, Weighted
-from .closed_form import ClosedForms, Formula, differentiable
+from .closed_form import ClosedForms, Differentiable, differentiable
 from .entries import Entry
 from .numerics import zero_hvp
 from .sigmoid import error, slope
@@ -172,7 +172,7 @@ def l1_reference(input: Tensor, target: Tensor, reduction: str = "mean") -> Tens
 
 
 def _of_difference(
-    loss: Formula,
+    loss: Differentiable,
     name: str,
     input: Tensor,
     target: Tensor,
@@ -181,9 +181,7 @@ def _of_difference(
 ) -> Tensor:
     """Check, compute and reduce a loss of input - target; warnings point at the public caller."""
     # 'mean' divides by the sum of the weights; kernels do not.
-    fused = (
-        None if weight is not None else kernels.elementwise(loss, input, target, None, reduction)
-    )
+    fused = None if weight is not None else fused_elements(loss, input, target, None, reduction)
     if fused is not None:
         return fused
     checks.reduction(reduction)

@@ -18,10 +18,10 @@ from typing import Any, NamedTuple
 
 from torch import Tensor
 
-from .closed_form import ClosedForms, Formula, differentiable
+from .closed_form import ClosedForms, Differentiable, differentiable
 from .numerics import times
 from .sigmoid import class_terms
-from .softmax import Row, centred, row, sum_of_others, with_class_indices
+from .softmax import Row, centred, row, sum_of_others
 
 ClassFunction = Callable[..., Tensor]
 ClassPair = tuple[Tensor, Tensor]
@@ -42,7 +42,7 @@ def probabilities(t: Tensor) -> ClassPair:
 
 def of_one_logit(
     name: str, phi: RightClass, shares: Callable[[Tensor], ClassPair] = probabilities
-) -> Formula:
+) -> Differentiable:
     """Return the loss t phi(s_1) + (1 - t) phi(s_0) of a logit z and a target t in [0, 1]."""
 
     def value(z: Tensor, t: Tensor, *settings: Any) -> Tensor:
@@ -79,28 +79,32 @@ def _of_row(r: Row) -> tuple[Tensor, ...]:
 
 
 def of_rows(
-    name: str, phi: RightClass, given: Callable[[Row], tuple[Tensor, ...]] = _of_row
-) -> Formula:
+    name: str,
+    phi: RightClass,
+    given: Callable[[Row], tuple[Tensor, ...]] = _of_row,
+    weights: Callable[[Tensor], Tensor] = lambda t: t,
+) -> Differentiable:
     """Return the loss sum_c t_c phi(s_c) of a row of logits and a row t of targets.
 
-    `given` selects the arguments of phi from a `Row`.
+    Args:
+        given: selects the arguments of phi from a `Row`.
+        weights: returns what takes the place of t.
     """
 
     def value(z: Tensor, t: Tensor, *settings: Any) -> Tensor:
-        return times(t, phi.value(*given(row(z)), *settings)).sum(-1)
+        return times(weights(t), phi.value(*given(row(z)), *settings)).sum(-1)
 
     def gradient(z: Tensor, t: Tensor, *settings: Any) -> Tensor:
         r = row(z)
-        a = times(t, phi.first(*given(r), *settings))
+        a = times(weights(t), phi.first(*given(r), *settings))
         return times(r.p, sum_of_others(a)) - times(r.q, a)
 
     def hvp(z: Tensor, v: Tensor, t: Tensor, *settings: Any) -> Tensor:
         r = row(z)
-        a = times(t, phi.first(*given(r), *settings))
+        a = times(weights(t), phi.first(*given(r), *settings))
         along = centred(r, v)
-        b = -times(along, times(t, phi.second(*given(r), *settings)))
+        b = -times(along, times(weights(t), phi.second(*given(r), *settings)))
         change = times(r.p * along, a.sum(-1, keepdim=True))
         return change + times(r.p, sum_of_others(b)) - times(r.q, b)
 
-    forms = ClosedForms(name, value, gradient, hvp, rows=True)
-    return differentiable(with_class_indices(forms))
+    return differentiable(ClosedForms(name, value, gradient, hvp, rows=True))

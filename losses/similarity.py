@@ -11,7 +11,6 @@ from torch import Tensor
 from .arguments import rows
 from .base import Rows
 from .closed_form import ClosedForms, differentiable
-from .cross_entropies import index_cross_entropy_formula
 from .entries import Entry
 from .probabilities import ProbabilityLoss, error, of_probabilities
 from .softmax import Row, centred, distance, dot, row, softmax_change, without
@@ -200,12 +199,7 @@ def cauchy_schwarz(
     Source: Janocha and Czarnecki 2017, arXiv 1702.05659, Cauchy-Schwarz divergence; from memory,
         not checked against the paper's own text.
     """
-
-    def loss(z: Tensor, t: Tensor) -> Tensor:
-        if t.is_floating_point():
-            return cauchy_schwarz_formula(z, t)
-        return index_cross_entropy_formula(2 * z, t) / 2
-
+    loss = cauchy_schwarz_formula
     return rows(loss, "cauchy_schwarz", input, target, weight, ignore_index, reduction)
 
 

@@ -5,8 +5,8 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.nn.functional import logsigmoid
 
-from . import checks, kernels
-from .arguments import reduce, upcast
+from . import checks
+from .arguments import fused_elements, reduce, upcast
 from .base import Reduced, Weighted
 from .bce import bce_with_logits_formula
 from .closed_form import ClosedForms, differentiable
@@ -51,7 +51,7 @@ def soft_margin_loss(input: Tensor, target: Tensor, *, reduction: str = "mean") 
     Source: torch.nn.functional.soft_margin_loss, which overflows where y x is below -88 in float32;
         here the loss is -y x there.
     """
-    fused = kernels.elementwise(soft_margin_formula, input, target, None, reduction)
+    fused = fused_elements(soft_margin_formula, input, target, None, reduction)
     if fused is not None:
         return fused
     checks.reduction(reduction)
@@ -100,7 +100,7 @@ def multilabel_soft_margin_loss(
     """
     # The mean over rows of means over classes is that over all elements.
     if reduction == "mean" and isinstance(input, Tensor) and input.dim() > 0:
-        fused = kernels.elementwise(bce_with_logits_formula, input, target, weight, reduction)
+        fused = fused_elements(bce_with_logits_formula, input, target, weight, reduction)
         if fused is not None:
             return fused
     checks.reduction(reduction)

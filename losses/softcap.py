@@ -16,6 +16,11 @@ from .closed_form import ClosedForms
 from .numerics import in_float64
 
 
+def _in_float64(*arguments: Any) -> tuple[Any, ...]:
+    """Return tensors in float64, and settings as they are."""
+    return tuple(x if isinstance(x, int | float) else in_float64(x)[0] for x in arguments)
+
+
 def cap(z: Tensor, c: float) -> Tensor:
     return c * torch.tanh(z / c)
 
@@ -34,20 +39,21 @@ def capped(forms: ClosedForms) -> ClosedForms:
     """Return the forms of the loss of capped logits; their last setting is the cap c."""
 
     def value(z: Tensor, *rest: Any) -> Tensor:
-        z64, *others = in_float64(z, *rest[:-1])
+        z64, *others = _in_float64(z, *rest[:-1])
         return forms.value(cap(z64, rest[-1]), *others).to(z.dtype)
 
     def gradient(z: Tensor, *rest: Any) -> Tensor:
-        z64, *others = in_float64(z, *rest[:-1])
+        z64, *others = _in_float64(z, *rest[:-1])
         c = rest[-1]
         return (cap_gradient(z64, c) * forms.gradient(cap(z64, c), *others)).to(z.dtype)
 
     def hvp(z: Tensor, v: Tensor, *rest: Any) -> Tensor:
-        z64, v64, *others = in_float64(z, v, *rest[:-1])
+        z64, v64, *others = _in_float64(z, v, *rest[:-1])
         c = rest[-1]
         u, slope = cap(z64, c), cap_gradient(z64, c)
         from_loss = slope * forms.hvp(u, slope * v64, *others)
         from_cap = cap_second_derivative(z64, c) * v64 * forms.gradient(u, *others)
-        return (from_loss + from_cap).to(z.dtype)
+        product: Tensor = from_loss + from_cap
+        return product.to(z.dtype)
 
     return ClosedForms(f"capped_{forms.name}", value, gradient, hvp, forms.rows)

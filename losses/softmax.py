@@ -9,50 +9,11 @@ out of it and comes back through log1p, and the complement of a probability near
 the other probabilities.
 """
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
-
-from .closed_form import ClosedForms
-
-
-def one_hot(z: Tensor, y: Tensor) -> Tensor:
-    """Return the rows e_y, of z's shape and dtype."""
-    return torch.zeros_like(z).scatter(-1, y.unsqueeze(-1), 1.0)
-
-
-def target_rows(z: Tensor, t: Tensor) -> Tensor:
-    """Return rows of targets for the logits z: t itself, or one-hot rows of class indices."""
-    return t if t.is_floating_point() else one_hot(z, t)
-
-
-def with_class_indices(forms: ClosedForms) -> ClosedForms:
-    """Return forms that take rows of targets or class indices.
-
-    Each formula makes the one-hot rows anew: saved for the backward pass they would take as much
-    memory as the logits.
-    """
-
-    def value(z: Tensor, t: Tensor, *rest: Any) -> Tensor:
-        return forms.value(z, target_rows(z, t), *rest)
-
-    def gradient(z: Tensor, t: Tensor, *rest: Any) -> Tensor:
-        return forms.gradient(z, target_rows(z, t), *rest)
-
-    def hvp(z: Tensor, v: Tensor, t: Tensor, *rest: Any) -> Tensor:
-        return forms.hvp(z, v, target_rows(z, t), *rest)
-
-    return ClosedForms(forms.name, value, gradient, hvp, forms.rows)
-
-
-def summed(name: str, forms: ClosedForms) -> ClosedForms:
-    """Return the forms of the sum over a row of a loss of single logits (a diagonal Hessian)."""
-
-    def value(z: Tensor, t: Tensor, *rest: Any) -> Tensor:
-        return forms.value(z, t, *rest).sum(-1)
-
-    return with_class_indices(ClosedForms(name, value, forms.gradient, forms.hvp, rows=True))
+from torch.overrides import handle_torch_function, has_torch_function_unary
 
 
 class Row(NamedTuple):
@@ -76,14 +37,18 @@ class Row(NamedTuple):
 def exponentials(z: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Return the largest logit, its index, exp(z - largest) with 0 at the index, and their sum."""
     largest, top = z.max(-1, keepdim=True)
-    z, bound = finite(z), finite(largest)
-    gap = z - bound
+    rest = exponential(z, largest).scatter(-1, top, 0.0)
+    return largest, top, rest, rest.sum(-1, keepdim=True)
+
+
+def exponential(z: Tensor, largest: Tensor) -> Tensor:
+    """Return exp(z - largest), 1 where the two are equal, at infinity too."""
+    z, largest = finite(z), finite(largest)
+    gap = z - largest
     # The rounding error of the difference: in float32 a relative error of 4e-6 in exp(-80).
     back = gap - z
-    lost = (z - (gap - back)) - (bound + back)
-    rest = torch.exp(gap) * (1 + torch.where(lost.isfinite(), lost, 0.0))
-    rest = rest.scatter(-1, top, 0.0)
-    return largest, top, rest, rest.sum(-1, keepdim=True)
+    lost = (z - (gap - back)) - (largest + back)
+    return torch.exp(gap) * (1 + torch.where(lost.isfinite(), lost, 0.0))
 
 
 def finite(z: Tensor) -> Tensor:
@@ -97,6 +62,8 @@ def distance(largest: Tensor, z: Tensor) -> Tensor:
 
 
 def row(z: Tensor) -> Row:
+    if has_torch_function_unary(z):
+        return handle_torch_function(row, (z,), z)
     largest, top, rest, others = exponentials(z)
     total = 1 + others
     p = rest.scatter(-1, top, 1.0) / total

@@ -27,12 +27,7 @@ def _squares(t: Tensor) -> ClassPair:
 
 
 squared_log_formula = of_one_logit("squared_log", _squared_log, _squares)
-_softmax_squared_log = of_rows("softmax_squared_log", _squared_log)
-
-
-def softmax_squared_log_formula(z: Tensor, t: Tensor) -> Tensor:
-    # A row e_y of a class index is its own square.
-    return _softmax_squared_log(z, t.square() if t.is_floating_point() else t)
+softmax_squared_log_formula = of_rows("softmax_squared_log", _squared_log, weights=torch.square)
 
 
 def squared_log(

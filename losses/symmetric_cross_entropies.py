@@ -6,6 +6,8 @@ max(t_c, exp A), so that its derivative by t is never 0 * inf.
 """
 
 import math
+from functools import partial
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -15,8 +17,8 @@ from . import checks
 from .arguments import elementwise, rows
 from .base import Loss
 from .bce import bce_with_logits_formula
-from .closed_form import ClosedForms, differentiable
-from .cross_entropies import cross_entropy_of_rows
+from .closed_form import ClosedForms, Formula, differentiable
+from .cross_entropies import cross_entropy_forms
 from .entries import Entry
 from .probabilities import ProbabilityLoss, of_probabilities
 from .sigmoid import slope
@@ -43,6 +45,39 @@ softmax_reverse_cross_entropy_formula = of_probabilities(
         _slope,
         lambda _r, dp, _t, _log_zero: torch.zeros_like(dp),
     ),
+)
+
+
+def _symmetric(name: str, forward: ClosedForms, reverse: ClosedForms, *given: float) -> ClosedForms:
+    """Return the forms of alpha times cross-entropy plus beta times reverse cross-entropy.
+
+    Args:
+        forward: cross-entropy, with the settings `given`.
+        reverse: reverse cross-entropy, with the setting log_zero.
+    """
+
+    def added(first: Formula, second: Formula, *arguments: Any) -> Tensor:
+        *tensors, alpha, beta, log_zero = arguments
+        loss: Tensor = beta * second(*tensors, log_zero)
+        # 0 times the infinite cross-entropy of an infinite logit would be NaN.
+        return alpha * first(*tensors, *given) + loss if alpha > 0 else loss
+
+    return ClosedForms(
+        name,
+        partial(added, forward.value, reverse.value),
+        partial(added, forward.gradient, reverse.gradient),
+        partial(added, forward.hvp, reverse.hvp),
+        forward.rows,
+    )
+
+
+symmetric_cross_entropy_formula = differentiable(
+    _symmetric(
+        "symmetric_cross_entropy",
+        cross_entropy_forms,
+        softmax_reverse_cross_entropy_formula.forms,
+        *(0.0, 0.0),
+    )
 )
 
 
@@ -86,13 +121,9 @@ def symmetric_cross_entropy(
     """
     name = "symmetric_cross_entropy"
     _check_symmetric(name, alpha, beta, log_zero)
-
-    def loss(z: Tensor, t: Tensor) -> Tensor:
-        reverse = beta * softmax_reverse_cross_entropy_formula(z, t, log_zero)
-        # 0 times the infinite cross-entropy of an infinite logit would be NaN.
-        return alpha * cross_entropy_of_rows(z, t) + reverse if alpha > 0 else reverse
-
-    return rows(loss, name, input, target, weight, ignore_index, reduction)
+    settings = (float(alpha), float(beta), float(log_zero))
+    formula = symmetric_cross_entropy_formula
+    return rows(formula, name, input, target, weight, ignore_index, reduction, *settings)
 
 
 class SymmetricCrossEntropyLoss(Loss):
@@ -173,6 +204,15 @@ reverse_cross_entropy_formula = differentiable(
 )
 
 
+sigmoid_symmetric_cross_entropy_formula = differentiable(
+    _symmetric(
+        "sigmoid_symmetric_cross_entropy",
+        bce_with_logits_formula.forms,
+        reverse_cross_entropy_formula.forms,
+    )
+)
+
+
 def sigmoid_symmetric_cross_entropy(
     input: Tensor,
     target: Tensor,
@@ -204,12 +244,9 @@ def sigmoid_symmetric_cross_entropy(
     """
     name = "sigmoid_symmetric_cross_entropy"
     _check_symmetric(name, alpha, beta, log_zero)
-
-    def loss(z: Tensor, t: Tensor) -> Tensor:
-        reverse = beta * reverse_cross_entropy_formula(z, t, log_zero)
-        return alpha * bce_with_logits_formula(z, t) + reverse if alpha > 0 else reverse
-
-    return elementwise(loss, name, input, target, weight, reduction)
+    settings = (float(alpha), float(beta), float(log_zero))
+    formula = sigmoid_symmetric_cross_entropy_formula
+    return elementwise(formula, name, input, target, weight, reduction, *settings)
 
 
 class SigmoidSymmetricCrossEntropyLoss(Loss):

@@ -1,16 +1,20 @@
-"""Fused kernels: value and gradient of a loss in one pass over the memory.
+"""Kernels: a loss, or its gradient, in one pass over the memory.
 
-The kernels for the CPU (float32, float64) are C++ in `source/`. They are built once, by
-`python -m lossbench.losses.kernels build` or the command `lossbench`, into the user's cache. The
-kernels for CUDA are in Triton, in `cuda/`.
+The kernels are printed from the closed forms: `tracing` records a formula as a graph, `program` and
+`cpp` make C++ of it, and `build` compiles it for this processor, for float32 (which also computes
+bfloat16 and float16) and for float64. What connects them with torch, `glue/`, is built once, by
+`python -m lossbench.losses.kernels build` or the command `lossbench`, into the user's cache; from
+then on a loss is compiled when it is first used. The kernels for CUDA are in Triton, in `cuda/`.
 
-The closed forms compute everything else: under torch.compile, a trace or `torch.func`, for other
-dtypes and devices, derivatives by targets and weights, and second derivatives. Results agree within
-rounding.
+The closed forms compute everything else: under torch.compile, a trace or `torch.func`, on other
+devices, derivatives by targets and weights, and second derivatives. Results agree within rounding.
 
 `losses.backend()` returns what is in use, and why. `LOSSES_KERNELS=0` switches the kernels off.
 """
 
+from __future__ import annotations
+
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -18,38 +22,21 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..closed_form import Formula
-from .double_backward import differentiable_gradient
-from .formulas import CROSS_ENTROPY, FORMS, NLL, PAIRS
+from ..closed_form import Differentiable
+from .source import Request
 from .switches import Backend, NoKernelsError, switched_off, without_cuda_kernels
 
-__all__ = [
-    "CROSS_ENTROPY",
-    "FORMS",
-    "NLL",
-    "PAIRS",
-    "Backend",
-    "backend",
-    "closed_forms_only",
-    "cross_entropy",
-    "elementwise",
-    "ensure",
-    "load",
-    "nll",
-    "pairs",
-]
+__all__ = ["Backend", "Request", "backend", "closed_forms_only", "compute", "ensure", "load"]
 
 
 class _NoKernels:
     """Stand-in where there are no kernels: supports no call."""
 
-    def cross_entropy(self, *_: object) -> None:
+    def kernel(self, *_: object) -> None:
         return None
 
-    elementwise = nll = pairs = cross_entropy
-
-    def closed_forms(self, _on: bool) -> None:
-        pass
+    call = kernel
+    closed_forms = kernel
 
 
 class _LazyKernels:
@@ -62,91 +49,118 @@ class _LazyKernels:
 
 _native: Any = _LazyKernels()
 _backend: Backend | None = None
+_collecting: dict[int, list[Request]] = {}
+"""Thread -> requests of its losses, while they are collected."""
 
 
-def cross_entropy(
+def compute(
+    loss: Differentiable,
+    again: Callable[..., Tensor],
     input: Tensor,
     target: Tensor,
     weight: Tensor | None,
+    extra: Tensor | None,
     ignore_index: int,
     reduction: str,
-    label_smoothing: float = 0.0,
+    settings: tuple[Any, ...],
+    *,
+    weighs: bool = False,
 ) -> Tensor | None:
-    """Compute `losses.functional.cross_entropy`; None if no kernel supports the call."""
-    if torch.compiler.is_compiling():
+    """Compute a loss, weighted and reduced; None if no kernel supports the call.
+
+    Args:
+        again: `again(loss, input, target, weight, extra, ignore_index, reduction, settings)`, the
+            same by the closed forms.
+        weight: factors, of elements or of classes.
+        extra: another tensor argument of the formula.
+        weighs: whether the formula takes the weights of the classes, after its target.
+    """
+    if torch.compiler.is_compiling() or type(target) is not Tensor:
         return None
-    arguments = (input, target, weight, ignore_index, reduction, label_smoothing)
-    found = _native.cross_entropy(*arguments)
+    weighs = weighs and weight is not None
+    of_index = loss.forms.rows and not target.is_floating_point()
+    key = (of_index, weighs, extra is not None, settings)
+    kernel = loss.kernels.get(key)
+    if kernel is None or kernel.of is not _native or _collecting:
+        if kernel is None:
+            names = ("z", "y" if of_index else "t", "w")[: 3 if weighs or extra is not None else 2]
+            kernel = loss.kernels[key] = _Kernel(Request(loss, names, settings), again, weighs)
+        requests = _collecting.get(threading.get_ident())
+        if requests is not None:
+            requests.append(kernel.request)
+            return None
+        kernel.start()
+    found = _native.call(kernel.native, input, target, weight, extra, ignore_index, reduction)
+    if found is True or found is False:
+        _native.set(kernel.native, found, kernel.compiled(found))
+        found = _native.call(kernel.native, input, target, weight, extra, ignore_index, reduction)
     if found is None and _on_cuda(input):
         from . import cuda
 
-        return cuda.cross_entropy(*arguments)
+        arguments = (input, target, weight, extra, ignore_index, reduction, settings)
+        return cuda.compute(loss.forms.name, kernel.by_closed_forms, *arguments)
     return found  # type: ignore[no-any-return]
-
-
-def nll(
-    input: Tensor, target: Tensor, weight: Tensor | None, ignore_index: int, reduction: str
-) -> Tensor | None:
-    """Compute `losses.functional.nll_loss`; None if no kernel supports the call."""
-    if torch.compiler.is_compiling():
-        return None
-    return _native.nll(  # type: ignore[no-any-return]
-        input, target, weight, ignore_index, reduction, 0.0
-    )
-
-
-def elementwise(
-    loss: Formula,
-    input: Tensor,
-    target: Tensor,
-    weight: Tensor | None,
-    reduction: str,
-    extra: Tensor | None = None,
-    *settings: float,
-) -> Tensor | None:
-    """Compute a loss of single logits, weighted and reduced; None if no kernel supports the call.
-
-    `extra` is a tensor argument of the formula besides input and target, broadcastable to them.
-    """
-    form = FORMS.get(loss)
-    if form is None or torch.compiler.is_compiling():
-        return None
-    found = _native.elementwise(form, input, target, weight, extra, reduction, *settings)
-    if found is None and _on_cuda(input):
-        from . import cuda
-
-        return cuda.elementwise(form, input, target, weight, extra, reduction, settings)
-    return found  # type: ignore[no-any-return]
-
-
-def pairs(
-    input: Tensor,
-    lists: Tensor,
-    weight: Tensor | None,
-    reduction: str,
-    margin_of_pairs: float = 1.0,
-    power: int = 1,
-) -> Tensor | None:
-    """Compute a loss over pairs of a listed and an unlisted class; None if no kernel supports it.
-
-    It is `losses.functional.multi_margin_loss` for one class per row, `multilabel_margin_loss` for
-    a list per row.
-    """
-    if torch.compiler.is_compiling():
-        return None
-    return _native.pairs(  # type: ignore[no-any-return]
-        input, lists, weight, reduction, margin_of_pairs, power
-    )
 
 
 def _on_cuda(input: object) -> bool:
     return isinstance(input, Tensor) and input.is_cuda
 
 
+class _Kernel:
+    """The kernel of a loss with its settings, compiled when it is first called."""
+
+    def __init__(self, request: Request, again: Callable[..., Tensor], weighs: bool) -> None:
+        self.request, self._again = request, again
+        self._weighs = weighs
+        # The kernel of the extension `of`, which `load` may replace.
+        self.native: Any = None
+        self.of: Any = None
+
+    def start(self) -> None:
+        if isinstance(_native, _LazyKernels):
+            load()
+        if self.of is not _native:
+            forms = self.request.loss.forms
+            kind = (forms.rows, forms.pair is not None, self._weighs, forms.weighted_mean)
+            self.native = _native.kernel(*kind, forms.unit_interval, self._derivative)
+            self.of = _native
+
+    def compiled(self, wide: bool) -> tuple[int, int, bool, tuple[float, ...]] | None:
+        """Return what `set` of the extension takes; None if there is no kernel."""
+        from .build import compiled
+
+        try:
+            return compiled(self.request._replace(wide=wide))
+        except NoKernelsError:
+            return None
+
+    def by_closed_forms(self, *arguments: Any) -> Tensor:
+        return self._again(self.request.loss, *arguments, self.request.settings)
+
+    def _derivative(self, upstream: Tensor, input: Tensor, *rest: Any) -> Tensor:
+        """Return dL/dinput, by the closed forms, differentiable where a graph is built."""
+        graph = torch.is_grad_enabled()
+        with torch.enable_grad():
+            loss = self.by_closed_forms(input, *rest)
+        (gradient,) = torch.autograd.grad(loss, input, upstream, create_graph=graph)
+        return gradient
+
+
+@contextmanager
+def collected() -> Iterator[list[Request]]:
+    """Give the requests of the losses that are called, in this thread; no kernel computes them."""
+    thread = threading.get_ident()
+    _collecting[thread] = []
+    try:
+        yield _collecting[thread]
+    finally:
+        del _collecting[thread]
+
+
 def backend(device: str | torch.device = "cpu") -> Backend:
     """Return the backend of plain tensors on `device`, and why.
 
-    Kernels support float32 and float64 on the CPU; float32, bfloat16 and float16 on CUDA.
+    Kernels support every floating-point dtype on the CPU; float32, bfloat16 and float16 on CUDA.
     """
     device = torch.device(device)
     if device.type == "cuda":
@@ -162,7 +176,7 @@ def backend(device: str | torch.device = "cpu") -> Backend:
 
 
 def ensure(report: Callable[[str], None]) -> Backend:
-    """Build the kernels, unless they exist or are switched off, and use them.
+    """Build what the kernels need, unless it exists or is switched off, and use them.
 
     `report` gets one line when a build begins, and the reason if there are no kernels.
     """
@@ -188,9 +202,8 @@ def load() -> None:
     try:
         if switched_off():
             raise NoKernelsError("LOSSES_KERNELS=0 switches the kernels off")
-        native, by = load_built()
-        native.set_double_backward(differentiable_gradient)
-        _native, _backend = native, Backend("kernels", by)
+        _native, by = load_built()
+        _backend = Backend("kernels", by)
     except NoKernelsError as reason:
         _native, _backend = _NoKernels(), Backend("closed forms", str(reason))
 
@@ -198,6 +211,8 @@ def load() -> None:
 @contextmanager
 def closed_forms_only() -> Iterator[None]:
     """Compute losses by their closed forms, in this thread."""
+    if isinstance(_native, _LazyKernels):
+        load()
     _native.closed_forms(True)
     try:
         with without_cuda_kernels():

@@ -3,22 +3,64 @@
 import argparse
 import sys
 
-from . import backend
-from .build import build
+from .. import registry
+from . import Request, backend, collected, load
+from .build import build, build_kernels
 from .switches import NoKernelsError
+
+CLASSES, EXAMPLES = 3, 4
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m lossbench.losses.kernels", description=__doc__)
     parser.add_argument("action", choices=("build", "status"))
-    if parser.parse_args().action == "build":
+    parser.add_argument(
+        "--all",
+        action="store_true",
+        help="build the kernels of every loss, in float32 and float64, and not only of torch's",
+    )
+    arguments = parser.parse_args()
+    if arguments.action == "build":
         try:
-            print(build(lambda line: print(line, file=sys.stderr)))
+            print(build(report))
+            build_kernels(requests(arguments.all), report)
         except NoKernelsError as reason:
             print(f"no kernels: {reason}", file=sys.stderr)
             return 1
+        load()
     print(backend())
     return 0
+
+
+def report(line: str) -> None:
+    print(line, file=sys.stderr)
+
+
+def requests(everything: bool) -> list[Request]:
+    """Return what the registered losses ask for with their default settings.
+
+    Args:
+        everything: every loss in float32 and float64, or those that torch has in float32.
+    """
+    with collected() as found:
+        for name in registry.names():
+            entry = registry.entry(name)
+            if everything or entry.source.startswith("torch.nn."):
+                _call(entry)
+    narrow = list(dict.fromkeys(found))
+    return [*narrow, *(x._replace(wide=True) for x in narrow if everything)]
+
+
+def _call(entry: registry.Entry) -> None:
+    """Call a loss once for every kind of target."""
+    import torch
+
+    loss = entry.build(reduction="sum")
+    for kind in entry.targets:
+        shape = (EXAMPLES,) if entry.task == "binary" else (EXAMPLES, CLASSES)
+        input = entry.input_from_logits(torch.zeros(shape))
+        labels = torch.zeros(EXAMPLES, dtype=torch.long)
+        loss(input, entry.target_from_labels(labels, input, kind))
 
 
 if __name__ == "__main__":

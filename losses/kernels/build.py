@@ -1,9 +1,13 @@
 """Build of the C++ kernels: compiler, cache directory, lock, and loading."""
 
+from __future__ import annotations
+
 import contextlib
+import ctypes
 import hashlib
 import importlib.machinery
 import importlib.util
+import logging
 import os
 import platform
 import shutil
@@ -13,16 +17,21 @@ import sysconfig
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import ModuleType
 
 import torch
 
+from .cpp import Source
+from .source import Request, source
 from .switches import NoKernelsError
 
+logger = logging.getLogger(__name__)
+
 MODULE = "lossbench_kernels"
-SOURCE = Path(__file__).parent / "source"
-FLAGS = ("-std=c++20", "-O3", "-march=native", "-fPIC", "-fopenmp")
+GLUE, RUNTIME = (Path(__file__).parent / name for name in ("glue", "runtime"))
+FLAGS = ("-std=c++20", "-O3", "-march=native", "-fPIC", "-fopenmp-simd")
 # Errno and traps are not used; NaN and infinity are.
 MATH_FLAGS = ("-fno-math-errno", "-fno-trapping-math")
 
@@ -81,6 +90,77 @@ def build(report: Callable[[str], None] = lambda _: None) -> Path:
     return library
 
 
+def compiled(request: Request) -> tuple[int, int, bool, tuple[float, ...]]:
+    """Return a loss's kernel: addresses of value and gradient, whether it saves, its constants.
+
+    It is compiled unless that has been done. Raises NoKernelsError.
+    """
+    printed = source(request)
+    library = compile_kernel(request, printed)
+    try:
+        loaded = ctypes.CDLL(str(library))
+    except OSError as error:
+        raise NoKernelsError(f"{library} cannot be loaded ({error}): delete it") from error
+    value, gradient = (
+        ctypes.cast(getattr(loaded, name), ctypes.c_void_p).value for name in ("value", "gradient")
+    )
+    assert value is not None
+    assert gradient is not None
+    return value, gradient, printed.saves, printed.constants
+
+
+def build_kernels(requests: list[Request], report: Callable[[str], None] = lambda _: None) -> None:
+    """Compile kernels unless they exist, several at a time; losses without one are left out.
+
+    `report` gets a line at the beginning and at the end if there is something to do.
+    """
+    missing = []
+    for request in requests:
+        with contextlib.suppress(NoKernelsError):
+            printed = source(request)
+            if not _library(request, printed).exists():
+                missing.append((request, printed))
+    if not missing:
+        return
+    began = time.perf_counter()
+    report(f"compiling {len(missing)} kernels, once: about {len(missing)} s")
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        for done, _ in enumerate(pool.map(lambda x: compile_kernel(*x), missing), 1):
+            if done % 20 == 0:
+                report(f"compiled {done} of {len(missing)} kernels")
+    report(f"compiled {len(missing)} kernels in {time.perf_counter() - began:.0f} s")
+
+
+def _library(request: Request, printed: Source) -> Path:
+    """Return where the library of a printed kernel is, or will be."""
+    found = compiler()
+    if not found:
+        raise NoKernelsError(_no_compiler())
+    digest = hashlib.sha256(printed.text.encode()).hexdigest()[:16]
+    directory = _directory() / _identity(found) / "losses"
+    return directory / f"{request.loss.forms.name}-{digest}.so"
+
+
+def compile_kernel(request: Request, printed: Source) -> Path:
+    """Compile a printed kernel unless it exists, and return the library's path."""
+    library = _library(request, printed)
+    if library.exists():
+        return library
+    logger.info("compiling the kernel of %s", request.loss.forms.name)
+    try:
+        library.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=library.parent, prefix="building-") as name:
+            file = Path(name) / "kernel.cpp"
+            file.write_text(printed.text)
+            command = [str(compiler()), *FLAGS, *MATH_FLAGS, "-shared", f"-I{RUNTIME}", str(file)]
+            _run_all([[*command, "-o", str(file.with_suffix(".so"))]], library.with_suffix(".log"))
+            # Another process may have been first: its library is the same.
+            file.with_suffix(".so").replace(library)
+    except OSError as error:
+        raise NoKernelsError(f"{library.parent} cannot be written: {error.strerror}") from error
+    return library
+
+
 def _no_compiler() -> str:
     wanted = os.environ.get("CXX")
     if wanted:
@@ -102,7 +182,7 @@ def _directory() -> Path:
         _processor(),
     ]
     digest = hashlib.sha256("\n".join(map(str, parts)).encode())
-    for path in sorted(SOURCE.iterdir()):
+    for path in sorted((*GLUE.iterdir(), *RUNTIME.iterdir())):
         digest.update(path.read_bytes())
     digest.update(" ".join((*FLAGS, *MATH_FLAGS)).encode())
     return cache / "lossbench" / "kernels" / digest.hexdigest()[:16]
@@ -151,14 +231,14 @@ def _compile(path: str, version: str, directory: Path) -> None:
     root = Path(torch.__file__).parent
     includes = [root / "include", root / "include/torch/csrc/api/include"]
     common = [
-        *(path, *FLAGS, *MATH_FLAGS, "-DAT_PER_OPERATOR_HEADERS"),
+        *(path, *FLAGS, "-O1", "-fopenmp", "-DAT_PER_OPERATOR_HEADERS"),
         f"-D_GLIBCXX_USE_CXX11_ABI={int(torch.compiled_with_cxx11_abi())}",
-        *(f"-I{SOURCE}", "-isystem", sysconfig.get_paths()["include"]),
+        *("-isystem", sysconfig.get_paths()["include"]),
         *(word for include in includes for word in ("-isystem", str(include))),
     ]
     with tempfile.TemporaryDirectory(dir=directory, prefix="building-") as name:
         work = Path(name)
-        sources = sorted(SOURCE.glob("*.cpp"))
+        sources = sorted(GLUE.glob("*.cpp"))
         objects = [work / f"{source.stem}.o" for source in sources]
         _run_all(
             [[*common, "-c", str(s), "-o", str(o)] for s, o in zip(sources, objects, strict=True)],

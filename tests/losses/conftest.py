@@ -18,7 +18,6 @@ def native() -> Any:
         pytest.skip("no C++ compiler")
     build.build()
     module, _ = build.load_built()
-    module.set_double_backward(kernels.double_backward.differentiable_gradient)
     return module
 
 

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from lossbench.losses import functional, kernels
+from lossbench.losses import functional
 
 from .cases import WIDE, dtypes
 from .kernel_cases import (
@@ -27,10 +27,6 @@ from .kernel_cases import (
 # The smallest number above 0 in float32.
 LAST = 2.0**-149
 pytestmark = pytest.mark.usefixtures("switched_on")
-
-
-def test_every_form_is_among_the_tested() -> None:
-    assert len(ELEMENTWISE) == len(kernels.FORMS)
 
 
 @each_elementwise

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 import pytest
 import torch
 import torch.nn.functional as F
+import torch.utils.checkpoint
 from torch import Tensor
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.autograd import gradcheck, gradgradcheck
@@ -35,6 +36,8 @@ def cases_of_derivatives() -> Iterator[tuple[str, Callable[[Tensor], Tensor], Te
     z, y = numbers((3, 4), torch.float64), torch.tensor([0, 3, 1])
     yield "nll", lambda z: functional.nll_loss(z, y), z
     yield "multi-margin", lambda z: functional.multi_margin_loss(z, y, 2), z
+    w = shares((4,), torch.float64)
+    yield "multi-margin-weighted", lambda z: functional.multi_margin_loss(z, y, 2, weight=w), z
 
 
 @pytest.mark.parametrize(
@@ -102,7 +105,7 @@ def test_logits_changed_after_the_loss_are_noticed_where_they_matter() -> None:
     with torch.no_grad():
         z.add_(1.0)
     with pytest.raises(RuntimeError, match="modified by an inplace operation"):
-        torch.autograd.grad(loss, leaf, create_graph=True)
+        torch.autograd.grad(loss, leaf)
 
 
 def test_nothing_that_was_given_is_written_to() -> None:
@@ -173,7 +176,48 @@ def test_whoever_intercepts_operations_sees_the_closed_forms() -> None:
     assert by_target.abs().sum() > 0
 
 
-def test_narrow_numbers_are_left_to_the_closed_forms() -> None:
-    for dtype in (torch.float16, torch.bfloat16):
-        z = numbers((8, 3), torch.float32).to(dtype).requires_grad_()
-        assert loss_of(z).dtype == dtype
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16], ids=str)
+def test_under_autocast_a_narrow_loss_is_float32(dtype: torch.dtype) -> None:
+    z = numbers((8, 3), torch.float32).to(dtype).requires_grad_()
+    assert loss_of(z).dtype == dtype
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        loss = loss_of(z)
+    assert loss.dtype == torch.float32
+    assert torch.autograd.grad(loss, z)[0].dtype == dtype
+
+
+def test_soft_targets_changed_after_the_loss_are_noticed() -> None:
+    z, t = numbers((5, 3), torch.float32).requires_grad_(), shares((5, 3), torch.float32)
+    loss = functional.cross_entropy(z, t)
+    t.mul_(2.0)
+    with pytest.raises(RuntimeError, match="modified by an inplace operation"):
+        torch.autograd.grad(loss, z)
+
+
+def kept_bytes(loss: Callable[[Tensor], Tensor], z: Tensor) -> int:
+    """Bytes of the tensors that a loss saves for its backward pass, each storage once."""
+    storages: dict[int, int] = {}
+
+    def pack(x: Tensor) -> Tensor:
+        storages[x.untyped_storage().data_ptr()] = x.untyped_storage().nbytes()
+        return x
+
+    with torch.autograd.graph.saved_tensors_hooks(pack, lambda x: x):
+        loss(z)
+    return sum(storages.values())
+
+
+def test_no_more_is_kept_than_by_torch() -> None:
+    z = numbers((256, 1000), torch.float32).requires_grad_()
+    y = torch.arange(256)
+    ours = kept_bytes(lambda z: functional.cross_entropy(z, y), z)
+    theirs = kept_bytes(lambda z: F.cross_entropy(z, y), z)
+    assert 0 < ours <= 1.05 * theirs
+
+
+def test_a_checkpoint_keeps_nothing_of_the_loss() -> None:
+    z = numbers((256, 1000), torch.float32).requires_grad_()
+    y = torch.arange(256)
+    expected = torch.autograd.grad(F.cross_entropy(z, y), z)[0]
+    loss = torch.utils.checkpoint.checkpoint(functional.cross_entropy, z, y, use_reentrant=False)
+    torch.testing.assert_close(torch.autograd.grad(loss, z)[0], expected)

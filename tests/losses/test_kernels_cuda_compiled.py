@@ -10,9 +10,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from lossbench.losses.kernels import CROSS_ENTROPY
 from lossbench.losses.kernels.cuda import rows, singles
-from lossbench.losses.kernels.cuda.call import Call
+from lossbench.losses.kernels.cuda.call import CROSS_ENTROPY, Call
 
 if importlib.util.find_spec("triton") is None:
     pytest.skip("there is no Triton", allow_module_level=True)
@@ -68,19 +67,23 @@ def compiled(kernel: Any, args: tuple[Any, ...], options: dict[str, Any], capabi
     return triton.compile(source, target=GPUTarget("cuda", capability, 32), options=options)
 
 
+def never(*_: object) -> Tensor:
+    raise AssertionError("nothing is differentiated twice")
+
+
 def of_rows(
     z: Tensor, target: Tensor, reduction: str = "mean", **options: Any
 ) -> Callable[[], Any]:
     weight, smoothing = options.get("weight"), options.get("smoothing", 0.0)
     settings = (smoothing,)
-    call = Call(CROSS_ENTROPY, z, target, weight, None, reduction, -100, settings, z.dtype)
+    call = Call(CROSS_ENTROPY, never, z, target, weight, None, reduction, -100, settings, z.dtype)
     return lambda: rows.compute(call, True, options.get("upstream"))
 
 
 def of_singles(form: int, z: Tensor, reduction: str = "mean", **options: Any) -> Callable[[], Any]:
     settings = (2.0, 0.25) if form == singles.FOCAL else ()
     tensors = z, z, options.get("weight"), options.get("extra")
-    call = Call(form, *tensors, reduction, -100, settings, z.dtype)
+    call = Call(form, never, *tensors, reduction, -100, settings, z.dtype)
     return lambda: singles.compute(call, True, options.get("upstream"))
 
 
@@ -97,8 +100,8 @@ def cases(dtype: torch.dtype) -> list[Callable[[], Any]]:
         of_rows(small, y, weight=w, smoothing=0.1),
         of_rows(long, long),
         of_rows(small, small, "none", weight=w, upstream=one),
-        of_singles(singles.BCE_WITH_LOGITS, flat, "none", upstream=flat),
-        of_singles(singles.WEIGHTED_BCE, small, weight=w, extra=w),
+        of_singles("bce_with_logits", flat, "none", upstream=flat),
+        of_singles("weighted_bce", small, weight=w, extra=w),
         of_singles(singles.FOCAL, flat),
         lambda: singles.scale(small, one[:1], in_place=False),
     ]

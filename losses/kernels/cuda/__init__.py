@@ -8,6 +8,7 @@ kernel supports; the closed forms then compute the loss.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import cache
 from typing import Any
 
@@ -15,10 +16,9 @@ import torch
 from torch import Tensor
 from torch.autograd import forward_ad
 
-from ..formulas import CROSS_ENTROPY
 from ..switches import Backend, NoKernelsError, switched_off, this_thread
 from . import singles
-from .call import Call
+from .call import CROSS_ENTROPY, Call
 
 DEVICE = "cuda"
 """Device type of the kernels."""
@@ -27,51 +27,50 @@ _DTYPES = (torch.float32, torch.bfloat16, torch.float16)
 _PLAIN = (Tensor, torch.nn.Parameter)
 
 
-def cross_entropy(
-    input: Tensor,
-    target: Tensor,
-    weight: Tensor | None,
-    ignore_index: int,
-    reduction: str,
-    label_smoothing: float,
-) -> Tensor | None:
-    """Compute cross-entropy; None if no kernel supports the call."""
-    if not (
-        _plain(input, target, weight)
-        and type(ignore_index) is int
-        and -(2**63) <= ignore_index < 2**63
-        and isinstance(label_smoothing, int | float)
-        and _rows_fit(input, target, weight, ignore_index)
-    ):
-        return None
-    settings = (float(label_smoothing),)
-    return _computed(CROSS_ENTROPY, input, target, weight, None, reduction, ignore_index, settings)
-
-
-def elementwise(
-    form: int,
+def compute(
+    name: str,
+    again: Callable[..., Tensor],
     input: Tensor,
     target: Tensor,
     weight: Tensor | None,
     extra: Tensor | None,
+    ignore_index: int,
     reduction: str,
-    settings: tuple[float, ...],
+    settings: tuple[Any, ...],
 ) -> Tensor | None:
-    """Compute a loss of single logits; None if no kernel supports the call."""
-    if not (
-        form in (singles.BCE_WITH_LOGITS, singles.WEIGHTED_BCE, singles.FOCAL)
-        and _plain(input, target, weight, extra)
-        and target.shape == input.shape
-        and input.numel() > 0
-        and all(_broadcasts(x, input) for x in (target, weight, extra))
-        and (form != singles.FOCAL or settings[0] in singles.POWERS)
-    ):
+    """Compute a loss; None if no kernel supports the call.
+
+    Args:
+        name: of the closed forms.
+        again: the same by the closed forms.
+    """
+    if name in ("cross_entropy", "weighted_cross_entropy"):
+        smoothing, z_loss = settings
+        supported = (
+            z_loss == 0
+            and _plain(input, target, weight)
+            and type(ignore_index) is int
+            and -(2**63) <= ignore_index < 2**63
+            and _rows_fit(input, target, weight, ignore_index)
+        )
+        name, settings = CROSS_ENTROPY, (smoothing,)
+    else:
+        supported = (
+            name in singles.FORMS
+            and _plain(input, target, weight, extra)
+            and target.shape == input.shape
+            and input.numel() > 0
+            and all(_broadcasts(x, input) for x in (target, weight, extra))
+            and (name != singles.FOCAL or settings[0] in singles.POWERS)
+        )
+    if not supported:
         return None
-    return _computed(form, input, target, weight, extra, reduction, -100, settings)
+    return _computed(name, again, input, target, weight, extra, reduction, ignore_index, settings)
 
 
 def _computed(
-    form: int,
+    form: str,
+    again: Callable[..., Tensor],
     input: Tensor,
     target: Tensor,
     weight: Tensor | None,
@@ -86,20 +85,20 @@ def _computed(
         or not _usable(input.device)
     ):
         return None
-    from .node import Loss, compute
+    from . import node
 
     # As in the closed forms.
     upcast = input.dtype.itemsize < 4 and torch.is_autocast_enabled(input.device.type)
     dtype = torch.float32 if upcast else input.dtype
-    call = Call(form, input, target, weight, extra, reduction, ignored, settings, dtype)
+    call = Call(form, again, input, target, weight, extra, reduction, ignored, settings, dtype)
     if not torch.is_grad_enabled() or not any(
         x.requires_grad for x in call.tensors if x is not None
     ):
         with torch.no_grad():
-            return compute(call, gradient=False)[0]
+            return node.compute(call, gradient=False)[0]
     if any(x.requires_grad for x in call.tensors[1:] if x is not None):
         return None
-    loss: Tensor = Loss.apply(input, call)
+    loss: Tensor = node.Loss.apply(input, call)
     return loss
 
 

@@ -1,21 +1,28 @@
 """Arguments of a loss, for a kernel and for double backward by the closed forms."""
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
+
+CROSS_ENTROPY = "cross_entropy"
+"""Name of the loss of rows that has a kernel."""
 
 
 class Call(NamedTuple):
     """Arguments of a loss.
 
     Attributes:
-        form: number of the loss, of `kernels.formulas`.
+        form: name of the loss.
+        again: `again(input, target, weight, extra, ignore_index, reduction)`, the loss by its
+            closed forms.
         extra: tensor argument of the formula besides input and target, or None.
         dtype: the loss's; under autocast float32, else the input's.
     """
 
-    form: int
+    form: str
+    again: Callable[..., Tensor]
     input: Tensor
     target: Tensor
     weight: Tensor | None

@@ -11,10 +11,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..double_backward import differentiable_gradient
 from ..switches import without_cuda_kernels
 from . import rows, singles
-from .call import Call, Computed
+from .call import CROSS_ENTROPY, Call, Computed
 
 on_device: Any = torch.cuda.device_of
 """Context that makes the device of a tensor current."""
@@ -23,7 +22,7 @@ on_device: Any = torch.cuda.device_of
 def compute(call: Call, gradient: bool, upstream: Tensor | None = None) -> Computed:
     """Compute the loss and, if requested, its gradient; with `upstream`, only the gradient."""
     with on_device(call.input):
-        of = rows.compute if call.form < 0 else singles.compute
+        of = rows.compute if call.form == CROSS_ENTROPY else singles.compute
         return of(call, gradient, upstream)
 
 
@@ -75,7 +74,7 @@ def _recomputed(ctx: Any, upstream: Tensor) -> Tensor | None:
     gradient = compute(call._replace(input=input.float()), gradient=True)[1]
     assert gradient is not None
     # One loss per row: the class dimension of the logits is missing.
-    if 0 < upstream.dim() < gradient.dim() or (call.form < 0 and gradient.dim() == 1):
+    if 0 < upstream.dim() < gradient.dim() or (call.form == CROSS_ENTROPY and gradient.dim() == 1):
         upstream = upstream.unsqueeze(min(1, gradient.dim() - 1))
     return (gradient * upstream).to(input.dtype)
 
@@ -98,12 +97,10 @@ def _scaled(ctx: Any, upstream: Tensor) -> Tensor:
 def _double_backward(ctx: Any, upstream: Tensor) -> Tensor:
     """Compute the gradient by the closed forms, differentiable by the logits and `upstream`."""
     call: Call = ctx.call
-    tensors = ctx.saved_tensors
-    if call.form < 0:
-        tensors = tensors[:3]
-    device = tensors[0].device.type
+    input, target, weight, extra = ctx.saved_tensors
     # The loss needs the dtype of the forward pass.
-    with without_cuda_kernels(), torch.autocast(device, enabled=ctx.autocast):
-        return differentiable_gradient(
-            call.form, upstream, tensors, call.ignored, call.reduction, call.settings
-        )
+    with without_cuda_kernels(), torch.autocast(input.device.type, enabled=ctx.autocast):
+        loss = call.again(input, target, weight, extra, call.ignored, call.reduction)
+    gradient: Tensor
+    (gradient,) = torch.autograd.grad(loss, input, upstream, create_graph=True)
+    return gradient

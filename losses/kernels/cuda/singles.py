@@ -7,12 +7,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..formulas import NUMBERS
 from .call import OPTIONS, Call, Computed
 
-BCE_WITH_LOGITS = NUMBERS["bce_with_logits"]
-WEIGHTED_BCE = NUMBERS["weighted_bce"]
-FOCAL = NUMBERS["sigmoid_focal"]
+FOCAL = "sigmoid_focal"
+FORMS = ("bce_with_logits", "weighted_bce", FOCAL)
 # Exponents gamma for which the focal loss multiplies.
 POWERS = range(9)
 

@@ -1,4 +1,4 @@
-// The autograd node of a loss whose gradient was computed together with its value.
+// The autograd node of a loss whose value a kernel has computed.
 #pragma once
 
 #include <Python.h>
@@ -19,27 +19,24 @@ extern thread_local int closed_forms_only;
 // differentiable tensor.
 Tensor differentiable_gradient(const Call& call, const Tensor& upstream);
 
+// Keeps the inputs as autograd's saved tensors, and nothing else of their size: the gradient is
+// computed when it is asked for.
 class LossNode : public torch::autograd::Node {
  public:
-  LossNode(Call call, Tensor gradient);
+  explicit LossNode(Call call);
   std::string name() const override { return "LossBackward"; }
   void release_variables() override;
-  void will_release_variables() override { last_ = true; }
 
  protected:
   torch::autograd::variable_list apply(torch::autograd::variable_list&& upstream) override;
 
  private:
-  Tensor along(const Tensor& upstream);
-
   Call call_;
+  // The call's tensors, and what its value has saved.
   std::vector<torch::autograd::SavedVariable> saved_;
-  Tensor gradient_;
-  bool last_ = false;
 };
 
-// Gives `loss` a node of the graph: its gradient with respect to the call's first tensor is
-// `gradient`.
-void attach(Tensor& loss, Call call, Tensor gradient);
+// Gives `loss` a node of the graph.
+void attach(Tensor& loss, Call call);
 
 }  // namespace losses

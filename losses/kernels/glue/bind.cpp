@@ -11,14 +11,13 @@
 #include <torch/csrc/autograd/python_variable.h>
 #include <torch/csrc/jit/frontend/tracer.h>
 
+#include <memory>
+
 namespace losses {
 
 thread_local int closed_forms_only = 0;
 
 namespace {
-
-// losses.kernels.double_backward.differentiable_gradient.
-PyObject* double_backward = nullptr;
 
 // The arguments of a Python function, converted if a kernel supports them.
 class Arguments {
@@ -54,13 +53,6 @@ class Arguments {
     return true;
   }
 
-  bool number(Py_ssize_t k, double& to) const {
-    if (k >= count_) return false;
-    to = PyFloat_CheckExact(given_[k]) ? PyFloat_AS_DOUBLE(given_[k]) : PyFloat_AsDouble(given_[k]);
-    if (to == -1.0 && PyErr_Occurred()) return PyErr_Clear(), false;
-    return true;
-  }
-
   bool integer(Py_ssize_t k, int64_t& to) const {
     if (k >= count_ || !PyLong_CheckExact(given_[k])) return false;
     to = PyLong_AsLongLong(given_[k]);
@@ -90,15 +82,22 @@ bool needs_other_gradients(const Call& call) {
 
 // --- the functions that Python calls -------------------------------------------------------------
 
-template <class F>
-PyObject* without_gil(Call& call, const F& f) {
+constexpr const char* KERNEL = "lossbench.kernel";
+
+// Computes a call, whose tensors are `given` from 1 on.
+PyObject* compute(Call& call) {
+  const Compiled& compiled = call.compiled();
+  if (compiled.missing || needs_other_gradients(call)) Py_RETURN_NONE;
+  // Python gives this kernel what is compiled for the dtype, and calls again.
+  if (!compiled.value) return PyBool_FromLong(call.dtype() == at::kDouble);
+  const bool wanted = at::GradMode::is_enabled() && wants_gradient(call.tensors[0]);
   Tensor loss;
   {
     // Only LossNode records the operation.
     at::AutoDispatchBelowADInplaceOrView guard;
     PyThreadState* state = PyEval_SaveThread();
     try {
-      loss = f(call);
+      loss = compute_value(call, wanted);
     } catch (...) {
       PyEval_RestoreThread(state);
       throw;
@@ -106,57 +105,61 @@ PyObject* without_gil(Call& call, const F& f) {
     PyEval_RestoreThread(state);
   }
   if (!loss.defined()) Py_RETURN_NONE;
+  if (wanted) attach(loss, std::move(call));
   return THPVariable_Wrap(std::move(loss));
 }
 
-// elementwise(form, input, target, weight, extra, reduction, *settings)
-PyObject* elementwise_py(PyObject*, PyObject* const* given, Py_ssize_t count) {
+// call(kernel, input, target, weight, extra, ignore_index, reduction): the loss; None where the
+// closed forms compute it; True or False where `set` has to be called first, for that value of wide.
+PyObject* call_py(PyObject*, PyObject* const* given, Py_ssize_t count) {
   HANDLE_TH_ERRORS
   const Arguments arguments(given, count);
   Call call;
-  call.tensors.resize(4);
-  if (!Arguments::is_plain_eager() || !arguments.integer(0, call.form) ||
-      !arguments.tensors(1, call) || !arguments.reduction(5, call.reduction))
+  call.kernel = static_cast<const Kernel*>(PyCapsule_GetPointer(given[0], KERNEL));
+  if (!call.kernel) return nullptr;
+  if (!Arguments::is_plain_eager() || !arguments.tensors(1, call) || !arguments.integer(5, call.ignored) ||
+      !arguments.reduction(6, call.reduction) || !fits(call))
     Py_RETURN_NONE;
-  for (Py_ssize_t k = 6; k < count; ++k) {
-    call.settings.emplace_back();
-    if (!arguments.number(k, call.settings.back())) Py_RETURN_NONE;
-  }
-  if (!elementwise_fits(call) || needs_other_gradients(call)) Py_RETURN_NONE;
-  return without_gil(call, compute_elementwise);
+  return compute(call);
   END_HANDLE_TH_ERRORS
 }
 
-// pairs(input, lists, weight, reduction, margin, power)
-PyObject* pairs_py(PyObject*, PyObject* const* given, Py_ssize_t count) {
-  HANDLE_TH_ERRORS
-  const Arguments arguments(given, count);
-  Call call;
-  call.form = PAIRS;
-  call.tensors.resize(3);
-  call.settings.resize(2);
-  if (!Arguments::is_plain_eager() || !arguments.tensors(0, call) || !arguments.reduction(3, call.reduction) || !arguments.number(4, call.settings[0]) ||
-      !arguments.number(5, call.settings[1]) || !pairs_fit(call) || needs_other_gradients(call))
-    Py_RETURN_NONE;
-  return without_gil(call, compute_pairs);
-  END_HANDLE_TH_ERRORS
+// kernel(rows, lists, weighs, weighted_mean, unit_interval, derivative)
+PyObject* kernel_py(PyObject*, PyObject* arguments) {
+  int rows = 0, lists = 0, weighs = 0, weighted_mean = 0, unit_interval = 0;
+  PyObject* derivative = nullptr;
+  if (!PyArg_ParseTuple(arguments, "pppppO", &rows, &lists, &weighs, &weighted_mean, &unit_interval, &derivative)) return nullptr;
+  auto kernel = std::make_unique<Kernel>();
+  kernel->rows = rows != 0;
+  kernel->lists = lists != 0;
+  kernel->weighs = weighs != 0;
+  kernel->weighted_mean = weighted_mean != 0;
+  kernel->unit_interval = unit_interval != 0;
+  kernel->derivative = Py_NewRef(derivative);
+  return PyCapsule_New(kernel.release(), KERNEL, nullptr);
 }
 
-// cross_entropy(input, target, weight, ignore_index, reduction, label_smoothing), and nll with a
-// smoothing of 0
-template <int64_t Form>
-PyObject* rows_py(PyObject*, PyObject* const* given, Py_ssize_t count) {
-  HANDLE_TH_ERRORS
-  const Arguments arguments(given, count);
-  Call call;
-  call.form = Form;
-  call.tensors.resize(3);
-  call.settings.resize(1);
-  if (!Arguments::is_plain_eager() || !arguments.tensors(0, call) || !arguments.integer(3, call.ignored) || !arguments.reduction(4, call.reduction) ||
-      !arguments.number(5, call.settings[0]) || !rows_fit(call) || needs_other_gradients(call))
-    Py_RETURN_NONE;
-  return without_gil(call, compute_rows);
-  END_HANDLE_TH_ERRORS
+// set(kernel, wide, compiled): `compiled` has the addresses of value and gradient, whether the value
+// saves, and the constants; None: there is none.
+PyObject* set_py(PyObject*, PyObject* arguments) {
+  PyObject *capsule = nullptr, *compiled = nullptr;
+  int wide = 0;
+  if (!PyArg_ParseTuple(arguments, "OpO", &capsule, &wide, &compiled)) return nullptr;
+  auto* kernel = static_cast<Kernel*>(PyCapsule_GetPointer(capsule, KERNEL));
+  if (!kernel) return nullptr;
+  Compiled& to = wide ? kernel->wide : kernel->narrow;
+  to.missing = compiled == Py_None;
+  if (to.missing) Py_RETURN_NONE;
+  long long value = 0, gradient = 0;
+  int saves = 0;
+  PyObject* constants = nullptr;
+  if (!PyArg_ParseTuple(compiled, "LLpO!", &value, &gradient, &saves, &PyTuple_Type, &constants)) return nullptr;
+  to.value = reinterpret_cast<double (*)(const Job*)>(value);
+  to.gradient = reinterpret_cast<void (*)(const Job*)>(gradient);
+  to.saves = saves != 0;
+  for (Py_ssize_t k = 0; k < PyTuple_GET_SIZE(constants); ++k)
+    to.constants.push_back(PyFloat_AsDouble(PyTuple_GET_ITEM(constants, k)));
+  Py_RETURN_NONE;
 }
 
 PyObject* closed_forms_py(PyObject*, PyObject* on) {
@@ -164,23 +167,11 @@ PyObject* closed_forms_py(PyObject*, PyObject* on) {
   Py_RETURN_NONE;
 }
 
-PyObject* set_double_backward_py(PyObject*, PyObject* function) {
-  Py_XDECREF(double_backward);
-  double_backward = Py_NewRef(function);
-  Py_RETURN_NONE;
-}
-
 PyMethodDef methods[] = {
-    {"elementwise", reinterpret_cast<PyCFunction>(reinterpret_cast<void*>(elementwise_py)),
-     METH_FASTCALL, nullptr},
-    {"cross_entropy", reinterpret_cast<PyCFunction>(reinterpret_cast<void*>(rows_py<CROSS_ENTROPY>)),
-     METH_FASTCALL, nullptr},
-    {"nll", reinterpret_cast<PyCFunction>(reinterpret_cast<void*>(rows_py<NLL>)), METH_FASTCALL,
-     nullptr},
-    {"pairs", reinterpret_cast<PyCFunction>(reinterpret_cast<void*>(pairs_py)), METH_FASTCALL,
-     nullptr},
+    {"call", reinterpret_cast<PyCFunction>(reinterpret_cast<void*>(call_py)), METH_FASTCALL, nullptr},
+    {"kernel", kernel_py, METH_VARARGS, nullptr},
+    {"set", set_py, METH_VARARGS, nullptr},
     {"closed_forms", closed_forms_py, METH_O, nullptr},
-    {"set_double_backward", set_double_backward_py, METH_O, nullptr},
     {nullptr, nullptr, 0, nullptr}};
 
 PyModuleDef module = {PyModuleDef_HEAD_INIT, "lossbench_kernels", nullptr, -1, methods,
@@ -201,15 +192,12 @@ struct ClosedFormsOnly {
 Tensor differentiable_gradient(const Call& call, const Tensor& upstream) {
   WithGil gil;
   ClosedFormsOnly closed;
-  PyObject* tensors = PyTuple_New(static_cast<Py_ssize_t>(call.tensors.size()));
-  for (size_t k = 0; k < call.tensors.size(); ++k)
-    PyTuple_SET_ITEM(tensors, static_cast<Py_ssize_t>(k), THPVariable_Wrap(call.tensors[k]));
-  PyObject* settings = PyTuple_New(static_cast<Py_ssize_t>(call.settings.size()));
-  for (size_t k = 0; k < call.settings.size(); ++k)
-    PyTuple_SET_ITEM(settings, static_cast<Py_ssize_t>(k), PyFloat_FromDouble(call.settings[k]));
+  PyObject* tensors[4];
+  for (size_t k = 0; k < 4; ++k)
+    tensors[k] = call.tensors[k].defined() ? THPVariable_Wrap(call.tensors[k]) : Py_NewRef(Py_None);
   PyObject* result = PyObject_CallFunction(
-      double_backward, "LNNLsN", static_cast<long long>(call.form), THPVariable_Wrap(upstream), tensors,
-      static_cast<long long>(call.ignored), call.reduction.c_str(), settings);
+      call.kernel->derivative, "NNNNNLs", THPVariable_Wrap(upstream), tensors[0], tensors[1], tensors[2], tensors[3],
+      static_cast<long long>(call.ignored), call.reduction.c_str());
   if (!result) throw python_error();
   Tensor gradient = THPVariable_Unpack(result);
   Py_DECREF(result);

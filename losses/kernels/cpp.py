@@ -1,0 +1,168 @@
+"""Printing of a traced loss of single elements as C++: one struct with its value and gradient."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from typing import NamedTuple
+
+from ..tracing.graph import Node, topological
+from ..tracing.trace import Placeholder
+
+EXPRESSIONS = {
+    "add": "({} + {})",
+    "sub": "({} - {})",
+    "mul": "({} * {})",
+    "div": "({} / {})",
+    "neg": "(-{})",
+    "lt": "({} < {})",
+    "le": "({} <= {})",
+    "gt": "({} > {})",
+    "ge": "({} >= {})",
+    "eq": "({} == {})",
+    "ne": "({} != {})",
+    "same": "({} == {})",
+    "and": "({} & {})",
+    "or": "({} | {})",
+    "not": "(!{})",
+    "where": "({} ? {} : {})",
+    "isinf": "infinite({})",
+    "isnan": "({0} != {0})",
+    "abs": "magnitude({})",
+    "max": "larger({}, {})",
+    "min": "smaller({}, {})",
+    "wide": "double({})",
+    "narrow": "T({})",
+    "decay": "decay(-{})",
+    "exponential": "exponential({}, {})",
+    **{
+        name: name + "({})"
+        for name in (
+            *("exp", "expm1", "log", "log1p", "log1p_of_share", "sign", "sqrt"),
+            *("tanh", "round_to_bfloat16"),
+        )
+    },
+}
+"""Operation -> C++ expression of its operands."""
+
+CONSTANTS = ("const", "setting")
+
+LITERALS = (0.0, 1.0, -1.0, 2.0, 0.5, math.inf, -math.inf)
+"""Constants that are printed. All others are arguments, so that settings share a kernel."""
+
+HEADER = '#include "{driver}.h"\n\nnamespace losses {{\n\nusing T = {scalar};\n\n'
+
+
+class Constants:
+    """The constants of a kernel, in the order of its argument."""
+
+    def __init__(self) -> None:
+        self.keys: list[tuple[str, float]] = []
+
+    @property
+    def values(self) -> list[float]:
+        return [value for _, value in self.keys]
+
+    def text(self, node: Node, wide: bool) -> str:
+        value = node.args[0]
+        if isinstance(value, bool):
+            return "true" if value else "false"
+        cast = "double" if wide else "T"
+        if value in LITERALS and node.op == "const":
+            if math.isinf(value):
+                return f"({'-' * (value < 0)}infinity<{cast}>)"
+            return f"{cast}({value!r})"
+        key = (node.op, value)
+        if key not in self.keys:
+            self.keys.append(key)
+        return f"{'d' if wide else 'k'}{self.keys.index(key)}"
+
+    def declarations(self) -> str:
+        indices = range(len(self.keys))
+        if not self.keys:
+            return "  explicit Loss(const double*) {}\n"
+        members = ", ".join(
+            [f"k{i}(T(k[{i}]))" for i in indices] + [f"d{i}(k[{i}])" for i in indices]
+        )
+        return (
+            f"  const T {', '.join(f'k{i}' for i in indices)};\n"
+            f"  const double {', '.join(f'd{i}' for i in indices)};\n"
+            f"  explicit Loss(const double* k) : {members} {{}}\n"
+        )
+
+
+def expression(node: Node, operands: Iterable[str]) -> str:
+    if node.op == "pow":
+        x, exponent = operands
+        return f"power({x}, {exponent})"
+    if node.op == "where" and node.sort in ("float", "wide"):
+        condition, *values = operands
+        return f"select<{c_type(node)}>({condition}, {', '.join(values)})"
+    return EXPRESSIONS[node.op].format(*operands)
+
+
+def c_type(node: Node) -> str:
+    return {"float": "T", "wide": "double", "bool": "bool", "index": "int"}[node.sort]
+
+
+class Source(NamedTuple):
+    """A kernel's C++ text, its constants, and whether its value saves numbers for its gradient."""
+
+    text: str
+    constants: tuple[float, ...]
+    saves: bool = False
+
+
+def elements_source(
+    value: Placeholder, gradient: Placeholder, inputs: tuple[str, ...], scalar: str, driver: str
+) -> Source:
+    """Print a loss of single elements, or of pairs; `driver` is the header that calls it."""
+    constants = Constants()
+    functions = [
+        _element_function("value", value.base, inputs, constants),
+        _element_function("gradient", gradient.base, inputs, constants),
+    ]
+    text = struct_text(driver, scalar, constants, "\n".join(functions), len(inputs))
+    return Source(text, tuple(constants.values))
+
+
+def _element_function(
+    name: str, result: Node, inputs: tuple[str, ...], constants: Constants
+) -> str:
+    names: dict[Node, str] = {}
+    lines = []
+    for node in topological([result]):
+        if node.op in CONSTANTS:
+            continue
+        if node.op == "input":
+            names[node] = node.args[0]
+            continue
+        names[node] = f"v{len(names)}"
+        operands = operands_of(node, names, constants)
+        lines.append(f"    const {c_type(node)} {names[node]} = {expression(node, operands)};\n")
+    parameters = ", ".join(f"[[maybe_unused]] T {name}" for name in inputs)
+    final = names[result] if result in names else constants.text(result, wide=False)
+    return (
+        f"  INLINE T {name}({parameters}) const {{\n{''.join(lines)}    return T({final});\n  }}\n"
+    )
+
+
+def operands_of(node: Node, names: dict[Node, str], constants: Constants) -> list[str]:
+    wide = any(x.sort == "wide" for x in node.operands)
+    found = []
+    for position, x in enumerate(node.operands):
+        exponent = node.op == "pow" and position == 1
+        found.append(names[x] if x.op not in CONSTANTS else constants.text(x, wide or exponent))
+    return found
+
+
+def struct_text(driver: str, scalar: str, constants: Constants, functions: str, inputs: int) -> str:
+    return (
+        HEADER.format(driver=driver, scalar=scalar)
+        + f"struct Loss {{\n  static constexpr int W = 64 / sizeof(T), inputs = {inputs};\n"
+        + constants.declarations()
+        + "\n"
+        + functions
+        + "};\n\n}  // namespace losses\n\n"
+        + '#include "entry.h"\n'
+    )

@@ -1,0 +1,396 @@
+"""Printing of a traced loss of rows as C++.
+
+It is printed twice: with the classes of one row beside each other in the vector registers
+(`value_row`, `gradient_row`), and with W rows beside each other (`value_tile`, `gradient_tile`),
+which is faster for few classes and for classes in columns.
+"""
+
+from __future__ import annotations
+
+from ..tracing.graph import Node, topological
+from ..tracing.trace import Placeholder
+from .cpp import CONSTANTS, Constants, Source, c_type, expression, struct_text
+from .program import First, Loop, Program, Scalars, Softmax, Step, Store, loop_nodes, program
+
+
+def rows_source(
+    value: Placeholder, gradient: Placeholder, inputs: tuple[str, ...], scalar: str
+) -> Source:
+    """Print a loss of rows."""
+    constants = Constants()
+    programs = program(value.base, None, {}), program(None, gradient.base, gradient.at)
+    functions = [
+        printer(each, constants).function() for each in programs for printer in (_Rows, _Tiles)
+    ]
+    rooms = [len(each.memory) for each in programs]
+    whole = (
+        "true"
+        if any(_of_all_classes(step) for each in programs for step in each.steps)
+        else "false"
+    )
+    facts = f"  static constexpr int value_room = {rooms[0]}, gradient_room = {rooms[1]};\n"
+    facts += f"  static constexpr bool whole_rows = {str(whole).lower()};\n"
+    text = struct_text("rows", scalar, constants, facts + "\n".join(functions), len(inputs))
+    saves = all(any(map(_of_logits, each.steps)) for each in programs)
+    return Source(text, tuple(constants.values), saves)
+
+
+def _of_all_classes(step: Step) -> bool:
+    """Return whether a step reads all classes; a gradient that is 0 in general does not."""
+    if isinstance(step, Loop):
+        return any(x.value != 0 for x in step.roots)
+    return isinstance(step, Softmax | First)
+
+
+def _of_logits(step: object) -> bool:
+    return isinstance(step, Softmax) and step.memory.op == "input"
+
+
+class _Rows:
+    """Prints a program for the classes of one row beside each other."""
+
+    suffix = "row"
+
+    def __init__(self, program: Program, constants: Constants) -> None:
+        self.program, self.constants = program, constants
+        self.names: dict[Node, str] = {}
+        self.memory = {node: f"m{k}" for k, node in enumerate(program.memory)}
+        self.lines: list[str] = []
+
+    def function(self) -> str:
+        for node, name in self.memory.items():
+            at = f"room + {name[1:]} * {self.stride()}"
+            self.lines.append(
+                f"{c_type(node)}* __restrict {name} = reinterpret_cast<{c_type(node)}*>({at});"
+            )
+        for step in self.program.steps:
+            match step:
+                case Scalars(nodes):
+                    self.scalars(nodes)
+                case Loop():
+                    self.loop(step)
+                case Softmax(memory, exponential):
+                    self.softmax(memory, exponential)
+                case First(node):
+                    self.first(node)
+                case Store(target, index, value):
+                    self.store(target, index, value)
+        self.end()
+        body = "".join(f"    {line}\n" for line in self.lines)
+        return f"  {self.head()} const {{\n{body}  }}\n"
+
+    def head(self) -> str:
+        name = "value" if self.program.value is not None else "gradient"
+        result = "T" if self.program.value is not None else "void"
+        extra = "" if self.program.value is not None else ", T scale, T* __restrict g"
+        given = "const Row<T>& row, Statistics<T>* saved, double* __restrict room"
+        return f"{result} {name}_row({given}{extra})"
+
+    def stride(self) -> str:
+        return "row.classes"
+
+    # References to numbers.
+
+    def reference(self, node: Node, local: dict[Node, str], wide: bool = False) -> str:
+        if node.op in CONSTANTS:
+            return self.constants.text(node, wide)
+        if node in local:
+            return local[node]
+        return self.scalar(node)
+
+    def scalar(self, node: Node) -> str:
+        if node.op == "input":
+            return {"y": "row.index", "classes": "T(row.classes)"}[node.args[0]]
+        return self.names[node]
+
+    def at_class(self, node: Node, c: str) -> str:
+        """Return a number per class in memory."""
+        if node.op == "input":
+            return f"row.{node.args[0]}[{c}]"
+        return f"{self.memory[node]}[{c}]"
+
+    def text(self, node: Node, local: dict[Node, str]) -> str:
+        if node.op == "element":
+            return self.at_class(node.args[0], self.reference(node.args[1], local))
+        wide = any(x.sort == "wide" for x in node.operands)
+        operands = [
+            self.reference(x, local, wide or (node.op == "pow" and k == 1))
+            for k, x in enumerate(node.operands)
+        ]
+        return expression(node, operands)
+
+    # Steps.
+
+    def scalars(self, nodes: list[Node]) -> None:
+        for node in nodes:
+            name = f"r{len(self.names)}"
+            self.lines.append(f"const {c_type(node)} {name} = {self.text(node, {})};")
+            self.names[node] = name
+
+    def softmax(self, memory: Node, exponential: Node | None) -> None:
+        at = self.at_class(memory, "0")
+        to = self.memory[exponential] if exponential else "nullptr"
+        saved = "saved" if memory.op == "input" else "nullptr"
+        name = f"s{len(self.names)}"
+        cast = c_type(memory)
+        how = "computed" if self.program.value is not None else "restored"
+        self.lines.append(
+            f"const Statistics<{cast}> {name} = {how}(&{at}, row.classes, "
+            f"static_cast<{cast}*>({to}), static_cast<Statistics<{cast}>*>({saved}));"
+        )
+        for node in self.ended(memory, ("largest", "others")):
+            self.names[node] = f"{name}.{node.op}"
+
+    def ended(self, memory: Node, ops: tuple[str, ...]) -> list[Node]:
+        nodes = topological(_roots(self.program.steps, self.program.value))
+        return [x for x in nodes if x.op in ops and x.args[0] is memory]
+
+    def first(self, node: Node) -> None:
+        name = f"r{len(self.names)}"
+        at = self.at_class(node.args[0], "0")
+        self.lines.append(f"const int {name} = first_of_largest(&{at}, row.classes);")
+        self.names[node] = name
+
+    def store(self, target: Node | None, index: Node, value: Node) -> None:
+        text = self.reference(value, {})
+        if target is None:
+            self.lines.append(f"g[{self.reference(index, {})}] = scale * {text};")
+        else:
+            self.lines.append(f"{self.at_class(target, self.reference(index, {}))} = {text};")
+
+    def body(self, loop: Loop, c: str) -> tuple[list[str], dict[Node, str]]:
+        """Return the lines that compute the nodes of a loop, and their names."""
+        local: dict[Node, str] = {}
+        lines = []
+        stored = {x: x for x in loop.kept}
+        for node in loop_nodes(loop, set(self.memory)):
+            in_memory = node.op in ("input", "buffer") or (
+                node in self.memory and node not in stored
+            )
+            text = self.at_class(node, c) if in_memory else self.text(node, local)
+            name = f"e{len(local)}"
+            lines.append(f"const {c_type(node)} {name} = {text};")
+            local[node] = name
+        for node in loop.kept:
+            value = node.args[0] if node.op == "buffer" else node
+            lines.append(f"{self.at_class(node, c)} = {self.reference(value, local)};")
+        if loop.gradient is not None:
+            g = self.gradient_at(c)
+            lines.append(f"{g} = scale{self.lane()} * {self.reference(loop.gradient, local)};")
+        return lines, local
+
+    def lane(self) -> str:
+        return ""
+
+    def gradient_at(self, c: str) -> str:
+        return f"g[{c}]"
+
+    def reduced(self, node: Node, local: dict[Node, str]) -> str:
+        """Return the number of a class in a reduction: neutral for the classes left out."""
+        x, *without = node.args
+        text = self.reference(x, local, wide=node.sort == "wide")
+        if not without:
+            return text
+        cast = "double" if node.sort == "wide" else "T"
+        neutral = f"{cast}(0)" if node.op == "sum" else f"-infinity<{cast}>"
+        left = " | ".join(f"(c == {self.reference(index, local)})" for index in without)
+        return f"(({left}) ? {neutral} : {text})"
+
+    def loop(self, loop: Loop) -> None:
+        lines, local = self.body(loop, "c")
+        clauses, inner = [], []
+        before, after = [], []
+        for node in loop.reductions:
+            name = f"r{len(self.names)}"
+            text = self.reduced(node, local)
+            self.names[node] = name
+            cast = "double" if node.sort == "wide" else "T"
+            if node.op == "sum":
+                self.lines.append(f"double {name}_total = 0;")
+                before.append(f"{cast} {name}_part = 0;")
+                clauses.append(f"reduction(+ : {name}_part)")
+                inner.append(f"{name}_part += {text};")
+                after.append(f"{name}_total += static_cast<double>({name}_part);")
+            else:
+                self.lines.append(f"{cast} {name}_most = -infinity<{cast}>;")
+                self.lines.append(f"int {name}_nan = 0;")
+                before.append(f"{cast} {name}_part = -infinity<{cast}>;")
+                clauses.append(f"reduction(max : {name}_part) reduction(| : {name}_nan)")
+                inner.append(f"const {cast} {name}_x = {text};")
+                inner.append(f"{name}_part = {name}_x > {name}_part ? {name}_x : {name}_part;")
+                inner.append(f"{name}_nan |= {name}_x != {name}_x;")
+                after.append(
+                    f"{name}_most = {name}_part > {name}_most ? {name}_part : {name}_most;"
+                )
+        self.lines.append("for (int from = 0; from < row.classes; from += BLOCK) {")
+        self.lines.append("  const int to = std::min(row.classes, from + BLOCK);")
+        self.lines.extend(f"  {line}" for line in before)
+        self.lines.append(f"#pragma omp simd {' '.join(clauses)}")
+        self.lines.append("  for (int c = from; c < to; ++c) {")
+        self.lines.extend(f"    {line}" for line in (*lines, *inner))
+        self.lines.append("  }")
+        self.lines.extend(f"  {line}" for line in after)
+        self.lines.append("}")
+        for node in loop.reductions:
+            name = self.names[node]
+            cast = "double" if node.sort == "wide" else "T"
+            total = (
+                f"{name}_total"
+                if node.op == "sum"
+                else f"({name}_nan ? not_a_number<{cast}> : {name}_most)"
+            )
+            self.lines.append(f"const {cast} {name} = static_cast<{cast}>({total});")
+
+    def end(self) -> None:
+        if self.program.value is not None:
+            self.lines.append(f"return T({self.reference(self.program.value, {})});")
+
+
+def _roots(steps: list[Step], value: Node | None) -> list[Node]:
+    """Return the nodes that steps and the value need."""
+    return [*(x for step in steps for x in _nodes_of(step)), *([value] if value else [])]
+
+
+def _nodes_of(step: object) -> list[Node]:
+    match step:
+        case Scalars(nodes):
+            return nodes
+        case Loop():
+            return step.roots
+        case Store(_, index, value):
+            return [index, value]
+        case First(node):
+            return [node]
+    return []
+
+
+class _Tiles(_Rows):
+    """Prints a program for W rows beside each other.
+
+    Numbers per row are arrays of W. Steps that follow each other share a loop over the rows.
+    """
+
+    suffix = "tile"
+
+    def head(self) -> str:
+        name = "value" if self.program.value is not None else "gradient"
+        extra = (
+            ", T* __restrict result"
+            if self.program.value is not None
+            else ", const T* __restrict scale, T* __restrict g"
+        )
+        return f"void {name}_tile(const Row<T>& row, double* __restrict room{extra})"
+
+    def stride(self) -> str:
+        return "row.classes * W"
+
+    def scalar(self, node: Node) -> str:
+        if node.op == "input":
+            return {"y": "row.indices[i]", "classes": "T(row.classes)"}[node.args[0]]
+        return f"{self.names[node]}[i]" + (" != 0" if node.sort == "bool" else "")
+
+    def reference(self, node: Node, local: dict[Node, str], wide: bool = False) -> str:
+        text = super().reference(node, local, wide)
+        return f"({text})" if text.endswith("!= 0") else text
+
+    def at_class(self, node: Node, c: str) -> str:
+        if node.op == "input" and node.args[0] == "w":
+            return f"row.w[{c}]"
+        name = f"row.{node.args[0]}" if node.op == "input" else self.memory[node]
+        return f"{name}[{c} * W + i]"
+
+    def lane(self) -> str:
+        return "[i]"
+
+    def gradient_at(self, c: str) -> str:
+        return f"g[{c} * W + i]"
+
+    def array(self, node: Node) -> str:
+        name = f"r{len(self.names)}"
+        stored = {"bool": "T", "float": "T", "wide": "double", "index": "int"}[node.sort]
+        self.lines.append(f"{stored} {name}[W];")
+        self.names[node] = name
+        return name
+
+    def scalars(self, nodes: list[Node]) -> None:
+        local: dict[Node, str] = {}
+        lines = []
+        for node in nodes:
+            text = self.text(node, local)
+            local[node] = f"x{len(local)}"
+            lines.append(f"const {c_type(node)} {local[node]} = {text};")
+        # What only this loop needs is no array.
+        later = self._read_later(nodes)
+        lines.extend(f"{self.array(x)}[i] = {local[x]};" for x in nodes if x in later)
+        self.over_rows(lines)
+
+    def _read_later(self, nodes: list[Node]) -> set[Node]:
+        steps = self.program.steps
+        at = next(k for k, x in enumerate(steps) if isinstance(x, Scalars) and x.nodes is nodes)
+        found: set[Node] = set()
+        for root in _roots(steps[at + 1 :], self.program.value):
+            found.update((root, *root.operands))
+        for step in steps[at + 1 :]:
+            if isinstance(step, Loop):
+                found.update(x for node in topological(step.roots) for x in (node, *node.operands))
+                found.update(x for node in step.reductions for x in node.operands)
+        return found
+
+    def over_rows(self, lines: list[str], indent: str = "") -> None:
+        self.lines.append("#pragma omp simd")
+        self.lines.append(f"{indent}for (int i = 0; i < W; ++i) {{")
+        self.lines.extend(f"{indent}  {line}" for line in lines)
+        self.lines.append(f"{indent}}}")
+
+    def softmax(self, memory: Node, exponential: Node | None) -> None:
+        base = f"row.{memory.args[0]}" if memory.op == "input" else self.memory[memory]
+        to = self.memory[exponential] if exponential else "nullptr"
+        name = f"s{len(self.names)}"
+        cast = c_type(memory)
+        self.lines.append(f"{cast} {name}_largest[W], {name}_others[W];")
+        self.lines.append(
+            f"statistics_of_tile<W>({base}, row.classes, static_cast<{cast}*>({to}), "
+            f"{name}_largest, {name}_others);"
+        )
+        for node in self.ended(memory, ("largest", "others")):
+            self.names[node] = f"{name}_{node.op}"
+
+    def first(self, node: Node) -> None:
+        memory = node.args[0]
+        base = f"row.{memory.args[0]}" if memory.op == "input" else self.memory[memory]
+        self.lines.append(f"first_of_largest_of_tile<W>({base}, row.classes, {self.array(node)});")
+
+    def store(self, target: Node | None, index: Node, value: Node) -> None:
+        where = self.reference(index, {})
+        text = self.reference(value, {})
+        to = f"g[{where} * W + i]" if target is None else self.at_class(target, where)
+        scale = "scale[i] * " if target is None else ""
+        self.lines.append("for (int i = 0; i < W; ++i) {")
+        self.lines.append(f"  {to} = {scale}{text};")
+        self.lines.append("}")
+
+    def loop(self, loop: Loop) -> None:
+        lines, local = self.body(loop, "c")
+        inner = []
+        starts = []
+        for node in loop.reductions:
+            text = self.reduced(node, local)
+            name = self.array(node)
+            cast = "double" if node.sort == "wide" else "T"
+            if node.op == "sum":
+                starts.append(f"{name}[i] = 0;")
+                inner.append(f"{name}[i] += {text};")
+            else:
+                starts.append(f"{name}[i] = -infinity<{cast}>;")
+                inner.append(f"const {cast} {name}_x = {text};")
+                replaces = f"{name}_x > {name}[i] || {name}_x != {name}_x"
+                inner.append(f"{name}[i] = {replaces} ? {name}_x : {name}[i];")
+        if starts:
+            self.over_rows(starts)
+        self.lines.append("for (int c = 0; c < row.classes; ++c) {")
+        self.over_rows([*lines, *inner], "  ")
+        self.lines.append("}")
+
+    def end(self) -> None:
+        if self.program.value is not None:
+            self.over_rows([f"result[i] = T({self.reference(self.program.value, {})});"])

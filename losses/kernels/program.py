@@ -1,0 +1,185 @@
+"""Programs: the loops over the classes of a row that compute a graph, in order.
+
+A reduction over the classes ends a loop, and what uses its result comes after it. Nodes are
+computed where they are used, in every loop anew; dear ones are kept in memory between loops.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from ..tracing.graph import REDUCTIONS, Node, topological
+
+DEAR = (
+    "exp",
+    "expm1",
+    "log",
+    "log1p",
+    "log1p_of_share",
+    "decay",
+    "tanh",
+    "pow",
+    "exponential",
+)
+"""Elementwise operations that cost more than a store and a load."""
+
+SOFTMAX = ("largest", "others")
+"""Numbers per row that one pass over its exponentials gives."""
+
+
+@dataclass
+class Scalars:
+    """Numbers per row, in order."""
+
+    nodes: list[Node]
+
+
+@dataclass
+class Softmax:
+    """The largest number of a row in memory, and the sum of its other exponentials.
+
+    `exponential` is the node of the exponentials, if later loops read them.
+    """
+
+    memory: Node
+    exponential: Node | None
+
+
+@dataclass
+class First:
+    """The index of the largest number of a row in memory."""
+
+    node: Node
+
+
+@dataclass
+class Loop:
+    """A pass over the classes: reductions, and numbers per class that are written to memory."""
+
+    reductions: list[Node] = field(default_factory=list)
+    kept: list[Node] = field(default_factory=list)
+    gradient: Node | None = None
+
+    @property
+    def roots(self) -> list[Node]:
+        reduced = [x.args[0] for x in self.reductions]
+        stored = [x.args[0] if x.op == "buffer" else x for x in self.kept]
+        return [*reduced, *stored, *([self.gradient] if self.gradient else [])]
+
+
+@dataclass
+class Store:
+    """A number that is written to memory for one class: `target` None is the gradient."""
+
+    target: Node | None
+    index: Node
+    value: Node
+
+
+Step = Scalars | Softmax | First | Loop | Store
+
+
+@dataclass
+class Program:
+    """What computes a value, or a gradient, of one row.
+
+    Attributes:
+        steps: in order.
+        memory: numbers per class that are kept in memory.
+        value: the number per row that is returned; None for a gradient.
+    """
+
+    steps: list[Step]
+    memory: list[Node]
+    value: Node | None
+
+
+def program(value: Node | None, gradient: Node | None, at: dict[Node, Node]) -> Program:
+    """Return the program of a value, or of a gradient that is `at[i]` at the class of index i."""
+    roots = [x for x in (value, gradient, *at.keys(), *at.values()) if x is not None]
+    nodes = topological(roots)
+    levels = _levels(nodes)
+    loops: dict[int, Loop] = {}
+    for node in nodes:
+        if node.op in ("sum", "amax"):
+            loops.setdefault(levels[node] - 1, Loop()).reductions.append(node)
+        elif node.op == "buffer":
+            loops.setdefault(levels[node] - 1, Loop()).kept.append(node)
+    if gradient is not None:
+        loops.setdefault(levels[gradient], Loop()).gradient = gradient
+    _keep_dear(nodes, loops)
+    memory = [x for loop in loops.values() for x in loop.kept]
+    memory += [x for x in nodes if x.op == "exponential" and _in_loops(x, loops)]
+    steps: list[Step] = []
+    for level in range(max(levels.values()) + 1):
+        scalars = [x for x in nodes if levels[x] == level and _is_scalar(x)]
+        if scalars:
+            steps.append(Scalars(scalars))
+        loop = loops.get(level)
+        if loop:
+            steps.append(loop)
+            steps.extend(_stores(loop))
+        ended = [x for x in nodes if levels[x] == level + 1]
+        steps.extend(First(x) for x in ended if x.op == "argmax")
+        kept = {x.args[0]: x for x in memory if x.op == "exponential"}
+        inputs = dict.fromkeys(x.args[0] for x in ended if x.op in SOFTMAX)
+        steps.extend(Softmax(x, kept.get(x)) for x in inputs)
+    steps.extend(Store(None, index, node) for index, node in at.items())
+    return Program(steps, memory, value)
+
+
+def _stores(loop: Loop) -> list[Step]:
+    """Return the stores of single classes that end a loop over buffers."""
+    found: list[Step] = []
+    for buffer in loop.kept:
+        if buffer.op == "buffer":
+            pairs = zip(buffer.args[1::2], buffer.args[2::2], strict=True)
+            found.extend(Store(buffer, index, node) for index, node in pairs)
+    return found
+
+
+def _is_scalar(node: Node) -> bool:
+    ended = (*REDUCTIONS, *SOFTMAX, "input", "const", "setting")
+    return node.kind == "row" and node.op not in ended
+
+
+def _levels(nodes: list[Node]) -> dict[Node, int]:
+    """Return after how many loops each node can be computed."""
+    levels: dict[Node, int] = {}
+    for node in nodes:
+        before = max((levels[x] for x in node.operands), default=0)
+        ends = node.op in (*REDUCTIONS, *SOFTMAX, "buffer")
+        levels[node] = before + ends
+    return levels
+
+
+def loop_nodes(loop: Loop, in_memory: set[Node]) -> list[Node]:
+    """Return the nodes per class that a loop computes or reads, operands first."""
+    stored = set(loop.kept)
+
+    def stop(node: Node) -> bool:
+        return (
+            node.kind == "row" or node.op == "buffer" or (node in in_memory and node not in stored)
+        )
+
+    return [x for x in topological(loop.roots, stop) if x.kind == "class"]
+
+
+def _keep_dear(nodes: list[Node], loops: dict[int, Loop]) -> None:
+    """Keep what several loops need, from the first of them on, if it is dear.
+
+    So is what a maximum is taken of: computed anew, it might not equal its own maximum.
+    """
+    uses: dict[Node, list[int]] = {}
+    for level in sorted(loops):
+        for node in loop_nodes(loops[level], set()):
+            uses.setdefault(node, []).append(level)
+    maximised = {x.args[0] for x in nodes if x.op == "amax" and x.args[0].op != "input"}
+    for node in nodes:
+        dear = node.op in DEAR or (node in maximised and node.op != "buffer")
+        if dear and node.op != "exponential" and len(uses.get(node, ())) > 1:
+            loops[uses[node][0]].kept.append(node)
+
+
+def _in_loops(node: Node, loops: dict[int, Loop]) -> bool:
+    return any(node in loop_nodes(loop, set()) for loop in loops.values())

@@ -1,0 +1,223 @@
+"""Graph of a formula: what the closed forms compute, as nodes that a printer can read.
+
+A node is a number per class (or per element) of an example, or one number per example (a row).
+Equal nodes are one object, so a graph has no repeated part.
+"""
+
+from __future__ import annotations
+
+import math
+import operator
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+Kind = Literal["class", "row"]
+Sort = Literal["float", "wide", "bool", "index"]
+"""Sort of a node: the dtype of the computation, float64, a truth value, the index of a class."""
+
+COMPARISONS = ("lt", "le", "gt", "ge", "eq", "ne")
+PREDICATES = (*COMPARISONS, "and", "or", "not", "isinf", "isnan", "same")
+REDUCTIONS = ("sum", "amax", "argmax")
+
+_FOLDED: dict[str, Callable[..., Any]] = {
+    "add": operator.add,
+    "sub": operator.sub,
+    "mul": operator.mul,
+    "neg": operator.neg,
+    "abs": abs,
+    "max": max,
+    "min": min,
+    "lt": operator.lt,
+    "le": operator.le,
+    "gt": operator.gt,
+    "ge": operator.ge,
+    "eq": operator.eq,
+    "ne": operator.ne,
+    "and": operator.and_,
+    "or": operator.or_,
+    "not": operator.not_,
+    "isinf": math.isinf,
+    "isnan": math.isnan,
+}
+
+
+@dataclass(frozen=True, eq=False)
+class Node:
+    """A number of a formula.
+
+    Attributes:
+        op: the operation; 'input' and 'const' have none.
+        args: its operands: nodes, the name of an input, or the value of a constant.
+        kind: whether it is a number per class or per row.
+        sort: its sort.
+    """
+
+    op: str
+    args: tuple[Any, ...]
+    kind: Kind
+    sort: Sort
+
+    @property
+    def operands(self) -> tuple[Node, ...]:
+        return tuple(x for x in self.args if isinstance(x, Node))
+
+    @property
+    def value(self) -> Any:
+        """Value of a constant; None for any other node, settings included."""
+        return self.args[0] if self.op == "const" else None
+
+
+@dataclass
+class Graph:
+    """Nodes of one formula, each once."""
+
+    nodes: dict[tuple[Any, ...], Node] = field(default_factory=dict)
+
+    def _node(self, op: str, args: tuple[Any, ...], kind: Kind, sort: Sort) -> Node:
+        key = (op, sort, *((id(x) if isinstance(x, Node) else repr(x)) for x in args))
+        return self.nodes.setdefault(key, Node(op, args, kind, sort))
+
+    def const(self, value: float | bool, setting: bool = False) -> Node:
+        """Return a constant; that of a setting is an argument of the kernel."""
+        if isinstance(value, bool):
+            return self._node("const", (value,), "row", "bool")
+        return self._node("setting" if setting else "const", (float(value),), "row", "float")
+
+    def input(self, name: str, kind: Kind = "class", sort: Sort = "float") -> Node:
+        return self._node("input", (name,), kind, sort)
+
+    def make(self, op: str, *args: Node) -> Node:
+        """Return the node of an elementwise operation, simplified."""
+        simple = self._simplified(op, args) or self._lowered(op, args)
+        if simple is not None:
+            return simple
+        kind: Kind = "class" if any(x.kind == "class" for x in args) else "row"
+        if op in PREDICATES:
+            sort: Sort = "bool"
+        elif op in ("wide", "narrow"):
+            sort = "wide" if op == "wide" else "float"
+        else:
+            sort = "wide" if any(x.sort == "wide" for x in args) else "float"
+            values = args[1:] if op == "where" else args
+            if all(x.sort in ("bool", "index") for x in values):
+                sort = values[0].sort
+        if (
+            op == "div"
+            and [x.kind for x in args] == ["class", "row"]
+            and args[0].sort == args[1].sort
+        ):
+            # One division per row.
+            return self.make("mul", args[0], self.make("div", self.const(1.0), args[1]))
+        return self._node(op, args, kind, sort)
+
+    def _simplified(self, op: str, args: tuple[Node, ...]) -> Node | None:
+        """Return a simpler node of the same number; None if there is none."""
+        values = [x.value for x in args]
+        if all(v is not None for v in values) and op in _FOLDED:
+            return self.const(_FOLDED[op](*values))
+        a, b = values[0], values[1] if len(args) > 1 else None
+        match op:
+            case "mul" | "times":
+                if a == 0 or b == 0:
+                    return self.const(0.0)
+                if a == 1 and args[1].sort != "bool":
+                    return args[1]
+                if b == 1:
+                    return args[0]
+            case "add":
+                if a == 0:
+                    return args[1]
+                if b == 0:
+                    return args[0]
+            case "sub":
+                if b == 0:
+                    return args[0]
+                if a == 0:
+                    return self.make("neg", args[1])
+            case "div":
+                if b == 1 or a == 0:
+                    return args[0]
+            case "and":
+                if a is False or b is False:
+                    return self.const(False)
+                if a is True or b is True:
+                    return args[1] if a is True else args[0]
+            case "where":
+                if a is not None:
+                    return args[1] if a else args[2]
+                if args[1] is args[2]:
+                    return args[1]
+            case "same":
+                if args[0] is args[1]:
+                    return self.const(True)
+            case "narrow" | "wide":
+                if args[0].value is not None or (args[0].sort == "wide") == (op == "wide"):
+                    return args[0]
+        return None
+
+    def _lowered(self, op: str, args: tuple[Node, ...]) -> Node | None:
+        """Write the functions of exp(-|x|) by it, so that they share it, of x and of -x."""
+        x = args[0]
+        match op:
+            case "abs" if x.op == "neg":
+                return self.make("abs", *x.operands)
+            case "exp" if x.op == "neg" and x.operands[0].op == "abs":
+                return self.make("decay", *x.operands)
+            case "log1p" if x.op == "decay":
+                return self.make("log1p_of_share", x)
+            case "log1p_exp_neg_abs":
+                decay = self.make("decay", self.make("abs", x))
+                return self.make("log1p_of_share", decay)
+            case "sigmoid":
+                y = x.operands[0] if x.op == "neg" else x
+                decay, one = self.make("decay", self.make("abs", y)), self.const(1.0)
+                share = self.make("div", one, self.make("add", one, decay))
+                small, large = (decay, one) if y is x else (one, decay)
+                negative = self.make("lt", y, self.const(0.0))
+                return self.make("mul", self.make("where", negative, small, large), share)
+        return None
+
+    def reduce(self, op: str, x: Node, without: tuple[Node, ...] = ()) -> Node:
+        """Return 'sum', 'amax' or 'argmax' over the classes but those of the indices `without`."""
+        sort: Sort = "index" if op == "argmax" else x.sort
+        return self._node(op, (x, *without), "row", sort)
+
+    def row(self, op: str, *args: Node, sort: Sort = "float") -> Node:
+        """Return a number per row that is made of all classes."""
+        return self._node(op, args, "row", sort)
+
+    def buffer(self, x: Node, at: dict[Node, Node]) -> Node:
+        """Return a number per class that is x, but `at[i]` at the class of index i, in memory."""
+        if x.op in ("input", "buffer") and not at:
+            return x
+        return self._node("buffer", (x, *(y for pair in at.items() for y in pair)), "class", x.sort)
+
+    def element(self, x: Node, index: Node) -> Node:
+        """Return the number x of the class of an index."""
+        if x.kind == "row":
+            return x
+        if x.op in ("input", "buffer"):
+            return self._node("element", (x, index), "row", x.sort)
+        return self.make(x.op, *(self.element(arg, index) for arg in x.operands))
+
+
+def topological(
+    roots: Iterable[Node], stop: Callable[[Node], bool] = lambda _: False
+) -> list[Node]:
+    """Return the nodes that `roots` need, operands first; not those of nodes that `stop` names."""
+    seen: set[Node] = set()
+    found: list[Node] = []
+
+    def visit(node: Node) -> None:
+        if node in seen:
+            return
+        seen.add(node)
+        if not stop(node):
+            for operand in node.operands:
+                visit(operand)
+        found.append(node)
+
+    for root in roots:
+        visit(root)
+    return found
