@@ -14,6 +14,7 @@ devices, derivatives by targets and weights, and second derivatives. Results agr
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -47,6 +48,7 @@ class _LazyKernels:
         return getattr(_native, name)
 
 
+logger = logging.getLogger(__name__)
 _native: Any = _LazyKernels()
 _backend: Backend | None = None
 _collecting: dict[int, list[Request]] = {}
@@ -131,7 +133,8 @@ class _Kernel:
 
         try:
             return compiled(self.request._replace(wide=wide))
-        except NoKernelsError:
+        except NoKernelsError as reason:
+            logger.info("the closed forms compute it: %s", reason)
             return None
 
     def by_closed_forms(self, *arguments: Any) -> Tensor:

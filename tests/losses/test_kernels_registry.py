@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import torch
 from torch import Tensor
 
 from lossbench.losses import ClosedForms, differentiable, kernels, registry
-from lossbench.losses.arguments import rows
+from lossbench.losses.arguments import fused_elements, rows
 
 from .kernel_cases import USED, numbers
 
@@ -152,6 +153,27 @@ def test_a_formula_that_cannot_be_traced_is_computed_all_the_same() -> None:
     z, t = numbers((6, 4), torch.float32).requires_grad_(), numbers((6, 4), torch.float32, 1)
     loss = rows(odd, "cumulative", z, t, None, -100, "sum")
     torch.testing.assert_close(loss, (t * z.cumsum(-1)).sum())
+
+
+def test_threads_that_need_a_kernel_at_once_get_the_same() -> None:
+    loss = differentiable(
+        ClosedForms(
+            "quartic",
+            value=lambda z, t, a: a * (z - t).square().square(),
+            gradient=lambda z, t, a: 4 * a * (z - t) * (z - t).square(),
+            hvp=lambda z, v, t, a: 12 * a * (z - t).square() * v,
+        )
+    )
+    z, t = numbers((5000,), torch.float32), numbers((5000,), torch.float32, 1)
+
+    def work(_: int) -> float:
+        found = fused_elements(loss, z, t, None, "sum", None, 0.7)
+        assert found is not None
+        return found.item()
+
+    with ThreadPoolExecutor(8) as pool:
+        found = set(pool.map(work, range(40)))
+    assert len(found) == 1
 
 
 def test_settings_share_a_kernel() -> None:

@@ -148,17 +148,19 @@ PyObject* set_py(PyObject*, PyObject* arguments) {
   auto* kernel = static_cast<Kernel*>(PyCapsule_GetPointer(capsule, KERNEL));
   if (!kernel) return nullptr;
   Compiled& to = wide ? kernel->wide : kernel->narrow;
+  // Another thread has been first, and may be computing with it.
+  if (to.value) Py_RETURN_NONE;
   to.missing = compiled == Py_None;
   if (to.missing) Py_RETURN_NONE;
   long long value = 0, gradient = 0;
   int saves = 0;
   PyObject* constants = nullptr;
   if (!PyArg_ParseTuple(compiled, "LLpO!", &value, &gradient, &saves, &PyTuple_Type, &constants)) return nullptr;
-  to.value = reinterpret_cast<double (*)(const Job*)>(value);
-  to.gradient = reinterpret_cast<void (*)(const Job*)>(gradient);
-  to.saves = saves != 0;
   for (Py_ssize_t k = 0; k < PyTuple_GET_SIZE(constants); ++k)
     to.constants.push_back(PyFloat_AsDouble(PyTuple_GET_ITEM(constants, k)));
+  to.saves = saves != 0;
+  to.gradient = reinterpret_cast<void (*)(const Job*)>(gradient);
+  to.value = reinterpret_cast<double (*)(const Job*)>(value);
   Py_RETURN_NONE;
 }
 
