@@ -141,7 +141,10 @@ def _of_indices(forms: ClosedForms, order: int) -> Formula:
             return formula(*inputs)
         tensors = tuple(x for x in inputs if isinstance(x, Tensor))
         names = (("z", "v", "y", "w") if order == 2 else ("z", "y", "w"))[: len(tensors)]
-        settings = inputs[len(tensors) :]
+        # Under torch.compile a setting may be symbolic; a graph that is kept must not be.
+        settings = tuple(
+            float(x) if isinstance(x, torch.SymFloat) else x for x in inputs[len(tensors) :]
+        )
         return evaluate(formula, names, tensors, settings, per_row=order == 0)
 
     return computed

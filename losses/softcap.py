@@ -18,7 +18,8 @@ from .numerics import in_float64
 
 def _in_float64(*arguments: Any) -> tuple[Any, ...]:
     """Return tensors in float64, and settings as they are."""
-    return tuple(x if isinstance(x, int | float) else in_float64(x)[0] for x in arguments)
+    # Under torch.compile a setting may be symbolic, which is no float.
+    return tuple(in_float64(x)[0] if hasattr(x, "is_floating_point") else x for x in arguments)
 
 
 def cap(z: Tensor, c: float) -> Tensor:

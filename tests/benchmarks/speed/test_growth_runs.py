@@ -18,9 +18,10 @@ pytestmark = pytest.mark.slow
 @pytest.fixture(scope="module")
 def experiment():
     with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(growth_runs, "MANY_SEEDS", 2)
         patch.setattr(growth_runs, "FEW_SEEDS", 1)
         patch.setattr(growth_runs, "COMPARED_RUNS", 4)
-        yield finished_experiment.__wrapped__(2)
+        yield finished_experiment.__wrapped__()
 
 
 def test_all_runs_are_trained(experiment) -> None:
