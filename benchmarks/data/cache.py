@@ -34,10 +34,11 @@ import numpy as np
 from lossbench.benchmarks.errors import UserError
 
 from .decode import decode_square
+from .directory import read_file
 from .image_set import ImageSet, Split
 from .sources import (
     SPLITS,
-    Load,
+    Content,
     Progress,
     Say,
     Source,
@@ -227,16 +228,16 @@ def _backdate(path: Path) -> int:
 
 
 def _decode(
-    loads: Iterable[tuple[int, Load]], pixels: np.ndarray, progress: Progress | None
+    contents: Iterable[tuple[int, Content]], pixels: np.ndarray, progress: Progress | None
 ) -> dict[int, str]:
     """Decode every image into its row; return the reasons of skipped images by position.
 
     Args:
-        loads: yields (position, Load) once per image.
+        contents: yields (position, content) once per image.
         pixels: uint8 (N, H, H, 3), written in place.
         progress: takes (done, total).
     """
-    loads, total = iter(loads), len(pixels)
+    contents, total = iter(contents), len(pixels)
     pending = dict.fromkeys(range(total), "not found when it was read")
     reasons: dict[int, str] = {}
     tasks: deque[Future[list[tuple[int, str | None]]]] = deque()
@@ -255,7 +256,7 @@ def _decode(
     # PIL warns about odd metadata, which the user cannot mend.
     with warnings.catch_warnings(), ThreadPoolExecutor(workers) as pool:
         warnings.simplefilter("ignore")
-        while chunk := list(islice(loads, CHUNK)):
+        while chunk := list(islice(contents, CHUNK)):
             tasks.append(pool.submit(_decode_chunk, chunk, rows))
             # The files of waiting tasks are held in memory.
             if len(tasks) > workers + 1:
@@ -266,19 +267,19 @@ def _decode(
 
 
 def _decode_chunk(
-    chunk: Sequence[tuple[int, Load]], rows: np.ndarray
+    chunk: Sequence[tuple[int, Content]], rows: np.ndarray
 ) -> list[tuple[int, str | None]]:
     """Decode images into their rows; return each position with the reason if it failed."""
-    results = []
-    for position, load in chunk:
-        reason = None
+    results: list[tuple[int, str | None]] = []
+    for position, content in chunk:
         try:
-            rows[position] = decode_square(load(), rows.shape[1])
+            image = read_file(content) if isinstance(content, Path) else content
+            if isinstance(image, UnusableError):
+                raise image
+            rows[position] = decode_square(image, rows.shape[1])
+            results.append((position, None))
         except UnusableError as error:
-            reason = str(error)
-        except OSError as error:
-            reason = error.strerror or str(error)
-        results.append((position, reason))
+            results.append((position, str(error)))
     return results
 
 

@@ -37,16 +37,20 @@ def decode_square(data: bytes | np.ndarray, size: int) -> np.ndarray:
     Raises:
         UnusableError: the bytes are not an image, damaged, or more than 100 megapixels.
     """
-    if isinstance(data, np.ndarray):
-        return _fit(Image.fromarray(data), size)
     try:
-        with Image.open(io.BytesIO(data), formats=_formats()) as image:
-            if image.width * image.height > MAX_PIXELS:
+        if isinstance(data, np.ndarray):
+            image = Image.fromarray(data)
+        else:
+            file = Image.open(io.BytesIO(data), formats=_formats())
+            if file.width * file.height > MAX_PIXELS:
                 raise UnusableError(f"larger than {MAX_PIXELS // 10**6} megapixels")
             # The JPEG decoder may shrink large photographs, never below twice the wanted size.
-            image.draft(None, (2 * size, 2 * size))
-            image.load()
-            return _fit(_rgb(_upright(image)), size)
+            file.draft(None, (2 * size, 2 * size))
+            file.load()
+            # ImageOps.exif_transpose rewrites the other tags and fails if one of them is damaged.
+            turn = ORIENTATIONS.get(file.getexif().get(ExifTags.Base.Orientation, 1))
+            image = _rgb(file if turn is None else file.transpose(turn))
+        return np.asarray(ImageOps.fit(image, (size, size), Image.Resampling.BICUBIC))
     except UnusableError:
         raise
     except UnidentifiedImageError as error:
@@ -61,12 +65,6 @@ def _formats() -> list[str]:
     """Return the formats of `FORMATS` that this Pillow supports."""
     Image.init()
     return [name for name in FORMATS if name in Image.OPEN]
-
-
-def _upright(image: Image.Image) -> Image.Image:
-    # ImageOps.exif_transpose rewrites the other tags and fails if one of them is damaged.
-    turn = ORIENTATIONS.get(image.getexif().get(ExifTags.Base.Orientation, 1))
-    return image if turn is None else image.transpose(turn)
 
 
 def _rgb(image: Image.Image) -> Image.Image:
@@ -86,7 +84,3 @@ def _to_uint8(values: np.ndarray) -> np.ndarray:
     else:
         scale = 255 / 65535 if values.itemsize == 2 or values.max() > 255 else 1.0
     return np.clip(np.nan_to_num(values * scale), 0, 255).round().astype(np.uint8)
-
-
-def _fit(image: Image.Image, size: int) -> np.ndarray:
-    return np.asarray(ImageOps.fit(image, (size, size), Image.Resampling.BICUBIC))

@@ -196,10 +196,11 @@ def _unpack(archives: Sequence[Path], folder: str, members: re.Pattern[str]) -> 
             with open_tar(path) as archive:
                 for member in archive:
                     wanted = members.fullmatch("/".join(path_parts(member.name)))
-                    if wanted and member.isreg():
+                    content = read_tar_member(archive, member) if wanted else b""
+                    if wanted and isinstance(content, bytes):
                         target = scratch / folder / wanted["path"]
                         target.parent.mkdir(parents=True, exist_ok=True)
-                        target.write_bytes(read_tar_member(archive, member))
+                        target.write_bytes(content)
         os.rename(scratch / folder, downloads / folder)
         for path in archives:
             path.unlink()

@@ -12,7 +12,8 @@ from pathlib import Path
 
 from lossbench.benchmarks.errors import UserError
 
-from .archive import TAR_SUFFIXES, Entry, Store, open_store
+from .archive import TAR_SUFFIXES, Store, open_store
+from .directory import Entry
 from .listing_cache import Listing, cached_listing
 from .sources import (
     CATS_AND_DOGS,

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from lossbench.benchmarks.errors import UserError
 
-from .archive import file_digest, read_file
+from .directory import digest, read_file
 from .download import Archive, download
 from .sources import (
     CATS_AND_DOGS,
@@ -144,8 +144,8 @@ def _source(
 ) -> Source:
     """Create the source of labelled photographs."""
     images = [
-        SourceImage(path.stem, split, label, path, file_digest(path))
+        SourceImage(path.stem, split, label, path, digest(read_file(path)))
         for split, path, label in labelled
     ]
     check_every_class(images, classes, str(root), "replace it with a complete copy")
-    return listed_source(name, about, classes, images, read_file, image_size=64)
+    return listed_source(name, about, classes, images, Path, image_size=64)

@@ -9,7 +9,6 @@ import os
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -33,18 +32,17 @@ SPLITS: tuple[SplitName, ...] = ("train", "validation", "test")
 Say = Callable[[str], None]
 Progress = Callable[[int, int], None]
 
-Load = Callable[[], bytes | np.ndarray]
-"""Function that returns the bytes of an image file, or pixels as uint8 (H, W, 3).
-
-It is called in a worker thread and raises UnusableError or OSError."""
-
 
 class UnusableError(Exception):
-    """Raised for an image that cannot be used; the text is a short reason."""
+    """Raised, or returned by a reader, for an unusable image; the text is a short reason."""
 
 
 class UnavailableError(Exception):
     """Raised for a source that is neither found nor downloaded; the text says what was tried."""
+
+
+Content = bytes | Path | np.ndarray | UnusableError
+"""An image: its file as bytes or as a path, pixels as uint8 (H, W, 3), or why it has neither."""
 
 
 @dataclass(frozen=True)
@@ -77,8 +75,8 @@ class Source:
         fingerprint: `fingerprint_of` the images, 64 hex digits.
         images: returns the images in the order of `sort_images`. Listing a directory takes time;
             images that are in the cache need no list.
-        load: takes images and yields (position, Load) once for each, in the order that is cheapest
-            to read. One thread iterates it; other threads call the Loads.
+        load: takes images and yields (position, content) once for each, in the order that is
+            cheapest to read.
     """
 
     name: str
@@ -88,7 +86,7 @@ class Source:
     classes: tuple[str, ...]
     fingerprint: str
     images: Callable[[], Sequence[SourceImage]]
-    load: Callable[[Sequence[SourceImage]], Iterator[tuple[int, Load]]]
+    load: Callable[[Sequence[SourceImage]], Iterator[tuple[int, Content]]]
 
 
 def listed_source(
@@ -96,7 +94,7 @@ def listed_source(
     description: str,
     classes: tuple[str, ...],
     images: Sequence[SourceImage],
-    read: Callable[[Any], bytes | np.ndarray],
+    read: Callable[[Any], Content],
     *,
     image_size: int,
     synthetic: bool = False,
@@ -106,14 +104,9 @@ def listed_source(
     Args:
         name, description, classes, image_size, synthetic: as in `Source`.
         images: all images, in any order.
-        read: takes the key of an image and returns its file as bytes, or its pixels as uint8
-            (H, W, 3). Several threads call it at once.
+        read: returns the content of an image from its key.
     """
     listed = sort_images(images)
-
-    def load(wanted: Sequence[SourceImage]) -> Iterator[tuple[int, Load]]:
-        for position, image in enumerate(wanted):
-            yield position, partial(read, image.key)
 
     return Source(
         name=name,
@@ -123,7 +116,7 @@ def listed_source(
         classes=classes,
         fingerprint=fingerprint_of(listed),
         images=lambda: listed,
-        load=load,
+        load=lambda wanted: ((n, read(image.key)) for n, image in enumerate(wanted)),
     )
 
 

@@ -7,11 +7,14 @@ import os
 import tarfile
 import tracemalloc
 import zipfile
+from pathlib import Path
 
 import pytest
 
 from lossbench.benchmarks.data import archive as archive_module
+from lossbench.benchmarks.data import directory
 from lossbench.benchmarks.data.archive import open_store, path_parts
+from lossbench.benchmarks.data.directory import read_file
 from lossbench.benchmarks.data.sources import UnusableError
 
 FILES = {"a/one": b"1", "a/two": b"22", "three": b"333"}
@@ -23,7 +26,8 @@ DAMAGED = "damaged or cut short"
 @pytest.fixture
 def one_mebibyte(monkeypatch):
     """Lower the maximum size of a file, so that bombs can be small."""
-    monkeypatch.setattr(archive_module, "MAX_FILE_BYTES", 2**20)
+    for module in (archive_module, directory):
+        monkeypatch.setattr(module, "MAX_FILE_BYTES", 2**20)
 
 
 def contents(path):
@@ -31,11 +35,10 @@ def contents(path):
     store = open_store(path)
     entries = store.entries(bool)
     found = {}
-    for position, load in store.load([entry.key for entry in entries]):
-        try:
-            found["/".join(entries[position].parts)] = load()
-        except UnusableError as error:
-            found["/".join(entries[position].parts)] = str(error)
+    for position, content in store.load([entry.key for entry in entries]):
+        content = read_file(content) if isinstance(content, Path) else content
+        reason = str(content) if isinstance(content, UnusableError) else content
+        found["/".join(entries[position].parts)] = reason
     return found
 
 

@@ -7,7 +7,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from lossbench.benchmarks.data import archive, listing_cache
+from lossbench.benchmarks.data import archive, cache, directory, listing_cache
 from lossbench.benchmarks.data.cache import open_cached
 from lossbench.benchmarks.data.folder import path_source
 from lossbench.benchmarks.data.listing_cache import cached_listing
@@ -44,8 +44,8 @@ def test_the_second_start_lists_and_reads_nothing(pack, pets, kind, listings, mo
     first = path_source(path)
     images = open_cached(first, 32, say=str)
     with monkeypatch.context() as patch:
-        for name in ("file_digest", "read_file"):
-            patch.setattr(archive, name, lambda *_: pytest.fail("read again"))
+        for module in (directory, cache):
+            patch.setattr(module, "read_file", lambda *_: pytest.fail("read again"))
         second = path_source(path)
         again = open_cached(second, 32, say=str)
     assert len(listings) == 1

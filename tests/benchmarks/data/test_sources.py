@@ -51,8 +51,7 @@ def test_a_listed_source_reads_each_image_by_its_key():
     assert (source.image_size, source.classes) == (48, TWO)
     assert source.images() == tuple(images)
     assert source.fingerprint == fingerprint_of(images)
-    loaded = {position: load() for position, load in source.load(images[2:])}
-    assert loaded == {0: ["test", 0], 1: ["test", 1]}
+    assert dict(source.load(images[2:])) == {0: ["test", 0], 1: ["test", 1]}
 
 
 @pytest.mark.parametrize("classes", [TWO, THREE])

@@ -24,7 +24,7 @@ def training_faces(count):
     """Return the first training images and their labels, both classes in turn."""
     source = synthetic(train=count, test=2)
     images = sorted((i for i in source.images() if i.split == "train"), key=lambda i: i.key)
-    return np.stack([load() for _, load in source.load(images)]), np.array(
+    return np.stack([face for _, face in source.load(images)]), np.array(
         [image.label for image in images]
     )
 
@@ -32,11 +32,11 @@ def training_faces(count):
 @pytest.mark.parametrize("size", [32, 64, 224])
 def test_faces_are_reproducible_and_all_different(size):
     first, again = synthetic(size, train=4, test=2), synthetic(size, train=4, test=2)
-    faces = [load() for _, load in first.load(first.images())]
+    faces = [face for _, face in first.load(first.images())]
     assert all(face.shape == (size, size, 3) and face.dtype == np.uint8 for face in faces)
     assert len({face.tobytes() for face in faces}) == 6
-    for face, (_, load) in zip(faces, again.load(again.images()), strict=True):
-        np.testing.assert_array_equal(face, load())
+    for face, (_, drawn_again) in zip(faces, again.load(again.images()), strict=True):
+        np.testing.assert_array_equal(face, drawn_again)
 
 
 def test_faces_are_those_of_this_drawing_number():

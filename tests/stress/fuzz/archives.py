@@ -15,6 +15,7 @@ import numpy as np
 
 from lossbench.benchmarks.data import listing_cache
 from lossbench.benchmarks.data.cifar import parse_batch
+from lossbench.benchmarks.data.directory import read_file
 from lossbench.benchmarks.data.folder import path_source
 from lossbench.benchmarks.data.sources import UnusableError
 from lossbench.benchmarks.errors import UserError
@@ -85,12 +86,10 @@ def _use(path: Path) -> None:
         assert image.label in (0, 1)
     assert source.description.isprintable()
     seen = []
-    for position, load in source.load(images):
+    for position, content in source.load(images):
         seen.append(position)
-        try:
-            assert isinstance(load(), bytes)
-        except (UnusableError, OSError):
-            continue
+        content = read_file(content) if isinstance(content, Path) else content
+        assert isinstance(content, bytes | UnusableError)
     assert len(set(seen)) == len(seen)
     assert set(seen) <= set(range(len(images)))
 
