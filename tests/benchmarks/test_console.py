@@ -149,10 +149,10 @@ def test_rows_are_those_of_the_losses_that_were_updated_last_in_their_order() ->
         table.update(MANY[48], 0, 0.1)
         for loss in MANY[:30]:
             table.finished(loss, 0, 0.5, 1.0)
-        table.update(MANY[15], 0, 1.0)
+        table.update(MANY[8], 0, 1.0)
         table.update(MANY[2], 0, 1.0)
         shown = [task.description.strip() for task in reporter.losses.tasks if task.visible]
-        assert shown == [MANY[2], *MANY[9:30]]
+        assert shown == [MANY[2], MANY[8], *MANY[10:30]]
 
 
 def test_telling_costs_no_drawing(monkeypatch) -> None:
