@@ -20,14 +20,16 @@ from tensorboard.compat.proto.event_pb2 import Event, SessionLog
 from tensorboard.compat.proto.summary_pb2 import HistogramProto, Summary
 from tensorboard.plugins.text.summary_v2 import text_pb
 from tensorboard.summary.writer.record_writer import RecordWriter
-from torch import Tensor
 
 from .gradient_stats import FLOOR, GradientStats
 
 PREFIX = "events.out.tfevents."
 """Start of the name of an event file; its creation time in seconds follows."""
 
-# Quarters of a power of ten, from the floor of the probes to 100.
+LOGIT_HISTOGRAM = "gradient/logit_log10"
+"""Tag of the histogram of log10 |dL/dz|."""
+
+# Quarters of a power of ten, from the floor of the statistics to 100.
 BINS = np.arange(round(math.log10(FLOOR)), 2.25, 0.25)
 
 
@@ -53,10 +55,13 @@ class EventFile:
         name = f"{PREFIX}{second:010d}.{socket.gethostname()}.{os.getpid()}{suffix}"
         self.file = (directory / name).open("xb")
         self.records = RecordWriter(self.file)
-        self._add(Event(wall_time=time.time(), file_version="brain.Event:2"))
+        head = [Event(wall_time=time.time(), file_version="brain.Event:2")]
         if since is not None:
             start = SessionLog(status=SessionLog.START)
-            self._add(Event(wall_time=time.time(), step=since, session_log=start))
+            head.append(Event(wall_time=time.time(), step=since, session_log=start))
+        for event in head:
+            self.records.write(event.SerializeToString())
+        self.file.flush()
 
     def __enter__(self) -> EventFile:
         return self
@@ -68,22 +73,23 @@ class EventFile:
         """Close the file."""
         self.file.close()
 
-    def training(self, step: int, window: GradientStats) -> None:
+    def training(self, step: int, stats: GradientStats) -> None:
         """Write the gradient statistics of an interval that ends with `step`, and their
         histogram."""
         scalars = {
-            "loss/train": window.loss,
-            "accuracy/train": window.accuracy,
-            "gradient/logit_mean_abs": window.logit_mean_abs,
-            "gradient/logit_when_wrong": window.logit_when_wrong,
-            "gradient/vanished_fraction": window.vanished_fraction,
-            "gradient/parameter_norm": window.parameter_norm,
+            "loss/train": stats.loss,
+            "accuracy/train": stats.accuracy,
+            "gradient/logit_mean_abs": stats.logit_mean_abs,
+            "gradient/logit_when_wrong": stats.logit_when_wrong,
+            "gradient/vanished_fraction": stats.vanished_fraction,
+            "gradient/parameter_norm": stats.parameter_norm,
         }
-        scalars |= {f"gradient/layer/{name}": norm for name, norm in window.layers.items()}
-        histogram = Summary.Value(
-            tag="gradient/logit_log10", histo=histogram_from_values(window.logit_log10)
-        )
-        self.write(step, [*scalar_values(scalars), histogram])
+        scalars |= {f"gradient/layer/{name}": norm for name, norm in stats.layers.items()}
+        log10 = stats.logit_log10[stats.logit_log10.isfinite()].double().numpy()
+        counts, _ = np.histogram(log10.clip(BINS[0], BINS[-1]), BINS)
+        histogram = make_histogram(counts, float(log10.sum()), float((log10**2).sum()))
+        values = [*scalar_values(scalars), Summary.Value(tag=LOGIT_HISTOGRAM, histo=histogram)]
+        self.write(step, values)
 
     def evaluation(self, step: int, loss: float, accuracy: float) -> None:
         """Write loss and accuracy on the validation images; NaN is left out."""
@@ -111,9 +117,7 @@ class EventFile:
         if not summary.value:
             return
         when = time.time() if at is None else at
-        self._add(Event(wall_time=when, step=step, summary=summary))
-
-    def _add(self, event: Event) -> None:
+        event = Event(wall_time=when, step=step, summary=summary)
         self.records.write(event.SerializeToString())
         self.file.flush()
 
@@ -132,19 +136,11 @@ def scalar_values(scalars: dict[str, float]) -> list[Summary.Value]:
     ]
 
 
-def histogram_from_values(log10: Tensor) -> HistogramProto:
-    """Return a histogram over `BINS` of the finite values."""
-    values = log10[log10.isfinite()].double().numpy()
-    counts, _ = np.histogram(values.clip(BINS[0], BINS[-1]), BINS)
-    return histogram_from_counts(counts, float(values.sum()), float((values**2).sum()))
-
-
-def histogram_from_counts(counts: NDArray[Any], total: float, squares: float) -> HistogramProto:
+def make_histogram(counts: NDArray[Any], total: float, squares: float) -> HistogramProto:
     """Return a histogram of counts over `BINS`, without the empty bins at both ends.
 
     Minimum and maximum are edges of bins, not the extreme values: TensorBoard does not draw a
-        histogram
-    whose ends coincide, as when all gradients are zero.
+    histogram whose ends coincide, as when all gradients are zero.
 
     Args:
         counts: values per bin.

@@ -20,7 +20,7 @@ from tensorboard.compat.proto.summary_pb2 import Summary
 
 from lossbench.benchmarks.data import ImageSet
 from lossbench.benchmarks.errors import UserError, one_line
-from lossbench.benchmarks.records.events import EventFile, scalar_values
+from lossbench.benchmarks.records.events import LOGIT_HISTOGRAM, EventFile, scalar_values
 from lossbench.benchmarks.records.reading import Experiment, read_experiment
 from lossbench.benchmarks.records.results import run_directory
 
@@ -167,7 +167,7 @@ def curves(seeds: list[Seed], last: int) -> Iterator[tuple[int, list[Summary.Val
         if tag in charts:
             yield from by_step(banded(charts[tag], steps, values, last))
     for step, histogram in merged_histograms(seeds).items():
-        yield step, [Summary.Value(tag="gradient/logit_log10", histo=histogram)]
+        yield step, [Summary.Value(tag=LOGIT_HISTOGRAM, histo=histogram)]
 
 
 def banded(chart: Chart, steps: Any, values: Any, last: int) -> dict[str, tuple[Any, Any]]:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from tensorboard.backend.event_processing import event_accumulator
 from tensorboard.compat.proto.summary_pb2 import HistogramProto
 
-from lossbench.benchmarks.records.events import bucket_counts, histogram_from_counts
+from lossbench.benchmarks.records.events import LOGIT_HISTOGRAM, bucket_counts, make_histogram
 
 Array = NDArray[np.float64]
 
@@ -59,8 +59,8 @@ def read_seed(directory: Path) -> Seed:
         scalars[tag] = {point.step: point.value for point in points}
         times |= {point.step: point.wall_time for point in points}
     histograms = {}
-    if "gradient/logit_log10" in tags[event_accumulator.HISTOGRAMS]:
-        for point in events.Histograms("gradient/logit_log10"):
+    if LOGIT_HISTOGRAM in tags[event_accumulator.HISTOGRAMS]:
+        for point in events.Histograms(LOGIT_HISTOGRAM):
             value: Any = point.histogram_value
             counts = bucket_counts(value.bucket_limit, value.bucket)
             histograms[point.step] = BinnedHistogram(counts, value.sum, value.sum_squares)
@@ -132,5 +132,5 @@ def merged_histograms(seeds: Sequence[Seed]) -> Mapping[int, HistogramProto]:
         parts = [seed.histograms[step] for seed in seeds if step in seed.histograms]
         counts = np.sum([part.counts for part in parts], axis=0)
         total, squares = sum(part.total for part in parts), sum(part.squares for part in parts)
-        merged[step] = histogram_from_counts(counts, total, squares)
+        merged[step] = make_histogram(counts, total, squares)
     return merged

@@ -4,15 +4,19 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from tensorboard.backend.event_processing.event_file_loader import EventFileLoader
-from tensorboard.compat.proto.summary_pb2 import Summary
+from tensorboard.backend.event_processing.event_file_loader import (
+    EventFileLoader,
+    RawEventFileLoader,
+)
+from tensorboard.compat.proto.event_pb2 import Event
+from tensorboard.compat.proto.summary_pb2 import HistogramProto
 
 from lossbench.benchmarks.records.events import (
     BINS,
     EventFile,
     bucket_counts,
-    histogram_from_counts,
-    histogram_from_values,
+    make_histogram,
+    scalar_values,
 )
 
 from ..samples import gradient_stats, read_events
@@ -78,13 +82,9 @@ def test_an_alarm_is_a_warning_at_its_step(tmp_path: Path) -> None:
 def test_an_event_can_have_a_time_of_its_own(tmp_path: Path) -> None:
     with EventFile(tmp_path) as events:
         events.write(1, [], at=5.0)
-        events.write(2, histogram_values(), at=7.0)
-    (event,) = read_events(tmp_path).Histograms("h")
+        events.write(2, scalar_values({"a": 1.0}), at=7.0)
+    (event,) = read_events(tmp_path).Scalars("a")
     assert (event.step, event.wall_time) == (2, 7.0)
-
-
-def histogram_values() -> list[Summary.Value]:
-    return [Summary.Value(tag="h", histo=histogram_from_values(torch.tensor([-1.0])))]
 
 
 def test_a_note_is_a_text(tmp_path: Path) -> None:
@@ -94,14 +94,25 @@ def test_a_note_is_a_text(tmp_path: Path) -> None:
     assert event.tensor_proto.string_val[0] == b"SYNTHETIC IMAGES"
 
 
+def written_histogram(directory: Path, values: torch.Tensor) -> HistogramProto:
+    """Return the histogram of log10 gradients as it is in the event file."""
+    with EventFile(directory) as events:
+        events.training(0, gradient_stats(logit_log10=values))
+    (file,) = directory.iterdir()
+    written = [
+        v for e in RawEventFileLoader(str(file)).Load() for v in Event.FromString(e).summary.value
+    ]
+    return written[-1].histo
+
+
 @pytest.mark.parametrize(
     "values",
     [[-12.0], [2.0], [-3.3, -3.2, 0.0], np.linspace(-12, 2, 500), [-50.0, 9.0], []],
     ids=["floor", "ceiling", "few", "all bins", "outside", "none"],
 )
-def test_a_histogram_counts_every_value_in_its_bin(values) -> None:
+def test_a_histogram_counts_every_value_in_its_bin(tmp_path: Path, values) -> None:
     values = torch.tensor(np.array(values))
-    histogram = histogram_from_values(values)
+    histogram = written_histogram(tmp_path, values)
     assert sum(histogram.bucket) == histogram.num == len(values)
     assert len(histogram.bucket) == len(histogram.bucket_limit)
     counts, _ = np.histogram(values.numpy().clip(BINS[0], BINS[-1]), BINS)
@@ -116,11 +127,11 @@ def test_a_histogram_counts_every_value_in_its_bin(values) -> None:
 def test_counts_are_found_again_in_a_histogram(used) -> None:
     counts = np.zeros(len(BINS) - 1)
     counts[list(used)] = 1 + np.arange(len(used))
-    histogram = histogram_from_counts(counts, 0.0, 0.0)
+    histogram = make_histogram(counts, 0.0, 0.0)
     assert bucket_counts(histogram.bucket_limit, histogram.bucket).tolist() == counts.tolist()
 
 
-def test_values_that_are_no_numbers_are_left_out() -> None:
-    histogram = histogram_from_values(torch.tensor([NAN, math.inf, -1.0]))
+def test_values_that_are_no_numbers_are_left_out(tmp_path: Path) -> None:
+    histogram = written_histogram(tmp_path, torch.tensor([NAN, math.inf, -1.0]))
     assert histogram.num == 1
     assert histogram.sum == -1
