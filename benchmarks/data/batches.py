@@ -245,15 +245,12 @@ class TrainingBatches:
         return self.per_epoch * self.epochs
 
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
-        for labels, *drawn in self.since(0):
-            yield self.pixels(*drawn), labels
-
-    def pixels(self, rows: Tensor, *drawn: Tensor) -> Tensor:
-        """Make the images (N, 3, H, W) of a batch from what `since` yields after the labels."""
-        return self.normalise(self.augmentation.batch(self.images, rows, *drawn))
+        for labels, rows, *drawn in self.since(0):
+            yield self.normalise(self.augmentation.batch(self.images, rows, *drawn)), labels
 
     def since(self, begin: int, share: slice | None = None) -> Iterator[tuple[Tensor, ...]]:
-        """Yield the batches from number `begin` on: labels (N,) and the arguments of `pixels`.
+        """Yield the batches from number `begin` on: labels (N,), rows (N,) of the images, and the
+        numbers drawn for their augmentation.
 
         Args:
             begin: number of the first batch, counted from 0.

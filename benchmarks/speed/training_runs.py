@@ -17,6 +17,7 @@ from torch import Tensor
 from lossbench import models
 from lossbench.benchmarks.config import CompareConfig, RunConfig
 from lossbench.benchmarks.data.batches import DeviceDataset, TrainingBatches, prepare
+from lossbench.benchmarks.training.network import build_model
 from lossbench.benchmarks.training.objective import Objective
 from lossbench.benchmarks.training.plan import Plan
 from lossbench.benchmarks.training.recorder import Recorder
@@ -26,7 +27,7 @@ from lossbench.benchmarks.training.step import (
     one_cycle,
     set_learning_rate,
 )
-from lossbench.benchmarks.training.train import Trainer, build_model, train
+from lossbench.benchmarks.training.train import Trainer, train
 
 from .baselines import BATCH_SIZE, noise_images
 from .interleaved import Ratio, Work, time_ratio
@@ -104,7 +105,7 @@ def plain_steps(run: RunConfig, dataset: DeviceDataset) -> Work:
         steps = len(batches)
         for step, (images, labels) in enumerate(batches):
             set_learning_rate(optimizer, run.learning_rate * one_cycle(step, steps))
-            loss = objective(objective.logits(model(images)), labels).mean()
+            loss = objective(model(images), labels).mean()
             optimizer.zero_grad()
             loss.backward()  # type: ignore[no-untyped-call]
             optimizer.step()

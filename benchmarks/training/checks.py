@@ -20,8 +20,8 @@ from lossbench.benchmarks.data import ImageSet, open_images
 from lossbench.benchmarks.errors import UserError, one_line
 from lossbench.losses import registry
 
+from .network import build_model
 from .objective import Objective
-from .train import build_model
 
 
 def check_settings(config: CompareConfig | TuneConfig) -> tuple[tuple[str, ...], torch.device]:
@@ -62,9 +62,9 @@ def check_loss(name: str) -> str:
         raise UserError(error.args[0]) from None
     except Exception as error:  # importing a user's module may raise anything
         raise UserError(f"--losses {name}: {type(error).__name__}: {one_line(error)}") from None
-    logits = torch.randn(4, objective.num_outputs, requires_grad=True)
+    outputs = torch.randn(4, objective.num_outputs, requires_grad=True)
     try:
-        each = objective(objective.logits(logits), torch.arange(4) % 2)
+        each = objective(outputs, torch.arange(4) % 2)
         if each.shape != (4,):
             raise ValueError(f"four examples gave {tuple(each.shape)}, not (4,)")
         each.sum().backward()  # type: ignore[no-untyped-call]
@@ -140,7 +140,7 @@ def check_model(
                 output = model.train(training)(pixels)
                 if output.shape != (2, columns):
                     raise ValueError(f"two images gave {tuple(output.shape)}, not (2, {columns})")
-            objective(objective.logits(output), labels).sum().backward()  # type: ignore[no-untyped-call]
+            objective(output, labels).sum().backward()  # type: ignore[no-untyped-call]
     except Exception as error:  # a user's model may raise anything
         raise UserError(
             f"--model {name}: {type(error).__name__}: {one_line(error)}; a model is built with "

@@ -64,19 +64,19 @@ def evaluate(
         The mean loss, and the predictions in the split's order.
     """
     model.eval()
-    outputs = []
+    parts = []
     for pixels, _ in evaluation_batches(split, normalise):
         each = [model(view) for view in views(pixels, augmentation)]
-        outputs.append(torch.stack(each).mean(0) if len(each) > 1 else each[0])
+        parts.append(torch.stack(each).mean(0) if len(each) > 1 else each[0])
     model.train()
-    logits = objective.logits(torch.cat(outputs))
-    loss = objective(logits, split.labels).mean()
+    outputs = torch.cat(parts)
+    loss = objective(outputs, split.labels).mean()
     # One wait for the device: the rest is computed on the CPU.
-    logits = logits.cpu()
+    outputs = outputs.cpu()
     predictions = Predictions(
-        outputs=logits.reshape(len(logits), -1).numpy(),
-        probabilities=objective.probabilities(logits).numpy(),
-        predicted=objective.predict(logits).numpy(),
+        outputs=outputs.numpy(),
+        probabilities=objective.probabilities(outputs).numpy(),
+        predicted=objective.predict(outputs).numpy(),
         labels=split.labels.cpu().numpy(),
     )
     return float(loss), predictions

@@ -1,13 +1,12 @@
 """Gradient statistics, measured at every step without waiting for the device.
 
-A step leaves tensors on the device. They are read once per logging interval. Logit gradients are
+A step leaves a tensor on the device. It is read once per logging interval. Logit gradients are
 those of single examples' losses, not of the batch mean.
 """
 
 from __future__ import annotations
 
 import math
-from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -22,57 +21,45 @@ VANISHED_BELOW = 1e-6
 
 
 class GradientMeter:
-    """Gradient statistics of the steps since the last `reset`.
+    """Gradient statistics of some steps.
 
-    After each backward pass call `measure`, and `update` with its result. The two are apart
-    because a CUDA graph can contain `measure` only.
+    Attributes:
+        steps: what `measure` has returned after the backward pass of each step. The caller appends
+            it, because `measure` may run in a CUDA graph, and clears the list.
     """
 
     def __init__(self, model: nn.Module, objective: Objective) -> None:
         self.objective = objective
         self.names = [name for name, _ in model.named_parameters()]
         self.parameters = list(model.parameters())
-        self.steps: list[tuple[Tensor, Tensor]] = []
-
-    def state_dict(self) -> list[list[Tensor]]:
-        """Return the measurements since the last `reset`."""
-        return [list(step) for step in self.steps]
-
-    def load_state_dict(self, state: list[list[Tensor]]) -> None:
-        """Restore what `state_dict` returned."""
-        device = self.parameters[0].device
-        self.steps = [(labels.to(device), values.to(device)) for labels, values in state]
+        self.steps: list[Tensor] = []
 
     @torch.no_grad()
-    def measure(self, logits: Tensor, loss: Tensor) -> Tensor:
+    def measure(self, outputs: Tensor, labels: Tensor, loss: Tensor) -> Tensor:
         """Return the numbers of one step in a single row, which one copy can keep.
 
         Only the norms of the parameter gradients are computed now, before the next step overwrites
         them.
 
         Args:
-            logits: of the batch, with their gradient (`retain_grad()` before `backward()`).
+            outputs: logits of the batch, (N, num_outputs), with their gradient (`retain_grad()`
+                before `backward()`).
+            labels: class indices, (N,).
             loss: mean over the batch, a scalar.
 
         Returns:
-            1-D tensor: logits, their gradient, the loss, the gradient norm of each parameter.
+            1-D tensor: labels, logits, their gradient, the loss, the gradient norm of each
+            parameter.
 
         Raises:
             ValueError: the logits have no gradient.
         """
-        if logits.grad is None:
+        if outputs.grad is None:
             raise ValueError("the logits have no gradient: call retain_grad() before backward()")
         gradients = [p.grad if p.grad is not None else torch.zeros_like(p) for p in self.parameters]
         norms = torch.stack(torch._foreach_norm(gradients))
-        return torch.cat((logits.flatten(), logits.grad.flatten(), loss.detach().view(1), norms))
-
-    def update(self, labels: Tensor, values: Tensor) -> None:
-        """Add a step: its labels (N,) and what `measure` returned."""
-        self.steps.append((labels, values))
-
-    def reset(self) -> None:
-        """Forget the steps measured so far."""
-        self.steps.clear()
+        parts = (labels.float(), outputs.flatten(), outputs.grad.flatten(), loss.view(1), norms)
+        return torch.cat(parts)
 
     @torch.no_grad()
     def compute(self) -> GradientStats:
@@ -82,18 +69,18 @@ class GradientMeter:
         batch.
 
         Raises:
-            ValueError: no step was measured since the last `reset`.
+            ValueError: no step was measured.
         """
         if not self.steps:
-            raise ValueError("no step was measured since the last reset()")
-        seen = self._read()
-        each = seen.gradient.abs().view(len(seen.labels), -1).mean(1)
-        wrong = self.objective.wrong(seen.logits, seen.labels).to(each.dtype)
-        each, wrong, losses = all_gather(each), all_gather(wrong), all_gather(seen.loss)
+            raise ValueError("no step was measured since the last logging interval")
+        labels, outputs, gradient, loss_by_step, norms = self._read()
+        each = gradient.abs().mean(1)
+        wrong = (self.objective.predict(outputs) != labels).to(each.dtype)
+        each, wrong, losses = map(all_gather, (each, wrong, loss_by_step))
         vanished = wrong * (each < VANISHED_BELOW)
         sums = torch.stack((each, each * wrong, vanished, wrong)).sum(1)
-        means = torch.stack((losses.mean(), seen.norms.norm(dim=1).mean()))
-        numbers = torch.cat((sums, means, seen.norms.mean(0))).tolist()
+        means = torch.stack((losses.mean(), norms.norm(dim=1).mean()))
+        numbers = torch.cat((sums, means, norms.mean(0))).tolist()
         total, total_wrong, vanished_count, wrong_count, loss, norm = numbers[:6]
         # Non-finite gradients count as neither vanished nor healthy.
         countable = wrong_count > 0 and math.isfinite(total_wrong)
@@ -127,30 +114,23 @@ class GradientMeter:
         """
         if self.objective.num_classes != 2:
             raise ValueError("a margin needs two classes")
-        seen = self._read()
-        z, g = self.objective.margin(seen.logits), self.objective.margin_gradient(seen.gradient)
-        rows = torch.stack([torch.full_like(z, step), z, seen.labels.to(z.dtype), g], 1).float()
+        labels, outputs, gradient, *_ = self._read()
+        z, g = self.objective.margin(outputs), self.objective.margin_gradient(gradient)
+        rows = torch.stack([torch.full_like(z, step), z, labels.to(z.dtype), g], 1).float()
         return rows[:: max(1, -(-len(rows) // count))]
 
-    def _read(self) -> _Measured:
-        """Copy the measurements to the CPU, where their few numbers are summed faster."""
-        labels = torch.stack([labels for labels, _ in self.steps])
-        steps, batch = labels.shape
-        numbers = torch.stack([values for _, values in self.steps]).cpu()
-        width = batch * self.objective.num_outputs
-        logits, gradient, loss, norms = torch.split(numbers, [width, width, 1, len(self.names)], 1)
-        shape = (steps * batch,) if self.objective.num_outputs == 1 else (steps * batch, -1)
+    def _read(self) -> tuple[Tensor, ...]:
+        """Copy the measurements to the CPU, where their few numbers are summed faster.
+
+        Returns:
+            Labels (M,), logits (M, num_outputs) and gradient (M, num_outputs) of all examples;
+            loss (steps,) and norms (steps, parameters) of all steps.
+        """
+        numbers = torch.stack(self.steps).cpu()
+        outputs, parameters = self.objective.num_outputs, len(self.names)
+        batch = (numbers.shape[1] - 1 - parameters) // (1 + 2 * outputs)
+        sizes = [batch, batch * outputs, batch * outputs, 1, parameters]
+        labels, logits, gradient, loss, norms = torch.split(numbers, sizes, 1)
         # The mean over the batch divided every example's gradient by the batch size.
-        gradient = batch * gradient.reshape(shape)
-        return _Measured(labels.flatten().cpu(), logits.reshape(shape), gradient, loss[:, 0], norms)
-
-
-class _Measured(NamedTuple):
-    """Measurements on the CPU: labels, logits and gradients per example; loss (steps,) and norms
-    (steps, parameters) per step."""
-
-    labels: Tensor
-    logits: Tensor
-    gradient: Tensor
-    loss: Tensor
-    norms: Tensor
+        gradient = batch * gradient.reshape(-1, outputs)
+        return labels.flatten().long(), logits.reshape(-1, outputs), gradient, loss[:, 0], norms

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import math
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -47,8 +46,7 @@ class Stopwatch:
 class LearningCurve:
     """Evaluations of a run, each with the gradient statistics of the steps since the last."""
 
-    def __init__(self, loss: str, seed: int, steps_per_epoch: int) -> None:
-        self.loss, self.seed, self.steps_per_epoch = loss, seed, steps_per_epoch
+    def __init__(self) -> None:
         self.evaluations: list[Evaluation] = []
         self.stats: list[GradientStats] = []
         """First those of the last evaluation, then those since."""
@@ -56,7 +54,7 @@ class LearningCurve:
     def state_dict(self) -> dict[str, Any]:
         """Return the curve so far in plain values."""
         return {
-            "evaluations": [dataclasses.asdict(each) for each in self.evaluations],
+            "evaluations": [vars(each) for each in self.evaluations],
             "stats": [vars(stats) for stats in self.stats],
         }
 
@@ -65,32 +63,16 @@ class LearningCurve:
         self.evaluations = [Evaluation(**each) for each in state["evaluations"]]
         self.stats = [GradientStats(**stats) for stats in state["stats"]]
 
-    def add(self, step: int, loss: float, accuracy: float, seconds: float) -> Evaluation:
-        """Add an evaluation after `step` steps and return it.
-
-        Args:
-            step: steps taken before it.
-            loss: on the validation images.
-            accuracy: on the validation images, from 0 to 1.
-            seconds: of training before it.
-        """
+    def add(self, evaluation: Evaluation) -> Evaluation:
+        """Add an evaluation; return it with the statistics of its steps."""
         # With an evaluation at every step the last one has no steps of its own: it repeats the
         # statistics before.
-        stats = merge_stats(self.stats[1:] or self.stats) if self.stats else None
-        self.stats = [stats] if stats else []
-        evaluation = Evaluation(
-            loss=self.loss,
-            seed=self.seed,
-            epoch=step / self.steps_per_epoch,
-            step=step,
-            train_loss=stats.loss if stats else math.nan,
-            train_accuracy=stats.accuracy if stats else math.nan,
-            validation_loss=loss,
-            validation_accuracy=accuracy,
-            seconds=seconds,
-        )
-        if stats:
+        if self.stats:
+            stats = merge_stats(self.stats[1:] or self.stats)
+            self.stats = [stats]
             measured: dict[str, Any] = {name: getattr(stats, name) for name in GRADIENT_COLUMNS}
-            evaluation = dataclasses.replace(evaluation, **measured)
+            evaluation = dataclasses.replace(
+                evaluation, train_loss=stats.loss, train_accuracy=stats.accuracy, **measured
+            )
         self.evaluations.append(evaluation)
         return evaluation

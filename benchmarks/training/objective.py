@@ -12,11 +12,12 @@ from lossbench.losses import registry
 
 
 class Objective:
-    """Per-example loss of logits and class indices, for a registered loss.
+    """Per-example loss of a network's outputs and class indices, for a registered loss.
 
-    With two classes (0 dog, 1 cat) a binary loss takes logits (N,), every other loss (N, 2). With
-    more, every loss takes (N, num_classes), and a binary loss is the sum over the classes, each
-    against the rest. `registry.Entry.per_example_loss` says what a loss is given.
+    The outputs are logits (N, num_outputs). With two classes (0 dog, 1 cat) a binary loss needs one
+    output, every other loss two. With more classes every loss needs one per class, and a binary
+    loss is the sum over the classes, each against the rest. `registry.Entry.per_example_loss` says
+    what a loss is given.
 
     Args:
         name: registered name of the loss.
@@ -47,37 +48,30 @@ class Objective:
         self.binary = self.entry.task == "binary"
         self.num_outputs = 1 if self.binary and num_classes == 2 else num_classes
 
-    def __call__(self, logits: Tensor, labels: Tensor) -> Tensor:
+    def __call__(self, outputs: Tensor, labels: Tensor) -> Tensor:
         if isinstance(self.loss, torch.nn.Module):
-            self.loss.to(logits.device)
+            self.loss.to(outputs.device)
+        logits = outputs.squeeze(1) if self.num_outputs == 1 else outputs
         return self.entry.per_example_loss(self.loss, logits, labels)
 
-    def logits(self, outputs: Tensor) -> Tensor:
-        """Return a network's outputs (N, num_outputs) in the shape that the loss takes."""
-        return outputs.squeeze(1) if self.num_outputs == 1 else outputs
-
-    def predict(self, logits: Tensor) -> Tensor:
+    def predict(self, outputs: Tensor) -> Tensor:
         """Return the predicted classes (N,), int64; of two equal ones the first."""
         if self.num_classes == 2:
-            return (self.margin(logits) > 0).long()
-        return logits.argmax(1)
+            return (self.margin(outputs) > 0).long()
+        return outputs.argmax(1)
 
-    def wrong(self, logits: Tensor, labels: Tensor) -> Tensor:
-        """Return which predictions are wrong, (N,) bool."""
-        return self.predict(logits) != labels
-
-    def margin(self, logits: Tensor) -> Tensor:
+    def margin(self, outputs: Tensor) -> Tensor:
         """Return the margin z (N,) between two classes: the one logit, or z1 - z0 of two."""
-        return logits if self.num_outputs == 1 else logits[:, 1] - logits[:, 0]
+        return outputs[:, 0] if self.num_outputs == 1 else outputs[:, 1] - outputs[:, 0]
 
     def margin_gradient(self, gradient: Tensor) -> Tensor:
-        """Return dL/dz (N,) for the margin z, from the gradient with respect to the logits.
+        """Return dL/dz (N,) for the margin z, from the gradient with respect to the outputs.
 
         Two logits are -z/2 and +z/2.
         """
-        return gradient if self.num_outputs == 1 else (gradient[:, 1] - gradient[:, 0]) / 2
+        return gradient[:, 0] if self.num_outputs == 1 else (gradient[:, 1] - gradient[:, 0]) / 2
 
-    def probabilities(self, logits: Tensor) -> Tensor:
+    def probabilities(self, outputs: Tensor) -> Tensor:
         """Return class probabilities (N, num_classes), whose rows sum to 1.
 
         They are the softmax for losses of a softmax. For losses of single logits they are the
@@ -87,13 +81,13 @@ class Objective:
         """
         fitted = self.entry.takes == "outputs"
         if self.num_outputs == 1:
-            p = ((logits + 1) / 2).clamp(0, 1) if fitted else torch.sigmoid(logits)
-            return torch.stack([1 - p, p], 1)
+            p = ((outputs + 1) / 2).clamp(0, 1) if fitted else torch.sigmoid(outputs)
+            return torch.cat([1 - p, p], 1)
         if fitted:
-            p = ((logits + 1) / 2 if self.binary else logits).clamp_min(0)
+            p = ((outputs + 1) / 2 if self.binary else outputs).clamp_min(0)
         elif self.entry.task == "multiclass":
-            return torch.softmax(logits, 1)
+            return torch.softmax(outputs, 1)
         else:
-            p = torch.sigmoid(logits)
+            p = torch.sigmoid(outputs)
         total = p.sum(1, keepdim=True)
         return torch.where(total > 0, p / total, torch.full_like(p, 1 / self.num_classes))

@@ -61,11 +61,6 @@ def side_stream(device: torch.device) -> Callable[[], AbstractContextManager[obj
     return lambda: torch.cuda.stream(stream)
 
 
-def call(function: Callable[..., Tensor], *inputs: Tensor) -> Tensor:
-    """Call a function: the eager counterpart of `CudaGraph`."""
-    return function(*inputs)
-
-
 class CudaGraph:
     """Call a function as one CUDA graph: all of its kernels are launched at once.
 

@@ -3,28 +3,25 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 
-from lossbench import models
 from lossbench.benchmarks.config import RunConfig
-from lossbench.benchmarks.data.batches import DeviceDataset, DeviceSplit, TrainingBatches
+from lossbench.benchmarks.data.batches import DeviceDataset, TrainingBatches
 from lossbench.benchmarks.records.gradient_stats import GradientStats
 from lossbench.benchmarks.records.results import Evaluation
-from lossbench.losses import registry
 
 from .checkpoint import State
-from .distributed import rank_slice, world_size, wrap_ddp
+from .distributed import rank_slice, world_size
 from .evaluate import evaluate, evaluate_test_once
 from .gradient_stats import GradientMeter
 from .history import LearningCurve, Stopwatch
 from .memory import keep_freed_memory
+from .network import build_forward, build_model, is_builtin
 from .objective import Objective
 from .result import Predictions, RunResult
-from .step import CudaGraph, build_optimizer, call, one_cycle, set_learning_rate, side_stream
+from .step import CudaGraph, build_optimizer, one_cycle, set_learning_rate, side_stream
 
 EXAMPLES_PER_INTERVAL = 256
 """Training examples recorded per logging interval, if any are."""
@@ -144,12 +141,14 @@ class Trainer:
         self.gradient_meter = GradientMeter(self.model, self.objective)
         single = self.device.type == "cuda" and world_size() == 1
         graphed = single and config.cuda_graphs and is_builtin(config)
-        self.launch = CudaGraph() if graphed else call
-        self.curve = LearningCurve(config.loss, config.seed, self.loader.per_epoch)
+        self.graph = CudaGraph() if graphed else None
+        self.curve = LearningCurve()
         self.examples: list[Tensor] = []
         self.global_step, self.total_steps = 0, len(self.loader)
         self.step_open = False
-        self.validation: _Validation | None = None
+        self.evaluation: Evaluation | None = None
+        """The last one, until the statistics of its steps are known."""
+        self.predictions: Predictions | None = None
 
     def step(self) -> None:
         """Take the next training step; evaluate before it where that is due."""
@@ -159,36 +158,38 @@ class Trainer:
                 self._validate()
                 if self.done:  # accurate enough
                     return
-            labels, *inputs = next(self.batches)
+            batch = next(self.batches)
             rate = self.config.learning_rate * one_cycle(self.global_step, self.total_steps)
             set_learning_rate(self.optimizer, rate)
-            values = self.launch(self._forward_backward, labels, *inputs)
-            self.gradient_meter.update(labels, values)
+            measured = (
+                self.graph(self._forward_backward, *batch)
+                if self.graph
+                else self._forward_backward(*batch)
+            )
+            self.gradient_meter.steps.append(measured)
             self.global_step += 1
             self.done, self.step_open = self.global_step == self.total_steps, True
 
-    def _forward_backward(self, labels: Tensor, *inputs: Tensor) -> Tensor:
+    def _forward_backward(self, labels: Tensor, rows: Tensor, *drawn: Tensor) -> Tensor:
         """Update the parameters on one batch and return the step's gradient statistics."""
-        logits = self.objective.logits(self.forward(self.loader.pixels(*inputs)))
-        logits.retain_grad()
-        loss = self.objective(logits, labels).mean()
+        images = self.loader.augmentation.batch(self.loader.images, rows, *drawn)
+        outputs = self.forward(self.loader.normalise(images))
+        outputs.retain_grad()
+        loss = self.objective(outputs, labels).mean()
         self.optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
-        values = self.gradient_meter.measure(logits, loss)
+        measured = self.gradient_meter.measure(outputs, labels, loss)
         self.optimizer.step()
-        return values
+        return measured
 
     def _end_step(self) -> None:
         """Read the last step's results and call the hooks."""
         if not self.step_open:
             return
         self.step_open = False
-        step = self.global_step - 1
-        evaluated = self.validation is not None
-        if evaluated or (self.log_every is not None and step % self.log_every == 0):
+        due = self.log_every is not None and (self.global_step - 1) % self.log_every == 0
+        if due or self.evaluation is not None:
             self._log()
-        if evaluated:
-            self._add_evaluation(step)
         # Each rank knows the statistics of its own examples only: none may be pending.
         if world_size() == 1 or not self.gradient_meter.steps:
             self.callback.on_step_end(self)
@@ -206,32 +207,39 @@ class Trainer:
             # Only this stream: other runs train on theirs.
             torch.cuda.current_stream(self.device).synchronize()
         seconds, split = self.stopwatch.seconds, self.dataset.validation
-        with self.stopwatch.paused():
-            loss, predictions = (math.nan, None) if split is None else self._evaluate(split)
-        self.validation = _Validation(seconds, loss, predictions)
+        loss, accuracy = math.nan, math.nan
+        if split is not None:
+            views = self.config.test_time_augmentation
+            with self.stopwatch.paused():
+                loss, self.predictions = evaluate(
+                    self.model, self.objective, split, self.dataset.normalise, views
+                )
+            accuracy = self.predictions.accuracy
+        self.evaluation = Evaluation(
+            loss=self.config.loss,
+            seed=self.config.seed,
+            epoch=self.global_step / self.loader.per_epoch,
+            step=self.global_step,
+            validation_loss=loss,
+            validation_accuracy=accuracy,
+            seconds=seconds,
+        )
         enough = self.config.stop_at_accuracy
-        self.done |= enough is not None and self.validation.accuracy >= enough
-
-    def _evaluate(self, split: DeviceSplit) -> tuple[float, Predictions]:
-        views = self.config.test_time_augmentation
-        return evaluate(self.model, self.objective, split, self.dataset.normalise, views)
+        self.done |= enough is not None and accuracy >= enough
 
     def _log(self) -> None:
-        if self.config.record_examples:
-            step = self.global_step - 1
-            self.examples.append(self.gradient_meter.examples(step, EXAMPLES_PER_INTERVAL))
-        stats = self.gradient_meter.compute()
-        self.gradient_meter.reset()
-        self.curve.stats.append(stats)
-        self.callback.on_gradient_stats(self, stats)
-
-    def _add_evaluation(self, step: int) -> None:
-        """Add the last evaluation to the curve, when the statistics of its steps are known."""
-        assert self.validation is not None
-        seconds, loss, _ = self.validation
-        evaluation = self.curve.add(step, loss, self.validation.accuracy, seconds)
-        self.validation = None
-        self.callback.on_evaluation(self, evaluation)
+        """Hand on the statistics since the last time, and an evaluation that waits for them."""
+        if self.gradient_meter.steps:
+            if self.config.record_examples:
+                step = self.global_step - 1
+                self.examples.append(self.gradient_meter.examples(step, EXAMPLES_PER_INTERVAL))
+            stats = self.gradient_meter.compute()
+            self.gradient_meter.steps.clear()
+            self.curve.stats.append(stats)
+            self.callback.on_gradient_stats(self, stats)
+        if self.evaluation is not None:
+            evaluation, self.evaluation = self.curve.add(self.evaluation), None
+            self.callback.on_evaluation(self, evaluation)
 
     def finish(self) -> RunResult:
         """Evaluate the trained network, on the test images too if the run asks for that.
@@ -241,13 +249,9 @@ class Trainer:
         """
         with self.stopwatch:
             self._end_step()
-            if self.validation is None:
+            if self.evaluation is None:
                 self._validate()
-            assert self.validation is not None
-            predictions = self.validation.predictions
-            if self.gradient_meter.steps:
-                self._log()
-            self._add_evaluation(self.global_step)
+            self._log()
         test_loss, test = math.nan, None
         if self.config.test:
             test_loss, test = evaluate_test_once(
@@ -263,7 +267,7 @@ class Trainer:
             parameter_distance=distance(self.initial_parameters, list(self.model.parameters())),
             parameters=sum(p.numel() for p in self.initial_parameters),
             counts=self.dataset.counts,
-            validation=predictions,
+            validation=self.predictions,
             test=test,
             examples=torch.cat(self.examples).numpy() if self.examples else None,
             seconds=self.curve.evaluations[-1].seconds,
@@ -282,7 +286,7 @@ class Trainer:
             "cuda_rng": torch.cuda.get_rng_state(self.device)
             if self.device.type == "cuda"
             else None,
-            "gradient_meter": self.gradient_meter.state_dict(),
+            "gradient_steps": list(self.gradient_meter.steps),
             "curve": self.curve.state_dict(),
             "examples": self.examples,
             "seconds": self.stopwatch.seconds,
@@ -298,65 +302,10 @@ class Trainer:
         torch.set_rng_state(state["rng"])
         if self.device.type == "cuda" and state["cuda_rng"] is not None:
             torch.cuda.set_rng_state(state["cuda_rng"], self.device)
-        self.gradient_meter.load_state_dict(state["gradient_meter"])
+        self.gradient_meter.steps = [step.to(self.device) for step in state["gradient_steps"]]
         self.curve.load_state_dict(state["curve"])
         self.examples = list(state["examples"])
         self.stopwatch.seconds = state["seconds"]
-
-
-class _Validation(NamedTuple):
-    """An evaluation that waits for the statistics of its steps; NaN without validation images."""
-
-    seconds: float
-    loss: float
-    predictions: Predictions | None
-
-    @property
-    def accuracy(self) -> float:
-        return math.nan if self.predictions is None else self.predictions.accuracy
-
-
-def build_model(config: RunConfig, objective: Objective) -> nn.Module:
-    """Return the initial model of a seed: the same function of the image for every loss."""
-    columns = 1 if objective.num_classes == 2 else objective.num_classes
-    torch.manual_seed(config.seed)
-    model = models.build(config.model, num_outputs=columns, width=config.width)
-    if config.initial_probability is not None:
-        models.set_initial_probability(model, config.initial_probability)
-    if objective.num_outputs != columns:
-        models.split_head(model)
-    # Splitting drew weights. Whatever a model draws in training is paired as well.
-    torch.manual_seed(config.seed)
-    return model
-
-
-def build_forward(config: RunConfig, model: nn.Module) -> Callable[[Tensor], Tensor]:
-    """Return the forward pass for training: data-parallel, compiled, in bfloat16 as configured.
-
-    Its outputs are float32.
-    """
-    forward = wrap_ddp(model)
-    if config.compile:
-        forward = torch.compile(forward)
-    if config.precision == "float32":
-        return forward
-    device = next(model.parameters()).device.type
-
-    def forward_autocast(pixels: Tensor) -> Tensor:
-        with torch.autocast(device, torch.bfloat16):
-            outputs = forward(pixels)
-        return outputs.float()
-
-    return forward_autocast
-
-
-def is_builtin(config: RunConfig) -> bool:
-    """Tell whether loss and model come with lossbench.
-
-    Those draw no random numbers in training and decide nothing on the host.
-    """
-    package = registry.entry(config.loss).module.__module__.partition(".")[0]
-    return config.model in models.names() and package == registry.__name__.partition(".")[0]
 
 
 @torch.no_grad()

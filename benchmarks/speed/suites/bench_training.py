@@ -14,9 +14,9 @@ from lossbench.benchmarks.data import Split
 from lossbench.benchmarks.data.batches import TrainingBatches, measure_normalisation, to_device
 from lossbench.benchmarks.speed.interleaved import Work
 from lossbench.benchmarks.training.gradient_stats import GradientMeter
+from lossbench.benchmarks.training.network import build_model
 from lossbench.benchmarks.training.objective import Objective
 from lossbench.benchmarks.training.step import MOMENTUM
-from lossbench.benchmarks.training.train import build_model
 
 CONFIG = CompareConfig()
 RUN = RunConfig("cross-entropy", seed=0, learning_rate=CONFIG.learning_rate)
@@ -32,17 +32,17 @@ def training_step(objective: Objective, device: torch.device, *, with_stats: boo
     labels = (torch.arange(CONFIG.batch_size) % 2).to(device)
 
     def step() -> None:
-        logits = objective.logits(model(images))
+        outputs = model(images)
         if with_stats:
-            logits.retain_grad()
-        loss = objective(logits, labels).mean()
+            outputs.retain_grad()
+        loss = objective(outputs, labels).mean()
         optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         if with_stats:
-            meter.update(labels, meter.measure(logits, loss))
+            meter.steps.append(meter.measure(outputs, labels, loss))
             if len(meter.steps) == CONFIG.log_every:
                 meter.compute()
-                meter.reset()
+                meter.steps.clear()
         optimizer.step()
 
     return step

@@ -9,6 +9,7 @@ from itertools import takewhile
 from lossbench.benchmarks.config import RunConfig
 from lossbench.benchmarks.errors import UserError
 from lossbench.benchmarks.records.results import TableAppender
+from lossbench.benchmarks.training.network import is_builtin
 from lossbench.benchmarks.training.plan import Plan
 from lossbench.benchmarks.training.progress import Progress
 from lossbench.benchmarks.training.recorder import (
@@ -16,7 +17,6 @@ from lossbench.benchmarks.training.recorder import (
     RunInterruptedError,
     recorded_trainer,
 )
-from lossbench.benchmarks.training.train import is_builtin
 
 from .cuda_streams import run_all
 

@@ -22,9 +22,10 @@ from lossbench.benchmarks.data import ImageSet, open_images
 from lossbench.benchmarks.data.batches import DeviceDataset, prepare
 from lossbench.benchmarks.errors import UserError
 from lossbench.benchmarks.records.experiment import cpu_count
+from lossbench.benchmarks.training.network import is_builtin
 from lossbench.benchmarks.training.result import RunResult
 from lossbench.benchmarks.training.result_store import ResultStore
-from lossbench.benchmarks.training.train import Trainer, is_builtin, train
+from lossbench.benchmarks.training.train import Trainer, train
 
 from .cuda_streams import run_all
 

@@ -7,8 +7,8 @@ from torchvision.transforms.v2.functional import affine, horizontal_flip, pad
 
 from lossbench.benchmarks.data.batches import DeviceSplit, Normalisation, prepare
 from lossbench.benchmarks.training.evaluate import evaluate, views
+from lossbench.benchmarks.training.network import build_model
 from lossbench.benchmarks.training.objective import Objective
-from lossbench.benchmarks.training.train import build_model
 
 from ..trained_runs import SMALL
 

@@ -17,15 +17,15 @@ def step(model: nn.Module, objective: Objective, meter: GradientMeter, seed: int
     pixels = torch.randn(12, 3, 32, 32, generator=generator)
     labels = torch.randint(0, 2, (12,), generator=generator)
     model.zero_grad()
-    logits = objective.logits(model(pixels))
-    logits.retain_grad()
-    loss = objective(logits, labels).mean()
+    outputs = model(pixels)
+    outputs.retain_grad()
+    loss = objective(outputs, labels).mean()
     loss.backward()
-    wrong = objective.wrong(logits.detach(), labels)
-    meter.update(labels, meter.measure(logits, loss))
-    alone = logits.detach().requires_grad_()
+    wrong = objective.predict(outputs.detach()) != labels
+    meter.steps.append(meter.measure(outputs, labels, loss))
+    alone = outputs.detach().requires_grad_()
     (each,) = torch.autograd.grad(objective(alone, labels).sum(), alone)
-    magnitude = each.abs() if each.dim() == 1 else each.abs().mean(1)
+    magnitude = each.abs().mean(1)
     norms = {name: p.grad.norm().item() for name, p in model.named_parameters()}
     return magnitude, wrong, loss.item(), norms
 
@@ -58,11 +58,11 @@ def test_statistics_are_means_over_steps_and_examples(name: str) -> None:
 def stats_of(gradient: list[float], wrong: list[bool]) -> GradientStats:
     model = nn.Linear(1, 1)
     meter = GradientMeter(model, Objective("bce"))
-    logits = torch.ones(len(wrong), requires_grad=True)
+    outputs = torch.ones(len(wrong), 1, requires_grad=True)
     # As a mean over the batch leaves it.
-    logits.grad = torch.tensor(gradient) / len(wrong)
+    outputs.grad = torch.tensor(gradient)[:, None] / len(wrong)
     labels = 1 - torch.tensor(wrong).long()
-    meter.update(labels, meter.measure(logits, torch.tensor(1.0)))
+    meter.steps.append(meter.measure(outputs, labels, torch.tensor(1.0)))
     return meter.compute()
 
 
@@ -97,7 +97,7 @@ def test_misuse_is_refused() -> None:
     with pytest.raises(ValueError, match="no step was measured"):
         meter.compute()
     with pytest.raises(ValueError, match="retain_grad"):
-        meter.measure(torch.zeros(1), torch.tensor(0.0))
+        meter.measure(torch.zeros(1, 1), torch.zeros(1), torch.tensor(0.0))
 
 
 def test_merged_intervals_are_the_stats_of_all_their_steps() -> None:
@@ -114,7 +114,7 @@ def test_merged_intervals_are_the_stats_of_all_their_steps() -> None:
         step(model, objective, apart, seed)
         if seed in (0, 3, 4):
             intervals.append(apart.compute())
-            apart.reset()
+            apart.steps.clear()
     found, expected = merge_stats(intervals), together.compute()
     assert (found.steps, found.examples, found.wrong) == (5, 60, expected.wrong)
     for name in ("loss", "accuracy", "logit_mean_abs", "logit_when_wrong", "parameter_norm"):

@@ -52,8 +52,8 @@ EXPECTED_OF_MANY = {
 @pytest.mark.parametrize("name", ARTICLE_LOSSES)
 def test_values_are_those_of_the_plain_formula(name: str) -> None:
     two = Objective(name)
-    logits = Z if two.num_outputs == 1 else ROWS
-    torch.testing.assert_close(two(logits, LABELS), EXPECTED[name])
+    outputs = Z[:, None] if two.num_outputs == 1 else ROWS
+    torch.testing.assert_close(two(outputs, LABELS), EXPECTED[name])
     torch.testing.assert_close(Objective(name, K)(MANY, CLASSES), EXPECTED_OF_MANY[name])
 
 
@@ -65,28 +65,28 @@ def test_the_class_of_the_largest_logit_is_predicted(name: str, classes: int) ->
     if classes == 2:
         outputs = Z[:, None] if objective.num_outputs == 1 else ROWS
         labels, expected = LABELS, (Z > 0).long()
-    logits = objective.logits(outputs)
-    assert objective(logits, labels).shape == labels.shape
-    assert torch.equal(objective.predict(logits), expected)
-    assert torch.equal(objective.wrong(logits, labels), expected != labels)
+    assert objective(outputs, labels).shape == labels.shape
+    assert torch.equal(objective.predict(outputs), expected)
 
 
 @pytest.mark.parametrize("classes", [2, K])
 @pytest.mark.parametrize("name", registry.names())
 def test_probabilities_name_the_class_that_is_predicted(name: str, classes: int) -> None:
     objective = Objective(name, classes)
-    logits = objective.logits(3 * MANY[:, : objective.num_outputs])
-    p = objective.probabilities(logits)
+    outputs = 3 * MANY[:, : objective.num_outputs]
+    p = objective.probabilities(outputs)
     assert p.shape == (40, classes)
     torch.testing.assert_close(p.sum(1), torch.ones(40, dtype=p.dtype))
     assert (p >= 0).all()
-    named = p.gather(1, objective.predict(logits)[:, None])[:, 0]
+    named = p.gather(1, objective.predict(outputs)[:, None])[:, 0]
     assert (named >= p.max(1).values - 1e-12).all()
 
 
 def test_probabilities_are_what_the_loss_reads() -> None:
     z = torch.tensor([-3.0, 0.0, 0.5, 3.0])
-    cat = {name: Objective(name).probabilities(z)[:, 1] for name in ("bce-with-logits", "mse")}
+    cat = {
+        name: Objective(name).probabilities(z[:, None])[:, 1] for name in ("bce-with-logits", "mse")
+    }
     torch.testing.assert_close(cat["bce-with-logits"], torch.sigmoid(z))
     torch.testing.assert_close(cat["mse"], torch.tensor([0, 0.5, 0.75, 1]))
     torch.testing.assert_close(Objective("cross-entropy", K).probabilities(MANY), P)
@@ -107,11 +107,11 @@ def test_probabilities_are_what_the_loss_reads() -> None:
 def test_the_gradient_of_a_margin_is_that_of_its_two_halves(name: str) -> None:
     objective = Objective(name)
     z = Z.clone().requires_grad_()
-    logits = torch.stack([-z / 2, z / 2], 1)
-    logits.retain_grad()
-    objective(logits, LABELS).sum().backward()
-    torch.testing.assert_close(objective.margin(logits), z)
-    torch.testing.assert_close(objective.margin_gradient(logits.grad), z.grad)
+    outputs = torch.stack([-z / 2, z / 2], 1)
+    outputs.retain_grad()
+    objective(outputs, LABELS).sum().backward()
+    torch.testing.assert_close(objective.margin(outputs), z)
+    torch.testing.assert_close(objective.margin_gradient(outputs.grad), z.grad)
 
 
 def test_settings_reach_the_loss() -> None:

@@ -11,11 +11,11 @@ from lossbench.benchmarks.config import CompareConfig, RunConfig
 from lossbench.benchmarks.data.batches import prepare
 from lossbench.benchmarks.records.results import run_directory
 from lossbench.benchmarks.training.evaluate import evaluate
+from lossbench.benchmarks.training.network import build_model
 from lossbench.benchmarks.training.objective import Objective
 from lossbench.benchmarks.training.plan import Plan
 from lossbench.benchmarks.training.recorder import RunFailedError, train_recorded
 from lossbench.benchmarks.training.result import RunResult
-from lossbench.benchmarks.training.train import build_model
 
 from .. import rows
 from ..samples import read_events

@@ -7,7 +7,6 @@ from lossbench import models
 from lossbench.benchmarks.training.step import (
     CudaGraph,
     build_optimizer,
-    call,
     one_cycle,
     set_learning_rate,
     side_stream,
@@ -107,6 +106,6 @@ def test_a_failed_capture_ends_it_and_collects_garbage_again(monkeypatch) -> Non
     assert gc.isenabled()
 
 
-def test_on_the_cpu_a_step_is_called_without_stream_or_graph() -> None:
+def test_on_the_cpu_a_step_is_called_without_a_stream() -> None:
     with side_stream(CPU)():
-        assert call(torch.add, torch.ones(1), torch.ones(1)) == 2
+        assert torch.add(torch.ones(1), torch.ones(1)) == 2
