@@ -1,14 +1,22 @@
-"""Error messages of tyro in one line."""
+"""Error messages of tyro in one line.
+
+tyro has no public way to learn what was wrong: it prints a box and exits, or exits in silence. (Its
+hook `tyro._errors.on_parse_error` is private and may change in any release.)
+"""
 
 import re
 
-# What Python says of a value that is none of a flag's type, and what there is to say.
+# In this order: the help of one argument is left out, and words for Python programmers replaced.
 REWORDED = (
+    (r"Argument helptext:.*?(?=For full helptext)", ""),
+    (r"\.? *For full helptext, (?:see|run:?) ", "; see "),
     (
-        r"Error parsing (\S+): invalid literal for int\(\) with base 10: (.*?);",
+        r"Error parsing (\S+): invalid literal for int\(\).*?: (.*?);",
         r"\1 \2: give a whole number;",
     ),
     (r"Error parsing (\S+): could not convert string to float: (.*?);", r"\1 \2: give a number;"),
+    (r"Unrecognized options: (.*?) Available subcommands:", r"unknown command \1: choose from"),
+    (r"(Unrecognized options: .*?) Perhaps you meant: (\S+).*;", r"\1: did you mean \2?"),
 )
 
 
@@ -19,14 +27,11 @@ def one_line_error(box: str, command: str) -> str:
         box: the error as tyro prints it.
         command: the command that was typed, whose --help the message recommends.
     """
-    bare = re.sub(r"\x1b\[[0-9;]*m", "", box)
     # Rules are of hyphens where the terminal has no letter for lines.
-    lines = [re.sub(r"[─-╿]+|-{8,}", " ", line).strip() for line in bare.splitlines()]
-    text = " ".join(line for line in lines[1:] if line)
-    text = re.sub(r"Argument helptext:.*?(?=For full helptext|$)", "", text)
-    text = re.sub(r"\.? *For full helptext, (?:see|run) ", "; see ", text)
-    for theirs, ours in REWORDED:
-        text = re.sub(theirs, ours, text)
-    if "Available subcommands" not in text:
-        text = text.replace("; see lossbench --help", f"; see lossbench {command} --help")
+    bare = re.sub(r"\x1b\[[0-9;]*m|[─-╿]|-{8,}", "", box.partition("\n")[2])
+    text = " ".join(bare.split())
+    for pattern, replacement in REWORDED:
+        text = re.sub(pattern, replacement, text)
+    if "unknown command" not in text:
+        text = text.replace("see lossbench --help", f"see lossbench {command} --help")
     return text
