@@ -69,7 +69,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 class TerminatedError(KeyboardInterrupt):
-    """Raised by SIGTERM; it cleans up as KeyboardInterrupt does."""
+    """Raised on SIGTERM, so that files and processes are closed as after Ctrl-C."""
 
 
 def raise_terminated(_number: int, _frame: FrameType | None) -> None:
@@ -80,7 +80,7 @@ def raise_terminated(_number: int, _frame: FrameType | None) -> None:
 def run(command: Any, line: str) -> int:
     """Run a parsed command.
 
-    Each imports what it needs, because torch takes seconds and --help does without.
+    Each command imports its own modules here: importing torch takes seconds, and --help needs none.
 
     Args:
         command: one of the command dataclasses.

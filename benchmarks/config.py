@@ -60,21 +60,21 @@ class TrainingConfig:
     ] = None
     """Height and width of the images in pixels, 32 to 224."""
     augmentation: Literal["none", "shift", "photographs"] = "shift"
-    """shift: flip and shift by up to an eighth of the side; photographs: random resized crop, flip
-    and color jitter."""
+    """shift: flip, and shift by up to an eighth of the side.
+    photographs: random resized crop, flip and color jitter."""
     epochs: int = 2
     """Passes over the training images."""
     batch_size: int = 64
     """Images per step."""
     weight_decay: float = 0.0
-    """Weight decay of all parameters except biases and normalisation. It also moves weights that
-    the loss does not."""
+    """Weight decay of all parameters except biases and normalisation.
+    Weights without a gradient decay too."""
     test_time_augmentation: Literal["none", "mirror", "mirror-shift"] = "none"
-    """mirror: average the outputs over the image and its mirror image; mirror-shift: also over
-    both shifted towards each corner, by one pixel in 32."""
+    """mirror: average the outputs over the image and its mirror image.
+    mirror-shift: also over both shifted towards each corner, by one pixel in 32."""
     validation: float = 0.1
-    """Fraction of the training images held out for the curves and for tuning; 0: none. A source
-    with its own validation split keeps it."""
+    """Fraction of the training images held out for the curves and for tuning; 0: none.
+    A source with its own validation split keeps it."""
     evaluations: int = 4
     """Evaluations on the validation images per epoch."""
     precision: Literal["float32", "bfloat16"] = "float32"
@@ -82,7 +82,7 @@ class TrainingConfig:
     channels_last: bool = True
     """Use the channels_last memory format."""
     compile: bool = False
-    """Compile the network with torch.compile. It takes half a minute; try whether it pays."""
+    """Compile the network with torch.compile. Compiling takes half a minute per run."""
     cuda_graphs: bool = True
     """On CUDA, replay each step as one CUDA graph. Not for losses and models of your own."""
 
@@ -147,8 +147,8 @@ class SubjectConfig:
             metavar="NAME [NAME ...]", help_behavior_hint="(default: the ten of the article)"
         ),
     ] = None
-    """Losses to train with: names from losses/README.md, your own as package.module:Class, or
-    all."""
+    """Losses to train with: names from losses/README.md, or all.
+    Name your own as package.module:Class."""
     data: Annotated[
         str | None,
         tyro.conf.arg(
@@ -156,23 +156,23 @@ class SubjectConfig:
             help_behavior_hint="(default: cifar10; synthetic if it is not available)",
         ),
     ] = None
-    """cifar10, oxford-pets (cats and dogs), cifar10-ten, oxford-breeds (all their classes),
-    synthetic, or a directory, .zip or .tar of cat and dog images."""
+    """Cats and dogs: cifar10, oxford-pets, synthetic, or a path (directory, .zip, .tar).
+    More classes: cifar10-ten, oxford-breeds."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class ExperimentConfig(TrainingConfig, SubjectConfig):
-    """The settings of several runs, with each of several losses."""
+    """Settings that comparisons and searches share."""
 
     start: Literal["normal", "confidently-wrong"] = "normal"
-    """confidently-wrong: the model starts by saying 'dog' with probability 0.9997."""
+    """confidently-wrong: the initial model gives 'dog' the probability 0.9997 for every image."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
     """auto: CUDA if there is a GPU."""
     runs: Annotated[Path, tyro.conf.arg(metavar="DIR")] = Path("runs")
     """Directory in which the experiment's directory is made."""
 
     def run_config(self, loss: str, seed: int, learning_rate: float) -> RunConfig:
-        """Return the run of one loss, seed and learning rate; it ends with the test images."""
+        """Return the run of one loss, seed and learning rate, evaluated on the test images."""
         shared = {field.name: getattr(self, field.name) for field in fields(TrainingConfig)}
         wrong = self.start == "confidently-wrong"
         return RunConfig(
@@ -199,8 +199,8 @@ class CompareConfig(ExperimentConfig):
     learning_rate: float = 0.1
     """Peak of the one-cycle learning rate, the same for every loss."""
     tuned: bool = False
-    """Give each loss the learning rate that `lossbench tune` found for it, with the same data,
-    model and training."""
+    """Give each loss the learning rate that `lossbench tune` found for it.
+    The search must have used the same data, model and training settings."""
     seeds: int = 5
     """Runs per loss; the runs of a seed share weights, batches and augmentation."""
     log_every: int = 10
@@ -212,13 +212,13 @@ class CompareConfig(ExperimentConfig):
     ] = None
     """Runs trained side by side on a CUDA device."""
     deterministic: bool = False
-    """On CUDA, use only deterministic algorithms; some are slower. The CPU is deterministic anyway,
-    on the same machine with the same number of threads."""
+    """On CUDA, use only deterministic algorithms; some are slower.
+    The CPU is deterministic anyway, on the same machine with the same number of threads."""
     preset: Annotated[
         str | None, tyro.conf.arg(metavar="NAME", help_behavior_hint="(default: none)")
     ] = None
-    """Model, images and training for the best accuracy: photos (minutes), photos-full or cifar-full
-    (hours). Flags beside it override it."""
+    """Settings for the best accuracy: photos (takes minutes), photos-full, cifar-full (hours).
+    Other flags override the preset's values."""
     name: Annotated[
         str | None,
         tyro.conf.arg(metavar="NAME", help_behavior_hint="(default: data, model, start and date)"),
@@ -250,8 +250,8 @@ class TuneConfig(ExperimentConfig):
 
 
 def validate(config: CompareConfig | TuneConfig) -> None:
-    """Raise UserError for a value that no experiment can have. Names are checked where they are
-    looked up."""
+    """Raise UserError for a setting out of range. Names of losses, models and images are checked
+    when they are looked up."""
     least = {"epochs": 1, "batch_size": 2, "seeds": 1, "width": 1}
     least |= {"log_every": 1, "evaluations": 1, "workers": 1, "at_once": 1}
     for flag, bound in least.items():
@@ -270,13 +270,13 @@ def validate(config: CompareConfig | TuneConfig) -> None:
     if not (math.isfinite(config.weight_decay) and config.weight_decay >= 0):
         raise UserError(f"--weight-decay {config.weight_decay}: must be 0 or more")
     if not 0 <= config.validation < 1:
-        raise UserError(f"--validation {config.validation}: must be a share from 0 to below 1")
+        raise UserError(f"--validation {config.validation}: must be at least 0 and below 1")
     if isinstance(config, TuneConfig) and config.validation == 0:
-        raise UserError("--validation 0: a learning rate is chosen on validation images")
+        raise UserError("--validation 0: the search needs validation images; give a share above 0")
     if config.losses is not None and not config.losses:
-        raise UserError("--losses: name at least one loss, or leave the flag out for the ten")
+        raise UserError("--losses: name at least one loss, or omit the flag for the default ten")
     if config.losses is not None and len(set(config.losses)) < len(config.losses):
-        raise UserError(f"--losses {' '.join(config.losses)}: each loss can be named once")
+        raise UserError(f"--losses {' '.join(config.losses)}: name each loss only once")
     if isinstance(config, CompareConfig):
         _check_comparison(config)
 
@@ -287,11 +287,11 @@ def _check_comparison(config: CompareConfig) -> None:
     if not (math.isfinite(every) and every >= 0):
         raise UserError(f"--checkpoint-every {every}: must be 0 or more seconds")
     preset = PRESETS.get(config.preset or "", {})
-    usual = preset.get("learning_rate", CompareConfig().learning_rate)
-    if config.tuned and config.learning_rate != usual:
+    default = preset.get("learning_rate", CompareConfig().learning_rate)
+    if config.tuned and config.learning_rate != default:
         raise UserError(
-            f"--learning-rate {config.learning_rate} and --tuned: each loss has the rate that was "
-            "found for it; leave one of the two out"
+            f"--learning-rate {config.learning_rate} and --tuned: --tuned gives each loss its own "
+            "rate; leave one of the two out"
         )
 
 

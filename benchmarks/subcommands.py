@@ -1,5 +1,7 @@
-"""The commands of `lossbench` and their arguments: one dataclass each, whose docstrings are
---help."""
+"""The commands of `lossbench` and their arguments, a dataclass each. The docstrings are --help.
+
+Help keeps the line breaks of a field's docstring, so each of its lines is a sentence.
+"""
 
 from __future__ import annotations
 
@@ -30,8 +32,9 @@ class Evidence:
     names: Annotated[Names, tyro.conf.arg(metavar="[NAME ...]")] = ()
     """Claims to examine, or all."""
     budget: Literal["quick", "standard", "full"] = "quick"
-    """quick: some minutes per claim on two cores; standard: more seeds and longer training, an
-    hour or two for all claims; full: as much as it takes."""
+    """quick: some minutes per claim on two cores.
+    standard: more seeds and longer training, an hour or two for all claims.
+    full: most seeds, images and epochs."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
     """auto: CUDA if there is a GPU."""
     workers: Annotated[
@@ -47,17 +50,18 @@ class Evidence:
 
 @dataclass(frozen=True)
 class Compare(CompareConfig):
-    """Comparison with the arguments that only the command line has."""
+    """Comparison settings plus the flags that only the command line takes."""
 
     resume: Annotated[
         Path | None, tyro.conf.arg(metavar="DIR", help_behavior_hint="(default: none)")
     ] = None
-    """Resume the experiment in this directory with its own settings. Finished runs are kept, all
-    others continue from their last checkpoint. No other flag beside it but --executor."""
+    """Resume the experiment in this directory with its own settings.
+    Finished runs are kept; all others continue from their last checkpoint.
+    The only other flag allowed is --executor."""
     executor: Literal["here", "ray"] = "here"
-    """here: one run after the other, on CUDA side by side. ray: each run is a task of the Ray
-    cluster that RAY_ADDRESS or `ray start` names, or of a new one on this machine with one run per
-    core."""
+    """here: one run after the other; on CUDA several at a time.
+    ray: each run is a task of a Ray cluster, that of RAY_ADDRESS or `ray start`.
+    Without one, Ray starts on this machine, with one run per core."""
 
 
 Compare.__doc__ = CompareConfig.__doc__
@@ -103,7 +107,10 @@ class Collect:
 
 @dataclass(frozen=True)
 class Report:
-    """Rewrite the reports of finished experiments and claims, and one page for several."""
+    """Rewrite the reports of finished experiments and claims.
+
+    Several directories also get one combined page.
+    """
 
     directories: Annotated[
         tyro.conf.Positional[tuple[Path, ...]], tyro.conf.arg(metavar="RUN [RUN ...]")
@@ -113,7 +120,7 @@ class Report:
         Path | None,
         tyro.conf.arg(metavar="DIR", help_behavior_hint="(default: the working directory)"),
     ] = None
-    """Directory of the page for several: report.html and report.md."""
+    """Directory of the combined page: report.html and report.md."""
 
 
 @dataclass(frozen=True)
@@ -133,17 +140,18 @@ class View:
 
 @dataclass(frozen=True)
 class Speed:
-    """Measure speed beside the alternatives: one table with the targets, in some minutes.
+    """Measure the speed of losses and training relative to other implementations.
 
-    Every number is a ratio of times measured in turns in one process. Run nothing else beside it.
-    Writes runs/speed/<date>/.
+    Prints a table of ratios with their targets, after some minutes. A ratio is of two times,
+    measured alternately in one process. Run nothing else on the machine meanwhile. Writes
+    runs/speed/<date>/.
     """
 
     only: Annotated[
         str | None, tyro.conf.arg(metavar="TEXT", help_behavior_hint="(default: all)")
     ] = None
-    """Measure only rows with this text in their group (losses, memory, training, start, growth,
-    cuda) or name."""
+    """Measure only rows with this text in their name or group.
+    Groups: losses, memory, training, start, growth, cuda."""
     seconds: float = 1.0
     """Minimum time per row; slow rows take longer."""
     runs: Annotated[Path, tyro.conf.arg(metavar="DIR")] = Path("runs")
@@ -152,7 +160,7 @@ class Speed:
 
 @dataclass(frozen=True)
 class Catalogue:
-    """Write the catalogue of losses: a page from the registry, its figure and measured errors."""
+    """Write the catalogue of losses: a page of all registered losses, with figure and accuracy."""
 
     output: Annotated[Path, tyro.conf.arg(metavar="DIR")] = Path("losses")
     """Directory of README.md and catalogue.png."""

@@ -1,6 +1,6 @@
 """Absolute errors of a softmax: their sum, and the largest.
 
-l, r and dp are those of `probabilities.py`.
+In the formulas r is `softmax.row(z)`, t the target and dp a change of p, as in `probabilities.py`.
 """
 
 import torch
@@ -112,9 +112,9 @@ def chebyshev(
 
     L = max_c |p_c - t_c|, in [0, 1]; with k the class of the largest error and s its sign,
     dL/dz = s p_k (e_k - p), 0 where L = 0; the Hessian along v is s (dJ)_k, dJ the change of J.
-    For a class index y: L = 1 - p_y, half of `expectation`. Of equal errors of one sign each takes
-    its share of the gradient, as in torch.amax; where errors of both signs are equal, which is
-    always so with two classes and then makes no difference, those below their target take it.
+    For a class index y: L = 1 - p_y, half of `expectation`. If several errors are the largest, they
+    share the gradient equally, as in torch.amax. If these have different signs, only those with
+    p_c < t_c do (with two classes the result is the same).
 
     Args:
         input: logits, (C,), (N, C) or (N, C, d1, ..., dK), floating point.

@@ -11,11 +11,11 @@ from . import checks
 
 
 class Loss(nn.Module):
-    """A function of `losses.functional` with its settings.
+    """Base class of a module that calls a function of `losses.functional` with its settings.
 
-    A subclass sets `function` and passes its constructor's arguments on: tensors (or None) in
-    `buffers`, numbers by name. `forward` passes them to the function by name; `repr`, `state_dict`
-    and `copy.deepcopy` include them.
+    A subclass sets `function` and passes its constructor's arguments to `__init__`: tensors (or
+    None) in `buffers`, numbers by name. `forward` passes all of them to the function by name;
+    `repr`, `state_dict` and `copy.deepcopy` include them.
 
     Raises ValueError for a reduction that is not one of `reductions`.
     """

@@ -42,7 +42,10 @@ STEPS = 12
 
 
 class Tempered(NamedTuple):
-    """`s` = -ln p; `p` with p, q = 1 - p and the top class, and `e` the same of the escort."""
+    """Tempered softmax of a row: `s` = -ln p, and two distributions p and e = p^t2 / sum p^t2.
+
+    Both are a `Row`, whose field p is then the distribution and whose q is 1 minus it.
+    """
 
     s: Tensor
     p: Row
@@ -63,7 +66,8 @@ def tempered(z: Tensor, t2: float) -> Tempered:
 
 
 def _distribution(x: Tensor, top: Tensor) -> Row:
-    """x over its sum. The 1 - p of the largest is the sum of the others; the rest are below 1/2."""
+    """Divide x by its sum. 1 - p of the largest p is the sum of the others; 1 - p loses digits
+    for no other, since all others are below 1/2."""
     rest = without(top, x)
     others = rest.sum(-1, keepdim=True)
     total = others + x.gather(-1, top)
@@ -72,7 +76,7 @@ def _distribution(x: Tensor, top: Tensor) -> Row:
 
 
 def _minus_log(z: Tensor, k: float) -> tuple[Tensor, Tensor]:
-    """s = -ln p of every class and the index of the largest.
+    """Return s = -ln p of every class, and the index of the largest p.
 
     With lambda = max(z) + nu and S(nu) the sum of p, nu >= 0 is the root of S^-k = 1. By nu that is
     a mean of negative power, increasing and concave, and a straight line where all logits are
@@ -106,7 +110,8 @@ def bi_tempered_value(z: Tensor, y: Tensor, t1: float, t2: float) -> Tensor:
 
 
 def _log(y: Tensor, a: float) -> Tensor:
-    """log_t y, t = 1 - a; of 0 it is that of the smallest number, with a derivative of 0."""
+    """Return log_t y for t = 1 - a. At y = 0 it is log_t of the smallest normal number, with
+    derivative 0."""
     log = torch.log(y.clamp_min(torch.finfo(y.dtype).tiny))
     return torch.expm1(a * log) / a if a else log
 

@@ -32,13 +32,13 @@ class ClosedForms(NamedTuple):
             last dimension of z holds the classes of an example, and `value` returns z's shape
             without it.
         indices: whether the loss of a row also takes a class index in the place of the row of
-            targets. The formulas are written for rows alone: they are traced, and work on all
-            classes that only the right class needs is left out.
+            targets. The formulas are then written for rows only. They are traced, and the traced
+            formula computes for one class what only the right class needs.
         weighted_mean: whether the 'mean' over class indices divides by the sum of their weights,
             or by their number.
-        pair: a loss of two single numbers z_c and z_l, value(z_c, z_l, *settings) and its gradient
-            by z_c, of which this loss is the sum over listed l and unlisted c of a row, over the
-            number of classes; the target lists classes, filled up with -1. None: no such loss.
+        pair: for a loss whose target lists classes, padded with -1: value(z_c, z_l, *settings) of
+            a listed class l and an unlisted class c, and its gradient by z_c. The loss of a row is
+            the sum over all such pairs, divided by the number of classes. None: another loss.
         unit_interval: whether inputs and targets outside of [0, 1] are errors.
 
     `rest` are tensors (targets, weights), followed by Python numbers (settings), which have no

@@ -24,7 +24,7 @@ from .textbook import class_dim, reduced
 
 
 class _Weights(NamedTuple):
-    """a, A = sum_c a_c, and u."""
+    """Weights of a row: `a` per class, `total` = sum_c a_c, and `row` = u, that of the z-loss."""
 
     a: Tensor
     total: Tensor

@@ -34,7 +34,7 @@ from .textbook import class_dim, one_hot_rows, reduced
 
 
 class _Wrong(NamedTuple):
-    """a u^gamma, kappa and B."""
+    """Terms of the formulas above: `factor` = a u^gamma, `kappa`, and the cross-entropy B."""
 
     factor: Tensor
     kappa: Tensor

@@ -1,15 +1,15 @@
 """The losses as functions, shaped like those of torch.nn.functional.
 
-`input` is what the model gives, `target` what it should have given. Settings other than `weight`
-are given by name where torch's deprecated `size_average` and `reduce`, which have no place here,
-stand between them there. Reductions are 'mean' (the default, but for torchvision's
-`sigmoid_focal_loss`), 'sum' and 'none'. float16 and bfloat16 are computed in float32 and returned
-in their own dtype, under autocast in float32.
+`input` is the output of the model, `target` the wanted output. Arguments that follow torch's
+deprecated `size_average` and `reduce` there are keyword-only here, because these functions lack the
+two. Reductions are 'mean' (the default, except in torchvision's `sigmoid_focal_loss`), 'sum' and
+'none'. float16 and bfloat16 are computed in float32 and returned in their own dtype, under autocast
+in float32.
 
 All are differentiable with respect to `input`, to targets that are probabilities, and to every
-weight: any number of times in reverse mode, and once in forward mode over or under that. Forward
-mode in forward mode (jvp of jvp, jacfwd of jacfwd) is beyond torch.autograd.Function, which gives
-zeros without an error; take jacfwd of jacrev, which is what torch.func.hessian does.
+weight: any number of times in reverse mode, and once in forward mode over or under reverse mode.
+Forward mode inside forward mode (jvp of jvp, jacfwd of jacfwd) gives zeros without an error:
+torch.autograd.Function does not support it. Use jacfwd of jacrev, as torch.func.hessian does.
 
 In the docstrings sigma(z) = 1 / (1 + exp(-z)), p = softmax(z), e_y is the one-hot row of class y,
 J = diag(p) - p p^T the derivative of a softmax, and [a] is 1 where a holds and 0 elsewhere.

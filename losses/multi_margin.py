@@ -24,7 +24,8 @@ from .textbook import reduced
 
 
 class _Pairs(NamedTuple):
-    """The scores of c and of l, (..., L, C), which pairs count, and the index of l, (..., L, 1)."""
+    """Pairs of a listed class l and another class c: the scores of c and of l, (..., L, C), whether
+    the pair counts, (..., L, C), and the index of l, (..., L, 1)."""
 
     scores: tuple[Tensor, Tensor]
     counted: Tensor
@@ -102,7 +103,7 @@ multi_margin_formula = differentiable(
 
 
 def pair_value(a: Tensor, b: Tensor, margin: float, power: int) -> Tensor:
-    """Return what an unlisted class of score a costs beside a listed one of score b."""
+    """Return the loss of one pair: an unlisted class with score a, a listed one with score b."""
     return ramp(_margin_plus_difference(margin, a, b), power)
 
 

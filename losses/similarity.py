@@ -1,6 +1,6 @@
-"""How alike the softmax and the target are: the Tanimoto similarity, and the cosine.
+"""Losses from the similarity of softmax and target: Tanimoto similarity, and cosine.
 
-l, r and dp are those of `probabilities.py`.
+In the formulas r is `softmax.row(z)`, t the target and dp a change of p, as in `probabilities.py`.
 """
 
 import math

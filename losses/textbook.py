@@ -1,8 +1,8 @@
-"""What the textbook formulas share: the loss as one writes it with torch today.
+"""Helpers of the textbook formulas: each loss as it is usually written with torch.
 
-They are the truth of the tests and the yardstick of the benchmarks. Where torch.nn.functional has
-the loss a textbook formula is that function, elsewhere the plain formula with torch's autograd.
-All take (input, target, reduction), and settings by name.
+Tests and benchmarks compare our losses with them. A textbook formula is the function of
+torch.nn.functional if there is one, else the plain formula with torch's autograd. All take (input,
+target, reduction), and settings by name.
 """
 
 import torch

@@ -1,1 +1,1 @@
-"""The commands that train and show: compare, tune, plan, view."""
+"""The commands of `lossbench`, one module per command."""

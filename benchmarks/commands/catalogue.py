@@ -10,7 +10,7 @@ from lossbench.benchmarks.subcommands import Catalogue
 
 
 def run(command: Catalogue) -> int:
-    """Print the paths of the page and its figure, and return the exit code."""
+    """Write the catalogue and its figure, print their paths, and return the exit code."""
     if not command.output.is_dir():
         raise UserError(
             f"{command.output} is no directory: run this in a clone of the repository, or name "

@@ -59,7 +59,7 @@ def train_comparison(command: Compare, line: str) -> ExperimentStatus:
 
 
 def open_executor(command: Compare) -> AbstractContextManager[Executor]:
-    """Return a context manager of the executor that trains the runs."""
+    """Return a context manager that gives the executor: Ray, torchrun's processes or this one."""
     if command.executor == "ray":
         from lossbench.benchmarks.training.executors.ray import cluster
 

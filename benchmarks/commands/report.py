@@ -1,4 +1,4 @@
-"""`lossbench report`: write reports again."""
+"""`lossbench report`: rewrite the reports of finished experiments and claims."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from lossbench.benchmarks.subcommands import Report
 
 
 def run(command: Report) -> int:
-    """Print the paths of the pages, and return the exit code."""
+    """Write the pages, print their paths, and return the exit code."""
     if not command.directories:
         raise UserError("report: name at least one directory that compare or evidence wrote")
     for path in write_reports(command.directories, command.output):

@@ -1,4 +1,4 @@
-"""Write and print what an experiment has as a whole: tables, report and TensorBoard."""
+"""Write and print the results of an experiment: tables, report and TensorBoard data."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ def explain_disk_errors(directory: Path) -> Iterator[None]:
     """Turn an OSError into a UserError that says how to resume.
 
     Raises:
-        UserError: the disk is full, or the directory is gone.
+        UserError: a file could not be read or written, for example because the disk is full.
     """
     try:
         yield

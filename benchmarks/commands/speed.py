@@ -1,4 +1,4 @@
-"""`lossbench speed`: measure speed beside the alternatives."""
+"""`lossbench speed`: measure losses and training relative to other implementations."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from lossbench.benchmarks.subcommands import Speed
 
 
 def run(command: Speed) -> int:
-    """Print the table of measured ratios and targets, and return the exit code."""
+    """Measure, print the table of ratios and targets, and return the exit code."""
     if not 0 < command.seconds < math.inf:
         raise UserError(f"--seconds {command.seconds:g}: must be above 0 and finite")
     targets = select(command.only)

@@ -43,7 +43,7 @@ SHARED = (
 
 
 def run(config: TuneConfig, command: str) -> int:
-    """Print the accuracy of each learning rate, and return the exit code."""
+    """Search the rates, print the accuracy of each, and return the exit code."""
     directory = tune(config, command, Reporter())
     about = read(directory / "tuning.json")
     print(f"Validation accuracy in % for each learning rate, mean of {about['seeds']} seeds")

@@ -115,10 +115,10 @@ def addresses(directories: list[Path], port: int) -> list[str]:
     return lines
 
 
-def serve(directory: Path, port: int, look: Callable[[], None] = lambda: None) -> int:
+def serve(directory: Path, port: int, refresh: Callable[[], None] = lambda: None) -> int:
     """Run TensorBoard on a directory and return its exit code.
 
-    TensorBoard ends with this process. `look` is called every few seconds.
+    TensorBoard ends with this process. `refresh` is called every few seconds meanwhile.
     """
     signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
     process = subprocess.Popen(
@@ -133,7 +133,7 @@ def serve(directory: Path, port: int, look: Callable[[], None] = lambda: None) -
             try:
                 return process.wait(timeout=POLL_SECONDS)
             except subprocess.TimeoutExpired:
-                look()
+                refresh()
     finally:
         process.terminate()
         process.wait()

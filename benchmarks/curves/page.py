@@ -31,11 +31,12 @@ TAILS_TITLE = "## How exact they are"
 
 
 def page(entries: Sequence[Entry], count: int = 100) -> str:
-    """Return the page.
+    """Return the Markdown of `losses/README.md`.
 
     Args:
         entries: the losses.
-        count: examples per spread and number of classes in the accuracy table.
+        count: random examples per row of the accuracy table: per standard deviation of the logits
+            and number of classes.
     """
     return "\n\n".join([catalogue(entries), exactness(entries, count), DIFFERENCES]) + "\n"
 

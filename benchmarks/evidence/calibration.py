@@ -22,7 +22,7 @@ from lossbench.benchmarks.stats.metrics import brier, expected_calibration_error
 from lossbench.benchmarks.stats.verdict import verdict_equivalent
 from lossbench.benchmarks.training.result import RunResult
 
-from .claim import Analysis, Claim, Size, Trainer
+from .claim import Analysis, Claim, ClaimTrainer, Size
 from .figures import figure, hypothesis_figure, seed_row
 from .measures import Hypothesis, HypothesisTest, evaluate_hypotheses, hypothesis_table, table
 from .runs import Runs, accuracies, tested, train_seeds, tune
@@ -50,7 +50,7 @@ class Calibration(Analysis):
     size: Size
 
     @classmethod
-    def train(cls, trainer: Trainer, size: Size) -> Self:
+    def train(cls, trainer: ClaimTrainer, size: Size) -> Self:
         trainer.say(f"choosing a learning rate for each of {len(LOSSES)} losses")
         configs = {
             loss: RunConfig(loss, 0, 0.1, epochs=size.epochs, evaluations=0) for loss in LOSSES

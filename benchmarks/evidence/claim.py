@@ -23,16 +23,16 @@ Budget = Literal["quick", "standard", "full"]
 
 @dataclass(frozen=True, kw_only=True)
 class Size:
-    """The size of an experiment within a budget.
+    """The size of a claim's experiment at one budget.
 
     Attributes:
         epochs: epochs per run.
         seeds: runs per cell.
-        other_seeds: runs of the cells beside the verdict.
+        other_seeds: runs of each cell that is reported but does not enter the verdict.
         train_images: upper bound of the number of training images; None: all.
         search_epochs: epochs of the runs that search learning rates.
         search_images: upper bound of the training images of these runs; None: all.
-        search_seeds: runs per learning rate, where a claim itself trains the search.
+        search_seeds: runs per learning rate, for claims that train their own search.
     """
 
     epochs: int
@@ -44,7 +44,7 @@ class Size:
     search_seeds: int = 0
 
 
-class Trainer(Protocol):
+class ClaimTrainer(Protocol):
     """Interface for training the networks of a claim within a budget."""
 
     budget: Budget
@@ -71,7 +71,7 @@ class Analysis(ABC):
 
     @classmethod
     @abstractmethod
-    def train(cls, trainer: Trainer, size: Any) -> Self:
+    def train(cls, trainer: ClaimTrainer, size: Any) -> Self:
         """Train the runs of the claim.
 
         Args:
@@ -112,7 +112,7 @@ class Claim(Statement):
     sizes: Mapping[Budget, Any]
     analysis: type[Analysis]
 
-    def examine(self, trainer: Trainer) -> Finding:
+    def examine(self, trainer: ClaimTrainer) -> Finding:
         """Train the runs of the claim within the trainer's budget, and return the finding."""
         analysis = self.analysis.train(trainer, self.sizes[trainer.budget])
         measures = tuple(analysis.measures())

@@ -16,7 +16,7 @@ from lossbench.benchmarks.records.claim import ClaimFigure, ClaimTable, Measure
 from lossbench.benchmarks.stats.intervals import mean_interval
 from lossbench.benchmarks.training.result import RunResult
 
-from .claim import Analysis, Claim, Size, Trainer
+from .claim import Analysis, Claim, ClaimTrainer, Size
 from .figures import figure
 from .gradients import FORMULAS, Array, Examples, Fit, concatenate, error, error_axis, fit, recorded
 from .measures import at_most, below, table
@@ -55,12 +55,12 @@ IN_WORDS = {
 
 @dataclass
 class ErrorDriven(Analysis):
-    """Recorded examples of each loss: per seed, from both starts."""
+    """Recorded training examples of each loss, per seed and initial function."""
 
     runs: dict[tuple[str, int], list[RunResult]]
 
     @classmethod
-    def train(cls, trainer: Trainer, size: Size) -> Self:
+    def train(cls, trainer: ClaimTrainer, size: Size) -> Self:
         cells = {
             (loss, seed): [
                 RunConfig(
@@ -202,8 +202,10 @@ class ErrorDriven(Analysis):
                     "|dL/dz| by formula": lambda loss: FORMULAS[loss].formula,
                     "slope": lambda loss: optional(fits[loss].slope, ".3f"),
                     "R²": lambda loss: r2_text(fits[loss].r2),
-                    "difference from the line, at most": lambda loss: small(fits[loss].residual),
-                    "difference from the formula, at most": lambda loss: small(
+                    "difference from the line, at most": lambda loss: format_deviation(
+                        fits[loss].residual
+                    ),
+                    "difference from the formula, at most": lambda loss: format_deviation(
                         formula_difference(loss, examples[loss])
                     ),
                     "|dL/dz| at e ≈ 0.5": lambda loss: median(examples[loss], 0.45, 0.55),
@@ -246,8 +248,8 @@ def r2_text(r2: float) -> str:
     return f"1 {MINUS} {1 - r2:.0e}" if 0 < 1 - r2 < 1e-4 else f"{r2:.2f}".replace("-", MINUS)
 
 
-def small(value: float) -> str:
-    """Format a deviation."""
+def format_deviation(value: float) -> str:
+    """Format a deviation: '0.01', and '2e-05' below 0.001."""
     return optional(value, ".2f" if value == 0 or value >= 1e-3 else ".0e")
 
 
@@ -267,7 +269,7 @@ def median(examples: Examples, low: float, high: float) -> str:
 
 
 def bin_medians(examples: Examples) -> tuple[Array, Array]:
-    """Return the median log-odds of the error and |dL/dz| of each bin with enough examples."""
+    """Return two medians per bin with enough examples: log-odds of the error, and |dL/dz|."""
     odds = -examples.odds
     bins = [(odds >= low) & (odds < high) for low, high in pairwise(EDGES)]
     full = [each for each in bins if each.sum() >= FEWEST]

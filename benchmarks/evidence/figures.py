@@ -10,7 +10,7 @@ import numpy as np
 
 from lossbench.benchmarks.format import magnitude
 from lossbench.benchmarks.plots.curves import Axis, Curve, CurvePanel, draw_curves
-from lossbench.benchmarks.plots.intervals import Row, RowPanel, draw_intervals
+from lossbench.benchmarks.plots.intervals import IntervalRow, RowPanel, draw_intervals
 from lossbench.benchmarks.records.claim import ClaimFigure
 from lossbench.benchmarks.stats.intervals import mean_interval
 
@@ -46,7 +46,7 @@ def figure(
 
 def seed_row(
     label: str, loss: str, values: Sequence[float], text: str = "{:.1f}", **style: Any
-) -> Row:
+) -> IntervalRow:
     """Return the row of one value per seed: their mean with its 95 % interval, and ticks.
 
     Args:
@@ -54,16 +54,16 @@ def seed_row(
         loss: loss whose style it has.
         values: one per seed.
         text: format of the mean at the right.
-        style: further fields of `Row`.
+        style: further fields of `IntervalRow`.
     """
     interval = mean_interval(values)
-    return Row(label, loss, interval, values, text.format(interval.mean), **style)
+    return IntervalRow(label, loss, interval, values, text.format(interval.mean), **style)
 
 
 def hypothesis_figure(x_label: str, tests: Sequence[HypothesisTest]) -> ClaimFigure:
     """Draw the interval of each tested contrast; green is where the claim expects it."""
     rows = [
-        Row(
+        IntervalRow(
             each.name,
             each.loss,
             each.contrast.interval,

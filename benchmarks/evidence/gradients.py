@@ -176,7 +176,8 @@ def formula_curve(
         loss: the loss.
         examples: the examples.
         label: label of the curve.
-        limit: end of the log-odds of the right class; below 0: of those of the wrong class.
+        limit: the x axis, log-odds of the right class, reaches from -limit to limit. A negative
+            limit takes the log-odds of the wrong class instead.
         bins: number of bins of the log-odds, from which the points are drawn.
         per_bin: points per bin.
     """

@@ -9,14 +9,14 @@ from typing import Any, Self
 import numpy as np
 
 from lossbench.benchmarks.config import RunConfig
-from lossbench.benchmarks.plots.intervals import SEEDS, Row, RowPanel, draw_intervals
+from lossbench.benchmarks.plots.intervals import SEEDS, IntervalRow, RowPanel, draw_intervals
 from lossbench.benchmarks.records.claim import ClaimFigure, ClaimTable, Measure
 from lossbench.benchmarks.stats.contrasts import contrast
 from lossbench.benchmarks.stats.intervals import mean_interval
 from lossbench.benchmarks.stats.metrics import balanced_accuracy
 from lossbench.benchmarks.training.result import Predictions, RunResult
 
-from .claim import Analysis, Claim, Size, Trainer
+from .claim import Analysis, Claim, ClaimTrainer, Size
 from .figures import figure, hypothesis_figure
 from .measures import Hypothesis, evaluate_hypotheses, hypothesis_table, table
 from .runs import tested, train_seeds, tune
@@ -89,7 +89,7 @@ class Imbalance(Analysis):
     size: Size
 
     @classmethod
-    def train(cls, trainer: Trainer, size: Size) -> Self:
+    def train(cls, trainer: ClaimTrainer, size: Size) -> Self:
         trainer.say("choosing learning rates with 1 cat for 10 and for 50 dogs")
         plain = {
             (PLAIN, ratio): RunConfig(
@@ -177,7 +177,7 @@ class Imbalance(Analysis):
                 cell = (method, ratio)
                 values = self.accuracies[cell]
                 rows.append(
-                    Row(
+                    IntervalRow(
                         method,
                         loss,
                         mean_interval(values),

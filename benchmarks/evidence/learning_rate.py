@@ -10,14 +10,14 @@ import numpy as np
 
 from lossbench.benchmarks.config import ARTICLE_LOSSES, LEARNING_RATES, RunConfig
 from lossbench.benchmarks.plots.curves import Axis, Curve, CurvePanel, draw_curves
-from lossbench.benchmarks.plots.intervals import Row, RowPanel, draw_intervals
+from lossbench.benchmarks.plots.intervals import IntervalRow, RowPanel, draw_intervals
 from lossbench.benchmarks.records.claim import ClaimFigure, ClaimTable, Measure
 from lossbench.benchmarks.stats.contrasts import Contrast
 from lossbench.benchmarks.stats.intervals import Interval, mean_interval, paired_difference
 from lossbench.benchmarks.training.rate_search import FIRST_SEARCH_SEED
 from lossbench.benchmarks.training.result import RunResult
 
-from .claim import Analysis, Claim, Size, Trainer
+from .claim import Analysis, Claim, ClaimTrainer, Size
 from .figures import figure, rate_axis, seed_row
 from .measures import above, below, holm_pvalues, one_sided, table, within
 from .runs import accuracies, accuracy_contrast, chance_level, train_cells
@@ -37,7 +37,7 @@ NEAR = 3.0
 
 
 def config_of(loss: str, size: Size) -> RunConfig:
-    """Return the run of a loss."""
+    """Return the configuration of a run with a loss."""
     images = size.train_images
     return RunConfig(loss, 0, LOW, epochs=size.epochs, train_images=images, evaluations=1)
 
@@ -57,7 +57,7 @@ class LearningRate(Analysis):
     size: Size
 
     @classmethod
-    def train(cls, trainer: Trainer, size: Size) -> Self:
+    def train(cls, trainer: ClaimTrainer, size: Size) -> Self:
         trainer.say(f"{len(ARTICLE_LOSSES)} losses at {len(LEARNING_RATES)} learning rates")
         cells = {
             loss: [
@@ -189,7 +189,7 @@ class LearningRate(Analysis):
                 self.accuracies[loss],
             )
             span = Interval(best, each.low, each.high, len(values))
-            ranges.append(Row(loss, loss, span, continues=(each.open_low, each.open_high)))
+            ranges.append(IntervalRow(loss, loss, span, continues=(each.open_low, each.open_high)))
             reached.append(seed_row(loss, loss, values, "{:.1f} %"))
             parts.append(f"{loss} {each.low:.2g} to {each.high:.2g}, best {best:g}")
         panels = [

@@ -20,7 +20,7 @@ from lossbench.benchmarks.records.claim import ClaimFigure, ClaimTable, Measure
 from lossbench.benchmarks.stats.intervals import Interval, mean_interval
 from lossbench.benchmarks.training.result import RunResult
 
-from .claim import Analysis, Claim, Size, Trainer
+from .claim import Analysis, Claim, ClaimTrainer, Size
 from .figures import figure, seed_row
 from .likelihood_forms import FAR, FORMS, SHIFTS, SMOOTHING, Forms, evaluate_forms
 from .measures import above, at_most
@@ -54,7 +54,7 @@ class Likelihood(Analysis):
     runs: list[RunResult]
 
     @classmethod
-    def train(cls, trainer: Trainer, size: Size) -> Self:
+    def train(cls, trainer: ClaimTrainer, size: Size) -> Self:
         config = RunConfig(LOSS, 0, RATE, epochs=size.epochs, evaluations=1)
         trainer.say(f"{size.seeds} networks, on whose test predictions all forms are evaluated")
         return cls(train_seeds(trainer, {LOSS: config}, size.seeds)[LOSS])

@@ -37,10 +37,10 @@ def one_sided(
     least: bool = False,
     most: bool = False,
 ) -> Measure:
-    """Return the measure that a mean is on a side of a limit.
+    """Test whether a mean is above or below a limit, and return the measure.
 
     Args:
-        side: 'above' or 'below'.
+        side: 'above' or 'below', where the claim expects the mean.
         name: what was measured, with its unit.
         interval: the mean with its interval.
         limit: the limit.
@@ -57,17 +57,17 @@ def one_sided(
 
 
 def above(name: str, interval: Interval, limit: float, text: str = "") -> Measure:
-    """Return the measure that a mean is above a limit; `text` is the limit with its unit."""
+    """Test whether a mean is above a limit; `text` is the limit with its unit."""
     return one_sided("above", name, interval, limit, text)
 
 
 def below(name: str, interval: Interval, limit: float, text: str = "") -> Measure:
-    """Return the measure that a mean is below a limit; `text` is the limit with its unit."""
+    """Test whether a mean is below a limit; `text` is the limit with its unit."""
     return one_sided("below", name, interval, limit, text)
 
 
 def within(name: str, interval: Interval, low: float, high: float, text: str) -> Measure:
-    """Return the measure that a mean is from `low` to `high`; `text` is that range."""
+    """Test whether a mean is from `low` to `high`; `text` is that range."""
     return _measure(name, interval, f"within {text}", verdict_within(interval, low, high))
 
 
@@ -76,7 +76,7 @@ def _measure(name: str, interval: Interval, wanted: str, verdict: Verdict) -> Me
 
 
 def at_most(name: str, values: Sequence[float], limit: float, seeds: int) -> Measure:
-    """Return the measure that the largest of some values is at most `limit`.
+    """Test whether the largest of some values is at most `limit`.
 
     A larger or non-finite value refutes it. Fewer than MINIMUM_SEEDS seeds leave it undecided. A
     largest value has no meaningful interval.
@@ -96,7 +96,7 @@ class Hypothesis(NamedTuple):
         name: name of the contrast.
         loss: loss whose style it is drawn in.
         contrast: the contrast.
-        side: side of the threshold.
+        side: 'above' or 'below', where the claim expects the contrast.
         threshold: the threshold.
         hollow: draw it as a variant of the loss.
     """

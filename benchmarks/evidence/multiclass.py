@@ -13,7 +13,7 @@ from lossbench.benchmarks.stats.intervals import paired_difference
 from lossbench.benchmarks.stats.verdict import verdict_equivalent
 from lossbench.benchmarks.training.result import RunResult
 
-from .claim import Analysis, Claim, Size, Trainer
+from .claim import Analysis, Claim, ClaimTrainer, Size
 from .figures import figure, hypothesis_figure, seed_row
 from .measures import Hypothesis, evaluate_hypotheses, hypothesis_table, table
 from .runs import accuracies, accuracy_contrast, chance_level, tested, train_seeds, tune
@@ -60,7 +60,7 @@ class Multiclass(Analysis):
     sizes: Mapping[str, Size]
 
     @classmethod
-    def train(cls, trainer: Trainer, size: Mapping[str, Size]) -> Self:
+    def train(cls, trainer: ClaimTrainer, size: Mapping[str, Size]) -> Self:
         runs: dict[tuple[str, Task], list[RunResult]] = {}
         for task in TASKS:
             each = size[task.data]

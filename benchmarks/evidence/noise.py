@@ -14,7 +14,7 @@ from lossbench.benchmarks.records.claim import ClaimFigure, ClaimTable, Measure
 from lossbench.benchmarks.stats.intervals import mean_interval
 from lossbench.benchmarks.training.result import RunResult
 
-from .claim import Analysis, Claim, Size, Trainer
+from .claim import Analysis, Claim, ClaimTrainer, Size
 from .figures import figure, hypothesis_figure, search_figure
 from .measures import Hypothesis, Side, evaluate_hypotheses, hypothesis_table, table
 from .runs import (
@@ -59,7 +59,7 @@ class Noise(Analysis):
     size: Size
 
     @classmethod
-    def train(cls, trainer: Trainer, size: Size) -> Self:
+    def train(cls, trainer: ClaimTrainer, size: Size) -> Self:
         # Many passes over few unaugmented images, so that wrong labels can be memorised.
         configs = {
             loss: RunConfig(

@@ -18,7 +18,7 @@ from lossbench.benchmarks.records.claim import ClaimFigure, ClaimTable, Measure
 from lossbench.benchmarks.stats.intervals import Interval, mean_interval, paired_difference
 from lossbench.benchmarks.training.result import RunResult
 
-from .claim import Analysis, Claim, Size, Trainer
+from .claim import Analysis, Claim, ClaimTrainer, Size
 from .figures import figure, training_curve
 from .gradients import (
     FORMULAS,
@@ -54,7 +54,7 @@ LIMIT = 10.0  # of the log-odds drawn
 
 
 class Cell(NamedTuple):
-    """A loss and a start, trained with all seeds."""
+    """A loss and an initial function, trained with all seeds."""
 
     loss: str
     start: float | None
@@ -70,7 +70,7 @@ class ProbabilitySum(Analysis):
     runs: dict[Cell, list[RunResult]]
 
     @classmethod
-    def train(cls, trainer: Trainer, size: Size) -> Self:
+    def train(cls, trainer: ClaimTrainer, size: Size) -> Self:
         configs = {
             cell: RunConfig(
                 cell.loss,

@@ -64,7 +64,7 @@ def claims_of(names: Sequence[str]) -> list[Claim]:
 
 
 class PoolTrainer:
-    """`Trainer` with a pool of processes.
+    """`ClaimTrainer` with a pool of processes.
 
     Attributes:
         budget: the budget.

@@ -14,14 +14,14 @@ from lossbench.benchmarks.stats.contrasts import Contrast, contrast
 from lossbench.benchmarks.training.rate_search import accuracy_by_rate
 from lossbench.benchmarks.training.result import Predictions, RunResult
 
-from .claim import Trainer
+from .claim import ClaimTrainer
 
 Cell = TypeVar("Cell")
 Runs = Sequence[RunResult]
 
 
 def train_cells(
-    trainer: Trainer, cells: Mapping[Cell, Sequence[RunConfig]]
+    trainer: ClaimTrainer, cells: Mapping[Cell, Sequence[RunConfig]]
 ) -> dict[Cell, list[RunResult]]:
     """Train the runs of all cells in one go; return their results per cell."""
     results = iter(trainer.train([config for configs in cells.values() for config in configs]))
@@ -29,7 +29,7 @@ def train_cells(
 
 
 def train_seeds(
-    trainer: Trainer, configs: Mapping[Cell, RunConfig], seeds: int
+    trainer: ClaimTrainer, configs: Mapping[Cell, RunConfig], seeds: int
 ) -> dict[Cell, list[RunResult]]:
     """Train each cell with the seeds 0 to seeds - 1 and evaluate it on the test images."""
     return train_cells(
@@ -42,7 +42,7 @@ def train_seeds(
 
 
 def search_rates(
-    trainer: Trainer, configs: Mapping[Cell, RunConfig], **smaller: Any
+    trainer: ClaimTrainer, configs: Mapping[Cell, RunConfig], **smaller: Any
 ) -> dict[Cell, dict[float, float]]:
     """Search learning rates; return the mean validation accuracy by cell and ascending rate.
 
@@ -69,7 +69,7 @@ def with_best_rates(
 
 
 def tune(
-    trainer: Trainer, configs: Mapping[Cell, RunConfig], **smaller: Any
+    trainer: ClaimTrainer, configs: Mapping[Cell, RunConfig], **smaller: Any
 ) -> dict[Cell, RunConfig]:
     """Search learning rates and return each run with the best one: see `search_rates`."""
     return with_best_rates(configs, search_rates(trainer, configs, **smaller))

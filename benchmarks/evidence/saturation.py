@@ -16,12 +16,12 @@ from lossbench.benchmarks.plots.curves import Axis, Curve, CurvePanel, draw_curv
 from lossbench.benchmarks.records.claim import ClaimFigure, ClaimTable, Measure
 from lossbench.benchmarks.training.result import RunResult
 
-from .claim import Analysis, Claim, Size, Trainer
+from .claim import Analysis, Claim, ClaimTrainer, Size
 from .figures import figure
 from .gradients import FORMULAS, Array, concatenate, deviation, error_axis, formula_curve, recorded
 from .measures import at_most, table
 from .runs import train_cells
-from .steps import Ratio, Steps, count_steps, ratio
+from .steps import StepRatio, Steps, count_steps, ratio
 from .text import optional
 
 # Both have one output and the same head; bce-with-logits is cross-entropy.
@@ -84,7 +84,7 @@ class Saturation(Analysis):
     size: Size
 
     @classmethod
-    def train(cls, trainer: Trainer, size: Size) -> Self:
+    def train(cls, trainer: ClaimTrainer, size: Size) -> Self:
         trainer.say(f"{len(CONFIDENCES)} starts at {len(RATES)} learning rates, several seeds each")
         cells = {}
         for cell in (Cell(*each) for each in product(IN_F, CONFIDENCES, RATES)):
@@ -120,7 +120,7 @@ class Saturation(Analysis):
             for loss in IN_F
         }
 
-    def at_fastest(self, confidence: float) -> Ratio:
+    def at_fastest(self, confidence: float) -> StepRatio:
         """Return the ratio of sigmoid-mse over cross-entropy, each at its fastest rate.
 
         If that is the highest rate, a higher one may be faster, and the ratio is a bound.

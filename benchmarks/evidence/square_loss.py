@@ -8,14 +8,14 @@ from typing import Self
 
 from lossbench.benchmarks.config import RunConfig
 from lossbench.benchmarks.format import pvalue
-from lossbench.benchmarks.plots.intervals import Row, RowPanel, draw_intervals
+from lossbench.benchmarks.plots.intervals import IntervalRow, RowPanel, draw_intervals
 from lossbench.benchmarks.records.claim import ClaimFigure, ClaimTable, Measure
 from lossbench.benchmarks.stats.contrasts import Contrast
 from lossbench.benchmarks.stats.intervals import mean_interval
 from lossbench.benchmarks.stats.verdict import Verdict, verdict_equivalent
 from lossbench.benchmarks.training.result import RunResult
 
-from .claim import Analysis, Claim, Size, Trainer
+from .claim import Analysis, Claim, ClaimTrainer, Size
 from .figures import figure, search_figure, seed_row
 from .measures import holm_pvalues, table, within
 from .runs import (
@@ -60,7 +60,7 @@ class SquareLoss(Analysis):
     size: Size
 
     @classmethod
-    def train(cls, trainer: Trainer, size: Size) -> Self:
+    def train(cls, trainer: ClaimTrainer, size: Size) -> Self:
         configs = {
             loss: RunConfig(loss, 0, 0.1, epochs=size.epochs, evaluations=1) for loss in IN_WORDS
         }
@@ -113,7 +113,7 @@ class SquareLoss(Analysis):
             for loss, values in self.accuracies.items()
         ]
         differences = [
-            Row(
+            IntervalRow(
                 f"{loss}\n{IN_WORDS[loss]}",
                 loss,
                 each.interval,

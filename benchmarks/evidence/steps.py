@@ -46,7 +46,7 @@ class Steps(NamedTuple):
         return f"{self.reached.sum()} of {len(self.reached)} in {self.value.max():.0f}"
 
 
-class Ratio(NamedTuple):
+class StepRatio(NamedTuple):
     """Ratio of steps, paired by seed.
 
     Attributes:
@@ -73,12 +73,12 @@ class Ratio(NamedTuple):
         return None if log is None else math.exp(log)
 
     def one_sided(self, side: Side, name: str, limit: float) -> Measure:
-        """Return the measure that the ratio is above or below a limit."""
+        """Test whether the ratio is above or below a limit."""
         text, bounds = f"{limit:g} times", {"least": self.least, "most": self.most}
         return one_sided(side, self._named(name), self.interval, limit, text, **bounds)
 
     def within(self, name: str, limit: float) -> Measure:
-        """Return the measure that the ratio is from 1 / limit to limit. A bound leaves it open."""
+        """Test whether the ratio is from 1 / limit to limit; undecided if only a bound is known."""
         text = f"1/{limit:g} to {limit:g} times"
         measure = within(self._named(name), self.interval, 1 / limit, limit, text)
         return replace(measure, verdict="undecided") if self.least or self.most else measure
@@ -105,11 +105,11 @@ def count_steps(runs: Runs, accuracy: float) -> Steps:
     return Steps(np.array(steps, float), np.array(reached))
 
 
-def ratio(over: Steps, under: Steps) -> Ratio:
+def ratio(over: Steps, under: Steps) -> StepRatio:
     """Return `over` / `under`. Runs that did not reach the accuracy make it a bound."""
     a, b = np.log(over.value), np.log(under.value)
     log = paired_difference(list(map(float, a)), list(map(float, b)))
     mean, low, high = (None if x is None else math.exp(x) for x in (log.mean, log.low, log.high))
     interval = Interval(mean, low, high, log.n)
     logs = tuple(float(x) for x in a - b)
-    return Ratio(interval, not over.reached.all(), not under.reached.all(), logs)
+    return StepRatio(interval, not over.reached.all(), not under.reached.all(), logs)

@@ -14,7 +14,7 @@ from lossbench.benchmarks.records.claim import ClaimFigure, ClaimTable, Measure
 from lossbench.benchmarks.stats.intervals import mean_interval
 from lossbench.benchmarks.training.result import RunResult
 
-from .claim import Analysis, Claim, Size, Trainer
+from .claim import Analysis, Claim, ClaimTrainer, Size
 from .figures import figure, training_curve
 from .measures import above, at_most, table
 from .runs import Runs, chance_level, train_seeds, validation_accuracy
@@ -54,7 +54,7 @@ class ZeroOne(Analysis):
     runs: dict[Cell, list[RunResult]]
 
     @classmethod
-    def train(cls, trainer: Trainer, size: Size) -> Self:
+    def train(cls, trainer: ClaimTrainer, size: Size) -> Self:
         configs = {
             cell: RunConfig(
                 cell.loss, 0, cell.rate, model=cell.model, epochs=size.epochs, evaluations=6
@@ -65,12 +65,12 @@ class ZeroOne(Analysis):
         return cls(train_seeds(trainer, configs, size.seeds))
 
     @property
-    def counting(self) -> list[RunResult]:
+    def zero_one_runs(self) -> list[RunResult]:
         """All runs with zero-one."""
         return [run for cell in CELLS if cell.loss == ZERO_ONE for run in self.runs[cell]]
 
     def measures(self) -> Sequence[Measure]:
-        runs, seeds = self.counting, len(self.runs[UNCHANGED])
+        runs, seeds = self.zero_one_runs, len(self.runs[UNCHANGED])
         return (
             at_most(
                 "zero-one: distance of all parameters from their initial values, largest of all "
@@ -102,7 +102,7 @@ class ZeroOne(Analysis):
         )
 
     def sentence(self) -> str:
-        runs, learning = self.counting, self.runs[LEARNS]
+        runs, learning = self.zero_one_runs, self.runs[LEARNS]
         return (
             f"Trained with zero-one, the parameters of {len(runs)} networks changed by at most "
             f"{magnitude(max(run.parameter_distance for run in runs))}, at learning rates of "

@@ -25,7 +25,7 @@ SEEDS = "Marker: mean over seeds; bar: its 95 % interval; ticks: the seeds."
 
 
 @dataclass(frozen=True)
-class Row:
+class IntervalRow:
     """A mean with its interval.
 
     Attributes:
@@ -69,7 +69,7 @@ class RowPanel:
         limits: ends of the axis; None: what the rows need.
     """
 
-    rows: Sequence[Row]
+    rows: Sequence[IntervalRow]
     x_label: str = ""
     title: str = ""
     chance: float | None = None
@@ -159,7 +159,7 @@ def marker_style(loss: str, *, hollow: bool = False) -> dict[str, Any]:
     }
 
 
-def _draw_row(axes: Axes, place: int, row: Row) -> None:
+def _draw_row(axes: Axes, place: int, row: IntervalRow) -> None:
     color = loss_style(row.loss)["color"]
     interval = row.interval
     ticks: dict[str, Any] = {"linestyle": "none", "marker": "|", "markersize": 6, "alpha": 0.75}
@@ -190,7 +190,7 @@ def _draw_row(axes: Axes, place: int, row: Row) -> None:
             )
 
 
-def _draw_ends(axes: Axes, place: int, row: Row) -> None:
+def _draw_ends(axes: Axes, place: int, row: IntervalRow) -> None:
     """Draw a grey line between two values, and their names outside of all that the row shows."""
     if not row.ends:
         return

@@ -104,7 +104,7 @@ class ClaimFigure:
 
 @dataclass(frozen=True)
 class Finding:
-    """The result of an examination.
+    """The result of testing a claim.
 
     Attributes:
         verdict: computed from the measures by `verdict_of`.
@@ -138,9 +138,9 @@ def write_claim(
 
     Args:
         directory: made if it is missing.
-        about: command, date, budget, trials, seeds, search_seeds, seconds, training_seconds, data
-            (a list of data blocks as in experiment.json, with trained_on, numbers of images),
-            models, versions, hardware, git.
+        about: command, date, budget, trials (number of runs), seeds, search_seeds, seconds,
+            training_seconds, data (a list of data blocks as in experiment.json, each with
+            trained_on, the numbers of training images), models, versions, hardware, git.
         statement: the claim.
         finding: what the experiment found.
 

@@ -74,8 +74,8 @@ class EventFile:
         self.file.close()
 
     def training(self, step: int, stats: GradientStats) -> None:
-        """Write the gradient statistics of an interval that ends with `step`, and their
-        histogram."""
+        """Write the statistics of a logging interval that ends with `step`: scalars, and a
+        histogram of the logit gradient."""
         scalars = {
             "loss/train": stats.loss,
             "accuracy/train": stats.accuracy,
@@ -107,17 +107,19 @@ class EventFile:
         """Write Markdown for TensorBoard's text page."""
         self.write(step, text_pb(tag, text).value)
 
-    def alarm(self, step: int, text: str) -> None:
+    def warning(self, step: int, text: str) -> None:
         """Write a warning for TensorBoard's text page."""
         self.note("warnings", text, step)
 
-    def write(self, step: int, values: Iterable[Summary.Value], at: float | None = None) -> None:
-        """Write one event of summaries, with the time `at` instead of now if it is given."""
+    def write(
+        self, step: int, values: Iterable[Summary.Value], wall_time: float | None = None
+    ) -> None:
+        """Write one event of summaries, dated `wall_time` (seconds since 1970), by default now."""
         summary = Summary(value=values)
         if not summary.value:
             return
-        when = time.time() if at is None else at
-        event = Event(wall_time=when, step=step, summary=summary)
+        wall_time = time.time() if wall_time is None else wall_time
+        event = Event(wall_time=wall_time, step=step, summary=summary)
         self.records.write(event.SerializeToString())
         self.file.flush()
 

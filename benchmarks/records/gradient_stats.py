@@ -42,7 +42,7 @@ class GradientStats:
     logit_log10: Tensor
 
 
-def merge_stats(windows: Sequence[GradientStats]) -> GradientStats:
+def merge_stats(intervals: Sequence[GradientStats]) -> GradientStats:
     """Combine the statistics of consecutive intervals. Raises ValueError for an empty sequence."""
 
     def mean(values: Iterable[float], weights: Iterable[int]) -> float:
@@ -50,21 +50,21 @@ def merge_stats(windows: Sequence[GradientStats]) -> GradientStats:
         total = sum(weight for _, weight in pairs)
         return sum(value * weight for value, weight in pairs) / total if total else math.nan
 
-    if not windows:
-        raise ValueError("there is no window to merge")
+    if not intervals:
+        raise ValueError("there are no statistics to merge")
     steps, examples, wrong = (
-        [getattr(w, n) for w in windows] for n in ("steps", "examples", "wrong")
+        [getattr(w, n) for w in intervals] for n in ("steps", "examples", "wrong")
     )
     return GradientStats(
         steps=sum(steps),
         examples=sum(examples),
         wrong=sum(wrong),
-        loss=mean((w.loss for w in windows), steps),
-        accuracy=mean((w.accuracy for w in windows), examples),
-        logit_mean_abs=mean((w.logit_mean_abs for w in windows), examples),
-        logit_when_wrong=mean((w.logit_when_wrong for w in windows), wrong),
-        vanished_fraction=mean((w.vanished_fraction for w in windows), wrong),
-        parameter_norm=mean((w.parameter_norm for w in windows), steps),
-        layers={n: mean((w.layers[n] for w in windows), steps) for n in windows[0].layers},
-        logit_log10=torch.cat([w.logit_log10 for w in windows]),
+        loss=mean((w.loss for w in intervals), steps),
+        accuracy=mean((w.accuracy for w in intervals), examples),
+        logit_mean_abs=mean((w.logit_mean_abs for w in intervals), examples),
+        logit_when_wrong=mean((w.logit_when_wrong for w in intervals), wrong),
+        vanished_fraction=mean((w.vanished_fraction for w in intervals), wrong),
+        parameter_norm=mean((w.parameter_norm for w in intervals), steps),
+        layers={n: mean((w.layers[n] for w in intervals), steps) for n in intervals[0].layers},
+        logit_log10=torch.cat([w.logit_log10 for w in intervals]),
     )

@@ -69,7 +69,8 @@ def write_board(directory: Path, images: ImageSet | None = None) -> None:
         images: the data set; without it there are no images of mistakes.
 
     Raises:
-        UserError: a file is missing or unreadable, no run has finished, or it cannot be written.
+        UserError: a file is missing or unreadable, no run has finished, or the board cannot be
+            written.
     """
     experiment = read_experiment(directory)
     summary = read_summary(directory)
@@ -152,7 +153,7 @@ def write_loss(
 
 
 def main_loss(summary: dict[str, Any]) -> str:
-    """Return the loss whose run also has what belongs to the whole experiment."""
+    """Return the loss whose run also holds the layout, figure and summary of the experiment."""
     losses = list(summary["losses"])
     return "cross-entropy" if "cross-entropy" in losses else str(losses[0])
 

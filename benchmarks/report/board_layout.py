@@ -81,7 +81,7 @@ def margin_chart(title: str, tag: str) -> layout_pb2.Chart:
     return layout_pb2.Chart(title=title, margin=layout_pb2.MarginChartContent(series=[series]))
 
 
-class Column(NamedTuple):
+class HParamsColumn(NamedTuple):
     """A column of the HParams table.
 
     Attributes:
@@ -98,13 +98,13 @@ class Column(NamedTuple):
 
 
 HPARAMS = (
-    Column("loss", "loss", text=True, differs=True),
-    Column("learning_rate", "learning rate", differs=True),
-    Column("model", "model", text=True),
-    Column("epochs", "epochs"),
-    Column("batch_size", "batch size"),
-    Column("data", "data", text=True),
-    Column("start", "start", text=True),
+    HParamsColumn("loss", "loss", text=True, differs=True),
+    HParamsColumn("learning_rate", "learning rate", differs=True),
+    HParamsColumn("model", "model", text=True),
+    HParamsColumn("epochs", "epochs"),
+    HParamsColumn("batch_size", "batch size"),
+    HParamsColumn("data", "data", text=True),
+    HParamsColumn("start", "start", text=True),
 )
 
 METRICS = {

@@ -42,7 +42,8 @@ def write_reports(directories: Sequence[Path], output: Path | None = None) -> li
         Paths of the pages, the combined ones first.
 
     Raises:
-        UserError: a directory is neither, is named twice, or cannot be read or written.
+        UserError: a directory holds neither experiment nor claim, is named twice, or cannot be
+            read or written.
     """
     if not directories:
         raise UserError("nothing to report: name a directory that compare or evidence wrote")

@@ -169,7 +169,7 @@ def _work(loss: str, shape: tuple[int, ...], dtype: torch.dtype) -> tuple[Work, 
 
 
 def binary(loss: str, dtype: torch.dtype, seconds: float) -> Ratio:
-    """Measure a loss of single logits relative to torch's or torchvision's."""
+    """Measure forward + backward of a loss of single logits relative to torch or torchvision."""
     ours, z, t = _work(loss, (ELEMENTS,), dtype)
     theirs: Any = F.binary_cross_entropy_with_logits
     if loss == "focal":

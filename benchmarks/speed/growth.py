@@ -201,7 +201,7 @@ def second_start(_seconds: float) -> Ratio:
 
 
 def open_directory(directory: Path) -> float:
-    """Return the seconds that opening a directory of images takes."""
+    """Return the seconds to open a directory of images, decoded into the cache if need be."""
     start = time.perf_counter()
     open_images(str(directory), 32, say=lambda _: None)
     return time.perf_counter() - start

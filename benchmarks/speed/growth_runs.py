@@ -111,7 +111,7 @@ def finished_experiment() -> Experiment:
 def run_cost(_seconds: float) -> Ratio:
     """Measure the processor time of the last of 200 runs relative to an early run.
 
-    It contains events, rows, predictions, weights and tables.
+    That time includes writing events, rows of results.csv, predictions, weights and tables.
     """
     return finished_experiment().cost
 

@@ -52,7 +52,7 @@ def select(only: str | None) -> list[Target]:
 def measure(
     targets: Sequence[Target], seconds: float, log: Callable[[str], None]
 ) -> Iterator[Measurement]:
-    """Measure one target after the other; skip one that cannot be measured here.
+    """Measure one target after the other; skip those that need something this machine lacks.
 
     Args:
         targets: what to measure.
@@ -109,12 +109,12 @@ def notes(measurements: Iterable[Measurement]) -> list[str]:
 
 
 def table(measurements: Iterable[Measurement]) -> Table:
-    """Return one line per measurement."""
+    """Return a table with one row per measurement."""
     return Table(HEADINGS, tuple(map(cells, measurements)))
 
 
 def cells(measurement: Measurement) -> tuple[str, ...]:
-    """Return the line of one measurement."""
+    """Return the row of one measurement."""
     target, ratio = measurement
     median, lower, upper = (f"{x:.3g}" for x in (ratio.median, ratio.lower, ratio.upper))
     met = "yes" if target.is_met(ratio) else "no"

@@ -15,7 +15,8 @@ class Target:
     Attributes:
         group: the group of rows that it stands in.
         name: unique among all targets.
-        measure: takes about so many seconds; raises UserError if it cannot be measured here.
+        measure: takes the seconds to measure for and returns the ratio. Raises UserError if this
+            machine lacks something.
         bound: the largest value that meets the target.
         at_least: whether `bound` is the smallest value instead.
         unit: printed behind the value.

@@ -1,4 +1,4 @@
-"""All targets of `lossbench speed`: what lossbench means to be ahead of, and by how much.
+"""All targets of `lossbench speed`: what is measured, relative to what, and the wanted ratio.
 
 `pytest benchmarks` has one benchmark per target.
 """

@@ -40,7 +40,7 @@ DEFAULT_IMAGES = 10_000
 
 
 def recorded_run_ratio(seconds: float) -> Ratio:
-    """Measure a default run with statistics, event file and rows relative to its steps alone."""
+    """Measure a default run relative to its training steps alone, without statistics and files."""
     images, config = noise_images(DEFAULT_IMAGES, 32), CompareConfig(validation=0.0)
     run = RunConfig(
         "cross-entropy",

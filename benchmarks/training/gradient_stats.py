@@ -36,7 +36,7 @@ class GradientMeter:
 
     @torch.no_grad()
     def measure(self, outputs: Tensor, labels: Tensor, loss: Tensor) -> Tensor:
-        """Return the numbers of one step in a single row, which one copy can keep.
+        """Return the measurements of one step as a single tensor, for one copy to the CPU.
 
         Only the norms of the parameter gradients are computed now, before the next step overwrites
         them.

@@ -143,7 +143,7 @@ def parse_config(
 
 
 def configure_torch(config: CompareConfig) -> None:
-    """Make torch deterministic in this process, if the settings ask for it."""
+    """Set torch's determinism in this process as the settings ask, without cuDNN benchmarking."""
     # cuBLAS reads it when it is first used.
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     torch.use_deterministic_algorithms(config.deterministic)

@@ -67,7 +67,7 @@ class Progress:
         return self.aborted or self.interruption.signal is not None
 
     def update(self, config: RunConfig, fraction: float, stats: GradientStats) -> None:
-        """Show how far a run is."""
+        """Show the progress of a run."""
         self.table.update(config.loss, config.seed, fraction, stats.accuracy, stats.logit_mean_abs)
 
     def say(self, line: str) -> None:

@@ -187,7 +187,7 @@ class Recorder(Callback):
         self.events.training(step, stats)
         self.monitor.update(self.config, step / trainer.total_steps, stats)
         for warning in self.warnings.check(step, stats):
-            self.events.alarm(step, warning.text)
+            self.events.warning(step, warning.text)
             self.warnings_file.add(warning)
             self.monitor.say(f"warning: {warning.text}")
 

@@ -38,8 +38,8 @@ class Callback:
         """Handle an evaluation on the validation images."""
 
     def on_step_end(self, trainer: Trainer) -> None:
-        """Handle the end of a step. `trainer.state_dict()` is a checkpoint only within this hook,
-        which is left out where a checkpoint would be incomplete."""
+        """Handle the end of a step. Only within this hook is `trainer.state_dict()` a checkpoint.
+        In a data-parallel run it is called only at the end of a logging interval."""
 
     def on_train_end(self, trainer: Trainer, result: RunResult) -> None:
         """Handle the result of the finished run."""
@@ -202,7 +202,7 @@ class Trainer:
         return number < evaluations and per_epoch * number // evaluations == step
 
     def _validate(self) -> None:
-        """Evaluate on the validation images; the run is done if it is accurate enough."""
+        """Evaluate on the validation images. Set `done` at the accuracy `stop_at_accuracy`."""
         if self.device.type == "cuda":
             # Only this stream: other runs train on theirs.
             torch.cuda.current_stream(self.device).synchronize()

@@ -1,10 +1,10 @@
-"""Kernels: a loss, or its gradient, in one pass over the memory.
+"""Kernels: compiled functions that compute a loss, or its gradient, in one pass over memory.
 
 The kernels are printed from the closed forms: `tracing` records a formula as a graph, `program` and
 `cpp` make C++ of it, and `build` compiles it for this processor, for float32 (which also computes
-bfloat16 and float16) and for float64. What connects them with torch, `glue/`, is built once, by
-`python -m lossbench.losses.kernels build` or the command `lossbench`, into the user's cache; from
-then on a loss is compiled when it is first used. The kernels for CUDA are in Triton, in `cuda/`.
+bfloat16 and float16) and for float64. The torch extension that calls them, `glue/`, is built once,
+by `python -m lossbench.losses.kernels build` or the command `lossbench`, into the user's cache;
+then a loss is compiled when it is first used. The kernels for CUDA are in Triton, in `cuda/`.
 
 The closed forms compute everything else: under torch.compile, a trace or `torch.func`, on other
 devices, derivatives by targets and weights, and second derivatives. Results agree within rounding.
@@ -128,7 +128,7 @@ class _Kernel:
             self.of = _native
 
     def compiled(self, wide: bool) -> tuple[int, int, bool, tuple[float, ...]] | None:
-        """Return what `set` of the extension takes; None if there is no kernel."""
+        """Return the compiled kernel for the extension's `set`; None if there is no kernel."""
         from .build import compiled
 
         try:
@@ -151,7 +151,8 @@ class _Kernel:
 
 @contextmanager
 def collected() -> Iterator[list[Request]]:
-    """Give the requests of the losses that are called, in this thread; no kernel computes them."""
+    """Collect the kernel requests of the losses that this thread calls; closed forms compute them.
+    Gives the list of requests, which grows with each call."""
     thread = threading.get_ident()
     _collecting[thread] = []
     try:
@@ -179,7 +180,7 @@ def backend(device: str | torch.device = "cpu") -> Backend:
 
 
 def ensure(report: Callable[[str], None]) -> Backend:
-    """Build what the kernels need, unless it exists or is switched off, and use them.
+    """Use the kernels from now on, unless LOSSES_KERNELS=0; build the extension if it is missing.
 
     `report` gets one line when a build begins, and the reason if there are no kernels.
     """

@@ -257,7 +257,7 @@ def _compile(path: str, version: str, directory: Path) -> None:
 
 
 def _run_all(commands: list[list[str]], log: Path) -> None:
-    """Run commands at a time; raise NoKernelsError if one of them fails."""
+    """Run commands in parallel; raise NoKernelsError if one of them fails."""
     with open(log, "w") as output:
         started = [
             subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT)

@@ -104,7 +104,7 @@ class _Rows:
         return self.names[node]
 
     def at_class(self, node: Node, c: str) -> str:
-        """Return a number per class in memory."""
+        """Return the C++ for the number of class `c` in the array of an input or a kept node."""
         if node.op == "input":
             return f"row.{node.args[0]}[{c}]"
         return f"{self.memory[node]}[{c}]"
@@ -159,7 +159,7 @@ class _Rows:
             self.lines.append(f"{self.at_class(target, self.reference(index, {}))} = {text};")
 
     def body(self, loop: Loop, c: str) -> tuple[list[str], dict[Node, str]]:
-        """Return the lines that compute the nodes of a loop, and their names."""
+        """Return the C++ lines that compute the nodes of a loop for class `c`, and their names."""
         local: dict[Node, str] = {}
         lines = []
         stored = {x: x for x in loop.kept}
@@ -186,7 +186,7 @@ class _Rows:
         return f"g[{c}]"
 
     def reduced(self, node: Node, local: dict[Node, str]) -> str:
-        """Return the number of a class in a reduction: neutral for the classes left out."""
+        """Return the C++ for a class's term of a reduction; excluded classes get 0 or -infinity."""
         x, *without = node.args
         text = self.reference(x, local, wide=node.sort == "wide")
         if not without:

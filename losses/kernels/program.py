@@ -1,7 +1,7 @@
 """Programs: the loops over the classes of a row that compute a graph, in order.
 
-A reduction over the classes ends a loop, and what uses its result comes after it. Nodes are
-computed where they are used, in every loop anew; dear ones are kept in memory between loops.
+A reduction over the classes ends a loop, and nodes that use its result come after it. Nodes are
+recomputed in every loop that uses them; expensive ones are kept in memory between loops.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 from ..tracing.graph import REDUCTIONS, Node, topological
 
-DEAR = (
+EXPENSIVE = (
     "exp",
     "expm1",
     "log",
@@ -21,22 +21,24 @@ DEAR = (
     "pow",
     "exponential",
 )
-"""Elementwise operations that cost more than a store and a load."""
+"""Elementwise operations that take longer than a store and a load."""
 
 SOFTMAX = ("largest", "others")
-"""Numbers per row that one pass over its exponentials gives."""
+"""Operations per row that a `Softmax` step computes: the largest number, and the sum of the other
+exponentials."""
 
 
 @dataclass
 class Scalars:
-    """Numbers per row, in order."""
+    """Step that computes numbers per row, in order."""
 
     nodes: list[Node]
 
 
 @dataclass
 class Softmax:
-    """The largest number of a row in memory, and the sum of its other exponentials.
+    """Step that computes the largest number of a row in memory, and the sum of the exponentials
+    of the others.
 
     `exponential` is the node of the exponentials, if later loops read them.
     """
@@ -47,14 +49,14 @@ class Softmax:
 
 @dataclass
 class First:
-    """The index of the largest number of a row in memory."""
+    """Step that finds the index of the largest number of a row in memory."""
 
     node: Node
 
 
 @dataclass
 class Loop:
-    """A pass over the classes: reductions, and numbers per class that are written to memory."""
+    """Step that passes over the classes: it reduces, and writes numbers per class to memory."""
 
     reductions: list[Node] = field(default_factory=list)
     kept: list[Node] = field(default_factory=list)
@@ -69,7 +71,7 @@ class Loop:
 
 @dataclass
 class Store:
-    """A number that is written to memory for one class: `target` None is the gradient."""
+    """Step that writes the number of one class to memory; `target` None is the gradient."""
 
     target: Node | None
     index: Node
@@ -81,7 +83,7 @@ Step = Scalars | Softmax | First | Loop | Store
 
 @dataclass
 class Program:
-    """What computes a value, or a gradient, of one row.
+    """The steps that compute the value, or the gradient, of one row.
 
     Attributes:
         steps: in order.
@@ -107,7 +109,7 @@ def program(value: Node | None, gradient: Node | None, at: dict[Node, Node]) -> 
             loops.setdefault(levels[node] - 1, Loop()).kept.append(node)
     if gradient is not None:
         loops.setdefault(levels[gradient], Loop()).gradient = gradient
-    _keep_dear(nodes, loops)
+    _keep_expensive(nodes, loops)
     memory = [x for loop in loops.values() for x in loop.kept]
     memory += [x for x in nodes if x.op == "exponential" and _in_loops(x, loops)]
     steps: list[Step] = []
@@ -144,7 +146,7 @@ def _is_scalar(node: Node) -> bool:
 
 
 def _levels(nodes: list[Node]) -> dict[Node, int]:
-    """Return after how many loops each node can be computed."""
+    """Return the number of loops that must end before each node can be computed."""
     levels: dict[Node, int] = {}
     for node in nodes:
         before = max((levels[x] for x in node.operands), default=0)
@@ -165,10 +167,10 @@ def loop_nodes(loop: Loop, in_memory: set[Node]) -> list[Node]:
     return [x for x in topological(loop.roots, stop) if x.kind == "class"]
 
 
-def _keep_dear(nodes: list[Node], loops: dict[int, Loop]) -> None:
-    """Keep what several loops need, from the first of them on, if it is dear.
+def _keep_expensive(nodes: list[Node], loops: dict[int, Loop]) -> None:
+    """Keep expensive nodes that several loops use: the first of these loops stores them.
 
-    So is what a maximum is taken of: computed anew, it might not equal its own maximum.
+    The operand of a maximum is kept too: recomputed, it might differ from its own maximum.
     """
     uses: dict[Node, list[int]] = {}
     for level in sorted(loops):
@@ -176,8 +178,8 @@ def _keep_dear(nodes: list[Node], loops: dict[int, Loop]) -> None:
             uses.setdefault(node, []).append(level)
     maximised = {x.args[0] for x in nodes if x.op == "amax" and x.args[0].op != "input"}
     for node in nodes:
-        dear = node.op in DEAR or (node in maximised and node.op != "buffer")
-        if dear and node.op != "exponential" and len(uses.get(node, ())) > 1:
+        kept = node.op in EXPENSIVE or (node in maximised and node.op != "buffer")
+        if kept and node.op != "exponential" and len(uses.get(node, ())) > 1:
             loops[uses[node][0]].kept.append(node)
 
 

@@ -15,7 +15,7 @@ from .switches import NoKernelsError
 
 
 class Request(NamedTuple):
-    """What a compiled kernel depends on.
+    """The key of a compiled kernel.
 
     Attributes:
         loss: the loss.

@@ -1,4 +1,4 @@
-"""Which backend computes a loss: switches for the kernels, and the record of what is in use."""
+"""Switches that turn kernels off, and the record of the backend in use."""
 
 import os
 import threading

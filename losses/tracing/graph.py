@@ -157,7 +157,7 @@ class Graph:
         return None
 
     def _lowered(self, op: str, args: tuple[Node, ...]) -> Node | None:
-        """Write the functions of exp(-|x|) by it, so that they share it, of x and of -x."""
+        """Rewrite sigmoid, exp and log1p by exp(-|x|), which their nodes of x and -x then share."""
         x = args[0]
         match op:
             case "abs" if x.op == "neg":

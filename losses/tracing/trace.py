@@ -20,9 +20,9 @@ Number = float | int | bool
 
 
 class Setting(float):
-    """A setting of a loss in a traced formula, and what is computed of it: a float.
+    """A setting of a loss in a traced formula, or a float computed from settings alone.
 
-    Kernels take it as an argument, whatever it is, so that one kernel serves all its values.
+    It becomes an argument of the kernel and no constant, so that one kernel serves all values.
     """
 
     def __neg__(self) -> Setting:
@@ -59,7 +59,7 @@ class Setting(float):
 
 
 class Placeholder:
-    """What stands for a tensor in a traced formula.
+    """Stand-in for a tensor in a traced formula.
 
     `base` is its number for a class in general (or its number per row), and `at[i]` that of the
     class with the index i, where it differs. Indices may coincide: then their numbers agree.

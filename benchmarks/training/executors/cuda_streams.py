@@ -1,4 +1,4 @@
-"""Train several runs at a time in one process, which together keep one CUDA device busy.
+"""Train several runs at a time in one process, so that together they keep a CUDA device busy.
 
 A small network leaves most of a GPU idle, since each of its kernels ends soon and the next has to
 wait for it. Every run has its own stream (of torch's 32; more runs share them), and the runs take
@@ -32,7 +32,7 @@ def run_all(
     device: torch.device,
     limit: int | None,
 ) -> Iterator[tuple[K, Future[RunResult]]]:
-    """Train runs side by side; yield each as soon as it ends, with its result or its error.
+    """Train runs concurrently; yield the key of each run that ends, and its result or error.
 
     Args:
         runs: key and trainer of each; a trainer is opened when there is room for it.
@@ -92,16 +92,16 @@ class _Run:
         return ended
 
     def close(self) -> None:
-        """Give the run up."""
+        """Abandon the run and close its files."""
         with self.stream():
             self.resources.close()
 
 
 def runs_to_start(active: int, number: int, limit: int | None, device: torch.device) -> int:
-    """Return how many runs start in this round.
+    """Return how many runs to start in this round.
 
-    From time to time as many start as there are, as far as the memory of the device holds twice
-    what each of the active runs has taken.
+    Every `START_EVERY` rounds the number of active runs doubles, as far as the free memory of
+    the device is twice what the new runs will take; active runs tell how much that is.
 
     Args:
         active: runs in training.

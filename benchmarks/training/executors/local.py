@@ -22,7 +22,7 @@ from .cuda_streams import run_all
 
 
 def run_locally(plan: Plan, configs: Sequence[RunConfig], progress: Progress) -> None:
-    """Train runs: on a CUDA device as many at a time as fit, elsewhere one by one."""
+    """Train runs: on a CUDA device as many at a time as fit into its memory, else one by one."""
     for _ in run_and_append(plan, configs, progress):
         pass
 

@@ -127,9 +127,9 @@ class _Task:
 
 
 def _stop_flag(ray: Any) -> Any:
-    """Return an actor that every machine asks whether to stop.
+    """Return an actor that tasks ask whether to stop.
 
-    A task that is cancelled cannot report any more what it has saved.
+    Cancelling a task instead would lose the checkpoint that it has not sent yet.
     """
 
     # Defined here, so that Ray sends the class and no process has to import this module.
@@ -190,7 +190,7 @@ class _Tasks:
         self.gathered = monotonic()
 
     def train(self, configs: Sequence[RunConfig]) -> None:
-        """Train runs, each from where it was left, until all have ended or it is to stop.
+        """Train runs from their last checkpoints, until all have ended or a stop is requested.
 
         Raises:
             UserError: another process is writing a run.

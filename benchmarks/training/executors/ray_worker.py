@@ -1,6 +1,6 @@
-"""Train a run on another machine: the part that runs there, and yields what happens as values.
+"""Train a run on a remote machine, which yields progress, files and result as `Update`s.
 
-It needs nothing of the machine that asked but its arguments.
+Everything it needs is in its arguments: it reads no file of the machine that started it.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ Files = dict[str, bytes]
 
 @dataclass(frozen=True)
 class Update:
-    """News of a run since the last update.
+    """Progress of a run since the previous update.
 
     Attributes:
         messages: lines for the user.
@@ -75,7 +75,7 @@ def description_for_workers(plan: Plan) -> bytes:
 def train_remotely(
     description: bytes, config: RunConfig, files: Files, interval: float, stop: Callable[[], bool]
 ) -> Iterator[Update]:
-    """Train a run from where its files leave it; the last update tells how it ended.
+    """Train a run from its last checkpoint; the last update tells how it ended.
 
     Args:
         description: from `description_for_workers`.
@@ -152,7 +152,7 @@ class _Monitor:
 
 @lru_cache(maxsize=1)
 def _plan(description: bytes) -> Plan:
-    """Return the plan, once for all runs of this process. Its directory does not exist any more."""
+    """Return the plan, cached for all runs of this process. Its directory no longer exists."""
     with TemporaryDirectory(prefix="lossbench-") as scratch:
         (Path(scratch) / EXPERIMENT_FILE).write_bytes(description)
         return load_plan(Path(scratch), Reporter())
@@ -190,7 +190,7 @@ def read_files(path: Path) -> Files:
 def write_files(path: Path, files: Files) -> None:
     """Write the files of a run that `read_files` returned.
 
-    The run can be resumed wherever the writing breaks off. Files that do not belong to a run are
+    The run can be resumed even if writing is interrupted. Files that do not belong to a run are
     never removed.
 
     Raises:

@@ -6,10 +6,10 @@ from lossbench.benchmarks.evidence.error_driven import (
     OTHERS,
     PROPORTIONAL,
     bin_medians,
+    format_deviation,
     formula_difference,
     median,
     r2_text,
-    small,
 )
 from lossbench.benchmarks.evidence.gradients import FORMULAS, Examples
 from lossbench.benchmarks.records.claim import verdict_of
@@ -102,4 +102,9 @@ def test_texts():
     assert [r2_text(r2) for r2 in (1 - 1e-9, 0.951, -0.25, float("nan"))] == [
         "1 − 1e-09", "0.95", "−0.25", "–"
     ]  # fmt: skip
-    assert [small(v) for v in (0.0, 0.25, 2e-7, float("nan"))] == ["0.00", "0.25", "2e-07", "–"]
+    assert [format_deviation(v) for v in (0.0, 0.25, 2e-7, float("nan"))] == [
+        "0.00",
+        "0.25",
+        "2e-07",
+        "–",
+    ]

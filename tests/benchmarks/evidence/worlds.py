@@ -28,7 +28,7 @@ World = Callable[[RunConfig], RunResult]
 
 @dataclass
 class FakeTrainer:
-    """Trainer whose results are what `world` makes of a run. It keeps what it was asked for."""
+    """Trainer of claims whose results `world` makes up; keeps the runs that were requested."""
 
     world: World
     budget: str = "quick"

@@ -3,7 +3,7 @@ import math
 import pytest
 from matplotlib.figure import Figure
 
-from lossbench.benchmarks.plots.intervals import Row, RowPanel, draw_intervals, draw_panel
+from lossbench.benchmarks.plots.intervals import IntervalRow, RowPanel, draw_intervals, draw_panel
 from lossbench.benchmarks.stats.intervals import Interval, mean_interval
 
 from ..samples import opened
@@ -21,7 +21,7 @@ def texts(axes):
 
 
 def row(label="one", **known):
-    return Row(label, "mse", mean_interval(VALUES), **known)
+    return IntervalRow(label, "mse", mean_interval(VALUES), **known)
 
 
 def test_a_row_shows_every_seed_the_mean_and_its_interval(axes):
@@ -48,7 +48,7 @@ def test_a_variant_of_a_loss_is_hollow(axes):
 
 
 def test_without_a_mean_a_row_is_empty(axes):
-    draw_panel(axes, RowPanel([Row("one", "mse", Interval(None, None, None, 0))]))
+    draw_panel(axes, RowPanel([IntervalRow("one", "mse", Interval(None, None, None, 0))]))
     assert all(len(line.get_xdata()) == 0 for line in axes.lines)
 
 

@@ -68,8 +68,8 @@ def test_without_validation_images_there_is_no_event(tmp_path: Path) -> None:
 
 def test_an_alarm_is_a_warning_at_its_step(tmp_path: Path) -> None:
     with EventFile(tmp_path) as events:
-        events.alarm(20, "nll seed 0: the gradient of head.bias vanished")
-        events.alarm(20, "nll seed 0: the gradient of head.weight exploded")
+        events.warning(20, "nll seed 0: the gradient of head.bias vanished")
+        events.warning(20, "nll seed 0: the gradient of head.weight exploded")
     found = [
         (e.step, e.tensor_proto.string_val[0]) for e in read_events(tmp_path).Tensors("warnings")
     ]
@@ -81,8 +81,8 @@ def test_an_alarm_is_a_warning_at_its_step(tmp_path: Path) -> None:
 
 def test_an_event_can_have_a_time_of_its_own(tmp_path: Path) -> None:
     with EventFile(tmp_path) as events:
-        events.write(1, [], at=5.0)
-        events.write(2, scalar_values({"a": 1.0}), at=7.0)
+        events.write(1, [], wall_time=5.0)
+        events.write(2, scalar_values({"a": 1.0}), wall_time=7.0)
     (event,) = read_events(tmp_path).Scalars("a")
     assert (event.step, event.wall_time) == (2, 7.0)
 

@@ -94,7 +94,7 @@ def test_a_run_is_read_with_nothing_left_out(tmp_path: Path) -> None:
     # More than TensorBoard's 1000: it would keep a sample of them.
     with EventFile(tmp_path) as events:
         for step in range(3000):
-            events.write(step, scalar_values({"x": step / 4}), at=100.0 + step)
+            events.write(step, scalar_values({"x": step / 4}), wall_time=100.0 + step)
     seed = read_seed(tmp_path)
     assert seed.scalars["x"] == {step: step / 4 for step in range(3000)}
     assert seed.times[2999] == 3099.0
