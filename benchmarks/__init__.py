@@ -1,1 +1,1 @@
-"""Everything that runs: images, training, tracking, reports, speed and the command `lossbench`."""
+"""Everything that runs: data, training, claims, reports, speed and the command `lossbench`."""

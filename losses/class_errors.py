@@ -206,9 +206,9 @@ def rescaled_square(
 
 
 class RescaledSquareLoss(Loss):
-    """Squared error of a row of raw outputs, the right class k times, with target m.
+    """Squared error of a row of raw outputs; the right class has weight k and target m.
 
-    See `losses.functional.rescaled_square`, which has k and m by number of classes.
+    See `losses.functional.rescaled_square`, also for k and m of the paper by number of classes.
     """
 
     function = staticmethod(rescaled_square)

@@ -88,7 +88,7 @@ def of_rows(
 
     Args:
         given: selects the arguments of phi from a `Row`.
-        weights: returns what takes the place of t.
+        weights: maps t to the factors of phi(s_c), by default t itself.
     """
 
     def value(z: Tensor, t: Tensor, *settings: Any) -> Tensor:

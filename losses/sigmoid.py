@@ -21,6 +21,6 @@ def slope(z: Tensor) -> Tensor:
 
 
 def class_terms(z: Tensor) -> tuple[tuple[Tensor, Tensor, Tensor], tuple[Tensor, Tensor, Tensor]]:
-    """Return (s, p, q) of class 1 and of class 0."""
+    """Return (s, p, q) of class 1 and of class 0: s = -ln p, its probability p, and q = 1 - p."""
     p, q = torch.sigmoid(z), torch.sigmoid(-z)
     return (-logsigmoid(z), p, q), (-logsigmoid(-z), q, p)

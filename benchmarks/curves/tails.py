@@ -22,7 +22,7 @@ from .exact import sensitivity, truth
 EDGES = "edges"
 GROUPS: tuple[float | str, ...] = (1.0, 8.0, 50.0, EDGES)
 TINY = torch.finfo(torch.float32).tiny
-# Above this an error is checked for being that of a zero crossing.
+# An error above this may come from a zero crossing, which is checked.
 DOUBTFUL = 1e-6
 # Finite, and small or large enough to lose all digits in a careless formula.
 _FINITE = (1e4, 89.0, 1.0, 1e-30, 1e-40, 1e-45, 0.0)
@@ -88,10 +88,11 @@ def _measure(
 def _confirmed(
     entry: Entry, batch: Batch, actual: Tensor, expected: Tensor, size: Tensor, order: int
 ) -> float:
-    """Return the largest error relative to `size`, zero crossings excepted.
+    """Return the largest error relative to `size`, corrected at zero crossings.
 
-    There the size is replaced by the exact sensitivity: of the value (order 0) or of the gradient
-    (order 1). This is done for the largest error until it no longer changes.
+    The size of the example with the largest error is replaced by its exact sensitivity, of the
+    value (order 0) or of the gradient (order 1), if that is larger. This is repeated until the
+    largest error is one that was replaced before.
     """
     size, checked = size.clone(), set()
     while True:

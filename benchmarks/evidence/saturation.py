@@ -36,7 +36,7 @@ PERCENT = f"{100 * ACCURACY:g} %"
 RATES = (0.1, 0.5, 3.0)
 # The rate of `compare`, at which both are shown beside their fastest.
 COMMON = 0.1
-# The limits below were set after looking at networks of the seeds 0 to 8: the verdict is of others.
+# The limits below were chosen on networks with the seeds 0 to 8, so the verdict uses other seeds.
 FIRST_SEED = 20
 # Cross-entropy recovers if the surest start costs it less than this many times the steps of the
 # even one, ...

@@ -47,9 +47,9 @@ class Label(NamedTuple):
 
 
 def line_style(loss: str) -> dict[str, Any]:
-    """Return how to draw the line of a loss, so that coinciding lines all stay visible.
+    """Return the matplotlib style of a loss's line, such that coinciding lines all stay visible.
 
-    Solid lines lie below broken ones. The lines that others coincide with are the widest and lie
+    Solid lines lie below dashed ones. The lines that others coincide with are the widest and lie
     at the bottom: cross-entropy, and zero-one, which stays at chance.
     """
     style = loss_style(loss)

@@ -195,16 +195,16 @@ def _scale(axis: Any, set_scale: Any, spec: Axis) -> None:
 
 
 def _draw_curve(axes: Axes, curve: Curve) -> list[Label]:
-    look = line_style(curve.loss)
-    color = look["color"]
+    style = line_style(curve.loss)
+    color = style["color"]
     x, y = np.asarray(curve.x, float), np.asarray(curve.y, float)
     if curve.emphasis is not None:
-        look |= (
+        style |= (
             {"linewidth": 3.4, "zorder": 7} if curve.emphasis else {"linewidth": 1.3, "alpha": 0.8}
         )
     for seed in curve.seeds:
         axes.plot(x, seed, color=color, linewidth=0.8, alpha=0.6)
-    axes.plot(x, y, **look)
+    axes.plot(x, y, **style)
     if curve.markers:
         axes.plot(x, y, **marker_style(curve.loss, hollow=curve.markers == "hollow"), zorder=8)
     if curve.chosen is not None:

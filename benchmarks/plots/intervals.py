@@ -122,8 +122,8 @@ def draw_panel(axes: Axes, panel: RowPanel) -> None:
     if panel.log:
         axes.set_xscale("log")
         axes.xaxis.set_major_formatter("{x:g}")
-    for place, row in enumerate(panel.rows):
-        _draw_row(axes, place, row)
+    for y, row in enumerate(panel.rows):
+        _draw_row(axes, y, row)
     if panel.chance is not None:
         axes.axvline(panel.chance, **CHANCE_STYLE)
         _name_line(axes, panel.chance, f"chance {panel.chance:.0f}")
@@ -131,12 +131,12 @@ def draw_panel(axes: Axes, panel: RowPanel) -> None:
         axes.axvline(value, color=INK, linewidth=1, zorder=1)
         _name_line(axes, value, text)
     _set_limits(axes, panel)
-    for place, row in enumerate(panel.rows):
+    for y, row in enumerate(panel.rows):
         if row.expected:
             low, high = axes.get_xlim()
             ends = max(low, row.expected[0]), min(high, row.expected[1])
             axes.fill_betweenx(
-                [place - 0.42, place + 0.42], *ends, color=EXPECTED_COLOR, zorder=0, linewidth=0
+                [y - 0.42, y + 0.42], *ends, color=EXPECTED_COLOR, zorder=0, linewidth=0
             )
     axes.set_yticks(range(len(panel.rows)), [row.label for row in panel.rows], color=INK)
     axes.set_ylim(len(panel.rows) - 0.4, -0.6)
@@ -159,28 +159,28 @@ def marker_style(loss: str, *, hollow: bool = False) -> dict[str, Any]:
     }
 
 
-def _draw_row(axes: Axes, place: int, row: IntervalRow) -> None:
+def _draw_row(axes: Axes, y: int, row: IntervalRow) -> None:
     color = loss_style(row.loss)["color"]
     interval = row.interval
     ticks: dict[str, Any] = {"linestyle": "none", "marker": "|", "markersize": 6, "alpha": 0.75}
-    axes.plot(row.values, [place + 0.24] * len(row.values), color=color, **ticks)
-    _draw_ends(axes, place, row)
+    axes.plot(row.values, [y + 0.24] * len(row.values), color=color, **ticks)
+    _draw_ends(axes, y, row)
     if row.floor is not None:
-        axes.plot([row.floor] * 2, [place - 0.3, place + 0.3], color=FAINT, linewidth=1.4)
+        axes.plot([row.floor] * 2, [y - 0.3, y + 0.3], color=FAINT, linewidth=1.4)
     if interval.low is not None and interval.high is not None:
         bar: dict[str, Any] = {"color": color, "linewidth": 2.4, "solid_capstyle": "butt"}
-        axes.plot([interval.low, interval.high], [place, place], **bar)
+        axes.plot([interval.low, interval.high], [y, y], **bar)
         ends = (interval.low, interval.high)
         for end, arrow, continues in zip(ends, "<>", row.continues, strict=True):
             if continues:
-                axes.plot([end], [place], arrow, color=color, markersize=11, clip_on=False)
+                axes.plot([end], [y], arrow, color=color, markersize=11, clip_on=False)
     if interval.mean is not None:
-        axes.plot([interval.mean], [place], **marker_style(row.loss, hollow=row.hollow))
+        axes.plot([interval.mean], [y], **marker_style(row.loss, hollow=row.hollow))
     for text, offset, side in ((row.text, 46, "right"), (row.verdict, 56, "left")):
         if text:
             axes.annotate(
                 text,
-                (1, place),
+                (1, y),
                 xycoords=("axes fraction", "data"),
                 xytext=(offset, 0),
                 textcoords="offset points",
@@ -190,20 +190,18 @@ def _draw_row(axes: Axes, place: int, row: IntervalRow) -> None:
             )
 
 
-def _draw_ends(axes: Axes, place: int, row: IntervalRow) -> None:
-    """Draw a grey line between two values, and their names outside of all that the row shows."""
+def _draw_ends(axes: Axes, y: int, row: IntervalRow) -> None:
+    """Draw a grey line between two values, with their names to the left and right of the row."""
     if not row.ends:
         return
     ends = sorted(row.ends)
     values = [value for value, _ in ends]
-    axes.plot(
-        values, [place] * 2, color="#999999", linewidth=1.2, marker="|", markersize=7, zorder=1
-    )
+    axes.plot(values, [y] * 2, color="#999999", linewidth=1.2, marker="|", markersize=7, zorder=1)
     interval = (row.interval.mean, row.interval.low, row.interval.high)
     values += [value for value in interval if value is not None]
-    look: dict[str, Any] = {"fontsize": 9.5, "color": FAINT, "va": "center"}
-    axes.text(min(values), place, f"{ends[0][1]}  ", ha="right", **look)
-    axes.text(max(values), place, f"  {ends[1][1]}", ha="left", **look)
+    style: dict[str, Any] = {"fontsize": 9.5, "color": FAINT, "va": "center"}
+    axes.text(min(values), y, f"{ends[0][1]}  ", ha="right", **style)
+    axes.text(max(values), y, f"  {ends[1][1]}", ha="left", **style)
 
 
 def _set_limits(axes: Axes, panel: RowPanel) -> None:

@@ -124,7 +124,8 @@ class Finding:
 
 
 def verdict_of(measures: Sequence[Measure]) -> Verdict:
-    """Combine verdicts: 'holds' if every measure holds, 'does not hold' if one does not."""
+    """Combine verdicts: 'holds' if all measures hold, 'does not hold' if one does not hold, else
+    'undecided'."""
     verdicts = {measure.verdict for measure in measures}
     if "does not hold" in verdicts:
         return "does not hold"

@@ -1,4 +1,4 @@
-"""Files that a reader sees whole or not at all, and locks of directories."""
+"""Write files atomically, read arrays without running code, and lock directories."""
 
 from __future__ import annotations
 

@@ -117,7 +117,7 @@ def write_loss(
     summary: dict[str, Any],
     images: ImageSet | None,
 ) -> None:
-    """Write the run of one loss."""
+    """Write the TensorBoard run of one loss: curves, histograms, figures and texts."""
     runs = [run for run in experiment.finished if run.loss == loss]
     directories = [run_directory(experiment.directory, loss, run.seed) for run in runs]
     seeds = [read_seed(directory) for directory in directories if directory.is_dir()]

@@ -12,7 +12,7 @@ from torch.profiler import ProfilerActivity, profile
 def peak_bytes(work: Callable[[], object]) -> int:
     """Return the peak of bytes in tensors that `work` allocates on the CPU.
 
-    The value that `work` returns is alive until its end.
+    Tensors that `work` returns count until the end of the measurement.
     """
     work()
     with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as record:

@@ -49,7 +49,7 @@ def set_learning_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
 
 
 def side_stream(device: torch.device) -> Callable[[], AbstractContextManager[object]]:
-    """Return a function that enters a new CUDA stream; on the CPU, one that does nothing.
+    """Return a function that makes contexts of one new CUDA stream; on the CPU they do nothing.
 
     A CUDA graph cannot be captured on the default stream, and runs on different streams overlap.
     """

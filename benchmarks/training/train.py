@@ -74,7 +74,7 @@ def train(
 
 
 def fit(trainer: Trainer) -> RunResult:
-    """Take all remaining steps."""
+    """Take all remaining steps and return the result of `Trainer.finish`."""
     while not trainer.done:
         trainer.step()
     return trainer.finish()

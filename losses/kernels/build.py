@@ -227,7 +227,7 @@ def _build_lock(path: Path, report: Callable[[str], None]) -> Iterator[None]:
 
 
 def _compile(path: str, version: str, directory: Path) -> None:
-    """Compile into a directory beside, and put the library in its directory when it is whole."""
+    """Compile the extension in a temporary directory, and move the finished library into place."""
     root = Path(torch.__file__).parent
     includes = [root / "include", root / "include/torch/csrc/api/include"]
     common = [

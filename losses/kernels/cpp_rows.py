@@ -16,7 +16,13 @@ from .program import First, Loop, Program, Scalars, Softmax, Step, Store, loop_n
 def rows_source(
     value: Placeholder, gradient: Placeholder, inputs: tuple[str, ...], scalar: str
 ) -> Source:
-    """Print a loss of rows."""
+    """Print the value and gradient of a loss of rows as C++.
+
+    Args:
+        value, gradient: the traced formulas.
+        inputs: names of their tensors.
+        scalar: C++ type of the numbers.
+    """
     constants = Constants()
     programs = program(value.base, None, {}), program(None, gradient.base, gradient.at)
     functions = [
@@ -47,7 +53,7 @@ def _of_logits(step: object) -> bool:
 
 
 class _Rows:
-    """Prints a program for the classes of one row beside each other."""
+    """Printer of a program as C++ that handles one row at a time, vectorised over its classes."""
 
     suffix = "row"
 
@@ -265,7 +271,7 @@ def _nodes_of(step: object) -> list[Node]:
 
 
 class _Tiles(_Rows):
-    """Prints a program for W rows beside each other.
+    """Printer of a program as C++ that handles W rows at a time, vectorised over the rows.
 
     Numbers per row are arrays of W. Steps that follow each other share a loop over the rows.
     """

@@ -224,7 +224,8 @@ class Tracer:
         return Placeholder(self, base, at)
 
     def sum(self, x: Placeholder) -> Placeholder:
-        """Record a sum over the classes: of those in general, and of each single one once."""
+        """Record a sum over the classes. A class with a number of its own counts once, also if
+        several indices name it."""
         make, const, indices = self.graph.make, self.graph.const, tuple(x.at)
         again = [self._among(index, indices[:k]) for k, index in enumerate(indices)]
         if x.base.kind == "row":
