@@ -17,6 +17,15 @@ sys.modules["benchmarks"] = lossbench.benchmarks
 sys.modules["benchmarks.speed"] = lossbench.benchmarks.speed
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--full",
+        action="store_true",
+        help="benchmarks: every dtype, kind of target, layout and shape, without a compiler and "
+        "compiled, about half an hour; by default two minutes of float32 and bfloat16",
+    )
+
+
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int | None:
     """Run the whole suite on up to 8 cores, but named files and benchmarks in one process."""
     if config.args_source is not pytest.Config.ArgsSource.TESTPATHS:

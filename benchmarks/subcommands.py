@@ -140,10 +140,11 @@ class View:
 
 @dataclass(frozen=True)
 class Speed:
-    """Measure the speed of losses and training relative to other implementations.
+    """Measure speed and memory of losses, and speed of training, relative to other implementations.
 
-    Prints a table of ratios with their targets, after some minutes. A ratio is of two times,
-    measured alternately in one process. Run nothing else on the machine meanwhile. Writes
+    Prints a table of ratios with their targets. A ratio is of two times, measured alternately in
+    one process: a loss relative to torch's, or to the plain expression in torch. All rows take
+    about half an hour. Run nothing else on the machine meanwhile. Writes
     runs/speed/<date>/.
     """
 
@@ -151,8 +152,9 @@ class Speed:
         str | None, tyro.conf.arg(metavar="TEXT", help_behavior_hint="(default: all)")
     ] = None
     """Measure only rows with this text in their name or group.
-    Groups: losses, memory, training, start, growth, cuda."""
-    seconds: float = 1.0
+    Groups: float32, bfloat16, float16, float64, float64 targets, soft targets, channels_last,
+    no compiler, compiled, memory, training, start, growth, cuda."""
+    seconds: float = 0.2
     """Minimum time per row; slow rows take longer."""
     runs: Annotated[Path, tyro.conf.arg(metavar="DIR")] = Path("runs")
     """Directory in which speed/ is made."""

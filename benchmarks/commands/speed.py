@@ -9,7 +9,7 @@ from datetime import datetime
 from lossbench.benchmarks.errors import UserError
 from lossbench.benchmarks.records.experiment import make_runs_directory
 from lossbench.benchmarks.report.table import print_table
-from lossbench.benchmarks.speed.table import measure, notes, select, table, write
+from lossbench.benchmarks.speed.table import measure, medians, notes, select, table, write
 from lossbench.benchmarks.subcommands import Speed
 
 
@@ -20,6 +20,7 @@ def run(command: Speed) -> int:
     targets = select(command.only)
     make_runs_directory(command.runs)
     measured = list(measure(targets, command.seconds, lambda line: print(line, file=sys.stderr)))
+    measured += medians(measured)
     print_table(table(measured))
     print("".join(f"{note}\n" for note in notes(measured)), end="")
     print(f"\nTable  {write(measured, command.runs, datetime.now()) / 'speed.md'}")

@@ -60,8 +60,8 @@ for cross-entropy with all its options but the z-loss and soft-capping, BCE with
 sigmoid focal loss, in float32, bfloat16 and float16. The closed forms compute everything else
 (other devices, `torch.compile`, `torch.func`, second derivatives), and all of it where there is
 no compiler. `losses.backend()` and `losses.backend("cuda")` say which is in use and why;
-`LOSSES_KERNELS=0` in the environment switches the kernels off. `uv run lossbench speed` measures
-them relative to torch's losses."""
+`LOSSES_KERNELS=0` in the environment switches the kernels off. `uv run pytest benchmarks` measures
+every loss beside torch's, or beside the plain expression in torch."""
 
 NOTATION = """\
 ## The losses

@@ -1,5 +1,7 @@
 """Targets on a GPU: the losses' kernels relative to torch's, to Liger's and to a copy.
 
+Every loss that has a kernel is measured, in about eight minutes with the trainings.
+
 A copy moves each byte as fast as the memory can. A sample is timed between two events on the
 device. Other work is queued before it, so that the device never waits for the CPU within a sample;
 that work also evicts the cache.
@@ -8,7 +10,7 @@ that work also evicts the cache.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import replace
 from functools import cache, partial
@@ -17,23 +19,36 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from torch import Tensor
-from torchvision.ops import sigmoid_focal_loss
 
 from lossbench.benchmarks.config import ARTICLE_LOSSES, CompareConfig, RunConfig
 from lossbench.benchmarks.data.batches import prepare
+from lossbench.benchmarks.errors import UserError
 from lossbench.benchmarks.training.executors.cuda_streams import run_all
 from lossbench.benchmarks.training.train import Trainer
-from lossbench.losses import functional
+from lossbench.losses import kernels, registry
 
 from . import time_to_accuracy
 from .baselines import noise_images
 from .interleaved import Ratio, Work, interleave
+from .plain import spellings
+from .rows import (
+    Condition,
+    Shape,
+    forward_backward,
+    least_bytes,
+    loss_inputs,
+    usable,
+)
 from .target import Target
-from .workloads import forward_backward
 
-SHAPES = ((16384, 32768), (16384, 131072))
+CROSS_ENTROPY_BOUNDS = {4096: 0.90, 16384: 0.90, 65536: 0.90, 131072: 0.80}
+"""Classes -> least share of a copy's bandwidth."""
+BESIDE_TORCH = {"bce-with-logits": 0.40, "focal": 0.40}
+"""Losses of single logits that are measured relative to torch's or torchvision's as well."""
+LOGITS = 1 << 30
 DTYPES = (torch.float32, torch.bfloat16)
 ELEMENTS = 1 << 26
+CLASSES = 4096
 SAMPLE_SECONDS = 0.004
 MIN_PAIRS = 7
 
@@ -42,26 +57,48 @@ def cuda_targets() -> Iterator[Target]:
     """Yield all targets of a GPU, or none where there is no GPU."""
     if not torch.cuda.is_available():
         return
-    for shape in SHAPES:
+    for classes, share in CROSS_ENTROPY_BOUNDS.items():
         for dtype in DTYPES:
-            name = f"cross-entropy ({shape[0]}, {shape[1]}), {str(dtype).removeprefix('torch.')}"
-            yield Target("cuda", f"{name}, torch's", partial(cross_entropy, shape, dtype), 0.40)
-            if liger() is not None:
-                yield Target("cuda", f"{name}, Liger's", partial(beside_liger, shape, dtype), 1.0)
-            share = partial(share_of_copy, "cross-entropy", shape, dtype)
-            yield Target("cuda", f"{name}, bandwidth of a copy", share, 0.85, at_least=True)
-    for loss in ("bce-with-logits", "focal"):
+            yield from cross_entropy_targets((LOGITS // classes, classes), dtype, share)
+    for name in registry.names():
         for dtype in DTYPES:
-            name = f"{loss}, {ELEMENTS:,}, {str(dtype).removeprefix('torch.')}"
-            theirs = "torch's" if loss == "bce-with-logits" else "torchvision's"
-            yield Target("cuda", f"{name}, {theirs}", partial(binary, loss, dtype), 0.40)
-            share = partial(share_of_copy, loss, (ELEMENTS,), dtype)
-            yield Target("cuda", f"{name}, bandwidth of a copy", share, 0.85, at_least=True)
+            yield from loss_targets(name, dtype)
     runs = "50 runs side by side, one at a time without graphs"
     yield Target("cuda", runs, concurrent_runs, 10.0, at_least=True, unit=" x")
     accuracy = f"{100 * time_to_accuracy.ACCURACY:g} %"
     until = f"training to {accuracy} on CIFAR-10, straightforward recipe's"
     yield Target("cuda", until, time_to_accuracy.measure, 1.0, at_least=True, unit=" x")
+
+
+def cross_entropy_targets(shape: Shape, dtype: torch.dtype, share: float) -> Iterator[Target]:
+    """Yield the targets of cross-entropy: beside torch, the compiler, Liger and a copy."""
+    name = f"cross-entropy ({shape[0]}, {shape[1]}), {str(dtype).removeprefix('torch.')}"
+    measure = partial(beside_plain, "cross-entropy", shape, dtype)
+    yield Target("cuda", f"{name}, torch's", measure, 0.40)
+    yield Target("cuda", f"{name}, torch.compile's", partial(beside_compiled, shape, dtype), 1.0)
+    if liger() is not None:
+        yield Target("cuda", f"{name}, Liger's", partial(beside_liger, shape, dtype), 1.0)
+    copied = partial(share_of_copy, "cross-entropy", shape, dtype)
+    yield Target("cuda", f"{name}, bandwidth of a copy", copied, share, at_least=True)
+
+
+def loss_targets(name: str, dtype: torch.dtype) -> Iterator[Target]:
+    """Yield the targets of a loss, which are skipped where it has no kernel.
+
+    A loss of single logits is measured beside a copy, and one of rows beside the plain expression.
+    """
+    elementwise = registry.entry(name).task == "binary"
+    shape: Shape = (ELEMENTS,) if elementwise else (ELEMENTS // CLASSES, CLASSES)
+    size = ", ".join(map(str, shape))
+    title = f"{name} ({size}), {str(dtype).removeprefix('torch.')}"
+    beside = partial(beside_plain, name, shape, dtype)
+    if name in BESIDE_TORCH:
+        yield Target("cuda", f"{title}, torch's", beside, BESIDE_TORCH[name])
+    if elementwise:
+        copied = partial(share_of_copy, name, shape, dtype)
+        yield Target("cuda", f"{title}, bandwidth of a copy", copied, 0.85, at_least=True)
+    else:
+        yield Target("cuda", f"{title}, plain expression's", beside, 0.5)
 
 
 @cache
@@ -103,6 +140,12 @@ def calls_per_sample(work: Work) -> int:
     return max(1, round(SAMPLE_SECONDS / device_seconds(work, 1)))
 
 
+def seconds_per_call(work: Work) -> float:
+    """Return the seconds that a call takes the device."""
+    calls = calls_per_sample(work)
+    return device_seconds(work, calls) / calls
+
+
 def time_ratio(work: Work, reference: Work, seconds: float) -> Ratio:
     """Measure the device's time of `work` divided by that of `reference`."""
     calls, reference_calls = calls_per_sample(work), calls_per_sample(reference)
@@ -119,77 +162,64 @@ def time_ratio(work: Work, reference: Work, seconds: float) -> Ratio:
 # --- what is measured ----------------------------------------------------------------------------
 
 
-def random_logits(shape: tuple[int, ...], dtype: torch.dtype) -> Tensor:
-    """Return logits with a standard deviation of 3, the same in every process."""
-    generator = torch.Generator("cuda").manual_seed(0)
-    return torch.empty(shape, dtype=dtype, device="cuda").normal_(0, 3, generator=generator)
+def loss_and_inputs(name: str, shape: Shape, dtype: torch.dtype) -> tuple[Any, Tensor, Tensor]:
+    """Return a loss, its input and its target; raise UserError if no kernel computes it."""
+    entry, condition = registry.entry(name), Condition("cuda", 1, 1, dtype=dtype)
+    loss = entry.build()
+    few = (2, *shape[1:])
+    if not computed_by_kernel(loss, *loss_inputs(entry, few, condition, entry.targets[0], "cuda")):
+        raise UserError(f"{name} has no kernel for {dtype} on CUDA")
+    return loss, *loss_inputs(entry, shape, condition, entry.targets[0], "cuda")
 
 
-def random_index(shape: tuple[int, ...]) -> Tensor:
-    """Return class indices for logits (N, C)."""
-    generator = torch.Generator("cuda").manual_seed(1)
-    return torch.randint(shape[1], shape[:1], device="cuda", generator=generator)
+def computed_by_kernel(loss: Callable[..., Tensor], input: Tensor, target: Tensor) -> bool:
+    """Return whether a kernel computes a loss: its graph is then not that of the closed forms."""
+    input = input.detach().requires_grad_()
+    with kernels.closed_forms_only():
+        closed = loss(input, target)
+    return type(loss(input, target).grad_fn) is not type(closed.grad_fn)
 
 
-def cross_entropy(shape: tuple[int, ...], dtype: torch.dtype, seconds: float) -> Ratio:
-    """Measure cross-entropy relative to torch's."""
-    z, y = random_logits(shape, dtype), random_index(shape)
-    ours = forward_backward(functional.cross_entropy, z, y)
-    return time_ratio(ours, forward_backward(F.cross_entropy, z, y), seconds)
+def beside_plain(name: str, shape: Shape, dtype: torch.dtype, seconds: float) -> Ratio:
+    """Measure a loss relative to torch's, or to the plain expression."""
+    loss, input, target = loss_and_inputs(name, shape, dtype)
+    plain = usable(spellings(name, registry.entry(name).targets[0]), input, target)
+    works = [forward_backward(each, input, target) for each in plain]
+    theirs = min(works, key=seconds_per_call) if works[1:] else works[0]
+    return time_ratio(forward_backward(loss, input, target), theirs, seconds)
 
 
-def beside_liger(shape: tuple[int, ...], dtype: torch.dtype, seconds: float) -> Ratio:
+def beside_compiled(shape: Shape, dtype: torch.dtype, seconds: float) -> Ratio:
+    """Measure cross-entropy relative to torch's, compiled."""
+    loss, input, target = loss_and_inputs("cross-entropy", shape, dtype)
+    torch._dynamo.reset()  # a limit counts the shapes of all that is compiled
+    theirs = forward_backward(torch.compile(F.cross_entropy), input, target)
+    return time_ratio(forward_backward(loss, input, target), theirs, seconds)
+
+
+def beside_liger(shape: Shape, dtype: torch.dtype, seconds: float) -> Ratio:
     """Measure cross-entropy relative to Liger's.
 
     Liger's forward pass overwrites the logits with their gradient. It therefore gets a copy, made
     once and not timed; from its second call on, its input is its own gradient, which takes it just
     as long.
     """
-    z, y = random_logits(shape, dtype), random_index(shape)
-    ours = forward_backward(functional.cross_entropy, z, y)
+    loss, input, target = loss_and_inputs("cross-entropy", shape, dtype)
 
     def theirs(x: Tensor, y: Tensor) -> Tensor:
-        loss: Tensor = liger().apply(x, y, None)[0]
-        return loss
+        each: Tensor = liger().apply(x, y, None)[0]
+        return each
 
-    return time_ratio(ours, forward_backward(theirs, z.clone(), y), seconds)
-
-
-def _work(loss: str, shape: tuple[int, ...], dtype: torch.dtype) -> tuple[Work, Tensor, Tensor]:
-    """Return forward + backward of a loss, its logits and its target."""
-    z = random_logits(shape, dtype)
-    if loss == "cross-entropy":
-        y = random_index(shape)
-        return forward_backward(functional.cross_entropy, z, y), z, y
-    t = (torch.rand(shape, device="cuda") < 0.5).to(dtype)
-    ours: Any = functional.binary_cross_entropy_with_logits
-    if loss == "focal":
-        ours = partial(functional.sigmoid_focal_loss, reduction="mean")
-    return forward_backward(ours, z, t), z, t
+    ours = forward_backward(loss, input, target)
+    return time_ratio(ours, forward_backward(theirs, input.clone(), target), seconds)
 
 
-def binary(loss: str, dtype: torch.dtype, seconds: float) -> Ratio:
-    """Measure forward + backward of a loss of single logits relative to torch or torchvision."""
-    ours, z, t = _work(loss, (ELEMENTS,), dtype)
-    theirs: Any = F.binary_cross_entropy_with_logits
-    if loss == "focal":
-        theirs = partial(sigmoid_focal_loss, reduction="mean")
-    return time_ratio(ours, forward_backward(theirs, z, t), seconds)
-
-
-def share_of_copy(loss: str, shape: tuple[int, ...], dtype: torch.dtype, seconds: float) -> Ratio:
-    """Measure bytes per second relative to those of a copy.
-
-    The logits are read and their gradient is written, and a loss of single logits reads its
-    targets too. A copy reads and writes each byte.
-    """
-    ours, z, target = _work(loss, shape, dtype)
-    size = z.numel() * z.element_size()
-    traffic = 2 * size if loss == "cross-entropy" else 2 * size + target.numel() * z.element_size()
-    copy = torch.empty_like(z)
-    ratio = time_ratio(lambda: copy.copy_(z), ours, seconds)
-    share = traffic / (2 * size)
-    return Ratio(share * ratio.median, share * ratio.lower, share * ratio.upper, ratio.pairs)
+def share_of_copy(name: str, shape: Shape, dtype: torch.dtype, seconds: float) -> Ratio:
+    """Measure the bandwidth of a loss relative to that of a copy of as many bytes."""
+    loss, input, target = loss_and_inputs(name, shape, dtype)
+    source = torch.ones(least_bytes(input, target) // 8, device="cuda")
+    copy = torch.empty_like(source)
+    return time_ratio(lambda: copy.copy_(source), forward_backward(loss, input, target), seconds)
 
 
 def concurrent_runs(seconds: float) -> Ratio:

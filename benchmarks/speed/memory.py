@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
+from itertools import accumulate
 from typing import Any
 
 import torch
@@ -14,19 +16,21 @@ def peak_bytes(work: Callable[[], object]) -> int:
 
     Tensors that `work` returns count until the end of the measurement.
     """
+    return max(accumulate(_allocations(work)), default=0)
+
+
+def kept_bytes(work: Callable[[], object]) -> int:
+    """Return the bytes in tensors on the CPU that the value which `work` returns keeps alive."""
+    return sum(_allocations(work))
+
+
+def _allocations(work: Callable[[], object]) -> list[int]:
+    """Return the bytes of each allocation (negative: of each release) in the order of time."""
     work()
+    os.environ.setdefault("KINETO_LOG_LEVEL", "99")
     with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as record:
         result = work()
     del result
-    allocated = peak = 0
-    for size in _allocations(record):
-        allocated += size
-        peak = max(peak, allocated)
-    return peak
-
-
-def _allocations(record: profile) -> list[int]:
-    """Return the bytes of each allocation (negative: of each release) in the order of time."""
     profiler: Any = record.profiler
     changes = [
         (event.start_ns(), event.nbytes())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import statistics
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict
 from datetime import datetime
@@ -20,11 +21,13 @@ from .interleaved import Ratio
 from .target import Target
 from .targets import all_targets
 
-HEADINGS = ("group", "row", "measured", "quartiles", "target", "met")
+HEADINGS = ("group", "row", "measured", "quartiles", "GB/s", "of a copy", "target", "verdict")
 ABOUT = (
-    "Losses: time of a forward and backward pass relative to torch.nn.functional's, float32, "
-    "interleaved in one process; median and quartiles over pairs of samples. Memory: peak memory "
-    "of a forward and backward pass relative to the size of the logits. Training: time of the "
+    "The first groups: time of a forward and backward pass of a loss relative to "
+    "torch.nn.functional's or torchvision's, elsewhere to the plain expression in torch, "
+    "interleaved in one process; median and quartiles over pairs of samples. GB/s: bytes of "
+    "input, target and gradient per second; of a copy: relative to a copy that moves as many "
+    "bytes. Memory: bytes in tensors relative to those of torch's loss. Training: time of the "
     "other implementation relative to lossbench's, on images of noise; with probes and "
     "TensorBoard: relative to the same steps alone. Growth: cost with a hundred or a thousand "
     "times as many images or runs. CUDA, where there is a GPU: time on the device, or bandwidth "
@@ -60,13 +63,23 @@ def measure(
         log: called with a line per target, and one more for a target that is skipped.
     """
     for number, target in enumerate(targets, 1):
-        log(f"{number} of {len(targets)}: {target.name}")
+        log(f"{number} of {len(targets)}: {target.name}, {target.group}")
         try:
             ratio = target.measure(seconds)
         except UserError as error:
             log(f"skipped: {error}")
         else:
             yield Measurement(target, ratio)
+
+
+def medians(measurements: Sequence[Measurement]) -> Iterator[Measurement]:
+    """Yield a row for the median of every group that has a bound for it."""
+    bounds = {t.group: t.median_bound for t, _ in measurements if t.median_bound is not None}
+    for group, bound in bounds.items():
+        found = [r.median for t, r in measurements if t.group == group and t.median_bound]
+        ratio = Ratio.single(statistics.median(found))
+        name = f"median of {len(found)} large rows"
+        yield Measurement(Target(group, name, Ratio.single, bound), ratio)
 
 
 def machine_facts() -> dict[str, Any]:
@@ -84,7 +97,7 @@ def write(measurements: Sequence[Measurement], directory: Path, now: datetime) -
             "row": target.name,
             "target": target.bound,
             "at_least": target.at_least,
-            "met": target.is_met(ratio),
+            "verdict": target.verdict(ratio),
             **asdict(ratio),
         }
         for target, ratio in measurements
@@ -117,6 +130,9 @@ def cells(measurement: Measurement) -> tuple[str, ...]:
     """Return the row of one measurement."""
     target, ratio = measurement
     median, lower, upper = (f"{x:.3g}" for x in (ratio.median, ratio.lower, ratio.upper))
-    met = "yes" if target.is_met(ratio) else "no"
     spread = f"{lower} to {upper}"
-    return target.group, target.name, f"{median}{target.unit}", spread, str(target), met
+    bandwidth = f"{ratio.bandwidth / 1e9:.3g}" if ratio.bandwidth is not None else ""
+    share = f"{ratio.share_of_copy:.2f}" if ratio.share_of_copy is not None else ""
+    measured = f"{median}{target.unit}"
+    verdict = target.verdict(ratio)
+    return target.group, target.name, measured, spread, bandwidth, share, str(target), verdict

@@ -18,6 +18,7 @@ from lossbench.benchmarks.training.network import build_model
 from lossbench.benchmarks.training.objective import Objective
 from lossbench.benchmarks.training.step import MOMENTUM
 
+QUICK_LOSSES = ("cross-entropy", "bce-with-logits")
 CONFIG = CompareConfig()
 RUN = RunConfig("cross-entropy", seed=0, learning_rate=CONFIG.learning_rate)
 
@@ -58,8 +59,14 @@ class TorchObjective(Objective):
         self.loss = lambda input, target: reference(input, target, "none")
 
 
-@pytest.mark.benchmark(max_time=0.5, min_rounds=5)
-@pytest.mark.parametrize("name", ARTICLE_LOSSES)
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Give `bench_step` two losses, or the article's."""
+    if "name" in metafunc.fixturenames:
+        full = metafunc.config.getoption("--full")
+        metafunc.parametrize("name", ARTICLE_LOSSES if full else QUICK_LOSSES)
+
+
+@pytest.mark.benchmark(max_time=0.2, min_rounds=2)
 def bench_step(measure: Callable[..., Any], device: torch.device, name: str) -> None:
     measure(
         training_step(Objective(name), device, with_stats=False),
@@ -69,7 +76,7 @@ def bench_step(measure: Callable[..., Any], device: torch.device, name: str) -> 
     )
 
 
-@pytest.mark.benchmark(max_time=1.0, min_rounds=5)
+@pytest.mark.benchmark(max_time=0.2, min_rounds=2)
 def bench_gradient_stats(measure: Callable[..., Any], device: torch.device) -> None:
     """Benchmark a step with gradient statistics; its ratio minus 1 is their cost."""
     objective = Objective("cross-entropy")
@@ -82,7 +89,7 @@ def bench_gradient_stats(measure: Callable[..., Any], device: torch.device) -> N
     )
 
 
-@pytest.mark.benchmark(max_time=0.5, min_rounds=5)
+@pytest.mark.benchmark(max_time=0.2, min_rounds=2)
 def bench_batches(measure: Callable[..., Any], device: torch.device) -> None:
     """Benchmark an epoch of augmented batches of 2,048 images of 32 px."""
     images = np.random.default_rng(0).integers(0, 256, (2048, 32, 32, 3), dtype=np.uint8)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import nullcontext
+from functools import cache, lru_cache
 from typing import Any
 
 import pytest
@@ -11,15 +13,88 @@ from pytest_benchmark.fixture import BenchmarkFixture
 
 from lossbench.benchmarks.records.experiment import hardware
 from lossbench.benchmarks.speed.interleaved import Ratio, Work, synchronised, time_ratio
+from lossbench.benchmarks.speed.rows import Row, Works, measure_works
+from lossbench.losses import kernels
 
 DEVICES = ["cpu", "cuda"] if torch.cuda.is_available() else ["cpu"]
-RATIOS = pytest.StashKey[list[tuple[str, str, Ratio]]]()
+LINES = pytest.StashKey[list[str]]()
+ROW_SECONDS = 0.1
+HEADING = (
+    f"{'loss':54} {'ours':>9} {'torch':>9}  {'ratio (quartiles)':22} {'target':>6}  verdict"
+    f"       GB/s  of a copy"
+)
 
 
 @pytest.fixture(params=DEVICES)
 def device(request: pytest.FixtureRequest) -> torch.device:
     """Return each device of this machine in turn."""
     return torch.device(request.param)
+
+
+@pytest.fixture(scope="session")
+def built_kernels() -> None:
+    """Build the kernels, unless it is done."""
+    kernels.ensure(print)
+
+
+@lru_cache(maxsize=1)
+def works_of(row: Row) -> Works:
+    """Return both sides of a row; the last one is kept for the row's other benchmark."""
+    return row.works()
+
+
+@cache
+def machine() -> dict[str, Any]:
+    """Return torch and the hardware."""
+    return {"torch": torch.__version__, **hardware(torch.device("cpu"))}
+
+
+@pytest.fixture
+def measure_row(
+    benchmark: BenchmarkFixture,
+    request: pytest.FixtureRequest,
+    built_kernels: None,  # noqa: ARG001
+) -> Callable[..., None]:
+    """Return a function that benchmarks one side of a row; with ours goes the ratio to theirs."""
+
+    def run(row: Row, *, ours: bool) -> None:
+        benchmark.group = row.group
+        works = works_of(row)
+        if ours and not benchmark.disabled:
+            ratio = measure_works(works, row.condition, ROW_SECONDS)
+            benchmark.extra_info |= facts(row, ratio)
+            request.config.stash.setdefault(LINES, [HEADING]).append(line(row, ratio))
+        closed = row.condition.how == "closed forms"
+        with kernels.closed_forms_only() if closed else nullcontext():
+            benchmark(works.ours if ours else works.theirs)
+
+    return run
+
+
+def facts(row: Row, ratio: Ratio) -> dict[str, Any]:
+    """Return what is saved with a benchmark of ours."""
+    target = row.target()
+    return {
+        "beside": row.beside,
+        "ratio": ratio.median,
+        "quartiles": [ratio.lower, ratio.upper],
+        "target": str(target),
+        "verdict": target.verdict(ratio),
+        "gigabytes_per_second": (ratio.bandwidth or 0) / 1e9,
+        "share_of_copy": ratio.share_of_copy,
+        "machine": machine(),
+    }
+
+
+def line(row: Row, ratio: Ratio) -> str:
+    """Return a row as a line of the table."""
+    target = row.target()
+    ours, theirs = (f"{1e6 * (x or 0):,.0f} us" for x in (ratio.value, ratio.reference))
+    return (
+        f"{f'{row.group} {row.condition.name}':54} {ours:>9} {theirs:>9}  {ratio!s:22} "
+        f"{target!s:>6}  {target.verdict(ratio):12} {(ratio.bandwidth or 0) / 1e9:6.2f}  "
+        f"{ratio.share_of_copy or 0:9.2f}"
+    )
 
 
 @pytest.fixture
@@ -32,16 +107,17 @@ def measure(benchmark: BenchmarkFixture, request: pytest.FixtureRequest) -> Call
         *,
         group: str,
         reference: Work | None = None,
-        label: str = "ratio_to_torch",
+        label: str = "ratio",
     ) -> None:
         benchmark.group = group
+        benchmark.extra_info["machine"] = machine()
         work = synchronised(work, device)
         if reference is not None and not benchmark.disabled:
             ratio = time_ratio(work, synchronised(reference, device))
             benchmark.extra_info[label] = ratio.median
             benchmark.extra_info[f"{label}_quartiles"] = [ratio.lower, ratio.upper]
-            ratios = request.config.stash.setdefault(RATIOS, [])
-            ratios.append((group, request.node.name, ratio))
+            lines = request.config.stash.setdefault(LINES, [HEADING])
+            lines.append(f"{f'{group}, {request.node.name}':75} {ratio}")
         benchmark(work)
 
     return run
@@ -49,15 +125,14 @@ def measure(benchmark: BenchmarkFixture, request: pytest.FixtureRequest) -> Call
 
 def pytest_benchmark_update_machine_info(machine_info: dict[str, Any]) -> None:
     """Add torch and the hardware to the saved facts."""
-    machine_info["torch"] = torch.__version__
     machine_info["cuda"] = torch.version.cuda
+    machine_info |= machine()
     machine_info |= hardware(torch.device("cuda" if torch.cuda.is_available() else "cpu"))
 
 
 def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
-    """Print all ratios."""
-    ratios = config.stash.get(RATIOS, [])
-    if ratios:
-        terminalreporter.section("time relative to the counterpart: median (quartiles)")
-    for group, name, ratio in ratios:
-        terminalreporter.write_line(f"{ratio!s:24} {group:44} {name}")
+    """Print the ratios."""
+    if lines := config.stash.get(LINES, []):
+        terminalreporter.section("ours relative to torch or to the plain expression in torch")
+    for each in lines:
+        terminalreporter.write_line(each)

@@ -9,7 +9,10 @@ from lossbench.benchmarks.speed import interleaved
 from lossbench.benchmarks.speed.interleaved import (
     Ratio,
     calls_per_sample,
+    copy_bandwidth,
+    fastest,
     interleave,
+    sample,
     synchronised,
     time_ratio,
 )
@@ -62,12 +65,38 @@ def test_pairs_are_taken_until_time_is_up(clock) -> None:
         clock.now += 0.1
         return 2.0
 
-    assert interleave(value, lambda: 4.0, 1.95, 2) == Ratio(0.5, 0.5, 0.5, 20)
+    found = interleave(value, lambda: 4.0, 1.95, 2)
+    assert found == Ratio(0.5, 0.5, 0.5, 20, value=2.0, reference=4.0)
 
 
 def test_short_work_is_repeated(clock) -> None:
     assert calls_per_sample(clock.work("a", 1e-6)) >= 1000
-    assert calls_per_sample(clock.work("a", 1.0)) == 1
+    assert calls_per_sample(clock.work("a", 0.05)) == 1
+    clock.calls.clear()
+    assert calls_per_sample(clock.work("slow", 1.0)) == 1
+    assert clock.calls == ["slow"]
+
+
+def test_a_sample_is_the_seconds_of_one_call(clock) -> None:
+    assert sample(clock.work("a", 0.25), 8) == pytest.approx(0.25)
+    found = time_ratio(clock.work("a", 0.25), clock.work("b", 0.5))
+    assert (found.value, found.reference) == pytest.approx((0.25, 0.5))
+
+
+def test_the_fastest_of_several_is_found(clock) -> None:
+    works = [clock.work("slow", 2e-3), clock.work("fast", 1e-4), clock.work("slowest", 0.3)]
+    assert fastest(works) is works[1]
+    assert fastest(works[:1]) is works[0]
+
+
+def test_a_copy_reads_and_writes_the_bytes(monkeypatch) -> None:
+    copied = []
+    monkeypatch.setattr(torch.Tensor, "copy_", lambda to, source: copied.append((to, source)))
+    monkeypatch.setattr(interleaved, "sample", lambda work, _calls: work() or 0.5)
+    copy_bandwidth.cache_clear()
+    assert copy_bandwidth(4096) == 8192
+    assert sum(x.numel() * x.element_size() for x in copied[0]) == 4096
+    copy_bandwidth.cache_clear()
 
 
 def test_quartiles() -> None:

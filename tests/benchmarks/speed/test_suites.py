@@ -1,17 +1,15 @@
 """pytest-benchmark suites, run as `pytest benchmarks` in another process."""
 
 import json
-import math
 import os
-import runpy
+import re
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
-import torch
 
-from lossbench.benchmarks.speed.workloads import loss_inputs
+from lossbench.benchmarks.speed.rows import rows
 from lossbench.losses import registry
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -47,38 +45,33 @@ def run_suites(tmp_path: Path, *arguments: str) -> str:
     return done.stdout
 
 
-def test_every_loss_has_cases() -> None:
-    suite = runpy.run_path(str(ROOT / "benchmarks/speed/suites/bench_losses.py"))
-    cases = [case.values for case in suite["cases"]()]
-    assert {name for name, *_ in cases} == set(registry.names())
-    for name, shape, dtype in cases:
-        binary = registry.entry(name).task == "binary"
-        assert len(shape) == 2 - binary
-        if dtype == torch.float32 and math.prod(shape) < 10_000:
-            input, target = loss_inputs(registry.entry(name), shape, dtype, torch.device("cpu"))
-            assert (input.shape, input.dtype) == (shape, dtype)
-            assert registry.get(name)(input, target).isfinite().all()
-
-
 @pytest.mark.slow
 def test_every_loss_is_collected_and_no_file_loaded_twice(tmp_path: Path) -> None:
     output = run_suites(tmp_path, "--collect-only")
+    assert "warning" not in output
     for name in registry.names():
-        assert f"[lossbench-{name}-" in output.replace("cpu-", "")
-        assert f"[torch-{name}-" in output.replace("cpu-", "")
+        for implementation in ("lossbench", "torch"):
+            assert len(re.findall(rf"\[{name}-[\dx]+-\w+-{implementation}\]", output)) == 4
     assert "loaded twice []" in output
+    everything = run_suites(tmp_path, "--collect-only", "--full")
+    assert everything.count("bench_loss[") == 2 * len(list(rows()))
 
 
 @pytest.mark.slow
 def test_ratios_and_machine_are_saved(tmp_path: Path) -> None:
     saved = tmp_path / "saved.json"
-    selected = "bench_loss and cross-entropy and 64x2 and float32"
-    options = ["-k", selected, "--benchmark-json", str(saved), "--benchmark-max-time=0.01"]
-    output = run_suites(tmp_path, *options)
+    selected = "multilabel-margin and 512x10 and float32"
+    output = run_suites(tmp_path, "-k", selected, "--benchmark-json", str(saved))
     record = json.loads(saved.read_text())
     assert {"torch", "threads", "cores", "gpu", "processor"} <= set(record["machine_info"])
-    infos = {row["name"]: row["extra_info"] for row in record["benchmarks"]}
-    assert len(infos) >= 4
-    assert all(info["ratio_to_torch"] > 0 for info in infos.values())
-    assert "relative to the counterpart" in output
+    ours, theirs = record["benchmarks"]
+    assert ours["group"] == theirs["group"] == "multilabel-margin (512, 10)"
+    info = ours["extra_info"]
+    assert info["ratio"] > 0
+    assert info["gigabytes_per_second"] > 0
+    assert info["share_of_copy"] > 0
+    assert info["machine"]["torch"] == record["machine_info"]["torch"]
+    assert (info["beside"], info["target"]) == ("torch", "≤ 0.85")
+    (line,) = (x for x in output.splitlines() if x.startswith("multilabel-margin (512, 10)"))
+    assert f"{info['ratio']:.2f} (" in line
     assert "loaded twice []" in output

@@ -1,22 +1,33 @@
 """Table of `lossbench speed`: which targets it has, how they are judged and written."""
 
 import json
+from dataclasses import replace
 from datetime import datetime
 
 import pytest
 import torch
+import torch.nn.functional as F
 
 from lossbench.benchmarks.cli import main
 from lossbench.benchmarks.errors import UserError
 from lossbench.benchmarks.report.render import markdown
-from lossbench.benchmarks.speed import training_runs
+from lossbench.benchmarks.speed import memory_rows, training_runs
 from lossbench.benchmarks.speed.growth import growth_targets
 from lossbench.benchmarks.speed.interleaved import Ratio
-from lossbench.benchmarks.speed.memory import peak_bytes
-from lossbench.benchmarks.speed.table import cells, measure, notes, page, select, write
+from lossbench.benchmarks.speed.memory import kept_bytes, peak_bytes
+from lossbench.benchmarks.speed.table import (
+    Measurement,
+    cells,
+    measure,
+    medians,
+    notes,
+    page,
+    select,
+    write,
+)
 from lossbench.benchmarks.speed.target import Target
-from lossbench.benchmarks.speed.targets import COUNTERPARTS, all_targets
-from lossbench.losses import registry
+from lossbench.benchmarks.speed.targets import all_targets
+from lossbench.losses import functional, registry
 
 NOW = datetime(2026, 1, 2, 3, 4, 5)
 
@@ -27,24 +38,50 @@ def target(name: str = "a row", bound: float = 1.0, *, at_least: bool = False) -
 
 @pytest.mark.parametrize(
     ("bound", "at_least", "met"),
-    [(0.5, False, "yes"), (0.49, False, "no"), (0.5, True, "yes"), (0.51, True, "no")],
+    [
+        (0.5, False, "reached"),
+        (0.49, False, "missed"),
+        (0.5, True, "reached"),
+        (0.51, True, "missed"),
+    ],
 )
 def test_a_target_is_met_on_its_side_of_the_bound(bound, at_least, met) -> None:
     (found,) = measure([target(bound=bound, at_least=at_least)], 0, lambda _: None)
-    sign = "≥" if at_least else "≤"
-    assert cells(found) == ("losses", "a row", "0.5 x", "0.4 to 0.6", f"{sign} {bound:g} x", met)
+    bound = f"{'≥' if at_least else '≤'} {bound:g} x"
+    assert cells(found) == ("losses", "a row", "0.5 x", "0.4 to 0.6", "", "", bound, met)
 
 
-def test_names_are_unique_and_every_loss_of_torch_has_a_target() -> None:
-    names = [each.name for each in all_targets()]
-    assert len(set(names)) == len(names) >= 35
-    in_torch = {
-        name
-        for name in registry.names()
-        if registry.entry(name).source.startswith(("torch.nn", "torchvision"))
-    }
-    assert in_torch <= {*COUNTERPARTS, "cross-entropy", "bce-with-logits"}
+def test_a_missed_target_says_where_memory_binds() -> None:
+    ratio = Ratio(0.9, 0.8, 1.0, 9, bandwidth=20e9, share_of_copy=0.95)
+    row = Target("float32", "nll", lambda _: ratio, 0.5)
+    bandwidth, share, _, verdict = cells(Measurement(row, ratio))[-4:]
+    assert (bandwidth, share, verdict) == ("20", "0.95", "memory binds")
+    assert row.verdict(replace(ratio, share_of_copy=0.5)) == "missed"
+    assert row.verdict(replace(ratio, median=0.4)) == "reached"
+
+
+def test_names_are_unique_and_every_loss_has_a_target() -> None:
+    names = [(each.group, each.name) for each in all_targets()]
+    assert len(set(names)) == len(names)
+    for name in registry.names():
+        assert {group for group, row in names if row.startswith(f"{name} (")} >= {
+            *("float32", "bfloat16", "float16", "float64", "no compiler", "compiled")
+        }
     assert [t.name for t in select("growth")] == [t.name for t in growth_targets()]
+
+
+def test_the_median_of_a_group_is_a_row_of_its_own() -> None:
+    def of(name: str, value: float, bound: float | None) -> Measurement:
+        ratio = Ratio.single(value)
+        return Measurement(Target("a", name, lambda _: ratio, 0.5, median_bound=bound), ratio)
+
+    measured = [of("x", 0.1, 0.25), of("y", 0.2, 0.25), of("z", 0.4, 0.25), of("small", 0.8, None)]
+    (found,) = medians(measured)
+    assert found.ratio.median == 0.2
+    assert cells(found)[:3] == ("a", "median of 3 large rows", "0.2")
+    assert list(medians(measured[3:])) == []
+    bounds = {t.group: t.median_bound for t in all_targets() if t.median_bound is not None}
+    assert bounds == {"float32": 0.25, "soft targets": 0.25, "no compiler": 2.0}
 
 
 def test_without_lightning_its_target_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -58,8 +95,8 @@ def test_without_lightning_its_target_is_left_out(monkeypatch: pytest.MonkeyPatc
 
 def test_one_target_is_measured_and_written(tmp_path) -> None:
     lines: list[str] = []
-    found = list(measure(select("cross-entropy (64, 2)"), 0.01, lines.append))
-    assert lines == ["1 of 1: cross-entropy (64, 2)"]
+    found = list(measure(select("float64 multilabel-margin (64, 2)"), 0.01, lines.append))
+    assert lines == ["1 of 1: multilabel-margin (64, 2), float64"]
     output = write(found, tmp_path, NOW)
     assert output == tmp_path / "speed" / "2026-01-02-030405"
     record = json.loads((output / "speed.json").read_text())
@@ -75,7 +112,8 @@ def test_a_target_without_images_is_skipped() -> None:
     lines: list[str] = []
     targets = [Target("cuda", "gone", missing, 1.0), target("there")]
     found = list(measure(targets, 0, lines.append))
-    assert lines == ["1 of 2: gone", "skipped: no images", "2 of 2: there"]
+    expected = ["1 of 2: gone, cuda", "skipped: no images", "2 of 2: there, losses"]
+    assert lines == expected
     assert notes(found) == ["there: there."]
 
 
@@ -97,3 +135,30 @@ def test_peak_bytes_are_those_alive_at_a_time() -> None:
     assert peak_bytes(lambda: x + 1) == pytest.approx(1e6, abs=100)
     assert peak_bytes(lambda: [x + 1, x + 2]) == pytest.approx(2e6, abs=100)
     assert peak_bytes(lambda: (x + 1).sum() + (x + 2).sum()) == pytest.approx(1e6, abs=100)
+
+
+def test_kept_bytes_are_those_of_the_value_and_its_graph() -> None:
+    x = torch.ones(250_000, requires_grad=True)
+    assert kept_bytes(lambda: (x + 1).sum()) == pytest.approx(0, abs=100)
+    assert kept_bytes(lambda: ((2 * x) ** 2).sum()) == pytest.approx(1e6, abs=100)
+
+
+def test_memory_of_a_loss_in_every_situation() -> None:
+    def squares(z: torch.Tensor, _target: torch.Tensor) -> torch.Tensor:
+        return (z * z).sum()
+
+    logits = memory_rows.ROWS * memory_rows.CLASSES * 4
+    kept = memory_rows.graph_kept("bce-with-logits", squares)
+    # Of four losses each keeps its own logits.
+    summed = memory_rows.four_summed("bce-with-logits", squares)
+    assert kept == pytest.approx(logits, rel=0.01)
+    assert 4 * logits <= summed <= 6.1 * logits
+    assert memory_rows.checkpointed("bce-with-logits", squares) < 0.1 * logits
+
+
+def test_memory_is_that_of_ours_relative_to_torchs() -> None:
+    names = [target.name for target in memory_rows.memory_targets()]
+    assert len(names) == 8
+    bytes_of = {F.cross_entropy: 100, functional.cross_entropy: 150}
+    found = memory_rows.beside_torch("cross-entropy", lambda _, loss: bytes_of[loss], 0)
+    assert found.median == 1.5

@@ -1,0 +1,38 @@
+"""The losses as an experienced user of torch writes them today: what ours are timed beside.
+
+Where torch or torchvision has the loss, that is its function. Elsewhere there are up to three
+spellings, of which the one that is fastest at the measured shape counts. Class indices are read by
+`gather`, never made one-hot unless that is the faster way. All are functions (input, target) of the
+mean with the default settings of the registry; classes are in dimension 1.
+
+`of_torch` has what torch has, `elements` losses of one number per example with targets of 0 and 1,
+`classes` those of class indices, `distributions` those of rows of probabilities.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from torch import Tensor
+
+from lossbench.losses.entries import Target
+
+from .classes import OF_CLASSES
+from .distributions import OF_DISTRIBUTIONS
+from .elements import OF_ELEMENTS
+from .of_torch import OF_TORCH
+
+Plain = Callable[[Tensor, Tensor], Tensor]
+
+
+def in_torch(loss: str) -> bool:
+    """Return whether torch or torchvision has the loss."""
+    return loss in OF_TORCH
+
+
+def spellings(loss: str, target: Target) -> tuple[Plain, ...]:
+    """Return the plain expressions of a loss for a kind of target; none for a loss of a user's."""
+    if loss in OF_TORCH:
+        return (OF_TORCH[loss],)
+    tables = {"index": OF_CLASSES, "distribution": OF_DISTRIBUTIONS}
+    return tables.get(target, OF_ELEMENTS).get(loss, ())
