@@ -78,9 +78,10 @@ def _distribution(x: Tensor, top: Tensor) -> Row:
 def _minus_log(z: Tensor, k: float) -> tuple[Tensor, Tensor]:
     """Return s = -ln p of every class, and the index of the largest p.
 
-    With lambda = max(z) + nu and S(nu) the sum of p, nu >= 0 is the root of S^-k = 1. By nu that is
-    a mean of negative power, increasing and concave, and a straight line where all logits are
-    equal or k is 0: Newton's steps from 0 go up to the root, never beyond, and few are needed.
+    With lambda = max(z) + nu and S(nu) the sum of p, nu >= 0 is the root of S^-k = 1. As a function
+    of nu, S^-k is a power mean with a negative exponent: increasing and concave, and linear where
+    all logits are equal or k is 0. So Newton's method from 0 never passes the root, and needs few
+    steps.
     """
     largest, top = z.max(-1, keepdim=True)
     gap = distance(largest, z)

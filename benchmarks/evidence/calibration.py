@@ -245,7 +245,7 @@ class Calibration(Analysis):
 
 
 def kind(loss: str) -> str:
-    """Return whether a loss is proper."""
+    """Return 'proper' or 'not proper': whether true probabilities minimise the expected loss."""
     return "proper" if loss in PROPER else "not proper"
 
 

@@ -129,10 +129,10 @@ class _Kernel:
 
     def compiled(self, wide: bool) -> tuple[int, int, bool, tuple[float, ...]] | None:
         """Return the compiled kernel for the extension's `set`; None if there is no kernel."""
-        from .build import compiled
+        from .build import load_kernel
 
         try:
-            return compiled(self.request._replace(wide=wide))
+            return load_kernel(self.request._replace(wide=wide))
         except NoKernelsError as reason:
             logger.info("the closed forms compute it: %s", reason)
             return None

@@ -37,10 +37,11 @@ def report(line: str) -> None:
 
 
 def requests(everything: bool) -> list[Request]:
-    """Return what the registered losses ask for with their default settings.
+    """Return the kernel requests of the registered losses with their default settings.
 
     Args:
-        everything: every loss in float32 and float64, or those that torch has in float32.
+        everything: request all losses, in float32 and float64. Otherwise only losses that
+            torch.nn has too, in float32.
     """
     with collected() as found:
         for name in registry.names():

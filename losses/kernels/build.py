@@ -43,7 +43,7 @@ def compiler() -> str | None:
 
 
 def load_built() -> tuple[ModuleType, str]:
-    """Load the kernels built for this torch, Python and processor; return them and their compiler.
+    """Load the extension built for this torch, Python and processor; return it and its compiler.
 
     Raises NoKernelsError if there are none.
     """
@@ -63,7 +63,7 @@ def load_built() -> tuple[ModuleType, str]:
 
 
 def build(report: Callable[[str], None] = lambda _: None) -> Path:
-    """Compile the kernels unless they exist, and return the library's path.
+    """Compile the extension that calls kernels unless it exists, and return the library's path.
 
     Concurrent processes wait for the first one. Raises NoKernelsError.
     """
@@ -90,10 +90,12 @@ def build(report: Callable[[str], None] = lambda _: None) -> Path:
     return library
 
 
-def compiled(request: Request) -> tuple[int, int, bool, tuple[float, ...]]:
-    """Return a loss's kernel: addresses of value and gradient, whether it saves, its constants.
+def load_kernel(request: Request) -> tuple[int, int, bool, tuple[float, ...]]:
+    """Load the kernel of a loss; compile it if that has not been done. Raises NoKernelsError.
 
-    It is compiled unless that has been done. Raises NoKernelsError.
+    Returns:
+        Addresses of the value and the gradient, whether the value saves numbers for the gradient,
+        and the constants of both.
     """
     printed = source(request)
     library = compile_kernel(request, printed)

@@ -184,11 +184,11 @@ class Graph:
         return self._node(op, (x, *without), "row", sort)
 
     def row(self, op: str, *args: Node, sort: Sort = "float") -> Node:
-        """Return a number per row that is made of all classes."""
+        """Return the node of an operation on a whole row, such as its largest number."""
         return self._node(op, args, "row", sort)
 
     def buffer(self, x: Node, at: dict[Node, Node]) -> Node:
-        """Return a number per class that is x, but `at[i]` at the class of index i, in memory."""
+        """Return a node per class kept in memory: x, but `at[i]` at the class of index i."""
         if x.op in ("input", "buffer") and not at:
             return x
         return self._node("buffer", (x, *(y for pair in at.items() for y in pair)), "class", x.sort)
