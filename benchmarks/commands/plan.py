@@ -6,6 +6,7 @@ import shlex
 import sys
 from dataclasses import fields, replace
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 
 from lossbench.benchmarks.config import CompareConfig
@@ -18,7 +19,7 @@ from lossbench.benchmarks.records.files import write_json
 from lossbench.benchmarks.records.reading import EXPERIMENT_FILE, read_failure, read_finished_run
 from lossbench.benchmarks.subcommands import PROGRAM, Collect, RunOne
 from lossbench.benchmarks.training.checks import check_model, check_settings, open_image_set
-from lossbench.benchmarks.training.executors.local import run_without_tables
+from lossbench.benchmarks.training.executors.local import run_locally
 from lossbench.benchmarks.training.plan import Plan, configure_torch, load_plan, run_configs
 from lossbench.benchmarks.training.progress import ExperimentStatus, train_runs
 
@@ -123,7 +124,7 @@ def run_one(directory: Path, number: int, reporter: Reporter) -> ExperimentStatu
             raise UserError(f"run {number}: {directory} has the runs 0 to {len(plan.runs) - 1}")
         plan = replace(plan, runs=(plan.runs[number],))
         with explain_disk_errors(directory):
-            return train_runs(plan, reporter, run_without_tables)
+            return train_runs(plan, reporter, partial(run_locally, tables=False))
 
 
 def collect(directory: Path, reporter: Reporter) -> ExperimentStatus:

@@ -271,14 +271,13 @@ class TrainingBatches:
 
 def evaluation_batches(
     split: DeviceSplit, normalise: Normalisation, size: int | None = None
-) -> Iterator[tuple[Tensor, Tensor]]:
-    """Yield normalised images and labels of a split, in order, without augmentation.
+) -> Iterator[Tensor]:
+    """Yield the normalised images of a split in batches, in order, without augmentation.
 
     A batch has 250 images; on CUDA, as many as have the pixels of 2,000 images of 32 px. The last
     batch is smaller if need be.
     """
     if size is None:
         size = max(250, 2_000 * 32**2 // split.images.shape[1] ** 2 if split.images.is_cuda else 0)
-    for start in range(0, len(split.labels), size):
-        part = slice(start, start + size)
-        yield normalise(split.images.index_select(0, split.rows[part])), split.labels[part]
+    for rows in torch.split(split.rows, size):
+        yield normalise(split.images.index_select(0, rows))

@@ -108,28 +108,22 @@ class GradientWarning:
     text: str
 
 
-WARNING_COLUMNS = [field.name for field in dataclasses.fields(GradientWarning)]
-"""Columns of warnings.csv."""
+def append_row(path: Path, row: Evaluation | GradientWarning) -> None:
+    """Append a row to a CSV file; its fields are the headings of a new file.
 
-
-class CsvFile:
-    """A CSV file that grows row by row. Its first row is preceded by the headings.
-
-    Args:
-        path: the file.
-        columns: the headings; rows are dataclasses with these fields.
+    Raises:
+        OSError: it cannot be written.
     """
+    cells = [f"{v:.7g}" if isinstance(v, float) else v for v in dataclasses.astuple(row)]
+    headings = [field.name for field in dataclasses.fields(row)]
+    # Opened for each row: what has been written is in the file whatever happens next.
+    _append(path, headings, [cells])
 
-    def __init__(self, path: Path, columns: Sequence[str]) -> None:
-        self.path, self.columns = path, columns
 
-    def add(self, row: Any) -> None:
-        """Append a row. Raises OSError if it cannot be written."""
-        cells = [f"{v:.7g}" if isinstance(v, float) else v for v in dataclasses.astuple(row)]
-        rows = [cells] if self.path.exists() else [self.columns, cells]
-        # Opened for each row: what has been written is in the file whatever happens next.
-        with self.path.open("ab") as file:
-            file.write(_csv_text(rows).encode())
+def _append(path: Path, headings: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
+    text = _csv_text(rows if path.exists() else [headings, *rows])
+    with path.open("ab") as file:
+        file.write(text.encode())
 
 
 def gather_tables(directory: Path, runs: Iterable[Path]) -> None:
@@ -155,32 +149,16 @@ def gather_tables(directory: Path, runs: Iterable[Path]) -> None:
             (directory / name).unlink(missing_ok=True)
 
 
-class TableAppender:
-    """Append the rows of finished runs to results.csv and warnings.csv of an experiment.
-
-    Each run is read once, so the hundredth run costs no more than the first.
-
-    Args:
-        directory: directory of the experiment.
-        runs: directories of the runs that finished before.
+def append_tables(directory: Path, run: Path) -> None:
+    """Append the rows of a finished run to results.csv and warnings.csv of an experiment.
 
     Raises:
         OSError, UserError: as `gather_tables`.
     """
-
-    def __init__(self, directory: Path, runs: Iterable[Path]) -> None:
-        self.directory = directory
-        gather_tables(directory, runs)
-
-    def add(self, run: Path) -> None:
-        """Append the rows of a finished run."""
-        for name in (RESULTS, WARNINGS):
-            headings, rows = _read_table(run / name)
-            if rows:
-                path = self.directory / name
-                text = _csv_text(rows if path.exists() else [headings, *rows])
-                with path.open("ab") as file:
-                    file.write(text.encode())
+    for name in (RESULTS, WARNINGS):
+        headings, rows = _read_table(run / name)
+        if rows:
+            _append(directory / name, headings, rows)
 
 
 def _read_table(path: Path) -> tuple[list[str], list[list[str]]]:

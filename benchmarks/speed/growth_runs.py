@@ -26,7 +26,7 @@ from lossbench.benchmarks.console import Reporter
 from lossbench.benchmarks.records.experiment import SYNTHETIC_MARK
 from lossbench.benchmarks.report.board import write_board
 from lossbench.benchmarks.report.comparison import write_summary
-from lossbench.benchmarks.training.executors.local import run_and_append
+from lossbench.benchmarks.training.executors.local import run
 from lossbench.benchmarks.training.interruption import Interruption
 from lossbench.benchmarks.training.plan import Plan, load_plan
 from lossbench.benchmarks.training.progress import Progress
@@ -83,7 +83,7 @@ def run_timer(plan: Plan) -> Iterator[Callable[[], float]]:
     reporter = silent_reporter()
     with reporter.table(list(ARTICLE_LOSSES), plan.config.seeds) as table:
         progress = Progress(plan, table, Interruption(), reporter)
-        runs = run_and_append(plan, plan.runs, progress)
+        runs = run(plan, plan.runs, progress)
 
         def train_next() -> float:
             start = time.process_time()

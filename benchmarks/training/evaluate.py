@@ -8,12 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from lossbench.benchmarks.data.batches import (
-    DeviceDataset,
-    DeviceSplit,
-    Normalisation,
-    evaluation_batches,
-)
+from lossbench.benchmarks.data.batches import DeviceSplit, Normalisation, evaluation_batches
 
 from .objective import Objective
 from .result import Predictions
@@ -65,7 +60,7 @@ def evaluate(
     """
     model.eval()
     parts = []
-    for pixels, _ in evaluation_batches(split, normalise):
+    for pixels in evaluation_batches(split, normalise):
         each = [model(view) for view in views(pixels, augmentation)]
         parts.append(torch.stack(each).mean(0) if len(each) > 1 else each[0])
     model.train()
@@ -80,18 +75,3 @@ def evaluate(
         labels=split.labels.cpu().numpy(),
     )
     return float(loss), predictions
-
-
-def evaluate_test_once(
-    model: nn.Module,
-    objective: Objective,
-    dataset: DeviceDataset,
-    run: str,
-    augmentation: str = "none",
-) -> tuple[float, Predictions]:
-    """Evaluate a run on the test images, which each run may use once; see `evaluate`.
-
-    Raises:
-        RuntimeError: the run named `run` was evaluated on them before.
-    """
-    return evaluate(model, objective, dataset.test.once(run), dataset.normalise, augmentation)

@@ -25,13 +25,11 @@ from lossbench.benchmarks.records.files import (
 )
 from lossbench.benchmarks.records.gradient_stats import GradientStats
 from lossbench.benchmarks.records.results import (
-    COLUMNS,
     FAILURE,
     RESULTS,
-    WARNING_COLUMNS,
     WARNINGS,
-    CsvFile,
     Evaluation,
+    append_row,
     run_directory,
 )
 
@@ -131,8 +129,6 @@ class Recorder(Callback):
         self.last: Evaluation | None = None
         self.state = self._resume()
         write_json(self.path / "config.json", config.to_json() | {"images": self.images})
-        self.results_file = CsvFile(self.path / RESULTS, COLUMNS)
-        self.warnings_file = CsvFile(self.path / WARNINGS, WARNING_COLUMNS)
         since = self.state["global_step"] if self.state else None
         self.events = EventFile(self.path, since=since)
         if self.images == SYNTHETIC_MARK and self.state is None:
@@ -188,7 +184,7 @@ class Recorder(Callback):
         self.monitor.update(self.config, step / trainer.total_steps, stats)
         for warning in self.warnings.check(step, stats):
             self.events.warning(step, warning.text)
-            self.warnings_file.add(warning)
+            append_row(self.path / WARNINGS, warning)
             self.monitor.say(f"warning: {warning.text}")
 
     def on_evaluation(self, trainer: Trainer, evaluation: Evaluation) -> None:
@@ -201,7 +197,7 @@ class Recorder(Callback):
             evaluation = replace(evaluation, images_per_second=speed)
             self.events.speed(step, speed)
         if step < trainer.total_steps:
-            self.results_file.add(evaluation)
+            append_row(self.path / RESULTS, evaluation)
         self.last = evaluation
 
     def on_train_end(self, trainer: Trainer, result: RunResult) -> None:
@@ -213,7 +209,7 @@ class Recorder(Callback):
         write_arrays(self.path / "predictions.npz", vars(result.test))
         self._save_weights(trainer)
         # A run with this row is finished.
-        self.results_file.add(replace(self.last, test_loss=loss, test_accuracy=accuracy))
+        append_row(self.path / RESULTS, replace(self.last, test_loss=loss, test_accuracy=accuracy))
         checkpoint.sync_files(self.path)
         (self.path / CHECKPOINT_FILE).unlink(missing_ok=True)
 

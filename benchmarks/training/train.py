@@ -8,13 +8,13 @@ import torch
 from torch import Tensor, nn
 
 from lossbench.benchmarks.config import RunConfig
-from lossbench.benchmarks.data.batches import DeviceDataset, TrainingBatches
+from lossbench.benchmarks.data.batches import DeviceDataset, DeviceSplit, TrainingBatches
 from lossbench.benchmarks.records.gradient_stats import GradientStats
 from lossbench.benchmarks.records.results import Evaluation
 
 from .checkpoint import State
 from .distributed import rank_slice, world_size
-from .evaluate import evaluate, evaluate_test_once
+from .evaluate import evaluate
 from .gradient_stats import GradientMeter
 from .history import LearningCurve, Stopwatch
 from .memory import keep_freed_memory
@@ -111,14 +111,6 @@ class Trainer:
         self.config, self.dataset = config, dataset
         self.callback, self.log_every = callback or Callback(), log_every
         self.stopwatch = Stopwatch()
-        self._build()
-        if state is not None:
-            self.load_state_dict(state)
-        self.batches = self.loader.since(self.global_step, rank_slice(self.loader.size))
-        self.done = self.global_step == self.total_steps
-
-    def _build(self) -> None:
-        config, dataset = self.config, self.dataset
         self.device = dataset.normalise.mean.device
         if self.device.type == "cpu":
             keep_freed_memory()
@@ -149,6 +141,10 @@ class Trainer:
         self.evaluation: Evaluation | None = None
         """The last one, until the statistics of its steps are known."""
         self.predictions: Predictions | None = None
+        if state is not None:
+            self.load_state_dict(state)
+        self.batches = self.loader.since(self.global_step, rank_slice(self.loader.size))
+        self.done = self.global_step == self.total_steps
 
     def step(self) -> None:
         """Take the next training step; evaluate before it where that is due."""
@@ -209,11 +205,8 @@ class Trainer:
         seconds, split = self.stopwatch.seconds, self.dataset.validation
         loss, accuracy = math.nan, math.nan
         if split is not None:
-            views = self.config.test_time_augmentation
             with self.stopwatch.paused():
-                loss, self.predictions = evaluate(
-                    self.model, self.objective, split, self.dataset.normalise, views
-                )
+                loss, self.predictions = self._evaluate(split)
             accuracy = self.predictions.accuracy
         self.evaluation = Evaluation(
             loss=self.config.loss,
@@ -226,6 +219,10 @@ class Trainer:
         )
         enough = self.config.stop_at_accuracy
         self.done |= enough is not None and accuracy >= enough
+
+    def _evaluate(self, split: DeviceSplit) -> tuple[float, Predictions]:
+        views = self.config.test_time_augmentation
+        return evaluate(self.model, self.objective, split, self.dataset.normalise, views)
 
     def _log(self) -> None:
         """Hand on the statistics since the last time, and an evaluation that waits for them."""
@@ -254,13 +251,7 @@ class Trainer:
             self._log()
         test_loss, test = math.nan, None
         if self.config.test:
-            test_loss, test = evaluate_test_once(
-                self.model,
-                self.objective,
-                self.dataset,
-                self.config.key(),
-                self.config.test_time_augmentation,
-            )
+            test_loss, test = self._evaluate(self.dataset.test.once(self.config.key()))
         result = RunResult(
             config=self.config,
             evaluations=tuple(self.curve.evaluations),

@@ -8,7 +8,7 @@ import torch
 
 from lossbench.benchmarks.records.events import EventFile
 from lossbench.benchmarks.records.gradient_stats import FLOOR
-from lossbench.benchmarks.records.results import COLUMNS, CsvFile, Evaluation
+from lossbench.benchmarks.records.results import Evaluation, append_row
 from lossbench.benchmarks.stats.intervals import mean_interval
 
 from .rows import rows_of
@@ -33,10 +33,9 @@ def make_experiment(directory: Path, seeds: int = 3) -> Path:
     (directory / "summary.md").write_text(
         f"# made\n\n![chart](comparison.png)\n\n## Numbers\n\n{table}\n"
     )
-    results = CsvFile(directory / "results.csv", COLUMNS)
     for seed in range(seeds):
         for number, loss in enumerate(LOSSES):
-            make_run(directory, loss, seed, number, results)
+            make_run(directory, loss, seed, number)
     write_summary(directory)
     return directory
 
@@ -55,7 +54,7 @@ def write_summary(directory: Path) -> None:
     (directory / "summary.json").write_text(json.dumps({"losses": found}))
 
 
-def make_run(directory: Path, loss: str, seed: int, number: int, results: CsvFile) -> None:
+def make_run(directory: Path, loss: str, seed: int, number: int) -> None:
     """Write the events, rows and predictions of a run."""
     rng = np.random.default_rng(100 * number + seed)
     learns = loss != "zero-one"
@@ -91,6 +90,6 @@ def make_run(directory: Path, loss: str, seed: int, number: int, results: CsvFil
                 test_loss=test[0],
                 test_accuracy=test[1],
             )
-            results.add(row)
+            append_row(directory / "results.csv", row)
     probabilities = rng.dirichlet([1, 1], len(LABELS)).astype(np.float32)
     np.savez(path / "predictions.npz", probabilities=probabilities, labels=LABELS)

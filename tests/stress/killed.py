@@ -15,7 +15,7 @@ from lossbench.benchmarks.config import CompareConfig
 from lossbench.benchmarks.console import Reporter
 from lossbench.benchmarks.data import ImageSet
 from lossbench.benchmarks.errors import UserError
-from lossbench.benchmarks.records import events, results
+from lossbench.benchmarks.records import events
 from lossbench.benchmarks.training import checks, recorder
 
 from ..benchmarks.processes import PROCESSES
@@ -93,12 +93,11 @@ def _die_in_operation(number: int) -> None:
         writer._writer.write(record[: len(record) // 2])
         writer._writer.flush()
 
-    def half_row(file: Any, _: Any) -> None:
-        with file.path.open("ab") as half:
+    def half_row(path: Path, _: Any) -> None:
+        with path.open("ab") as half:
             half.write(b"cross-entropy,0,1,")
 
     os.fsync, os.replace = wrapped(os.fsync), wrapped(os.replace)
     writer = events.RecordWriter
     writer.write = wrapped(writer.write, half_record)
-    rows = results.CsvFile
-    rows.add = wrapped(rows.add, half_row)  # type: ignore[method-assign]
+    recorder.append_row = wrapped(recorder.append_row, half_row)

@@ -8,7 +8,7 @@ from itertools import takewhile
 
 from lossbench.benchmarks.config import RunConfig
 from lossbench.benchmarks.errors import UserError
-from lossbench.benchmarks.records.results import TableAppender
+from lossbench.benchmarks.records.results import append_tables, gather_tables
 from lossbench.benchmarks.training.network import is_builtin
 from lossbench.benchmarks.training.plan import Plan
 from lossbench.benchmarks.training.progress import Progress
@@ -21,39 +21,35 @@ from lossbench.benchmarks.training.recorder import (
 from .cuda_streams import run_all
 
 
-def run_locally(plan: Plan, configs: Sequence[RunConfig], progress: Progress) -> None:
-    """Train runs: on a CUDA device as many at a time as fit into its memory, else one by one."""
-    for _ in run_and_append(plan, configs, progress):
+def run_locally(
+    plan: Plan, configs: Sequence[RunConfig], progress: Progress, tables: bool = True
+) -> None:
+    """Train runs: on a CUDA device as many at a time as fit into its memory, else one by one; see
+    `run`."""
+    for _ in run(plan, configs, progress, tables):
         pass
 
 
-def run_and_append(
-    plan: Plan, configs: Sequence[RunConfig], progress: Progress
+def run(
+    plan: Plan, configs: Sequence[RunConfig], progress: Progress, tables: bool = True
 ) -> Iterator[RunConfig]:
-    """Yield each finished run after appending it to the tables of the experiment."""
-    directories = dict(zip(plan.runs, plan.run_directories, strict=True))
-    missing = set(configs)
-    before = [path for config, path in directories.items() if config not in missing]
-    tables: TableAppender | None = None
-    for config in run(plan, configs, progress):
-        tables = tables or TableAppender(plan.directory, before)
-        tables.add(directories[config])
-        yield config
-
-
-def run_without_tables(plan: Plan, configs: Sequence[RunConfig], progress: Progress) -> None:
-    """Train runs while other processes may train others of the same experiment."""
-    for _ in run(plan, configs, progress):
-        pass
-
-
-def run(plan: Plan, configs: Sequence[RunConfig], progress: Progress) -> Iterator[RunConfig]:
     """Train runs and yield each that is finished.
+
+    Args:
+        plan: of the experiment.
+        configs: the runs.
+        progress: shows and counts them.
+        tables: whether to append the rows of a finished run to the tables of the experiment. Not
+            while other processes train other runs of it.
 
     Raises:
         UserError: another process is writing a run.
         OSError: a file cannot be written.
     """
+    directories = dict(zip(plan.runs, plan.run_directories, strict=True))
+    if tables:
+        missing = set(configs)
+        gather_tables(plan.directory, [directories[c] for c in plan.runs if c not in missing])
     # A loss or model of the user's own may draw from the process-wide random numbers.
     limit = plan.config.at_once if all(map(is_builtin, configs)) else 1
     runs = (
@@ -76,6 +72,8 @@ def run(plan: Plan, configs: Sequence[RunConfig], progress: Progress) -> Iterato
             else:
                 assert result.test is not None
                 progress.finished(config, result.test.accuracy, result.seconds)
+                if tables:
+                    append_tables(plan.directory, directories[config])
                 yield config
     except KeyboardInterrupt:
         return

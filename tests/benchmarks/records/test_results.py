@@ -9,9 +9,10 @@ import pytest
 from lossbench.benchmarks.records import results
 from lossbench.benchmarks.records.results import (
     COLUMNS,
-    CsvFile,
     Evaluation,
-    TableAppender,
+    GradientWarning,
+    append_row,
+    append_tables,
     gather_tables,
 )
 
@@ -37,10 +38,8 @@ ROW = Evaluation(
 
 
 def test_rows_are_on_disk_as_soon_as_they_are_added(tmp_path: Path) -> None:
-    kept = CsvFile(tmp_path / "results.csv", COLUMNS)
-    assert not kept.path.exists()
-    kept.add(ROW)
-    kept.add(dataclasses.replace(ROW, seed=2))
+    for seed in (1, 2):
+        append_row(tmp_path / "results.csv", dataclasses.replace(ROW, seed=seed))
     with (tmp_path / "results.csv").open() as file:
         rows = list(csv.DictReader(file))
     assert [row["seed"] for row in rows] == ["1", "2"]
@@ -54,7 +53,7 @@ def test_rows_are_on_disk_as_soon_as_they_are_added(tmp_path: Path) -> None:
 
 def test_a_file_that_exists_is_continued(tmp_path: Path) -> None:
     for _ in range(2):
-        CsvFile(tmp_path / "results.csv", COLUMNS).add(ROW)
+        append_row(tmp_path / "results.csv", ROW)
     assert len((tmp_path / "results.csv").read_text().splitlines()) == 3
 
 
@@ -67,7 +66,7 @@ def test_an_experiments_rows_are_those_of_its_runs_without_torn_ones(
         (tmp_path / name).mkdir()
         for seed in range(3):
             row = dataclasses.replace(ROW, loss=odd, seed=seed, images=name)
-            CsvFile(tmp_path / name / "results.csv", COLUMNS).add(row)
+            append_row(tmp_path / name / "results.csv", row)
     torn = tmp_path / "a" / "results.csv"
     whole = torn.read_bytes()
     torn.write_bytes(whole[: max(0, len(whole) - cut)])
@@ -88,16 +87,12 @@ def runs_of(directory: Path, *names: str) -> list[Path]:
         (directory / name).mkdir()
         for step in (0, 312):
             row = dataclasses.replace(ROW, seed=seed, step=step)
-            CsvFile(directory / name / "results.csv", COLUMNS).add(row)
-        CsvFile(directory / name / "warnings.csv", ["loss"]).add(Loss(f"of {name}"))
+            append_row(directory / name / "results.csv", row)
+        warning = GradientWarning(f"of {name}", seed, "vanished", "logit", 0, 0.0, "text")
+        append_row(directory / name / "warnings.csv", warning)
     for file in directory.glob("torn/*.csv"):
         file.write_bytes(file.read_bytes()[:-3])
     return [directory / name for name in names]
-
-
-@dataclasses.dataclass
-class Loss:
-    loss: str
 
 
 def test_runs_added_one_by_one_are_as_if_they_had_been_gathered(tmp_path: Path) -> None:
@@ -106,9 +101,9 @@ def test_runs_added_one_by_one_are_as_if_they_had_been_gathered(tmp_path: Path) 
     gather_tables(tmp_path, runs)
     whole = [(tmp_path / name).read_text() for name in ("results.csv", "warnings.csv")]
     for ended in range(3):
-        tables = TableAppender(tmp_path, runs[:ended])
+        gather_tables(tmp_path, runs[:ended])
         for run in runs[ended:]:
-            tables.add(run)
+            append_tables(tmp_path, run)
         assert [
             (tmp_path / name).read_text() for name in ("results.csv", "warnings.csv")
         ] == whole, ended
@@ -116,11 +111,11 @@ def test_runs_added_one_by_one_are_as_if_they_had_been_gathered(tmp_path: Path) 
 
 def test_a_run_that_is_added_is_the_only_one_that_is_read(tmp_path: Path, monkeypatch) -> None:
     runs = runs_of(tmp_path, *"abcd")
-    tables = TableAppender(tmp_path, runs[:3])
+    gather_tables(tmp_path, runs[:3])
     read = []
     plain = results.whole_lines
     monkeypatch.setattr(results, "whole_lines", lambda path: (read.append(path), plain(path))[1])
-    tables.add(runs[3])
+    append_tables(tmp_path, runs[3])
     assert {path.parent for path in read} == {runs[3]}
 
 
@@ -128,7 +123,7 @@ def test_where_no_run_has_a_row_there_is_no_file(tmp_path: Path) -> None:
     """Not even one of rows that a run had before it was begun anew."""
     gather_tables(tmp_path, runs_of(tmp_path, "a"))
     assert (tmp_path / "results.csv").exists()
-    TableAppender(tmp_path, [])
+    gather_tables(tmp_path, [])
     assert [path.name for path in tmp_path.iterdir()] == ["a"]
 
 

@@ -28,7 +28,7 @@ def test_the_runs_of_a_seed_begin_as_the_same_function(loss: str, images) -> Non
             config = dataclasses.replace(SMALL, loss=name, seed=7, initial_probability=begin_at)
             objective = Objective(name)
             model = build_model(config, objective).eval()
-            ((pixels, _),) = evaluation_batches(dataset.validation, dataset.normalise)
+            (pixels,) = evaluation_batches(dataset.validation, dataset.normalise)
             probabilities.append(torch.sigmoid(objective.margin(model(pixels))))
         torch.testing.assert_close(*probabilities)
         if begin_at is not None:

@@ -8,7 +8,7 @@ from rich.console import Console
 
 from lossbench.benchmarks.commands.plan import create_plan
 from lossbench.benchmarks.console import Reporter
-from lossbench.benchmarks.training.executors.local import run_without_tables
+from lossbench.benchmarks.training.executors.local import run_locally
 from lossbench.benchmarks.training.interruption import Interruption
 from lossbench.benchmarks.training.progress import ExperimentStatus, Progress, train_runs
 
@@ -56,7 +56,7 @@ def test_progress_stops_on_a_signal_or_an_error(plan, reporter) -> None:
 
 
 def test_only_unfinished_runs_are_trained(plan, reporter) -> None:
-    assert train_runs(plan, reporter, run_without_tables).finished == 4
+    assert train_runs(plan, reporter, run_locally).finished == 4
     # A process was killed after the last row, and another before it.
     left = plan.run_directories[0] / "resume.pt"
     left.write_bytes(b"left")
@@ -66,7 +66,7 @@ def test_only_unfinished_runs_are_trained(plan, reporter) -> None:
 
     def executor(plan, configs, progress) -> None:
         trained.extend(configs)
-        run_without_tables(plan, configs, progress)
+        run_locally(plan, configs, progress)
 
     status = train_runs(dataclasses.replace(plan), reporter, executor)  # with its own dataset
     assert trained == [plan.runs[2]]
