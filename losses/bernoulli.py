@@ -113,7 +113,7 @@ def bernoulli_sum(
         IndexError: a class index out of range (seen on the CPU; a device-side error on CUDA); an
             input of no dimension.
         NotImplementedError: input is not floating point.
-    Source: the softmax read as a sum of Bernoulli distributions, one a class.
+    Source: the softmax read as a sum of Bernoulli distributions, one per class.
     """
     return rows(
         bernoulli_sum_formula, "bernoulli_sum", input, target, weight, ignore_index, reduction

@@ -99,7 +99,7 @@ def same_shape(input: Tensor, target: Tensor) -> None:
     if target.shape != input.shape:
         raise ValueError(
             f"target size {tuple(target.shape)} must be the same as input size "
-            f"{tuple(input.shape)}: a loss of single logits has one target a logit"
+            f"{tuple(input.shape)}: a loss of single logits has one target per logit"
         )
 
 
@@ -165,7 +165,7 @@ def index_shapes(input: Tensor, target: Tensor) -> None:
         )
     raise RuntimeError(
         f"target of class indices has size {tuple(target.shape)} but input of size "
-        f"{tuple(input.shape)} wants {tuple(wanted)}, one index a row of logits"
+        f"{tuple(input.shape)} needs {tuple(wanted)}, one index per row of logits"
     )
 
 

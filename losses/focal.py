@@ -33,7 +33,7 @@ from .textbook import class_dim, one_hot_rows, reduced
 # [-1, 1], so that L' and L'' are finite for gamma < 1 too, where a derivative of u^gamma is not.
 
 
-class _Wrong(NamedTuple):
+class _Terms(NamedTuple):
     """Terms of the formulas above: `factor` = a u^gamma, `kappa`, and the cross-entropy B."""
 
     factor: Tensor
@@ -41,7 +41,7 @@ class _Wrong(NamedTuple):
     cross_entropy: Tensor
 
 
-def _wrong(z: Tensor, t: Tensor, gamma: float, alpha: float) -> _Wrong:
+def _terms(z: Tensor, t: Tensor, gamma: float, alpha: float) -> _Terms:
     u = t * torch.sigmoid(-z) + (1 - t) * torch.sigmoid(z)
     certain = u == 0
     # Where a hard target is certain, p q / u is the probability of being right: 1.
@@ -49,23 +49,25 @@ def _wrong(z: Tensor, t: Tensor, gamma: float, alpha: float) -> _Wrong:
     # At u = 0 the power has a derivative that is infinite, while B is no larger than u.
     power = u.clamp_min(torch.finfo(u.dtype).tiny) ** gamma
     factor = power if alpha < 0 else power * (alpha * t + (1 - alpha) * (1 - t))
-    return _Wrong(factor, kappa, bce_with_logits_value(z, t))
+    return _Terms(factor, kappa, bce_with_logits_value(z, t))
 
 
 def sigmoid_focal_value(z: Tensor, t: Tensor, gamma: float, alpha: float) -> Tensor:
-    w = _wrong(z, t, gamma, alpha)
+    w = _terms(z, t, gamma, alpha)
     return times(w.factor, w.cross_entropy)
 
 
 def sigmoid_focal_gradient(z: Tensor, t: Tensor, gamma: float, alpha: float) -> Tensor:
-    w = _wrong(z, t, gamma, alpha)
+    w = _terms(z, t, gamma, alpha)
     return w.factor * (error(z, t) + gamma * times(w.kappa, w.cross_entropy))
 
 
 def sigmoid_focal_hvp(z: Tensor, v: Tensor, t: Tensor, gamma: float, alpha: float) -> Tensor:
-    w = _wrong(z, t, gamma, alpha)
-    bent = w.kappa * ((gamma - 1) * w.kappa - torch.tanh(z / 2))
-    inside = slope(z) + 2 * gamma * w.kappa * error(z, t) + gamma * times(bent, w.cross_entropy)
+    w = _terms(z, t, gamma, alpha)
+    curvature = w.kappa * ((gamma - 1) * w.kappa - torch.tanh(z / 2))
+    inside = (
+        slope(z) + 2 * gamma * w.kappa * error(z, t) + gamma * times(curvature, w.cross_entropy)
+    )
     return v * w.factor * inside
 
 
@@ -93,7 +95,7 @@ def sigmoid_focal_loss(
         inputs: logits, any shape, floating point.
         targets: the probability of class 1, in [0, 1], of inputs' shape, floating point or bool.
         alpha: the weight of class 1, in [0, 1]; that of class 0 is 1 - alpha. -1: no weights.
-        gamma: how much less, at least 0; 0 gives cross-entropy.
+        gamma: exponent, at least 0: the larger, the less easy examples count. 0: cross-entropy.
         reduction: 'none', 'mean' over the elements, or 'sum'.
     Raises:
         ValueError: alpha or gamma out of range; targets of another shape; unknown reduction.
@@ -194,7 +196,7 @@ def softmax_focal_loss(
         target: class indices of input's shape without C, of any integer dtype; or probabilities
             of input's shape.
         weight: a factor w for each class, (C,), at least 0: a row weighs w_y, or sum_c w_c t_c.
-        gamma: how much less, at least 0; 0 gives cross-entropy.
+        gamma: exponent, at least 0: the larger, the less easy examples count. 0: cross-entropy.
         ignore_index: a class index that contributes neither loss nor gradient.
         reduction: 'mean', 'sum' or 'none'. 'mean' divides by the sum of the weights of the rows
             that are not ignored if target is indices, else by the number of rows.

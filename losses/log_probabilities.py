@@ -196,7 +196,7 @@ ENTRIES = (
         "log-probabilities",
         ("distribution",),
         kl_div_reference,
-        "Kullback-Leibler divergence from log-probabilities, one number an element",
+        "Kullback-Leibler divergence from log-probabilities, one number per element",
         formula="t (ln t - x)",
         gradient="-t",
         range="(-∞, ∞); summed over a distribution [0, ∞)",

@@ -200,7 +200,7 @@ def multi_margin_loss(
     ):
         raise RuntimeError(
             f"{name}: target of size {tuple(target.shape)} but input of size "
-            f"{tuple(input.shape)}: expected one class index a row, {tuple(x.shape[:-1])}"
+            f"{tuple(input.shape)}: expected one class index per row, {tuple(x.shape[:-1])}"
         )
     y = target.long().reshape(x.shape[:-1])
     checks.class_indices(x.shape[-1], y.reshape(target.shape), None, error=RuntimeError)
@@ -245,7 +245,7 @@ def multi_margin_settings(p: int, weight: Tensor | None) -> int:
     """p, if it is 1 or 2 and the weight is one-dimensional, else ValueError."""
     if weight is not None and weight.dim() != 1:
         raise ValueError(
-            f"weight must be one-dimensional, one factor a class, got size {tuple(weight.shape)}"
+            f"weight must be one-dimensional, one factor per class, got size {tuple(weight.shape)}"
         )
     return known_power("multi_margin_loss", "p", p, (1, 2))
 
@@ -259,7 +259,7 @@ def multilabel_margin_loss(input: Tensor, target: Tensor, *, reduction: str = "m
     L = 1/C sum_l sum_c max(0, 1 - x_l + x_c), at least 0, over the classes l that the target lists
     and the classes c that it does not; dL/dx_c is the number of l with x_c > x_l - 1, over C, and
     dL/dx_l minus the number of such c, over C; the Hessian is 0.
-    Needs memory for C^2 numbers a row.
+    Needs memory for C^2 numbers per row.
 
     Args:
         input: scores, (C,) or (N, C), floating point, with C at least 1.

@@ -162,7 +162,7 @@ ENTRIES = (
         formula="-Σ_c [t_c ln σ(z_c) + (1 - t_c) ln(1 - σ(z_c))] / C",
         gradient="(σ(z) - t) / C",
         range="[0, ∞)",
-        use="several labels, one number an example",
+        use="several labels, one number per example",
         source="torch.nn.MultiLabelSoftMarginLoss",
     ),
 )

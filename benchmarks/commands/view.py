@@ -104,7 +104,7 @@ def addresses(directories: list[Path], port: int) -> list[str]:
         return [f"One seed of each loss  {home}?{query}#timeseries"]
     lines = [
         f"Losses, with bands over seeds  {home}#custom_scalars",
-        f"A row a loss                   {home}#hparams",
+        f"One row per loss               {home}#hparams",
     ]
     runs = sum(1 for experiment in directories for _ in log_directory(experiment).glob("*/"))
     if runs > MAX_SELECTED_RUNS:

@@ -261,7 +261,7 @@ CLAIM = Claim(
     refuted_by=(
         f"Weights or logit adjustment gain less than {GAIN:g} points of balanced accuracy over "
         f"plain cross-entropy, or logit adjustment less than {GAIN:g} over focal loss, with 10 or "
-        "with 50 dogs for a cat."
+        "with 50 dogs per cat."
     ),
     procedure=(
         "Cats are removed until there is 1 for 10 dogs and 1 for 50 in training, not in the test. "

@@ -56,7 +56,7 @@ def load_built() -> tuple[ModuleType, str]:
         if library.exists():
             return _import_library(library), (each / "compiler.txt").read_text().strip()
     raise NoKernelsError(
-        "none have been built: run `python -m lossbench.losses.kernels build`"
+        "no kernels have been built: run `python -m lossbench.losses.kernels build`"
         if found
         else _no_compiler()
     )
@@ -175,7 +175,7 @@ def _no_compiler() -> str:
 def _directory() -> Path:
     """Return the cache directory for this torch, Python, processor and source."""
     if sys.platform != "linux":
-        raise NoKernelsError(f"they are for Linux, and this is {platform.system()}")
+        raise NoKernelsError(f"the kernels need Linux, and this is {platform.system()}")
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
     parts = [
         torch.__version__,
@@ -272,7 +272,7 @@ def _run_all(commands: list[list[str]], log: Path) -> None:
                 process.kill()
             raise
     if any(codes):
-        raise NoKernelsError(f"{commands[0][0]} cannot compile them: {log} says why")
+        raise NoKernelsError(f"{commands[0][0]} cannot compile the kernels: {log} says why")
 
 
 def _import_library(library: Path) -> ModuleType:

@@ -119,7 +119,7 @@ def test_a_compiler_that_fails_is_named_with_its_log(
 ) -> None:
     as_compiler(tmp_path / "c++", "echo it is broken >&2; exit 1", monkeypatch)
     with pytest.raises(
-        building.NoKernelsError, match=r"cannot compile them: .*build\.log says why"
+        building.NoKernelsError, match=r"cannot compile the kernels: .*build\.log says why"
     ):
         building.build()
     (log,) = cache.rglob("build.log")

@@ -29,7 +29,7 @@ BAD: dict[str, tuple[str, Tensor, Tensor, dict[str, Any], str]] = {
     "mm-classes": ("multi_margin_loss", MATRIX[:, :0], PAIR, {}, "at least one class"),
     "mm-batch": ("multi_margin_loss", MATRIX, PAIR[:1], {}, r"\(1,\).*\(2,\)"),
     "mm-column": ("multi_margin_loss", MATRIX, PAIR[:, None], {}, r"\(2, 1\)"),
-    "mm-two": ("multi_margin_loss", FLAT, PAIR, {}, "one class index a row"),
+    "mm-two": ("multi_margin_loss", FLAT, PAIR, {}, "one class index per row"),
     "mm-high": ("multi_margin_loss", MATRIX, PAIR + 2, {}, r"Target 3 .* position \(1,\)"),
     "mm-low": ("multi_margin_loss", MATRIX, PAIR - 100, {}, r"Target -100 .* position \(0,\)"),
     "mm-float": ("multi_margin_loss", MATRIX, PAIR.float(), {}, "integer"),
