@@ -17,8 +17,8 @@ from .textbook import class_dim, reduced, softmax_error
 
 
 def _expectation_slope(r: Row, t: Tensor) -> Tensor:
-    # Less their largest, so that of a right class only its own -2 is left: the gradient is then
-    # 2 p_y p_c without a difference.
+    # The largest sign is subtracted from all. For a right class y only its own entry, -2, is then
+    # not 0, so the gradient 2 p_y p_c is computed without a difference.
     sign = error(r, t).sign()
     return sign - sign.amax(-1, keepdim=True)
 
@@ -82,9 +82,10 @@ def expectation_reference(input: Tensor, target: Tensor, reduction: str = "mean"
 
 
 def _chebyshev_slope(r: Row, t: Tensor) -> Tensor:
-    # The errors of a row add up to 0. So the one class that gets too little (the right class, if
-    # there is one) errs at least as much as any other; where the two seem equal it is rounding
-    # that hides by how much, and its gradient is the right one. Equal errors share, as in amax.
+    # The errors of a row add up to 0. If only one class has p < t (the right class of an index),
+    # its error is therefore at least as large as any other. Where another one seems equal, rounding
+    # hides the difference, so classes with p < t get the gradient. Equal errors share it, as in
+    # amax.
     e = error(r, t)
     low, high = (-e).amax(-1, keepdim=True), e.amax(-1, keepdim=True)
     short = low >= high * (1 - 8 * torch.finfo(e.dtype).eps)

@@ -61,7 +61,7 @@ def _shifted(z: Tensor, clip: float) -> _Shifted:
     kink = math.log(clip) - math.log1p(-clip)
     leading = round(kink * 2**14) / 2**14
     above = (z - leading) - (kink - leading)
-    # Not so at the kink itself, as clamp has it; NaN is passed on.
+    # False at the kink itself, as in the derivative of torch.clamp; True for NaN, which is kept.
     active = ~(above <= 0)
     u = p * (1 - clip) * -torch.expm1(-torch.where(active, above, 1.0))
     loss = torch.where(u < 0.5, -torch.log1p(-u.clamp_max(0.5)), -torch.log(clip + q))

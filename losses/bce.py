@@ -101,7 +101,7 @@ def bce_with_logits_gradient(z: Tensor, t: Tensor) -> Tensor:
 
 
 def bce_with_logits_hvp(z: Tensor, v: Tensor, t: Tensor) -> Tensor:
-    # Whatever t is; adding a zero of its shape lets it be batched alone.
+    # Independent of t. Zeros of t's shape give the result the batch dimension of a vmap over t.
     return v * slope(z) + torch.zeros_like(t)
 
 

@@ -87,8 +87,8 @@ def _minus_log(z: Tensor, k: float) -> tuple[Tensor, Tensor]:
     gap = distance(largest, z)
     nu = torch.zeros_like(largest)
     for step in range(STEPS):
-        # At its root a Newton step has the derivative of the root, and two have three: what comes
-        # before need not be differentiated.
+        # A Newton step from the root has the root's first derivative, two steps have the first
+        # three. So autograd needs only the last two steps.
         if step == STEPS - 2:
             nu = nu.detach()
         base = k * (nu + gap)

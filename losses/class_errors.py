@@ -239,7 +239,7 @@ def rescaled_square_reference(
 
 
 def squentropy_value(z: Tensor, t: Tensor) -> Tensor:
-    # A class that is certainly right costs no square, and 0 * inf is no number.
+    # `times`: a class with target 1 has no square, also where its logit is infinite.
     return cross_entropy_forms.value(z, t, 0.0, 0.0) + times(1 - t, z.square()).sum(-1) / (
         z.shape[-1] - 1
     )

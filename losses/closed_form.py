@@ -141,7 +141,7 @@ def _of_indices(forms: ClosedForms, order: int) -> Formula:
             return formula(*inputs)
         tensors = tuple(x for x in inputs if isinstance(x, Tensor))
         names = (("z", "v", "y", "w") if order == 2 else ("z", "y", "w"))[: len(tensors)]
-        # Under torch.compile a setting may be symbolic; a graph that is kept must not be.
+        # Under torch.compile a setting may be symbolic. The cached graph must hold plain numbers.
         settings = tuple(
             float(x) if isinstance(x, torch.SymFloat) else x for x in inputs[len(tensors) :]
         )

@@ -65,7 +65,7 @@ class ZeroOneLoss(Weighted):
 
 
 def zero_one_reference(input: Tensor, target: Tensor, reduction: str = "mean") -> Tensor:
-    # The product with 0 keeps it in the graph, with the gradient of zero that the step has.
+    # Adding 0 * input keeps the input in the graph, with gradient 0, that of a step function.
     wrong = target + (input > 0) * (1 - 2 * target)
     return reduced(wrong + 0 * input, reduction)
 

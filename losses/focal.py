@@ -46,7 +46,7 @@ def _terms(z: Tensor, t: Tensor, gamma: float, alpha: float) -> _Terms:
     certain = u == 0
     # Where a hard target is certain, p q / u is the probability of being right: 1.
     kappa = (1 - 2 * t) * torch.where(certain, 1.0, slope(z) / torch.where(certain, 1.0, u))
-    # At u = 0 the power has a derivative that is infinite, while B is no larger than u.
+    # The clamp avoids the infinite derivative of the power at u = 0, where B is 0 as well.
     power = u.clamp_min(torch.finfo(u.dtype).tiny) ** gamma
     factor = power if alpha < 0 else power * (alpha * t + (1 - alpha) * (1 - t))
     return _Terms(factor, kappa, bce_with_logits_value(z, t))
@@ -135,7 +135,7 @@ def sigmoid_focal_reference(
     alpha: float = 0.25,
     gamma: float = 2.0,
 ) -> Tensor:
-    # torchvision.ops.sigmoid_focal_loss, line by line; this library wants torch alone.
+    # The formula of torchvision.ops.sigmoid_focal_loss; this library imports torch alone.
     p = torch.sigmoid(input)
     each = F.binary_cross_entropy_with_logits(input, target, reduction="none")
     each = each * (1 - (p * target + (1 - p) * (1 - target))) ** gamma
@@ -166,7 +166,7 @@ def _focal_first(s: Tensor, p: Tensor, q: Tensor, gamma: float) -> Tensor:
 def _focal_second(s: Tensor, p: Tensor, q: Tensor, gamma: float) -> Tensor:
     # gamma q^(gamma - 1) p [1 + (gamma - 1) p s / q + 1 - s].
     inside = 2 + (gamma - 1) * times(p, _ratio(s, q))
-    # For gamma < 1 infinite at q = 0, where it meets a factor that is smaller still.
+    # For gamma < 1 this is infinite at q = 0. The factor it is multiplied by goes to 0 faster.
     return (
         gamma * q.clamp_min(torch.finfo(q.dtype).tiny) ** (gamma - 1) * (p * inside - times(p, s))
     )

@@ -30,7 +30,7 @@ def _power(s: Tensor, share: Tensor | float, k: float) -> Tensor:
     leading = s.detach().to(torch.bfloat16).to(s.dtype)
     leading = torch.where(leading.isinf(), 0.0, leading)
     rest = k * (s - leading) + (k - leading_k) * leading + k * share
-    # As long as the first factor is above 0 the rest is above -2; after that it must not matter.
+    # The rest is above -2 as long as the first factor is above 0. The clamp avoids 0 * inf.
     return torch.exp(-leading_k * leading) * torch.exp(-rest.clamp_min(-2.0))
 
 
@@ -39,7 +39,7 @@ _generalized = RightClass(
     lambda s, _p, _q, k: _power(s, 0.0, k),
     lambda s, _p, _q, k: -k * _power(s, 0.0, k),
 )
-# For rows s is a sum; it stays in two parts, so that it is not rounded.
+# For rows s is a sum, gap + rest. Both parts are passed on, so that the sum is not rounded.
 _generalized_of_parts = RightClass(
     lambda gap, rest, k: -torch.expm1(-k * (gap + rest)) / k,
     lambda gap, rest, k: _power(gap, rest, k),

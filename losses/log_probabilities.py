@@ -87,7 +87,7 @@ def nll_reference(input: Tensor, target: Tensor, reduction: str = "mean") -> Ten
 
 
 def kl_div_value(x: Tensor, t: Tensor) -> Tensor:
-    # 1 (ln 1 - 0) is the 0 of a target of 0, and no derivative meets 0 * inf in it.
+    # Where t = 0, 1 (ln 1 - 0) = 0 is computed instead, whose derivatives have no 0 * inf.
     nothing = t == 0
     t, x = torch.where(nothing, 1.0, t), torch.where(nothing, 0.0, x)
     return t * (torch.log(t) - x)

@@ -22,7 +22,7 @@ def sigmoid_mse_value(z: Tensor, t: Tensor) -> Tensor:
 
 
 def sigmoid_mse_gradient(z: Tensor, t: Tensor) -> Tensor:
-    # The factor f (1 - f) goes to 0 on both sides: also where f - t is as wrong as it can be.
+    # The factor f (1 - f) goes to 0 at both ends, also at the one where the error f - t is largest.
     return error(z, t) * slope(z)
 
 

@@ -31,8 +31,8 @@ def minus_log(t: Tensor, log_zero: float) -> Tensor:
 
 
 def _slope(_r: object, t: Tensor, log_zero: float) -> Tensor:
-    # A constant may be added: with the largest b taken away a one-hot row is A e_y, and what the
-    # wrong classes have in common is not subtracted from itself.
+    # A constant added to b does not change the gradient. With the largest b subtracted, a one-hot
+    # target gives A e_y, so that equal terms of the wrong classes need not cancel.
     b = minus_log(t, log_zero)
     return b - b.detach().amax(-1, keepdim=True)
 

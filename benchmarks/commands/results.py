@@ -34,7 +34,7 @@ def print_status(ended: ExperimentStatus) -> int:
     """Print the table of an experiment and how to resume it; return the exit code."""
     directory = ended.directory
     if ended.finished:
-        # A pipe has no width of its own, and whoever reads the file wants every column.
+        # A pipe has no width; 110 characters show every column.
         console = Console(width=None if sys.stdout.isatty() else 110)
         console.print(terminal_table(summarise(directory), console.width))
         print(

@@ -57,8 +57,8 @@ def view(runs: Path, port: int, every_seed: bool = False) -> int:
         return serve(runs, port)
     if directories == [runs]:
         return serve(log_directory(runs), port)
-    # TensorBoard's other way to be given many directories, --logdir_spec, turns off its fast
-    # loading, which follows links.
+    # A tree of links, because --logdir_spec, TensorBoard's option for many directories, turns off
+    # its fast loading.
     with tempfile.TemporaryDirectory(prefix="lossbench-") as tree:
         link_experiments(Path(tree), runs)
         return serve(Path(tree), port, lambda: link_experiments(Path(tree), runs))

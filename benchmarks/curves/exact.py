@@ -12,7 +12,7 @@ from typing import NamedTuple
 from .formulas import ONE, ROWS, SLOPES, Number, Row, cached, m
 
 STEP = m.mpf(10) ** -60
-# A step between two gradients, far larger than the error that STEP leaves.
+# Step of the finite differences in `sensitivity`, far larger than the error that STEP leaves.
 NEAR = m.mpf(10) ** -30
 # Stands for infinity, where a limit is computed.
 FAR = m.mpf(10) ** 40
@@ -95,7 +95,7 @@ def _slope(name: str, x: Row, t: Row, at: int, value: Number) -> Number:
         return _value(name, (*x[:at], x[at] + step, *x[at + 1 :]), t)
 
     right, left = (shifted(STEP) - value) / STEP, (value - shifted(-STEP)) / STEP
-    # Where the second derivative jumps they differ by as much as the step.
+    # At a kink of the gradient alone right and left differ by about STEP, which is allowed.
     jumps = abs(right - left) > max(abs(right) * 1e-20, m.mpf(10) ** -50)
     return None if jumps else (right + left) / 2
 

@@ -29,7 +29,7 @@ from .runs import Runs, accuracies, tested, train_seeds, tune
 from .text import mean_text, signed, with_span
 
 REFERENCE = "cross-entropy"
-# Losses whose expectation is least where the model says how probable a class is, and others.
+# Proper losses, whose expectation is least at the true probabilities, and others.
 PROPER = (REFERENCE, "bce-with-logits", "softmax-mse", "sigmoid-mse", "mse")
 IMPROPER = ("softmax-focal", "label-smoothing", "generalized-cross-entropy", "probability-sum")
 LOSSES = (*PROPER, *IMPROPER)

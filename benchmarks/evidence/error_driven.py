@@ -23,10 +23,10 @@ from .measures import at_most, below, table
 from .runs import train_cells
 from .text import optional
 
-# Losses whose gradient is k |f - t|, and those of which the claim says that it is not.
+# Losses whose gradient is k |f - t|, and losses whose gradient is not, according to the claim.
 PROPORTIONAL = tuple(loss for loss, formula in FORMULAS.items() if formula.factor)
 OTHERS = ("probability-sum", "sigmoid-mse", "softmax-mse", "mse")
-# The rounding of float32, with room: |f - t| is at most 1.
+# Largest rounding error of |f - t| <= 1 in float32, with a margin.
 ROUNDING = 1e-5
 # A gradient is not proportional to the error if a line through 0 leaves more than 5 % of its
 # variation unexplained.

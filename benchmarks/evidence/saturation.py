@@ -38,14 +38,15 @@ RATES = (0.1, 0.5, 3.0)
 COMMON = 0.1
 # The limits below were chosen on networks with the seeds 0 to 8, so the verdict uses other seeds.
 FIRST_SEED = 20
-# Cross-entropy recovers if the surest start costs it less than this many times the steps of the
-# even one, ...
+# Cross-entropy recovers if from the surest start it takes less than this many times the steps that
+# it takes from the even start.
 RECOVERS = 8.0
-# ... sigmoid-mse stalls if it then needs more than this many times the steps of cross-entropy, ...
+# sigmoid-mse stalls if from the surest start it takes more than this many times the steps of
+# cross-entropy.
 STALLS = 2.0
-# ... and without a wrong start neither is so much slower than the other.
+# Both are alike from the even start if neither takes more than this many times the other's steps.
 ALIKE = 2.0
-# The rounding of float32, relative, with room.
+# Largest relative rounding error of float32, with a margin.
 ROUNDING = 1e-5
 
 LIMIT = 9.6  # of the log-odds drawn

@@ -99,7 +99,7 @@ def count_steps(runs: Runs, accuracy: float) -> Steps:
     steps, reached = [], []
     for run in runs:
         enough = [e.step for e in run.evaluations if e.validation_accuracy >= accuracy]
-        # A start with enough accuracy counts as one step, of which there is a logarithm.
+        # Enough accuracy before the first step counts as one step: 0 has no logarithm.
         steps.append(max(1, enough[0] if enough else run.evaluations[-1].step))
         reached.append(bool(enough))
     return Steps(np.array(steps, float), np.array(reached))

@@ -21,8 +21,8 @@ from .runs import Runs, chance_level, train_seeds, validation_accuracy
 from .text import mean_text, signed
 
 ZERO_ONE, REFERENCE = "zero-one", "cross-entropy"
-# The default model, and the same without batch normalisation, in which nothing but parameters can
-# change a prediction.
+# The default model, and the same without batch normalisation, whose predictions depend on nothing
+# but its parameters.
 MODEL, PLAIN = "convnet", "plainnet"
 MODELS = {PLAIN: "without batch normalisation", MODEL: "default model"}
 RATE, EXTREME = 0.1, 1000.0

@@ -105,7 +105,7 @@ def _draw_row(axes: Axes, y: int, name: str, difference: Mapping[str, Any], limi
         fill = color if decided else "white"
         axes.plot(mean, y, marker=style["marker"], markerfacecolor=fill, **marker)
     else:
-        # Off the panel: an arrow at the edge, and the number beside it.
+        # Outside the axis limits: an arrow at the edge, with the number beside it.
         edge, arrow = (-0.985 * limit, "<") if mean < 0 else (0.985 * limit, ">")
         axes.plot(edge, y, marker=arrow, markerfacecolor=color, clip_on=False, **marker)
     text = interval_points(difference, signed=True)

@@ -18,7 +18,7 @@ from .schema import NUMBER, reject_constant, schema_error
 
 FILE = "claim.json"
 TEXTS = ("name", "question", "claim", "refuted_by", "procedure", "source", "verdict", "sentence")
-# What is shown of claim.json, and of what kind it is.
+# Types of the values of claim.json that reports show.
 RECORD: dict[str, Any] = {
     **dict.fromkeys(TEXTS, str),
     "measures": [dict.fromkeys(("value", "low", "high"), NUMBER | None)],

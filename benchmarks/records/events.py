@@ -29,7 +29,7 @@ PREFIX = "events.out.tfevents."
 LOGIT_HISTOGRAM = "gradient/logit_log10"
 """Tag of the histogram of log10 |dL/dz|."""
 
-# Quarters of a power of ten, from the floor of the statistics to 100.
+# Four bins per power of ten, from `FLOOR` to 100.
 BINS = np.arange(round(math.log10(FLOOR)), 2.25, 0.25)
 
 

@@ -37,7 +37,7 @@ NUMBERS = tuple(column for column in COLUMNS[4:] if column != "images")
 """Columns of results.csv with measurements."""
 
 EXPERIMENT_FILE = "experiment.json"
-# What is shown of experiment.json, and of what kind it is.
+# Types of the values of experiment.json that reports show.
 DATA: dict[str, Any] = {
     "classes": [str],
     **dict.fromkeys(("train", "validation", "test"), int),

@@ -116,7 +116,7 @@ def append_row(path: Path, row: Evaluation | GradientWarning) -> None:
     """
     cells = [f"{v:.7g}" if isinstance(v, float) else v for v in dataclasses.astuple(row)]
     headings = [field.name for field in dataclasses.fields(row)]
-    # Opened for each row: what has been written is in the file whatever happens next.
+    # Opened for each row, so that written rows survive if the process is killed.
     _append(path, headings, [cells])
 
 

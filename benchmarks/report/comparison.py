@@ -42,7 +42,7 @@ def write_comparison(directory: Path) -> tuple[dict[str, Any], Document]:
     document = comparison_document(experiment, summary, figures)
     write_files(directory, figures)
     write_pages(directory, document, "summary.md")
-    # Last, so that whoever sees it finds the others up to date.
+    # Written last: when it exists, the other files are up to date.
     content = json.dumps(summary, indent=2, allow_nan=False) + "\n"
     write_files(directory, {"summary.json": content.encode()})
     return summary, document

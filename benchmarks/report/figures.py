@@ -151,7 +151,7 @@ def _draw_gradient(axes: Axes, runs: dict[str, list[Run]]) -> None:
     axes.set_ylabel("mean |dL/dz| when wrong" if wrong else "mean |dL/dz|")
     axes.set_xlabel("training steps")
     low, high, below = decades_of(_measured(runs, column))
-    # A logarithm has no zero, so a zero is drawn a decade below everything else, and says so.
+    # A logarithmic axis has no zero, so zeros are drawn a decade below all else, with a label.
     floor = 10.0 ** (low - 1)
     labels = _draw_lines(axes, runs, column, lambda values: values.clip(floor), magnitude)
     axes.set_yscale("log")

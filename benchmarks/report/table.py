@@ -92,7 +92,7 @@ def terminal_table(summary: dict[str, Any], width: int) -> rich.table.Table:
         pad_edge=False,
         show_edge=False,
     )
-    # A name is wrapped only where the numbers need the room.
+    # Names are wrapped only if the columns of numbers need the width.
     name_width = min(18, max(len(name) for name in ["chance", *summary["losses"]]))
     for index, column in enumerate(columns):
         table.add_column(

@@ -167,7 +167,7 @@ class Recorder(Callback):
         stop = any_rank(self.monitor.should_stop())
         if stop or time.monotonic() - self.saved >= self.checkpoint_every:
             state = {
-                # First: the checkpoint promises that so much of them is on the disk.
+                # Flushed first: the checkpoint states lengths that must already be on the disk.
                 "files": checkpoint.sync_files(self.path),
                 "warnings": self.warnings.state_dict(),
                 "last": vars(self.last) if self.last else None,

@@ -325,7 +325,7 @@ class _Tiles(_Rows):
             text = self.text(node, local)
             local[node] = f"x{len(local)}"
             lines.append(f"const {c_type(node)} {local[node]} = {text};")
-        # What only this loop needs is no array.
+        # Nodes that no later loop reads need no array.
         later = self._read_later(nodes)
         lines.extend(f"{self.array(x)}[i] = {local[x]};" for x in nodes if x in later)
         self.over_rows(lines)

@@ -84,7 +84,7 @@ class _Run:
                     return None
                 ended.set_result(self.trainer.finish())
         except RunFailedError as error:
-            # The frames hold the network, and the traceback that matters is in failure.txt.
+            # The traceback's frames keep the network in memory; failure.txt has its text.
             ended.set_exception(error.with_traceback(None))
         except Exception as error:
             ended.set_exception(error)

@@ -66,7 +66,7 @@ def run(
             except RunFailedError as failure:
                 progress.failed(config, str(failure))
             except (OSError, UserError) as error:
-                # It concerns the whole experiment: the other runs save their state.
+                # An error of the whole experiment: the other runs save their state and stop.
                 errors.append(error)
                 progress.aborted = True
             else:

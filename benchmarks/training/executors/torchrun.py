@@ -48,7 +48,7 @@ def process_group() -> Iterator[int]:
     if torch.cuda.is_available():
         devices = torch.cuda.device_count()
         torch.cuda.set_device(int(os.environ["LOCAL_RANK"]) % devices)
-        # NCCL does not let processes share a GPU, which helps to try things out.
+        # NCCL does not let processes share a GPU; gloo does, for trying data parallelism on one.
         if int(os.environ["LOCAL_WORLD_SIZE"]) <= devices:
             backend = "cpu:gloo,cuda:nccl"
     store, rank, world_size = next(rendezvous("env://"))
