@@ -26,7 +26,7 @@ class Reporter:
     """Report progress on standard error; results go to standard output.
 
     A terminal shows a bar with the time left and the current task, above the rows of a comparison.
-    A pipe gets only the lines that stay. NO_COLOR in the environment turns colors off.
+    A pipe gets neither, only lines. NO_COLOR in the environment turns colors off.
 
     Args:
         console: another console to write to.
@@ -73,7 +73,7 @@ class Reporter:
         self.screen.stop()
 
     def say(self, line: str) -> None:
-        """Print a line that stays."""
+        """Print a line. In a terminal it stays above the bar and the rows."""
         if self.live:
             self.console.print(line, markup=False, highlight=False, soft_wrap=True)
         else:
@@ -138,7 +138,7 @@ class LossTable:
         accuracy: float | None = None,
         gradient: float | None = None,
     ) -> None:
-        """Update a running run, in microseconds: the terminal is drawn a few times per second.
+        """Update a running run. A call takes microseconds: drawing happens a few times per second.
 
         Args:
             loss, seed: the run.

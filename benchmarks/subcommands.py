@@ -152,8 +152,8 @@ class Speed:
         str | None, tyro.conf.arg(metavar="TEXT", help_behavior_hint="(default: all)")
     ] = None
     """Measure only rows with this text in their name or group.
-    Groups: float32, bfloat16, float16, float64, float64 targets, soft targets, channels_last,
-    no compiler, compiled, memory, training, start, growth, cuda."""
+    Dtypes and targets: float32, bfloat16, float16, float64, float64 targets, soft targets.
+    Other groups: channels_last, no compiler, compiled, memory, training, start, growth, cuda."""
     seconds: float = 0.2
     """Minimum time per row; slow rows take longer."""
     runs: Annotated[Path, tyro.conf.arg(metavar="DIR")] = Path("runs")

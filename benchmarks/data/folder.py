@@ -142,7 +142,7 @@ def _is_other_file(parts: tuple[str, ...]) -> bool:
 
 
 def _label(entries: Sequence[Entry], labels: Mapping[str, int]) -> list[SourceImage]:
-    """Return the files of a class, with the split that their paths name or else 'train'."""
+    """Return the files that have a class, with their split: 'train' if the path names none."""
     found = [(e, label) for e in entries if (label := find_label(e.parts, labels)) is not None]
     # Names leave out the folders that all images share, so neither the split nor the fingerprint
     # depends on the name of the folder around them.

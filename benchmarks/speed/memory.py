@@ -20,7 +20,7 @@ def peak_bytes(work: Callable[[], object]) -> int:
 
 
 def kept_bytes(work: Callable[[], object]) -> int:
-    """Return the bytes in tensors on the CPU that the value which `work` returns keeps alive."""
+    """Return the bytes on the CPU of all tensors that are alive while the result of `work` is."""
     return sum(_allocations(work))
 
 

@@ -1,4 +1,4 @@
-"""Memory of our losses relative to torch's, in the places where a loss can keep too much."""
+"""Memory of our losses relative to torch's, in use cases where a loss can keep too many tensors."""
 
 from __future__ import annotations
 

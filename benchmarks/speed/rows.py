@@ -46,17 +46,19 @@ BEYOND: dict[str, tuple[Shape, ...]] = {
 
 @dataclass(frozen=True)
 class Condition:
-    """Under what every loss is measured, and the ratios that it should reach.
+    """Dtype, kind of target, layout and backend of a group of rows, and the ratios to reach.
 
     Attributes:
         name: unique.
-        large: the bound of each large row; `median` that of the median over them.
-        small: the bound of each small row; `small_plain` where torch does not have the loss.
+        large: upper bound of the ratio of each large row.
+        small: upper bound of the ratio of each small row.
+        small_plain: the same for losses that torch does not have; None: `small`.
+        median: upper bound of the median ratio of the large rows; None: no bound.
         dtype: of the input.
         target_dtype: of targets that are no indices, by default the input's.
-        soft: whether rows have probabilities for targets, and not the index of the right class.
-        channels_last: whether the input is images with the classes last in memory.
-        how: what computes our loss; 'compiled' compiles both sides.
+        soft: use a distribution over the classes as target instead of a class index.
+        channels_last: use (N, C, H, W) inputs whose classes are last in memory.
+        how: how our loss is computed; 'compiled' compiles torch's loss as well.
     """
 
     name: str
@@ -71,7 +73,7 @@ class Condition:
     how: Literal["kernels", "closed forms", "compiled"] = "kernels"
 
     def kind(self, entry: Entry) -> KindOfTarget | None:
-        """Return the kind of target that a loss is given; None: it is not measured."""
+        """Return the kind of target to measure a loss with; None: do not measure it."""
         if self.soft:
             return "distribution" if entry.targets[1:] == ("distribution",) else None
         if self.target_dtype is None:
@@ -107,7 +109,7 @@ PAIRS_WITHOUT_COMPILER = 10.0
 
 
 class Works(NamedTuple):
-    """Both sides of a row, and the bytes that it cannot do without reading or writing."""
+    """Our work, that of torch or the plain expression, and the fewest bytes to read and write."""
 
     ours: Work
     theirs: Work
@@ -152,7 +154,7 @@ class Row:
         return condition.small
 
     def works(self) -> Works:
-        """Return both sides, of which theirs is the fastest spelling."""
+        """Return our work, and that of the fastest plain expression."""
         condition = self.condition
         entry = registry.entry(self.loss)
         kind = condition.kind(entry)
@@ -182,7 +184,7 @@ class Row:
 
 
 def measure_works(works: Works, condition: Condition, seconds: float) -> Ratio:
-    """Measure both sides of a row under its condition, with the bandwidth of ours."""
+    """Measure the ratio of a row's two works, and the bandwidth of ours."""
     closed = condition.how == "closed forms"
     with kernels.closed_forms_only() if closed else nullcontext():
         ratio = time_ratio(works.ours, works.theirs, seconds, min_pairs=3)
@@ -274,7 +276,7 @@ def usable(plain: Sequence[Plain], input: Tensor, target: Tensor) -> list[Plain]
     """Return the spellings that take these dtypes; if none does, all of them after a cast.
 
     torch has no margin losses of half precision on the CPU, and no binary cross-entropy of two
-    dtypes. Whoever needs them casts the input.
+    dtypes. Users of torch cast the input there.
     """
 
     def works(each: Plain) -> bool:

@@ -1,4 +1,4 @@
-"""The losses as an experienced user of torch writes them today: what ours are timed beside.
+"""The losses as an experienced user of torch writes them, which ours are timed against.
 
 Where torch or torchvision has the loss, that is its function. Elsewhere there are up to three
 spellings, of which the one that is fastest at the measured shape counts. Class indices are read by
