@@ -3,7 +3,7 @@
 Most colours are those of Okabe and Ito (2008), with a navy and an indigo so that the four
 likelihood losses stay blue; the others are the colours most distant from these under normal and
 colour-blind vision. Losses of one colour differ in line style and marker. The ten losses of the
-article often coincide to the pixel: a solid line lies below, and shows through the gaps of a broken
+article often coincide to the pixel: a solid line lies below, and shows through the gaps of a dashed
 line above it.
 """
 

@@ -236,7 +236,7 @@ def loss_inputs(
         entry: the loss.
         shape: of the input: (N,) for a binary loss, else (N, C) or (N, C, d1, ..., dK).
         condition: gives the dtypes, and the layout of images.
-        kind: of the target. Probabilities of rows are no 0 or 1, all others are.
+        kind: kind of target. Distributions lie between 0 and 1, other targets are 0 or 1.
         device: of both; the numbers differ from device to device.
     """
     generator = torch.Generator(device).manual_seed(0)

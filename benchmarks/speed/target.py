@@ -39,7 +39,7 @@ class Target:
         return ratio.median >= self.bound if self.at_least else ratio.median <= self.bound
 
     def verdict(self, ratio: Ratio) -> str:
-        """Return 'reached', 'missed', or 'memory binds': missed at nearly the bandwidth of a copy."""
+        """Return 'reached', 'missed', or 'memory binds': missed at about a copy's bandwidth."""
         if self.is_met(ratio):
             return "reached"
         binds = ratio.share_of_copy is not None and ratio.share_of_copy >= MEMORY_BINDS

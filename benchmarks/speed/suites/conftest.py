@@ -33,7 +33,7 @@ def device(request: pytest.FixtureRequest) -> torch.device:
 
 @pytest.fixture(scope="session")
 def built_kernels() -> None:
-    """Build the kernels, unless it is done."""
+    """Build the kernels unless they exist."""
     kernels.ensure(print)
 
 
