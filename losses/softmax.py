@@ -64,6 +64,11 @@ def distance(largest: Tensor, z: Tensor) -> Tensor:
 def row(z: Tensor) -> Row:
     if has_torch_function_unary(z):
         return handle_torch_function(row, (z,), z)
+    return parts(z)
+
+
+def parts(z: Tensor) -> Row:
+    """Compute `row` by torch's operations."""
     largest, top, rest, others = exponentials(z)
     total = 1 + others
     p = rest.scatter(-1, top, 1.0) / total

@@ -268,8 +268,11 @@ def forward_backward(loss: Callable[..., Tensor], input: Tensor, *target: Tensor
 
 
 def least_bytes(input: Tensor, target: Tensor) -> int:
-    """Return the bytes of the input, its gradient and the target."""
-    return 2 * input.numel() * input.element_size() + target.numel() * target.element_size()
+    """Return the bytes that a forward and a backward pass move.
+
+    Each reads the input and the target, and the backward pass writes the gradient.
+    """
+    return 3 * input.numel() * input.element_size() + 2 * target.numel() * target.element_size()
 
 
 def usable(plain: Sequence[Plain], input: Tensor, target: Tensor) -> list[Plain]:

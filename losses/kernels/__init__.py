@@ -4,7 +4,7 @@ The kernels are printed from the closed forms: `tracing` records a formula as a 
 `cpp` make C++ of it, and `build` compiles it for this processor, for float32 (which also computes
 bfloat16 and float16) and for float64. The torch extension that calls them, `glue/`, is built once,
 by `python -m lossbench.losses.kernels build` or the command `lossbench`, into the user's cache;
-then a loss is compiled when it is first used. The kernels for CUDA are in Triton, in `cuda/`.
+then a loss is compiled when it is first used. `cuda/` prints Triton of the same graph, for CUDA.
 
 The closed forms compute everything else: under torch.compile, a trace or `torch.func`, on other
 devices, derivatives by targets and weights, and second derivatives. Results agree within rounding.
@@ -99,8 +99,8 @@ def compute(
     if found is None and _on_cuda(input):
         from . import cuda
 
-        arguments = (input, target, weight, extra, ignore_index, reduction, settings)
-        return cuda.compute(loss.forms.name, kernel.by_closed_forms, *arguments)
+        arguments = (input, target, weight, extra, ignore_index, reduction)
+        return cuda.compute(kernel.request, kernel.by_closed_forms, *arguments, weighs)
     return found  # type: ignore[no-any-return]
 
 

@@ -12,6 +12,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+import torch
+
 Kind = Literal["class", "row"]
 Sort = Literal["float", "wide", "bool", "index"]
 """Sort of a node: the dtype of the computation, float64, a truth value, the index of a class."""
@@ -20,7 +22,14 @@ COMPARISONS = ("lt", "le", "gt", "ge", "eq", "ne")
 PREDICATES = (*COMPARISONS, "and", "or", "not", "isinf", "isnan", "same")
 REDUCTIONS = ("sum", "amax", "argmax")
 
+
+def _of_number(name: str) -> Callable[[float], float]:
+    function = getattr(torch, name)
+    return lambda x: function(torch.tensor(x, dtype=torch.float64)).item()
+
+
 _FOLDED: dict[str, Callable[..., Any]] = {
+    **{name: _of_number(name) for name in ("exp", "expm1", "log", "log1p", "sqrt", "tanh")},
     "add": operator.add,
     "sub": operator.sub,
     "mul": operator.mul,
@@ -83,6 +92,10 @@ class Graph:
         if isinstance(value, bool):
             return self._node("const", (value,), "row", "bool")
         return self._node("setting" if setting else "const", (float(value),), "row", "float")
+
+    def index(self, value: int) -> Node:
+        """Return the index of a class."""
+        return self._node("const", (value,), "row", "index")
 
     def input(self, name: str, kind: Kind = "class", sort: Sort = "float") -> Node:
         return self._node("input", (name,), kind, sort)
@@ -148,9 +161,19 @@ class Graph:
                     return args[1] if a else args[2]
                 if args[1] is args[2]:
                     return args[1]
+                if values[1:] == [True, False] and args[1].sort == "bool":
+                    return args[0]
             case "same":
                 if args[0] is args[1]:
                     return self.const(True)
+                if a is not None and b is not None:
+                    return self.const(False)
+                if args[0].op == "where":
+                    # One of two classes, of which each is known.
+                    condition, *either = args[0].operands
+                    return self.make(
+                        "where", condition, *(self.make("same", x, args[1]) for x in either)
+                    )
             case "narrow" | "wide":
                 if args[0].value is not None or (args[0].sort == "wide") == (op == "wide"):
                     return args[0]

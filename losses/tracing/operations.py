@@ -139,6 +139,7 @@ OPERATIONS: dict[str, Callable[..., Any]] = {
     "softmax": _softmax,
     "square": lambda x: x * x,
     "squeeze": _same,
+    "stack": lambda parts, _dim: parts[0].tracer.pair(parts),
     "sum": _sum,
     "to": _to,
     "unsqueeze": _same,

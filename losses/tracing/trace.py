@@ -8,11 +8,12 @@ never done.
 
 from __future__ import annotations
 
+from functools import partial, reduce
 from typing import Any
 
 import torch
 
-from ..softmax import Row
+from ..softmax import Row, parts
 from .graph import Graph, Node
 from .operations import OPERATIONS
 
@@ -160,6 +161,10 @@ class Placeholder:
     def __ne__(self, other: Any) -> Placeholder:  # type: ignore[override]
         return self.tracer.apply("ne", self, other)
 
+    def __getitem__(self, at: Any) -> Placeholder:
+        """Return the number of one of two classes, for x[..., k]."""
+        return Placeholder(self.tracer.outer, self.element(self.tracer.known[at[-1]]))
+
     __hash__ = object.__hash__
 
     # --- one class -----------------------------------------------------------------------------
@@ -169,7 +174,8 @@ class Placeholder:
         if index in self.at:
             return self.at[index]
         graph = self.tracer.graph
-        found = graph.element(self.base, index)
+        # One of few and known classes is one of those in `at`.
+        found = self.base if self.tracer.known else graph.element(self.base, index)
         for other, node in self.at.items():
             found = graph.make("where", graph.make("same", index, other), node, found)
         return found
@@ -177,6 +183,13 @@ class Placeholder:
     def with_element(self, index: Node, value: Node) -> Placeholder:
         """Return the same with `value` for the class with an index."""
         make = self.tracer.graph.make
+        known = self.tracer.known
+        if known:
+            return Placeholder(
+                self.tracer,
+                self.base,
+                {x: make("where", make("same", index, x), value, self.element(x)) for x in known},
+            )
         at = {
             other: make("where", make("same", index, other), value, node)
             for other, node in self.at.items()
@@ -190,10 +203,25 @@ class Tracer:
 
     Args:
         dtype: that of the computation, float32 or float64.
+
+    Attributes:
+        known: indices of the classes if they are few and known, as in a stack of two numbers; then
+            placeholders have a number at each of them.
+        outer: the tracer of a class's number alone.
     """
 
     def __init__(self, dtype: torch.dtype) -> None:
         self.graph, self.dtype = Graph(), dtype
+        self.known: tuple[Node, ...] = ()
+        self.outer = self
+
+    def pair(self, numbers: Any) -> Placeholder:
+        """Record a stack of numbers, which are the classes of an example."""
+        inner = Tracer(self.dtype)
+        inner.graph, inner.outer = self.graph, self
+        inner.known = tuple(map(self.graph.index, range(len(numbers))))
+        at = {index: self.of(x).base for index, x in zip(inner.known, numbers, strict=True)}
+        return Placeholder(inner, at[inner.known[0]], at)
 
     def input(self, name: str) -> Placeholder:
         """Return the placeholder of a tensor: 'y' is a class index, given as its one-hot row."""
@@ -205,6 +233,8 @@ class Tracer:
     @property
     def classes(self) -> Placeholder:
         """The number of classes."""
+        if self.known:
+            return Placeholder(self, self.graph.const(float(len(self.known))))
         return Placeholder(self, self.graph.input("classes", "row"))
 
     def of(self, x: Placeholder | Number) -> Placeholder:
@@ -214,11 +244,11 @@ class Tracer:
 
     def apply(self, op: str, *arguments: Placeholder | Number) -> Placeholder:
         """Record an elementwise operation."""
-        parts = [self.of(x) for x in arguments]
-        base = self.graph.make(op, *(x.base for x in parts))
-        at = {}
-        for index in {index: None for x in parts for index in x.at}:
-            at[index] = self.graph.make(op, *(x.element(index) for x in parts))
+        numbers = [self.of(x) for x in arguments]
+        base = self.graph.make(op, *(x.base for x in numbers))
+        at: dict[Node, Node] = {}
+        for index in {index: None for x in numbers for index in x.at}:
+            at[index] = self.graph.make(op, *(x.element(index) for x in numbers))
         if base.value is not None and all(x.value == base.value for x in at.values()):
             at = {}
         return Placeholder(self, base, at)
@@ -227,6 +257,8 @@ class Tracer:
         """Record a sum over the classes. A class with a number of its own counts once, also if
         several indices name it."""
         make, const, indices = self.graph.make, self.graph.const, tuple(x.at)
+        if self.known:
+            return Placeholder(self, reduce(partial(make, "add"), map(x.element, self.known)))
         again = [self._among(index, indices[:k]) for k, index in enumerate(indices)]
         if x.base.kind == "row":
             count = self.classes.base
@@ -248,6 +280,10 @@ class Tracer:
 
     def amax(self, x: Placeholder) -> Placeholder:
         """Record the largest number of the classes."""
+        if self.known:
+            return Placeholder(
+                self, reduce(partial(self.graph.make, "max"), map(x.element, self.known))
+            )
         most = x.base
         if x.base.kind == "class":
             most = self.graph.reduce("amax", x.base, tuple(x.at))
@@ -257,6 +293,10 @@ class Tracer:
 
     def argmax(self, x: Placeholder) -> Placeholder:
         """Record the index of the largest number."""
+        if self.known:
+            first, second = self.known
+            after = self.graph.make("gt", x.element(second), x.element(first))
+            return Placeholder(self, self.graph.make("where", after, second, first))
         if x.base.value == 0 and len(x.at) == 1:
             # Only one class has a number: whichever is left out, the others are 0.
             return Placeholder(self, next(iter(x.at)))
@@ -267,6 +307,8 @@ class Tracer:
 
     def row(self, x: Placeholder) -> Row:
         """Record `softmax.row`; its sums are one operation, computed by the backend."""
+        if self.known:
+            return parts(x)  # type: ignore[arg-type]
         memory = self._in_memory(x)
         largest, others = (
             Placeholder(self, self.graph.row(op, memory, sort=memory.sort))
@@ -279,5 +321,5 @@ class Tracer:
         # As `scatter` at `top` has it, without the index: equal logits have equal probabilities.
         q = self.apply("where", tied, others, total - exponential) / total
         gap = self.apply("where", tied, 0.0, largest - z)
-        parts: tuple[Any, ...] = (top, gap, others, exponential / total, q)
-        return Row(*parts)
+        found: tuple[Any, ...] = (top, gap, others, exponential / total, q)
+        return Row(*found)

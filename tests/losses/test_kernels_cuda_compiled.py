@@ -3,27 +3,30 @@
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import Callable
 from typing import Any
 
 import pytest
 import torch
 from torch import Tensor
 
-from lossbench.losses.kernels.cuda import rows, singles
-from lossbench.losses.kernels.cuda.call import CROSS_ENTROPY, Call
+from lossbench.losses.kernels.__main__ import requests
+from lossbench.losses.kernels.cuda import launch
+from lossbench.losses.kernels.cuda.call import Call, Saved
+from lossbench.losses.kernels.cuda.source import kernel
+from lossbench.losses.kernels.source import Request
 
 if importlib.util.find_spec("triton") is None:
     pytest.skip("there is no Triton", allow_module_level=True)
 
 OF_POINTERS = {
     torch.float32: "*fp32",
+    torch.float64: "*fp64",
     torch.bfloat16: "*bf16",
     torch.float16: "*fp16",
     torch.int64: "*i64",
-    torch.int32: "*i32",
 }
-OF_NUMBERS: dict[type, str] = {int: "i32", float: "fp32", bool: "i1"}
+OF_NUMBERS: dict[type, str] = {int: "i32", float: "fp32"}
+CAPABILITY = {torch.float32: 80, torch.bfloat16: 90, torch.float16: 90}
 Started = list[tuple[Any, tuple[Any, ...], dict[str, Any]]]
 
 
@@ -71,54 +74,55 @@ def never(*_: object) -> Tensor:
     raise AssertionError("nothing is differentiated twice")
 
 
-def of_rows(
-    z: Tensor, target: Tensor, reduction: str = "mean", **options: Any
-) -> Callable[[], Any]:
-    weight, smoothing = options.get("weight"), options.get("smoothing", 0.0)
-    settings = (smoothing,)
-    call = Call(CROSS_ENTROPY, never, z, target, weight, None, reduction, -100, settings, z.dtype)
-    return lambda: rows.compute(call, True, options.get("upstream"))
+def start(
+    request: Request, dtype: torch.dtype, reduction: str, classes: int, weight: bool = False
+) -> None:
+    """Start value and gradient of a loss."""
+    forms, of_index = request.loss.forms, "y" in request.inputs
+    if not forms.rows:
+        z = t = torch.zeros(4096, dtype=dtype)
+    elif forms.pair is not None:
+        z, t = torch.zeros(2, classes, dtype=dtype), torch.zeros(2, classes, dtype=torch.int64)
+    else:
+        z = torch.zeros(2, classes, dtype=dtype)
+        t = torch.zeros(2, dtype=torch.int64) if of_index else z
+    w = torch.ones(z.shape[-1], dtype=dtype)
+    weighs = "w" in request.inputs and forms.rows
+    extra = w if "w" in request.inputs and not forms.rows else None
+    weights = w if weighs or weight else None
+    functions = kernel(request._replace(wide=False))
+    call = Call(functions, forms, never, z, t, weights, extra, reduction, -100, weighs, dtype)
+    value, saved = launch.value(call, save=True)
+    launch.gradient(call, saved if forms.rows else Saved(), torch.ones_like(value))
 
 
-def of_singles(form: int, z: Tensor, reduction: str = "mean", **options: Any) -> Callable[[], Any]:
-    settings = (2.0, 0.25) if form == singles.FOCAL else ()
-    tensors = z, z, options.get("weight"), options.get("extra")
-    call = Call(form, never, *tensors, reduction, -100, settings, z.dtype)
-    return lambda: singles.compute(call, True, options.get("upstream"))
-
-
-def cases(dtype: torch.dtype) -> list[Callable[[], Any]]:
-    long, wide, small = (torch.empty(2, c, dtype=dtype) for c in (65536, 131072, 10))
-    y = torch.zeros(2, dtype=torch.int64)
-    one, w, flat = torch.empty(2, dtype=dtype), torch.empty(10, dtype=dtype), small.flatten()
-    return [
-        of_rows(small, y, weight=w),
-        of_rows(small, y, "none", upstream=one),
-        of_rows(long, y),
-        of_rows(wide, y),
-        of_rows(wide, y, smoothing=0.1),
-        of_rows(small, y, weight=w, smoothing=0.1),
-        of_rows(long, long),
-        of_rows(small, small, "none", weight=w, upstream=one),
-        of_singles("bce_with_logits", flat, "none", upstream=flat),
-        of_singles("weighted_bce", small, weight=w, extra=w),
-        of_singles(singles.FOCAL, flat),
-        lambda: singles.scale(small, one[:1], in_place=False),
-    ]
+def all_requests() -> list[Request]:
+    return [x for x in requests(True) if not x.wide]
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("dtype", "capability"),
-    [(torch.float32, 80), (torch.bfloat16, 90), (torch.float16, 90)],
-    ids=str,
+    "request_", all_requests(), ids=lambda x: f"{x.loss.forms.name}-{x.inputs[1]}"
 )
+def test_every_loss_compiles(request_: Request, started: Started) -> None:
+    dtype = torch.float32
+    start(request_, dtype, "mean", 1000)
+    assert len(started) >= 2
+    for kernel_, args, options in started:
+        assert compiled(kernel_, args, options, CAPABILITY[dtype]).asm["cubin"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("dtype", list(CAPABILITY), ids=str)
+@pytest.mark.parametrize("loss", ["cross_entropy", "bce_with_logits", "pairs"])
 def test_every_way_a_kernel_is_started_compiles(
-    dtype: torch.dtype, capability: int, started: Started
+    loss: str, dtype: torch.dtype, started: Started
 ) -> None:
-    for case in cases(dtype):
-        before = len(started)
-        case()
-        assert len(started) > before
-    for kernel, args, options in started:
-        assert compiled(kernel, args, options, capability).asm["cubin"]
+    for request_ in all_requests():
+        if request_.loss.forms.name == loss:
+            for reduction, classes in (("none", 10), ("sum", 1000), ("mean", 4000)):
+                for weight in (False, True)[: 1 if loss == "pairs" else 2]:
+                    start(request_, dtype, reduction, classes, weight)
+    assert started
+    for kernel_, args, options in started:
+        assert compiled(kernel_, args, options, CAPABILITY[dtype]).asm["cubin"]

@@ -1,9 +1,9 @@
-"""The fused kernels on CUDA: in Triton, compiled at their first call, for plain float32, bfloat16
-and float16 tensors. They compute cross-entropy, binary cross-entropy with logits and the sigmoid's
-focal loss. They do not synchronise and do not modify the logits.
+"""The kernels on CUDA: in Triton, compiled at their first call, for plain float32, bfloat16 and
+float16 tensors. They do not synchronise and do not modify the logits.
 
-Triton is imported with the first loss of tensors on CUDA. Functions return None for calls that no
-kernel supports; the closed forms then compute the loss.
+`printer` prints the value and the gradient of a loss from its closed forms as two functions; the
+kernels of `runtime/` call them. Triton is imported with the first loss of tensors on CUDA.
+Functions return None for calls that no kernel supports; the closed forms then compute the loss.
 """
 
 from __future__ import annotations
@@ -16,9 +16,10 @@ import torch
 from torch import Tensor
 from torch.autograd import forward_ad
 
+from ..source import Request
 from ..switches import Backend, NoKernelsError, switched_off, this_thread
-from . import singles
-from .call import CROSS_ENTROPY, Call
+from .call import Call
+from .launch import LISTED_CLASSES
 
 DEVICE = "cuda"
 """Device type of the kernels."""
@@ -28,7 +29,7 @@ _PLAIN = (Tensor, torch.nn.Parameter)
 
 
 def compute(
-    name: str,
+    request: Request,
     again: Callable[..., Tensor],
     input: Tensor,
     target: Tensor,
@@ -36,70 +37,56 @@ def compute(
     extra: Tensor | None,
     ignore_index: int,
     reduction: str,
-    settings: tuple[Any, ...],
+    weighs: bool,
 ) -> Tensor | None:
     """Compute a loss; None if no kernel supports the call.
 
     Args:
-        name: of the closed forms.
         again: the same by the closed forms.
+        weighs: whether the formula takes the weights of the classes.
     """
-    if name in ("cross_entropy", "weighted_cross_entropy"):
-        smoothing, z_loss = settings
-        supported = (
-            z_loss == 0
-            and _plain(input, target, weight)
-            and type(ignore_index) is int
-            and -(2**63) <= ignore_index < 2**63
-            and _rows_fit(input, target, weight, ignore_index)
-        )
-        name, settings = CROSS_ENTROPY, (smoothing,)
-    else:
-        supported = (
-            name in singles.FORMS
-            and _plain(input, target, weight, extra)
-            and target.shape == input.shape
-            and input.numel() > 0
-            and all(_broadcasts(x, input) for x in (target, weight, extra))
-            and (name != singles.FOCAL or settings[0] in singles.POWERS)
-        )
-    if not supported:
-        return None
-    return _computed(name, again, input, target, weight, extra, reduction, ignore_index, settings)
-
-
-def _computed(
-    form: str,
-    again: Callable[..., Tensor],
-    input: Tensor,
-    target: Tensor,
-    weight: Tensor | None,
-    extra: Tensor | None,
-    reduction: str,
-    ignored: int,
-    settings: tuple[float, ...],
-) -> Tensor | None:
+    forms = request.loss.forms
+    tensors = input, target, weight, extra
     if (
         reduction not in ("mean", "sum", "none")
+        or type(ignore_index) is not int
+        or not -(2**63) <= ignore_index < 2**63
+        or not _plain(*tensors)
+        or not (_rows_fit if forms.rows else _elements_fit)(request, *tensors, ignore_index)
         or not _is_plain_eager()
         or not _usable(input.device)
     ):
         return None
-    from . import node
-
-    # As in the closed forms.
-    upcast = input.dtype.itemsize < 4 and torch.is_autocast_enabled(input.device.type)
-    dtype = torch.float32 if upcast else input.dtype
-    call = Call(form, again, input, target, weight, extra, reduction, ignored, settings, dtype)
-    if not torch.is_grad_enabled() or not any(
-        x.requires_grad for x in call.tensors if x is not None
-    ):
-        with torch.no_grad():
-            return node.compute(call, gradient=False)[0]
-    if any(x.requires_grad for x in call.tensors[1:] if x is not None):
+    graph = torch.is_grad_enabled()
+    if graph and any(x.requires_grad for x in tensors[1:] if x is not None):
         return None
+    from . import node
+    from .source import kernel
+
+    try:
+        functions = kernel(request)
+    except NoKernelsError:
+        return None
+    dtype = _dtype_of(forms.rows, *tensors)
+    arguments = (*tensors, reduction, ignore_index, weighs, dtype)
+    call = Call(functions, forms, again, *arguments)
+    if not graph or not input.requires_grad:
+        return node.value(call)
     loss: Tensor = node.Loss.apply(input, call)
     return loss
+
+
+def _dtype_of(
+    rows: bool, input: Tensor, target: Tensor, weight: Tensor | None, _extra: Tensor | None
+) -> torch.dtype:
+    """Return the dtype of the loss, as in the closed forms."""
+    dtype = input.dtype
+    if target.is_floating_point():
+        dtype = torch.promote_types(dtype, target.dtype)
+        if rows and weight is not None:
+            dtype = torch.promote_types(dtype, weight.dtype)
+    upcast = dtype.itemsize < 4 and torch.is_autocast_enabled(input.device.type)
+    return torch.float32 if upcast else dtype
 
 
 # --- whether a kernel can serve a call -----------------------------------------------------------
@@ -144,31 +131,57 @@ def _plain(*tensors: Tensor | None) -> bool:
     )
 
 
-def _rows_fit(z: Tensor, y: Tensor, weight: Tensor | None, ignored: int) -> bool:
+def _elements_fit(
+    _request: Request,
+    z: Tensor,
+    t: Tensor,
+    weight: Tensor | None,
+    extra: Tensor | None,
+    _ignored: int,
+) -> bool:
+    return (
+        z.numel() > 0
+        and t.shape == z.shape
+        and all(x is None or x.dtype in _DTYPES for x in (z, t, weight, extra))
+        and all(x is None or _broadcasts(x, z) for x in (weight, extra))
+    )
+
+
+def _rows_fit(
+    request: Request,
+    z: Tensor,
+    target: Tensor,
+    weight: Tensor | None,
+    extra: Tensor | None,
+    ignored: int,
+) -> bool:
     if z.dtype not in _DTYPES or z.dim() == 0 or z.numel() == 0:
         return False
-    if weight is not None and not (
-        weight.dtype == z.dtype and weight.shape == (z.shape[min(1, z.dim() - 1)],)
+    classes = z.shape[min(1, z.dim() - 1)]
+    if any(
+        x is not None and not (x.dtype in _DTYPES and x.shape == (classes,))
+        for x in (weight, extra)
     ):
         return False
-    if y.shape == z.shape:
-        return y.dtype == z.dtype and ignored < 0
+    if request.loss.forms.pair is not None:
+        fits = z.dim() == 2 and target.shape == z.shape and weight is None
+        return fits and _integer(target) and classes <= LISTED_CLASSES
+    if target.shape == z.shape:
+        return target.dtype in _DTYPES and ignored < 0
+    if weight is not None and weight.dtype != z.dtype:
+        return False
     wanted = z.shape[:1] + z.shape[2:] if z.dim() > 1 else torch.Size(())
-    integer = not (y.is_floating_point() or y.is_complex() or y.dtype == torch.bool)
-    return integer and y.shape == wanted
+    return _integer(target) and target.shape == wanted
 
 
-def _broadcasts(x: Tensor | None, z: Tensor) -> bool:
-    """Return whether x has z's dtype and can be broadcast to its shape."""
-    if x is None:
-        return True
+def _integer(x: Tensor) -> bool:
+    return not (x.is_floating_point() or x.is_complex() or x.dtype == torch.bool)
+
+
+def _broadcasts(x: Tensor, z: Tensor) -> bool:
+    """Return whether x can be broadcast to z's shape."""
     sizes = zip(reversed(x.shape), reversed(z.shape), strict=False)
-    return (
-        z.dtype in _DTYPES
-        and x.dtype == z.dtype
-        and x.dim() <= z.dim()
-        and all(a in (1, b) for a, b in sizes)
-    )
+    return x.dim() <= z.dim() and all(a in (1, b) for a, b in sizes)
 
 
 # --- whether there are kernels -------------------------------------------------------------------
@@ -208,10 +221,17 @@ def load(index: int = 0) -> str:
         raise NoKernelsError(f"no Triton: {error}") from None
     try:
         with torch.cuda.device(index):
-            one = torch.ones(1, device="cuda")
-            singles.scale(one, one, in_place=True)
+            _try()
     # If one kernel cannot be compiled and started, none can.
     except Exception as error:
         what = str(error).strip().splitlines() or [type(error).__name__]
         raise NoKernelsError(f"Triton {triton.__version__} cannot compile: {what[0]}") from error
     return f"Triton {triton.__version__}"
+
+
+def _try() -> None:
+    """Compile and start the smallest kernel."""
+    from .runtime import rows
+
+    y = torch.zeros(1, dtype=torch.int64, device="cuda")
+    rows.weigh[(1,)](y, None, torch.empty(1, device="cuda"), 1, 1, -1, BLOCK=16)

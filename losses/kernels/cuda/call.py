@@ -1,4 +1,4 @@
-"""Arguments of a loss, for a kernel and for double backward by the closed forms."""
+"""Arguments of a loss, for its kernel and for double backward by its closed forms."""
 
 from collections.abc import Callable
 from typing import NamedTuple
@@ -6,22 +6,25 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-CROSS_ENTROPY = "cross_entropy"
-"""Name of the loss of rows that has a kernel."""
+from ...closed_form import ClosedForms
+from .source import Kernel
 
 
 class Call(NamedTuple):
     """Arguments of a loss.
 
     Attributes:
-        form: name of the loss.
+        kernel: its functions.
+        forms: its closed forms.
         again: `again(input, target, weight, extra, ignore_index, reduction)`, the loss by its
             closed forms.
         extra: tensor argument of the formula besides input and target, or None.
-        dtype: the loss's; under autocast float32, else the input's.
+        weighs: whether the formula takes the weights of the classes.
+        dtype: the loss's.
     """
 
-    form: str
+    kernel: Kernel
+    forms: ClosedForms
     again: Callable[..., Tensor]
     input: Tensor
     target: Tensor
@@ -29,7 +32,7 @@ class Call(NamedTuple):
     extra: Tensor | None
     reduction: str
     ignored: int
-    settings: tuple[float, ...]
+    weighs: bool
     dtype: torch.dtype
 
     @property
@@ -37,17 +40,32 @@ class Call(NamedTuple):
         return self.input, self.target, self.weight, self.extra
 
     @property
-    def late(self) -> bool:
-        """Tell if the backward pass computes the gradient, from the logits again.
+    def has_index(self) -> bool:
+        """Tell if the target of a row is a class index."""
+        return self.forms.rows and self.target.shape != self.input.shape
 
-        In float16 a gradient without the gradient scaler's factor would underflow. With 'none' an
-        early gradient would have to be read and written again to be multiplied.
-        """
-        return self.input.dtype == torch.float16 or self.reduction == "none"
+    @property
+    def formula_weight(self) -> Tensor | None:
+        """The third tensor of the formula."""
+        return self.weight if self.weighs else self.extra
+
+    @property
+    def factor(self) -> Tensor | None:
+        """Factors of what the formula gives."""
+        return None if self.weighs else self.weight
+
+
+class Saved(NamedTuple):
+    """What the value leaves for the gradient.
+
+    Attributes:
+        statistics: two numbers per row, or None.
+        divisor: the number on the device that a mean divides by, or None.
+    """
+
+    statistics: Tensor | None = None
+    divisor: Tensor | None = None
 
 
 OPTIONS = {"enable_fp_fusion": True}
 """Options of every kernel: fused multiply-add, which Triton does not use by default."""
-
-Computed = tuple[Tensor | None, Tensor | None]
-"""The loss and its gradient; None if not requested."""
