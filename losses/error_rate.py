@@ -157,7 +157,7 @@ def probability_sum(
     """1 minus the probability that a sigmoid gives to the right class.
 
     L = 1 - [t f + (1 - t) (1 - f)] with f = sigma(z), in [0, 1];
-    dL/dz = (1 - 2 t) f (1 - f), which dies where the model is certain, right or wrong;
+    dL/dz = (1 - 2 t) f (1 - f), which vanishes where the model is certain, right or wrong;
     d2L/dz2 = (1 - 2 t) f (1 - f) (1 - 2 f).
 
     Args:
@@ -199,8 +199,9 @@ def softmax_probability_sum(
 ) -> Tensor:
     """1 minus the probability that a softmax gives to the right class.
 
-    L = sum_c t_c (1 - p_c), in [0, 1]; for a class index y dL/dz = p_y (p - e_y), which dies where
-    the model is certain, right or wrong; for a distribution dL/dz_c = p_c (sum_j t_j p_j - t_c).
+    L = sum_c t_c (1 - p_c), in [0, 1]; for a class index y dL/dz = p_y (p - e_y), which vanishes
+    where the model is certain, right or wrong; for a distribution
+    dL/dz_c = p_c (sum_j t_j p_j - t_c).
 
     Args:
         input: logits, (C,), (N, C) or (N, C, d1, ..., dK), floating point.

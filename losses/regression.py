@@ -59,8 +59,8 @@ def sigmoid_mse(
 
 
 class SigmoidMSELoss(Weighted):
-    """Half the squared error of a sigmoid, (f - t)^2 / 2, whose gradient (f - t) f (1 - f) dies
-    when the model is confidently wrong. See `losses.functional.sigmoid_mse`; takes logits.
+    """Half the squared error of a sigmoid, (f - t)^2 / 2, whose gradient (f - t) f (1 - f)
+    vanishes when the model is confidently wrong. See `losses.functional.sigmoid_mse`; takes logits.
     """
 
     function = staticmethod(sigmoid_mse)
@@ -221,7 +221,7 @@ ENTRIES = (
         formula="(f - t)² / 2, f = σ(z)",
         gradient="(f - t) f (1 - f)",
         range="[0, 1/2]",
-        use="to see a gradient die where the model is confidently wrong",
+        use="to see a gradient vanish where the model is confidently wrong",
         source="the squared error of a probability",
     ),
     Entry(

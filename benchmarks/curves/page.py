@@ -72,7 +72,7 @@ def _catalogue_row(entry: Entry) -> list[str]:
 
 
 def when_wrong(entry: Entry) -> str:
-    """Say whether |dL/dz| dies, stays or grows from the first to the second of `WRONG_AT`."""
+    """Say whether |dL/dz| vanishes, stays or grows from the first to the second of `WRONG_AT`."""
     if entry.takes == "distances":
         return ""
     z = [math.log(p / (1 - p)) for p in WRONG_AT]
@@ -80,7 +80,7 @@ def when_wrong(entry: Entry) -> str:
     first, second = gradient.abs().tolist()
     word = "stays"
     if second < first / 2 or second == 0:
-        word = "dies"
+        word = "vanishes"
     elif second > first * 4 / 3:
         word = "grows"
     return f"{word}: {_number(first)}, {_number(second)}"

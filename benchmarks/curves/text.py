@@ -71,8 +71,8 @@ class and e_y its one-hot row; f = σ(z) is the sigmoid, p = softmax(z), J = dia
 WRONG = """\
 *Confidently wrong* is |dL/dz| where class 1 is right and the model gives it a probability of 0.01,
 and then of 0.0001, measured in float64. z is the logit, the difference of two logits, or the output
-in their place. If the gradient *dies*, such an example is never learnt; if it *stays*, the example
-is corrected at a steady pace; if it *grows*, the example, or a wrong label, outweighs all
+in their place. If the gradient *vanishes*, such an example is never learnt; if it *stays*, the
+example is corrected at a steady pace; if it *grows*, the example, or a wrong label, outweighs all
 others."""
 
 TASKS: dict[Task, str] = {
