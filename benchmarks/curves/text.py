@@ -65,15 +65,14 @@ every loss beside torch's, or beside the plain expression in torch."""
 NOTATION = """\
 ## The losses
 
-z is a logit or a row of them, x what a loss takes instead, t the target, y the index of the right
+z is a logit or a row of them, x another input of a loss, t the target, y the index of the right
 class and e_y its one-hot row; f = σ(z) is the sigmoid, p = softmax(z), J = diag(p) - p pᵀ."""
 
 WRONG = """\
 *Confidently wrong* is |dL/dz| where class 1 is right and the model gives it a probability of 0.01,
-and then of 0.0001, measured in float64. z is the logit, the difference of two logits, or the output
-in their place. If the gradient *vanishes*, such an example is never learnt; if it *stays*, the
-example is corrected at a steady pace; if it *grows*, the example, or a wrong label, outweighs all
-others."""
+and then of 0.0001, measured in float64. z is the logit, the difference of two logits, or the raw
+output. If the gradient *vanishes*, such an example is never learnt; if it *stays*, the example is
+corrected at a steady pace; if it *grows*, the example, or a wrong label, outweighs all others."""
 
 TASKS: dict[Task, str] = {
     "binary": "### Two classes, one number per example",
@@ -104,8 +103,8 @@ DIFFERENCES = """\
   `soft_margin_loss` does not overflow.
 - The gradient of `sigmoid_focal_loss` is finite for a `gamma` below 1 too, where torchvision's is
   NaN for a certain and right example.
-- Where torch's deprecated `size_average` and `reduce` stand between two arguments, and are left out
-  here, what follows them is given by name.
+- torch's deprecated arguments `size_average` and `reduce` do not exist here; arguments that follow
+  them in torch are keyword-only.
 - `kl_div` does not warn of its 'mean', and does not change it either.
 - Class indices may be of any integer dtype, and the target of a loss of single logits bool.
 - A class weight or `pos_weight` that is negative or NaN is a ValueError where it can be seen for

@@ -145,8 +145,8 @@ def draw_panel(axes: Axes, panel: CurvePanel, gap: float = 0.06) -> None:
         axes.axvline(x, color=FAINT, linewidth=0.8)
     for y, text in panel.horizontals.items():
         axes.axhline(y, color=FAINT, linewidth=0.8)
-        place: dict[str, Any] = {"xycoords": ("axes fraction", "data"), "xytext": (2, 4)}
-        axes.annotate(text, (0, y), textcoords="offset points", fontsize=9.5, color=FAINT, **place)
+        style: dict[str, Any] = {"xycoords": ("axes fraction", "data"), "xytext": (2, 4)}
+        axes.annotate(text, (0, y), textcoords="offset points", fontsize=9.5, color=FAINT, **style)
     if panel.chance is not None:
         axes.axhline(panel.chance, **CHANCE_STYLE, zorder=7)
         labels.append(Label(panel.chance, f"chance  {panel.chance:.1f}", None))

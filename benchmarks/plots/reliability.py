@@ -49,8 +49,8 @@ def draw_reliability(
             grid.flat, predictions.items(), strict=False
         ):
             draw_diagram(axes, loss, probabilities, labels)
-            place: dict[str, Any] = {"ha": "right", "fontsize": 9.5, "color": INK}
-            axes.text(0.97, 0.05, texts[loss], transform=axes.transAxes, **place)
+            style: dict[str, Any] = {"ha": "right", "fontsize": 9.5, "color": INK}
+            axes.text(0.97, 0.05, texts[loss], transform=axes.transAxes, **style)
         for axes in grid[-1]:
             axes.set_xlabel("confidence, %")
         for axes in grid[:, 0]:

@@ -26,7 +26,7 @@ def schema_error(value: Any, shape: Any, where: str = "") -> str | None:
         wanted = getattr(kind, "__name__", kind)
         return f"{where.lstrip('.') or 'it'} should be {wanted}, not {value!r:.40}"
     if isinstance(shape, list):
-        inner = ((each, shape[0], f"{where}[{place}]") for place, each in enumerate(value))
+        inner = ((each, shape[0], f"{where}[{index}]") for index, each in enumerate(value))
     elif isinstance(shape, dict):
         inner = ((value[k], shape[k], f"{where}.{k}") for k in shape if k in value)
     else:
