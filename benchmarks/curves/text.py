@@ -52,15 +52,15 @@ KERNELS = """\
 Every loss has a C++ kernel for the CPU, on Linux, which is printed from its closed forms: value,
 and gradient, in one pass over the memory, for plain tensors of float32, float64, bfloat16 and
 float16. `python -m lossbench.losses.kernels build` prepares them for this machine, once, in about a
-minute, with the losses that torch has too (`build --all`: every loss, in a few minutes); the command
-`lossbench` does so by itself. Any other kernel is compiled when its loss is first called, in a
-second or two, and so is that of a loss of your own. Kernels for CUDA are printed from the same
-forms, in Triton, which comes with torch and compiles them at their first call, for float32, bfloat16
-and float16. The closed forms compute everything else (other devices, `torch.compile`, `torch.func`,
-second derivatives), and all of it where there is no compiler. `losses.backend()` and
+minute, with the losses that torch has too (`build --all`: every loss, in a few minutes); the
+command `lossbench` does so by itself. Any other kernel is compiled when its loss is first called,
+in a second or two, and so is that of a loss of your own. Kernels for CUDA are printed from the same
+forms, in Triton, which comes with torch and compiles them at their first call, for float32,
+bfloat16 and float16. The closed forms compute everything else (other devices, `torch.compile`,
+`torch.func`, second derivatives), and all of it where there is no compiler. `losses.backend()` and
 `losses.backend("cuda")` say which is in use and why; `LOSSES_KERNELS=0` in the environment switches
-the kernels off. `uv run pytest benchmarks` measures
-every loss beside torch's, or beside the plain expression in torch."""
+the kernels off. `uv run pytest benchmarks` measures every loss beside torch's, or beside the plain
+expression in torch."""
 
 NOTATION = """\
 ## The losses
