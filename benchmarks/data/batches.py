@@ -245,10 +245,10 @@ class TrainingBatches:
         return self.per_epoch * self.epochs
 
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
-        for labels, rows, *drawn in self.since(0):
+        for labels, rows, *drawn in self.from_step(0):
             yield self.normalise(self.augmentation.batch(self.images, rows, *drawn)), labels
 
-    def since(self, begin: int, share: slice | None = None) -> Iterator[tuple[Tensor, ...]]:
+    def from_step(self, begin: int, share: slice | None = None) -> Iterator[tuple[Tensor, ...]]:
         """Yield the batches from number `begin` on: labels (N,), rows (N,) of the images, and the
         numbers drawn for their augmentation.
 

@@ -10,16 +10,15 @@ A directory `<cache>/images/<source>-<fingerprint[:16]>-<size>/` holds
                  modification time of images.npy
 
 The directory is built under another name and renamed when complete, so readers see all of it or
-nothing, even if several processes build it at once. Each start verifies the checksums. A large
-images.npy is only hashed if its modification time has changed: hashing 4 GB takes seconds.
+nothing. One process builds at a time; the others wait for it and use what it has built. Each start
+verifies the checksums. A large images.npy is only hashed if its modification time has changed:
+hashing 4 GB takes seconds.
 """
 
 import contextlib
 import hashlib
 import json
 import os
-import shutil
-import tempfile
 import time
 import warnings
 from collections import deque
@@ -32,6 +31,7 @@ from typing import Any
 import numpy as np
 
 from lossbench.benchmarks.errors import UserError
+from lossbench.benchmarks.records.files import lock_directory, remove_scratch
 
 from .decode import decode_square
 from .directory import read_file
@@ -54,7 +54,6 @@ IMAGES = "images.npy"
 FILES = (IMAGES, "labels.npy", "splits.npy", "names.json")
 ALWAYS_HASHED_BYTES = 64 * 2**20
 """Size in bytes up to which a file is hashed at every start; that takes 0.05 s."""
-ABANDONED_SECONDS = 24 * 3600
 CHUNK = 8
 """Images per task of a decoding thread. One image per task costs 10 % more time."""
 
@@ -80,10 +79,7 @@ def open_cached(
     directory = cache_directory(source, size)
     try:
         images = _open(directory, source, size)
-    except FileNotFoundError:
-        images = _build(directory, source, size, say, progress)
-    except _DamagedError as damage:
-        say(f"the image cache {directory} is damaged ({damage}); building it again")
+    except (FileNotFoundError, _DamagedError):
         images = _build(directory, source, size, say, progress)
     if images.skipped:
         splits = (images.train, images.validation, images.test)
@@ -152,19 +148,31 @@ def _is_unchanged(path: Path, modified: int | None, sha256: str) -> bool:
 def _build(
     directory: Path, source: Source, size: int, say: Say, progress: Progress | None
 ) -> ImageSet:
-    """Decode all images into a scratch directory and move it into place. Raises UserError."""
-    verb = "drawing" if source.synthetic else "decoding"
+    """Open the cache directory after decoding all images into it. Raises UserError."""
+    cache = directory.parent
     try:
-        directory.parent.mkdir(parents=True, exist_ok=True)
-        _remove_abandoned(directory)
-        scratch = Path(tempfile.mkdtemp(prefix=f".{directory.name}-", dir=directory.parent))
-        try:
-            images = source.images()
-            say(f"{verb} {len(images):,} images once into {directory}")
-            _fill(scratch, source, images, size, progress)
-            _publish(scratch, directory, source, size)
-        finally:  # also when interrupted
-            shutil.rmtree(scratch, ignore_errors=True)
+        cache.mkdir(parents=True, exist_ok=True)
+        with lock_directory(cache, wait=say):
+            try:
+                return _open(directory, source, size)  # another process may have been faster
+            except FileNotFoundError:
+                pass
+            except _DamagedError as damage:
+                say(f"the image cache {directory} is damaged ({damage}); building it again")
+            remove_scratch(cache)
+            scratch = cache / f".{directory.name}.tmp"
+            try:
+                scratch.mkdir()
+                images = source.images()
+                verb = "drawing" if source.synthetic else "decoding"
+                say(f"{verb} {len(images):,} images once into {directory}")
+                _fill(scratch, source, images, size, progress)
+                with contextlib.suppress(FileNotFoundError):
+                    # A rename is atomic, deleting a tree is not.
+                    os.rename(directory, cache / f".{directory.name}.damaged.tmp")
+                os.rename(scratch, directory)
+            finally:  # also when interrupted
+                remove_scratch(cache)
     except OSError as error:
         raise UserError(
             f"can't write the image cache {str(directory)!r} ({error.strerror or error}); "
@@ -301,34 +309,6 @@ def _compact(path: Path, pixels: np.ndarray, kept: list[int]) -> None:
         target[start : start + 256] = pixels[kept[start : start + 256]]
     target.flush()
     os.replace(compacted, path)
-
-
-def _publish(scratch: Path, directory: Path, source: Source, size: int) -> None:
-    """Move a complete directory into place, unless a valid one is there already."""
-    for _ in range(3):
-        with contextlib.suppress(OSError):
-            os.rename(scratch, directory)
-            return
-        try:
-            _open(directory, source, size)
-            return
-        except FileNotFoundError:
-            continue
-        except _DamagedError:
-            # Moved away first: a rename is atomic, deleting a tree is not.
-            trash = Path(tempfile.mkdtemp(prefix=f".{directory.name}-", dir=directory.parent))
-            with contextlib.suppress(OSError):
-                os.rename(directory, trash / "damaged")
-            shutil.rmtree(trash, ignore_errors=True)
-    os.rename(scratch, directory)
-
-
-def _remove_abandoned(directory: Path) -> None:
-    """Remove scratch directories of this entry that killed processes left a day ago."""
-    for leftover in directory.parent.glob(f".{directory.name}-*"):
-        with contextlib.suppress(OSError):
-            if time.time() - leftover.stat().st_mtime > ABANDONED_SECONDS:
-                shutil.rmtree(leftover, ignore_errors=True)
 
 
 def _describe_skipped(skipped: Sequence[str], total: int) -> str:

@@ -43,8 +43,6 @@ def any_rank(value: bool) -> bool:
 
 def all_gather(part: Tensor) -> Tensor:
     """Concatenate the tensors of all ranks, which have the same shape."""
-    if world_size() == 1:
-        return part
     parts = [torch.empty_like(part) for _ in range(world_size())]
     dist.all_gather(parts, part.contiguous())
     return torch.cat(parts)

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from lossbench.benchmarks.records.gradient_stats import FLOOR, GradientStats
 
-from .distributed import all_gather
+from .distributed import all_gather, world_size
 from .objective import Objective
 
 VANISHED_BELOW = 1e-6
@@ -73,10 +73,11 @@ class GradientMeter:
         """
         if not self.steps:
             raise ValueError("no step was measured since the last logging interval")
-        labels, outputs, gradient, loss_by_step, norms = self._read()
+        labels, outputs, gradient, losses, norms = self._read()
         each = gradient.abs().mean(1)
         wrong = (self.objective.predict(outputs) != labels).to(each.dtype)
-        each, wrong, losses = map(all_gather, (each, wrong, loss_by_step))
+        if world_size() > 1:
+            each, wrong, losses = map(all_gather, (each, wrong, losses))
         vanished = wrong * (each < VANISHED_BELOW)
         sums = torch.stack((each, each * wrong, vanished, wrong)).sum(1)
         means = torch.stack((losses.mean(), norms.norm(dim=1).mean()))

@@ -143,7 +143,7 @@ class Trainer:
         self.predictions: Predictions | None = None
         if state is not None:
             self.load_state_dict(state)
-        self.batches = self.loader.since(self.global_step, rank_slice(self.loader.size))
+        self.batches = self.loader.from_step(self.global_step, rank_slice(self.loader.size))
         self.done = self.global_step == self.total_steps
 
     def step(self) -> None:
@@ -225,7 +225,7 @@ class Trainer:
         return evaluate(self.model, self.objective, split, self.dataset.normalise, views)
 
     def _log(self) -> None:
-        """Hand on the statistics since the last time, and an evaluation that waits for them."""
+        """Pass the statistics since the last call to the callback, then a pending evaluation."""
         if self.gradient_meter.steps:
             if self.config.record_examples:
                 step = self.global_step - 1

@@ -99,12 +99,12 @@ def test_batches_depend_on_the_seed_alone(split: Split) -> None:
 @pytest.mark.parametrize("begin", [0, 4, 6, 9])
 def test_batches_from_any_number_on_and_shares_of_batches(split: Split, begin: int) -> None:
     batches = TrainingBatches(to_device(split, CPU), IDENTITY, size=8, epochs=2, seed=0)
-    expected = list(batches.since(0))[begin:]
+    expected = list(batches.from_step(0))[begin:]
     assert [len(labels) for labels, *_ in expected] == [8] * (12 - begin)
-    assert_equal(batches.since(begin), expected)
+    assert_equal(batches.from_step(begin), expected)
     share = slice(2, 5)
     shares = [[part[share] for part in batch] for batch in expected]
-    assert_equal(batches.since(begin, share), shares)
+    assert_equal(batches.from_step(begin, share), shares)
 
 
 @pytest.mark.parametrize("augmentation", sorted(AUGMENTATIONS))
