@@ -9,7 +9,7 @@ from datetime import datetime
 from lossbench.benchmarks.errors import UserError
 from lossbench.benchmarks.records.experiment import make_runs_directory
 from lossbench.benchmarks.report.table import print_table
-from lossbench.benchmarks.speed.table import measure, medians, notes, select, table, write
+from lossbench.benchmarks.speed.table import group_tables, measure, medians, notes, select, write
 from lossbench.benchmarks.subcommands import Speed
 
 
@@ -21,7 +21,9 @@ def run(command: Speed) -> int:
     make_runs_directory(command.runs)
     measured = list(measure(targets, command.seconds, lambda line: print(line, file=sys.stderr)))
     measured += medians(measured)
-    print_table(table(measured))
+    for group, rows in group_tables(measured):
+        print(f"\n{group}\n")
+        print_table(rows)
     print("".join(f"{note}\n" for note in notes(measured)), end="")
     print(f"\nTable  {write(measured, command.runs, datetime.now()) / 'speed.md'}")
     return 0

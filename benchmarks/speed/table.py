@@ -126,6 +126,13 @@ def table(measurements: Iterable[Measurement]) -> Table:
     return Table(HEADINGS, tuple(map(cells, measurements)))
 
 
+def group_tables(measurements: Sequence[Measurement]) -> Iterator[tuple[str, Table]]:
+    """Yield the name of each group and its table, which is narrow enough for a terminal."""
+    for group in dict.fromkeys(target.group for target, _ in measurements):
+        found = [cells(each)[1:] for each in measurements if each.target.group == group]
+        yield group, Table(HEADINGS[1:], tuple(found))
+
+
 def cells(measurement: Measurement) -> tuple[str, ...]:
     """Return the row of one measurement."""
     target, ratio = measurement

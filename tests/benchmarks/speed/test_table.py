@@ -18,6 +18,7 @@ from lossbench.benchmarks.speed.memory import kept_bytes, peak_bytes
 from lossbench.benchmarks.speed.table import (
     Measurement,
     cells,
+    group_tables,
     measure,
     medians,
     notes,
@@ -91,6 +92,15 @@ def test_without_lightning_its_target_is_left_out(monkeypatch: pytest.MonkeyPatc
     assert count() == training_runs.has_lightning()
     monkeypatch.setattr(training_runs.importlib.util, "find_spec", lambda _: None)
     assert count() == 0
+
+
+def test_a_terminal_has_a_table_per_group() -> None:
+    ratio = Ratio.single(0.1)
+    rows = [("a", "x"), ("b", "y"), ("a", "median")]
+    measured = [Measurement(Target(group, row, lambda _: ratio, 1), ratio) for group, row in rows]
+    found = {group: [row[0] for row in table.rows] for group, table in group_tables(measured)}
+    assert found == {"a": ["x", "median"], "b": ["y"]}
+    assert all(len(table.columns) == len(table.rows[0]) for _, table in group_tables(measured))
 
 
 def test_one_target_is_measured_and_written(tmp_path) -> None:
