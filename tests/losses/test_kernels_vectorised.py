@@ -1,0 +1,135 @@
+"""The loops over elements and classes of the kernels are vectorised: a scalar one is many times
+slower, and computes the same.
+
+gcc says which loops it vectorised and which it could not. Loops over the classes of a row and over
+elements count; a loop over the few numbers per row is often unrolled instead.
+"""
+
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+import torch
+
+from lossbench.losses import registry
+from lossbench.losses.kernels import build, collected
+from lossbench.losses.kernels.source import source
+
+CASES = [
+    # Single elements of two inputs, with logarithms, exponentials and branches.
+    ("bce-with-logits", "elements.h", False),
+    ("bce-with-logits", "elements.h", True),
+    ("asymmetric", "elements.h", False),
+    # Rows and tiles: with a softmax, with sums over classes, with neither.
+    ("cross-entropy", "softmax.h", False),
+    ("cross-entropy", "softmax.h", True),
+    ("bernoulli-sum", "", False),
+    ("one-vs-rest-hinge", "", False),
+    # Lists of classes.
+    ("multilabel-margin", "lists.h", False),
+]
+"""A loss, the header of the runtime whose loops it calls, and whether it computes in float64."""
+NOTE = re.compile(
+    r"(\S+):(\d+):\d+: (optimized|missed): +(loop vectorized|couldn't vectorize loop)"
+)
+OVER_CLASSES = re.compile(r"for \(int c = (from|0); c < (to|classes|row\.classes); \+\+c\)")
+OVER_ELEMENTS = re.compile(r"for \(int64_t i = 0; i < size; \+\+i\)")
+OF_FEW_LOSSES = "most && c < at"
+"""A loop of softmax.h, for the first of the largest classes."""
+
+Lines = set[tuple[str, int]]
+
+
+def compiler_of_notes() -> bool:
+    """Return whether there is a gcc."""
+    found = build.compiler()
+    if not found:
+        return False
+    about = subprocess.run([found, "--version"], capture_output=True, text=True).stdout
+    return "Free Software Foundation" in about
+
+
+def notes(text: str, tmp_path: Path) -> tuple[Lines, Lines]:
+    """Return the lines, by file, of loops that gcc vectorised and of those that it could not."""
+    file = tmp_path / "kernel.cpp"
+    file.write_text(text)
+    flags = ["-fopt-info-vec-optimized-missed", f"-I{build.RUNTIME}", "-S", "-o", "/dev/null"]
+    command = [str(build.compiler()), *build.FLAGS, *build.MATH_FLAGS, *flags, str(file)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    found: dict[str, Lines] = {"optimized": set(), "missed": set()}
+    for path, line, verdict, _ in NOTE.findall(done.stderr):
+        found[verdict].add((Path(path).name, int(line)))
+    return found["optimized"], found["missed"]
+
+
+def hot_loops(name: str, text: str, inputs: int) -> list[Lines]:
+    """Return the lines of each `omp simd` loop over elements or classes that is called."""
+    lines = text.splitlines()
+    called = f"f(i, {', '.join(['z[i]', 't[i]', 'w[i]'][:inputs])});"
+    loops = []
+    for at, line in enumerate(lines):
+        if "#pragma omp simd" not in line:
+            continue
+        outer, first = lines[at - 1], lines[at + 1]
+        if OF_FEW_LOSSES in first or ("f(i," in first and called not in first):
+            continue
+        if OVER_ELEMENTS.search(first) or OVER_CLASSES.search(first + outer):
+            loops.append({(name, at + 2 + k) for k in range(length(lines[at + 1 :]))})
+    return loops
+
+
+def length(lines: list[str]) -> int:
+    """Return how many lines the first statement takes."""
+    depth = 0
+    for number, line in enumerate(lines, 1):
+        depth += line.count("{") - line.count("}")
+        if depth == 0:
+            return number
+    raise AssertionError("a block without an end")
+
+
+def printed(loss: str, *, wide: bool) -> tuple[str, int]:
+    """Return the C++ of a registered loss with its first kind of target, and its inputs."""
+    entry = registry.entry(loss)
+    shape = (4,) if entry.task == "binary" else (4, 3)
+    with collected() as requests:
+        logits = torch.zeros(shape)
+        labels = torch.zeros(4, dtype=torch.long)
+        entry.build(reduction="sum")(logits, entry.target_from_labels(labels, logits))
+    return source(requests[0]._replace(wide=wide)).text, len(requests[0].inputs)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not compiler_of_notes(), reason="needs gcc")
+@pytest.mark.parametrize(("loss", "header", "wide"), CASES)
+def test_loops_over_elements_and_classes_are_vectorised(loss, header, wide, tmp_path) -> None:
+    text, inputs = printed(loss, wide=wide)
+    vectorised, missed = notes(text, tmp_path)
+    loops = hot_loops("kernel.cpp", text, inputs)
+    if header:
+        loops += hot_loops(header, (build.RUNTIME / header).read_text(), inputs)
+    assert loops
+    assert [sorted(loop) for loop in loops if not loop & vectorised] == []
+    if header in ("elements.h", "lists.h"):
+        # Value and gradient share these. In rows.h gcc also tries the loops around.
+        assert [sorted(loop) for loop in loops if loop & missed] == []
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not compiler_of_notes(), reason="needs gcc")
+@pytest.mark.parametrize(
+    ("loss", "statement"), [("mse", "return T("), ("one-vs-rest-hinge", "g[c * W + i] = ")]
+)
+def test_a_loop_that_cannot_be_vectorised_is_found(loss: str, statement: str, tmp_path) -> None:
+    text, inputs = printed(loss, wide=False)
+    # The last one is that of the gradient.
+    before, _, after = text.rpartition(statement)
+    spoiled = f'{before}asm volatile(""); {statement}{after}'
+    vectorised, missed = notes(spoiled, tmp_path)
+    if loss == "mse":
+        loops = hot_loops("elements.h", (build.RUNTIME / "elements.h").read_text(), inputs)
+        assert any(loop & missed for loop in loops)
+    else:
+        loops = hot_loops("kernel.cpp", spoiled, inputs)
+        assert sum(not loop & vectorised for loop in loops) == 1
