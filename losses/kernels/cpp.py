@@ -98,6 +98,9 @@ def expression(node: Node, operands: Iterable[str]) -> str:
     if node.op == "where" and node.sort in ("float", "wide"):
         condition, *values = operands
         return f"select<{c_type(node)}>({condition}, {', '.join(values)})"
+    if node.op == "where" and node.sort == "bool":
+        condition, one, other = operands
+        return f"(({condition} & {one}) | (!{condition} & {other}))"  # without a branch
     return EXPRESSIONS[node.op].format(*operands)
 
 

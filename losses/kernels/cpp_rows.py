@@ -389,7 +389,8 @@ class _Tiles(_Rows):
             else:
                 starts.append(f"{name}[i] = -infinity<{cast}>;")
                 inner.append(f"const {cast} {name}_x = {text};")
-                replaces = f"{name}_x > {name}[i] || {name}_x != {name}_x"
+                # Not ||: gcc vectorises no branch.
+                replaces = f"({name}_x > {name}[i]) | ({name}_x != {name}_x)"
                 inner.append(f"{name}[i] = {replaces} ? {name}_x : {name}[i];")
         if starts:
             self.over_rows(starts)

@@ -21,10 +21,11 @@ CASES = [
     ("bce-with-logits", "elements.h", False),
     ("bce-with-logits", "elements.h", True),
     ("asymmetric", "elements.h", False),
-    # Rows and tiles: with a softmax, with sums over classes, with neither.
+    # Rows and tiles: with a softmax, with sums or largest numbers over classes, without any.
     ("cross-entropy", "softmax.h", False),
     ("cross-entropy", "softmax.h", True),
     ("bernoulli-sum", "", False),
+    ("chebyshev", "", False),
     ("one-vs-rest-hinge", "", False),
     # Lists of classes.
     ("multilabel-margin", "lists.h", False),
@@ -75,7 +76,8 @@ def hot_loops(name: str, text: str, inputs: int) -> list[Lines]:
         if OF_FEW_LOSSES in first or ("f(i," in first and called not in first):
             continue
         if OVER_ELEMENTS.search(first) or OVER_CLASSES.search(first + outer):
-            loops.append({(name, at + 2 + k) for k in range(length(lines[at + 1 :]))})
+            # gcc names the line of the pragma, of the loop, or of a statement in it.
+            loops.append({(name, at + 1 + k) for k in range(length(lines[at + 1 :]) + 1)})
     return loops
 
 
