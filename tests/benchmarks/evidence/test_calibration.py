@@ -12,6 +12,7 @@ from lossbench.benchmarks.evidence.calibration import (
     floor,
     scaled_error,
 )
+from lossbench.benchmarks.plots import intervals
 from lossbench.benchmarks.stats.metrics import expected_calibration_error
 
 from .worlds import calibration_world, one_logit, result
@@ -73,6 +74,19 @@ def test_numbers_are_those_of_the_runs(examine, analyse):
     assert rows["cross-entropy"][4] == "reference"
     assert f"probability-sum {gap['probability-sum']:.1f}" in finding.sentence
     assert {config.train_images for config in trainer.searched} == {2_000}
+
+
+def test_errors_are_drawn_from_zero(analyse, monkeypatch):
+    """A distance to 0 is read off the figure, and not only the order of the losses."""
+    ends = {}
+
+    def draw_panel(axes, panel, original=intervals.draw_panel):
+        original(axes, panel)
+        ends[panel.x_label] = axes.get_xlim()
+
+    monkeypatch.setattr(intervals, "draw_panel", draw_panel)
+    analyse("calibration")[0].figures()
+    assert ends["expected calibration error on test images, points"][0] == 0
 
 
 def drawn(shape, seed, factor=1.0):

@@ -3,18 +3,33 @@
 import io
 from dataclasses import replace
 
+import numpy as np
 import pytest
 from PIL import Image
 
 from lossbench.benchmarks.evidence.runner import CLAIMS, claim_of
+from lossbench.benchmarks.plots import curves
 from lossbench.benchmarks.records.claim import verdict_of
 
 from .worlds import WORLDS, FakeTrainer
 
 
+@pytest.fixture
+def lines(monkeypatch):
+    """Record the lines of all figures that are drawn."""
+    drawn = []
+
+    def draw_panel(axes, panel, original=curves.draw_panel, **options):
+        original(axes, panel, **options)
+        drawn.extend(panel.curves)
+
+    monkeypatch.setattr(curves, "draw_panel", draw_panel)
+    return drawn
+
+
 @pytest.mark.usefixtures("painted")
 @pytest.mark.parametrize("name", CLAIMS)
-def test_a_claim_holds_in_its_world(name):
+def test_a_claim_holds_in_its_world(name, lines):
     claim, trainer = claim_of(name), FakeTrainer(WORLDS[name])
     finding = claim.examine(trainer)
     assert finding.verdict == verdict_of(finding.measures) == "holds", finding.measures
@@ -38,6 +53,9 @@ def test_a_claim_holds_in_its_world(name):
         for word in measure.wanted.split():
             if any(map(str.isdigit, word)):
                 assert word.strip("+,") in claim.procedure, measure
+    # A line whose x goes back and forth is a scribble.
+    for line in lines:
+        assert (np.diff(line.x) >= 0).all(), line.label
     check_fairness(trainer)
 
 
