@@ -1,13 +1,15 @@
 """Targets of a GPU: which there are, and how the kernels are asked whether they compute a loss."""
 
 from contextlib import contextmanager
+from types import SimpleNamespace
 
 import pytest
 import torch
+import torch.nn.functional as F
 
 from lossbench.benchmarks.errors import UserError
 from lossbench.benchmarks.speed import cuda
-from lossbench.losses import kernels, registry
+from lossbench.losses import Loss, kernels, registry
 
 
 class Kernel(torch.autograd.Function):
@@ -55,13 +57,32 @@ def test_a_loss_without_a_kernel_is_left_out(monkeypatch) -> None:
         cuda.share_of_copy("mse", (3,), torch.float32, 0.01)
 
 
-def test_the_measures_run_where_a_device_is_stood_in_for(monkeypatch) -> None:
+def test_a_loss_that_takes_twice_as_long_is_measured_so(monkeypatch) -> None:
+    """On a device that is stood in for, the loss takes two seconds and all else one."""
+    ours = []
+
+    def forward_backward(loss, *inputs, original=cuda.forward_backward):
+        work = original(loss, *inputs)
+        if isinstance(loss, Loss):
+            ours.append(work)
+        return work
+
+    def device_seconds(work, calls):
+        work()
+        return calls * (2.0 if work in ours else 1.0)
+
     plain = cuda.loss_inputs
     monkeypatch.setattr(cuda, "loss_inputs", lambda *a: plain(*a[:4]))
     monkeypatch.setattr(cuda, "computed_by_kernel", lambda *_: True)
-    monkeypatch.setattr(cuda, "device_seconds", lambda work, calls: (work(), float(calls))[1])
+    monkeypatch.setattr(cuda, "forward_backward", forward_backward)
+    monkeypatch.setattr(cuda, "device_seconds", device_seconds)
     monkeypatch.setattr(torch, "ones", lambda n, **_: torch.zeros(n))
+    monkeypatch.setattr(torch, "compile", lambda function: function)
+    liger = SimpleNamespace(apply=lambda x, y, _: [F.cross_entropy(x, y)])
+    monkeypatch.setattr(cuda, "liger", lambda: liger)
     for name in ("mse", "probability-sum", "nll", "poly-1", "multilabel-margin"):
         shape = (8,) if registry.entry(name).task == "binary" else (8, 3)
-        assert cuda.beside_plain(name, shape, torch.float32, 0).median == 1
-        assert cuda.share_of_copy(name, shape, torch.float32, 0).median == 1
+        assert cuda.beside_plain(name, shape, torch.float32, 0).median == 2
+        assert cuda.share_of_copy(name, shape, torch.float32, 0).median == 0.5
+    assert cuda.beside_compiled((8, 3), torch.float32, 0).median == 2
+    assert cuda.beside_liger((8, 3), torch.float32, 0).median == 2
