@@ -88,3 +88,8 @@ def test_losses_are_given_what_they_take(name: str) -> None:
         for batch in tails.batches(ENTRY[name], group, 20):
             assert batch.input.dtype == torch.float32
             assert ((batch.input >= low) & (batch.input <= high)).all()
+
+
+@pytest.mark.parametrize("name", ENTRY)
+def test_as_many_examples_are_drawn_as_are_asked_for(name: str) -> None:
+    assert len(next(tails.batches(ENTRY[name], 1.0, 20)).input) == 20
