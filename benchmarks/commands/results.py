@@ -54,7 +54,7 @@ def print_status(ended: ExperimentStatus) -> int:
     if ended.finished < ended.planned:
         print(
             f"lossbench: {ended.planned - ended.finished} of {ended.planned} runs are not "
-            f"finished; failure.txt of one that failed says where; to go on: {again}",
+            f"finished; a run that failed has its error in failure.txt; to go on: {again}",
             file=sys.stderr,
         )
     return 1 if ended.failed else 0

@@ -51,9 +51,9 @@ KERNELS = """\
 
 Every loss has a C++ kernel for the CPU, on Linux, which is printed from its closed forms: value,
 and gradient, in one pass over the memory, for plain tensors of float32, float64, bfloat16 and
-float16. `python -m lossbench.losses.kernels build` prepares them for this machine, once, in about a
-minute, with the losses that torch has too (`build --all`: every loss, in a few minutes); the
-command `lossbench` does so by itself. Any other kernel is compiled when its loss is first called,
+float16. `python -m lossbench.losses.kernels build` builds the kernels of torch's losses for this
+machine, once, in about a minute (`build --all`: of every loss, in a few minutes); the command
+`lossbench` does so by itself. Any other kernel is compiled when its loss is first called,
 in a second or two, and so is that of a loss of your own. Kernels for CUDA are printed from the same
 forms, in Triton, which comes with torch and compiles them at their first call, for float32,
 bfloat16 and float16. The closed forms compute everything else (other devices, `torch.compile`,
