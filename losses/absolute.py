@@ -9,6 +9,7 @@ from torch import Tensor
 from .arguments import rows
 from .base import Rows
 from .entries import Entry
+from .overrides import is_overridden, overridden
 from .probabilities import ProbabilityLoss, error, of_probabilities
 from .softmax import Row
 from .textbook import class_dim, reduced, softmax_error
@@ -49,13 +50,12 @@ def expectation(
         input: logits, (C,), (N, C) or (N, C, d1, ..., dK), floating point.
         target: class indices of input's shape without C, of any integer dtype; or probabilities
             of input's shape.
-        weight: a factor w for each class, (C,), at least 0: a row weighs w_y, or sum_c w_c t_c.
+        weight: a factor w for each class, (C,): a row weighs w_y, or sum_c w_c t_c.
         ignore_index: a class index that contributes neither loss nor gradient.
         reduction: 'mean', 'sum' or 'none'. 'mean' divides by the sum of the weights of the rows
             that are not ignored if target is indices, else by the number of rows.
     Raises:
-        ValueError: the batch sizes differ; input has no classes; a negative weight (seen on the
-            CPU); unknown reduction.
+        ValueError: the batch sizes differ; unknown reduction.
         RuntimeError: any other mismatch of shapes or dtypes; ignore_index with probabilities.
         IndexError: a class index out of range (seen on the CPU; a device-side error on CUDA); an
             input of no dimension.
@@ -64,6 +64,8 @@ def expectation(
         against the paper's own text. Ghosh et al. 2017, arXiv 1712.09482, have it as mean absolute
         error.
     """
+    if is_overridden(input, target, weight):
+        return overridden(expectation, locals())
     loss = expectation_formula
     return rows(loss, "expectation", input, target, weight, ignore_index, reduction)
 
@@ -121,13 +123,12 @@ def chebyshev(
         input: logits, (C,), (N, C) or (N, C, d1, ..., dK), floating point.
         target: class indices of input's shape without C, of any integer dtype; or probabilities
             of input's shape.
-        weight: a factor w for each class, (C,), at least 0: a row weighs w_y, or sum_c w_c t_c.
+        weight: a factor w for each class, (C,): a row weighs w_y, or sum_c w_c t_c.
         ignore_index: a class index that contributes neither loss nor gradient.
         reduction: 'mean', 'sum' or 'none'. 'mean' divides by the sum of the weights of the rows
             that are not ignored if target is indices, else by the number of rows.
     Raises:
-        ValueError: the batch sizes differ; input has no classes; a negative weight (seen on the
-            CPU); unknown reduction.
+        ValueError: the batch sizes differ; unknown reduction.
         RuntimeError: any other mismatch of shapes or dtypes; ignore_index with probabilities.
         IndexError: a class index out of range (seen on the CPU; a device-side error on CUDA); an
             input of no dimension.
@@ -135,6 +136,8 @@ def chebyshev(
     Source: Janocha and Czarnecki 2017, arXiv 1702.05659, Chebyshev loss; from memory, not checked
         against the paper's own text.
     """
+    if is_overridden(input, target, weight):
+        return overridden(chebyshev, locals())
     loss = chebyshev_formula
     return rows(loss, "chebyshev", input, target, weight, ignore_index, reduction)
 

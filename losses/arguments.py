@@ -88,7 +88,7 @@ def weighted(
     if weight is not None:
         checks.broadcasts(input, weight=weight)
         each = each * upcast(weight, dtype)
-    return reduce(each, reduction, dtype)
+    return apply_reduction(each, reduction, dtype)
 
 
 def rows(
@@ -113,6 +113,8 @@ def rows(
         settings: further arguments of the formula.
         weighs: whether the formula takes the weights of the classes, after its target.
     """
+    if type(ignore_index) is not int:
+        ignore_index = checks.index("ignore_index", ignore_index)
     arguments = (input, target, weight, None, ignore_index, reduction, settings)
     fused = fused_rows(loss, *arguments, weighs=weighs)
     if fused is not None:
@@ -122,10 +124,11 @@ def rows(
         no_ignored_class(ignore_index)
         return _of_distribution(loss, name, input, target, weight, reduction, settings, weighs)
     z, index = index_arguments(name, input, target, weight, ignore_index)
+    each_loss = loss if z.shape[-1] else _of_no_classes
     if weighs and index.weight is not None:
-        each = loss(z, index.y, index.weight, *settings)
+        each = each_loss(z, index.y, index.weight, *settings)
     else:
-        each = index.weighted(loss(z, index.y, *settings))
+        each = index.weighted(each_loss(z, index.y, *settings))
     return index.reduce(each, reduction, input.dtype, loss.forms.weighted_mean)
 
 
@@ -178,15 +181,23 @@ def _of_distribution(
     weighs: bool,
 ) -> Tensor:
     z, t = distribution_arguments(name, input, target)
+    each_loss = loss if z.shape[-1] else _of_no_classes
+    # As torch has it, the mean of rows without classes is NaN.
+    divisor = None if z.shape[-1] else z.new_zeros(())
     dtype = torch.promote_types(input.dtype, target.dtype)
     if weight is None:
-        return reduce(loss(z, t, *settings), reduction, dtype)
+        return apply_reduction(each_loss(z, t, *settings), reduction, dtype, divisor)
     checks.class_weight(input, weight)
     dtype = torch.promote_types(dtype, weight.dtype)
     z, t, w = upcast(z, dtype), upcast(t, dtype), upcast(weight, dtype)
     if weighs:
-        return reduce(loss(z, t, w, *settings), reduction, dtype)
-    return reduce(loss(z, t, *settings) * (t * w).sum(-1), reduction, dtype)
+        return apply_reduction(each_loss(z, t, w, *settings), reduction, dtype, divisor)
+    return apply_reduction(each_loss(z, t, *settings) * (t * w).sum(-1), reduction, dtype, divisor)
+
+
+def _of_no_classes(z: Tensor, *_: object) -> Tensor:
+    """Return the loss of rows without classes, 0."""
+    return z.sum(-1)
 
 
 def is_distribution(input: Tensor, target: Tensor) -> bool:
@@ -211,7 +222,6 @@ def distribution_arguments(name: str, input: Tensor, target: Tensor) -> tuple[Te
             f"{target.dtype}; class indices have the input's shape without the class dimension"
         )
     checks.floating(name, input=input)
-    checks.some_classes(input)
     dtype = torch.promote_types(input.dtype, target.dtype)
     return upcast(classes_last(input), dtype), upcast(classes_last(target), dtype)
 
@@ -245,7 +255,7 @@ class Indices(NamedTuple):
         'mean' divides by the sum of the rows' weights, or by their number.
         """
         divisor = self.scale.sum() if weighted_mean else self.kept.sum()
-        return reduce(torch.where(self.kept, each, 0.0), reduction, dtype, divisor)
+        return apply_reduction(torch.where(self.kept, each, 0.0), reduction, dtype, divisor)
 
 
 def index_arguments(
@@ -260,8 +270,6 @@ def index_arguments(
     Logits of ignored rows become 0, so that a NaN in them does not reach a derivative.
     """
     checks.tensors(input=input, target=target)
-    if not isinstance(ignore_index, int):
-        raise TypeError(f"ignore_index must be an int, not {type(ignore_index).__name__}")
     if input.dim() == 0:
         # torch's types: it takes an index beside a 0-d input for probabilities of a wrong dtype.
         probabilities = target.dim() > 0 or target.is_floating_point()
@@ -274,7 +282,6 @@ def index_arguments(
     # As int64 before it is compared: a narrower type may not hold the number of classes.
     y = (target.reshape(()) if input.dim() == 1 else target).long()
     inside = checks.class_indices(classes, y, ignore_index)
-    checks.some_classes(input)
     if weight is not None:
         checks.class_weight(input, weight)
         checks.same_dtype(input, weight=weight)
@@ -296,7 +303,7 @@ def upcast(x: Tensor, dtype: torch.dtype) -> Tensor:
     return x.to(torch.float32 if dtype.itemsize < 4 else dtype)
 
 
-def reduce(
+def apply_reduction(
     loss: Tensor, reduction: str, dtype: torch.dtype, divisor: Tensor | None = None
 ) -> Tensor:
     """Reduce `loss` and return it in `dtype`.

@@ -17,6 +17,7 @@ from .closed_form import ClosedForms, differentiable
 from .entries import Entry
 from .focal import focal_phi
 from .numerics import times
+from .overrides import is_overridden, overridden
 from .right_class import second_derivative
 from .sigmoid import class_terms
 from .textbook import reduced
@@ -154,6 +155,8 @@ def asymmetric_loss(
         gamma_pos is 1 by default, losses are summed, and a soft target mixes the exponents; the 0
         here is the paper's, from memory, not checked against its own text.
     """
+    if is_overridden(input, target, weight):
+        return overridden(asymmetric_loss, locals())
     name = "asymmetric_loss"
     checks.setting(name, "gamma_pos", gamma_pos, least=0.0)
     checks.setting(name, "gamma_neg", gamma_neg, least=0.0)

@@ -15,7 +15,8 @@ class Loss(nn.Module):
 
     A subclass sets `function` and passes its constructor's arguments to `__init__`: tensors (or
     None) in `buffers`, numbers by name. `forward` passes all of them to the function by name;
-    `repr`, `state_dict` and `copy.deepcopy` include them.
+    `repr`, `state_dict` and `copy.deepcopy` include them. A loss that torch has is also one of
+    torch's modules: it inherits from that, after this class.
 
     Raises ValueError for a reduction that is not one of `reductions`.
     """
@@ -25,9 +26,17 @@ class Loss(nn.Module):
     reduction: str
 
     def __init__(
-        self, buffers: dict[str, Tensor | None] | None = None, *, reduction: str, **settings: Any
+        self,
+        buffers: dict[str, Tensor | None] | None = None,
+        size_average: bool | None = None,
+        reduce: bool | None = None,
+        *,
+        reduction: str,
+        **settings: Any,
     ) -> None:
-        super().__init__()
+        # Not super().__init__(): it is that of torch's module where a loss is one of those too.
+        nn.Module.__init__(self)
+        reduction = checks.of_deprecated(size_average, reduce, reduction)
         checks.reduction(reduction, self.reductions)
         self._settings = (*(buffers or {}), *settings, "reduction")
         for name, tensor in (buffers or {}).items():
@@ -54,6 +63,33 @@ class Reduced(Loss):
 
     def __init__(self, *, reduction: str = "mean") -> None:
         super().__init__(reduction=reduction)
+
+
+class TorchReduced(Loss):
+    """A loss of torch's whose only setting is the reduction."""
+
+    def __init__(
+        self,
+        size_average: bool | None = None,
+        reduce: bool | None = None,
+        reduction: str = "mean",
+    ) -> None:
+        super().__init__(None, size_average, reduce, reduction=reduction)
+
+
+class TorchWeighted(Loss):
+    """A loss of torch's with a `weight` (None: no weight) and a reduction."""
+
+    weight: Tensor | None
+
+    def __init__(
+        self,
+        weight: Tensor | None = None,
+        size_average: bool | None = None,
+        reduce: bool | None = None,
+        reduction: str = "mean",
+    ) -> None:
+        super().__init__({"weight": weight}, size_average, reduce, reduction=reduction)
 
 
 class Weighted(Loss):

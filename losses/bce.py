@@ -5,14 +5,15 @@ It is minus the log-likelihood of a Bernoulli distribution.
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
 from . import checks
 from .arguments import elementwise, fused_elements, weighted
-from .base import Loss, Weighted
+from .base import Loss, TorchWeighted
 from .closed_form import ClosedForms, differentiable
 from .entries import Entry
 from .numerics import times
+from .overrides import is_overridden, overridden
 from .sigmoid import error, slope
 
 # --- bce: L = -[t ln x + (1 - t) ln(1 - x)], each ln no less than -100, as torch has it ----------
@@ -39,7 +40,12 @@ bce_formula = differentiable(
 
 
 def binary_cross_entropy(
-    input: Tensor, target: Tensor, weight: Tensor | None = None, *, reduction: str = "mean"
+    input: Tensor,
+    target: Tensor,
+    weight: Tensor | None = None,
+    size_average: bool | None = None,
+    reduce: bool | None = None,
+    reduction: str = "mean",
 ) -> Tensor:
     """Binary cross-entropy of probabilities.
 
@@ -63,6 +69,9 @@ def binary_cross_entropy(
     >>> binary_cross_entropy(torch.tensor([0.9, 0.0]), torch.tensor([1.0, 1.0]), reduction="none")
     tensor([  0.1054, 100.0000])
     """
+    if is_overridden(input, target, weight):
+        return overridden(binary_cross_entropy, locals())
+    reduction = checks.of_deprecated(size_average, reduce, reduction)
     fused = fused_elements(bce_formula, input, target, weight, reduction)
     if fused is not None:
         return fused
@@ -74,7 +83,7 @@ def binary_cross_entropy(
     return weighted(bce_formula, input, (target,), weight, reduction, input.dtype)
 
 
-class BCELoss(Weighted):
+class BCELoss(TorchWeighted, nn.BCELoss):
     """Binary cross-entropy of probabilities; drop-in for `torch.nn.BCELoss`.
 
     See `losses.functional.binary_cross_entropy`.
@@ -141,13 +150,14 @@ def binary_cross_entropy_with_logits(
     input: Tensor,
     target: Tensor,
     weight: Tensor | None = None,
-    *,
+    size_average: bool | None = None,
+    reduce: bool | None = None,
     reduction: str = "mean",
     pos_weight: Tensor | None = None,
 ) -> Tensor:
     """Binary cross-entropy from logits.
 
-    L = -[w t ln sigma(z) + (1 - t) ln(1 - sigma(z))] with w = pos_weight, at least 0;
+    L = -[w t ln sigma(z) + (1 - t) ln(1 - sigma(z))] with w = pos_weight;
     dL/dz = (1 - t) sigma(z) - w t sigma(-z), which for w = 1 is sigma(z) - t;
     d2L/dz2 = (w t + 1 - t) sigma(z) sigma(-z).
 
@@ -156,10 +166,9 @@ def binary_cross_entropy_with_logits(
         target: the probability of class 1, in [0, 1], of input's shape, floating point or bool.
         weight: a factor for each element, broadcastable to input's shape.
         reduction: 'mean' over the elements (NaN where there are none), 'sum' or 'none'.
-        pos_weight: the weight of class 1, at least 0, broadcastable to input's shape.
+        pos_weight: the weight of class 1, broadcastable to input's shape.
     Raises:
-        ValueError: target has another shape than input; unknown reduction; a negative pos_weight
-            (seen on the CPU; torch computes with it).
+        ValueError: target has another shape than input; unknown reduction.
         RuntimeError: weight or pos_weight cannot be broadcast; integer target.
         NotImplementedError: input is not floating point.
     Source: torch.nn.functional.binary_cross_entropy_with_logits. An infinite logit on the right
@@ -170,15 +179,17 @@ def binary_cross_entropy_with_logits(
     >>> binary_cross_entropy_with_logits(z, torch.tensor([1.0, 1.0, 1.0]), reduction="none")
     tensor([4.2484e-18, 3.0486e+00, 0.0000e+00])
     """
+    if is_overridden(input, target, weight, pos_weight):
+        return overridden(binary_cross_entropy_with_logits, locals())
+    reduction = checks.of_deprecated(size_average, reduce, reduction)
     name = "binary_cross_entropy_with_logits"
     if pos_weight is None:
         return elementwise(bce_with_logits_formula, name, input, target, weight, reduction)
     checks.broadcasts(input, pos_weight=pos_weight)
-    checks.not_negative(pos_weight=pos_weight)
     return elementwise(weighted_bce_formula, name, input, target, weight, reduction, pos_weight)
 
 
-class BCEWithLogitsLoss(Loss):
+class BCEWithLogitsLoss(Loss, nn.BCEWithLogitsLoss):
     """Binary cross-entropy from logits; drop-in for `torch.nn.BCEWithLogitsLoss`.
 
     See `losses.functional.binary_cross_entropy_with_logits`.
@@ -189,11 +200,13 @@ class BCEWithLogitsLoss(Loss):
     def __init__(
         self,
         weight: Tensor | None = None,
-        *,
+        size_average: bool | None = None,
+        reduce: bool | None = None,
         reduction: str = "mean",
         pos_weight: Tensor | None = None,
     ) -> None:
-        super().__init__({"weight": weight, "pos_weight": pos_weight}, reduction=reduction)
+        buffers = {"weight": weight, "pos_weight": pos_weight}
+        super().__init__(buffers, size_average, reduce, reduction=reduction)
 
 
 def bce_with_logits_reference(input: Tensor, target: Tensor, reduction: str = "mean") -> Tensor:

@@ -8,6 +8,7 @@ from .base import Rows
 from .closed_form import ClosedForms, differentiable
 from .entries import Entry
 from .numerics import times
+from .overrides import is_overridden, overridden
 from .softmax import dot, finite, row, softmax_change, without
 from .textbook import class_dim, one_hot_rows, reduced
 
@@ -102,19 +103,20 @@ def bernoulli_sum(
         input: logits, (C,), (N, C) or (N, C, d1, ..., dK), floating point.
         target: class indices of input's shape without C, of any integer dtype; or probabilities
             of input's shape.
-        weight: a factor w for each class, (C,), at least 0: a row weighs w_y, or sum_c w_c t_c.
+        weight: a factor w for each class, (C,): a row weighs w_y, or sum_c w_c t_c.
         ignore_index: a class index that contributes neither loss nor gradient.
         reduction: 'mean', 'sum' or 'none'. 'mean' divides by the sum of the weights of the rows
             that are not ignored if target is indices, else by the number of rows.
     Raises:
-        ValueError: the batch sizes differ; input has no classes; a negative weight (seen on the
-            CPU); unknown reduction.
+        ValueError: the batch sizes differ; unknown reduction.
         RuntimeError: any other mismatch of shapes or dtypes; ignore_index with probabilities.
         IndexError: a class index out of range (seen on the CPU; a device-side error on CUDA); an
             input of no dimension.
         NotImplementedError: input is not floating point.
     Source: the softmax read as a sum of Bernoulli distributions, one per class.
     """
+    if is_overridden(input, target, weight):
+        return overridden(bernoulli_sum, locals())
     return rows(
         bernoulli_sum_formula, "bernoulli_sum", input, target, weight, ignore_index, reduction
     )

@@ -31,6 +31,7 @@ from .base import Loss
 from .closed_form import ClosedForms, differentiable
 from .entries import Entry
 from .numerics import in_float64, times
+from .overrides import is_overridden, overridden
 from .softmax import Row, centred, distance, row, sum_of_others, without
 from .textbook import class_dim, one_hot_rows, reduced
 
@@ -188,7 +189,7 @@ def bi_tempered_logistic(
         input: logits, (C,), (N, C) or (N, C, d1, ..., dK), floating point.
         target: class indices of input's shape without C, of any integer dtype; or probabilities
             of input's shape.
-        weight: a factor w for each class, (C,), at least 0: a row weighs w_y, or sum_c w_c t_c.
+        weight: a factor w for each class, (C,): a row weighs w_y, or sum_c w_c t_c.
         t1: the temperature of the logarithm, in [0, 1]; below 1 the loss is bounded.
         t2: the temperature of the softmax, in [1, 10]; above 1 its tails fall as a power, and the
             gradient of an example that is far on the wrong side goes to 0.
@@ -196,8 +197,8 @@ def bi_tempered_logistic(
         reduction: 'mean', 'sum' or 'none'. 'mean' divides by the sum of the weights of the rows
             that are not ignored if target is indices, else by the number of rows.
     Raises:
-        ValueError: the batch sizes differ; input has no classes; a negative weight (seen on the
-            CPU); unknown reduction; temperature out of range.
+        ValueError: the batch sizes differ; unknown reduction; temperature out
+            of range.
         RuntimeError: any other mismatch of shapes or dtypes; ignore_index with probabilities.
         IndexError: a class index out of range (seen on the CPU; a device-side error on CUDA); an
             input of no dimension.
@@ -205,6 +206,8 @@ def bi_tempered_logistic(
     Source: Amid et al. 2019, arXiv 1906.03361, as the authors' code has it; they name no defaults.
         There five steps approximate l, which for a thousand classes can leave sum p 1 % off.
     """
+    if is_overridden(input, target, weight):
+        return overridden(bi_tempered_logistic, locals())
     name = "bi_tempered_logistic"
     _check_temperatures(name, t1, t2)
     loss = bi_tempered_formula
@@ -326,6 +329,8 @@ def sigmoid_bi_tempered_logistic(
         NotImplementedError: input is not floating point.
     Source: as `bi_tempered_logistic`; the authors' code has two classes in the same way.
     """
+    if is_overridden(input, target, weight):
+        return overridden(sigmoid_bi_tempered_logistic, locals())
     name = "sigmoid_bi_tempered_logistic"
     _check_temperatures(name, t1, t2)
     loss = sigmoid_bi_tempered_formula

@@ -1,15 +1,18 @@
 """Checks of the arguments of every public function, with torch's exception types.
 
-Checks of shapes, dtypes and settings always run. Checks of values
-(`in_unit_interval`, `class_indices`, `not_negative`, `positive`) run in eager mode
-on the CPU alone: on CUDA they would synchronise, under `torch.compile` break the graph, and under
-`torch.func.vmap` there are no values. There an index out of range is an error of torch's gather or
-scatter (on CUDA a device-side assertion), an input of binary_cross_entropy outside [0, 1] gives
-NaN, and a target outside [0, 1], a negative weight or a prior of 0 goes unnoticed.
+Checks of shapes, dtypes and settings always run. Checks of values (`in_unit_interval`,
+`class_indices`, `positive`) run in eager mode on the CPU alone: on CUDA they would synchronise,
+under `torch.compile` break the graph, and under `torch.func.vmap` there are no values. There an
+index out of range is an error of torch's gather or scatter (on CUDA a device-side assertion), an
+input of binary_cross_entropy outside [0, 1] gives NaN, and a target outside [0, 1] or a prior of 0
+goes unnoticed.
 """
 
 import math
+import operator
+import warnings
 from difflib import get_close_matches
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -25,6 +28,38 @@ def reduction(name: str, known: tuple[str, ...] = REDUCTIONS) -> None:
         raise ValueError(
             f"{name!r} is not a valid value for reduction: use one of {', '.join(known)}{hint}"
         )
+
+
+def of_deprecated(size_average: bool | None, reduce: bool | None, reduction: str) -> str:
+    """Return the reduction that torch's deprecated arguments mean, with torch's warning."""
+    if size_average is not None or reduce is not None:
+        averaged = "mean" if size_average is None or size_average else "sum"
+        reduction = averaged if reduce is None or reduce else "none"
+        what = "size_average and reduce args will be deprecated, please"
+    elif reduction == "elementwise_mean":
+        reduction, what = "mean", "reduction='elementwise_mean' is deprecated. Please"
+    else:
+        return reduction
+    warn(f"{what} use reduction='{reduction}' instead.", stacklevel=4)
+    return reduction
+
+
+def warn(message: str, stacklevel: int) -> None:
+    warnings.warn(message, stacklevel=stacklevel)
+
+
+# As torch.compiler.assume_constant_result: the compiler warns while it traces.
+warn._dynamo_marked_constant = True  # type: ignore[attr-defined]
+
+
+def index(name: str, value: Any) -> int:
+    """Return an integer of any kind, such as numpy's or a 0-d tensor, as Python's.
+
+    Raises TypeError for another argument.
+    """
+    if isinstance(value, bool) or not hasattr(value, "__index__"):
+        raise TypeError(f"{name} must be an int, not {type(value).__name__}")
+    return operator.index(value)
 
 
 def setting(
@@ -117,14 +152,13 @@ def broadcasts(input: Tensor, **tensors: Tensor) -> None:
 
 def class_weight(input: Tensor, weight: Tensor, name: str = "weight") -> None:
     """Raise RuntimeError unless `weight` is one number for each class of `input`."""
-    tensors(**{name: weight})
+    real(**{name: weight})
     classes = class_count(input)
     if weight.shape != (classes,):
         raise RuntimeError(
             f"{name} tensor should be defined either for all {classes} classes or no classes "
             f"but got {name} tensor of shape {tuple(weight.shape)}"
         )
-    not_negative(**{name: weight})
 
 
 def class_count(input: Tensor) -> int:
@@ -132,15 +166,6 @@ def class_count(input: Tensor) -> int:
     if input.dim() == 0:
         raise IndexError("input has no class dimension: expected (C,) or (N, C, ...), got ()")
     return input.shape[min(1, input.dim() - 1)]
-
-
-def some_classes(input: Tensor) -> None:
-    """Raise ValueError for an input without classes."""
-    if class_count(input) == 0:
-        raise ValueError(
-            f"input of size {tuple(input.shape)} has no classes: expected (C,) or (N, C, ...) with "
-            "C at least 1"
-        )
 
 
 def index_shapes(input: Tensor, target: Tensor) -> None:
@@ -177,18 +202,6 @@ def index_dtype(target: Tensor) -> None:
             f"expected class indices of an integer dtype, but got {target.dtype}: convert class "
             "indices with target.long(); probabilities need the input's shape"
         )
-
-
-def not_negative(**numbers: Tensor) -> None:
-    """Raise ValueError for a tensor with an element below 0 (NaN included)."""
-    real(**numbers)
-    for name, tensor in numbers.items():
-        if not _has_values(tensor) or _all_within(tensor, 0, math.inf):
-            continue
-        if (at := _first_true(~(tensor >= 0))) is not None:
-            raise ValueError(
-                f"no element of {name} can be negative but {tensor[at].item()} is at position {at}"
-            )
 
 
 def positive(*, least: float = 0.0, **numbers: Tensor) -> None:

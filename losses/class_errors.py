@@ -10,6 +10,7 @@ from .closed_form import ClosedForms, differentiable, summed
 from .cross_entropies import cross_entropy_forms
 from .entries import Entry
 from .numerics import times, zero_hvp
+from .overrides import is_overridden, overridden
 from .probabilities import ProbabilityLoss, error, of_probabilities
 from .regression import l1_gradient, l1_value
 from .textbook import class_dim, one_hot_rows, reduced, softmax_error
@@ -42,13 +43,12 @@ def softmax_mse(
         input: logits, (C,), (N, C) or (N, C, d1, ..., dK), floating point.
         target: class indices of input's shape without C, of any integer dtype; or probabilities
             of input's shape.
-        weight: a factor w for each class, (C,), at least 0: a row weighs w_y, or sum_c w_c t_c.
+        weight: a factor w for each class, (C,): a row weighs w_y, or sum_c w_c t_c.
         ignore_index: a class index that contributes neither loss nor gradient.
         reduction: 'mean', 'sum' or 'none'. 'mean' divides by the sum of the weights of the rows
             that are not ignored if target is indices, else by the number of rows.
     Raises:
-        ValueError: the batch sizes differ; input has no classes; a negative weight (seen on the
-            CPU); unknown reduction.
+        ValueError: the batch sizes differ; unknown reduction.
         RuntimeError: any other mismatch of shapes or dtypes; ignore_index with probabilities.
         IndexError: a class index out of range (seen on the CPU; a device-side error on CUDA); an
             input of no dimension.
@@ -56,6 +56,8 @@ def softmax_mse(
     Source: Brier 1950, Monthly Weather Review 78(1), in its original form, summed over classes;
         the regularised expectation loss of Janocha and Czarnecki 2017, arXiv 1702.05659.
     """
+    if is_overridden(input, target, weight):
+        return overridden(softmax_mse, locals())
     loss = softmax_mse_formula
     return rows(loss, "softmax_mse", input, target, weight, ignore_index, reduction)
 
@@ -94,13 +96,12 @@ def one_vs_rest_l1(
         input: raw outputs, (C,), (N, C) or (N, C, d1, ..., dK), floating point.
         target: class indices of input's shape without C, of any integer dtype; or probabilities
             of input's shape.
-        weight: a factor w for each class, (C,), at least 0: a row weighs w_y, or sum_c w_c t_c.
+        weight: a factor w for each class, (C,): a row weighs w_y, or sum_c w_c t_c.
         ignore_index: a class index that contributes neither loss nor gradient.
         reduction: 'mean', 'sum' or 'none'. 'mean' divides by the sum of the weights of the rows
             that are not ignored if target is indices, else by the number of rows.
     Raises:
-        ValueError: the batch sizes differ; input has no classes; a negative weight (seen on the
-            CPU); unknown reduction.
+        ValueError: the batch sizes differ; unknown reduction.
         RuntimeError: any other mismatch of shapes or dtypes; ignore_index with probabilities.
         IndexError: a class index out of range (seen on the CPU; a device-side error on CUDA); an
             input of no dimension.
@@ -108,6 +109,8 @@ def one_vs_rest_l1(
     Source: Janocha and Czarnecki 2017, arXiv 1702.05659, L1 loss; from memory, not checked against
         the paper's own text.
     """
+    if is_overridden(input, target, weight):
+        return overridden(one_vs_rest_l1, locals())
     loss = one_vs_rest_l1_formula
     return rows(loss, "one_vs_rest_l1", input, target, weight, ignore_index, reduction)
 
@@ -180,7 +183,7 @@ def rescaled_square(
         input: raw outputs, (C,), (N, C) or (N, C, d1, ..., dK), floating point.
         target: class indices of input's shape without C, of any integer dtype; or probabilities
             of input's shape.
-        weight: a factor w for each class, (C,), at least 0: a row weighs w_y, or sum_c w_c t_c.
+        weight: a factor w for each class, (C,): a row weighs w_y, or sum_c w_c t_c.
         k: the weight of the right class, above 0; 1 below 1000 classes, 15 for 1000 classes.
         m: the output that the right class shall have, above 0; 1 below 42 classes, 15 from 42
             classes up, 30 for 1000 classes.
@@ -188,8 +191,8 @@ def rescaled_square(
         reduction: 'mean', 'sum' or 'none'. 'mean' divides by the sum of the weights of the rows
             that are not ignored if target is indices, else by the number of rows.
     Raises:
-        ValueError: the batch sizes differ; input has no classes; a negative weight (seen on the
-            CPU); unknown reduction; k or m out of range.
+        ValueError: the batch sizes differ; unknown reduction; k or m out of
+            range.
         RuntimeError: any other mismatch of shapes or dtypes; ignore_index with probabilities.
         IndexError: a class index out of range (seen on the CPU; a device-side error on CUDA); an
             input of no dimension.
@@ -198,6 +201,8 @@ def rescaled_square(
         code; k and m by number of classes are as cited by others, not checked against the paper's
         own text. Soft targets are this library's.
     """
+    if is_overridden(input, target, weight):
+        return overridden(rescaled_square, locals())
     name = "rescaled_square"
     checks.setting(name, "k", k, above=0.0)
     checks.setting(name, "m", m, above=0.0)
@@ -277,19 +282,20 @@ def squentropy(
         input: logits, (C,), (N, C) or (N, C, d1, ..., dK), floating point; C at least 2.
         target: class indices of input's shape without C, of any integer dtype; or probabilities
             of input's shape.
-        weight: a factor w for each class, (C,), at least 0: a row weighs w_y, or sum_c w_c t_c.
+        weight: a factor w for each class, (C,): a row weighs w_y, or sum_c w_c t_c.
         ignore_index: a class index that contributes neither loss nor gradient.
         reduction: 'mean', 'sum' or 'none'. 'mean' divides by the sum of the weights of the rows
             that are not ignored if target is indices, else by the number of rows.
     Raises:
-        ValueError: the batch sizes differ; input has no classes; a negative weight (seen on the
-            CPU); unknown reduction; a single class.
+        ValueError: the batch sizes differ; unknown reduction; a single class.
         RuntimeError: any other mismatch of shapes or dtypes; ignore_index with probabilities.
         IndexError: a class index out of range (seen on the CPU; a device-side error on CUDA); an
             input of no dimension.
         NotImplementedError: input is not floating point.
     Source: Hui, Belkin and Wright 2023, arXiv 2302.03952, and the authors' code, for class indices.
     """
+    if is_overridden(input, target, weight):
+        return overridden(squentropy, locals())
     name = "squentropy"
     if input.dim() > 0 and checks.class_count(input) < 2:
         raise ValueError(

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
 from . import checks
 from .arguments import rows
@@ -13,6 +13,7 @@ from .base import Loss
 from .closed_form import ClosedForms, differentiable
 from .entries import Entry
 from .numerics import times
+from .overrides import is_overridden, overridden
 from .softcap import capped
 from .softmax import centred, dot, row
 from .textbook import class_dim, reduced
@@ -90,10 +91,12 @@ def cross_entropy(
     input: Tensor,
     target: Tensor,
     weight: Tensor | None = None,
-    *,
+    size_average: bool | None = None,
     ignore_index: int = -100,
+    reduce: bool | None = None,
     reduction: str = "mean",
     label_smoothing: float = 0.0,
+    *,
     z_loss: float = 0.0,
     softcap: float | None = None,
 ) -> Tensor:
@@ -110,7 +113,7 @@ def cross_entropy(
         input: logits, (C,), (N, C) or (N, C, d1, ..., dK), floating point.
         target: class indices in [0, C) of input's shape without C, any integer dtype;
             or probabilities of input's shape.
-        weight: a factor w for each class, (C,), at least 0; of input's dtype if target is indices.
+        weight: a factor w for each class, (C,); of input's dtype if target is indices.
         ignore_index: a class index that contributes neither loss nor gradient.
         reduction: 'mean', 'sum' or 'none'. With class indices 'mean' divides by the sum of w_y
             over the targets that are not ignored, with probabilities by the number of rows; a
@@ -119,8 +122,8 @@ def cross_entropy(
         z_loss: factor of the squared log-partition, at least 0; 1e-4 is PaLM's.
         softcap: bound on the size of the logits, above 0; None: no bound; 30 is Gemma 2's.
     Raises:
-        ValueError: the batch sizes differ; input has no classes; a negative weight (seen on the
-            CPU; torch computes with it); unknown reduction; z_loss or softcap out of range.
+        ValueError: the batch sizes differ; unknown reduction; z_loss or
+            softcap out of range.
         RuntimeError: any other mismatch of shapes or dtypes; label_smoothing outside [0, 1];
             ignore_index with probabilities.
         IndexError: a class index out of range (seen on the CPU; a device-side error on CUDA);
@@ -138,6 +141,9 @@ def cross_entropy(
     >>> cross_entropy(z, torch.tensor([0, -100]), label_smoothing=0.1, z_loss=1e-4)
     tensor(0.3555)
     """
+    if is_overridden(input, target, weight):
+        return overridden(cross_entropy, locals())
+    reduction = checks.of_deprecated(size_average, reduce, reduction)
     return cross_entropy_named(
         *("cross_entropy", input, target, weight, ignore_index, reduction),
         *(label_smoothing, z_loss, softcap),
@@ -172,7 +178,7 @@ def cross_entropy_named(
     )
 
 
-class CrossEntropyLoss(Loss):
+class CrossEntropyLoss(Loss, nn.CrossEntropyLoss):
     """Softmax cross-entropy from logits; drop-in for `torch.nn.CrossEntropyLoss`.
 
     See `losses.functional.cross_entropy`, z-loss and soft-capping included.
@@ -183,17 +189,21 @@ class CrossEntropyLoss(Loss):
     def __init__(
         self,
         weight: Tensor | None = None,
-        *,
+        size_average: bool | None = None,
         ignore_index: int = -100,
+        reduce: bool | None = None,
         reduction: str = "mean",
         label_smoothing: float = 0.0,
+        *,
         z_loss: float = 0.0,
         softcap: float | None = None,
     ) -> None:
         super().__init__(
             {"weight": weight},
-            ignore_index=ignore_index,
+            size_average,
+            reduce,
             reduction=reduction,
+            ignore_index=ignore_index,
             label_smoothing=label_smoothing,
             z_loss=z_loss,
             softcap=softcap,

@@ -12,6 +12,7 @@ from .base import Rows, Weighted
 from .closed_form import ClosedForms, differentiable
 from .entries import Entry
 from .numerics import zero_hvp
+from .overrides import is_overridden, overridden
 from .right_class import RightClass, of_one_logit, of_rows
 from .softmax import without
 from .textbook import class_dim, one_hot_rows, reduced
@@ -52,6 +53,8 @@ def zero_one(
         RuntimeError: weight cannot be broadcast to input's shape; integer target.
         NotImplementedError: input is not floating point.
     """
+    if is_overridden(input, target, weight):
+        return overridden(zero_one, locals())
     return elementwise(zero_one_formula, "zero_one", input, target, weight, reduction)
 
 
@@ -109,18 +112,19 @@ def multiclass_zero_one(
         input: logits, (C,), (N, C) or (N, C, d1, ..., dK), floating point.
         target: class indices of input's shape without C, of any integer dtype; or probabilities
             of input's shape.
-        weight: a factor w for each class, (C,), at least 0: a row weighs w_y, or sum_c w_c t_c.
+        weight: a factor w for each class, (C,): a row weighs w_y, or sum_c w_c t_c.
         ignore_index: a class index that contributes neither loss nor gradient.
         reduction: 'mean', 'sum' or 'none'. 'mean' divides by the sum of the weights of the rows
             that are not ignored if target is indices, else by the number of rows.
     Raises:
-        ValueError: the batch sizes differ; input has no classes; a negative weight (seen on the
-            CPU); unknown reduction.
+        ValueError: the batch sizes differ; unknown reduction.
         RuntimeError: any other mismatch of shapes or dtypes; ignore_index with probabilities.
         IndexError: a class index out of range (seen on the CPU; a device-side error on CUDA); an
             input of no dimension.
         NotImplementedError: input is not floating point.
     """
+    if is_overridden(input, target, weight):
+        return overridden(multiclass_zero_one, locals())
     loss = zero_one_rows_formula
     return rows(loss, "multiclass_zero_one", input, target, weight, ignore_index, reduction)
 
@@ -172,6 +176,8 @@ def probability_sum(
     Source: the sum of probabilities of maximum-probability training; for hard targets half the
         mean absolute error of (f, 1 - f), Ghosh et al. 2017, arXiv 1712.09482.
     """
+    if is_overridden(input, target, weight):
+        return overridden(probability_sum, locals())
     return elementwise(probability_sum_formula, "probability_sum", input, target, weight, reduction)
 
 
@@ -207,19 +213,20 @@ def softmax_probability_sum(
         input: logits, (C,), (N, C) or (N, C, d1, ..., dK), floating point.
         target: class indices of input's shape without C, of any integer dtype; or probabilities
             of input's shape.
-        weight: a factor w for each class, (C,), at least 0: a row weighs w_y, or sum_c w_c t_c.
+        weight: a factor w for each class, (C,): a row weighs w_y, or sum_c w_c t_c.
         ignore_index: a class index that contributes neither loss nor gradient.
         reduction: 'mean', 'sum' or 'none'. 'mean' divides by the sum of the weights of the rows
             that are not ignored if target is indices, else by the number of rows.
     Raises:
-        ValueError: the batch sizes differ; input has no classes; a negative weight (seen on the
-            CPU); unknown reduction.
+        ValueError: the batch sizes differ; unknown reduction.
         RuntimeError: any other mismatch of shapes or dtypes; ignore_index with probabilities.
         IndexError: a class index out of range (seen on the CPU; a device-side error on CUDA); an
             input of no dimension.
         NotImplementedError: input is not floating point.
     Source: Ghosh et al. 2017, arXiv 1712.09482; for a class index half the MAE of p.
     """
+    if is_overridden(input, target, weight):
+        return overridden(softmax_probability_sum, locals())
     loss = softmax_probability_sum_formula
     return rows(loss, "softmax_probability_sum", input, target, weight, ignore_index, reduction)
 

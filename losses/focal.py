@@ -16,6 +16,7 @@ from .bce import bce_with_logits_value
 from .closed_form import ClosedForms, differentiable
 from .entries import Entry
 from .numerics import times
+from .overrides import is_overridden, overridden
 from .right_class import RightClass, of_rows
 from .sigmoid import error, slope
 from .textbook import class_dim, one_hot_rows, reduced
@@ -105,6 +106,8 @@ def sigmoid_focal_loss(
         right example meets a gamma below 1; Lin et al. 2017, arXiv 1708.02002, who divide the sum
         by the number of positive examples instead of taking the mean.
     """
+    if is_overridden(inputs, targets):
+        return overridden(sigmoid_focal_loss, locals())
     name = "sigmoid_focal_loss"
     if not 0 <= alpha <= 1 and alpha != -1:
         raise ValueError(
@@ -195,14 +198,14 @@ def softmax_focal_loss(
         input: logits, (C,), (N, C) or (N, C, d1, ..., dK), floating point.
         target: class indices of input's shape without C, of any integer dtype; or probabilities
             of input's shape.
-        weight: a factor w for each class, (C,), at least 0: a row weighs w_y, or sum_c w_c t_c.
+        weight: a factor w for each class, (C,): a row weighs w_y, or sum_c w_c t_c.
         gamma: exponent, at least 0: the larger, the less easy examples count. 0: cross-entropy.
         ignore_index: a class index that contributes neither loss nor gradient.
         reduction: 'mean', 'sum' or 'none'. 'mean' divides by the sum of the weights of the rows
             that are not ignored if target is indices, else by the number of rows.
     Raises:
-        ValueError: the batch sizes differ; input has no classes; a negative weight (seen on the
-            CPU); unknown reduction; gamma out of range.
+        ValueError: the batch sizes differ; unknown reduction; gamma out of
+            range.
         RuntimeError: any other mismatch of shapes or dtypes; ignore_index with probabilities.
         IndexError: a class index out of range (seen on the CPU; a device-side error on CUDA); an
             input of no dimension.
@@ -210,6 +213,8 @@ def softmax_focal_loss(
     Source: Lin et al. 2017, arXiv 1708.02002, whose focal loss is of one logit and called
         straightforward to extend to many classes.
     """
+    if is_overridden(input, target, weight):
+        return overridden(softmax_focal_loss, locals())
     name = "softmax_focal_loss"
     checks.setting(name, "gamma", gamma, least=0.0)
     loss = softmax_focal_formula

@@ -1,10 +1,12 @@
 """The losses as functions, shaped like those of torch.nn.functional.
 
-`input` is the output of the model, `target` the wanted output. Arguments that follow torch's
-deprecated `size_average` and `reduce` there are keyword-only here, because these functions lack the
-two. Reductions are 'mean' (the default, except in torchvision's `sigmoid_focal_loss`), 'sum' and
-'none'. float16 and bfloat16 are computed in float32 and returned in their own dtype, under autocast
-in float32.
+`input` is the output of the model, `target` the wanted output. A function that torch has takes
+torch's arguments in torch's order, the deprecated `size_average` and `reduce` too, with torch's
+warning; options of this library's own are keyword-only. Tensor subclasses, torch.fx and modes
+override every function by __torch_function__. Reductions are 'mean' (the default, except in
+torchvision's `sigmoid_focal_loss`), 'sum' and 'none'. float16 and bfloat16 are computed in float32
+and returned in their own dtype, under autocast in float32. Weights may have any sign; 'mean' over
+class indices then divides by their sum, as torch does.
 
 All are differentiable with respect to `input`, to targets that are probabilities, and to every
 weight: any number of times in reverse mode, and once in forward mode over or under reverse mode.

@@ -12,6 +12,7 @@ from . import checks
 from .arguments import elementwise, rows
 from .base import Loss
 from .entries import Entry
+from .overrides import is_overridden, overridden
 from .right_class import RightClass, of_one_logit, of_rows
 from .textbook import class_dim, one_hot_rows, reduced
 
@@ -71,20 +72,21 @@ def generalized_cross_entropy(
         input: logits, (C,), (N, C) or (N, C, d1, ..., dK), floating point.
         target: class indices of input's shape without C, of any integer dtype; or probabilities
             of input's shape.
-        weight: a factor w for each class, (C,), at least 0: a row weighs w_y, or sum_c w_c t_c.
+        weight: a factor w for each class, (C,): a row weighs w_y, or sum_c w_c t_c.
         q: how much less, in (0, 1].
         ignore_index: a class index that contributes neither loss nor gradient.
         reduction: 'mean', 'sum' or 'none'. 'mean' divides by the sum of the weights of the rows
             that are not ignored if target is indices, else by the number of rows.
     Raises:
-        ValueError: the batch sizes differ; input has no classes; a negative weight (seen on the
-            CPU); unknown reduction; q out of range.
+        ValueError: the batch sizes differ; unknown reduction; q out of range.
         RuntimeError: any other mismatch of shapes or dtypes; ignore_index with probabilities.
         IndexError: a class index out of range (seen on the CPU; a device-side error on CUDA); an
             input of no dimension.
         NotImplementedError: input is not floating point.
     Source: Zhang and Sabuncu 2018, arXiv 1805.07836, as quoted by others.
     """
+    if is_overridden(input, target, weight):
+        return overridden(generalized_cross_entropy, locals())
     name = "generalized_cross_entropy"
     checks.setting(name, "q", q, least=1e-30, most=1.0)
     loss = softmax_generalized_cross_entropy_formula
@@ -146,6 +148,8 @@ def sigmoid_generalized_cross_entropy(
         NotImplementedError: input is not floating point.
     Source: as `generalized_cross_entropy`, for two classes.
     """
+    if is_overridden(input, target, weight):
+        return overridden(sigmoid_generalized_cross_entropy, locals())
     name = "sigmoid_generalized_cross_entropy"
     checks.setting(name, "q", q, least=1e-30, most=1.0)
     loss = generalized_cross_entropy_formula

@@ -2,13 +2,14 @@
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
 from . import checks
-from .arguments import fused_elements, reduce, upcast
+from .arguments import apply_reduction, fused_elements, upcast
 from .base import Loss
 from .closed_form import ClosedForms, differentiable
 from .entries import Entry
+from .overrides import is_overridden, overridden
 
 # --- hinge-embedding: L = x for y = 1, max(0, m - x) for y = -1 ----------------------------------
 
@@ -41,7 +42,12 @@ hinge_embedding_formula = differentiable(
 
 
 def hinge_embedding_loss(
-    input: Tensor, target: Tensor, margin: float = 1.0, *, reduction: str = "mean"
+    input: Tensor,
+    target: Tensor,
+    margin: float = 1.0,
+    size_average: bool | None = None,
+    reduce: bool | None = None,
+    reduction: str = "mean",
 ) -> Tensor:
     """Hinge loss of a distance, which should be small for class 1 and large for the other.
 
@@ -60,7 +66,10 @@ def hinge_embedding_loss(
         NotImplementedError: input is not floating point.
     Source: torch.nn.functional.hinge_embedding_loss.
     """
+    if is_overridden(input, target):
+        return overridden(hinge_embedding_loss, locals())
     name = "hinge_embedding_loss"
+    reduction = checks.of_deprecated(size_average, reduce, reduction)
     checks.reduction(reduction)
     checks.setting(name, "margin", margin)
     loss = hinge_embedding_formula
@@ -70,10 +79,10 @@ def hinge_embedding_loss(
     checks.tensors(input=input, target=target)
     checks.floating(name, input=input)
     x, y = torch.broadcast_tensors(upcast(input, input.dtype), target)  # type: ignore[no-untyped-call]
-    return reduce(loss(x, y, float(margin)), reduction, input.dtype)
+    return apply_reduction(loss(x, y, float(margin)), reduction, input.dtype)
 
 
-class HingeEmbeddingLoss(Loss):
+class HingeEmbeddingLoss(Loss, nn.HingeEmbeddingLoss):
     """Hinge loss of a distance; drop-in for `torch.nn.HingeEmbeddingLoss`.
 
     See `losses.functional.hinge_embedding_loss`; takes targets of 1 and -1.
@@ -81,8 +90,14 @@ class HingeEmbeddingLoss(Loss):
 
     function = staticmethod(hinge_embedding_loss)
 
-    def __init__(self, margin: float = 1.0, *, reduction: str = "mean") -> None:
-        super().__init__(margin=margin, reduction=reduction)
+    def __init__(
+        self,
+        margin: float = 1.0,
+        size_average: bool | None = None,
+        reduce: bool | None = None,
+        reduction: str = "mean",
+    ) -> None:
+        super().__init__(None, size_average, reduce, reduction=reduction, margin=margin)
 
 
 def hinge_embedding_reference(

@@ -16,6 +16,7 @@ from .base import Loss
 from .closed_form import ClosedForms, differentiable, summed
 from .entries import Entry
 from .numerics import times
+from .overrides import is_overridden, overridden
 from .textbook import class_dim, one_hot_rows, reduced
 
 
@@ -88,6 +89,8 @@ def hinge(
     Source: Cortes & Vapnik 1995, Machine Learning 20(3), the loss of the support vector machine in
         the form of today's textbooks; from memory, not checked against the paper's own text.
     """
+    if is_overridden(input, target, weight):
+        return overridden(hinge, locals())
     checks.setting("hinge", "margin", margin, least=0.0)
     power = known_power("hinge", "power", power, (1, 2, 3))
     return elementwise(
@@ -151,15 +154,15 @@ def one_vs_rest_hinge(
         input: logits, (C,), (N, C) or (N, C, d1, ..., dK), floating point.
         target: class indices of input's shape without C, of any integer dtype; or probabilities
             of input's shape.
-        weight: a factor w for each class, (C,), at least 0: a row weighs w_y, or sum_c w_c t_c.
+        weight: a factor w for each class, (C,): a row weighs w_y, or sum_c w_c t_c.
         margin: m, at least 0.
         power: k, 1, 2 or 3.
         ignore_index: a class index that contributes neither loss nor gradient.
         reduction: 'mean', 'sum' or 'none'. 'mean' divides by the sum of the weights of the rows
             that are not ignored if target is indices, else by the number of rows.
     Raises:
-        ValueError: the batch sizes differ; input has no classes; a negative weight (seen on the
-            CPU); unknown reduction; margin or power out of range.
+        ValueError: the batch sizes differ; unknown reduction; margin or power
+            out of range.
         RuntimeError: any other mismatch of shapes or dtypes; ignore_index with probabilities.
         IndexError: a class index out of range (seen on the CPU; a device-side error on CUDA); an
             input of no dimension.
@@ -167,6 +170,8 @@ def one_vs_rest_hinge(
     Source: Janocha & Czarnecki 2017, arXiv 1702.05659, hinge, hinge^2 and hinge^3 of table 1, with
         the margin of 1/2; from memory, not checked against the paper's own text.
     """
+    if is_overridden(input, target, weight):
+        return overridden(one_vs_rest_hinge, locals())
     name = "one_vs_rest_hinge"
     checks.setting(name, "margin", margin, least=0.0)
     power = known_power(name, "power", power, (1, 2, 3))

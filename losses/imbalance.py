@@ -10,6 +10,7 @@ from .arguments import is_distribution, upcast
 from .base import Loss
 from .cross_entropies import cross_entropy_named, cross_entropy_reference
 from .entries import Entry
+from .overrides import is_overridden, overridden
 
 
 def logit_adjusted_cross_entropy(
@@ -31,7 +32,7 @@ def logit_adjusted_cross_entropy(
         input: logits, (C,), (N, C) or (N, C, d1, ..., dK), floating point.
         target: class indices of input's shape without C, of any integer dtype; or probabilities
             of input's shape.
-        weight: a factor w for each class, (C,), at least 0: a row weighs w_y, or sum_c w_c t_c.
+        weight: a factor w for each class, (C,): a row weighs w_y, or sum_c w_c t_c.
         prior: frequency of each class, (C,), as counts or as shares, above 0; None: uniform, which
             is cross-entropy.
         tau: the strength of the shift, a finite number.
@@ -39,8 +40,8 @@ def logit_adjusted_cross_entropy(
         reduction: 'mean', 'sum' or 'none'. 'mean' divides by the sum of the weights of the rows
             that are not ignored if target is indices, else by the number of rows.
     Raises:
-        ValueError: the batch sizes differ; input has no classes; a negative weight or a prior that
-            is not above 0 (seen on the CPU); tau is not finite; unknown reduction.
+        ValueError: the batch sizes differ; a prior that is not above 0 (seen
+            on the CPU); tau is not finite; unknown reduction.
         RuntimeError: any other mismatch of shapes or dtypes; prior is not of shape (C,);
             ignore_index with probabilities.
         IndexError: a class index out of range (seen on the CPU; a device-side error on CUDA); an
@@ -49,6 +50,8 @@ def logit_adjusted_cross_entropy(
     Source: Menon et al. 2021, arXiv 2007.07314, and the authors' code, which adds 1e-12 to the
         prior to the power of tau.
     """
+    if is_overridden(input, target, weight, prior):
+        return overridden(logit_adjusted_cross_entropy, locals())
     name = "logit_adjusted_cross_entropy"
     checks.setting(name, "tau", tau)
     if prior is None:

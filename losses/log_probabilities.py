@@ -2,14 +2,15 @@
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
 from . import checks
-from .arguments import fused_elements, fused_rows, is_distribution, reduce, rows, upcast
-from .base import Loss, Rows
+from .arguments import apply_reduction, fused_elements, fused_rows, is_distribution, rows, upcast
+from .base import Loss
 from .closed_form import ClosedForms, differentiable
 from .entries import Entry
 from .numerics import times, zero_hvp
+from .overrides import is_overridden, overridden
 from .textbook import reduced
 
 # --- nll: L = -x_y = -t.x of a row x of log-probabilities -----------------------------------------
@@ -34,8 +35,9 @@ def nll_loss(
     input: Tensor,
     target: Tensor,
     weight: Tensor | None = None,
-    *,
+    size_average: bool | None = None,
     ignore_index: int = -100,
+    reduce: bool | None = None,
     reduction: str = "mean",
 ) -> Tensor:
     """Negative log-likelihood of log-probabilities.
@@ -45,17 +47,21 @@ def nll_loss(
     Args:
         input: log-probabilities, (C,), (N, C) or (N, C, d1, ..., dK), floating point.
         target: class indices in [0, C) of input's shape without C, any integer dtype.
-        weight: a factor w for each class, (C,), of input's dtype, at least 0.
+        weight: a factor w for each class, (C,), of input's dtype.
         ignore_index: a class index that contributes neither loss nor gradient.
         reduction: 'mean' (divides by the sum of w_y that are not ignored), 'sum' or 'none'.
     Raises:
-        ValueError: the batch sizes differ; input has no dimension or no classes; a negative weight
-            (seen on the CPU; torch computes with it); unknown reduction.
+        ValueError: the batch sizes differ; input has no dimension; unknown reduction.
         RuntimeError: any other mismatch of shapes or dtypes.
         IndexError: a class index out of range (seen on the CPU; a device-side error on CUDA).
         NotImplementedError: input is not floating point.
     Source: torch.nn.functional.nll_loss.
     """
+    if is_overridden(input, target, weight):
+        return overridden(nll_loss, locals())
+    reduction = checks.of_deprecated(size_average, reduce, reduction)
+    if type(ignore_index) is not int:
+        ignore_index = checks.index("ignore_index", ignore_index)
     if isinstance(target, Tensor) and not target.is_floating_point():
         arguments = (input, target, weight, None, ignore_index, reduction, ())
         fused = fused_rows(nll_formula, *arguments)
@@ -70,13 +76,29 @@ def nll_loss(
     return rows(nll_formula, "nll_loss", input, target, weight, ignore_index, reduction)
 
 
-class NLLLoss(Rows):
+class NLLLoss(Loss, nn.NLLLoss):
     """Negative log-likelihood of log-probabilities; drop-in for `torch.nn.NLLLoss`.
 
     See `losses.functional.nll_loss`.
     """
 
     function = staticmethod(nll_loss)
+
+    def __init__(
+        self,
+        weight: Tensor | None = None,
+        size_average: bool | None = None,
+        ignore_index: int = -100,
+        reduce: bool | None = None,
+        reduction: str = "mean",
+    ) -> None:
+        super().__init__(
+            {"weight": weight},
+            size_average,
+            reduce,
+            reduction=reduction,
+            ignore_index=ignore_index,
+        )
 
 
 def nll_reference(input: Tensor, target: Tensor, reduction: str = "mean") -> Tensor:
@@ -115,7 +137,12 @@ KL_REDUCTIONS = (*checks.REDUCTIONS, "batchmean")
 
 
 def kl_div(
-    input: Tensor, target: Tensor, *, reduction: str = "mean", log_target: bool = False
+    input: Tensor,
+    target: Tensor,
+    size_average: bool | None = None,
+    reduce: bool | None = None,
+    reduction: str = "mean",
+    log_target: bool = False,
 ) -> Tensor:
     """Kullback-Leibler divergence of a model's log-probabilities from a distribution.
 
@@ -138,6 +165,9 @@ def kl_div(
     Source: torch.nn.functional.kl_div, which gives NaN where t is 0 and x is -inf, and warns of
         'mean' that it is to become 'batchmean'; here it stays what it is.
     """
+    if is_overridden(input, target):
+        return overridden(kl_div, locals())
+    reduction = checks.of_deprecated(size_average, reduce, reduction)
     loss = kl_div_of_logs_formula if log_target else kl_div_formula
     fused = fused_elements(loss, input, target, None, reduction)
     if fused is not None:
@@ -153,10 +183,10 @@ def kl_div(
     if reduction == "batchmean":
         # A single number is a batch of one, as torch has it.
         each, reduction = each.sum() / input.shape[:1].numel(), "none"
-    return reduce(each, reduction, dtype)
+    return apply_reduction(each, reduction, dtype)
 
 
-class KLDivLoss(Loss):
+class KLDivLoss(Loss, nn.KLDivLoss):
     """Kullback-Leibler divergence from log-probabilities; drop-in for `torch.nn.KLDivLoss`.
 
     See `losses.functional.kl_div`. 'mean' divides by all elements, 'batchmean' by the rows.
@@ -165,8 +195,14 @@ class KLDivLoss(Loss):
     function = staticmethod(kl_div)
     reductions = KL_REDUCTIONS
 
-    def __init__(self, *, reduction: str = "mean", log_target: bool = False) -> None:
-        super().__init__(reduction=reduction, log_target=log_target)
+    def __init__(
+        self,
+        size_average: bool | None = None,
+        reduce: bool | None = None,
+        reduction: str = "mean",
+        log_target: bool = False,
+    ) -> None:
+        super().__init__(None, size_average, reduce, reduction=reduction, log_target=log_target)
 
 
 def kl_div_reference(input: Tensor, target: Tensor, reduction: str = "mean") -> Tensor:

@@ -4,15 +4,16 @@ from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
 from . import checks, kernels
-from .arguments import fused_rows, reduce, upcast
-from .base import Loss, Reduced
+from .arguments import apply_reduction, fused_rows, upcast
+from .base import Loss, TorchReduced
 from .closed_form import ClosedForms, Differentiable, differentiable
 from .entries import Entry
 from .hinges import known_power, ramp
 from .numerics import times
+from .overrides import is_overridden, overridden
 from .textbook import reduced
 
 # --- pairs: L = sum over listed l and unlisted c of max(0, m - z_l + z_c)^k ----------------------
@@ -147,7 +148,9 @@ def _lists_again(
     reduction: str,
     settings: tuple[float, ...],
 ) -> Tensor:
-    return reduce(loss(upcast(input, input.dtype), lists.long(), *settings), reduction, input.dtype)
+    return apply_reduction(
+        loss(upcast(input, input.dtype), lists.long(), *settings), reduction, input.dtype
+    )
 
 
 def multi_margin_loss(
@@ -156,7 +159,8 @@ def multi_margin_loss(
     p: int = 1,
     margin: float = 1.0,
     weight: Tensor | None = None,
-    *,
+    size_average: bool | None = None,
+    reduce: bool | None = None,
     reduction: str = "mean",
 ) -> Tensor:
     """Multiclass hinge loss: how far other classes come within a margin of the right one.
@@ -171,17 +175,20 @@ def multi_margin_loss(
         target: class indices in [0, C), () or (1,), or (N,), of any integer dtype.
         p: the power, 1 or 2.
         margin: m, any finite number.
-        weight: a factor w for each class, (C,), of input's dtype, at least 0.
+        weight: a factor w for each class, (C,), of input's dtype.
         reduction: 'mean' over the rows (the weights are not divided by), 'sum' or 'none'.
     Raises:
-        ValueError: p is another number; margin is not finite; weight is not one-dimensional, or
-            negative (seen on the CPU); unknown reduction.
+        ValueError: p is another number; margin is not finite; weight is not one-dimensional;
+            unknown reduction.
         RuntimeError: any other mismatch of shapes or dtypes; a class index out of range (seen on
             the CPU; a device-side error on CUDA).
         NotImplementedError: input is not floating point.
     Source: torch.nn.functional.multi_margin_loss; Weston & Watkins 1999 with p = 1, as cited, not
         checked against the paper's own text.
     """
+    if is_overridden(input, target, weight):
+        return overridden(multi_margin_loss, locals())
+    reduction = checks.of_deprecated(size_average, reduce, reduction)
     name = "multi_margin_loss"
     checks.reduction(reduction)
     p = multi_margin_settings(p, weight)
@@ -210,10 +217,10 @@ def multi_margin_loss(
         checks.class_weight(x, weight)
         checks.same_dtype(input, weight=weight)
         each = each * upcast(weight, input.dtype)[y]
-    return reduce(each.reshape(target.shape), reduction, input.dtype)
+    return apply_reduction(each.reshape(target.shape), reduction, input.dtype)
 
 
-class MultiMarginLoss(Loss):
+class MultiMarginLoss(Loss, nn.MultiMarginLoss):
     """Multiclass hinge loss; drop-in for `torch.nn.MultiMarginLoss`.
 
     See `losses.functional.multi_margin_loss`.
@@ -226,11 +233,14 @@ class MultiMarginLoss(Loss):
         p: int = 1,
         margin: float = 1.0,
         weight: Tensor | None = None,
-        *,
+        size_average: bool | None = None,
+        reduce: bool | None = None,
         reduction: str = "mean",
     ) -> None:
         multi_margin_settings(p, weight)
-        super().__init__({"weight": weight}, p=p, margin=margin, reduction=reduction)
+        super().__init__(
+            {"weight": weight}, size_average, reduce, reduction=reduction, p=p, margin=margin
+        )
 
 
 def multi_margin_reference(
@@ -253,7 +263,13 @@ def multi_margin_settings(p: int, weight: Tensor | None) -> int:
 # --- multilabel-margin: pairs with a list of right classes, k = 1 --------------------------------
 
 
-def multilabel_margin_loss(input: Tensor, target: Tensor, *, reduction: str = "mean") -> Tensor:
+def multilabel_margin_loss(
+    input: Tensor,
+    target: Tensor,
+    size_average: bool | None = None,
+    reduce: bool | None = None,
+    reduction: str = "mean",
+) -> Tensor:
     """Hinge loss of several right classes: how far the wrong ones come within 1 of them.
 
     L = 1/C sum_l sum_c max(0, 1 - x_l + x_c), at least 0, over the classes l that the target lists
@@ -275,6 +291,9 @@ def multilabel_margin_loss(input: Tensor, target: Tensor, *, reduction: str = "m
         NotImplementedError: input is not floating point.
     Source: torch.nn.functional.multilabel_margin_loss.
     """
+    if is_overridden(input, target):
+        return overridden(multilabel_margin_loss, locals())
+    reduction = checks.of_deprecated(size_average, reduce, reduction)
     name = "multilabel_margin_loss"
     settings = (1.0, 1)
     arguments = (input, target, None, None, -100, reduction, settings)
@@ -295,10 +314,10 @@ def multilabel_margin_loss(input: Tensor, target: Tensor, *, reduction: str = "m
     checks.class_indices(x.shape[-1], lists, -1, name="padding", error=RuntimeError)
     checks.floating(name, input=input)
     each = pairs_formula(upcast(x, x.dtype), lists, *settings)
-    return reduce(each, reduction, input.dtype)
+    return apply_reduction(each, reduction, input.dtype)
 
 
-class MultiLabelMarginLoss(Reduced):
+class MultiLabelMarginLoss(TorchReduced, nn.MultiLabelMarginLoss):
     """Hinge loss of several right classes; drop-in for `torch.nn.MultiLabelMarginLoss`.
 
     See `losses.functional.multilabel_margin_loss`.

@@ -11,6 +11,7 @@ from . import checks
 from .arguments import elementwise, rows
 from .base import Loss
 from .entries import Entry
+from .overrides import is_overridden, overridden
 from .right_class import RightClass, of_one_logit, of_rows
 from .textbook import class_dim, one_hot_rows, reduced
 
@@ -68,20 +69,22 @@ def poly1(
         input: logits, (C,), (N, C) or (N, C, d1, ..., dK), floating point.
         target: class indices of input's shape without C, of any integer dtype; or probabilities
             of input's shape.
-        weight: a factor w for each class, (C,), at least 0: a row weighs w_y, or sum_c w_c t_c.
+        weight: a factor w for each class, (C,): a row weighs w_y, or sum_c w_c t_c.
         epsilon: what is added to the first coefficient, at least -1; 0 gives cross-entropy.
         ignore_index: a class index that contributes neither loss nor gradient.
         reduction: 'mean', 'sum' or 'none'. 'mean' divides by the sum of the weights of the rows
             that are not ignored if target is indices, else by the number of rows.
     Raises:
-        ValueError: the batch sizes differ; input has no classes; a negative weight (seen on the
-            CPU); unknown reduction; epsilon out of range.
+        ValueError: the batch sizes differ; unknown reduction; epsilon out of
+            range.
         RuntimeError: any other mismatch of shapes or dtypes; ignore_index with probabilities.
         IndexError: a class index out of range (seen on the CPU; a device-side error on CUDA); an
             input of no dimension.
         NotImplementedError: input is not floating point.
     Source: Leng et al. 2022, arXiv 2204.12511, as quoted by others; it names no default.
     """
+    if is_overridden(input, target, weight):
+        return overridden(poly1, locals())
     checks.setting("poly1", "epsilon", epsilon, least=-1.0)
     loss = softmax_poly1_formula
     return rows(loss, "poly1", input, target, weight, ignore_index, reduction, epsilon)
@@ -144,6 +147,8 @@ def sigmoid_poly1(
         NotImplementedError: input is not floating point.
     Source: as `poly1`, for two classes.
     """
+    if is_overridden(input, target, weight):
+        return overridden(sigmoid_poly1, locals())
     checks.setting("sigmoid_poly1", "epsilon", epsilon, least=-1.0)
     loss = poly1_formula
     return elementwise(loss, "sigmoid_poly1", input, target, weight, reduction, epsilon)

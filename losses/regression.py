@@ -1,17 +1,16 @@
 """Errors of a single number: squared, absolute, and squared behind a sigmoid."""
 
-import warnings
-
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
 from . import checks
-from .arguments import elementwise, fused_elements, reduce, upcast
-from .base import Reduced, Weighted
+from .arguments import apply_reduction, elementwise, fused_elements, upcast
+from .base import TorchReduced, Weighted
 from .closed_form import ClosedForms, Differentiable, differentiable
 from .entries import Entry
 from .numerics import zero_hvp
+from .overrides import is_overridden, overridden
 from .sigmoid import error, slope
 
 # --- sigmoid-mse: L = (f - t)^2 / 2, f = sigma(z) ------------------------------------------------
@@ -55,6 +54,8 @@ def sigmoid_mse(
         RuntimeError: weight cannot be broadcast to input's shape; integer target.
         NotImplementedError: input is not floating point.
     """
+    if is_overridden(input, target, weight):
+        return overridden(sigmoid_mse, locals())
     return elementwise(sigmoid_mse_formula, "sigmoid_mse", input, target, weight, reduction)
 
 
@@ -89,7 +90,12 @@ mse_formula = differentiable(ClosedForms("mse", mse_value, mse_gradient, mse_hvp
 
 
 def mse_loss(
-    input: Tensor, target: Tensor, *, reduction: str = "mean", weight: Tensor | None = None
+    input: Tensor,
+    target: Tensor,
+    size_average: bool | None = None,
+    reduce: bool | None = None,
+    reduction: str = "mean",
+    weight: Tensor | None = None,
 ) -> Tensor:
     """Squared error of the raw output.
 
@@ -106,10 +112,13 @@ def mse_loss(
         NotImplementedError: neither input nor target is floating point.
     Source: torch.nn.functional.mse_loss.
     """
+    if is_overridden(input, target, weight):
+        return overridden(mse_loss, locals())
+    reduction = checks.of_deprecated(size_average, reduce, reduction)
     return _of_difference(mse_formula, "mse_loss", input, target, reduction, weight)
 
 
-class MSELoss(Reduced):
+class MSELoss(TorchReduced, nn.MSELoss):
     """Squared error of the raw output; drop-in for `torch.nn.MSELoss`.
 
     See `losses.functional.mse_loss`.
@@ -137,7 +146,12 @@ l1_formula = differentiable(ClosedForms("l1", l1_value, l1_gradient, zero_hvp))
 
 
 def l1_loss(
-    input: Tensor, target: Tensor, *, reduction: str = "mean", weight: Tensor | None = None
+    input: Tensor,
+    target: Tensor,
+    size_average: bool | None = None,
+    reduce: bool | None = None,
+    reduction: str = "mean",
+    weight: Tensor | None = None,
 ) -> Tensor:
     """Absolute error of the raw output.
 
@@ -155,10 +169,13 @@ def l1_loss(
     Source: torch.nn.functional.l1_loss, which also takes integers for 'sum' and 'none', and complex
         numbers.
     """
+    if is_overridden(input, target, weight):
+        return overridden(l1_loss, locals())
+    reduction = checks.of_deprecated(size_average, reduce, reduction)
     return _of_difference(l1_formula, "l1_loss", input, target, reduction, weight)
 
 
-class L1Loss(Reduced):
+class L1Loss(TorchReduced, nn.L1Loss):
     """Absolute error of the raw output; drop-in for `torch.nn.L1Loss`.
 
     See `losses.functional.l1_loss`.
@@ -187,10 +204,10 @@ def _of_difference(
     checks.reduction(reduction)
     checks.tensors(input=input, target=target)
     if target.shape != input.shape:
-        warnings.warn(
+        checks.warn(
             f"target size {tuple(target.shape)} is not the input size {tuple(input.shape)}: the "
             "two are broadcast, which is rarely what is meant",
-            stacklevel=3,
+            stacklevel=4,
         )
     if weight is not None and weight.shape != input.shape:
         raise ValueError(
@@ -204,9 +221,9 @@ def _of_difference(
     size = torch.broadcast_shapes(input.shape, target.shape)  # type: ignore[no-untyped-call]
     each = loss(upcast(input, dtype).expand(size), upcast(target, dtype).expand(size))
     if weight is None:
-        return reduce(each, reduction, dtype)
+        return apply_reduction(each, reduction, dtype)
     w = upcast(weight, dtype)
-    return reduce(w * each, reduction, dtype, w.sum())
+    return apply_reduction(w * each, reduction, dtype, w.sum())
 
 
 ENTRIES = (

@@ -12,6 +12,7 @@ from .arguments import rows
 from .base import Rows
 from .closed_form import ClosedForms, differentiable
 from .entries import Entry
+from .overrides import is_overridden, overridden
 from .probabilities import ProbabilityLoss, error, of_probabilities
 from .softmax import Row, centred, distance, dot, row, softmax_change, without
 from .textbook import class_dim, one_hot_rows, reduced
@@ -68,13 +69,12 @@ def tanimoto(
         input: logits, (C,), (N, C) or (N, C, d1, ..., dK), floating point.
         target: class indices of input's shape without C, of any integer dtype; or probabilities
             of input's shape.
-        weight: a factor w for each class, (C,), at least 0: a row weighs w_y, or sum_c w_c t_c.
+        weight: a factor w for each class, (C,): a row weighs w_y, or sum_c w_c t_c.
         ignore_index: a class index that contributes neither loss nor gradient.
         reduction: 'mean', 'sum' or 'none'. 'mean' divides by the sum of the weights of the rows
             that are not ignored if target is indices, else by the number of rows.
     Raises:
-        ValueError: the batch sizes differ; input has no classes; a negative weight (seen on the
-            CPU); unknown reduction.
+        ValueError: the batch sizes differ; unknown reduction.
         RuntimeError: any other mismatch of shapes or dtypes; ignore_index with probabilities.
         IndexError: a class index out of range (seen on the CPU; a device-side error on CUDA); an
             input of no dimension.
@@ -82,6 +82,8 @@ def tanimoto(
     Source: Janocha and Czarnecki 2017, arXiv 1702.05659, Tanimoto loss; from memory, not checked
         against the paper's own text.
     """
+    if is_overridden(input, target, weight):
+        return overridden(tanimoto, locals())
     loss = tanimoto_formula
     return rows(loss, "tanimoto", input, target, weight, ignore_index, reduction)
 
@@ -185,13 +187,12 @@ def cauchy_schwarz(
         input: logits, (C,), (N, C) or (N, C, d1, ..., dK), floating point.
         target: class indices of input's shape without C, of any integer dtype; or probabilities
             of input's shape.
-        weight: a factor w for each class, (C,), at least 0: a row weighs w_y, or sum_c w_c t_c.
+        weight: a factor w for each class, (C,): a row weighs w_y, or sum_c w_c t_c.
         ignore_index: a class index that contributes neither loss nor gradient.
         reduction: 'mean', 'sum' or 'none'. 'mean' divides by the sum of the weights of the rows
             that are not ignored if target is indices, else by the number of rows.
     Raises:
-        ValueError: the batch sizes differ; input has no classes; a negative weight (seen on the
-            CPU); unknown reduction.
+        ValueError: the batch sizes differ; unknown reduction.
         RuntimeError: any other mismatch of shapes or dtypes; ignore_index with probabilities.
         IndexError: a class index out of range (seen on the CPU; a device-side error on CUDA); an
             input of no dimension.
@@ -199,6 +200,8 @@ def cauchy_schwarz(
     Source: Janocha and Czarnecki 2017, arXiv 1702.05659, Cauchy-Schwarz divergence; from memory,
         not checked against the paper's own text.
     """
+    if is_overridden(input, target, weight):
+        return overridden(cauchy_schwarz, locals())
     loss = cauchy_schwarz_formula
     return rows(loss, "cauchy_schwarz", input, target, weight, ignore_index, reduction)
 

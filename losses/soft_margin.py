@@ -2,16 +2,17 @@
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn.functional import logsigmoid
 
 from . import checks
-from .arguments import fused_elements, reduce, upcast
-from .base import Reduced, Weighted
+from .arguments import apply_reduction, fused_elements, upcast
+from .base import TorchReduced, TorchWeighted
 from .bce import bce_with_logits_formula
 from .closed_form import ClosedForms, differentiable
 from .entries import Entry
 from .numerics import times
+from .overrides import is_overridden, overridden
 
 # --- soft-margin: L = ln(1 + exp(-y x)) ----------------------------------------------------------
 
@@ -34,7 +35,13 @@ soft_margin_formula = differentiable(
 )
 
 
-def soft_margin_loss(input: Tensor, target: Tensor, *, reduction: str = "mean") -> Tensor:
+def soft_margin_loss(
+    input: Tensor,
+    target: Tensor,
+    size_average: bool | None = None,
+    reduce: bool | None = None,
+    reduction: str = "mean",
+) -> Tensor:
     """Logistic loss of a target of 1 or -1; cross-entropy of the sigmoid.
 
     L = ln(1 + exp(-y x)), at least 0; dL/dx = -y sigma(-y x); d2L/dx2 = y^2 sigma(y x) sigma(-y x).
@@ -51,6 +58,9 @@ def soft_margin_loss(input: Tensor, target: Tensor, *, reduction: str = "mean") 
     Source: torch.nn.functional.soft_margin_loss, which overflows where y x is below -88 in float32;
         here the loss is -y x there.
     """
+    if is_overridden(input, target):
+        return overridden(soft_margin_loss, locals())
+    reduction = checks.of_deprecated(size_average, reduce, reduction)
     fused = fused_elements(soft_margin_formula, input, target, None, reduction)
     if fused is not None:
         return fused
@@ -58,10 +68,12 @@ def soft_margin_loss(input: Tensor, target: Tensor, *, reduction: str = "mean") 
     checks.floating("soft_margin_loss", input=input)
     checks.broadcasts(input, target=target)
     y = upcast(target.expand(input.shape), input.dtype)
-    return reduce(soft_margin_formula(upcast(input, input.dtype), y), reduction, input.dtype)
+    return apply_reduction(
+        soft_margin_formula(upcast(input, input.dtype), y), reduction, input.dtype
+    )
 
 
-class SoftMarginLoss(Reduced):
+class SoftMarginLoss(TorchReduced, nn.SoftMarginLoss):
     """Logistic loss of a target of 1 or -1; drop-in for `torch.nn.SoftMarginLoss`.
 
     See `losses.functional.soft_margin_loss`.
@@ -78,7 +90,12 @@ def soft_margin_reference(input: Tensor, target: Tensor, reduction: str = "mean"
 
 
 def multilabel_soft_margin_loss(
-    input: Tensor, target: Tensor, weight: Tensor | None = None, *, reduction: str = "mean"
+    input: Tensor,
+    target: Tensor,
+    weight: Tensor | None = None,
+    size_average: bool | None = None,
+    reduce: bool | None = None,
+    reduction: str = "mean",
 ) -> Tensor:
     """Binary cross-entropy from logits, averaged over the classes, which are the last dimension.
 
@@ -98,6 +115,9 @@ def multilabel_soft_margin_loss(
         NotImplementedError: input is not floating point.
     Source: torch.nn.functional.multilabel_soft_margin_loss.
     """
+    if is_overridden(input, target, weight):
+        return overridden(multilabel_soft_margin_loss, locals())
+    reduction = checks.of_deprecated(size_average, reduce, reduction)
     # The mean over rows of means over classes is that over all elements.
     if reduction == "mean" and isinstance(input, Tensor) and input.dim() > 0:
         fused = fused_elements(bce_with_logits_formula, input, target, weight, reduction)
@@ -118,10 +138,10 @@ def multilabel_soft_margin_loss(
         dtype = torch.promote_types(dtype, weight.dtype)
         each = upcast(each, dtype) * upcast(weight, dtype)
     # torch counts the classes before it broadcasts.
-    return reduce(each.sum(input.dim() - 1) / input.shape[-1], reduction, dtype)
+    return apply_reduction(each.sum(input.dim() - 1) / input.shape[-1], reduction, dtype)
 
 
-class MultiLabelSoftMarginLoss(Weighted):
+class MultiLabelSoftMarginLoss(TorchWeighted, nn.MultiLabelSoftMarginLoss):
     """Binary cross-entropy from logits, averaged over the classes in the last dimension; drop-in
     for `torch.nn.MultiLabelSoftMarginLoss`. See `losses.functional.multilabel_soft_margin_loss`.
     """

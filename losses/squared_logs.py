@@ -10,6 +10,7 @@ from torch import Tensor
 from .arguments import elementwise, rows
 from .base import Rows, Weighted
 from .entries import Entry
+from .overrides import is_overridden, overridden
 from .right_class import ClassPair, RightClass, of_one_logit, of_rows
 from .textbook import class_dim, one_hot_rows, reduced
 
@@ -47,13 +48,12 @@ def squared_log(
         input: logits, (C,), (N, C) or (N, C, d1, ..., dK), floating point.
         target: class indices of input's shape without C, of any integer dtype; or probabilities
             of input's shape.
-        weight: a factor w for each class, (C,), at least 0: a row weighs w_y, or sum_c w_c t_c.
+        weight: a factor w for each class, (C,): a row weighs w_y, or sum_c w_c t_c.
         ignore_index: a class index that contributes neither loss nor gradient.
         reduction: 'mean', 'sum' or 'none'. 'mean' divides by the sum of the weights of the rows
             that are not ignored if target is indices, else by the number of rows.
     Raises:
-        ValueError: the batch sizes differ; input has no classes; a negative weight (seen on the
-            CPU); unknown reduction.
+        ValueError: the batch sizes differ; unknown reduction.
         RuntimeError: any other mismatch of shapes or dtypes; ignore_index with probabilities.
         IndexError: a class index out of range (seen on the CPU; a device-side error on CUDA); an
             input of no dimension.
@@ -61,6 +61,8 @@ def squared_log(
     Source: Janocha and Czarnecki 2017, arXiv 1702.05659, table 1; from memory, with the sign that
         makes it a loss.
     """
+    if is_overridden(input, target, weight):
+        return overridden(squared_log, locals())
     loss = softmax_squared_log_formula
     return rows(loss, "squared_log", input, target, weight, ignore_index, reduction)
 
@@ -102,6 +104,8 @@ def sigmoid_squared_log(
         NotImplementedError: input is not floating point.
     Source: as `squared_log`, for two classes.
     """
+    if is_overridden(input, target, weight):
+        return overridden(sigmoid_squared_log, locals())
     loss = squared_log_formula
     return elementwise(loss, "sigmoid_squared_log", input, target, weight, reduction)
 

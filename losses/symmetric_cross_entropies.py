@@ -20,6 +20,7 @@ from .bce import bce_with_logits_formula
 from .closed_form import ClosedForms, Formula, differentiable
 from .cross_entropies import cross_entropy_forms
 from .entries import Entry
+from .overrides import is_overridden, overridden
 from .probabilities import ProbabilityLoss, of_probabilities
 from .sigmoid import slope
 from .textbook import class_dim, one_hot_rows, reduced
@@ -102,7 +103,7 @@ def symmetric_cross_entropy(
         input: logits, (C,), (N, C) or (N, C, d1, ..., dK), floating point.
         target: class indices of input's shape without C, of any integer dtype; or probabilities
             of input's shape.
-        weight: a factor w for each class, (C,), at least 0: a row weighs w_y, or sum_c w_c t_c.
+        weight: a factor w for each class, (C,): a row weighs w_y, or sum_c w_c t_c.
         alpha, beta: the weights of the two, at least 0; beta = 0 gives cross-entropy.
         log_zero: A, from -87 (exp A is a float32) to below 0. Entries of a target of at most exp A
             have no derivative in the second part.
@@ -110,8 +111,8 @@ def symmetric_cross_entropy(
         reduction: 'mean', 'sum' or 'none'. 'mean' divides by the sum of the weights of the rows
             that are not ignored if target is indices, else by the number of rows.
     Raises:
-        ValueError: the batch sizes differ; input has no classes; a negative weight (seen on the
-            CPU); unknown reduction; setting out of range.
+        ValueError: the batch sizes differ; unknown reduction; setting out of
+            range.
         RuntimeError: any other mismatch of shapes or dtypes; ignore_index with probabilities.
         IndexError: a class index out of range (seen on the CPU; a device-side error on CUDA); an
             input of no dimension.
@@ -119,6 +120,8 @@ def symmetric_cross_entropy(
     Source: Wang et al. 2019, arXiv 1908.06112. 0.1 and 1 are what the authors' code takes for
         CIFAR-10; there t is no less than 1e-4, A = -9.2, while -4 is the paper's, from memory.
     """
+    if is_overridden(input, target, weight):
+        return overridden(symmetric_cross_entropy, locals())
     name = "symmetric_cross_entropy"
     _check_symmetric(name, alpha, beta, log_zero)
     settings = (float(alpha), float(beta), float(log_zero))
@@ -242,6 +245,8 @@ def sigmoid_symmetric_cross_entropy(
         NotImplementedError: input is not floating point.
     Source: as `symmetric_cross_entropy`, for two classes.
     """
+    if is_overridden(input, target, weight):
+        return overridden(sigmoid_symmetric_cross_entropy, locals())
     name = "sigmoid_symmetric_cross_entropy"
     _check_symmetric(name, alpha, beta, log_zero)
     settings = (float(alpha), float(beta), float(log_zero))

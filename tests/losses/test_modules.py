@@ -49,16 +49,6 @@ def example(name: str) -> tuple[Tensor, Tensor]:
 # --- construction --------------------------------------------------------------------------------
 
 
-@each_drop_in
-def test_parameters_are_those_of_torch(name: str) -> None:
-    theirs = inspect.signature(getattr(nn, name)).parameters.values()
-    ours = inspect.signature(getattr(losses, name)).parameters.values()
-    expected = {p.name: p.default for p in theirs if p.name not in ("size_average", "reduce")}
-    # Options of our own stand behind torch's.
-    assert dict([(p.name, p.default) for p in ours][: len(expected)]) == expected
-    assert [p.name for p in ours][: len(expected)] == list(expected)
-
-
 @each_loss
 @pytest.mark.parametrize("reduction", ["means", "", None, 1, "MEAN"], ids=repr)
 def test_a_bad_reduction_is_found_at_construction(entry: Entry, reduction: Any) -> None:
