@@ -227,12 +227,6 @@ def test_under_autocast_the_loss_is_float32(name: str, narrow: torch.dtype) -> N
     assert getattr(functional, name)(z, target).dtype == narrow
 
 
-def test_what_stands_elsewhere_in_torch_is_given_by_name() -> None:
-    # torch has size_average there: as ignore_index it would leave out a class without a word.
-    with pytest.raises(TypeError, match="positional"):
-        functional.cross_entropy(torch.zeros(2, 3), torch.zeros(2).long(), None, False)
-
-
 @pytest.mark.parametrize("name", ["cross_entropy", "nll_loss", "softmax_mse", "bernoulli_sum"])
 def test_an_index_out_of_range_is_an_error_where_values_are_not_read(name: str) -> None:
     loss = getattr(functional, name)
