@@ -51,11 +51,17 @@ def compiler_of_notes() -> bool:
     return "Free Software Foundation" in about
 
 
-def notes(text: str, tmp_path: Path) -> tuple[Lines, Lines]:
+def has_float16() -> bool:
+    """Return whether there is a gcc and a processor with instructions that convert float16."""
+    about = Path("/proc/cpuinfo")
+    return compiler_of_notes() and about.exists() and " f16c " in about.read_text()
+
+
+def notes(text: str, tmp_path: Path, assembly: Path = Path("/dev/null")) -> tuple[Lines, Lines]:
     """Return the lines, by file, of loops that gcc vectorised and of those that it could not."""
     file = tmp_path / "kernel.cpp"
     file.write_text(text)
-    flags = ["-fopt-info-vec-optimized-missed", f"-I{build.RUNTIME}", "-S", "-o", "/dev/null"]
+    flags = ["-fopt-info-vec-optimized-missed", f"-I{build.RUNTIME}", "-S", "-o", str(assembly)]
     command = [str(build.compiler()), *build.FLAGS, *build.MATH_FLAGS, *flags, str(file)]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     found: dict[str, Lines] = {"optimized": set(), "missed": set()}
@@ -135,3 +141,13 @@ def test_a_loop_that_cannot_be_vectorised_is_found(loss: str, statement: str, tm
     else:
         loops = hot_loops("kernel.cpp", spoiled, inputs)
         assert sum(not loop & vectorised for loop in loops) == 1
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not has_float16(), reason="needs gcc and a processor that converts float16")
+def test_float16_is_converted_eight_numbers_at_a_time(tmp_path) -> None:
+    text, _ = printed("mse", wide=False)
+    assembly = tmp_path / "kernel.s"
+    notes(text, tmp_path, assembly)
+    for instruction in ("vcvtph2ps", "vcvtps2ph"):
+        assert re.search(rf"{instruction}\s.*%[yz]mm", assembly.read_text())

@@ -5,6 +5,10 @@
 #include <type_traits>
 #include <vector>
 
+#ifdef __F16C__
+#include <immintrin.h>
+#endif
+
 #include "job.h"
 #include "numbers.h"
 
@@ -20,6 +24,29 @@ INLINE uint16_t to_bfloat16(float x) {
   return static_cast<uint16_t>(x == x ? rounded >> 16 : 0x7fc0);
 }
 
+// Converts float16, which gcc does for one number at a time where it could do eight; returns how
+// many numbers it has converted.
+inline int64_t from_float16([[maybe_unused]] const _Float16* from, [[maybe_unused]] int64_t count,
+                            [[maybe_unused]] float* to) {
+  int64_t i = 0;
+#ifdef __F16C__
+  for (; i + 8 <= count; i += 8)
+    _mm256_storeu_ps(to + i, _mm256_cvtph_ps(_mm_loadu_si128(reinterpret_cast<const __m128i*>(from + i))));
+#endif
+  return i;
+}
+
+inline int64_t to_float16([[maybe_unused]] const float* from, [[maybe_unused]] int64_t count,
+                          [[maybe_unused]] _Float16* to) {
+  int64_t i = 0;
+#ifdef __F16C__
+  for (; i + 8 <= count; i += 8)
+    _mm_storeu_si128(reinterpret_cast<__m128i*>(to + i),
+                     _mm256_cvtps_ph(_mm256_loadu_ps(from + i), _MM_FROUND_TO_NEAREST_INT));
+#endif
+  return i;
+}
+
 inline int64_t size_of(Dtype dtype) { return dtype == FLOAT64 ? 8 : dtype == FLOAT32 ? 4 : 2; }
 
 template <class T>
@@ -30,6 +57,12 @@ const T* typed(const void* data) {
 // Reads `count` numbers from position `at` on, `stride` apart, into `to`.
 template <class T>
 void read(const Array& from, int64_t at, int64_t count, T* __restrict to, int64_t stride = 1) {
+  if constexpr (std::is_same_v<T, float>) {
+    if (from.dtype == FLOAT16 && stride == 1) {
+      const int64_t done = from_float16(typed<_Float16>(from.data) + at, count, to);
+      at += done, count -= done, to += done;
+    }
+  }
   const auto each = [&](const auto* data, const auto& convert) {
     data += at;
     if (stride == 1) {
@@ -60,6 +93,12 @@ const T* view(const Array& from, int64_t at, int64_t count, T* room) {
 
 template <class T>
 void write(const T* __restrict from, int64_t count, void* to, Dtype dtype, int64_t at, int64_t stride = 1) {
+  if constexpr (std::is_same_v<T, float>) {
+    if (dtype == FLOAT16 && stride == 1) {
+      const int64_t done = to_float16(from, count, static_cast<_Float16*>(to) + at);
+      at += done, count -= done, from += done;
+    }
+  }
   const auto each = [&](auto* data, const auto& convert) {
     data += at;
     if (stride == 1) {
