@@ -11,7 +11,7 @@ from torch import Tensor
 from lossbench.losses import functional, kernels
 
 INF, NAN = math.inf, math.nan
-SIZES = (0, 1, 7, 8, 65, 2047, 2048, 2049, 5000)
+SIZES = (0, 1, 7, 8, 65, 2047, 2048, 2049, 4096, 5000)
 # Rounding of float32, which closed forms and kernels do at other places.
 CLOSE = {torch.float32: {"rtol": 4e-6, "atol": 1e-6}, torch.float64: {"rtol": 1e-13, "atol": 1e-14}}
 USED = "LossBackward"

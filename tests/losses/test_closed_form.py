@@ -10,6 +10,7 @@ from torch import Tensor
 from torch.autograd import gradcheck, gradgradcheck
 
 from lossbench.losses import ClosedForms, differentiable, functional
+from lossbench.losses.kernels.__main__ import requests
 from lossbench.losses.registry import Entry
 from lossbench.losses.regression import mse_formula
 
@@ -136,6 +137,13 @@ def wave(curvature: float = -1.0) -> Callable[..., Tensor]:
         lambda z, v, a: curvature * a * torch.sin(z) * v,
     )
     return differentiable(forms)
+
+
+def test_a_name_is_that_of_one_loss() -> None:
+    """Kernels are named after their closed forms, and so are files, logs and errors."""
+    named: dict[str, object] = {}
+    for request in requests(everything=True):
+        assert named.setdefault(request.loss.forms.name, request.loss) is request.loss
 
 
 def test_a_loss_of_ones_own_is_three_formulas() -> None:
