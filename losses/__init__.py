@@ -42,6 +42,7 @@ from .hinge_embedding import HingeEmbeddingLoss
 from .hinges import HingeLoss, OneVsRestHingeLoss
 from .imbalance import LogitAdjustedLoss
 from .kernels import Backend, backend
+from .linear import LinearCrossEntropyLoss
 from .log_probabilities import KLDivLoss, NLLLoss
 from .multi_margin import MultiLabelMarginLoss, MultiMarginLoss
 from .poly import Poly1Loss, SigmoidPoly1Loss
@@ -70,6 +71,7 @@ __all__ = [
     "HingeLoss",
     "KLDivLoss",
     "L1Loss",
+    "LinearCrossEntropyLoss",
     "LogitAdjustedLoss",
     "Loss",
     "MSELoss",

@@ -216,14 +216,19 @@ def no_ignored_class(ignore_index: int) -> None:
 
 def distribution_arguments(name: str, input: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
     """Return logits and probabilities, upcast, with the classes in the last dimension."""
+    check_distribution(name, input, target)
+    dtype = torch.promote_types(input.dtype, target.dtype)
+    return upcast(classes_last(input), dtype), upcast(classes_last(target), dtype)
+
+
+def check_distribution(name: str, input: Tensor, target: Tensor) -> None:
+    """Check logits and a target of their shape."""
     if not target.is_floating_point():
         raise RuntimeError(
             f"Expected floating point type for target with class probabilities, got "
             f"{target.dtype}; class indices have the input's shape without the class dimension"
         )
     checks.floating(name, input=input)
-    dtype = torch.promote_types(input.dtype, target.dtype)
-    return upcast(classes_last(input), dtype), upcast(classes_last(target), dtype)
 
 
 class Indices(NamedTuple):
@@ -269,6 +274,26 @@ def index_arguments(
 
     Logits of ignored rows become 0, so that a NaN in them does not reach a derivative.
     """
+    y, inside = checked_indices(name, input, target, weight, ignore_index)
+    classes = checks.class_count(input)
+    if weight is not None:
+        weight = upcast(weight, input.dtype)
+    z = upcast(classes_last(input), input.dtype)
+    kept = y != ignore_index
+    if not inside or 0 <= ignore_index < classes:
+        z, y = torch.where(kept.unsqueeze(-1), z, 0.0), torch.where(kept, y, 0)
+    scale = kept if weight is None else weight[y] * kept
+    return z, Indices(y, kept, weight, scale)
+
+
+def checked_indices(
+    name: str, input: Tensor, target: Tensor, weight: Tensor | None, ignore_index: int
+) -> tuple[Tensor, bool]:
+    """Check logits, class indices and weights of the classes.
+
+    Returns the indices as int64, and whether all are known to be in the range. Of the logits it
+    reads shape and dtype alone.
+    """
     checks.tensors(input=input, target=target)
     if input.dim() == 0:
         # torch's types: it takes an index beside a 0-d input for probabilities of a wrong dtype.
@@ -278,20 +303,13 @@ def index_arguments(
     checks.index_shapes(input, target)
     checks.index_dtype(target)
     checks.floating(name, input=input)
-    classes = checks.class_count(input)
     # As int64 before it is compared: a narrower type may not hold the number of classes.
     y = (target.reshape(()) if input.dim() == 1 else target).long()
-    inside = checks.class_indices(classes, y, ignore_index)
+    inside = checks.class_indices(checks.class_count(input), y, ignore_index)
     if weight is not None:
         checks.class_weight(input, weight)
         checks.same_dtype(input, weight=weight)
-        weight = upcast(weight, input.dtype)
-    z = upcast(classes_last(input), input.dtype)
-    kept = y != ignore_index
-    if not inside or 0 <= ignore_index < classes:
-        z, y = torch.where(kept.unsqueeze(-1), z, 0.0), torch.where(kept, y, 0)
-    scale = kept if weight is None else weight[y] * kept
-    return z, Indices(y, kept, weight, scale)
+    return y, inside
 
 
 def classes_last(x: Tensor) -> Tensor:

@@ -83,6 +83,12 @@ def setting(
     )
 
 
+def label_smoothing(value: float) -> None:
+    """Raise RuntimeError unless `value` is in [0, 1]."""
+    if not 0.0 <= value <= 1.0:
+        raise RuntimeError(f"label_smoothing must be between 0.0 and 1.0. Got: {value}")
+
+
 def tensors(**arguments: object) -> None:
     """Raise TypeError for an argument that is not a tensor."""
     for name, argument in arguments.items():

@@ -162,8 +162,7 @@ def cross_entropy_named(
     softcap: float | None = None,
 ) -> Tensor:
     """Compute `cross_entropy`; `name` is the function's in errors."""
-    if not 0.0 <= label_smoothing <= 1.0:
-        raise RuntimeError(f"label_smoothing must be between 0.0 and 1.0. Got: {label_smoothing}")
+    checks.label_smoothing(label_smoothing)
     if z_loss != 0:
         checks.setting(name, "z_loss", z_loss, least=0.0)
     settings: tuple[float, ...] = (float(label_smoothing), float(z_loss))

@@ -33,6 +33,7 @@ from .generalized_cross_entropies import (
 from .hinge_embedding import hinge_embedding_loss
 from .hinges import hinge, one_vs_rest_hinge
 from .imbalance import class_balanced_weight, logit_adjusted_cross_entropy
+from .linear import linear_cross_entropy
 from .log_probabilities import kl_div, nll_loss
 from .multi_margin import multi_margin_loss, multilabel_margin_loss
 from .poly import poly1, sigmoid_poly1
@@ -58,6 +59,7 @@ __all__ = [
     "hinge_embedding_loss",
     "kl_div",
     "l1_loss",
+    "linear_cross_entropy",
     "logit_adjusted_cross_entropy",
     "mse_loss",
     "multi_margin_loss",

@@ -19,8 +19,14 @@ from lossbench.losses.registry import Entry
 
 from .cases import each_built_in, each_built_in_case, sample, value_and_gradient
 
-FUNCTIONS = [name for name in functional.__all__ if hasattr(F, name)]
-MODULES = [name for name in losses.__all__ if name.endswith("Loss") and hasattr(nn, name)]
+# With a layer of their own; test_linear_arguments.py has these.
+LAYERS = ("linear_cross_entropy", "LinearCrossEntropyLoss")
+FUNCTIONS = [name for name in functional.__all__ if hasattr(F, name) and name not in LAYERS]
+MODULES = [
+    name
+    for name in losses.__all__
+    if name.endswith("Loss") and hasattr(nn, name) and name not in LAYERS
+]
 each_function = pytest.mark.parametrize("name", FUNCTIONS)
 each_module = pytest.mark.parametrize("name", MODULES)
 INDEXED = ("cross_entropy", "nll_loss", "multi_margin_loss", "multilabel_margin_loss")
