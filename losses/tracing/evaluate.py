@@ -40,7 +40,10 @@ def traced(
     """
     tracer = Tracer(dtype)
     arguments = [tracer.input(name) for name in inputs]
-    result = formula(*arguments, *(Setting(x) if isinstance(x, float) else x for x in settings))
+    numbers = (Setting(x) if isinstance(x, float) else x for x in settings)
+    # A subclass of Tensor switches off __torch_function__, by which placeholders record.
+    with torch._C._EnableTorchFunction():
+        result = formula(*arguments, *numbers)
     if not isinstance(result, Placeholder):
         raise TypeError(f"{formula} returns no tensor: {result!r}")
     return Traced(result, topological([result.base, *result.at, *result.at.values()]))
