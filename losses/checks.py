@@ -266,7 +266,7 @@ def class_indices(
         return True
     bad = (target < 0) | (target >= classes)
     if ignore_index is not None:
-        bad &= target != ignore_index
+        bad = bad & (target != ignore_index)
     if (at := _first_true(bad)) is not None:
         ignored = "" if ignore_index is None else f" or equal to {name}={ignore_index}"
         raise error(

@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
+from .numerics import applied
 from .tracing.evaluate import evaluate
 
 Formula = Callable[..., Tensor]
@@ -90,8 +91,8 @@ def differentiable(forms: ClosedForms) -> Differentiable:
     reverse mode. `torch.func.vmap` and `torch.compile` work on it. Only its inputs are saved for
     the backward pass, and none is modified in place.
 
-    Forward mode inside forward mode gives zeros, because torch.autograd.Function drops the outer
-    tangent silently.
+    Forward mode inside forward mode raises RuntimeError, because torch.autograd.Function would drop
+    the outer tangent silently.
 
     >>> cosh = differentiable(
     ...     ClosedForms(
@@ -182,6 +183,7 @@ def _autograd_function(
         )
 
     def jvp(ctx: Any, *tangents: Tensor | None) -> Tensor:
+        _refuse_nested_forward_mode(name)
         inputs = (*ctx.saved_tensors, *ctx.settings)
         products = [
             (formula_jvp if at == position else _jvp_of(formula, at))(tangent, *inputs)
@@ -211,9 +213,19 @@ def _autograd_function(
         # Not at import, because it imports the compiler, which takes seconds.
         if torch.compiler.is_compiling():
             allow_in_graph()
-        return function.apply(*inputs)  # type: ignore[no-any-return]
+        return applied(function.apply, formula, *inputs)
 
     return apply
+
+
+def _refuse_nested_forward_mode(name: str) -> None:
+    """Raise RuntimeError inside of two jvps: torch would drop the outer tangent silently."""
+    stack = torch._C._functorch.get_interpreter_stack() or ()
+    if sum(each.key() == torch._C._functorch.TransformType.Jvp for each in stack) > 1:
+        raise RuntimeError(
+            f"{name}: forward mode inside forward mode is not supported by torch.autograd.Function:"
+            " use jacfwd of jacrev in place of jacfwd of jacfwd, as torch.func.hessian does"
+        )
 
 
 def _vjp_of(formula: Formula, position: int) -> Formula:

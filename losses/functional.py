@@ -10,7 +10,7 @@ class indices then divides by their sum, as torch does.
 
 All are differentiable with respect to `input`, to targets that are probabilities, and to every
 weight: any number of times in reverse mode, and once in forward mode over or under reverse mode.
-Forward mode inside forward mode (jvp of jvp, jacfwd of jacfwd) gives zeros without an error:
+Forward mode inside forward mode (jvp of jvp, jacfwd of jacfwd) raises RuntimeError, because
 torch.autograd.Function does not support it. Use jacfwd of jacrev, as torch.func.hessian does.
 
 In the docstrings sigma(z) = 1 / (1 + exp(-z)), p = softmax(z), e_y is the one-hot row of class y,

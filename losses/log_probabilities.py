@@ -110,7 +110,8 @@ def nll_reference(input: Tensor, target: Tensor, reduction: str = "mean") -> Ten
 
 def kl_div_value(x: Tensor, t: Tensor) -> Tensor:
     # Where t = 0, 1 (ln 1 - 0) = 0 is computed instead, whose derivatives have no 0 * inf.
-    nothing = t == 0
+    # A NaN stays.
+    nothing = (t == 0) & ~x.isnan()
     t, x = torch.where(nothing, 1.0, t), torch.where(nothing, 0.0, x)
     return t * (torch.log(t) - x)
 
@@ -120,7 +121,7 @@ def kl_div_gradient(x: Tensor, t: Tensor) -> Tensor:
 
 
 def kl_div_of_logs_value(x: Tensor, s: Tensor) -> Tensor:
-    nothing = s == -torch.inf
+    nothing = (s == -torch.inf) & ~x.isnan()
     s, x = torch.where(nothing, 0.0, s), torch.where(nothing, 0.0, x)
     return torch.exp(s) * (s - x)
 
