@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 
@@ -16,6 +17,7 @@ from .kernel_cases import USED, numbers
 
 pytestmark = pytest.mark.usefixtures("switched_on")
 
+Loss = Callable[[Tensor, Tensor], Tensor]
 # One logit's bi-tempered loss is that of a row of two, which is made by torch.stack.
 WITHOUT: set[str] = set()
 # Targets that are reductions of the loss of its elements end in another node.
@@ -35,9 +37,15 @@ def cases() -> Iterator[object]:
                 yield pytest.param(name, kind, dtype, id=f"{name}-{kind}-{str(dtype)[6:]}")
 
 
-def values(
-    loss: Callable[[Tensor, Tensor], Tensor], z: Tensor, t: Tensor
-) -> tuple[Tensor, Tensor, str]:
+def weighted_cases() -> Iterator[object]:
+    for name in registry.names("multiclass"):
+        entry = registry.entry(name)
+        if name not in WITHOUT and "weight" in inspect.signature(entry.module).parameters:
+            for kind in entry.targets:
+                yield pytest.param(name, kind, id=f"{name}-{kind}")
+
+
+def values(loss: Loss, z: Tensor, t: Tensor) -> tuple[Tensor, Tensor, str]:
     z = z.detach().requires_grad_()
     value = loss(z, t)
     assert value.grad_fn is not None
@@ -58,15 +66,30 @@ def test_the_kernel_is_the_closed_form(
             labels = numbers((shape[0], *shape[2:]), torch.float64, k + 9).abs().mul(7).long()
             labels = labels % (2 if entry.task == "binary" else shape[1])
             t = target(entry, labels, z, kind)
-            value, gradient, node = values(loss, z, t)
-            assert node == USED or name in COMPOSED
-            wide = t.double() if t.is_floating_point() else t
-            with kernels.closed_forms_only():
-                truth = values(loss, z.double(), wide)
-                narrow = values(loss, z, t)
-            for ours, theirs, closed in zip((value, gradient), truth, narrow, strict=False):
-                assert ours.dtype == dtype
-                assert_near(ours, theirs, closed, dtype)  # type: ignore[arg-type]
+            assert_is_closed_form(name, loss, loss, z, t)
+
+
+@pytest.mark.parametrize(("name", "kind"), weighted_cases())
+def test_the_kernel_multiplies_by_the_weights_of_classes(name: str, kind: registry.Target) -> None:
+    entry = registry.entry(name)
+    for shape in SHAPES[1:3]:
+        z = entry.input_from_logits(4 * numbers(shape, torch.float32))
+        t = entry.target_from_labels(torch.arange(shape[0]) % shape[1], z, kind)
+        w = numbers(shape[1:], torch.float32, 1).abs() + 0.1
+        loss, wide = (entry.build(reduction="none", weight=x) for x in (w, w.double()))
+        assert_is_closed_form(name, loss, wide, z, t)
+
+
+def assert_is_closed_form(name: str, loss: Loss, wide: Loss, z: Tensor, t: Tensor) -> None:
+    """Compare a kernel with the closed form; `wide` is the loss with weights in float64."""
+    value, gradient, node = values(loss, z, t)
+    assert node == USED or name in COMPOSED
+    with kernels.closed_forms_only():
+        truth = values(wide, z.double(), t.double() if t.is_floating_point() else t)
+        narrow = values(loss, z, t)
+    for ours, theirs, closed in zip((value, gradient), truth, narrow, strict=False):
+        assert ours.dtype == z.dtype
+        assert_near(ours, theirs, closed, z.dtype)  # type: ignore[arg-type]
 
 
 def target(entry: registry.Entry, labels: Tensor, z: Tensor, kind: registry.Target) -> Tensor:
