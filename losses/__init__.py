@@ -25,6 +25,7 @@ from .bi_tempered import BiTemperedLogisticLoss, SigmoidBiTemperedLogisticLoss
 from .class_errors import OneVsRestL1Loss, RescaledSquareLoss, SoftmaxMSELoss, SquentropyLoss
 from .closed_form import ClosedForms, differentiable
 from .cross_entropies import CrossEntropyLoss
+from .distillation import DistillationLoss
 from .entries import Entry
 from .error_rate import (
     MulticlassZeroOneLoss,
@@ -40,7 +41,7 @@ from .generalized_cross_entropies import (
 )
 from .hinge_embedding import HingeEmbeddingLoss
 from .hinges import HingeLoss, OneVsRestHingeLoss
-from .imbalance import LogitAdjustedLoss
+from .imbalance import BalancedSoftmaxLoss, LDAMLoss, LogitAdjustedLoss
 from .kernels import Backend, backend
 from .linear import LinearCrossEntropyLoss
 from .log_probabilities import KLDivLoss, NLLLoss
@@ -58,12 +59,14 @@ __all__ = [
     "BCELoss",
     "BCEWithLogitsLoss",
     "Backend",
+    "BalancedSoftmaxLoss",
     "BernoulliSumLoss",
     "BiTemperedLogisticLoss",
     "CauchySchwarzLoss",
     "ChebyshevLoss",
     "ClosedForms",
     "CrossEntropyLoss",
+    "DistillationLoss",
     "Entry",
     "ExpectationLoss",
     "GeneralizedCrossEntropyLoss",
@@ -71,6 +74,7 @@ __all__ = [
     "HingeLoss",
     "KLDivLoss",
     "L1Loss",
+    "LDAMLoss",
     "LinearCrossEntropyLoss",
     "LogitAdjustedLoss",
     "Loss",

@@ -101,6 +101,7 @@ def rows(
     reduction: str,
     *settings: float,
     weighs: bool = False,
+    extra: Tensor | None = None,
 ) -> Tensor:
     """Check, compute and reduce a loss of rows of logits.
 
@@ -112,23 +113,26 @@ def rows(
         loss: formula of rows of logits and of rows of targets or class indices.
         settings: further arguments of the formula.
         weighs: whether the formula takes the weights of the classes, after its target.
+        extra: another number for each class, (C,), that the formula takes after its target.
     """
     if type(ignore_index) is not int:
         ignore_index = checks.index("ignore_index", ignore_index)
-    arguments = (input, target, weight, None, ignore_index, reduction, settings)
+    arguments = (input, target, weight, extra, ignore_index, reduction, settings)
     fused = fused_rows(loss, *arguments, weighs=weighs)
     if fused is not None:
         return fused
     checks.reduction(reduction)
     if is_distribution(input, target):
         no_ignored_class(ignore_index)
-        return _of_distribution(loss, name, input, target, weight, reduction, settings, weighs)
+        tensors = (input, target, weight, extra)
+        return _of_distribution(loss, name, *tensors, reduction, settings, weighs)
     z, index = index_arguments(name, input, target, weight, ignore_index)
     each_loss = loss if z.shape[-1] else _of_no_classes
     if weighs and index.weight is not None:
         each = each_loss(z, index.y, index.weight, *settings)
     else:
-        each = index.weighted(each_loss(z, index.y, *settings))
+        rest = settings if extra is None else (upcast(extra, z.dtype), *settings)
+        each = index.weighted(each_loss(z, index.y, *rest))
     return index.reduce(each, reduction, input.dtype, loss.forms.weighted_mean)
 
 
@@ -155,16 +159,14 @@ def _rows_again(
     input: Tensor,
     target: Tensor,
     weight: Tensor | None,
-    _extra: Tensor | None,
+    extra: Tensor | None,
     ignore_index: int,
     reduction: str,
     settings: tuple[float, ...],
     weighs: bool = False,
 ) -> Tensor:
-    name = loss.forms.name
-    return rows(
-        loss, name, input, target, weight, ignore_index, reduction, *settings, weighs=weighs
-    )
+    arguments = (loss, loss.forms.name, input, target, weight, ignore_index, reduction)
+    return rows(*arguments, *settings, weighs=weighs, extra=extra)
 
 
 _weighing_rows_again = partial(_rows_again, weighs=True)
@@ -176,6 +178,7 @@ def _of_distribution(
     input: Tensor,
     target: Tensor,
     weight: Tensor | None,
+    extra: Tensor | None,
     reduction: str,
     settings: tuple[float, ...],
     weighs: bool,
@@ -185,14 +188,16 @@ def _of_distribution(
     # As torch has it, the mean of rows without classes is NaN.
     divisor = None if z.shape[-1] else z.new_zeros(())
     dtype = torch.promote_types(input.dtype, target.dtype)
-    if weight is None:
-        return apply_reduction(each_loss(z, t, *settings), reduction, dtype, divisor)
-    checks.class_weight(input, weight)
-    dtype = torch.promote_types(dtype, weight.dtype)
-    z, t, w = upcast(z, dtype), upcast(t, dtype), upcast(weight, dtype)
-    if weighs:
-        return apply_reduction(each_loss(z, t, w, *settings), reduction, dtype, divisor)
-    return apply_reduction(each_loss(z, t, *settings) * (t * w).sum(-1), reduction, dtype, divisor)
+    if weight is not None:
+        checks.class_weight(input, weight)
+        dtype = torch.promote_types(dtype, weight.dtype)
+    z, t = upcast(z, dtype), upcast(t, dtype)
+    w, extra = (None if x is None else upcast(x, dtype) for x in (weight, extra))
+    rest = [x for x in (w if weighs else None, extra) if x is not None]
+    each = each_loss(z, t, *rest, *settings)
+    if w is not None and not weighs:
+        each = each * (t * w).sum(-1)
+    return apply_reduction(each, reduction, dtype, divisor)
 
 
 def _of_no_classes(z: Tensor, *_: object) -> Tensor:

@@ -13,11 +13,11 @@ from torch import Tensor, nn
 
 Task = Literal["binary", "multiclass", "multilabel"]
 Takes = Literal["logits", "probabilities", "log-probabilities", "outputs", "distances"]
-Target = Literal["probability", "sign", "index", "distribution", "labels"]
+Target = Literal["probability", "sign", "index", "distribution", "logits", "labels"]
 
 TARGETS: dict[str, tuple[Target, ...]] = {
     "binary": ("probability", "sign"),
-    "multiclass": ("index", "distribution"),
+    "multiclass": ("index", "distribution", "logits"),
     "multilabel": ("labels", "probability"),
 }
 """Task -> kinds of target, the default first."""
@@ -37,8 +37,8 @@ class Entry:
             not negative, and small for class 1.
         targets: the kinds of target that it takes, the default first. 'probability': of class 1,
             of the input's shape. 'sign': +1 for class 1, -1 for class 0. 'index': the right class.
-            'distribution': a row of probabilities. 'labels': a row that lists the right classes,
-            padded with -1.
+            'distribution': a row of probabilities. 'logits': a teacher's row of logits.
+            'labels': a row that lists the right classes, padded with -1.
         reference: the same loss in plain torch, (input, target, reduction) -> Tensor; None: no
             comparison with torch.
         summary: description in a few words.
@@ -133,7 +133,8 @@ class Entry:
                 default, so that the network's output is above 0 for class 1, as with logits.
 
         For rows, 'probability', 'sign' and 'distribution' are one-hot: each class against the
-        rest. 'labels' is the class index and -1 from there on.
+        rest. 'logits' are those of a teacher who is certain: 0 at the right class, else -inf.
+        'labels' is the class index and -1 from there on.
         """
         if kind is None:
             fitted = self.task == "binary" and self.takes == "outputs"
@@ -145,6 +146,8 @@ class Entry:
         if logits.dim() > 1:
             labels = F.one_hot(labels.long(), logits.shape[1])
         target = labels.to(logits.dtype)
+        if kind == "logits":
+            return target.log()
         return 2 * target - 1 if kind == "sign" else target
 
     def per_example_loss(

@@ -24,6 +24,7 @@ from .bernoulli import bernoulli_sum
 from .bi_tempered import bi_tempered_logistic, sigmoid_bi_tempered_logistic
 from .class_errors import one_vs_rest_l1, rescaled_square, softmax_mse, squentropy
 from .cross_entropies import cross_entropy
+from .distillation import distillation_loss
 from .error_rate import multiclass_zero_one, probability_sum, softmax_probability_sum, zero_one
 from .focal import sigmoid_focal_loss, softmax_focal_loss
 from .generalized_cross_entropies import (
@@ -32,7 +33,12 @@ from .generalized_cross_entropies import (
 )
 from .hinge_embedding import hinge_embedding_loss
 from .hinges import hinge, one_vs_rest_hinge
-from .imbalance import class_balanced_weight, logit_adjusted_cross_entropy
+from .imbalance import (
+    balanced_softmax_loss,
+    class_balanced_weight,
+    ldam_loss,
+    logit_adjusted_cross_entropy,
+)
 from .linear import linear_cross_entropy
 from .log_probabilities import kl_div, nll_loss
 from .multi_margin import multi_margin_loss, multilabel_margin_loss
@@ -45,6 +51,7 @@ from .symmetric_cross_entropies import sigmoid_symmetric_cross_entropy, symmetri
 
 __all__ = [
     "asymmetric_loss",
+    "balanced_softmax_loss",
     "bernoulli_sum",
     "bi_tempered_logistic",
     "binary_cross_entropy",
@@ -53,12 +60,14 @@ __all__ = [
     "chebyshev",
     "class_balanced_weight",
     "cross_entropy",
+    "distillation_loss",
     "expectation",
     "generalized_cross_entropy",
     "hinge",
     "hinge_embedding_loss",
     "kl_div",
     "l1_loss",
+    "ldam_loss",
     "linear_cross_entropy",
     "logit_adjusted_cross_entropy",
     "mse_loss",

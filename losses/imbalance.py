@@ -1,16 +1,61 @@
-"""Cross-entropy for unbalanced classes: logits shifted by the log frequency, weights by number."""
+"""Cross-entropy for unbalanced classes: shifted logits, margins, and weights by number."""
 
 import math
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from . import checks
-from .arguments import is_distribution, upcast
+from .arguments import is_distribution, rows, upcast
 from .base import Loss
-from .cross_entropies import cross_entropy_named, cross_entropy_reference
+from .closed_form import ClosedForms, Differentiable, differentiable
+from .cross_entropies import cross_entropy_forms, cross_entropy_named, cross_entropy_reference
 from .entries import Entry
+from .numerics import in_float64
 from .overrides import is_overridden, overridden
+from .textbook import class_dim, one_hot_rows, reduced
+
+# --- cross-entropy of u = k (z + shift): dL/dz = k g, H v = k^2 H_u v, g and H_u those at u -------
+
+_PLAIN = (0.0, 0.0)
+"""Settings of cross-entropy: neither smoothing nor a z-loss."""
+
+
+def _of_shifted_logits(name: str, change: Any) -> Differentiable:
+    """Return the cross-entropy of u = change(z, t, w, k), w a number per class, k a factor."""
+    of_value, of_gradient, of_hvp = cross_entropy_forms[1:4]
+
+    def value(z: Tensor, *rest: Any) -> Tensor:
+        u, t = change(z, *rest)
+        return of_value(u, t, *_PLAIN).to(z.dtype)
+
+    def gradient(z: Tensor, *rest: Any) -> Tensor:
+        u, t = change(z, *rest)
+        return (rest[-1] * of_gradient(u, t, *_PLAIN)).to(z.dtype)
+
+    def hvp(z: Tensor, v: Tensor, *rest: Any) -> Tensor:
+        u, t = change(z, *rest)
+        return (rest[-1] * rest[-1] * of_hvp(u, v, t, *_PLAIN)).to(z.dtype)
+
+    return differentiable(ClosedForms(name, value, gradient, hvp, rows=True))
+
+
+def _shifted(z: Tensor, t: Tensor, w: Tensor, _k: float) -> tuple[Tensor, Tensor]:
+    return z + w, t
+
+
+def _less_margins(z: Tensor, t: Tensor, w: Tensor, k: float) -> tuple[Tensor, Tensor]:
+    # In float64, because exp(u) multiplies the rounding error of u by its size.
+    z, t, w = in_float64(z, t, w)
+    return k * (z - t * w), t
+
+
+logit_adjusted_formula = _of_shifted_logits("logit_adjusted", _shifted)
+ldam_formula = _of_shifted_logits("ldam", _less_margins)
+
+
+# --- logit-adjusted: shift = tau ln prior --------------------------------------------------------
 
 
 def logit_adjusted_cross_entropy(
@@ -60,17 +105,14 @@ def logit_adjusted_cross_entropy(
     checks.floating(name, input=input)
     checks.class_weight(input, prior, "prior")
     checks.positive(prior=prior)
-    dtype = input.dtype
-    if is_distribution(input, target):
-        for x in (target, weight):
-            dtype = torch.promote_types(dtype, x.dtype) if x is not None else dtype
-    elif weight is not None:
-        checks.class_weight(input, weight)
-        checks.same_dtype(input, weight=weight)
     shift = tau * upcast(prior, input.dtype).log()
-    z = upcast(input, input.dtype)
-    z = z + shift.to(z.dtype).reshape(-1, *[1] * (input.dim() - 2))
-    w = None if weight is None else upcast(weight, weight.dtype)
+    if weight is None or not is_distribution(input, target):
+        arguments = (input, target, weight, ignore_index, reduction)
+        return rows(logit_adjusted_formula, name, *arguments, 1.0, extra=shift)
+    # As in cross-entropy the weights are those of the terms of a row, not of the row.
+    dtype = torch.promote_types(torch.promote_types(input.dtype, target.dtype), weight.dtype)
+    z = upcast(input, input.dtype) + shift.reshape(-1, *[1] * (input.dim() - 2))
+    w = upcast(weight, weight.dtype)
     loss = cross_entropy_named(name, z, target, w, ignore_index, reduction)
     # Under autocast a narrow loss stays float32.
     return loss if checks.under_autocast(input) and dtype.itemsize < 4 else loss.to(dtype)
@@ -100,6 +142,171 @@ class LogitAdjustedLoss(Loss):
             ignore_index=ignore_index,
             reduction=reduction,
         )
+
+
+# --- balanced softmax: the same with tau = 1 -----------------------------------------------------
+
+
+def balanced_softmax_loss(
+    input: Tensor,
+    target: Tensor,
+    weight: Tensor | None = None,
+    *,
+    counts: Tensor | None = None,
+    ignore_index: int = -100,
+    reduction: str = "mean",
+) -> Tensor:
+    """Cross-entropy of a softmax in which each class counts as often as it occurs.
+
+    L = -ln [n_y exp z_y / sum_c n_c exp z_c], which is `logit_adjusted_cross_entropy` with the
+    prior n and tau = 1; dL/dz = p - e_y with p_c = n_c exp z_c / sum_j n_j exp z_j. Predict with
+    the softmax of z.
+
+    Args:
+        input: logits, (C,), (N, C) or (N, C, d1, ..., dK), floating point.
+        target: class indices of input's shape without C, of any integer dtype; or probabilities
+            of input's shape.
+        weight: a factor w for each class, (C,): a row weighs w_y, or sum_c w_c t_c.
+        counts: n, how often each class occurs, (C,), above 0; None: equally often, which is
+            cross-entropy.
+        ignore_index: a class index that contributes neither loss nor gradient.
+        reduction: 'mean', 'sum' or 'none', as in `cross_entropy`.
+    Raises: as `logit_adjusted_cross_entropy`.
+    Source: Ren et al. 2020, arXiv 2007.10740, equation 3.
+    """
+    if is_overridden(input, target, weight, counts):
+        return overridden(balanced_softmax_loss, locals())
+    arguments = (input, target, weight)
+    return logit_adjusted_cross_entropy(
+        *arguments, prior=counts, ignore_index=ignore_index, reduction=reduction
+    )
+
+
+class BalancedSoftmaxLoss(Loss):
+    """Cross-entropy of a softmax in which each class counts as often as it occurs.
+
+    `counts` is a buffer, (C,). See `losses.functional.balanced_softmax_loss`.
+    """
+
+    function = staticmethod(balanced_softmax_loss)
+
+    def __init__(
+        self,
+        weight: Tensor | None = None,
+        *,
+        counts: Tensor | None = None,
+        ignore_index: int = -100,
+        reduction: str = "mean",
+    ) -> None:
+        super().__init__(
+            {"weight": weight, "counts": counts}, ignore_index=ignore_index, reduction=reduction
+        )
+
+
+# --- LDAM: shift = -t margin, k = scale ----------------------------------------------------------
+
+
+def ldam_loss(
+    input: Tensor,
+    target: Tensor,
+    weight: Tensor | None = None,
+    *,
+    counts: Tensor | None = None,
+    max_margin: float = 0.5,
+    scale: float = 30.0,
+    ignore_index: int = -100,
+    reduction: str = "mean",
+) -> Tensor:
+    """Cross-entropy in which the right class has to win by a margin, the larger the rarer it is.
+
+    With the margin m_c = max_margin (min_j n_j / n_c)^(1/4) and u = scale (z - m_y e_y):
+    L = ln sum_c exp u_c - u_y; with p = softmax(u), dL/dz = scale (p - e_y). For a distribution t,
+    u = scale (z - t m). Logits are those of normalised features and weights, in [-1, 1]; predict
+    with z.
+
+    Args:
+        input: logits, (C,), (N, C) or (N, C, d1, ..., dK), floating point.
+        target: class indices of input's shape without C, of any integer dtype; or probabilities
+            of input's shape.
+        weight: a factor w for each class, (C,): a row weighs w_y, or sum_c w_c t_c. The paper
+            weighs by `class_balanced_weight` in the last epochs.
+        counts: n, how often each class occurs, (C,), above 0; None: equally often, so that all
+            margins are max_margin.
+        max_margin: the margin of the rarest class, a finite number of at least 0.
+        scale: the factor of the logits, above 0.
+        ignore_index: a class index that contributes neither loss nor gradient.
+        reduction: 'mean', 'sum' or 'none', as in `cross_entropy`.
+    Raises:
+        ValueError: a count that is not above 0 (seen on the CPU); max_margin or scale out of
+            range; the batch sizes differ; input has no classes; unknown reduction.
+        RuntimeError: counts is not of shape (C,); any other mismatch of shapes or dtypes;
+            ignore_index with probabilities.
+        IndexError: a class index out of range (seen on the CPU; a device-side error on CUDA); an
+            input of no dimension.
+        NotImplementedError: input is not floating point.
+    Source: Cao et al. 2019, arXiv 1906.07413, equations 13 and 14, with the scale and the largest
+        margin of the authors' code.
+    """
+    if is_overridden(input, target, weight, counts):
+        return overridden(ldam_loss, locals())
+    name = "ldam_loss"
+    checks.setting(name, "max_margin", max_margin, least=0.0)
+    checks.setting(name, "scale", scale, above=0.0)
+    checks.tensors(input=input, target=target)
+    checks.floating(name, input=input)
+    if counts is None:
+        counts = torch.ones(checks.class_count(input), device=input.device)
+    checks.class_weight(input, counts, "counts")
+    checks.positive(counts=counts)
+    n = upcast(counts, input.dtype)
+    margin = max_margin * (n.min() / n) ** 0.25 if n.numel() else n
+    arguments = (input, target, weight, ignore_index, reduction)
+    return rows(ldam_formula, name, *arguments, float(scale), extra=margin)
+
+
+class LDAMLoss(Loss):
+    """Cross-entropy in which the right class has to win by a margin, the larger the rarer it is.
+
+    `counts` is a buffer, (C,). See `losses.functional.ldam_loss`.
+    """
+
+    function = staticmethod(ldam_loss)
+
+    def __init__(
+        self,
+        weight: Tensor | None = None,
+        *,
+        counts: Tensor | None = None,
+        max_margin: float = 0.5,
+        scale: float = 30.0,
+        ignore_index: int = -100,
+        reduction: str = "mean",
+    ) -> None:
+        super().__init__(
+            {"weight": weight, "counts": counts},
+            max_margin=max_margin,
+            scale=scale,
+            ignore_index=ignore_index,
+            reduction=reduction,
+        )
+
+
+def ldam_reference(
+    input: Tensor,
+    target: Tensor,
+    reduction: str = "mean",
+    *,
+    max_margin: float = 0.5,
+    scale: float = 30.0,
+) -> Tensor:
+    u = scale * (input - max_margin * one_hot_rows(input, target))
+    if target.shape != input.shape:
+        return cross_entropy_reference(u, target, reduction)
+    each = -(target * u.log_softmax(class_dim(input))).sum(class_dim(input))
+    return reduced(each, reduction)
+
+
+# --- weights -------------------------------------------------------------------------------------
 
 
 def class_balanced_weight(counts: Tensor, beta: float = 0.9999) -> Tensor:
@@ -147,5 +354,33 @@ ENTRIES = (
         range="[0, ∞)",
         use="where classes are unbalanced and the rare ones count as much",
         source="Menon et al. 2021, arXiv 2007.07314",
+    ),
+    Entry(
+        "balanced-softmax",
+        BalancedSoftmaxLoss,
+        "multiclass",
+        "logits",
+        ("index", "distribution"),
+        cross_entropy_reference,
+        "cross-entropy of a softmax weighted by how often a class occurs (here equally often)",
+        formula="-ln p_y, p_c = n_c exp z_c / Σ_j n_j exp z_j",
+        gradient="p - e_y",
+        range="[0, ∞)",
+        use="where classes are unbalanced and the rare ones count as much; logit-adjusted, τ = 1",
+        source="Ren et al. 2020, arXiv 2007.10740",
+    ),
+    Entry(
+        "ldam",
+        LDAMLoss,
+        "multiclass",
+        "logits",
+        ("index", "distribution"),
+        ldam_reference,
+        "cross-entropy with a margin, the larger the rarer the class (here all equally rare)",
+        formula="ln Σ_c exp u_c - u_y, u = s (z - m_y e_y), m_c ∝ n_c^(-1/4)",
+        gradient="s (p - e_y), p = softmax(u)",
+        range="[0, ∞)",
+        use="where classes are unbalanced, with normalised logits",
+        source="Cao et al. 2019, arXiv 1906.07413",
     ),
 )

@@ -227,6 +227,11 @@ def one_vs_rest(power: int) -> Callable[[Row, Row], Number]:
     )
 
 
+def distillation(z: Row, a: Row) -> Number:
+    p, t = softmax(tuple(x / 2 for x in z)), softmax(tuple(x / 2 for x in a))
+    return 4 * sum(b * (ln(b) - ln(x)) for x, b in zip(p, t, strict=True) if b)
+
+
 def squentropy(z: Row, t: Row) -> Number:
     return cross_entropy(z, t) + dot(tuple(1 - b for b in t), tuple(x**2 for x in z)) / (len(z) - 1)
 
@@ -249,6 +254,11 @@ ROWS: dict[str, Callable[[Row, Row], Number]] = {
     "multilabel-soft-margin": lambda z, t: sum(map(ONE["bce-with-logits"], z, t)) / len(z),
     "label-smoothing": label_smoothing,
     "logit-adjusted": cross_entropy,  # classes that are equally frequent
+    "balanced-softmax": cross_entropy,
+    "ldam": lambda z, t: cross_entropy(
+        tuple(30 * (x - b / 2) for x, b in zip(z, t, strict=True)), t
+    ),
+    "distillation": distillation,
     "z-loss": lambda z, t: cross_entropy(z, t) + m.mpf(10) ** -4 * partition(z) ** 2,
     "soft-capped": lambda z, t: cross_entropy(tuple(map(soft_cap, z)), t),
     "poly-1": expected(lambda p, q: -ln(p) + q),

@@ -59,6 +59,9 @@ STYLES: dict[str, Style] = {
     "symmetric-cross-entropy": _style(VIOLET, SOLID, "p"),
     "focal": _style(BROWN, SOLID, "h"),
     "logit-adjusted": _style(UMBER, SOLID, "8"),
+    "balanced-softmax": _style(UMBER, DOTTED, "h"),
+    "ldam": _style(UMBER, LONG, "*"),
+    "distillation": _style(SKY, DASHDOT, "P"),
     "label-smoothing": _style(LILAC, SOLID, "H"),
     # Related losses: the same colour, another line style.
     "sigmoid-generalized-cross-entropy": _style(LEAF, DASHED, "<"),

@@ -243,8 +243,9 @@ def loss_inputs(
     drawn: Any = {"generator": generator, "device": device}
     rows = (shape[0], *shape[2:], *shape[1:2])
     logits = 3 * torch.randn(rows, **drawn)
-    if kind == "distribution":
-        target = torch.randn(rows, **drawn).softmax(-1)
+    if kind in ("distribution", "logits"):
+        target = torch.randn(rows, **drawn)
+        target = target.softmax(-1) if kind == "distribution" else target
     else:
         classes = 2 if entry.task == "binary" else shape[1]
         examples = rows if entry.task == "binary" else rows[:-1]
@@ -254,7 +255,7 @@ def loss_inputs(
     if len(shape) > 2:
         layout = torch.channels_last if condition.channels_last else torch.contiguous_format
         input = input.movedim(-1, 1).contiguous(memory_format=layout)
-        if kind == "distribution":
+        if kind in ("distribution", "logits"):
             target = target.movedim(-1, 1).contiguous(memory_format=layout)
     if target.is_floating_point():
         target = target.to(condition.target_dtype or condition.dtype)

@@ -49,7 +49,7 @@ def _of_all_classes(step: Step) -> bool:
 
 
 def _of_logits(step: object) -> bool:
-    return isinstance(step, Softmax) and step.memory.op == "input"
+    return isinstance(step, Softmax) and step.memory.args == ("z",)
 
 
 class _Rows:
@@ -136,7 +136,7 @@ class _Rows:
     def softmax(self, memory: Node, exponential: Node | None) -> None:
         at = self.at_class(memory, "0")
         to = self.memory[exponential] if exponential else "nullptr"
-        saved = "saved" if memory.op == "input" else "nullptr"
+        saved = "saved" if memory.args == ("z",) else "nullptr"
         name = f"s{len(self.names)}"
         cast = c_type(memory)
         how = "computed" if self.program.value is not None else "restored"

@@ -43,7 +43,7 @@ each_case = parametrized(CASES)
 each_referenced = parametrized(REFERENCED)
 # Those whose target can be differentiated by.
 each_smooth_case = parametrized(
-    [case for case in REFERENCED if case[1] in ("probability", "distribution")]
+    [case for case in REFERENCED if case[1] in ("probability", "distribution", "logits")]
 )
 each_reduction = pytest.mark.parametrize("reduction", ["mean", "sum", "none"])
 
@@ -146,6 +146,8 @@ def drawn(
         return input, (0.05 + 0.9 * uniform()).to(dtype)
     if kind == "distribution":
         return input, torch.softmax(2 * uniform(), classes).to(dtype)
+    if kind == "logits":
+        return input, (4 * uniform() - 2).to(dtype)
     if kind == "sign":
         return input, (2 * uniform().round() - 1).to(dtype)
     if kind == "labels":

@@ -222,7 +222,7 @@ def test_classes_are_in_dimension_one(entry: Entry, kind: str) -> None:
         assert_near(loss(input.reshape(2, 3), target.reshape(2, 3)), value.reshape(2, 3))
         assert_near(loss(input[0], target[0]), value[0])
     else:
-        flat = target.movedim(1, -1).reshape(6, 4) if kind == "distribution" else target.flatten()
+        flat = target.flatten() if kind == "index" else target.movedim(1, -1).reshape(6, 4)
         assert_near(loss(input.movedim(1, -1).reshape(6, 4), flat), value.flatten())
         assert_near(loss(input[0, :, 1], target[0, ..., 1]), value[0, 1])
 

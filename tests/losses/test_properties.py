@@ -141,6 +141,7 @@ def test_the_right_class_costs_less_than_the_wrong_one(entry: Entry) -> None:
     right = {
         "probability": (z > 0).double(),
         "distribution": (z == z.amax(-1, keepdim=True)).double(),
+        "logits": z,
         "sign": sign,
         "index": torch.tensor([0, 1]),
     }[entry.targets[0]]

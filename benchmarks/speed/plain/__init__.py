@@ -34,5 +34,5 @@ def spellings(loss: str, target: Target) -> tuple[Plain, ...]:
     """Return the plain expressions of a loss for a kind of target; none for a loss of a user's."""
     if loss in OF_TORCH:
         return (OF_TORCH[loss],)
-    tables = {"index": OF_CLASSES, "distribution": OF_DISTRIBUTIONS}
+    tables = {"index": OF_CLASSES, "distribution": OF_DISTRIBUTIONS, "logits": OF_DISTRIBUTIONS}
     return tables.get(target, OF_ELEMENTS).get(loss, ())

@@ -73,6 +73,15 @@ def z_loss_of_size(z: Tensor, y: Tensor) -> Tensor:
     return (size - at(z, y) + 1e-4 * size.square()).mean()
 
 
+def ldam(z: Tensor, y: Tensor) -> Tensor:
+    return F.cross_entropy(30 * (z - 0.5 * one_hot(z, y)), y)
+
+
+def ldam_of_copy(z: Tensor, y: Tensor) -> Tensor:
+    index = y.unsqueeze(1)
+    return F.cross_entropy(30 * z.scatter_add(1, index, z.new_full(index.shape, -0.5)), y)
+
+
 def soft_capped(z: Tensor, y: Tensor) -> Tensor:
     return F.cross_entropy(30 * torch.tanh(z / 30), y)
 
@@ -155,6 +164,7 @@ OF_CLASSES: dict[str, tuple[Plain, ...]] = {
     "poly-1": of_log_probability(lambda log_p: 1 - log_p.exp() - log_p),
     "squared-log": of_log_probability(torch.square),
     "bernoulli-sum": (bernoulli_sum, bernoulli_sum_of_bce),
+    "ldam": (ldam, ldam_of_copy),
     "z-loss": (z_loss, z_loss_of_size),
     "soft-capped": (soft_capped,),
     "softmax-mse": (softmax_mse, softmax_mse_of_error),

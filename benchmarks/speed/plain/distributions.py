@@ -43,6 +43,20 @@ def z_loss(z: Tensor, t: Tensor) -> Tensor:
     return F.cross_entropy(z, t) + 1e-4 * z.logsumexp(1).square().mean()
 
 
+def ldam(z: Tensor, t: Tensor) -> Tensor:
+    return F.cross_entropy(30 * (z - 0.5 * t), t)
+
+
+def distillation(z: Tensor, a: Tensor) -> Tensor:
+    p, t = (z / 2).log_softmax(1), (a / 2).softmax(1)
+    return 4 * F.kl_div(p, t, reduction="batchmean")
+
+
+def distillation_of_logs(z: Tensor, a: Tensor) -> Tensor:
+    p, t = (z / 2).log_softmax(1), (a / 2).log_softmax(1)
+    return 4 * F.kl_div(p, t, reduction="batchmean", log_target=True)
+
+
 def soft_capped(z: Tensor, t: Tensor) -> Tensor:
     return F.cross_entropy(30 * torch.tanh(z / 30), t)
 
@@ -93,6 +107,8 @@ OF_DISTRIBUTIONS: dict[str, tuple[Plain, ...]] = {
     "poly-1": of_log_probabilities(lambda log_p: 1 - log_p.exp() - log_p),
     "squared-log": (lambda z, t: (t * z.log_softmax(1)).square().sum(1).mean(),),
     "bernoulli-sum": (bernoulli_sum_of_bce, bernoulli_sum_of_logs),
+    "ldam": (ldam,),
+    "distillation": (distillation, distillation_of_logs),
     "z-loss": (z_loss,),
     "soft-capped": (soft_capped,),
     "softmax-mse": of_probabilities(lambda p, t: (p - t).square()),

@@ -24,6 +24,7 @@ OF_TORCH: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
     "cross-entropy": F.cross_entropy,
     "label-smoothing": partial(F.cross_entropy, label_smoothing=0.1),
     "logit-adjusted": F.cross_entropy,  # the default prior is uniform
+    "balanced-softmax": F.cross_entropy,
     "mse": F.mse_loss,
     "l1": F.l1_loss,
     "multi-margin": F.multi_margin_loss,

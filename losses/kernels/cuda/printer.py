@@ -142,7 +142,7 @@ def rows(value: Placeholder, gradient: Placeholder) -> Printed:
 
 
 def _of_logits(step: object) -> bool:
-    return isinstance(step, Softmax) and step.memory.op == "input"
+    return isinstance(step, Softmax) and step.memory.args == ("z",)
 
 
 def _expression(node: Node, texts: Iterable[str | None], constants: _Constants) -> str:
@@ -315,7 +315,7 @@ class _Rows:
         sums, both = f"{name}_most, {name}_below, {name}_ties", f"{name}_largest, {name}_others"
         counted = f"tl.where(inside, {local[memory]}, -INFINITY)"
         lines.append(f"{sums} = exponentials({counted}, {sums}, NARROW)")
-        saved = self.saves and memory.op == "input"
+        saved = self.saves and memory.args == ("z",)
         restored = saved and self.program.value is None
         indent = "    " * restored
         if restored:
