@@ -20,7 +20,9 @@ from .textbook import class_dim, reduced
 
 def distillation_value(z: Tensor, a: Tensor, temperature: float) -> Tensor:
     student, teacher = row(z / temperature), row(a / temperature)
-    return temperature * temperature * times(teacher.p, student.s - teacher.s).sum(-1)
+    # Each by itself: for a class that neither believes in both are infinite.
+    each = times(teacher.p, student.s) - times(teacher.p, teacher.s)
+    return temperature * temperature * each.sum(-1)
 
 
 def distillation_gradient(z: Tensor, a: Tensor, temperature: float) -> Tensor:

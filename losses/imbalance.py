@@ -1,6 +1,7 @@
 """Cross-entropy for unbalanced classes: shifted logits, margins, and weights by number."""
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -22,7 +23,7 @@ _PLAIN = (0.0, 0.0)
 """Settings of cross-entropy: neither smoothing nor a z-loss."""
 
 
-def _of_shifted_logits(name: str, change: Any) -> Differentiable:
+def _of_shifted_logits(name: str, change: Callable[..., tuple[Tensor, Tensor]]) -> Differentiable:
     """Return the cross-entropy of u = change(z, t, w, k), w a number per class, k a factor."""
     of_value, of_gradient, of_hvp = cross_entropy_forms[1:4]
 
@@ -32,11 +33,13 @@ def _of_shifted_logits(name: str, change: Any) -> Differentiable:
 
     def gradient(z: Tensor, *rest: Any) -> Tensor:
         u, t = change(z, *rest)
-        return (rest[-1] * of_gradient(u, t, *_PLAIN)).to(z.dtype)
+        found: Tensor = rest[-1] * of_gradient(u, t, *_PLAIN)
+        return found.to(z.dtype)
 
     def hvp(z: Tensor, v: Tensor, *rest: Any) -> Tensor:
         u, t = change(z, *rest)
-        return (rest[-1] * rest[-1] * of_hvp(u, v, t, *_PLAIN)).to(z.dtype)
+        found: Tensor = rest[-1] * rest[-1] * of_hvp(u, v, t, *_PLAIN)
+        return found.to(z.dtype)
 
     return differentiable(ClosedForms(name, value, gradient, hvp, rows=True))
 

@@ -190,7 +190,11 @@ def _batch(entry: Entry, z: Tensor, target: Tensor) -> Batch:
         z: logits (N,) or (N, C).
         target: in [0, 1], of the same shape.
     """
-    input, labels = _float32_input(entry, z), 2 * target - 1 if "sign" in entry.targets else target
+    input, labels = _float32_input(entry, z), target
+    if "sign" in entry.targets:
+        labels = 2 * target - 1
+    elif "logits" in entry.targets:
+        labels = target.log()
     rows = labels.reshape(len(labels), -1)
     examples = zip(input.reshape(len(input), -1).tolist(), rows.tolist(), strict=True)
     truths = [truth(entry.name, x, t) for x, t in examples]
@@ -205,6 +209,8 @@ def _form(kind: str, rows: Tensor) -> Tensor:
     """Return rows of zeros and ones as the target of a kind."""
     if kind == "index":
         return rows.argmax(-1)
+    if kind == "logits":
+        return rows.log()
     if kind == "labels":
         order = rows.argsort(dim=-1, descending=True, stable=True)
         return torch.where(rows.gather(-1, order) > 0, order, -1)

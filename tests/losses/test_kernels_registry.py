@@ -21,7 +21,7 @@ Loss = Callable[[Tensor, Tensor], Tensor]
 # One logit's bi-tempered loss is that of a row of two, which is made by torch.stack.
 WITHOUT: set[str] = set()
 # Targets that are reductions of the loss of its elements end in another node.
-COMPOSED = {"multilabel-soft-margin", "logit-adjusted"}
+COMPOSED = {"multilabel-soft-margin"}
 SHAPES = ((37, 2), (50, 10), (7, 33), (9, 1000), (3, 5, 4, 4))
 # What rounding to the dtype leaves, and what the last digits of float32 do on the way.
 ROOM = {torch.float64: 1e-12, torch.float32: 4e-6, torch.bfloat16: 2**-7, torch.float16: 2**-10}
