@@ -118,8 +118,9 @@ def multilabel_soft_margin_loss(
     if is_overridden(input, target, weight):
         return overridden(multilabel_soft_margin_loss, locals())
     reduction = checks.of_deprecated(size_average, reduce, reduction)
-    # The mean over rows of means over classes is that over all elements.
-    if reduction == "mean" and isinstance(input, Tensor) and input.dim() > 0:
+    # The mean over rows of means over classes is that over all elements. A wider weight widens it.
+    same = weight is None or getattr(weight, "dtype", None) == getattr(input, "dtype", None)
+    if reduction == "mean" and isinstance(input, Tensor) and input.dim() > 0 and same:
         fused = fused_elements(bce_with_logits_formula, input, target, weight, reduction)
         if fused is not None:
             return fused
@@ -132,7 +133,9 @@ def multilabel_soft_margin_loss(
     x, t = torch.broadcast_tensors(  # type: ignore[no-untyped-call]
         upcast(input, dtype), upcast(target, dtype)
     )
-    each = bce_with_logits_formula(x, t)
+    each = fused_elements(bce_with_logits_formula, x, t, None, "none")
+    if each is None:
+        each = bce_with_logits_formula(x, t)
     if weight is not None:
         checks.broadcasts(each, weight=weight)
         dtype = torch.promote_types(dtype, weight.dtype)

@@ -51,6 +51,8 @@ class _LazyKernels:
 logger = logging.getLogger(__name__)
 _native: Any = _LazyKernels()
 _backend: Backend | None = None
+_warned: set[str] = set()
+"""The warning that kernels cannot be compiled, once it has been given."""
 _collecting: dict[int, list[Request]] = {}
 """Thread -> requests of its losses, while they are collected."""
 
@@ -134,7 +136,13 @@ class _Kernel:
         try:
             return load_kernel(self.request._replace(wide=wide))
         except NoKernelsError as reason:
-            logger.info("the closed forms compute it: %s", reason)
+            # What fails on this machine fails for every loss: it is said once.
+            level = (
+                logging.INFO if _warned or "cannot be traced" in str(reason) else logging.WARNING
+            )
+            _warned.update([str(reason)] if level == logging.WARNING else [])
+            name = self.request.loss.forms.name
+            logger.log(level, "the closed forms compute %s: %s", name, reason)
             return None
 
     def by_closed_forms(self, *arguments: Any) -> Tensor:

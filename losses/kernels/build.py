@@ -154,7 +154,8 @@ def compile_kernel(request: Request, printed: Source) -> Path:
         with tempfile.TemporaryDirectory(dir=library.parent, prefix="building-") as name:
             file = Path(name) / "kernel.cpp"
             file.write_text(printed.text)
-            command = [str(compiler()), *FLAGS, *MATH_FLAGS, "-shared", f"-I{RUNTIME}", str(file)]
+            flags = [*FLAGS, *MATH_FLAGS, *["-ffp-contract=off"] * printed.exact]
+            command = [str(compiler()), *flags, "-shared", f"-I{RUNTIME}", str(file)]
             _run_all([[*command, "-o", str(file.with_suffix(".so"))]], library.with_suffix(".log"))
             # Another process may have been first: its library is the same.
             file.with_suffix(".so").replace(library)

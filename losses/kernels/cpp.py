@@ -109,11 +109,13 @@ def c_type(node: Node) -> str:
 
 
 class Source(NamedTuple):
-    """A kernel's C++ text, its constants, and whether its value saves numbers for its gradient."""
+    """A kernel's C++ text, its constants, whether its value saves numbers for its gradient, and
+    whether a number has to have the same bits wherever it is computed."""
 
     text: str
     constants: tuple[float, ...]
     saves: bool = False
+    exact: bool = False
 
 
 def elements_source(

@@ -38,7 +38,20 @@ def rows_source(
     facts += f"  static constexpr bool whole_rows = {str(whole).lower()};\n"
     text = struct_text("rows", scalar, constants, facts + "\n".join(functions), len(inputs))
     saves = all(any(map(_of_logits, each.steps)) for each in programs)
-    return Source(text, tuple(constants.values), saves)
+    exact = any(_finds_largest(topological(_roots(x.steps, x.value))) for x in programs)
+    # Part of the text, because the name of the library is made of it.
+    text = "// Without fused operations.\n" * exact + text
+    return Source(text, tuple(constants.values), saves, exact)
+
+
+def _finds_largest(nodes: list[Node]) -> bool:
+    """Return whether a computed number is compared with the largest of a row.
+
+    The class that has it must have the same bits in memory and as a number of its own.
+    """
+    largest = [x for x in nodes if x.op == "amax" and x.args[0].op != "input"]
+    largest += [x for x in nodes if x.op == "max" and any(y in largest for y in x.operands)]
+    return any(x.op == "eq" and any(y in largest for y in x.operands) for x in nodes)
 
 
 def _of_all_classes(step: Step) -> bool:

@@ -53,6 +53,9 @@ class Setting(float):
     def __rtruediv__(self, other: Any) -> Any:
         return self._with(float.__rtruediv__, other)
 
+    def __pow__(self, other: Any, _modulus: None = None) -> Any:
+        return self._with(float.__pow__, other)
+
     def _with(self, operation: Any, other: Any) -> Any:
         if not isinstance(other, int | float):
             return NotImplemented

@@ -200,3 +200,64 @@ def test_the_library_uses_the_threads_of_torch(native: Any) -> None:
     assert any(native.__file__ in line for line in maps)
     runtimes = {line.split()[-1] for line in maps if "gomp" in line or "iomp" in line}
     assert len(runtimes) == 1
+
+
+FIRST_USE = """
+import logging, sys, torch
+logging.basicConfig(stream=sys.stdout, format="%(levelname)s %(message)s")
+from lossbench.losses import backend, functional
+assert backend().name == "kernels"
+z = torch.tensor([0.5, -1.0], requires_grad=True)
+for loss in (functional.mse_loss, functional.l1_loss):
+    value = loss(z, torch.ones(2), reduction="sum")
+    print(value.grad_fn.name(), value.item())
+"""
+"""Calls two losses for the first time, in another process."""
+
+
+@pytest.fixture
+def fresh(native: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A cache that has the extension and no loss's kernel."""
+    old = Path(native.__file__).parent
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setenv("LOSSES_KERNELS", "1")
+    new = building._directory() / old.name
+    new.mkdir(parents=True)
+    for name in (old / "compiler.txt", Path(native.__file__)):
+        (new / name.name).symlink_to(name)
+    return new / "losses"
+
+
+def first_use(count: int = 1) -> list[list[str]]:
+    command = [sys.executable, "-c", FIRST_USE]
+    started = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(count)]
+    said = [process.communicate()[0].splitlines() for process in started]
+    assert [process.returncode for process in started] == [0] * count
+    return said
+
+
+@pytest.mark.slow
+def test_processes_that_compile_a_loss_at_once_all_use_it(fresh: Path) -> None:
+    expected = ["LossBackward 4.25", "LossBackward 2.5"]
+    assert first_use(3) == [expected] * 3
+    assert [each.suffix for each in fresh.iterdir() if each.suffix != ".log"] == [".so", ".so"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("cause", ["compiler", "directory"])
+def test_a_loss_that_cannot_be_compiled_warns_once_and_is_computed(
+    cause: str, fresh: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if cause == "directory":
+        # As root may write anywhere, a file stands where the directory should be.
+        fresh.write_text("")
+    else:
+        compiler = tmp_path / "c++"
+        as_compiler(compiler, "exit 1", monkeypatch)
+        # It finds the extension, as if it had built it.
+        (fresh.parents[1] / building._identity(str(compiler))).symlink_to(fresh.parent)
+    ((warning, *values),) = first_use()
+    assert warning.startswith("WARNING the closed forms compute mse: ")
+    assert ("cannot be written" if cause == "directory" else "cannot compile") in warning
+    assert [line.split()[1] for line in values] == ["4.25", "2.5"]
+    assert not any("LossBackward" in line for line in values)

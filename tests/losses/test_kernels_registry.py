@@ -1,213 +1,322 @@
-"""The kernel of every registered loss: it is the closed form, in every dtype, at every width."""
+"""The kernel of every registered loss: it is the closed form in float64, in every dtype, at every
+shape, layout, option and width, and it ran."""
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from itertools import product
+from random import Random
+from typing import Any
 
 import pytest
 import torch
 from torch import Tensor
 
-from lossbench.losses import ClosedForms, differentiable, kernels, registry
-from lossbench.losses.arguments import fused_elements, rows
+from lossbench.losses import kernels, registry
+from lossbench.losses.registry import Entry
 
-from .kernel_cases import USED, numbers
+from .cases import WIDE, dtypes, labels, parametrized
+from .kernel_cases import USED
 
 pytestmark = pytest.mark.usefixtures("switched_on")
 
-Loss = Callable[[Tensor, Tensor], Tensor]
-# One logit's bi-tempered loss is that of a row of two, which is made by torch.stack.
-WITHOUT: set[str] = set()
-# Targets that are reductions of the loss of its elements end in another node.
-COMPOSED = {"multilabel-soft-margin"}
+ENTRIES = [registry.entry(name) for name in registry.names()]
+CASES = [(entry, kind) for entry in ENTRIES for kind in entry.targets]
+each_case = parametrized(CASES)
 SHAPES = ((37, 2), (50, 10), (7, 33), (9, 1000), (3, 5, 4, 4))
-# What rounding to the dtype leaves, and what the last digits of float32 do on the way.
-ROOM = {torch.float64: 1e-12, torch.float32: 4e-6, torch.bfloat16: 2**-7, torch.float16: 2**-10}
+# Relative rounding of the result.
+ROOM = {torch.float64: 2e-12, torch.float32: 4e-6, torch.bfloat16: 2**-8, torch.float16: 2**-10.9}
+# Below the normal numbers digits are lost; float16 is computed in float32.
+LAST = {dtype: torch.finfo(dtype).tiny for dtype in ROOM} | {torch.float16: 2.0**-23}
+# Gradients that are 0 for an input at which nothing vanishes by itself: the terms of a sum over the
+# classes cancel (p = alpha/C under smoothing, p = p.p). There the room is that of the terms.
+CROSSING = {
+    *("bernoulli-sum", "label-smoothing", "softmax-mse", "squentropy", "tanimoto"),
+    *("cauchy-schwarz", "bi-tempered-logistic"),
+}
 
 
-def cases() -> Iterator[object]:
-    for name in registry.names():
-        entry = registry.entry(name)
-        if name in WITHOUT:
-            continue
-        for kind in entry.targets:
-            for dtype in ROOM:
-                yield pytest.param(name, kind, dtype, id=f"{name}-{kind}-{str(dtype)[6:]}")
+def drawn(
+    entry: Entry,
+    kind: str,
+    shape: tuple[int, ...],
+    dtype: torch.dtype,
+    seed: int = 0,
+    spread: float = 4.0,
+    soft: bool = False,
+) -> tuple[Tensor, Tensor]:
+    """An input of normal logits and a target: one right class, or `soft` probabilities."""
+    generator = torch.Generator().manual_seed(seed)
+    z = spread * torch.randn(shape, generator=generator, dtype=torch.float64)
+    if entry.task == "binary":
+        t = torch.rand(shape, generator=generator, dtype=torch.float64)
+        t = t if soft and kind == "probability" else t.round()
+        return entry.input_from_logits(z).to(dtype), (2 * t - 1 if kind == "sign" else t).to(dtype)
+    at = min(1, len(shape) - 1)
+    z = entry.input_from_logits(z.movedim(at, -1)).movedim(-1, at).to(dtype)
+    if kind == "labels":
+        return z, labels(shape, generator)
+    y = torch.randint(shape[at], (*shape[:at], *shape[at + 1 :]), generator=generator)
+    if kind == "index":
+        return z, y
+    t = torch.nn.functional.one_hot(y, shape[at]).movedim(-1, at).to(dtype)
+    if soft:
+        t = torch.softmax(torch.randn(shape, generator=generator), at).to(dtype)
+    return z, t
 
 
-def weighted_cases() -> Iterator[object]:
-    for name in registry.names("multiclass"):
-        entry = registry.entry(name)
-        if name not in WITHOUT and "weight" in inspect.signature(entry.module).parameters:
-            for kind in entry.targets:
-                yield pytest.param(name, kind, id=f"{name}-{kind}")
+def used_kernel(node: Any) -> bool:
+    """Whether a kernel is among the operations that made a tensor."""
+    return node is not None and (
+        node.name() == USED or any(used_kernel(each) for each, _ in node.next_functions)
+    )
 
 
-def values(loss: Loss, z: Tensor, t: Tensor) -> tuple[Tensor, Tensor, str]:
+def results(
+    loss: Callable[[Tensor, Tensor], Tensor], z: Tensor, t: Tensor, without: bool = False
+) -> tuple[Tensor, Tensor]:
+    """Value and gradient, with another upstream factor per loss; of a kernel unless `without`."""
     z = z.detach().requires_grad_()
     value = loss(z, t)
-    assert value.grad_fn is not None
-    (gradient,) = torch.autograd.grad(value, z, torch.ones_like(value))
-    return value.detach(), gradient, value.grad_fn.name()
+    assert without or used_kernel(value.grad_fn)
+    upstream = (1 + torch.arange(value.numel()) % 3).to(value.dtype).reshape(value.shape)
+    return value.detach(), torch.autograd.grad(value, z, upstream)[0]
 
 
-@pytest.mark.parametrize(("name", "kind", "dtype"), cases())
-def test_the_kernel_is_the_closed_form(
-    name: str, kind: registry.Target, dtype: torch.dtype
-) -> None:
-    entry = registry.entry(name)
-    loss = entry.build(reduction="none")
-    shapes = ((4097,),) if entry.task == "binary" else SHAPES if entry.images else SHAPES[:-1]
-    for k, shape in enumerate(shapes):
-        for spread in (1, 8, 50):
-            z = entry.input_from_logits(spread * numbers(shape, torch.float64, k)).to(dtype)
-            labels = numbers((shape[0], *shape[2:]), torch.float64, k + 9).abs().mul(7).long()
-            labels = labels % (2 if entry.task == "binary" else shape[1])
-            t = target(entry, labels, z, kind)
-            assert_is_closed_form(name, loss, loss, z, t)
-
-
-@pytest.mark.parametrize(("name", "kind"), weighted_cases())
-def test_the_kernel_multiplies_by_the_weights_of_classes(name: str, kind: registry.Target) -> None:
-    entry = registry.entry(name)
-    for shape in SHAPES[1:3]:
-        z = entry.input_from_logits(4 * numbers(shape, torch.float32))
-        t = entry.target_from_labels(torch.arange(shape[0]) % shape[1], z, kind)
-        w = numbers(shape[1:], torch.float32, 1).abs() + 0.1
-        loss, wide = (entry.build(reduction="none", weight=x) for x in (w, w.double()))
-        assert_is_closed_form(name, loss, wide, z, t)
-
-
-def assert_is_closed_form(name: str, loss: Loss, wide: Loss, z: Tensor, t: Tensor) -> None:
-    """Compare a kernel with the closed form; `wide` is the loss with weights in float64."""
-    value, gradient, node = values(loss, z, t)
-    assert node == USED or name in COMPOSED
+def truth(loss: Callable[[Tensor, Tensor], Tensor], z: Tensor, t: Tensor) -> tuple[Tensor, Tensor]:
+    """Value and gradient of the closed forms in float64."""
     with kernels.closed_forms_only():
-        truth = values(wide, z.double(), t.double() if t.is_floating_point() else t)
-        narrow = values(loss, z, t)
-    for ours, theirs, closed in zip((value, gradient), truth, narrow, strict=False):
-        assert ours.dtype == z.dtype
-        assert_near(ours, theirs, closed, z.dtype)  # type: ignore[arg-type]
+        return results(loss, z.double(), t.double() if t.is_floating_point() else t, without=True)
 
 
-def target(entry: registry.Entry, labels: Tensor, z: Tensor, kind: registry.Target) -> Tensor:
-    if labels.dim() == 1:
-        return entry.target_from_labels(labels, z, kind)
-    if kind == "index":
-        return labels
-    return torch.nn.functional.one_hot(labels, z.shape[1]).movedim(-1, 1).to(z.dtype)
-
-
-def assert_near(ours: Tensor, truth: Tensor, closed: Tensor, dtype: torch.dtype) -> None:
-    """Be as near the truth as the closed forms in this dtype, plus the dtype's rounding."""
-    off = (closed.double() - truth).abs().nan_to_num()
-    room = ROOM[dtype] * truth.abs().clamp_min(1.0 if dtype != torch.float64 else 1e-3)
-    same = (ours.double() == truth) | (ours.isnan() & truth.isnan())
-    overflown = truth.abs() > torch.finfo(dtype).max
-    near = (ours.double() - truth).abs() <= 4 * off + room
-    bad = ~(same | near | overflown)
+def assert_near(ours: Tensor, truth: Tensor, dtype: torch.dtype, terms: Any = 0.0) -> None:
+    """Be within the relative rounding of the dtype, and a few roundings of the `terms`."""
+    room = ROOM[dtype] * truth.abs() + LAST[dtype] + 2**-21 / 2**29 ** (dtype.itemsize == 8) * terms
+    wide, most = ours.double(), torch.finfo(dtype).max * (1 - torch.finfo(dtype).eps)
+    same = (wide == truth) | (wide.isnan() & truth.isnan())
+    overflown = (truth.abs() >= most) & (wide == truth.sign() * torch.inf)
+    bad = ~(same | overflown | ((wide - truth).abs() <= room))
     assert not bad.any(), f"{ours[bad][:5]} instead of {truth[bad][:5]}"
 
 
-def test_losses_without_a_kernel_are_the_named_ones() -> None:
-    found = set()
-    for name in registry.names():
-        entry = registry.entry(name)
-        z = entry.input_from_logits(
-            numbers((4,) if entry.task == "binary" else (4, 3), torch.float32)
-        )
-        labels = torch.tensor([0, 1, 1, 0])
-        loss = entry.build(reduction="none")
-        node = values(loss, z, entry.target_from_labels(labels, z))[2]
-        if node != USED and name not in COMPOSED:
-            found.add(name)
-    assert found == WITHOUT
+def each_dtype() -> Iterator[Any]:
+    for (entry, kind), dtype in product(CASES, ROOM):
+        yield pytest.param(entry, kind, dtype, id=f"{entry.name}-{kind}-{str(dtype)[6:]}")
 
 
-def test_class_weights_may_be_negative_as_in_torch() -> None:
-    z, y = numbers((20, 5), torch.float32), torch.arange(20) % 5
-    w = torch.tensor([1.0, -2.0, 0.5, 3.0, 0.0])
-    from torch.nn.functional import cross_entropy
-
-    for options in ({}, {"label_smoothing": 0.1}, {"reduction": "sum"}):
-        ours = kernels_loss(z, y, w, **options)
-        torch.testing.assert_close(ours, cross_entropy(z, y, w, **options))  # type: ignore[arg-type]
-
-
-def kernels_loss(z: Tensor, y: Tensor, w: Tensor, **options: object) -> Tensor:
-    from lossbench.losses import cross_entropy
-
-    return cross_entropy(z, y, w, **options)  # type: ignore[arg-type]
+@pytest.mark.parametrize(("entry", "kind", "dtype"), each_dtype())
+def test_the_kernel_is_the_closed_form(entry: Entry, kind: str, dtype: torch.dtype) -> None:
+    loss = entry.build(reduction="none")
+    shapes = ((4097,),) if entry.task == "binary" else SHAPES if entry.images else SHAPES[:-1]
+    for (k, shape), spread in product(enumerate(shapes), (1, 8, 50)):
+        z, t = drawn(entry, kind, shape, dtype, k, spread)
+        (value, gradient), (v, g) = results(loss, z, t), truth(loss, z, t)
+        assert value.dtype == gradient.dtype == dtype
+        assert gradient.stride() == z.stride()
+        assert_near(value, v, dtype)
+        assert_near(gradient, g, dtype, largest(g) if entry.name in CROSSING else 0.0)
 
 
-def test_a_loss_of_the_users_own_gets_a_kernel() -> None:
-    cosh = differentiable(
-        ClosedForms(
-            "log_cosh_of_rows",
-            value=lambda z, t, a: torch.log1p(a * (z - t).square()).sum(-1),
-            gradient=lambda z, t, a: 2 * a * (z - t) / (1 + a * (z - t).square()),
-            hvp=lambda z, v, t, a: 2 * a * v / (1 + a * (z - t).square()),
-            rows=True,
-        )
-    )
-    z, y = numbers((6, 4), torch.float32).requires_grad_(), torch.arange(6) % 4
-    loss = rows(cosh, "log_cosh", z, y, None, -100, "mean", 0.3)
-    assert loss.grad_fn is not None
-    assert loss.grad_fn.name() == USED
-    one_hot = torch.nn.functional.one_hot(y, 4).float()
-    expected = torch.log1p(0.3 * (z - one_hot).square()).sum(-1).mean()
-    torch.testing.assert_close(loss, expected)
-    found, wanted = (torch.autograd.grad(x, z)[0] for x in (loss, expected))
-    torch.testing.assert_close(found, wanted)
+def largest(g: Tensor) -> Tensor:
+    """The largest gradient of each row."""
+    return g.abs().amax(min(1, g.dim() - 1), keepdim=True) if g.dim() else g.abs()
 
 
-def test_a_formula_that_cannot_be_traced_is_computed_all_the_same() -> None:
-    odd = differentiable(
-        ClosedForms(
-            "cumulative",
-            value=lambda z, t: (t * z.cumsum(-1)).sum(-1),
-            gradient=lambda _z, t: t.flip(-1).cumsum(-1).flip(-1),
-            hvp=lambda z, _v, _t: torch.zeros_like(z),
-            rows=True,
-        )
-    )
-    z, t = numbers((6, 4), torch.float32).requires_grad_(), numbers((6, 4), torch.float32, 1)
-    loss = rows(odd, "cumulative", z, t, None, -100, "sum")
-    torch.testing.assert_close(loss, (t * z.cumsum(-1)).sum())
+# --- options, shapes, layouts -------------------------------------------------------
 
 
-def test_threads_that_need_a_kernel_at_once_get_the_same() -> None:
-    loss = differentiable(
-        ClosedForms(
-            "quartic",
-            value=lambda z, t, a: a * (z - t).square().square(),
-            gradient=lambda z, t, a: 4 * a * (z - t) * (z - t).square(),
-            hvp=lambda z, v, t, a: 12 * a * (z - t).square() * v,
-        )
-    )
-    z, t = numbers((5000,), torch.float32), numbers((5000,), torch.float32, 1)
-
-    def work(_: int) -> float:
-        found = fused_elements(loss, z, t, None, "sum", None, 0.7)
-        assert found is not None
-        return found.item()
-
-    with ThreadPoolExecutor(8) as pool:
-        found = set(pool.map(work, range(40)))
-    assert len(found) == 1
+def laid_out(x: Tensor, random: Random) -> Tensor:
+    """The same numbers with other strides: dimensions permuted in memory, every second or third
+    number of a larger tensor, a beginning that is none of an allocation, or stride 0."""
+    order = list(range(x.dim()))
+    random.shuffle(order)
+    steps = [random.choice((1, 1, 2, 3)) for _ in order]
+    room = torch.zeros([x.shape[d] * s + 1 for d, s in zip(order, steps, strict=True)])
+    view = room.to(x.dtype)[tuple(slice(1, None, step) for step in steps)]
+    found = view.permute([order.index(d) for d in range(x.dim())]).copy_(x)
+    if x.dim() and x.shape[0] > 1 and random.random() < 0.2:
+        return found[:1].expand(x.shape)
+    return found
 
 
-def test_settings_share_a_kernel() -> None:
+def options(entry: Entry, z: Tensor, t: Tensor, random: Random) -> dict[str, Any]:
+    """Some of the options that a loss has: weights, an ignored class."""
+    known = getattr(entry.build(), "_settings", ())
+    found: dict[str, Any] = {}
+    shape: tuple[int, ...] = z.shape[min(1, z.dim() - 1) :][:1]
+    if entry.task == "binary":
+        # Whatever is broadcast to the elements.
+        shape = tuple(1 if random.random() < 0.3 else size for size in z.shape)
+        shape = shape[random.randint(0, len(shape)) :]
+    for name in ("weight", "pos_weight", "prior"):
+        if name in known and random.random() < 0.6:
+            found[name] = torch.rand(shape, generator=torch.Generator().manual_seed(5)).to(z) + 0.1
+    if "ignore_index" in known and not t.is_floating_point():
+        found["ignore_index"] = random.choice((-100, 0, 1))
+    return found
+
+
+BINARY = ((), (1,), (0,), (65,), (9, 14), (2, 3, 5), (2, 40, 3, 3), (2049,), (3, 0))
+ROWS = ((5,), (1, 1), (130, 3), (5, 32), (5, 33), (33, 10), (2, 5000), (0, 4))
+IMAGES = ((2, 3, 4, 5), (1, 21, 6, 7), (2, 40, 3), (3, 2, 129), (2, 7, 1), (2, 50, 1, 1))
+
+
+@each_case
+@dtypes(WIDE)
+def test_options_shapes_and_layouts(entry: Entry, kind: str, dtype: torch.dtype) -> None:
+    shapes = BINARY if entry.task == "binary" else ROWS + IMAGES if entry.images else ROWS
+    for k, shape in enumerate(shapes):
+        if shape == (1, 1) and entry.name == "squentropy":
+            continue  # It has a mean over the wrong classes.
+        random = Random(f"{entry.name} {kind} {k}")
+        z, t = drawn(entry, kind, shape, dtype, k, soft=random.random() < 0.7)
+        if len(shape) == 4 and random.random() < 0.5:
+            z = z.contiguous(memory_format=torch.channels_last)
+        else:
+            z, t = laid_out(z, random), laid_out(t, random)
+        given = options(entry, z, t, random)
+        wide = {name: x.double() if isinstance(x, Tensor) else x for name, x in given.items()}
+        for reduction in ("none", "mean", "sum"):
+            v, g = truth(entry.build(reduction=reduction, **wide), z, t)
+            # The closed forms compute no rows, and a list of classes without a batch.
+            maybe = z.numel() == 0 or (kind == "labels" and z.dim() == 1)
+            value, gradient = results(entry.build(reduction=reduction, **given), z, t, maybe)
+            assert value.shape == v.shape
+            # Sums and soft targets cancel: the room is that of their terms.
+            assert_near(value, v, dtype, 16 + 16 * v.abs())
+            assert_near(gradient, g, dtype, 1 + 16 * g.abs().amax() if g.numel() else 0.0)
+
+
+@each_case
+def test_wider_targets_give_wider_losses(entry: Entry, kind: str) -> None:
+    if kind in ("index", "labels"):
+        pytest.skip("class indices have no dtype of the computation")
+    z, t = drawn(entry, kind, (65,) if entry.task == "binary" else (37, 5), torch.float32)
+    for reduction in ("none", "mean"):
+        loss = entry.build(reduction=reduction)
+        value, gradient = results(loss, z, t.double())
+        v, g = truth(loss, z, t)
+        assert (value.dtype, gradient.dtype) == (torch.float64, torch.float32)
+        assert_near(value, v, torch.float64, 16)
+        assert_near(gradient, g, torch.float32)
+
+
+# --- edges --------------------------------------------------------------------------
+
+EDGES = (0.0, -0.0, 1e-45, 1e-38, 30.0, -30.0, 88.0, -104.0, 1e4, -1e4, 1e30, -1e30)
+INFINITE = (float("inf"), -float("inf"), float("nan"))
+
+
+@each_case
+def test_edges_are_those_of_the_closed_forms(entry: Entry, kind: str) -> None:
+    """Ties, numbers that overflow, infinity and NaN, beside each of the others."""
+    edges = torch.tensor(EDGES + INFINITE)
+    if entry.takes == "probabilities":
+        edges = torch.tensor((0.0, 1.0, 1e-45, 1e-38, 1 - 2**-24, 0.5))
+    if entry.takes in ("log-probabilities", "distances"):
+        edges = edges.abs() * (1 if entry.takes == "distances" else -1)
+    loss = entry.build(reduction="none")
+    for classes in (0,) if entry.task == "binary" else (3, 40):
+        pairs = torch.cartesian_prod(edges, edges)
+        z = edges if not classes else torch.zeros(len(pairs), classes)
+        if classes:
+            z[:, 0], z[:, -1] = pairs[:, 0], pairs[:, 1]
+        for seed in range(4):
+            _, t = drawn(entry, kind, tuple(z.shape), torch.float32, seed, soft=seed == 3)
+            with kernels.closed_forms_only():
+                expected = results(loss, z, t, without=True)
+            for ours, theirs in zip(results(loss, z, t), expected, strict=True):
+                torch.testing.assert_close(ours, theirs, rtol=1e-5, atol=1e-6, equal_nan=True)
+
+
+# --- the graph, the memory, the threads ---------------------------------------------
+
+
+@each_case
+def test_kept_bytes_and_threads(entry: Entry, kind: str) -> None:
+    """No more is kept for the backward pass than by torch, and threads change no bit."""
+    from lossbench.benchmarks.speed.plain import spellings
+
+    shape = (70_001,) if entry.task == "binary" else (300, 200)
+    z, t = drawn(entry, kind, shape, torch.float32)
+    threads, found = torch.get_num_threads(), []
+    try:
+        for count in (1, 3):
+            torch.set_num_threads(count)
+            # Not 'mean' alone: the sum of the blocks has an order too.
+            found += [results(entry.build(reduction=each), z, t) for each in ("sum", "none")]
+    finally:
+        torch.set_num_threads(threads)
+    for one, other in zip(found[:2], found[2:], strict=True):
+        assert all(map(torch.equal, one, other))
+    plain = [kept_bytes(each, z, t) for each in spellings(entry.name, kind)]  # type: ignore[arg-type]
+    assert plain
+    # A plain line whose gradient needs no input keeps none; the kernels keep input and target.
+    given = z.numel() * z.itemsize + t.numel() * t.itemsize
+    assert 0 < kept_bytes(entry.build(), z, t) <= 1.05 * max(given, min(plain))
+
+
+def kept_bytes(loss: Callable[[Tensor, Tensor], Tensor], z: Tensor, t: Tensor) -> int:
+    """Bytes of the tensors that a loss saves for its backward pass, each storage once."""
+    storages: dict[int, Tensor] = {}
+
+    def pack(x: Tensor) -> Tensor:
+        storages[x.untyped_storage().data_ptr()] = x
+        return x
+
+    with torch.autograd.graph.saved_tensors_hooks(pack, lambda x: x):
+        value = loss(z.detach().requires_grad_(), t)
+    del value
+    return sum(x.untyped_storage().nbytes() for x in storages.values())
+
+
+# --- the text -----------------------------------------------------------------------
+
+
+def sources(entry: Entry, **settings: Any) -> list[Any]:
     from lossbench.losses.kernels.source import source
 
-    texts = []
-    for epsilon in (0.5, 1.0, 2.0, 0.37):
-        with kernels.collected() as found:
-            registry.get("poly-1", epsilon=epsilon)(
-                numbers((4, 3), torch.float32), torch.arange(4) % 3
-            )
-        texts.append(source(found[0]))
-    assert len({each.text for each in texts}) == 1
-    assert len({each.constants for each in texts}) == 4
+    z, t = drawn(entry, entry.targets[0], (4,) if entry.task == "binary" else (4, 3), torch.float32)
+    with kernels.collected() as found:
+        entry.build(reduction="mean", **settings)(z, t)
+    assert found
+    return [source(each) for each in found]
+
+
+@pytest.mark.parametrize("entry", ENTRIES, ids=lambda entry: entry.name)
+def test_settings_share_a_kernel(entry: Entry) -> None:
+    module = entry.build()
+    for name in getattr(module, "_settings", ()):
+        setting = getattr(module, name)
+        if not isinstance(setting, float) or name == "tau":
+            continue
+        near = [setting * (1 + change) + change for change in (0.003, 0.0137)]
+        one, other = (sources(entry, **{name: value}) for value in near)
+        assert [x.text for x in one] == [x.text for x in other], name
+        assert [x.constants for x in one] != [x.constants for x in other], name
+
+
+def test_losses_without_a_kernel_are_the_named_ones() -> None:
+    for name in WITHOUT:
+        entry = registry.entry(name)
+        z, t = drawn(entry, entry.targets[0], (4,), torch.float32)
+        assert not used_kernel(entry.build()(z.requires_grad_(), t).grad_fn)
+
+
+@parametrized([case for case in CASES if case[1] == "distribution" and "index" in case[0].targets])
+def test_a_class_index_is_its_one_hot_row(entry: Entry, kind: str) -> None:
+    """In the closed forms, where tracing makes an index cheaper than a row: to the second order."""
+    z, t = drawn(entry, kind, (9, 5), torch.float64)
+    w = torch.rand(5, generator=torch.Generator().manual_seed(1), dtype=torch.float64) + 0.1
+    loss, found = entry.build(reduction="none", weight=w), []
+    for target in (t, t.argmax(1)):
+        leaf = z.clone().requires_grad_()
+        with kernels.closed_forms_only():
+            value = loss(leaf, target)
+            (gradient,) = torch.autograd.grad(value.sum(), leaf, create_graph=True)
+            product_ = (gradient * z.cos()).sum()
+            # A gradient of 0 has no graph.
+            hvp = torch.autograd.grad(product_, leaf)[0] if gradient.requires_grad else gradient
+        found.append((value, gradient, hvp))
+    for row, index in zip(*found, strict=True):
+        torch.testing.assert_close(index, row, rtol=1e-12, atol=1e-14)
