@@ -10,7 +10,19 @@ from __future__ import annotations
 from ..tracing.graph import Node, topological
 from ..tracing.trace import Placeholder
 from .cpp import CONSTANTS, Constants, Source, c_type, expression, struct_text
-from .program import First, Loop, Program, Scalars, Softmax, Step, Store, loop_nodes, program
+from .program import (
+    First,
+    Loop,
+    Program,
+    Scalars,
+    Softmax,
+    Step,
+    Store,
+    finds_largest,
+    loop_nodes,
+    program,
+    roots,
+)
 
 
 def rows_source(
@@ -38,20 +50,10 @@ def rows_source(
     facts += f"  static constexpr bool whole_rows = {str(whole).lower()};\n"
     text = struct_text("rows", scalar, constants, facts + "\n".join(functions), len(inputs))
     saves = all(any(map(_of_logits, each.steps)) for each in programs)
-    exact = any(_finds_largest(topological(_roots(x.steps, x.value))) for x in programs)
+    exact = any(map(finds_largest, programs))
     # Part of the text, because the name of the library is made of it.
     text = "// Without fused operations.\n" * exact + text
     return Source(text, tuple(constants.values), saves, exact)
-
-
-def _finds_largest(nodes: list[Node]) -> bool:
-    """Return whether a computed number is compared with the largest of a row.
-
-    The class that has it must have the same bits in memory and as a number of its own.
-    """
-    largest = [x for x in nodes if x.op == "amax" and x.args[0].op != "input"]
-    largest += [x for x in nodes if x.op == "max" and any(y in largest for y in x.operands)]
-    return any(x.op == "eq" and any(y in largest for y in x.operands) for x in nodes)
 
 
 def _of_all_classes(step: Step) -> bool:
@@ -161,7 +163,7 @@ class _Rows:
             self.names[node] = f"{name}.{node.op}"
 
     def ended(self, memory: Node, ops: tuple[str, ...]) -> list[Node]:
-        nodes = topological(_roots(self.program.steps, self.program.value))
+        nodes = topological(roots(self.program.steps, self.program.value))
         return [x for x in nodes if x.op in ops and x.args[0] is memory]
 
     def first(self, node: Node) -> None:
@@ -265,24 +267,6 @@ class _Rows:
             self.lines.append(f"return T({self.reference(self.program.value, {})});")
 
 
-def _roots(steps: list[Step], value: Node | None) -> list[Node]:
-    """Return the nodes that steps and the value need."""
-    return [*(x for step in steps for x in _nodes_of(step)), *([value] if value else [])]
-
-
-def _nodes_of(step: object) -> list[Node]:
-    match step:
-        case Scalars(nodes):
-            return nodes
-        case Loop():
-            return step.roots
-        case Store(_, index, value):
-            return [index, value]
-        case First(node):
-            return [node]
-    return []
-
-
 class _Tiles(_Rows):
     """Printer of a program as C++ that handles W rows at a time, vectorised over the rows.
 
@@ -347,7 +331,7 @@ class _Tiles(_Rows):
         steps = self.program.steps
         at = next(k for k, x in enumerate(steps) if isinstance(x, Scalars) and x.nodes is nodes)
         found: set[Node] = set()
-        for root in _roots(steps[at + 1 :], self.program.value):
+        for root in roots(steps[at + 1 :], self.program.value):
             found.update((root, *root.operands))
         for step in steps[at + 1 :]:
             if isinstance(step, Loop):

@@ -185,3 +185,32 @@ def _keep_expensive(nodes: list[Node], loops: dict[int, Loop]) -> None:
 
 def _in_loops(node: Node, loops: dict[int, Loop]) -> bool:
     return any(node in loop_nodes(loop, set()) for loop in loops.values())
+
+
+def roots(steps: list[Step], value: Node | None) -> list[Node]:
+    """Return the nodes that steps and the value need."""
+    return [*(x for step in steps for x in _nodes_of(step)), *([value] if value else [])]
+
+
+def _nodes_of(step: object) -> list[Node]:
+    match step:
+        case Scalars(nodes):
+            return nodes
+        case Loop():
+            return step.roots
+        case Store(_, index, value):
+            return [index, value]
+        case First(node):
+            return [node]
+    return []
+
+
+def finds_largest(program: Program) -> bool:
+    """Return whether a computed number is compared with the largest of a row.
+
+    The class that has it must have the same bits in memory and as a number of its own.
+    """
+    nodes = topological(roots(program.steps, program.value))
+    largest = [x for x in nodes if x.op == "amax" and x.args[0].op != "input"]
+    largest += [x for x in nodes if x.op == "max" and any(y in largest for y in x.operands)]
+    return any(x.op == "eq" and any(y in largest for y in x.operands) for x in nodes)

@@ -296,13 +296,6 @@ def test_settings_share_a_kernel(entry: Entry) -> None:
         assert [x.constants for x in one] != [x.constants for x in other], name
 
 
-def test_losses_without_a_kernel_are_the_named_ones() -> None:
-    for name in WITHOUT:
-        entry = registry.entry(name)
-        z, t = drawn(entry, entry.targets[0], (4,), torch.float32)
-        assert not used_kernel(entry.build()(z.requires_grad_(), t).grad_fn)
-
-
 @parametrized([case for case in CASES if case[1] == "distribution" and "index" in case[0].targets])
 def test_a_class_index_is_its_one_hot_row(entry: Entry, kind: str) -> None:
     """In the closed forms, where tracing makes an index cheaper than a row: to the second order."""

@@ -174,6 +174,8 @@ def _of_rows(call: Call) -> tuple[Tensor, Tensor | None, Tensor | None, dict[str
     t = None if call.has_index else _rows_of(call.target)
     block = min(_TILE, 1 << (z.shape[1] - 1).bit_length())
     sizes = {"ROWS": _TILE // block, "BLOCK": block, "num_warps": _WARPS, **OPTIONS}
+    if call.kernel.exact:
+        sizes["enable_fp_fusion"] = False
     return z, t, y, sizes
 
 

@@ -14,7 +14,7 @@ from typing import NamedTuple
 from ...tracing.graph import Node, topological
 from ...tracing.trace import Placeholder
 from ..cpp import CONSTANTS, LITERALS
-from ..program import First, Loop, Program, Scalars, Softmax, program
+from ..program import First, Loop, Program, Scalars, Softmax, finds_largest, program
 
 HEADER = """import triton
 import triton.language as tl
@@ -80,11 +80,13 @@ class Printed(NamedTuple):
         text: a module of the package `runtime` with the functions `value` and `gradient`.
         constants: what their argument `k_at` points to.
         saves: whether the value saves two numbers per row for the gradient.
+        exact: whether a number has to have the same bits wherever it is computed.
     """
 
     text: str
     constants: tuple[float, ...]
     saves: bool
+    exact: bool = False
 
 
 class _Constants:
@@ -138,7 +140,8 @@ def rows(value: Placeholder, gradient: Placeholder) -> Printed:
     sizes = "classes, k_at, NARROW: tl.constexpr, ROWS: tl.constexpr, BLOCK: tl.constexpr"
     given = "z_at, t_at, w_at, saved_at, y, here"
     signatures = f"{given}, {sizes}", f"{given}, g_at, stored, factor, {sizes}"
-    return constants.module(signatures, bodies, saves)
+    printed = constants.module(signatures, bodies, saves)
+    return printed._replace(exact=any(map(finds_largest, programs)))
 
 
 def _of_logits(step: object) -> bool:

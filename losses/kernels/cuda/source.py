@@ -28,12 +28,14 @@ class Kernel(NamedTuple):
         value, gradient: for the kernels of `runtime/`.
         constants: what they read.
         saves: whether the value saves two numbers per row for the gradient.
+        exact: whether a number has to have the same bits wherever it is computed.
     """
 
     value: Any
     gradient: Any
     constants: tuple[float, ...]
     saves: bool
+    exact: bool
 
     def constants_on(self, device: torch.device) -> Tensor:
         return _constants(self.constants, device)
@@ -54,7 +56,7 @@ def kernel(request: Request) -> Kernel:
     of_rows = forms.rows and not forms.pair
     printed = (printer.rows if of_rows else printer.elements)(value, gradient)
     module = _module(forms.name, printed.text)
-    return Kernel(module.value, module.gradient, printed.constants, printed.saves)
+    return Kernel(module.value, module.gradient, printed.constants, printed.saves, printed.exact)
 
 
 class _InMemory(importlib.abc.InspectLoader):
