@@ -20,7 +20,7 @@ on_device: Any = torch.cuda.device_of
 
 
 def value(call: Call) -> Tensor:
-    """Compute a loss that nothing is differentiated by."""
+    """Compute a loss without a graph."""
     with torch.no_grad(), on_device(call.input):
         return launch.value(call, save=False)[0]
 

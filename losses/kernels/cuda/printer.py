@@ -172,7 +172,7 @@ def _element(result: Node, constants: _Constants) -> list[str]:
 
 
 class _Rows:
-    """Prints a program for ROWS rows, in blocks of BLOCK classes.
+    """Printer of a program as Triton that handles ROWS rows in blocks of BLOCK classes.
 
     Args:
         at: the gradient at the classes of indices.

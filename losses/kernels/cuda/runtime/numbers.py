@@ -67,8 +67,8 @@ def _decay(x):
 def decay(x, NARROW: tl.constexpr):
     """Return exp(x) for x <= 0.
 
-    With NARROW, here as below, as the device has it: that is enough for numbers that came with 11
-    digits at most and that are rounded to as many.
+    NARROW takes the device's own function, here and below. It is accurate enough for inputs and
+    results of at most 11 significant bits.
     """
     if x.dtype == tl.float64:
         return tl.exp(x)

@@ -1,4 +1,4 @@
-"""Numbers of rows that are made of all classes, block by block.
+"""Reductions over the classes of rows, block by block.
 
 With m the largest number of a row and e_c = exp(z_c - m), `others` is the sum of all e_c without
 one of the largest, so that it keeps its digits where the model is sure of a class. A row without a
