@@ -74,6 +74,30 @@ def test_a_loss_of_the_users_own_gets_a_kernel() -> None:
     torch.testing.assert_close(found, wanted)
 
 
+FUNCTIONS = ["exp", *(pytest.param(x, marks=pytest.mark.slow) for x in ("expm1", "log", "log1p"))]
+
+
+@pytest.mark.parametrize("function", [*FUNCTIONS, pytest.param("tanh", marks=pytest.mark.slow)])
+@dtypes([torch.float32, torch.float64])
+def test_functions_of_numbers_are_torch_s_to_their_ends(function: str, dtype: torch.dtype) -> None:
+    of = getattr(torch, function)
+    loss = differentiable(
+        ClosedForms(
+            f"only_{function}",
+            value=lambda z, t: of(z) + 0 * t,
+            gradient=lambda z, t: of(z) + 0 * t,
+            hvp=lambda z, v, _t: v * of(z),
+        )
+    )
+    info = torch.finfo(dtype)
+    ends = torch.tensor([0, info.tiny, info.eps, 1, 88, 88.7, 89, 104, 709, 709.7, 746, info.max, INF])
+    z = torch.cat([ends, -ends, torch.tensor([float("nan")]), torch.linspace(-20, 20, 101)])
+    z = z.to(dtype)
+    found = fused_elements(loss, z, torch.zeros_like(z), None, "none")
+    assert found is not None
+    torch.testing.assert_close(found, of(z), rtol=8 * info.eps, atol=0, equal_nan=True)
+
+
 def test_a_formula_that_cannot_be_traced_is_computed_all_the_same() -> None:
     odd = differentiable(
         ClosedForms(

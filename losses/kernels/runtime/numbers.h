@@ -215,18 +215,18 @@ template <class T>
 INLINE T expm1(T x) {
   using F = Format<T>;
   using Integer = typename F::Integer;
-  const T least = T(-F::mantissa - 3) * T(0.7), most = F::most - 2;
+  const T least = T(-F::mantissa - 3) * T(0.7);
   T y = x < least ? least : x;
-  y = y > most ? most : y;
+  y = y > F::most ? F::most : y;
   const T shifted = y * T(1.4426950408889634) + F::rounder;
   const T n = shifted - F::rounder;
   const T r = (y - n * F::ln2_high) - n * F::ln2_low;
   T sum = over_factorial<T>(F::exp_terms);
 #pragma GCC unroll 16
   for (int k = F::exp_terms - 1; k >= 1; --k) sum = sum * r + over_factorial<T>(k);
-  const T scale = power_of_two<T>(static_cast<Integer>(bits_of(shifted) - bits_of(F::rounder)));
-  const T found = scale * (sum * r) + (scale - 1);
-  return x > most ? infinity<T> : found;
+  // Half of 2^n, which need not be a number where exp(x) - 1 is one.
+  const T half = power_of_two<T>(static_cast<Integer>(bits_of(shifted) - bits_of(F::rounder)) - 1);
+  return 2 * (half * (sum * r) + (half - T(0.5)));
 }
 
 template <class T>

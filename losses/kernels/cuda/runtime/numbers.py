@@ -107,13 +107,14 @@ def _wide_expm1(x):
 
 @triton.jit
 def _expm1(x):
-    y = smaller(larger(x, -18.0), 87.0)
+    y = smaller(larger(x, -18.0), 89.0)
     shifted, r = _split(y)
     total = (1.0 / 5040 * r + 1.0 / 720) * r + 1.0 / 120
     total = ((total * r + 1.0 / 24) * r + 1.0 / 6) * r + 0.5
     total = (total * r + 1) * r
-    scale = _power_of_two(shifted.to(tl.int32, bitcast=True) - 0x4B400000)
-    return tl.where(x > 87.0, INFINITY, scale * total + (scale - 1))
+    # Half of 2^n, which need not be a number where exp(x) - 1 is one.
+    half = _power_of_two(shifted.to(tl.int32, bitcast=True) - 0x4B400001)
+    return 2 * (half * total + (half - 0.5))
 
 
 @triton.jit
