@@ -1,7 +1,6 @@
 """Distances: l1 as torch has it, digits where the model is certain, kinks, and the facts about the
 distances of a row that can be proved on paper. Truth in the tails is arithmetic of 400 digits."""
 
-import inspect
 import warnings
 from collections.abc import Callable
 from typing import Any
@@ -58,18 +57,6 @@ def compare(input: Tensor, target: Tensor, **options: Any) -> None:
     for mine, other in zip(ours, theirs, strict=True):
         assert mine.dtype == other.dtype
         assert_near(mine, other, room=max(1, input.numel()))
-
-
-def test_parameters_of_l1_are_those_of_torch() -> None:
-    for ours, theirs in [
-        (functional.l1_loss, F.l1_loss),
-        (losses.L1Loss, torch.nn.L1Loss),
-    ]:
-        expected = dict(inspect.signature(theirs).parameters)
-        del expected["size_average"], expected["reduce"]
-        parameters = inspect.signature(ours).parameters
-        assert list(parameters) == list(expected)
-        assert all(p.default == expected[name].default for name, p in parameters.items())
 
 
 @each_reduction

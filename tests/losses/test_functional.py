@@ -1,6 +1,5 @@
 """Every option of the functions that torch.nn.functional has too, against it in float64."""
 
-import inspect
 import warnings
 from collections.abc import Callable
 from typing import Any
@@ -16,13 +15,6 @@ from lossbench.losses import functional
 
 from .cases import QUICK, assert_near, each_reduction, value_and_gradient
 
-SHARED = [
-    "binary_cross_entropy",
-    "binary_cross_entropy_with_logits",
-    "mse_loss",
-    "cross_entropy",
-    "nll_loss",
-]
 SHAPES = [(4,), (5, 4), (3, 4, 2), (2, 4, 2, 3), (1, 4, 2, 1, 2)]
 each_shape = pytest.mark.parametrize("shape", SHAPES, ids=lambda s: "x".join(map(str, s)))
 WEIGHT = torch.tensor([0.5, 2.0, 0.0, 1.25], dtype=torch.float64)
@@ -47,16 +39,6 @@ def compare(name: str, input: Tensor, target: Tensor, **options: Any) -> None:
     expected, expected_gradient = value_and_gradient(one(F), input, target)
     assert_near(value, expected, room=max(1, input.numel()))
     assert_near(gradient, expected_gradient, room=max(1, input.numel()))
-
-
-@pytest.mark.parametrize("name", SHARED)
-def test_parameters_are_those_of_torch(name: str) -> None:
-    theirs = inspect.signature(getattr(F, name)).parameters.values()
-    ours = inspect.signature(getattr(functional, name)).parameters.values()
-    expected = {p.name: p.default for p in theirs if p.name not in ("size_average", "reduce")}
-    # Options of our own stand behind torch's.
-    assert dict([(p.name, p.default) for p in ours][: len(expected)]) == expected
-    assert [p.name for p in ours][: len(expected)] == list(expected)
 
 
 # --- cross-entropy and nll -----------------------------------------------------------------------

@@ -90,7 +90,9 @@ def test_functions_of_numbers_are_torch_s_to_their_ends(function: str, dtype: to
         )
     )
     info = torch.finfo(dtype)
-    ends = torch.tensor([0, info.tiny, info.eps, 1, 88, 88.7, 89, 104, 709, 709.7, 746, info.max, INF])
+    ends = torch.tensor(
+        [0, info.tiny, info.eps, 1, 88, 88.7, 89, 104, 709, 709.7, 746, info.max, INF]
+    )
     z = torch.cat([ends, -ends, torch.tensor([float("nan")]), torch.linspace(-20, 20, 101)])
     z = z.to(dtype)
     found = fused_elements(loss, z, torch.zeros_like(z), None, "none")

@@ -49,12 +49,12 @@ def ldam(z: Tensor, t: Tensor) -> Tensor:
 
 def distillation(z: Tensor, a: Tensor) -> Tensor:
     p, t = (z / 2).log_softmax(1), (a / 2).softmax(1)
-    return 4 * F.kl_div(p, t, reduction="batchmean")
+    return 4 * F.kl_div(p, t, reduction="sum") * z.shape[1] / z.numel()
 
 
 def distillation_of_logs(z: Tensor, a: Tensor) -> Tensor:
     p, t = (z / 2).log_softmax(1), (a / 2).log_softmax(1)
-    return 4 * F.kl_div(p, t, reduction="batchmean", log_target=True)
+    return 4 * F.kl_div(p, t, reduction="sum", log_target=True) * z.shape[1] / z.numel()
 
 
 def soft_capped(z: Tensor, t: Tensor) -> Tensor:
