@@ -41,13 +41,11 @@ def rows_source(
         printer(each, constants).function() for each in programs for printer in (_Rows, _Tiles)
     ]
     rooms = [len(each.memory) for each in programs]
-    whole = (
-        "true"
-        if any(_of_all_classes(step) for each in programs for step in each.steps)
-        else "false"
-    )
+    whole = any(_of_all_classes(step) for each in programs for step in each.steps)
     facts = f"  static constexpr int value_room = {rooms[0]}, gradient_room = {rooms[1]};\n"
     facts += f"  static constexpr bool whole_rows = {str(whole).lower()};\n"
+    read = any(x.args == ("z",) for x in topological(roots(programs[1].steps, None)))
+    facts += f"  static constexpr bool gradient_reads_logits = {str(read).lower()};\n"
     text = struct_text("rows", scalar, constants, facts + "\n".join(functions), len(inputs))
     saves = all(any(map(_of_logits, each.steps)) for each in programs)
     exact = any(map(finds_largest, programs))

@@ -125,6 +125,10 @@ class Rows {
     T *z = numbers(memory), *t = numbers(memory + classes_), *g = numbers(memory + 2 * classes_);
     double* room = memory + 3 * classes_;
     double sum = 0;
+    if (!Loss::whole_rows && job_.index && !of_value_ && job_.inner == 1) {
+      const int64_t bytes = size_of(job_.gradient_dtype) * job_.classes;
+      std::memset(static_cast<char*>(job_.gradient) + first * bytes, 0, static_cast<size_t>(size * bytes));
+    }
     for (int64_t example = first; example < first + size; ++example) {
       const int64_t at = start(outer, example), n = number(outer, example);
       const int64_t index = job_.index ? job_.index[n] : 0;
@@ -160,13 +164,11 @@ class Rows {
   double single(int64_t at, int64_t n, int64_t index, bool ignored, T* z, T* g, double* room) const {
     const int64_t from = at + index * job_.inner;
     const Row<T> row{z, nullptr, w_, classes_, static_cast<int>(index), nullptr};
-    if (!of_value_) {
-      const int64_t size = size_of(job_.gradient_dtype);
-      if (job_.inner == 1) std::memset(static_cast<char*>(job_.gradient) + at * size, 0, classes_ * size);
-      else write(std::vector<T>(job_.classes).data(), classes_, job_.gradient, job_.gradient_dtype, at, job_.inner);
-    }
+    if (!of_value_ && job_.inner > 1)
+      write(std::vector<T>(job_.classes).data(), classes_, job_.gradient, job_.gradient_dtype, at, job_.inner);
     if (ignored) return 0;
-    read(job_.z, from, 1, z + index);
+    // A logit that nobody reads is memory that need not be waited for.
+    if (of_value_ || Loss::gradient_reads_logits) read(job_.z, from, 1, z + index);
     const double weight = row_weight(nullptr, index);
     if (of_value_) return keep(n, weight * static_cast<double>(loss_.value_row(row, nullptr, room)));
     loss_.gradient_row(row, nullptr, room, scale_of(n, weight), g);
