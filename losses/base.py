@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any, ClassVar
 
 from torch import Tensor, nn
+from torch.nn.modules.loss import _Loss
 
 from . import checks
 
@@ -34,8 +35,9 @@ class Loss(nn.Module):
         reduction: str,
         **settings: Any,
     ) -> None:
-        # Not super().__init__(): it is that of torch's module where a loss is one of those too.
-        nn.Module.__init__(self)
+        # Not that of torch's module, where a loss is one of those too.
+        base: Any = _Loss if isinstance(self, _Loss) else Loss
+        super(base, self).__init__()
         reduction = checks.of_deprecated(size_average, reduce, reduction)
         checks.reduction(reduction, self.reductions)
         self._settings = (*(buffers or {}), *settings, "reduction")
