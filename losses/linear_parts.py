@@ -257,7 +257,7 @@ class _Sweep:
         bytes_per_class = self.each.numel() * size // 8
         numbers, share = 4, 8
         if not _has_kernel(self.w.device):
-            numbers, share = (15 if self.rule.softcap is None else 58), 2
+            numbers, share = (15 if self.rule.softcap is None else 64), 2
         taken = numbers * self.each.itemsize
         block = max(1, bytes_per_class // share // taken)
         part = self.rule.rows or max(1, (bytes_per_class - block * taken) // size)

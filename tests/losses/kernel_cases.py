@@ -114,3 +114,10 @@ def target_of(z: Tensor, soft: bool, ignored: bool) -> Tensor:
     shape = z.shape[:1] + z.shape[2:] if z.dim() > 1 else ()
     y = torch.randint(0, classes, shape, generator=torch.Generator().manual_seed(3))
     return torch.where(shares(tuple(shape), z.dtype) < 0.3, -100, y) if ignored and shape else y
+
+
+def used_kernel(node: Any) -> bool:
+    """Whether a kernel is among the operations that made a tensor."""
+    return node is not None and (
+        node.name() == USED or any(used_kernel(each) for each, _ in node.next_functions)
+    )

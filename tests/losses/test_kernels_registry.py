@@ -16,7 +16,7 @@ from lossbench.losses import kernels, registry
 from lossbench.losses.registry import Entry
 
 from .cases import WIDE, dtypes, labels, parametrized
-from .kernel_cases import USED
+from .kernel_cases import used_kernel
 
 pytestmark = pytest.mark.usefixtures("switched_on")
 
@@ -65,13 +65,6 @@ def drawn(
     if soft:
         t = torch.softmax(torch.randn(shape, generator=generator), at).to(dtype)
     return z, t
-
-
-def used_kernel(node: Any) -> bool:
-    """Whether a kernel is among the operations that made a tensor."""
-    return node is not None and (
-        node.name() == USED or any(used_kernel(each) for each, _ in node.next_functions)
-    )
 
 
 def results(

@@ -70,11 +70,14 @@ def decay(x, NARROW: tl.constexpr):
     NARROW takes the device's own function, here and below. It is accurate enough for inputs and
     results of at most 11 significant bits.
     """
+    # Not by early returns: what follows one is compiled all the same.
     if x.dtype == tl.float64:
-        return tl.exp(x)
-    if NARROW:
-        return tl.exp2(x * PER_LN2)
-    return _decay(x)
+        found = tl.exp(x)
+    elif NARROW:
+        found = tl.exp2(x * PER_LN2)
+    else:
+        found = _decay(x)
+    return found
 
 
 @triton.jit
