@@ -67,8 +67,7 @@ def tempered(z: Tensor, t2: float) -> Tempered:
 
 
 def _distribution(x: Tensor, top: Tensor) -> Row:
-    """Divide x by its sum. 1 - p of the largest p is the sum of the others; 1 - p loses digits
-    for no other, since all others are below 1/2."""
+    """Divide x by its sum. Only for the largest p, which may be above 1/2, 1 - p is a sum."""
     rest = without(top, x)
     others = rest.sum(-1, keepdim=True)
     total = others + x.gather(-1, top)
@@ -197,8 +196,7 @@ def bi_tempered_logistic(
         reduction: 'mean', 'sum' or 'none'. 'mean' divides by the sum of the weights of the rows
             that are not ignored if target is indices, else by the number of rows.
     Raises:
-        ValueError: the batch sizes differ; unknown reduction; temperature out
-            of range.
+        ValueError: the batch sizes differ; unknown reduction; temperature out of range.
         RuntimeError: any other mismatch of shapes or dtypes; ignore_index with probabilities.
         IndexError: a class index out of range (seen on the CPU; a device-side error on CUDA); an
             input of no dimension.

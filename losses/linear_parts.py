@@ -26,7 +26,7 @@ SMALL = 2**16
 
 
 class Rule(NamedTuple):
-    """How logits become a loss.
+    """Settings of the loss of the logits.
 
     Attributes:
         dtype: the loss's.

@@ -97,7 +97,7 @@ class Sweep(NamedTuple):
 
     @property
     def is_bound(self) -> bool:
-        """Whether the usable range of a seed reaches an end of the grid."""
+        """Tell if the usable range of a seed reaches an end of the grid."""
         return any(each.open_low or each.open_high for each in self.ranges)
 
     def at(self, rate: float) -> list[float]:

@@ -8,22 +8,10 @@ from typing import NamedTuple
 
 from ..tracing.graph import Node, topological
 from ..tracing.trace import Placeholder
+from .program import CONSTANTS, LITERALS, OPERATORS
 
 EXPRESSIONS = {
-    "add": "({} + {})",
-    "sub": "({} - {})",
-    "mul": "({} * {})",
-    "div": "({} / {})",
-    "neg": "(-{})",
-    "lt": "({} < {})",
-    "le": "({} <= {})",
-    "gt": "({} > {})",
-    "ge": "({} >= {})",
-    "eq": "({} == {})",
-    "ne": "({} != {})",
-    "same": "({} == {})",
-    "and": "({} & {})",
-    "or": "({} | {})",
+    **OPERATORS,
     "not": "(!{})",
     "where": "({} ? {} : {})",
     "isinf": "infinite({})",
@@ -44,11 +32,6 @@ EXPRESSIONS = {
     },
 }
 """Operation -> C++ expression of its operands."""
-
-CONSTANTS = ("const", "setting")
-
-LITERALS = (0.0, 1.0, -1.0, 2.0, 0.5, math.inf, -math.inf)
-"""Constants that are printed. All others are arguments, so that settings share a kernel."""
 
 HEADER = '#include "{driver}.h"\n\nnamespace losses {{\n\nusing T = {scalar};\n\n'
 

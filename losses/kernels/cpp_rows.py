@@ -9,8 +9,9 @@ from __future__ import annotations
 
 from ..tracing.graph import Node, topological
 from ..tracing.trace import Placeholder
-from .cpp import CONSTANTS, Constants, Source, c_type, expression, struct_text
+from .cpp import Constants, Source, c_type, expression, struct_text
 from .program import (
+    CONSTANTS,
     First,
     Loop,
     Program,

@@ -6,9 +6,33 @@ recomputed in every loop that uses them; expensive ones are kept in memory betwe
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 
 from ..tracing.graph import REDUCTIONS, Node, topological
+
+OPERATORS = {
+    "add": "({} + {})",
+    "sub": "({} - {})",
+    "mul": "({} * {})",
+    "div": "({} / {})",
+    "neg": "(-{})",
+    "lt": "({} < {})",
+    "le": "({} <= {})",
+    "gt": "({} > {})",
+    "ge": "({} >= {})",
+    "eq": "({} == {})",
+    "ne": "({} != {})",
+    "same": "({} == {})",
+    "and": "({} & {})",
+    "or": "({} | {})",
+}
+"""Operation -> expression of its operands, the same in C++ and in Triton."""
+
+CONSTANTS = ("const", "setting")
+
+LITERALS = (0.0, 1.0, -1.0, 2.0, 0.5, math.inf, -math.inf)
+"""Constants that are printed. All others are arguments, so that settings share a kernel."""
 
 EXPENSIVE = (
     "exp",

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from torch import Tensor
 
-from lossbench.losses import kernels
+from lossbench.losses import kernels, linear_parts
 from lossbench.losses.kernels import build
 
 
@@ -43,3 +43,17 @@ def on_cuda_switched_on(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     cuda._backend.cache_clear()
     yield
     cuda._backend.cache_clear()
+
+
+@pytest.fixture
+def in_parts(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Divides small logits too; lists how many rows each pass had in memory."""
+    monkeypatch.setattr(linear_parts, "SMALL", 0)
+    sizes, seen = linear_parts._Sweep._sizes, []
+
+    def recorded(sweep: Any) -> tuple[int, int]:
+        seen.append(sizes(sweep)[0])
+        return sizes(sweep)
+
+    monkeypatch.setattr(linear_parts._Sweep, "_sizes", recorded)
+    return seen

@@ -9,72 +9,29 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.autograd import forward_ad, gradcheck, gradgradcheck
 
-from lossbench.losses import functional, linear_parts
+from lossbench.losses import functional
 
 from .cases import dtypes, each_reduction
+from .linear_cases import (
+    WEIGHT,
+    B,
+    C,
+    D,
+    N,
+    T,
+    W,
+    X,
+    Y,
+    check,
+    derivatives,
+    each_target,
+    generator,
+    normal,
+    parts,
+    textbook,
+)
 
 linear_cross_entropy = functional.linear_cross_entropy
-generator = torch.Generator().manual_seed(0)
-
-
-def normal(*shape: int) -> Tensor:
-    return torch.randn(*shape, generator=generator, dtype=torch.float64)
-
-
-N, D, C = 19, 3, 7
-X, W, B = normal(N, D), normal(C, D), normal(C)
-Y = torch.randint(C, (N,), generator=generator)
-Y[3] = -100
-T = torch.softmax(normal(N, C), 1)
-WEIGHT = torch.tensor([0.5, 2.0, 0.0, 1.25, 1.0, -0.5, 3.0], dtype=torch.float64)
-UPSTREAM = normal(N)
-each_target = pytest.mark.parametrize("target", [Y, T], ids=["index", "distribution"])
-parts = pytest.mark.usefixtures("in_parts")
-
-
-@pytest.fixture
-def in_parts(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """Divides small logits too; lists how many rows each pass had in memory."""
-    monkeypatch.setattr(linear_parts, "SMALL", 0)
-    sizes, seen = linear_parts._Sweep._sizes, []
-
-    def recorded(sweep: Any) -> tuple[int, int]:
-        seen.append(sizes(sweep)[0])
-        return sizes(sweep)
-
-    monkeypatch.setattr(linear_parts._Sweep, "_sizes", recorded)
-    return seen
-
-
-def textbook(
-    x: Tensor, w: Tensor, target: Tensor, *, linear_bias: Tensor | None = None, **options: Any
-) -> Tensor:
-    bias = None if linear_bias is None else linear_bias.flatten()
-    logits = F.linear(x, w.flatten(0, -2), bias).reshape(*x.shape[:-1], *w.shape[:-1])
-    return F.cross_entropy(logits, target, **options)
-
-
-def derivatives(
-    loss: Callable[..., Tensor],
-    target: Tensor,
-    layer: tuple[Tensor | None, ...] = (X, W, B),
-    **options: Any,
-) -> list[Tensor]:
-    """Return the loss and its gradients by input, weight and bias."""
-    x, w, b = (None if a is None else a.detach().clone().requires_grad_() for a in layer)
-    value = loss(x, w, target, linear_bias=b, **options)
-    wanted = [a for a in (x, w, b) if a is not None]
-    # The same numbers in every dtype, and not those of its neighbours for any row.
-    upstream = 1 + torch.arange(value.numel()).reshape(value.shape).to(value.dtype) % 16 / 16
-    return [value.detach(), *torch.autograd.grad(value, wanted, upstream)]
-
-
-def check(found: list[Tensor], expected: list[Tensor], **allowed: float) -> None:
-    for a, b in zip(found, expected, strict=True):
-        assert a.shape == b.shape
-        torch.testing.assert_close(a.double(), b.double(), **allowed)
-
-
 # --- values and first derivatives ----------------------------------------------------------------
 
 
@@ -371,92 +328,3 @@ def test_compiled_whole(target: Tensor, reduction: str) -> None:
     compiled = torch.compile(linear_cross_entropy, fullgraph=True, backend="aot_eager")
     found = derivatives(compiled, target, reduction=reduction)
     check(found, derivatives(textbook, target, reduction=reduction))
-
-
-# --- what is kept between forward and backward ---------------------------------------------------
-
-
-def leaves() -> tuple[Tensor, Tensor, Tensor]:
-    x, w, b = (a.clone().requires_grad_() for a in (X, W, B))
-    return x, w, b
-
-
-@parts
-@each_reduction
-def test_a_retained_graph_gives_the_same_gradients_again(reduction: str) -> None:
-    x, w, b = leaves()
-    loss = linear_cross_entropy(x, w, Y, linear_bias=b, reduction=reduction)
-    first, second, other, last = (
-        torch.autograd.grad(loss, (x, w, b), torch.full_like(loss, factor), retain_graph=keep)
-        for factor, keep in ((3.0, True), (3.0, True), (1.0, True), (3.0, False))
-    )
-    for a, b1, c, d in zip(first, second, other, last, strict=True):
-        assert torch.equal(a, b1)
-        assert torch.equal(a, d)
-        torch.testing.assert_close(3 * c, a)
-    with pytest.raises(RuntimeError, match="second time"):
-        torch.autograd.grad(loss, x, torch.ones_like(loss))
-
-
-@parts
-def test_gradients_that_are_accumulated_are_nobody_else_s() -> None:
-    x, w, b = leaves()
-    loss = linear_cross_entropy(x, w, Y, linear_bias=b)
-    loss.backward(retain_graph=True)
-    assert w.grad is not None
-    w.grad.zero_()
-    loss.backward()
-    check([w.grad], derivatives(textbook, Y)[2:3])
-
-
-@parts
-@each_reduction
-@pytest.mark.parametrize("which", ["input", "linear_weight", "linear_bias", "target", "weight"])
-def test_a_tensor_that_has_been_modified_is_an_error(which: str, reduction: str) -> None:
-    x, w, b = (a * 1 for a in leaves())
-    tensors = {"input": x, "linear_weight": w, "linear_bias": b}
-    tensors |= {"target": T.clone(), "weight": WEIGHT.clone()}
-    loss = linear_cross_entropy(**tensors, reduction=reduction)
-    with torch.no_grad():
-        tensors[which].mul_(2)
-    with pytest.raises(RuntimeError, match="modified by an inplace operation"):
-        loss.sum().backward()
-
-
-@parts
-@each_reduction
-def test_all_that_is_kept_passes_the_hooks_of_saved_tensors(reduction: str) -> None:
-    x, w, b = leaves()
-    packed: list[Tensor] = []
-
-    def pack(tensor: Tensor) -> Tensor:
-        packed.append(tensor)
-        return tensor.clone()
-
-    with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor.clone()):
-        loss = linear_cross_entropy(x, w, Y, linear_bias=b, reduction=reduction)
-    assert len(packed) == (4 if reduction == "none" else 7)
-    node = loss.grad_fn
-    assert not [v for v in vars(node).values() if isinstance(v, Tensor)]
-    found = torch.autograd.grad(loss.sum(), (x, w, b))
-    expected = torch.autograd.grad(
-        textbook(x, w, Y, linear_bias=b, reduction=reduction).sum(), (x, w, b)
-    )
-    check(list(found), list(expected))
-
-
-@parts
-@each_reduction
-def test_checkpoint(reduction: str) -> None:
-    from torch.utils.checkpoint import checkpoint
-
-    x, w, b = leaves()
-
-    def loss(x: Tensor, w: Tensor, b: Tensor) -> Tensor:
-        return linear_cross_entropy(x, w, Y, linear_bias=b, reduction=reduction).sum()
-
-    checkpoint(loss, x, w, b, use_reentrant=False).backward()
-    expected = torch.autograd.grad(loss(x, w, b), (x, w, b))
-    for tensor, gradient in zip((x, w, b), expected, strict=True):
-        assert tensor.grad is not None
-        torch.testing.assert_close(tensor.grad, gradient)

@@ -56,7 +56,7 @@ class Call(NamedTuple):
 
 
 class Saved(NamedTuple):
-    """What the value leaves for the gradient.
+    """Tensors that the value leaves for the gradient.
 
     Attributes:
         statistics: two numbers per row, or None.

@@ -13,8 +13,18 @@ from typing import NamedTuple
 
 from ...tracing.graph import Node, topological
 from ...tracing.trace import Placeholder
-from ..cpp import CONSTANTS, LITERALS
-from ..program import First, Loop, Program, Scalars, Softmax, finds_largest, program
+from ..program import (
+    CONSTANTS,
+    LITERALS,
+    OPERATORS,
+    First,
+    Loop,
+    Program,
+    Scalars,
+    Softmax,
+    finds_largest,
+    program,
+)
 
 HEADER = """import triton
 import triton.language as tl
@@ -26,20 +36,7 @@ from .softmax import *
 """
 
 EXPRESSIONS = {
-    "add": "({} + {})",
-    "sub": "({} - {})",
-    "mul": "({} * {})",
-    "div": "({} / {})",
-    "neg": "(-{})",
-    "lt": "({} < {})",
-    "le": "({} <= {})",
-    "gt": "({} > {})",
-    "ge": "({} >= {})",
-    "eq": "({} == {})",
-    "ne": "({} != {})",
-    "same": "({} == {})",
-    "and": "({} & {})",
-    "or": "({} | {})",
+    **OPERATORS,
     "not": "(~{})",
     "where": "tl.where({}, {}, {})",
     "isinf": "(tl.abs({}) == INFINITY)",

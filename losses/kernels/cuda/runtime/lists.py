@@ -9,32 +9,35 @@ import triton.language as tl
 
 
 @triton.jit
-def _listed(list_at, c, inside, classes):
-    """Return how many classes a row's list has, until its first negative number, and which."""
-    y = tl.load(list_at + c, mask=inside, other=-1).to(tl.int32)
-    tl.device_assert(y < classes, "a target is no class")
-    count = tl.min(tl.where(y < 0, c, classes), 0)
-    listed = c < 0
-    for k in range(count):
-        listed = listed | (c == tl.load(list_at + k).to(tl.int32))
-    return count, listed
+def _row(z_at, list_at, classes, BLOCK: tl.constexpr):
+    """Return a row's pointers, classes and numbers, the length of its list, and what it leaves out.
 
-
-@triton.jit
-def values(z_at, list_at, each_at, k_at, classes, VALUE: tl.constexpr, BLOCK: tl.constexpr):
-    narrow: tl.constexpr = z_at.dtype.element_ty != tl.float32
+    The list ends at its first negative number.
+    """
     row = tl.program_id(0).to(tl.int64)
     c = tl.arange(0, BLOCK)
     inside = c < classes
     z_at += row * classes
     list_at += row * classes
+    y = tl.load(list_at + c, mask=inside, other=-1).to(tl.int32)
+    tl.device_assert(y < classes, "a target is no class")
+    count = tl.min(tl.where(y < 0, c, classes), 0)
+    unlisted = inside
+    for k in range(count):
+        unlisted = unlisted & (c != tl.load(list_at + k).to(tl.int32))
     z = tl.load(z_at + c, mask=inside, other=0.0).to(tl.float32)
-    count, listed = _listed(list_at, c, inside, classes)
+    return row, z_at, list_at, c, z, count, unlisted
+
+
+@triton.jit
+def values(z_at, list_at, each_at, k_at, classes, VALUE: tl.constexpr, BLOCK: tl.constexpr):
+    narrow: tl.constexpr = z_at.dtype.element_ty != tl.float32
+    row, z_at, list_at, _c, z, count, unlisted = _row(z_at, list_at, classes, BLOCK)
     total = tl.zeros((), tl.float32)
     for k in range(count):
         of_listed = tl.load(z_at + tl.load(list_at + k)).to(tl.float32)
         value = VALUE(z, of_listed, 1.0, k_at, narrow)
-        total += tl.sum(tl.where(inside & (listed == 0), value, 0.0), 0)
+        total += tl.sum(tl.where(unlisted, value, 0.0), 0)
     tl.store(each_at + row, total / classes)
 
 
@@ -52,18 +55,12 @@ def gradients(
     BLOCK: tl.constexpr,
 ):
     narrow: tl.constexpr = z_at.dtype.element_ty != tl.float32
-    row = tl.program_id(0).to(tl.int64)
-    c = tl.arange(0, BLOCK)
-    inside = c < classes
-    z_at += row * classes
-    list_at += row * classes
-    z = tl.load(z_at + c, mask=inside, other=0.0).to(tl.float32)
-    count, listed = _listed(list_at, c, inside, classes)
+    row, z_at, list_at, c, z, count, unlisted = _row(z_at, list_at, classes, BLOCK)
     g = tl.zeros((BLOCK,), tl.float32)
     for k in range(count):
         y = tl.load(list_at + k).to(tl.int32)
         slope = GRADIENT(z, tl.load(z_at + y).to(tl.float32), 1.0, k_at, narrow)
-        slope = tl.where(inside & (listed == 0), slope, 0.0)
+        slope = tl.where(unlisted, slope, 0.0)
         g += slope - tl.where(c == y, tl.sum(slope, 0), 0.0)
     upstream = tl.load(upstream_at + row * upstream_step).to(tl.float32)
-    tl.store(g_at + row * classes + c, g * (scale * upstream / classes), mask=inside)
+    tl.store(g_at + row * classes + c, g * (scale * upstream / classes), mask=c < classes)
