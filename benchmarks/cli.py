@@ -21,16 +21,16 @@ from .errors import UserError, one_line, unknown_name
 from .presets import PRESETS
 from .subcommands import (
     PROGRAM,
-    Catalogue,
-    Collect,
-    Compare,
-    Evidence,
-    Plan,
+    CatalogueCommand,
+    CollectCommand,
+    CompareCommand,
+    EvidenceCommand,
+    PlanCommand,
     PresetFlag,
-    Report,
-    RunOne,
-    Speed,
-    View,
+    ReportCommand,
+    RunOneCommand,
+    SpeedCommand,
+    ViewCommand,
 )
 
 
@@ -90,24 +90,26 @@ def run(command: Any, line: str) -> int:
         The exit code.
     """
     # Known without torch, whose import takes seconds.
-    if "TORCHELASTIC_RUN_ID" in os.environ and not isinstance(command, Compare):
+    if "TORCHELASTIC_RUN_ID" in os.environ and not isinstance(command, CompareCommand):
         refuse_torchrun()
-    computes = isinstance(command, CompareConfig | RunOne | TuneConfig | Speed | Catalogue)
-    if computes or (isinstance(command, Evidence) and command.names):
+    computes = isinstance(
+        command, CompareConfig | RunOneCommand | TuneConfig | SpeedCommand | CatalogueCommand
+    )
+    if computes or (isinstance(command, EvidenceCommand) and command.names):
         # Here, because a worker process would build them too.
         from lossbench.losses import kernels
 
         kernels.ensure(lambda text: print(f"lossbench: {text}", file=sys.stderr))
     match command:
-        case Compare():
+        case CompareCommand():
             from .commands import compare
 
             return compare.run(command, line)
-        case Plan():
+        case PlanCommand():
             from .commands import plan
 
             return plan.run(command, line)
-        case RunOne() | Collect():
+        case RunOneCommand() | CollectCommand():
             from .commands import plan
 
             return plan.train_part(command)
@@ -115,19 +117,19 @@ def run(command: Any, line: str) -> int:
             from .commands import tune
 
             return tune.run(command, line)
-        case Evidence():
+        case EvidenceCommand():
             from .commands import evidence
 
             return evidence.run(command, line)
-        case Report():
+        case ReportCommand():
             from .commands import report
 
             return report.run(command)
-        case Speed():
+        case SpeedCommand():
             from .commands import speed
 
             return speed.run(command)
-        case View():
+        case ViewCommand():
             from .commands import view
 
             return view.view(command.runs, command.port, command.every_seed)
@@ -151,16 +153,16 @@ def parse(arguments: list[str]) -> Any:
     """Parse the command line into a command dataclass. Raises UserError."""
     preset = preset_fields(arguments)
     commands = (
-        Annotated[Compare, tyro.conf.subcommand("compare", default=Compare(**preset))]
-        | Annotated[Plan, tyro.conf.subcommand("plan", default=Plan(**preset))]
-        | Annotated[RunOne, tyro.conf.subcommand("run-one")]
-        | Annotated[Collect, tyro.conf.subcommand("collect")]
+        Annotated[CompareCommand, tyro.conf.subcommand("compare", default=CompareCommand(**preset))]
+        | Annotated[PlanCommand, tyro.conf.subcommand("plan", default=PlanCommand(**preset))]
+        | Annotated[RunOneCommand, tyro.conf.subcommand("run-one")]
+        | Annotated[CollectCommand, tyro.conf.subcommand("collect")]
         | Annotated[TuneConfig, tyro.conf.subcommand("tune")]
-        | Annotated[Evidence, tyro.conf.subcommand("evidence")]
-        | Annotated[Report, tyro.conf.subcommand("report")]
-        | Annotated[View, tyro.conf.subcommand("view")]
-        | Annotated[Speed, tyro.conf.subcommand("speed")]
-        | Annotated[Catalogue, tyro.conf.subcommand("catalogue")]
+        | Annotated[EvidenceCommand, tyro.conf.subcommand("evidence")]
+        | Annotated[ReportCommand, tyro.conf.subcommand("report")]
+        | Annotated[ViewCommand, tyro.conf.subcommand("view")]
+        | Annotated[SpeedCommand, tyro.conf.subcommand("speed")]
+        | Annotated[CatalogueCommand, tyro.conf.subcommand("catalogue")]
     )
     complaint = io.StringIO()
     try:

@@ -21,7 +21,7 @@ Names = tyro.conf.Positional[tuple[str, ...]]
 
 
 @dataclass(frozen=True)
-class Evidence:
+class EvidenceCommand:
     """Examine the claims of the argument for cross-entropy, each by experiment.
 
     Without a name it lists the claims. Writes runs/evidence/<name>/ for each: a report with its
@@ -49,7 +49,7 @@ class Evidence:
 
 
 @dataclass(frozen=True)
-class Compare(CompareConfig):
+class CompareCommand(CompareConfig):
     """Comparison settings plus the flags that only the command line takes."""
 
     resume: Annotated[
@@ -64,7 +64,7 @@ class Compare(CompareConfig):
     Without one, Ray starts on this machine, with one run per core."""
 
 
-Compare.__doc__ = CompareConfig.__doc__
+CompareCommand.__doc__ = CompareConfig.__doc__
 
 
 @dataclass(frozen=True)
@@ -75,7 +75,7 @@ class PresetFlag:
 
 
 @dataclass(frozen=True)
-class Plan(CompareConfig):
+class PlanCommand(CompareConfig):
     """Prepare a comparison whose runs are trained separately, on any machines.
 
     Makes runs/<name>/ and prints one line per run, the command that trains it, for a job array or
@@ -85,7 +85,7 @@ class Plan(CompareConfig):
 
 
 @dataclass(frozen=True)
-class RunOne:
+class RunOneCommand:
     """Train one run of a comparison that `lossbench plan` prepared, from its last checkpoint.
 
     Other processes may train other runs at the same time. A finished run is left unchanged.
@@ -98,7 +98,7 @@ class RunOne:
 
 
 @dataclass(frozen=True)
-class Collect:
+class CollectCommand:
     """Write the report of a comparison whose runs are trained separately."""
 
     directory: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="RUN")]
@@ -106,7 +106,7 @@ class Collect:
 
 
 @dataclass(frozen=True)
-class Report:
+class ReportCommand:
     """Rewrite the reports of finished experiments and claims.
 
     Several directories also get one combined page.
@@ -124,7 +124,7 @@ class Report:
 
 
 @dataclass(frozen=True)
-class View:
+class ViewCommand:
     """Open TensorBoard on finished and running experiments.
 
     A finished experiment shows one line per loss with its band over seeds.
@@ -139,7 +139,7 @@ class View:
 
 
 @dataclass(frozen=True)
-class Speed:
+class SpeedCommand:
     """Measure speed and memory of losses, and speed of training, relative to other implementations.
 
     Prints a table of ratios with their targets. A ratio is of two times, measured alternately in
@@ -161,7 +161,7 @@ class Speed:
 
 
 @dataclass(frozen=True)
-class Catalogue:
+class CatalogueCommand:
     """Write the catalogue of losses: a page of all registered losses, with figure and accuracy."""
 
     output: Annotated[Path, tyro.conf.arg(metavar="DIR")] = Path("losses")

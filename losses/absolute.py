@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from .arguments import rows
-from .base import Rows
+from .base import RowLoss
 from .entries import Entry
 from .overrides import is_overridden, overridden
 from .probabilities import ProbabilityLoss, error, of_probabilities
@@ -70,7 +70,7 @@ def expectation(
     return rows(loss, "expectation", input, target, weight, ignore_index, reduction)
 
 
-class ExpectationLoss(Rows):
+class ExpectationLoss(RowLoss):
     """Absolute error of a softmax. See `losses.functional.expectation`."""
 
     function = staticmethod(expectation)
@@ -142,7 +142,7 @@ def chebyshev(
     return rows(loss, "chebyshev", input, target, weight, ignore_index, reduction)
 
 
-class ChebyshevLoss(Rows):
+class ChebyshevLoss(RowLoss):
     """Largest error of a softmax. See `losses.functional.chebyshev`."""
 
     function = staticmethod(chebyshev)

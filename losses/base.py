@@ -103,7 +103,7 @@ class Weighted(Loss):
         super().__init__({"weight": weight}, reduction=reduction)
 
 
-class Rows(Loss):
+class RowLoss(Loss):
     """A loss of rows of logits: a `weight` for each class, an `ignore_index`, a reduction."""
 
     weight: Tensor | None

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 from .arguments import rows
-from .base import Rows
+from .base import RowLoss
 from .closed_form import ClosedForms, differentiable
 from .entries import Entry
 from .numerics import times
@@ -122,7 +122,7 @@ def bernoulli_sum(
     )
 
 
-class BernoulliSumLoss(Rows):
+class BernoulliSumLoss(RowLoss):
     """Sum over the classes of the Bernoulli cross-entropy of a softmax output.
 
     See `losses.functional.bernoulli_sum`.

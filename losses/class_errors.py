@@ -5,7 +5,7 @@ from torch import Tensor
 
 from . import checks
 from .arguments import rows
-from .base import Loss, Rows
+from .base import Loss, RowLoss
 from .closed_form import ClosedForms, differentiable, summed
 from .cross_entropies import cross_entropy_forms
 from .entries import Entry
@@ -62,7 +62,7 @@ def softmax_mse(
     return rows(loss, "softmax_mse", input, target, weight, ignore_index, reduction)
 
 
-class SoftmaxMSELoss(Rows):
+class SoftmaxMSELoss(RowLoss):
     """Squared error of a softmax, the Brier score. See `losses.functional.softmax_mse`."""
 
     function = staticmethod(softmax_mse)
@@ -115,7 +115,7 @@ def one_vs_rest_l1(
     return rows(loss, "one_vs_rest_l1", input, target, weight, ignore_index, reduction)
 
 
-class OneVsRestL1Loss(Rows):
+class OneVsRestL1Loss(RowLoss):
     """Absolute error of a row of raw outputs against 0 and 1.
 
     See `losses.functional.one_vs_rest_l1`.
@@ -305,7 +305,7 @@ def squentropy(
     return rows(squentropy_formula, name, input, target, weight, ignore_index, reduction)
 
 
-class SquentropyLoss(Rows):
+class SquentropyLoss(RowLoss):
     """Cross-entropy plus the mean square of the wrong classes' logits.
 
     See `losses.functional.squentropy`.

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from .arguments import elementwise, rows
-from .base import Rows, Weighted
+from .base import RowLoss, Weighted
 from .closed_form import ClosedForms, differentiable
 from .entries import Entry
 from .numerics import zero_hvp
@@ -129,7 +129,7 @@ def multiclass_zero_one(
     return rows(loss, "multiclass_zero_one", input, target, weight, ignore_index, reduction)
 
 
-class MulticlassZeroOneLoss(Rows):
+class MulticlassZeroOneLoss(RowLoss):
     """The count of wrong predictions of the largest logit, the top-1 error; its gradient is zero.
 
     See `losses.functional.multiclass_zero_one`. 'mean' is the error rate, 'sum' the count.
@@ -231,7 +231,7 @@ def softmax_probability_sum(
     return rows(loss, "softmax_probability_sum", input, target, weight, ignore_index, reduction)
 
 
-class SoftmaxProbabilitySumLoss(Rows):
+class SoftmaxProbabilitySumLoss(RowLoss):
     """1 minus the probability given to the right class: 1 - p_y.
 
     See `losses.functional.softmax_probability_sum`.

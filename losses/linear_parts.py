@@ -118,17 +118,17 @@ NONE: Wanted = (False, False, False)
 def in_parts(rule: Rule, data: Data) -> Tensor:
     """Compute the loss from a few rows of logits at a time."""
     if not torch.is_grad_enabled():
-        return _swept(rule, data, NONE)[0]
-    return _Node.apply(rule, *data)  # type: ignore[no-any-return]
+        return _chunked_loss(rule, data, NONE)[0]
+    return _LinearCrossEntropy.apply(rule, *data)  # type: ignore[no-any-return]
 
 
-class _Node(torch.autograd.Function):
+class _LinearCrossEntropy(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, rule: Rule, *tensors: Any) -> Tensor:
         data = Data(*tensors)
         # In float16 a gradient without the factor of the gradient scaler would underflow.
         ctx.late = rule.reduction == "none" or data.input.dtype == torch.float16
-        loss, gradients = _swept(rule, data, NONE if ctx.late else ctx.needs_input_grad[1:4])
+        loss, gradients = _chunked_loss(rule, data, NONE if ctx.late else ctx.needs_input_grad[1:4])
         ctx.rule = rule
         ctx.save_for_backward(*data, *gradients)
         return loss
@@ -144,7 +144,7 @@ class _Node(torch.autograd.Function):
             if torch.is_grad_enabled() or not _is_plain(upstream):
                 gradients = _differentiable(ctx.rule, data, wanted, upstream)
             elif ctx.late:
-                gradients = _swept(ctx.rule, data, wanted, upstream)[1]
+                gradients = _chunked_loss(ctx.rule, data, wanted, upstream)[1]
             elif _frees_graph():
                 gradients = [g if g is None else g.mul_(upstream) for g in gradients]
             else:
@@ -172,26 +172,26 @@ def _differentiable(
     return [found.get(name) for name in Data._fields[:3]]
 
 
-def _swept(
+def _chunked_loss(
     rule: Rule, data: Data, wanted: Wanted, upstream: Tensor | None = None
 ) -> tuple[Tensor, list[Tensor | None]]:
     """Compute the loss, and the wanted gradients times `upstream`, by default 1."""
-    sweep = _Sweep(rule, data, wanted)
+    chunked = _ChunkedLoss(rule, data, wanted)
     divisor = _divisor(rule, data) if rule.reduction == "mean" else 1
     factor = None
     if any(wanted):
-        factor = sweep.each.new_ones(()) if upstream is None else upstream.to(sweep.each.dtype)
+        factor = chunked.each.new_ones(()) if upstream is None else upstream.to(chunked.each.dtype)
         if rule.reduction != "none":
-            factor = (factor / divisor).expand(sweep.each.shape)
-        factor = factor.reshape(sweep.each.shape)
+            factor = (factor / divisor).expand(chunked.each.shape)
+        factor = factor.reshape(chunked.each.shape)
     # The graph of a few rows is none of the caller's: no checkpoint or offload keeps it.
     with torch.autograd.graph.saved_tensors_hooks(_itself, _itself):
-        sweep.run(factor)
+        chunked.run(factor)
     if rule.reduction == "none":
-        loss = sweep.each.reshape(len(data.input), *data.linear_weight.shape[1:-1])
+        loss = chunked.each.reshape(len(data.input), *data.linear_weight.shape[1:-1])
     else:
-        loss = sweep.each.sum() / divisor
-    return loss.to(rule.dtype), sweep.gradients()
+        loss = chunked.each.sum() / divisor
+    return loss.to(rule.dtype), chunked.gradients()
 
 
 def _itself(x: Tensor) -> Tensor:
@@ -209,7 +209,7 @@ def _divisor(rule: Rule, data: Data) -> Tensor | int:
     return (upcast(weight, rule.dtype)[torch.where(kept, target, 0).long()] * kept).sum()
 
 
-class _Sweep:
+class _ChunkedLoss:
     """One pass over the logits. Every x has K losses, each with a layer of its own.
 
     Attributes:

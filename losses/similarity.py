@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from .arguments import rows
-from .base import Rows
+from .base import RowLoss
 from .closed_form import ClosedForms, differentiable
 from .entries import Entry
 from .overrides import is_overridden, overridden
@@ -88,7 +88,7 @@ def tanimoto(
     return rows(loss, "tanimoto", input, target, weight, ignore_index, reduction)
 
 
-class TanimotoLoss(Rows):
+class TanimotoLoss(RowLoss):
     """Minus the Tanimoto similarity of softmax and target. See `losses.functional.tanimoto`."""
 
     function = staticmethod(tanimoto)
@@ -206,7 +206,7 @@ def cauchy_schwarz(
     return rows(loss, "cauchy_schwarz", input, target, weight, ignore_index, reduction)
 
 
-class CauchySchwarzLoss(Rows):
+class CauchySchwarzLoss(RowLoss):
     """Minus the logarithm of the cosine between softmax and target.
 
     See `losses.functional.cauchy_schwarz`.

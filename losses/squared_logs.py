@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from .arguments import elementwise, rows
-from .base import Rows, Weighted
+from .base import RowLoss, Weighted
 from .entries import Entry
 from .overrides import is_overridden, overridden
 from .right_class import ClassPair, RightClass, of_one_logit, of_rows
@@ -67,7 +67,7 @@ def squared_log(
     return rows(loss, "squared_log", input, target, weight, ignore_index, reduction)
 
 
-class SquaredLogLoss(Rows):
+class SquaredLogLoss(RowLoss):
     """Squared logarithm of the probability of the right class, (ln p_y)^2.
 
     See `losses.functional.squared_log`.

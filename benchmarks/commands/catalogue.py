@@ -6,10 +6,10 @@ import sys
 
 from lossbench.benchmarks.curves import page
 from lossbench.benchmarks.errors import UserError
-from lossbench.benchmarks.subcommands import Catalogue
+from lossbench.benchmarks.subcommands import CatalogueCommand
 
 
-def run(command: Catalogue) -> int:
+def run(command: CatalogueCommand) -> int:
     """Write the catalogue and its figure, print their paths, and return the exit code."""
     if not command.output.is_dir():
         raise UserError(

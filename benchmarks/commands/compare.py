@@ -15,7 +15,7 @@ from lossbench.benchmarks.errors import UserError
 from lossbench.benchmarks.records import experiment
 from lossbench.benchmarks.records.files import write_json
 from lossbench.benchmarks.records.reading import EXPERIMENT_FILE, read_description
-from lossbench.benchmarks.subcommands import Compare
+from lossbench.benchmarks.subcommands import CompareCommand
 from lossbench.benchmarks.training.executors import torchrun
 from lossbench.benchmarks.training.executors.local import run_locally
 from lossbench.benchmarks.training.plan import Plan, load_plan
@@ -25,7 +25,7 @@ from .plan import create_plan, experiment_settings
 from .results import experiment_lock, print_status, write_results
 
 
-def run(command: Compare, line: str) -> int:
+def run(command: CompareCommand, line: str) -> int:
     """Run the command, alone or as one of torchrun's processes, and return the exit code."""
     if command.resume is not None and experiment_settings(command) != CompareConfig():
         raise UserError(
@@ -45,7 +45,7 @@ def run(command: Compare, line: str) -> int:
         return print_status(train_comparison(command, line)) if number == 0 else follow()
 
 
-def train_comparison(command: Compare, line: str) -> ExperimentStatus:
+def train_comparison(command: CompareCommand, line: str) -> ExperimentStatus:
     """Start or resume a comparison in this process, or as the leader of several."""
     directory = command.resume
     if directory is None and torchrun.has_several_processes() and torchrun.was_restarted():
@@ -58,7 +58,7 @@ def train_comparison(command: Compare, line: str) -> ExperimentStatus:
         return resume(directory, line, Reporter(), executor)
 
 
-def open_executor(command: Compare) -> AbstractContextManager[Executor]:
+def open_executor(command: CompareCommand) -> AbstractContextManager[Executor]:
     """Return a context manager that gives the executor: Ray, torchrun's processes or this one."""
     if command.executor == "ray":
         from lossbench.benchmarks.training.executors.ray import cluster

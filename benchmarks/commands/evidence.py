@@ -7,11 +7,11 @@ import shlex
 from lossbench.benchmarks.console import Reporter
 from lossbench.benchmarks.errors import UserError
 from lossbench.benchmarks.evidence.runner import CLAIMS, claim_of, claims_of, examine
-from lossbench.benchmarks.subcommands import PROGRAM, Evidence
+from lossbench.benchmarks.subcommands import PROGRAM, EvidenceCommand
 from lossbench.benchmarks.training.checks import resolve_device
 
 
-def run(command: Evidence, line: str) -> int:
+def run(command: EvidenceCommand, line: str) -> int:
     """Run the command and return the exit code."""
     if not command.names:
         width = max(map(len, CLAIMS))

@@ -17,7 +17,7 @@ from lossbench.benchmarks.format import plural
 from lossbench.benchmarks.records import experiment
 from lossbench.benchmarks.records.files import write_json
 from lossbench.benchmarks.records.reading import EXPERIMENT_FILE, read_failure, read_finished_run
-from lossbench.benchmarks.subcommands import PROGRAM, Collect, RunOne
+from lossbench.benchmarks.subcommands import PROGRAM, CollectCommand, RunOneCommand
 from lossbench.benchmarks.training.checks import check_model, check_settings, open_image_set
 from lossbench.benchmarks.training.executors.local import run_locally
 from lossbench.benchmarks.training.plan import Plan, configure_torch, load_plan, run_configs
@@ -36,9 +36,9 @@ def run(command: CompareConfig, line: str) -> int:
     return 0
 
 
-def train_part(command: RunOne | Collect) -> int:
+def train_part(command: RunOneCommand | CollectCommand) -> int:
     """Run `lossbench run-one` or `lossbench collect`."""
-    if isinstance(command, Collect):
+    if isinstance(command, CollectCommand):
         return print_status(collect(command.directory, Reporter()))
     ended = run_one(command.directory, command.number, Reporter())
     for failure in ended.failed:

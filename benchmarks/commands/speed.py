@@ -10,10 +10,10 @@ from lossbench.benchmarks.errors import UserError
 from lossbench.benchmarks.records.experiment import make_runs_directory
 from lossbench.benchmarks.report.table import print_table
 from lossbench.benchmarks.speed.table import group_tables, measure, medians, notes, select, write
-from lossbench.benchmarks.subcommands import Speed
+from lossbench.benchmarks.subcommands import SpeedCommand
 
 
-def run(command: Speed) -> int:
+def run(command: SpeedCommand) -> int:
     """Measure, print the table of ratios and targets, and return the exit code."""
     if not 0 < command.seconds < math.inf:
         raise UserError(f"--seconds {command.seconds:g}: must be above 0 and finite")

@@ -20,7 +20,7 @@ from typing import IO, Any
 
 from lossbench.benchmarks.errors import UserError
 
-from .directory import DirectoryStore, Entry, Wanted, digest, size_error
+from .directory import DirectoryReader, FileFilter, FileInfo, digest, size_error
 from .sources import MAX_FILE_BYTES, UnusableError
 
 TAR_SUFFIXES = (".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz")
@@ -42,7 +42,7 @@ _CORRUPT = (
 )
 
 
-class _ArchiveStore:
+class _ArchiveReader:
     def __init__(self, path: Path) -> None:
         self.path = path
 
@@ -51,10 +51,10 @@ class _ArchiveStore:
         yield os.fspath(self.path)
 
 
-class ZipStore(_ArchiveStore):
-    """Store of the members of a zip archive."""
+class ZipReader(_ArchiveReader):
+    """Reader of the members of a zip archive."""
 
-    def entries(self, wanted: Wanted) -> list[Entry]:
+    def infolist(self, wanted: FileFilter) -> list[FileInfo]:
         """List every member with the archive's own checksum. Raises UserError if it is damaged."""
         try:
             with zipfile.ZipFile(self.path) as archive:
@@ -71,7 +71,7 @@ class ZipStore(_ArchiveStore):
             raise _too_large(self.path)
         # The archive's own checksums are enough; nothing is unpacked to look for a cached copy.
         return _deduplicate(
-            Entry(parts, index, f"{member.CRC:08x}:{member.file_size}" if wanted(parts) else "")
+            FileInfo(parts, index, f"{member.CRC:08x}:{member.file_size}" if wanted(parts) else "")
             for index, parts, member in members
             if parts
         )
@@ -89,14 +89,14 @@ class ZipStore(_ArchiveStore):
             raise _corrupt(self.path, error) from error
 
 
-class TarStore(_ArchiveStore):
-    """Store of the members of a tar archive, compressed or not.
+class TarReader(_ArchiveReader):
+    """Reader of the members of a tar archive, compressed or not.
 
     Members are read from front to back: seeking backwards in a compressed archive would decompress
     it again from its start.
     """
 
-    def entries(self, wanted: Wanted) -> list[Entry]:
+    def infolist(self, wanted: FileFilter) -> list[FileInfo]:
         """List every member, with the SHA-256 of those that `wanted` accepts. Raises UserError."""
         found = []
         try:
@@ -105,7 +105,7 @@ class TarStore(_ArchiveStore):
                     parts = path_parts(member.name)
                     if parts and not member.isdir():
                         sha = digest(read_tar_member(archive, member)) if wanted(parts) else ""
-                        found.append(Entry(parts, member.offset, sha))
+                        found.append(FileInfo(parts, member.offset, sha))
                         _check_members(self.path, len(found))
         except _CORRUPT as error:
             raise _corrupt(self.path, error) from error
@@ -123,31 +123,31 @@ class TarStore(_ArchiveStore):
             raise _corrupt(self.path, error) from error
 
 
-Store = DirectoryStore | ZipStore | TarStore
+Reader = DirectoryReader | ZipReader | TarReader
 """Collection of files.
 
-`files` yields the paths of all files on disk that it consists of, `entries` lists its own files,
+`files` yields the paths of all files on disk that it consists of, `infolist` lists its own files,
 with a checksum for the paths that are wanted, and `load` yields (position, content) for each key
-of an entry, in the order that is cheapest to read."""
+of a file, in the order that is cheapest to read."""
 
 
-def open_store(path: Path) -> Store:
+def open_reader(path: Path) -> Reader:
     """Open a directory, .zip, .tar, .tar.gz or .tgz. The suffix decides, else the content.
 
     Raises:
         UserError: nothing exists at `path`, or it is none of these.
     """
     if path.is_dir():
-        return DirectoryStore(path)
+        return DirectoryReader(path)
     if not path.exists():
         raise UserError(f"no such file or directory: {str(path)!r}")
     name = path.name.lower()
     try:
         if path.is_file():
             if name.endswith(".zip") or zipfile.is_zipfile(path):
-                return ZipStore(path)
+                return ZipReader(path)
             if name.endswith(TAR_SUFFIXES) or _is_tar(path):
-                return TarStore(path)
+                return TarReader(path)
     except OSError as error:
         raise UserError(f"can't read {str(path)!r}: {error.strerror or error}") from error
     raise UserError(
@@ -252,9 +252,9 @@ def path_parts(name: str) -> tuple[str, ...]:
     return tuple(part for part in name.replace("\\", "/").split("/") if part not in ("", ".", ".."))
 
 
-def _deduplicate(entries: Iterable[Entry]) -> list[Entry]:
+def _deduplicate(files: Iterable[FileInfo]) -> list[FileInfo]:
     # An archive may hold a name twice; unpacked, the later member would overwrite the earlier.
-    return list({entry.parts: entry for entry in entries}.values())
+    return list({file.parts: file for file in files}.values())
 
 
 def _corrupt(path: Path, error: Exception) -> UserError:

@@ -39,10 +39,10 @@ from .image_set import ImageSet, Split
 from .sources import (
     SPLITS,
     Content,
-    Progress,
+    ImageInfo,
+    ImageSource,
+    ProgressCallback,
     Say,
-    Source,
-    SourceImage,
     UnusableError,
     cache_home,
     check_every_class,
@@ -63,7 +63,7 @@ class _DamagedError(Exception):
 
 
 def open_cached(
-    source: Source, size: int, *, say: Say, progress: Progress | None = None
+    source: ImageSource, size: int, *, say: Say, progress: ProgressCallback | None = None
 ) -> ImageSet:
     """Open the images of a source at a size; decode them into the cache first if need be.
 
@@ -88,12 +88,12 @@ def open_cached(
     return images
 
 
-def cache_directory(source: Source, size: int) -> Path:
+def cache_directory(source: ImageSource, size: int) -> Path:
     """Return the cache directory of a source at a size."""
     return cache_home() / "images" / f"{source.name}-{source.fingerprint[:16]}-{size}"
 
 
-def _open(directory: Path, source: Source, size: int) -> ImageSet:
+def _open(directory: Path, source: ImageSource, size: int) -> ImageSet:
     """Open and verify a cache directory. Raises FileNotFoundError or _DamagedError."""
     if not directory.exists():
         raise FileNotFoundError(directory)
@@ -146,7 +146,7 @@ def _is_unchanged(path: Path, modified: int | None, sha256: str) -> bool:
 
 
 def _build(
-    directory: Path, source: Source, size: int, say: Say, progress: Progress | None
+    directory: Path, source: ImageSource, size: int, say: Say, progress: ProgressCallback | None
 ) -> ImageSet:
     """Open the cache directory after decoding all images into it. Raises UserError."""
     cache = directory.parent
@@ -189,10 +189,10 @@ def _build(
 
 def _fill(
     scratch: Path,
-    source: Source,
-    images: Sequence[SourceImage],
+    source: ImageSource,
+    images: Sequence[ImageInfo],
     size: int,
-    progress: Progress | None,
+    progress: ProgressCallback | None,
 ) -> None:
     """Write all files of a cache directory."""
     path = scratch / IMAGES
@@ -236,7 +236,7 @@ def _backdate(path: Path) -> int:
 
 
 def _decode(
-    contents: Iterable[tuple[int, Content]], pixels: np.ndarray, progress: Progress | None
+    contents: Iterable[tuple[int, Content]], pixels: np.ndarray, progress: ProgressCallback | None
 ) -> dict[int, str]:
     """Decode every image into its row; return the reasons of skipped images by position.
 

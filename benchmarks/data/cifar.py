@@ -14,9 +14,9 @@ from .download import Archive, download
 from .folder import path_source
 from .sources import (
     CATS_AND_DOGS,
+    ImageInfo,
+    ImageSource,
     Say,
-    Source,
-    SourceImage,
     SplitName,
     cache_home,
     check_every_class,
@@ -48,7 +48,7 @@ TEST = [["test_batch", "40351d587109b95175f43aff81a1287e"]]
 """Files of each split, with an MD5 that detects a damaged copy."""
 
 
-def cifar10(say: Say) -> Source:
+def cifar10(say: Say) -> ImageSource:
     """Find the cats and dogs of CIFAR-10: 10,000 training and 2,000 test images, 32x32.
 
     LOSSBENCH_DATA is searched first, then earlier downloads. Each may hold `cifar10-catdog.zip`,
@@ -66,7 +66,7 @@ def cifar10(say: Say) -> Source:
     return _find("cifar10", "cats and dogs of CIFAR-10", CATS_AND_DOGS, zips, say)
 
 
-def cifar10_ten(say: Say) -> Source:
+def cifar10_ten(say: Say) -> ImageSource:
     """Find all ten classes of CIFAR-10: 50,000 training and 10,000 test images, 32x32.
 
     LOSSBENCH_DATA is searched first, then earlier downloads. Each may hold `cifar10.zip` or
@@ -84,7 +84,7 @@ def cifar10_ten(say: Say) -> Source:
 
 def _find(
     name: str, about: str, classes: tuple[str, ...], zips: tuple[str, ...], say: Say
-) -> Source:
+) -> ImageSource:
     """Find the given classes of CIFAR-10, or download them."""
     for directory in (data_directory(), cache_home() / "downloads"):
         if directory is None:
@@ -104,7 +104,7 @@ def _find(
     return _batches_source(downloads, name, about, classes)
 
 
-def _batches_source(root: Path, name: str, about: str, classes: tuple[str, ...]) -> Source:
+def _batches_source(root: Path, name: str, about: str, classes: tuple[str, ...]) -> ImageSource:
     """Create the source of the given classes of the batch files. Raises UserError."""
     # The files are compared with these checksums, so the checksums stand for the content.
     sums = hashlib.sha256(repr([*TRAIN, *TEST]).encode()).hexdigest()
@@ -115,7 +115,7 @@ def _batches_source(root: Path, name: str, about: str, classes: tuple[str, ...])
     for split, names in files.items():
         pixels[split], targets = _read_batches(root / FOLDER, names)
         images += [
-            SourceImage(
+            ImageInfo(
                 name=f"{split}/{CLASSES[target]}/{index:05d}",
                 split=split,
                 label=labels[target],

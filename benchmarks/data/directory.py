@@ -17,11 +17,11 @@ from .sources import MAX_FILE_BYTES, UnusableError
 CHUNK = 32
 """Files per task when a thread computes checksums."""
 
-Wanted = Callable[[tuple[str, ...]], bool]
+FileFilter = Callable[[tuple[str, ...]], bool]
 
 
 @dataclass(frozen=True)
-class Entry:
+class FileInfo:
     """A file of a directory or archive.
 
     Attributes:
@@ -35,8 +35,8 @@ class Entry:
     digest: str
 
 
-class DirectoryStore:
-    """Store of the files below a directory. Links are followed."""
+class DirectoryReader:
+    """Reader of the files below a directory. Links are followed."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -46,7 +46,7 @@ class DirectoryStore:
         for folder, names in self._folders():
             yield from (f"{folder}{os.sep}{name}" for name in names)
 
-    def entries(self, wanted: Wanted) -> list[Entry]:
+    def infolist(self, wanted: FileFilter) -> list[FileInfo]:
         """List every file, with the SHA-256 of those that `wanted` accepts. Raises UserError."""
         files: list[tuple[str, ...]] = []
         try:
@@ -69,7 +69,7 @@ class DirectoryStore:
         with ThreadPoolExecutor() as pool:
             digests = chain.from_iterable(pool.map(digest_files, chunks))
             digest_of = dict(zip(read, digests, strict=True))
-        return [Entry(parts, parts, digest_of.get(parts, "")) for parts in files]
+        return [FileInfo(parts, parts, digest_of.get(parts, "")) for parts in files]
 
     def load(self, keys: Sequence[Any]) -> Iterator[tuple[int, Path]]:
         """Yield (position, path) for each key, in the order given."""

@@ -12,13 +12,13 @@ from pathlib import Path
 
 from lossbench.benchmarks.errors import UserError
 
-from .archive import TAR_SUFFIXES, Store, open_store
-from .directory import Entry
+from .archive import TAR_SUFFIXES, Reader, open_reader
+from .directory import FileInfo
 from .listing_cache import Listing, cached_listing
 from .sources import (
     CATS_AND_DOGS,
-    Source,
-    SourceImage,
+    ImageInfo,
+    ImageSource,
     SplitName,
     check_every_class,
     fingerprint_of,
@@ -49,7 +49,7 @@ def path_source(
     description: str | None = None,
     image_size: int = 64,
     classes: tuple[str, ...] = CATS_AND_DOGS,
-) -> Source:
+) -> ImageSource:
     """Create a source from a directory or an archive.
 
     The class of an image is the innermost folder named like a class, such as cat or cats in any
@@ -69,15 +69,15 @@ def path_source(
         UserError: nothing exists at the path, the archive is unknown or damaged, or a class or
             split is missing.
     """
-    store = open_store(path)
-    listed = cache(lambda: _list_images(store, classes))
+    reader = open_reader(path)
+    listed = cache(lambda: _list_images(reader, classes))
 
     def make() -> Listing:
         images, about = listed()
         return fingerprint_of(images), about
 
-    fingerprint, about = cached_listing(path, classes, store.files, make)
-    return Source(
+    fingerprint, about = cached_listing(path, classes, reader.files, make)
+    return ImageSource(
         name=name or _default_name(path),
         description=about if description is None else description,
         synthetic=False,
@@ -85,24 +85,24 @@ def path_source(
         classes=classes,
         fingerprint=fingerprint,
         images=lambda: listed()[0],
-        load=lambda images: store.load([image.key for image in images]),
+        load=lambda images: reader.load([image.key for image in images]),
     )
 
 
-def _list_images(store: Store, classes: tuple[str, ...]) -> tuple[tuple[SourceImage, ...], str]:
-    """List the images of a store, with their description. Raises UserError."""
-    path, labels = store.path, class_labels(classes)
-    entries = [
-        entry
-        for entry in store.entries(lambda parts: find_label(parts, labels) is not None)
-        if not _is_system_file(entry.parts)
+def _list_images(reader: Reader, classes: tuple[str, ...]) -> tuple[tuple[ImageInfo, ...], str]:
+    """List the images that a reader finds, with their description. Raises UserError."""
+    path, labels = reader.path, class_labels(classes)
+    files = [
+        file
+        for file in reader.infolist(lambda parts: find_label(parts, labels) is not None)
+        if not _is_system_file(file.parts)
     ]
-    images = _label(entries, labels)
-    _check_found(path, entries, images, classes)
+    images = _label(files, labels)
+    _check_found(path, files, images, classes)
     images, note = _assign_test_split(images)
     check_every_class(images, classes, str(path), "add images to the folder that is short of them")
     what = "cats and dogs" if classes == CATS_AND_DOGS else f"{len(classes)} classes"
-    about = "; ".join([f"{what} of {path}", *note, *_describe_others(entries, labels)])
+    about = "; ".join([f"{what} of {path}", *note, *_describe_others(files, labels)])
     return sort_images(images), about
 
 
@@ -141,21 +141,21 @@ def _is_other_file(parts: tuple[str, ...]) -> bool:
     return os.path.splitext(parts[-1])[1].lower() in OTHER_SUFFIXES
 
 
-def _label(entries: Sequence[Entry], labels: Mapping[str, int]) -> list[SourceImage]:
+def _label(files: Sequence[FileInfo], labels: Mapping[str, int]) -> list[ImageInfo]:
     """Return the files that have a class, with their split: 'train' if the path names none."""
-    found = [(e, label) for e in entries if (label := find_label(e.parts, labels)) is not None]
+    found = [(f, label) for f in files if (label := find_label(f.parts, labels)) is not None]
     # Names leave out the folders that all images share, so neither the split nor the fingerprint
     # depends on the name of the folder around them.
-    shared = _count_shared_folders([entry.parts for entry, _ in found])
+    shared = _count_shared_folders([file.parts for file, _ in found])
     return [
-        SourceImage(
-            name=_printable("/".join(entry.parts[shared:])),
-            split=find_split(entry.parts) or "train",
+        ImageInfo(
+            name=_printable("/".join(file.parts[shared:])),
+            split=find_split(file.parts) or "train",
             label=label,
-            key=entry.key,
-            digest=entry.digest,
+            key=file.key,
+            digest=file.digest,
         )
-        for entry, label in found
+        for file, label in found
     ]
 
 
@@ -174,27 +174,27 @@ def _printable(name: str) -> str:
 
 
 def _check_found(
-    path: Path, entries: Sequence[Entry], images: Sequence[SourceImage], classes: tuple[str, ...]
+    path: Path, files: Sequence[FileInfo], images: Sequence[ImageInfo], classes: tuple[str, ...]
 ) -> None:
     """Raise UserError unless every class has an image; the message lists what was found."""
     counts = Counter(image.label for image in images)
     if len(counts) == len(classes):
         return
     found = ", ".join(f"{counts[label]:,} {name}" for label, name in enumerate(classes))
-    folders = sorted({_printable(e.parts[-2]) for e in entries if len(e.parts) > 1})
+    folders = sorted({_printable(file.parts[-2]) for file in files if len(file.parts) > 1})
     seen = f"folders: {_shorten(folders)}" if folders else "no folders"
     inner = sorted(
-        e.parts[-1] for e in entries if e.parts[-1].lower().endswith((".zip", *TAR_SUFFIXES))
+        f.parts[-1] for f in files if f.parts[-1].lower().endswith((".zip", *TAR_SUFFIXES))
     )
     hint = f"; unpack the archives inside it first: {_shorten(inner)}" if inner else ""
     raise UserError(
-        f"{path}: images of every class are needed, but found {found} among {len(entries):,} files "
+        f"{path}: images of every class are needed, but found {found} among {len(files):,} files "
         f"({seen}); put them into folders named {', '.join(classes)}, or name the files like "
         f"{classes[0]}.1.jpg{hint}"
     )
 
 
-def _assign_test_split(images: list[SourceImage]) -> tuple[list[SourceImage], list[str]]:
+def _assign_test_split(images: list[ImageInfo]) -> tuple[list[ImageInfo], list[str]]:
     """Make a test split if there is none; return the images and a note about the split."""
     splits = Counter(image.split for image in images)
     if splits["test"] and splits["validation"]:
@@ -211,9 +211,9 @@ def _assign_test_split(images: list[SourceImage]) -> tuple[list[SourceImage], li
     return [replace(i, split="test") if i in chosen else i for i in images], [note]
 
 
-def _select_test(images: Sequence[SourceImage]) -> set[SourceImage]:
+def _select_test(images: Sequence[ImageInfo]) -> set[ImageInfo]:
     # Ranked by a hash of the name: as random as a seeded shuffle, and the same in any file order.
-    chosen: set[SourceImage] = set()
+    chosen: set[ImageInfo] = set()
     for label in {image.label for image in images}:
         members = [image for image in images if image.label == label]
         members.sort(key=lambda image: hashlib.sha256(f"lossbench:{image.name}".encode()).digest())
@@ -221,14 +221,14 @@ def _select_test(images: Sequence[SourceImage]) -> set[SourceImage]:
     return chosen
 
 
-def _describe_others(entries: Sequence[Entry], labels: Mapping[str, int]) -> list[str]:
+def _describe_others(files: Sequence[FileInfo], labels: Mapping[str, int]) -> list[str]:
     """Return the part of the description that counts files of other folders, if there are any."""
     others = Counter(
-        _printable(entry.parts[-2])
-        for entry in entries
-        if len(entry.parts) > 1
-        and find_label(entry.parts, labels) is None
-        and not _is_other_file(entry.parts)
+        _printable(file.parts[-2])
+        for file in files
+        if len(file.parts) > 1
+        and find_label(file.parts, labels) is None
+        and not _is_other_file(file.parts)
     )
     if not others:
         return []

@@ -27,7 +27,7 @@ SETTLED_SECONDS = 2.0
 
 
 Listing = tuple[str, str]
-"""Fingerprint and description of a source, as in `Source`."""
+"""Fingerprint and description of a source, as in `ImageSource`."""
 
 
 def cached_listing(

@@ -11,9 +11,9 @@ from .directory import digest, read_file
 from .download import Archive, download
 from .sources import (
     CATS_AND_DOGS,
+    ImageInfo,
+    ImageSource,
     Say,
-    Source,
-    SourceImage,
     SplitName,
     cache_home,
     check_every_class,
@@ -44,7 +44,7 @@ LabelledPath = tuple[SplitName, Path, int]
 """Split, path (the file may be missing) and label of a photograph."""
 
 
-def oxford_pets(say: Say) -> Source:
+def oxford_pets(say: Say) -> ImageSource:
     """Find Oxford-IIIT Pet with the species as label: its trainval and test lists.
 
     LOSSBENCH_DATA is searched for `oxford-iiit-pet`, then earlier downloads; else it is downloaded.
@@ -62,7 +62,7 @@ def oxford_pets(say: Say) -> Source:
     return _source("oxford-pets", about, CATS_AND_DOGS, _read_annotations(root), root)
 
 
-def oxford_breeds(say: Say) -> Source:
+def oxford_breeds(say: Say) -> ImageSource:
     """Find Oxford-IIIT Pet with the breed as label, in alphabetical order.
 
     A breed needs at least 20 images in trainval and one in test. The images are searched for as by
@@ -141,10 +141,10 @@ def _source(
     classes: tuple[str, ...],
     labelled: Sequence[LabelledPath],
     root: Path,
-) -> Source:
+) -> ImageSource:
     """Create the source of labelled photographs."""
     images = [
-        SourceImage(path.stem, split, label, path, digest(read_file(path)))
+        ImageInfo(path.stem, split, label, path, digest(read_file(path)))
         for split, path, label in labelled
     ]
     check_every_class(images, classes, str(root), "replace it with a complete copy")

@@ -11,7 +11,15 @@ from .cifar import cifar10, cifar10_ten
 from .folder import path_source
 from .image_set import ImageSet
 from .pets import oxford_breeds, oxford_pets
-from .sources import SOURCES, Progress, Say, Source, UnavailableError, cache_home, data_directory
+from .sources import (
+    SOURCES,
+    ImageSource,
+    ProgressCallback,
+    Say,
+    UnavailableError,
+    cache_home,
+    data_directory,
+)
 from .synthetic import synthetic
 
 MIN_SIZE, MAX_SIZE = 32, 224
@@ -22,7 +30,7 @@ def open_images(
     image_size: int | None,
     *,
     say: Say,
-    progress: Progress | None = None,
+    progress: ProgressCallback | None = None,
 ) -> ImageSet:
     """Find or download images and open them from the cache.
 
@@ -47,7 +55,7 @@ def open_images(
     return open_cached(source, image_size or source.image_size, say=say, progress=progress)
 
 
-def _find_source(data: str | None, image_size: int | None, say: Say) -> Source:
+def _find_source(data: str | None, image_size: int | None, say: Say) -> ImageSource:
     """Return the source that `data` names, or the synthetic one if CIFAR-10 is unavailable."""
     finders = {
         "cifar10": cifar10,
@@ -74,7 +82,7 @@ def _find_source(data: str | None, image_size: int | None, say: Say) -> Source:
         return synthetic(image_size or 32)
 
 
-def _path_source(data: str) -> Source:
+def _path_source(data: str) -> ImageSource:
     try:
         path = Path(data).expanduser()
         exists = bool(data) and path.exists()

@@ -30,7 +30,7 @@ SPLITS: tuple[SplitName, ...] = ("train", "validation", "test")
 """Names of the splits, in the order that every source keeps."""
 
 Say = Callable[[str], None]
-Progress = Callable[[int, int], None]
+ProgressCallback = Callable[[int, int], None]
 
 
 class UnusableError(Exception):
@@ -46,7 +46,7 @@ Content = bytes | Path | np.ndarray | UnusableError
 
 
 @dataclass(frozen=True)
-class SourceImage:
+class ImageInfo:
     """One image of a source.
 
     Attributes:
@@ -65,7 +65,7 @@ class SourceImage:
 
 
 @dataclass(frozen=True)
-class Source:
+class ImageSource:
     """A source of images.
 
     Attributes:
@@ -85,30 +85,30 @@ class Source:
     image_size: int
     classes: tuple[str, ...]
     fingerprint: str
-    images: Callable[[], Sequence[SourceImage]]
-    load: Callable[[Sequence[SourceImage]], Iterator[tuple[int, Content]]]
+    images: Callable[[], Sequence[ImageInfo]]
+    load: Callable[[Sequence[ImageInfo]], Iterator[tuple[int, Content]]]
 
 
 def listed_source(
     name: str,
     description: str,
     classes: tuple[str, ...],
-    images: Sequence[SourceImage],
+    images: Sequence[ImageInfo],
     read: Callable[[Any], Content],
     *,
     image_size: int,
     synthetic: bool = False,
-) -> Source:
+) -> ImageSource:
     """Create a source from a list of images.
 
     Args:
-        name, description, classes, image_size, synthetic: as in `Source`.
+        name, description, classes, image_size, synthetic: as in `ImageSource`.
         images: all images, in any order.
         read: returns the content of an image from its key.
     """
     listed = sort_images(images)
 
-    return Source(
+    return ImageSource(
         name=name,
         description=description,
         synthetic=synthetic,
@@ -120,7 +120,7 @@ def listed_source(
     )
 
 
-def fingerprint_of(images: Sequence[SourceImage]) -> str:
+def fingerprint_of(images: Sequence[ImageInfo]) -> str:
     """Return the SHA-256 of names, splits, labels and checksums, 64 hex digits."""
     sha = hashlib.sha256()
     for image in images:
@@ -129,13 +129,13 @@ def fingerprint_of(images: Sequence[SourceImage]) -> str:
     return sha.hexdigest()
 
 
-def sort_images(images: Sequence[SourceImage]) -> tuple[SourceImage, ...]:
+def sort_images(images: Sequence[ImageInfo]) -> tuple[ImageInfo, ...]:
     """Sort images by split, as in `SPLITS`, then by name."""
     return tuple(sorted(images, key=lambda i: (SPLITS.index(i.split), i.name, i.digest)))
 
 
 def check_every_class(
-    images: Sequence[SourceImage], classes: tuple[str, ...], where: str, remedy: str
+    images: Sequence[ImageInfo], classes: tuple[str, ...], where: str, remedy: str
 ) -> None:
     """Raise UserError unless training, test and any validation split have images of every class.
 
@@ -160,7 +160,7 @@ def check_every_class(
 
 
 def count_classes(
-    images: Sequence[SourceImage], classes: tuple[str, ...]
+    images: Sequence[ImageInfo], classes: tuple[str, ...]
 ) -> dict[SplitName, dict[str, int]]:
     """Count images per split and class."""
     counts = Counter((image.split, image.label) for image in images)

@@ -17,7 +17,7 @@ from lossbench.benchmarks.errors import UserError
 
 from .image_set import ImageSet
 
-Rows = NDArray[np.int64]
+IntArray = NDArray[np.int64]
 
 
 def select(
@@ -28,7 +28,7 @@ def select(
     label_noise: float,
     imbalance: float,
     seed: int,
-) -> tuple[Rows, Rows, Rows]:
+) -> tuple[IntArray, IntArray, IntArray]:
     """Select rows of the training split to train on and to validate with.
 
     Args:
@@ -75,7 +75,7 @@ def select(
     return rows, noisy, np.flatnonzero(held_out)
 
 
-def stratified(labels: Rows, names: Sequence[str], fraction: float) -> NDArray[np.bool_]:
+def stratified(labels: IntArray, names: Sequence[str], fraction: float) -> NDArray[np.bool_]:
     """Select a fixed fraction of each class, rounded, and at least one image per class.
 
     Images are ranked by a hash of their names: as random as a seeded shuffle, and independent of
@@ -102,7 +102,7 @@ def stratified(labels: Rows, names: Sequence[str], fraction: float) -> NDArray[n
     return chosen
 
 
-def rank_in_class(labels: Rows, draws: NDArray[np.float64]) -> Rows:
+def rank_in_class(labels: IntArray, draws: NDArray[np.float64]) -> IntArray:
     """Rank each image within its class by its random number; 0 is the first."""
     ranks = np.empty(len(labels), np.int64)
     for label in np.unique(labels):
@@ -112,7 +112,7 @@ def rank_in_class(labels: Rows, draws: NDArray[np.float64]) -> Rows:
 
 
 def balanced_subset(
-    labels: Rows, draws: NDArray[np.float64], limit: int | None
+    labels: IntArray, draws: NDArray[np.float64], limit: int | None
 ) -> NDArray[np.bool_]:
     """Select at most `limit` images, the same number of each class; None: all."""
     if limit is None:
@@ -125,7 +125,7 @@ def balanced_subset(
 
 
 def thin_class_one(
-    labels: Rows, draws: NDArray[np.float64], imbalance: float, images: ImageSet
+    labels: IntArray, draws: NDArray[np.float64], imbalance: float, images: ImageSet
 ) -> NDArray[np.bool_]:
     """Select all of class 0, and one image of class 1 per `imbalance` of them, rounded.
 
@@ -145,8 +145,8 @@ def thin_class_one(
 
 
 def corrupt_labels(
-    labels: Rows, draws: NDArray[np.float64], steps: Rows, fraction: float, classes: int
-) -> Rows:
+    labels: IntArray, draws: NDArray[np.float64], steps: IntArray, fraction: float, classes: int
+) -> IntArray:
     """Replace a fraction of the labels of each class, rounded, by another class.
 
     Args:
@@ -166,7 +166,7 @@ def _check_range(name: str, value: float, valid: bool, wanted: str) -> None:
         raise UserError(f"{name} {value}: choose {wanted}")
 
 
-def _check_classes(images: ImageSet, labels: Rows, when: str) -> None:
+def _check_classes(images: ImageSet, labels: IntArray, when: str) -> None:
     """Raise UserError unless every class has an image."""
     counts = np.bincount(labels, minlength=len(images.classes))
     missing = [name for name, count in zip(images.classes, counts, strict=True) if not count]

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import numpy as np
 from PIL import Image, ImageDraw, ImageFilter
 
-from .sources import CATS_AND_DOGS, Source, SourceImage, SplitName, listed_source
+from .sources import CATS_AND_DOGS, ImageInfo, ImageSource, SplitName, listed_source
 
 DRAWING = 1  # count up when the drawings change, so that cached ones are drawn again
 SEED = 20210
@@ -30,7 +30,7 @@ PINK: Colour = (222, 142, 146)
 INK: Colour = (34, 26, 26)
 
 
-def synthetic(image_size: int = 32, *, train: int = 2000, test: int = 500) -> Source:
+def synthetic(image_size: int = 32, *, train: int = 2000, test: int = 500) -> ImageSource:
     """Create a source of drawn faces, half cats and half dogs, the same in every process.
 
     Args:
@@ -39,7 +39,7 @@ def synthetic(image_size: int = 32, *, train: int = 2000, test: int = 500) -> So
     """
     counts: dict[SplitName, int] = {"train": train, "test": test}
     images = [
-        SourceImage(
+        ImageInfo(
             name=f"{split}/{CATS_AND_DOGS[index % 2]}/{index:05d}",
             split=split,
             label=index % 2,

@@ -30,7 +30,7 @@ OTHERS = tuple(LOSSES)[1:]
 
 
 @dataclass(frozen=True)
-class Task:
+class Dataset:
     """Images of several classes.
 
     Attributes:
@@ -47,33 +47,33 @@ class Task:
     margin: float
 
 
-TEN = Task("CIFAR-10", "cifar10-ten", None, 0.04, 1.0)
-BREEDS = Task("Oxford-IIIT Pet breeds", "oxford-breeds", 64, 0.2, 5.0)
-TASKS = (TEN, BREEDS)
+TEN = Dataset("CIFAR-10", "cifar10-ten", None, 0.04, 1.0)
+BREEDS = Dataset("Oxford-IIIT Pet breeds", "oxford-breeds", 64, 0.2, 5.0)
+DATASETS = (TEN, BREEDS)
 
 
 @dataclass
 class Multiclass(Analysis):
-    """Runs of every loss on both tasks, each with its own learning rate."""
+    """Runs of every loss on both datasets, each with its own learning rate."""
 
-    runs: dict[tuple[str, Task], list[RunResult]]
+    runs: dict[tuple[str, Dataset], list[RunResult]]
     sizes: Mapping[str, Size]
 
     @classmethod
     def train(cls, trainer: ClaimTrainer, size: Mapping[str, Size]) -> Self:
-        runs: dict[tuple[str, Task], list[RunResult]] = {}
-        for task in TASKS:
-            each = size[task.data]
-            trainer.say(f"{task.name}: learning rates, then {len(LOSSES)} losses")
+        runs: dict[tuple[str, Dataset], list[RunResult]] = {}
+        for dataset in DATASETS:
+            each = size[dataset.data]
+            trainer.say(f"{dataset.name}: learning rates, then {len(LOSSES)} losses")
             configs = {
-                (loss, task): RunConfig(
+                (loss, dataset): RunConfig(
                     loss,
                     0,
                     0.1,
-                    data=task.data,
-                    image_size=task.image_size,
+                    data=dataset.data,
+                    image_size=dataset.image_size,
                     epochs=each.epochs,
-                    validation=task.validation,
+                    validation=dataset.validation,
                     train_images=each.train_images,
                     evaluations=0,
                 )
@@ -85,34 +85,38 @@ class Multiclass(Analysis):
 
     def __post_init__(self) -> None:
         self.accuracies = {cell: accuracies(runs) for cell, runs in self.runs.items()}
-        self.classes = {task: len(self.runs[REFERENCE, task][0].counts) for task in TASKS}
+        self.classes = {
+            dataset: len(self.runs[REFERENCE, dataset][0].counts) for dataset in DATASETS
+        }
         self.contrasts = {
-            (loss, task): accuracy_contrast(self.runs[loss, task], self.runs[REFERENCE, task])
-            for task in TASKS
+            (loss, dataset): accuracy_contrast(
+                self.runs[loss, dataset], self.runs[REFERENCE, dataset]
+            )
+            for dataset in DATASETS
             for loss in OTHERS
         }
         self.tests = evaluate_hypotheses(
             [
-                Hypothesis(self.name(loss, task), loss, each, "below", task.margin)
-                for (loss, task), each in self.contrasts.items()
+                Hypothesis(self.name(loss, dataset), loss, each, "below", dataset.margin)
+                for (loss, dataset), each in self.contrasts.items()
             ]
         )
 
-    def name(self, loss: str, task: Task) -> str:
-        """Return the name of a loss on a task."""
-        return f"{LOSSES[loss]}, {self.classes[task]} classes"
+    def name(self, loss: str, dataset: Dataset) -> str:
+        """Return the name of a loss on a dataset."""
+        return f"{LOSSES[loss]}, {self.classes[dataset]} classes"
 
     def measures(self) -> Sequence[Measure]:
         return [test.measure for test in self.tests]
 
     def sentence(self) -> str:
         parts = []
-        for task in TASKS:
+        for dataset in DATASETS:
             listed = ", ".join(
-                f"{LOSSES[loss]} {with_span(self.contrasts[loss, task].interval)}"
+                f"{LOSSES[loss]} {with_span(self.contrasts[loss, dataset].interval)}"
                 for loss in OTHERS
             )
-            parts.append(f"{self.classes[task]} classes: {listed}")
+            parts.append(f"{self.classes[dataset]} classes: {listed}")
         return "Points ahead of softmax cross-entropy with " + "; with ".join(parts) + "."
 
     def figures(self) -> Sequence[ClaimFigure]:
@@ -121,19 +125,21 @@ class Multiclass(Analysis):
 
     def _accuracy_figure(self) -> ClaimFigure:
         panels, parts = [], []
-        for task in TASKS:
-            reference = self.runs[REFERENCE, task]
+        for dataset in DATASETS:
+            reference = self.runs[REFERENCE, dataset]
             chance = chance_level(reference[0].test)
             rows = [
-                seed_row(name, loss, self.accuracies[loss, task]) for loss, name in LOSSES.items()
+                seed_row(name, loss, self.accuracies[loss, dataset])
+                for loss, name in LOSSES.items()
             ]
             heading = (
-                f"{task.name}: {self.classes[task]} classes, {sum(reference[0].counts):,} training "
-                f"and {len(tested(reference)[0].labels):,} test images"
+                f"{dataset.name}: {self.classes[dataset]} classes, "
+                f"{sum(reference[0].counts):,} training and "
+                f"{len(tested(reference)[0].labels):,} test images"
             )
             panels.append(RowPanel(rows, "test accuracy, %", heading, chance))
             listed = ", ".join(f"{row.label} {row.text}" for row in rows)
-            parts.append(f"{task.name} (chance {chance:.0f}): {listed}")
+            parts.append(f"{dataset.name} (chance {chance:.0f}): {listed}")
         return figure(
             "accuracies.png",
             draw_intervals,
@@ -145,10 +151,10 @@ class Multiclass(Analysis):
 
     def tables(self) -> Sequence[ClaimTable]:
         ninety = {
-            (loss, task): paired_difference(
-                self.accuracies[loss, task], self.accuracies[REFERENCE, task], level=0.9
+            (loss, dataset): paired_difference(
+                self.accuracies[loss, dataset], self.accuracies[REFERENCE, dataset], level=0.9
             )
-            for loss, task in self.contrasts
+            for loss, dataset in self.contrasts
         }
         accuracy = table(
             "Accuracy with more than two classes",
@@ -208,7 +214,7 @@ CLAIM = Claim(
     ),
     procedure=(
         "The ten classes of CIFAR-10, and the breeds of Oxford-IIIT Pet. Every loss gets the "
-        "learning rate that is best for it on validation images of that task, from the same grid. "
+        "learning rate that is best for it on validation images of them, from the same grid. "
         "Test accuracy minus that of softmax cross-entropy, paired by seed, must be below "
         f"{TEN.margin:g} point with ten classes and below {BREEDS.margin:g} points with breeds, "
         "for each of the three. An interval is 95 %, for other seeds and other test images "

@@ -262,10 +262,10 @@ def runs_error(config: dict[str, Any]) -> str | None:
     return wrong or schema_error(rates, [NUMBER], "config.learning_rates")
 
 
-Rows = dict[tuple[str, int], dict[int, Evaluation]]
+RowsByRun = dict[tuple[str, int], dict[int, Evaluation]]
 
 
-def _read_rows(path: Path) -> Rows:
+def _read_rows(path: Path) -> RowsByRun:
     try:
         lines = whole_lines(path)
     except FileNotFoundError:
@@ -281,7 +281,7 @@ def _read_rows(path: Path) -> Rows:
     header = table[0]
     if missing := [c for c in COLUMNS if c not in header and c != "images"]:
         raise UserError(f"cannot use {path}: it has no column {', '.join(missing)}")
-    rows: Rows = {}
+    rows: RowsByRun = {}
     for number, cells in enumerate(table[1:], start=2):
         if len(cells) != len(header):
             # An interruption can tear the last line, and only the last.

@@ -82,7 +82,7 @@ GRADIENT_COLUMNS = ("logit_mean_abs", "logit_when_wrong", "vanished_fraction", "
 COLUMNS = [field.name for field in dataclasses.fields(Evaluation)]
 
 
-Kind = Literal["vanished", "exploded"]
+WarningKind = Literal["vanished", "exploded"]
 
 
 @dataclass(frozen=True)
@@ -101,7 +101,7 @@ class GradientWarning:
 
     loss: str
     seed: int
-    kind: Kind
+    kind: WarningKind
     layer: str
     step: int
     value: float

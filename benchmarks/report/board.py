@@ -46,7 +46,7 @@ from .board_predictions import (
 )
 from .board_seeds import (
     Band,
-    Seed,
+    RunEvents,
     merged_histograms,
     over_seeds,
     positive_band,
@@ -158,7 +158,7 @@ def main_loss(summary: dict[str, Any]) -> str:
     return "cross-entropy" if "cross-entropy" in losses else str(losses[0])
 
 
-def curves(seeds: list[Seed], last: int) -> Iterator[tuple[int, list[Summary.Value]]]:
+def curves(seeds: list[RunEvents], last: int) -> Iterator[tuple[int, list[Summary.Value]]]:
     """Yield by step: means over seeds of all scalars, bands, and histograms of dL/dz."""
     charts = {chart.tag: chart for chart in CHARTS}
     for tag in sorted(set().union(*(seed.scalars for seed in seeds))):

@@ -30,7 +30,7 @@ class BinnedHistogram(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Seed:
+class RunEvents:
     """The events of one run: scalars and histograms by tag and step, wall times by step."""
 
     scalars: dict[str, dict[int, float]]
@@ -47,7 +47,7 @@ class Band(NamedTuple):
     high: Array
 
 
-def read_seed(directory: Path) -> Seed:
+def read_seed(directory: Path) -> RunEvents:
     """Read all scalars and the histograms of dL/dz from the event files of a run."""
     keep = {event_accumulator.SCALARS: 0, event_accumulator.HISTOGRAMS: 0}
     events = event_accumulator.EventAccumulator(str(directory), size_guidance=keep).Reload()
@@ -64,10 +64,10 @@ def read_seed(directory: Path) -> Seed:
             value: Any = point.histogram_value
             counts = bucket_counts(value.bucket_limit, value.bucket)
             histograms[point.step] = BinnedHistogram(counts, value.sum, value.sum_squares)
-    return Seed(scalars, histograms, times)
+    return RunEvents(scalars, histograms, times)
 
 
-def over_seeds(seeds: Sequence[Seed], tag: str) -> tuple[NDArray[np.int64], Array]:
+def over_seeds(seeds: Sequence[RunEvents], tag: str) -> tuple[NDArray[np.int64], Array]:
     """Return the steps at which any seed has a value, and the values (seeds, steps), else NaN."""
     curves = [seed.scalars.get(tag, {}) for seed in seeds]
     steps = subsample(sorted(set().union(*curves)))
@@ -125,7 +125,7 @@ def _mean_and_half(values: Array) -> tuple[Array, Array]:
     return mean, np.where(n > 1, half, 0.0)
 
 
-def merged_histograms(seeds: Sequence[Seed]) -> Mapping[int, HistogramProto]:
+def merged_histograms(seeds: Sequence[RunEvents]) -> Mapping[int, HistogramProto]:
     """Return the histograms of dL/dz by step, each of the values of all seeds."""
     merged: dict[int, HistogramProto] = {}
     for step in subsample(sorted(set().union(*(seed.histograms for seed in seeds)))):

@@ -29,9 +29,7 @@ from lossbench.losses import kernels, registry
 
 from . import time_to_accuracy
 from .baselines import noise_images
-from .interleaved import Ratio, Work, interleave
-from .plain import spellings
-from .rows import (
+from .cases import (
     Condition,
     Shape,
     forward_backward,
@@ -39,7 +37,9 @@ from .rows import (
     loss_inputs,
     usable,
 )
-from .target import Target
+from .interleaved import Ratio, Work, interleave
+from .plain import spellings
+from .target import SpeedTarget
 
 CROSS_ENTROPY_BOUNDS = {4096: 0.90, 16384: 0.90, 65536: 0.90, 131072: 0.80}
 """Classes -> least share of a copy's bandwidth."""
@@ -53,7 +53,7 @@ SAMPLE_SECONDS = 0.004
 MIN_PAIRS = 7
 
 
-def cuda_targets() -> Iterator[Target]:
+def cuda_targets() -> Iterator[SpeedTarget]:
     """Yield all targets of a GPU, or none where there is no GPU."""
     if not torch.cuda.is_available():
         return
@@ -64,25 +64,27 @@ def cuda_targets() -> Iterator[Target]:
         for dtype in DTYPES:
             yield from loss_targets(name, dtype)
     runs = "50 runs side by side, one at a time without graphs"
-    yield Target("cuda", runs, concurrent_runs, 10.0, at_least=True, unit=" x")
+    yield SpeedTarget("cuda", runs, concurrent_runs, 10.0, at_least=True, unit=" x")
     accuracy = f"{100 * time_to_accuracy.ACCURACY:g} %"
     until = f"training to {accuracy} on CIFAR-10, straightforward recipe's"
-    yield Target("cuda", until, time_to_accuracy.measure, 1.0, at_least=True, unit=" x")
+    yield SpeedTarget("cuda", until, time_to_accuracy.measure, 1.0, at_least=True, unit=" x")
 
 
-def cross_entropy_targets(shape: Shape, dtype: torch.dtype, share: float) -> Iterator[Target]:
+def cross_entropy_targets(shape: Shape, dtype: torch.dtype, share: float) -> Iterator[SpeedTarget]:
     """Yield the targets of cross-entropy: beside torch, the compiler, Liger and a copy."""
     name = f"cross-entropy ({shape[0]}, {shape[1]}), {str(dtype).removeprefix('torch.')}"
     measure = partial(beside_plain, "cross-entropy", shape, dtype)
-    yield Target("cuda", f"{name}, torch's", measure, 0.40)
-    yield Target("cuda", f"{name}, torch.compile's", partial(beside_compiled, shape, dtype), 1.0)
+    yield SpeedTarget("cuda", f"{name}, torch's", measure, 0.40)
+    yield SpeedTarget(
+        "cuda", f"{name}, torch.compile's", partial(beside_compiled, shape, dtype), 1.0
+    )
     if liger() is not None:
-        yield Target("cuda", f"{name}, Liger's", partial(beside_liger, shape, dtype), 1.0)
+        yield SpeedTarget("cuda", f"{name}, Liger's", partial(beside_liger, shape, dtype), 1.0)
     copied = partial(share_of_copy, "cross-entropy", shape, dtype)
-    yield Target("cuda", f"{name}, bandwidth of a copy", copied, share, at_least=True)
+    yield SpeedTarget("cuda", f"{name}, bandwidth of a copy", copied, share, at_least=True)
 
 
-def loss_targets(name: str, dtype: torch.dtype) -> Iterator[Target]:
+def loss_targets(name: str, dtype: torch.dtype) -> Iterator[SpeedTarget]:
     """Yield the targets of a loss, which are skipped where it has no kernel.
 
     A loss of single logits is measured beside a copy, and one of rows beside the plain expression.
@@ -93,12 +95,12 @@ def loss_targets(name: str, dtype: torch.dtype) -> Iterator[Target]:
     title = f"{name} ({size}), {str(dtype).removeprefix('torch.')}"
     beside = partial(beside_plain, name, shape, dtype)
     if name in BESIDE_TORCH:
-        yield Target("cuda", f"{title}, torch's", beside, BESIDE_TORCH[name])
+        yield SpeedTarget("cuda", f"{title}, torch's", beside, BESIDE_TORCH[name])
     if elementwise:
         copied = partial(share_of_copy, name, shape, dtype)
-        yield Target("cuda", f"{title}, bandwidth of a copy", copied, 0.85, at_least=True)
+        yield SpeedTarget("cuda", f"{title}, bandwidth of a copy", copied, 0.85, at_least=True)
     else:
-        yield Target("cuda", f"{title}, plain expression's", beside, 0.5)
+        yield SpeedTarget("cuda", f"{title}, plain expression's", beside, 0.5)
 
 
 @cache

@@ -32,7 +32,7 @@ from lossbench.benchmarks.training.train import Trainer
 from . import growth_runs
 from .baselines import image_folder, image_set
 from .interleaved import Ratio, interleave, time_ratio
-from .target import Target
+from .target import SpeedTarget
 
 SIZE = 64
 FEW_IMAGES, MANY_FILES = 1_000, 100_000
@@ -41,9 +41,9 @@ WARMUP_STEPS, TIMED_STEPS = 5, 20
 BATCH_SIZE = 64
 
 
-def growth_targets() -> Iterator[Target]:
+def growth_targets() -> Iterator[SpeedTarget]:
     """Yield all targets of growth."""
-    target = partial(Target, "growth")
+    target = partial(SpeedTarget, "growth")
     yield target("private memory with a cache of 4 GB", private_memory, 1.0, unit=" GB")
     yield target("decoding, of the cores' own speed", decoding, 0.85, at_least=True)
     yield target(f"second start, {MANY_FILES:,} files", second_start, 1.0, unit=" s")

@@ -43,7 +43,7 @@ TIMEOUT = 60.0
 """Seconds to wait for TensorBoard."""
 
 
-class Experiment(NamedTuple):
+class LargeExperiment(NamedTuple):
     """A finished experiment.
 
     Attributes:
@@ -95,7 +95,7 @@ def run_timer(plan: Plan) -> Iterator[Callable[[], float]]:
 
 
 @cache
-def finished_experiment() -> Experiment:
+def finished_experiment() -> LargeExperiment:
     """Train an experiment once per process."""
     directory = tempfile.TemporaryDirectory(prefix="lossbench-")
     many, few = (plan_experiment(Path(directory.name), n) for n in (MANY_SEEDS, FEW_SEEDS))
@@ -105,7 +105,7 @@ def finished_experiment() -> Experiment:
                 train_next()
         # Interleaved: the cost of a file system depends on what was written just before.
         cost = interleave(last, first, 0, COMPARED_RUNS)
-    return Experiment(many, cost, directory)
+    return LargeExperiment(many, cost, directory)
 
 
 def run_cost(_seconds: float) -> Ratio:

@@ -9,14 +9,14 @@ import time
 from collections.abc import Iterator
 
 from .interleaved import Ratio
-from .target import Target
+from .target import SpeedTarget
 
 
-def start_targets() -> Iterator[Target]:
+def start_targets() -> Iterator[SpeedTarget]:
     """Yield all targets of start-up time."""
-    yield Target("start", "lossbench --help", help_seconds, 0.4, unit=" s")
+    yield SpeedTarget("start", "lossbench --help", help_seconds, 0.4, unit=" s")
     name = "import lossbench.losses, beyond torch"
-    yield Target("start", name, import_seconds, 0.030, unit=" s")
+    yield SpeedTarget("start", name, import_seconds, 0.030, unit=" s")
 
 
 def run_python(*arguments: str) -> str:

@@ -18,7 +18,7 @@ from lossbench.benchmarks.report.document import DefinitionList, Document, Parag
 from lossbench.benchmarks.report.render import markdown
 
 from .interleaved import Ratio
-from .target import Target
+from .target import SpeedTarget
 from .targets import all_targets
 
 HEADINGS = ("group", "row", "measured", "quartiles", "GB/s", "of a copy", "target", "verdict")
@@ -38,11 +38,11 @@ ABOUT = (
 class Measurement(NamedTuple):
     """A target and what was measured for it."""
 
-    target: Target
+    target: SpeedTarget
     ratio: Ratio
 
 
-def select(only: str | None) -> list[Target]:
+def select(only: str | None) -> list[SpeedTarget]:
     """Return the targets with `only` in their group or name. Raises UserError if there is none."""
     targets = [t for t in all_targets() if only is None or only in f"{t.group} {t.name}"]
     if not targets and only == "cuda":
@@ -53,7 +53,7 @@ def select(only: str | None) -> list[Target]:
 
 
 def measure(
-    targets: Sequence[Target], seconds: float, log: Callable[[str], None]
+    targets: Sequence[SpeedTarget], seconds: float, log: Callable[[str], None]
 ) -> Iterator[Measurement]:
     """Measure one target after the other; skip those that need something this machine lacks.
 
@@ -79,7 +79,7 @@ def medians(measurements: Sequence[Measurement]) -> Iterator[Measurement]:
         found = [r.median for t, r in measurements if t.group == group and t.median_bound]
         ratio = Ratio.single(statistics.median(found))
         name = f"median of {len(found)} large rows"
-        yield Measurement(Target(group, name, Ratio.single, bound), ratio)
+        yield Measurement(SpeedTarget(group, name, Ratio.single, bound), ratio)
 
 
 def machine_facts() -> dict[str, Any]:

@@ -12,7 +12,7 @@ MEMORY_BINDS = 0.9
 
 
 @dataclass(frozen=True)
-class Target:
+class SpeedTarget:
     """A measurement and its bound.
 
     Attributes:

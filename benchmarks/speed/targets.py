@@ -4,34 +4,34 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from . import baselines, cuda, growth, memory_rows, rows, start, training_runs
+from . import baselines, cases, cuda, growth, memory_cases, start, training_runs
 from .interleaved import Ratio
-from .target import Target
+from .target import SpeedTarget
 
 
-def all_targets() -> Iterator[Target]:
+def all_targets() -> Iterator[SpeedTarget]:
     """Yield the targets of the CPU, and those of a GPU where there is one."""
-    for condition in rows.CONDITIONS:
-        for row in rows.rows([condition]):
-            yield row.target()
-    yield from memory_rows.memory_targets()
+    for condition in cases.CONDITIONS:
+        for case in cases.cases([condition]):
+            yield case.target()
+    yield from memory_cases.memory_targets()
     yield from training_targets()
     yield from start.start_targets()
     yield from growth.growth_targets()
     yield from cuda.cuda_targets()
 
 
-def training_targets() -> Iterator[Target]:
+def training_targets() -> Iterator[SpeedTarget]:
     """Yield times of trainings relative to those of other implementations."""
 
-    def faster(name: str, measure: Callable[[float], Ratio], bound: float) -> Target:
-        return Target("training", name, measure, bound, at_least=True, unit=" x")
+    def faster(name: str, measure: Callable[[float], Ratio], bound: float) -> SpeedTarget:
+        return SpeedTarget("training", name, measure, bound, at_least=True, unit=" x")
 
     small = "files of 32 px, ImageFolder and DataLoader"
     yield faster(small, baselines.small_images, 3.3)
     yield faster("photographs of 400 px, the same", baselines.photographs, 8.0)
     recorded = training_runs.recorded_run_ratio
-    yield Target("training", "a run with probes and TensorBoard", recorded, 1.03)
+    yield SpeedTarget("training", "a run with probes and TensorBoard", recorded, 1.03)
     if training_runs.has_lightning():
         yield faster("Lightning's Trainer, in memory", training_runs.lightning_ratio, 1.2)
     yield faster("runs in processes, one at a time", baselines.runs_in_processes, 1.4)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from lossbench.benchmarks.records.gradient_stats import GradientStats
-from lossbench.benchmarks.records.results import GradientWarning, Kind
+from lossbench.benchmarks.records.results import GradientWarning, WarningKind
 
 from .gradient_stats import VANISHED_BELOW
 
@@ -33,7 +33,7 @@ class GradientWarnings:
 
     def __init__(self, loss: str, seed: int) -> None:
         self.loss, self.seed = loss, seed
-        self.warned: set[tuple[Kind, str]] = set()
+        self.warned: set[tuple[WarningKind, str]] = set()
         self.in_use: set[str] = set()
 
     def state_dict(self) -> dict[str, Any]:
@@ -53,7 +53,7 @@ class GradientWarnings:
             stats: its statistics.
         """
         self.in_use |= {name for name, norm in stats.layers.items() if norm != 0}
-        kinds: tuple[tuple[Kind, dict[str, float]], ...] = (
+        kinds: tuple[tuple[WarningKind, dict[str, float]], ...] = (
             ("vanished", self._vanished(stats)),
             ("exploded", self._exploded(stats)),
         )
@@ -85,7 +85,7 @@ class GradientWarnings:
         return {name: value for name, value in values.items() if not value <= EXPLODED_ABOVE}
 
     def _warning(
-        self, kind: Kind, step: int, values: dict[str, float], layers: int
+        self, kind: WarningKind, step: int, values: dict[str, float], layers: int
     ) -> GradientWarning:
         layer, value = next(iter(values.items()))
         count = len(values) - (LOGIT in values)

@@ -12,12 +12,12 @@ from lossbench.benchmarks.data.batches import DeviceDataset, DeviceSplit, Traini
 from lossbench.benchmarks.records.gradient_stats import GradientStats
 from lossbench.benchmarks.records.results import Evaluation
 
+from .allocator import keep_freed_memory
 from .checkpoint import State
 from .distributed import rank_slice, world_size
 from .evaluate import evaluate
 from .gradient_stats import GradientMeter
 from .history import LearningCurve, Stopwatch
-from .memory import keep_freed_memory
 from .network import build_forward, build_model, is_builtin
 from .objective import Objective
 from .result import Predictions, RunResult

@@ -7,17 +7,17 @@ from typing import Any
 
 import pytest
 
-from lossbench.benchmarks.speed.rows import Row, quick_rows, rows
+from lossbench.benchmarks.speed.cases import Case, cases, quick_cases
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Give `bench_loss` the quick rows, or all of them."""
-    if "row" in metafunc.fixturenames:
-        chosen = rows() if metafunc.config.getoption("--full") else quick_rows()
-        metafunc.parametrize("row", list(chosen), ids=lambda row: row.id)
+    if "case" in metafunc.fixturenames:
+        chosen = cases() if metafunc.config.getoption("--full") else quick_cases()
+        metafunc.parametrize("case", list(chosen), ids=lambda case: case.id)
 
 
 @pytest.mark.benchmark(max_time=0.02, min_rounds=1)
 @pytest.mark.parametrize("implementation", ["lossbench", "torch"])
-def bench_loss(measure_row: Callable[..., Any], row: Row, implementation: str) -> None:
-    measure_row(row, ours=implementation == "lossbench")
+def bench_loss(measure_case: Callable[..., Any], case: Case, implementation: str) -> None:
+    measure_case(case, ours=implementation == "lossbench")

@@ -12,8 +12,8 @@ import torch
 from pytest_benchmark.fixture import BenchmarkFixture
 
 from lossbench.benchmarks.records.experiment import hardware
+from lossbench.benchmarks.speed.cases import Case, Works, measure_works
 from lossbench.benchmarks.speed.interleaved import Ratio, Work, synchronised, time_ratio
-from lossbench.benchmarks.speed.rows import Row, Works, measure_works
 from lossbench.losses import kernels
 
 DEVICES = ["cpu", "cuda"] if torch.cuda.is_available() else ["cpu"]
@@ -38,9 +38,9 @@ def built_kernels() -> None:
 
 
 @lru_cache(maxsize=1)
-def works_of(row: Row) -> Works:
-    """Return both sides of a row; the last one is kept for the row's other benchmark."""
-    return row.works()
+def works_of(case: Case) -> Works:
+    """Return both sides of a case; the last one is kept for the case's other benchmark."""
+    return case.works()
 
 
 @cache
@@ -50,32 +50,32 @@ def machine() -> dict[str, Any]:
 
 
 @pytest.fixture
-def measure_row(
+def measure_case(
     benchmark: BenchmarkFixture,
     request: pytest.FixtureRequest,
     built_kernels: None,  # noqa: ARG001
 ) -> Callable[..., None]:
-    """Return a function that benchmarks one side of a row; with ours goes the ratio to theirs."""
+    """Return a function that benchmarks one side of a case; with ours goes the ratio to theirs."""
 
-    def run(row: Row, *, ours: bool) -> None:
-        benchmark.group = row.group
-        works = works_of(row)
+    def run(case: Case, *, ours: bool) -> None:
+        benchmark.group = case.group
+        works = works_of(case)
         if ours and not benchmark.disabled:
-            ratio = measure_works(works, row.condition, ROW_SECONDS)
-            benchmark.extra_info |= facts(row, ratio)
-            request.config.stash.setdefault(LINES, [HEADING]).append(line(row, ratio))
-        closed = row.condition.how == "closed forms"
+            ratio = measure_works(works, case.condition, ROW_SECONDS)
+            benchmark.extra_info |= facts(case, ratio)
+            request.config.stash.setdefault(LINES, [HEADING]).append(line(case, ratio))
+        closed = case.condition.how == "closed forms"
         with kernels.closed_forms_only() if closed else nullcontext():
             benchmark(works.ours if ours else works.theirs)
 
     return run
 
 
-def facts(row: Row, ratio: Ratio) -> dict[str, Any]:
+def facts(case: Case, ratio: Ratio) -> dict[str, Any]:
     """Return what is saved with a benchmark of ours."""
-    target = row.target()
+    target = case.target()
     return {
-        "beside": row.beside,
+        "beside": case.beside,
         "ratio": ratio.median,
         "quartiles": [ratio.lower, ratio.upper],
         "target": str(target),
@@ -86,12 +86,12 @@ def facts(row: Row, ratio: Ratio) -> dict[str, Any]:
     }
 
 
-def line(row: Row, ratio: Ratio) -> str:
-    """Return a row as a line of the table."""
-    target = row.target()
+def line(case: Case, ratio: Ratio) -> str:
+    """Return a case as a line of the table."""
+    target = case.target()
     ours, theirs = (f"{1e6 * (x or 0):,.0f} us" for x in (ratio.value, ratio.reference))
     return (
-        f"{f'{row.group} {row.condition.name}':54} {ours:>9} {theirs:>9}  {ratio!s:22} "
+        f"{f'{case.group} {case.condition.name}':54} {ours:>9} {theirs:>9}  {ratio!s:22} "
         f"{target!s:>6}  {target.verdict(ratio):12} {(ratio.bandwidth or 0) / 1e9:6.2f}  "
         f"{ratio.share_of_copy or 0:9.2f}"
     )

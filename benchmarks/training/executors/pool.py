@@ -24,7 +24,7 @@ from lossbench.benchmarks.errors import UserError
 from lossbench.benchmarks.records.experiment import cpu_count
 from lossbench.benchmarks.training.network import is_builtin
 from lossbench.benchmarks.training.result import RunResult
-from lossbench.benchmarks.training.result_store import ResultStore
+from lossbench.benchmarks.training.result_cache import ResultCache
 from lossbench.benchmarks.training.train import Trainer, train
 
 from .cuda_streams import run_all
@@ -36,20 +36,20 @@ class Pool:
     Its worker processes start with the first run that needs them.
 
     Args:
-        store: directory of the results, made when it is needed.
+        cache: directory of the results, made when it is needed.
         device: where to train. On the CPU every run has one thread, so that its result does not
             depend on how many are trained beside it.
         reporter: for messages and the progress bar.
         workers: runs at a time; None: one per core on the CPU, as many as fit on a GPU.
 
     Attributes:
-        trained: number of runs trained so far, without those found in the store.
+        trained: number of runs trained so far, without those found in the cache.
     """
 
     def __init__(
-        self, store: Path, device: torch.device, reporter: Reporter, workers: int | None = None
+        self, cache: Path, device: torch.device, reporter: Reporter, workers: int | None = None
     ) -> None:
-        self.store = ResultStore(store)
+        self.cache = ResultCache(cache)
         self.device, self.reporter = device, reporter
         self.workers = workers or (cpu_count() if device.type == "cpu" else None)
         self.executor: ProcessPoolExecutor | None = None
@@ -100,7 +100,7 @@ class Pool:
         """
         missing, results = [], {}
         for config in dict.fromkeys(configs):
-            known = self.store.get(config, self._fingerprint(config))
+            known = self.cache.get(config, self._fingerprint(config))
             if known is None:
                 missing.append(config)
             else:
@@ -110,7 +110,7 @@ class Pool:
             self.reporter.say(f"{task}: {len(results)} of {total} were trained before")
         train_missing = self._in_processes if self.device.type == "cpu" else self._in_streams
         for done, result in enumerate(train_missing(missing) if missing else (), start=1):
-            self.store.put(result, self._fingerprint(result.config))
+            self.cache.put(result, self._fingerprint(result.config))
             results[result.config] = result
             self.trained += 1
             text = f"{task}  {done}/{len(missing)}  {result.config.loss}"

@@ -72,7 +72,7 @@ def cluster() -> Iterator[Executor]:
     with _keep_sigterm_handler():
         _connect(ray)
     try:
-        yield lambda plan, configs, progress: _Tasks(ray, plan, progress).train(configs)
+        yield lambda plan, configs, progress: _RayTasks(ray, plan, progress).train(configs)
     finally:
         ray.shutdown()
 
@@ -116,7 +116,7 @@ def _keep_sigterm_handler() -> Iterator[None]:
 
 
 @dataclass
-class _Task:
+class _RayTask:
     """Task of the cluster that trains a run: restarts left, whether it has sent an update."""
 
     config: RunConfig
@@ -175,7 +175,7 @@ def _train(
     yield from train_remotely(description, config, files, interval, should_stop)
 
 
-class _Tasks:
+class _RayTasks:
     """Tasks that train the runs of a plan."""
 
     def __init__(self, ray: Any, plan: Plan, progress: Progress) -> None:
@@ -186,7 +186,7 @@ class _Tasks:
         # Ray's own retries would start a run again from its first files.
         self.remote = ray.remote(num_returns="streaming", max_retries=0, **needs)(_train)
         self.stop_flag = _stop_flag(ray)
-        self.active: dict[Any, _Task] = {}
+        self.active: dict[Any, _RayTask] = {}
         self.gathered = monotonic()
 
     def train(self, configs: Sequence[RunConfig]) -> None:
@@ -230,12 +230,12 @@ class _Tasks:
         return int(self.ray.cluster_resources().get(self.resource, 0))
 
     def _add(self, config: RunConfig) -> None:
-        task = _Task(config, run_directory(self.plan.directory, config.loss, config.seed))
+        task = _RayTask(config, run_directory(self.plan.directory, config.loss, config.seed))
         task.path.mkdir(parents=True, exist_ok=True)
         task.lock.enter_context(lock_directory(task.path))
         self._start(task)
 
-    def _start(self, task: _Task) -> None:
+    def _start(self, task: _RayTask) -> None:
         needed = {CHECKPOINT_FILE, *(path.name for path in appended_files(task.path))}
         files = {name: file for name, file in read_files(task.path).items() if name in needed}
         generator = self.remote.remote(

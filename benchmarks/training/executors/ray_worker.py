@@ -98,7 +98,7 @@ def train_remotely(
         plan.dataset = shared.dataset
         path = run_directory(plan.directory, config.loss, config.seed)
         write_files(path, files)
-        monitor, last = _Monitor(), Update(ended=True)
+        monitor, last = _BufferedMonitor(), Update(ended=True)
         try:
             with side_stream(plan.device)(), recorded_trainer(plan, config, monitor) as trainer:
                 sent, version = monotonic(), _version(path)
@@ -123,7 +123,7 @@ def train_remotely(
         yield monitor.update_with(read_files(path), last)
 
 
-class _Monitor:
+class _BufferedMonitor:
     """Monitor that keeps what a run reports for the next update."""
 
     def __init__(self) -> None:

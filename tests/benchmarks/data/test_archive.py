@@ -13,7 +13,7 @@ import pytest
 
 from lossbench.benchmarks.data import archive as archive_module
 from lossbench.benchmarks.data import directory
-from lossbench.benchmarks.data.archive import open_store, path_parts
+from lossbench.benchmarks.data.archive import open_reader, path_parts
 from lossbench.benchmarks.data.directory import read_file
 from lossbench.benchmarks.data.sources import UnusableError
 
@@ -32,13 +32,13 @@ def one_mebibyte(monkeypatch):
 
 def contents(path):
     """Return the content of every file by its path, or the reason why it is unusable."""
-    store = open_store(path)
-    entries = store.entries(bool)
+    reader = open_reader(path)
+    listed = reader.infolist(bool)
     found = {}
-    for position, content in store.load([entry.key for entry in entries]):
+    for position, content in reader.load([file.key for file in listed]):
         content = read_file(content) if isinstance(content, Path) else content
         reason = str(content) if isinstance(content, UnusableError) else content
-        found["/".join(entries[position].parts)] = reason
+        found["/".join(listed[position].parts)] = reason
     return found
 
 
@@ -62,14 +62,14 @@ def test_files_are_returned_unchanged(pack, kind):
     path = pack(FILES, kind)
     assert contents(path) == FILES
     files = {str(path / name) for name in FILES} if kind == "directory" else {str(path)}
-    assert set(open_store(path).files()) == files
+    assert set(open_reader(path).files()) == files
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_checksums_follow_the_content_of_wanted_files(pack, kind):
     def digests(files, name):
-        entries = open_store(pack(files, kind, name)).entries(lambda parts: parts[0] == "a")
-        return {"/".join(entry.parts): entry.digest for entry in entries}
+        listed = open_reader(pack(files, kind, name)).infolist(lambda parts: parts[0] == "a")
+        return {"/".join(file.parts): file.digest for file in listed}
 
     before, same = digests(FILES, "before"), digests(FILES, "same")
     after = digests({**FILES, "a/one": b"I"}, "after")
@@ -80,7 +80,7 @@ def test_checksums_follow_the_content_of_wanted_files(pack, kind):
 
 @pytest.mark.parametrize("kind", ["directory", "tar.gz"])
 def test_directory_and_tar_have_the_same_checksums(pack, kind):
-    first, other = (open_store(pack(FILES, k)).entries(bool) for k in ("tar", kind))
+    first, other = (open_reader(pack(FILES, k)).infolist(bool) for k in ("tar", kind))
     assert {e.parts: e.digest for e in first} == {e.parts: e.digest for e in other}
 
 
@@ -264,5 +264,7 @@ def test_archives_are_recognized_by_content(pack, tmp_path, kind):
 
 def test_other_files_and_missing_ones_are_errors(tmp_path, refusal):
     (tmp_path / "pets.rar").write_bytes(b"Rar!" * 99)
-    refusal(lambda: open_store(tmp_path / "pets.rar"), "neither a directory nor an archive", ".zip")
-    refusal(lambda: open_store(tmp_path / "nothing.zip"), "no such file")
+    refusal(
+        lambda: open_reader(tmp_path / "pets.rar"), "neither a directory nor an archive", ".zip"
+    )
+    refusal(lambda: open_reader(tmp_path / "nothing.zip"), "no such file")

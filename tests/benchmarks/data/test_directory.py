@@ -2,7 +2,7 @@
 
 import pytest
 
-from lossbench.benchmarks.data.directory import DirectoryStore
+from lossbench.benchmarks.data.directory import DirectoryReader
 from lossbench.benchmarks.errors import UserError
 
 
@@ -12,4 +12,4 @@ def test_what_is_no_directory_is_a_users_error(tmp_path, there):
     if there:
         path.write_bytes(b"")
     with pytest.raises(UserError, match=r"can't read the directory .*images"):
-        DirectoryStore(path).entries(lambda _: True)
+        DirectoryReader(path).infolist(lambda _: True)

@@ -25,15 +25,15 @@ def settled(monkeypatch):
 
 @pytest.fixture
 def listings(monkeypatch):
-    """Record the paths of the stores that are listed."""
+    """Record the paths of the readers that are listed."""
     done = []
-    for store in (archive.DirectoryStore, archive.ZipStore, archive.TarStore):
+    for reader in (archive.DirectoryReader, archive.ZipReader, archive.TarReader):
 
-        def entries(self, wanted, original=store.entries):
+        def infolist(self, wanted, original=reader.infolist):
             done.append(self.path)
             return original(self, wanted)
 
-        monkeypatch.setattr(store, "entries", entries)
+        monkeypatch.setattr(reader, "infolist", infolist)
     return done
 
 

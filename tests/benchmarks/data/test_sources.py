@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from lossbench.benchmarks.data.sources import (
-    SourceImage,
+    ImageInfo,
     cache_home,
     check_every_class,
     count_classes,
@@ -21,7 +21,7 @@ TWO, THREE = ("dog", "cat"), ("ant", "bee", "cow")
 
 def made(splits=("train", "test"), classes=TWO):
     return [
-        SourceImage(f"{split}{label}", split, label, (split, label), "sum")
+        ImageInfo(f"{split}{label}", split, label, (split, label), "sum")
         for split in splits
         for label in range(len(classes))
     ]

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from lossbench.benchmarks.evidence.multiclass import LOSSES, OTHERS, REFERENCE, TASKS
+from lossbench.benchmarks.evidence.multiclass import DATASETS, LOSSES, OTHERS, REFERENCE
 
 from .worlds import BREEDS, TEN
 
@@ -23,12 +23,15 @@ def test_numbers_are_those_of_the_runs(examine, analyse):
     analysis, trainer = analyse("multiclass")
     finding = examine("multiclass")
     points = {
-        (task.data, loss): 100 * np.mean([run.test.accuracy for run in analysis.runs[loss, task]])
-        for task in TASKS
+        (dataset.data, loss): 100
+        * np.mean([run.test.accuracy for run in analysis.runs[loss, dataset]])
+        for dataset in DATASETS
         for loss in LOSSES
     }
     expected = [
-        points[task.data, loss] - points[task.data, REFERENCE] for task in TASKS for loss in OTHERS
+        points[dataset.data, loss] - points[dataset.data, REFERENCE]
+        for dataset in DATASETS
+        for loss in OTHERS
     ]
     assert [measure.value for measure in finding.measures] == pytest.approx(expected)
     rows = finding.tables[0].rows

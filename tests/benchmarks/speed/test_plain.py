@@ -3,8 +3,8 @@
 import pytest
 import torch
 
+from lossbench.benchmarks.speed.cases import CONDITIONS, Condition, loss_inputs, usable
 from lossbench.benchmarks.speed.plain import in_torch, spellings
-from lossbench.benchmarks.speed.rows import CONDITIONS, Condition, loss_inputs, usable
 from lossbench.losses import registry
 
 CASES = [(name, kind) for name in registry.names() for kind in registry.entry(name).targets]

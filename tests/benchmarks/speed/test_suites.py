@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from lossbench.benchmarks.speed.rows import rows
+from lossbench.benchmarks.speed.cases import cases
 from lossbench.losses import registry
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -54,7 +54,7 @@ def test_every_loss_is_collected_and_no_file_loaded_twice(tmp_path: Path) -> Non
             assert len(re.findall(rf"\[{name}-[\dx]+-\w+-{implementation}\]", output)) == 4
     assert "loaded twice []" in output
     everything = run_suites(tmp_path, "--collect-only", "--full")
-    assert everything.count("bench_loss[") == 2 * len(list(rows()))
+    assert everything.count("bench_loss[") == 2 * len(list(cases()))
 
 
 @pytest.mark.slow

@@ -11,10 +11,10 @@ import torch.nn.functional as F
 from lossbench.benchmarks.cli import main
 from lossbench.benchmarks.errors import UserError
 from lossbench.benchmarks.report.render import markdown
-from lossbench.benchmarks.speed import memory_rows, training_runs
+from lossbench.benchmarks.speed import memory_cases, training_runs
 from lossbench.benchmarks.speed.growth import growth_targets
 from lossbench.benchmarks.speed.interleaved import Ratio
-from lossbench.benchmarks.speed.memory import kept_bytes, peak_bytes
+from lossbench.benchmarks.speed.peak_memory import kept_bytes, peak_bytes
 from lossbench.benchmarks.speed.table import (
     Measurement,
     cells,
@@ -26,15 +26,17 @@ from lossbench.benchmarks.speed.table import (
     select,
     write,
 )
-from lossbench.benchmarks.speed.target import Target
+from lossbench.benchmarks.speed.target import SpeedTarget
 from lossbench.benchmarks.speed.targets import all_targets
 from lossbench.losses import functional, registry
 
 NOW = datetime(2026, 1, 2, 3, 4, 5)
 
 
-def target(name: str = "a row", bound: float = 1.0, *, at_least: bool = False) -> Target:
-    return Target("losses", name, lambda _: Ratio(0.5, 0.4, 0.6, 9, name), bound, at_least, " x")
+def target(name: str = "a row", bound: float = 1.0, *, at_least: bool = False) -> SpeedTarget:
+    return SpeedTarget(
+        "losses", name, lambda _: Ratio(0.5, 0.4, 0.6, 9, name), bound, at_least, " x"
+    )
 
 
 @pytest.mark.parametrize(
@@ -54,7 +56,7 @@ def test_a_target_is_met_on_its_side_of_the_bound(bound, at_least, met) -> None:
 
 def test_a_missed_target_says_where_memory_binds() -> None:
     ratio = Ratio(0.9, 0.8, 1.0, 9, bandwidth=20e9, share_of_copy=0.95)
-    row = Target("float32", "nll", lambda _: ratio, 0.5)
+    row = SpeedTarget("float32", "nll", lambda _: ratio, 0.5)
     bandwidth, share, _, verdict = cells(Measurement(row, ratio))[-4:]
     assert (bandwidth, share, verdict) == ("20", "0.95", "memory binds")
     assert row.verdict(replace(ratio, share_of_copy=0.5)) == "missed"
@@ -74,7 +76,7 @@ def test_names_are_unique_and_every_loss_has_a_target() -> None:
 def test_the_median_of_a_group_is_a_row_of_its_own() -> None:
     def of(name: str, value: float, bound: float | None) -> Measurement:
         ratio = Ratio.single(value)
-        return Measurement(Target("a", name, lambda _: ratio, 0.5, median_bound=bound), ratio)
+        return Measurement(SpeedTarget("a", name, lambda _: ratio, 0.5, median_bound=bound), ratio)
 
     measured = [of("x", 0.1, 0.25), of("y", 0.2, 0.25), of("z", 0.4, 0.25), of("small", 0.8, None)]
     (found,) = medians(measured)
@@ -97,7 +99,9 @@ def test_without_lightning_its_target_is_left_out(monkeypatch: pytest.MonkeyPatc
 def test_a_terminal_has_a_table_per_group() -> None:
     ratio = Ratio.single(0.1)
     rows = [("a", "x"), ("b", "y"), ("a", "median")]
-    measured = [Measurement(Target(group, row, lambda _: ratio, 1), ratio) for group, row in rows]
+    measured = [
+        Measurement(SpeedTarget(group, row, lambda _: ratio, 1), ratio) for group, row in rows
+    ]
     found = {group: [row[0] for row in table.rows] for group, table in group_tables(measured)}
     assert found == {"a": ["x", "median"], "b": ["y"]}
     assert all(len(table.columns) == len(table.rows[0]) for _, table in group_tables(measured))
@@ -120,7 +124,7 @@ def test_a_target_without_images_is_skipped() -> None:
         raise UserError("no images")
 
     lines: list[str] = []
-    targets = [Target("cuda", "gone", missing, 1.0), target("there")]
+    targets = [SpeedTarget("cuda", "gone", missing, 1.0), target("there")]
     found = list(measure(targets, 0, lines.append))
     expected = ["1 of 2: gone, cuda", "skipped: no images", "2 of 2: there, losses"]
     assert lines == expected
@@ -157,18 +161,18 @@ def test_memory_of_a_loss_in_every_situation() -> None:
     def squares(z: torch.Tensor, _target: torch.Tensor) -> torch.Tensor:
         return (z * z).sum()
 
-    logits = memory_rows.ROWS * memory_rows.CLASSES * 4
-    kept = memory_rows.graph_kept("bce-with-logits", squares)
+    logits = memory_cases.ROWS * memory_cases.CLASSES * 4
+    kept = memory_cases.graph_kept("bce-with-logits", squares)
     # Of four losses each keeps its own logits.
-    summed = memory_rows.four_summed("bce-with-logits", squares)
+    summed = memory_cases.four_summed("bce-with-logits", squares)
     assert kept == pytest.approx(logits, rel=0.01)
     assert 4 * logits <= summed <= 6.1 * logits
-    assert memory_rows.checkpointed("bce-with-logits", squares) < 0.1 * logits
+    assert memory_cases.checkpointed("bce-with-logits", squares) < 0.1 * logits
 
 
 def test_memory_is_that_of_ours_relative_to_torchs() -> None:
-    names = [target.name for target in memory_rows.memory_targets()]
+    names = [target.name for target in memory_cases.memory_targets()]
     assert len(names) == 8
     bytes_of = {F.cross_entropy: 100, functional.cross_entropy: 150}
-    found = memory_rows.beside_torch("cross-entropy", lambda _, loss: bytes_of[loss], 0)
+    found = memory_cases.beside_torch("cross-entropy", lambda _, loss: bytes_of[loss], 0)
     assert found.median == 1.5

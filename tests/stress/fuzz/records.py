@@ -31,7 +31,7 @@ from lossbench.benchmarks.report.summary import summarise_experiment
 from lossbench.benchmarks.training import checkpoint
 from lossbench.benchmarks.training.plan import parse_config
 from lossbench.benchmarks.training.result import Predictions, RunResult
-from lossbench.benchmarks.training.result_store import ResultStore, to_arrays
+from lossbench.benchmarks.training.result_cache import ResultCache, to_arrays
 
 from .target import Target
 
@@ -187,7 +187,7 @@ class NoResultError(Exception):
 
 
 def _read_result(data: bytes, scratch: Path) -> None:
-    store = ResultStore(scratch)
+    store = ResultCache(scratch)
     store.path(RUN, "print").write_bytes(_npz(data))
     result = store.get(RUN, "print")
     if result is None:

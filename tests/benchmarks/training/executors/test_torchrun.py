@@ -12,7 +12,7 @@ import pytest
 from lossbench.benchmarks.commands import compare as comparison
 from lossbench.benchmarks.commands.compare import compare
 from lossbench.benchmarks.console import Reporter
-from lossbench.benchmarks.subcommands import Compare
+from lossbench.benchmarks.subcommands import CompareCommand
 from lossbench.benchmarks.training import checks
 from lossbench.benchmarks.training.executors import torchrun as executor
 
@@ -93,7 +93,7 @@ def test_several_processes_need_a_name(monkeypatch, refusal, tmp_path) -> None:
     monkeypatch.setenv("TORCHELASTIC_RUN_ID", "none")
     assert executor.has_several_processes()
     monkeypatch.chdir(tmp_path)
-    refusal(lambda: comparison.run(Compare(), ""), "--name")
+    refusal(lambda: comparison.run(CompareCommand(), ""), "--name")
 
 
 @pytest.mark.parametrize(

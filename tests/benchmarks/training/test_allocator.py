@@ -13,7 +13,7 @@ from lossbench.benchmarks.training import train as run
 
 PROGRAM = """
 import ctypes
-from lossbench.benchmarks.training.memory import keep_freed_memory
+from lossbench.benchmarks.training.allocator import keep_freed_memory
 
 class Mallinfo(ctypes.Structure):
     names = "arena ordblks smblks hblks hblkhd usmblks fsmblks uordblks fordblks keepcost"

@@ -1,6 +1,6 @@
-"""The rows of the losses' tables: every loss at several shapes under several conditions.
+"""The cases of the losses' tables: every loss at several shapes under several conditions.
 
-A row is forward + backward of our loss relative to the plain expression (`plain`), interleaved.
+A case is forward + backward of our loss relative to the plain expression (`plain`), interleaved.
 """
 
 from __future__ import annotations
@@ -15,12 +15,11 @@ import torch
 from torch import Tensor
 
 from lossbench.losses import kernels, registry
-from lossbench.losses.entries import Entry
-from lossbench.losses.entries import Target as KindOfTarget
+from lossbench.losses.entries import Entry, Target
 
 from .interleaved import Ratio, Work, copy_bandwidth, fastest, time_ratio
 from .plain import Plain, in_torch, spellings
-from .target import Target
+from .target import SpeedTarget
 
 Shape = tuple[int, ...]
 
@@ -46,14 +45,14 @@ BEYOND: dict[str, tuple[Shape, ...]] = {
 
 @dataclass(frozen=True)
 class Condition:
-    """Dtype, kind of target, layout and backend of a group of rows, and the ratios to reach.
+    """Dtype, kind of target, layout and backend of a group of cases, and the ratios to reach.
 
     Attributes:
         name: unique.
-        large: upper bound of the ratio of each large row.
-        small: upper bound of the ratio of each small row.
+        large: upper bound of the ratio of each large case.
+        small: upper bound of the ratio of each small case.
         small_plain: the same for losses that torch does not have; None: `small`.
-        median: upper bound of the median ratio of the large rows; None: no bound.
+        median: upper bound of the median ratio of the large cases; None: no bound.
         dtype: of the input.
         target_dtype: of targets that are no indices, by default the input's.
         soft: use a distribution over the classes as target instead of a class index.
@@ -72,7 +71,7 @@ class Condition:
     channels_last: bool = False
     how: Literal["kernels", "closed forms", "compiled"] = "kernels"
 
-    def kind(self, entry: Entry) -> KindOfTarget | None:
+    def kind(self, entry: Entry) -> Target | None:
         """Return the kind of target to measure a loss with; None: do not measure it."""
         if self.soft:
             return "distribution" if entry.targets[1:] == ("distribution",) else None
@@ -99,7 +98,7 @@ QUICK = CONDITIONS[:2]
 """Those of `pytest benchmarks` without --full."""
 
 STRICTER = {"cross-entropy": 0.30, "bce-with-logits": 0.20, "focal": 0.20}
-"""Bounds of large rows in float32 that are harder than those of the condition.
+"""Bounds of large cases in float32 that are harder than those of the condition.
 
 Cross-entropy that keeps no more memory than torch's reads the logits once more: memory binds it.
 """
@@ -117,7 +116,7 @@ class Works(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Row:
+class Case:
     """A loss at a shape under a condition."""
 
     loss: str
@@ -176,15 +175,15 @@ class Row:
         """Measure our time relative to theirs."""
         return measure_works(self.works(), self.condition, seconds)
 
-    def target(self) -> Target:
+    def target(self) -> SpeedTarget:
         """Return the row of `lossbench speed`."""
         median = self.condition.median if self.large else None
         group = self.condition.name
-        return Target(group, self.group, self.measure, self.bound, median_bound=median)
+        return SpeedTarget(group, self.group, self.measure, self.bound, median_bound=median)
 
 
 def measure_works(works: Works, condition: Condition, seconds: float) -> Ratio:
-    """Measure the ratio of a row's two works, and the bandwidth of ours."""
+    """Measure the ratio of a case's two works, and the bandwidth of ours."""
     closed = condition.how == "closed forms"
     with kernels.closed_forms_only() if closed else nullcontext():
         ratio = time_ratio(works.ours, works.theirs, seconds, min_pairs=3)
@@ -194,26 +193,26 @@ def measure_works(works: Works, condition: Condition, seconds: float) -> Ratio:
     return replace(ratio, bandwidth=bandwidth, share_of_copy=share)
 
 
-# --- which rows ----------------------------------------------------------------------------------
+# --- which cases ---------------------------------------------------------------------------------
 
 
-def rows(conditions: Sequence[Condition] = CONDITIONS) -> Iterator[Row]:
-    """Yield the rows of every registered loss that has a plain expression."""
+def cases(conditions: Sequence[Condition] = CONDITIONS) -> Iterator[Case]:
+    """Yield the cases of every registered loss that has a plain expression."""
     for name in registry.names():
         entry = registry.entry(name)
         for condition in conditions:
             kind = condition.kind(entry)
             if kind is not None and spellings(name, kind):
                 for shape in shapes(entry, condition):
-                    yield Row(name, shape, condition)
+                    yield Case(name, shape, condition)
 
 
-def quick_rows() -> Iterator[Row]:
-    """Yield one small and one large row of every loss, in float32 and bfloat16."""
-    for row in rows(QUICK):
-        task = registry.entry(row.loss).task
-        if row.shape in (SMALL[task][-1], LARGE[task]):
-            yield row
+def quick_cases() -> Iterator[Case]:
+    """Yield one small and one large case of every loss, in float32 and bfloat16."""
+    for case in cases(QUICK):
+        task = registry.entry(case.loss).task
+        if case.shape in (SMALL[task][-1], LARGE[task]):
+            yield case
 
 
 def shapes(entry: Entry, condition: Condition) -> tuple[Shape, ...]:
@@ -224,11 +223,11 @@ def shapes(entry: Entry, condition: Condition) -> tuple[Shape, ...]:
     return (*SMALL[entry.task], LARGE[entry.task], *beyond)
 
 
-# --- what a row computes -------------------------------------------------------------------------
+# --- what a case computes ------------------------------------------------------------------------
 
 
 def loss_inputs(
-    entry: Entry, shape: Shape, condition: Condition, kind: KindOfTarget, device: str = "cpu"
+    entry: Entry, shape: Shape, condition: Condition, kind: Target, device: str = "cpu"
 ) -> tuple[Tensor, Tensor]:
     """Return an input and a target for a loss, the same in every process.
 

@@ -16,8 +16,8 @@ from torch.utils.checkpoint import checkpoint
 from lossbench.losses import functional
 
 from .interleaved import Ratio
-from .memory import kept_bytes, peak_bytes
-from .target import Target
+from .peak_memory import kept_bytes, peak_bytes
+from .target import SpeedTarget
 
 BOUND = 1.05
 ROWS, CLASSES, FEATURES, CHUNKS = 256, 4096, 32, 8
@@ -33,7 +33,7 @@ LOSSES: dict[str, tuple[Callable[..., Tensor], Callable[..., Tensor]]] = {
 Loss = Callable[..., Tensor]
 
 
-def memory_targets() -> Iterator[Target]:
+def memory_targets() -> Iterator[SpeedTarget]:
     """Yield all targets of memory."""
     situations = {
         "forward + backward, peak": forward_backward,
@@ -44,7 +44,7 @@ def memory_targets() -> Iterator[Target]:
     for name in LOSSES:
         for situation, bytes_of in situations.items():
             measure = partial(beside_torch, name, bytes_of)
-            yield Target("memory", f"{name}, {situation}", measure, BOUND)
+            yield SpeedTarget("memory", f"{name}, {situation}", measure, BOUND)
 
 
 def beside_torch(name: str, bytes_of: Callable[[str, Loss], int], _seconds: float) -> Ratio:

@@ -1,4 +1,4 @@
-"""Store of results: one .npz per run, found by its configuration, images and code."""
+"""Cache of results: one .npz per run, found by its configuration, images and code."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from .result import Predictions, RunResult
 SPLITS = ("validation", "test")
 
 
-class ResultStore:
+class ResultCache:
     """Results in a directory. Those of other images, other code or another torch are not found."""
 
     def __init__(self, directory: Path) -> None:

@@ -7,17 +7,17 @@ from dataclasses import replace
 import pytest
 import torch
 
-from lossbench.benchmarks.speed import rows as module
-from lossbench.benchmarks.speed.interleaved import Ratio, copy_bandwidth
-from lossbench.benchmarks.speed.rows import (
+from lossbench.benchmarks.speed import cases as module
+from lossbench.benchmarks.speed.cases import (
     CONDITIONS,
+    Case,
     Condition,
-    Row,
+    cases,
     forward_backward,
     loss_inputs,
-    quick_rows,
-    rows,
+    quick_cases,
 )
+from lossbench.benchmarks.speed.interleaved import Ratio, copy_bandwidth
 from lossbench.losses import kernels, registry
 
 RATIO = Ratio(1.0, 1.0, 1.0, 3, value=1.0, reference=1.0)
@@ -26,16 +26,16 @@ NAMED = {condition.name: condition for condition in CONDITIONS}
 
 
 def test_quick_rows_are_a_small_and_a_large_one_of_every_loss_in_two_dtypes() -> None:
-    found = list(quick_rows())
+    found = list(quick_cases())
     for name in registry.names():
-        of_loss = [(row.condition.name, row.large) for row in found if row.loss == name]
+        of_loss = [(case.condition.name, case.large) for case in found if case.loss == name]
         wanted = [(dtype, large) for dtype in ("float32", "bfloat16") for large in (False, True)]
         assert of_loss == wanted
 
 
 def test_every_loss_is_measured_under_every_condition_that_it_can_be() -> None:
-    found = list(rows())
-    assert len({row.id for row in found}) == len(found)
+    found = list(cases())
+    assert len({case.id for case in found}) == len(found)
     per = {name: {r.loss for r in found if r.condition.name == name} for name in NAMED}
     everything = set(registry.names())
     entries = {name: registry.entry(name) for name in everything}
@@ -68,9 +68,9 @@ def test_every_loss_is_measured_under_every_condition_that_it_can_be() -> None:
     ],
 )
 def test_bounds(loss: str, shape: tuple[int, ...], condition: str, bound: float) -> None:
-    row = Row(loss, shape, NAMED[condition])
-    assert row in list(rows())
-    assert row.bound == row.target().bound == bound
+    case = Case(loss, shape, NAMED[condition])
+    assert case in list(cases())
+    assert case.bound == case.target().bound == bound
 
 
 @pytest.mark.parametrize("condition", CONDITIONS, ids=lambda condition: condition.name)
@@ -97,16 +97,16 @@ def test_classes_of_images_are_the_last_in_memory() -> None:
 
 
 def test_a_row_has_a_ratio_and_a_bandwidth() -> None:
-    row = Row("mse", (64,), NAMED["float32"])
-    ratio = row.measure(0.01)
+    case = Case("mse", (64,), NAMED["float32"])
+    ratio = case.measure(0.01)
     assert ratio.median > 0
     assert ratio.bandwidth == pytest.approx(5 * 64 * 4 / ratio.value)
     assert ratio.share_of_copy == ratio.bandwidth / copy_bandwidth(5 * 64 * 4)
 
 
 def test_the_bytes_are_those_of_two_passes_and_the_gradient() -> None:
-    assert Row("poly-1", (8, 3), NAMED["bfloat16"]).works().bytes == 3 * 24 * 2 + 2 * 8 * 8
-    assert Row("mse", (8,), NAMED["float64"]).works().bytes == 5 * 8 * 8
+    assert Case("poly-1", (8, 3), NAMED["bfloat16"]).works().bytes == 3 * 24 * 2 + 2 * 8 * 8
+    assert Case("mse", (8,), NAMED["float64"]).works().bytes == 5 * 8 * 8
 
 
 def test_without_a_compiler_the_closed_forms_are_measured(monkeypatch) -> None:
@@ -114,7 +114,7 @@ def test_without_a_compiler_the_closed_forms_are_measured(monkeypatch) -> None:
     monkeypatch.setattr(module, "time_ratio", lambda *_, **__: computed.append("timed") or RATIO)
     monkeypatch.setattr(kernels, "closed_forms_only", lambda: computed.append("closed") or NOTHING)
     for name in ("float32", "no compiler"):
-        Row("mse", (8,), NAMED[name]).measure(0.01)
+        Case("mse", (8,), NAMED[name]).measure(0.01)
     assert computed == ["timed", "closed", "timed"]
 
 
@@ -123,7 +123,7 @@ def test_both_sides_are_compiled(monkeypatch) -> None:
     compiled = []
     plain = torch.compile
     monkeypatch.setattr(torch, "compile", lambda x, **k: compiled.append(x) or plain(x, **k))
-    works = Row("poly-1", (8, 3), NAMED["compiled"]).works()
+    works = Case("poly-1", (8, 3), NAMED["compiled"]).works()
     assert len(compiled) == 2
     torch.testing.assert_close(works.ours(), works.theirs())
 
@@ -136,9 +136,9 @@ def test_work_is_forward_and_backward() -> None:
 def test_a_loss_of_a_user_has_no_rows(monkeypatch) -> None:
     mine = replace(registry.entry("mse"), name="mine")
     monkeypatch.setitem(registry._entries, "mine", mine)
-    assert "mine" not in {row.loss for row in rows()}
+    assert "mine" not in {case.loss for case in cases()}
 
 
 def test_large_is_by_the_number_of_elements() -> None:
-    for row in rows():
-        assert row.large == (math.prod(row.shape) >= 1_000_000)
+    for case in cases():
+        assert case.large == (math.prod(case.shape) >= 1_000_000)

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from lossbench.benchmarks.config import RunConfig
-from lossbench.benchmarks.training import result_store as module
+from lossbench.benchmarks.training import result_cache as module
 from lossbench.benchmarks.training.result import RunResult
-from lossbench.benchmarks.training.result_store import ResultStore, from_arrays, to_arrays
+from lossbench.benchmarks.training.result_cache import ResultCache, from_arrays, to_arrays
 
 
 def same(a: RunResult, b: RunResult) -> bool:
@@ -31,10 +31,10 @@ def same(a: RunResult, b: RunResult) -> bool:
     ],
 )
 def test_an_outcome_comes_back_as_it_was(trained, tmp_path, settings) -> None:
-    result, store = trained(**settings), ResultStore(tmp_path / "store")
-    assert store.get(result.config, "print") is None
-    store.put(result, "print")
-    back = store.get(result.config, "print")
+    result, cache = trained(**settings), ResultCache(tmp_path / "cache")
+    assert cache.get(result.config, "print") is None
+    cache.put(result, "print")
+    back = cache.get(result.config, "print")
     assert same(result, back)
     assert back.config == result.config
     assert same(result, from_arrays(to_arrays(result), result.config))
@@ -43,26 +43,26 @@ def test_an_outcome_comes_back_as_it_was(trained, tmp_path, settings) -> None:
 def test_another_run_other_images_or_other_code_are_not_found(
     trained, tmp_path, monkeypatch
 ) -> None:
-    result, store = trained(), ResultStore(tmp_path)
-    store.put(result, "print")
-    assert store.get(dataclasses.replace(result.config, seed=5), "print") is None
-    assert store.get(result.config, "other") is None
+    result, cache = trained(), ResultCache(tmp_path)
+    cache.put(result, "print")
+    assert cache.get(dataclasses.replace(result.config, seed=5), "print") is None
+    assert cache.get(result.config, "other") is None
     monkeypatch.setattr(module, "source_digest", lambda: "changed")
-    assert store.get(result.config, "print") is None
+    assert cache.get(result.config, "print") is None
 
 
 @pytest.mark.parametrize("damage", [b"", b"PK\x03\x04 torn", b"not an archive"])
 def test_a_damaged_file_is_as_good_as_none(trained, tmp_path, damage: bytes) -> None:
-    result, store = trained(), ResultStore(tmp_path)
-    store.put(result, "print")
-    path = store.path(result.config, "print")
+    result, cache = trained(), ResultCache(tmp_path)
+    cache.put(result, "print")
+    path = cache.path(result.config, "print")
     whole = path.read_bytes()
     path.write_bytes(damage)
-    assert store.get(result.config, "print") is None
+    assert cache.get(result.config, "print") is None
     path.write_bytes(whole[: len(whole) // 2])
-    assert store.get(result.config, "print") is None
-    store.put(result, "print")
-    assert same(store.get(result.config, "print"), result)
+    assert cache.get(result.config, "print") is None
+    cache.put(result, "print")
+    assert same(cache.get(result.config, "print"), result)
 
 
 def test_every_field_of_a_run_is_in_its_key() -> None:
