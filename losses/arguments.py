@@ -55,10 +55,10 @@ def fused_elements(
     `extra` is a tensor argument of the formula besides input and target, broadcastable to them.
     """
     arguments = (input, target, weight, extra, -100, reduction, settings)
-    return kernels.compute(loss, _elements_again, *arguments)
+    return kernels.compute(loss, _elements_fallback, *arguments)
 
 
-def _elements_again(
+def _elements_fallback(
     loss: Differentiable,
     input: Tensor,
     target: Tensor,
@@ -150,11 +150,11 @@ def fused_rows(
 ) -> Tensor | None:
     """Compute a loss of rows by its kernel; None if no kernel supports the call."""
     arguments = (input, target, weight, extra, ignore_index, reduction, settings)
-    again = _rows_again if not weighs else _weighing_rows_again
-    return kernels.compute(loss, again, *arguments, weighs=weighs)
+    fallback = _rows_fallback if not weighs else _weighing_rows_fallback
+    return kernels.compute(loss, fallback, *arguments, weighs=weighs)
 
 
-def _rows_again(
+def _rows_fallback(
     loss: Differentiable,
     input: Tensor,
     target: Tensor,
@@ -169,7 +169,7 @@ def _rows_again(
     return rows(*arguments, *settings, weighs=weighs, extra=extra)
 
 
-_weighing_rows_again = partial(_rows_again, weighs=True)
+_weighing_rows_fallback = partial(_rows_fallback, weighs=True)
 
 
 def _of_distribution(

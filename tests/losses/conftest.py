@@ -49,11 +49,11 @@ def on_cuda_switched_on(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 def in_parts(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """Divides small logits too; lists how many rows each pass had in memory."""
     monkeypatch.setattr(linear_parts, "SMALL", 0)
-    sizes, seen = linear_parts._Sweep._sizes, []
+    sizes, seen = linear_parts._ChunkedLoss._sizes, []
 
     def recorded(sweep: Any) -> tuple[int, int]:
         seen.append(sizes(sweep)[0])
         return sizes(sweep)
 
-    monkeypatch.setattr(linear_parts._Sweep, "_sizes", recorded)
+    monkeypatch.setattr(linear_parts._ChunkedLoss, "_sizes", recorded)
     return seen

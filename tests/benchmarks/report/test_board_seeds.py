@@ -11,7 +11,7 @@ from lossbench.benchmarks.records.events import BINS, EventFile, bucket_counts, 
 from lossbench.benchmarks.report.board_seeds import (
     MAX_POINTS,
     BinnedHistogram,
-    Seed,
+    RunEvents,
     merged_histograms,
     over_seeds,
     positive_band,
@@ -24,8 +24,8 @@ NAN = math.nan
 STEPS = np.array([0])
 
 
-def seed_of(curve: dict[int, float]) -> Seed:
-    return Seed({"x": curve}, {}, {})
+def seed_of(curve: dict[int, float]) -> RunEvents:
+    return RunEvents({"x": curve}, {}, {})
 
 
 def column(values) -> np.ndarray:
@@ -104,10 +104,10 @@ def test_histograms_are_merged_bin_by_bin() -> None:
     rng = np.random.default_rng(0)
     samples = [rng.uniform(-12, 2, 50) for _ in range(3)]
     seeds = [
-        Seed({}, {7: BinnedHistogram(np.histogram(v, BINS)[0], v.sum(), (v**2).sum())}, {})
+        RunEvents({}, {7: BinnedHistogram(np.histogram(v, BINS)[0], v.sum(), (v**2).sum())}, {})
         for v in samples
     ]
-    seeds.append(Seed({}, {9: seeds[0].histograms[7]}, {}))
+    seeds.append(RunEvents({}, {9: seeds[0].histograms[7]}, {}))
     found = merged_histograms(seeds)
     assert list(found) == [7, 9]
     together = np.concatenate(samples)

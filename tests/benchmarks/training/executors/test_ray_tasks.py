@@ -12,7 +12,7 @@ from lossbench.benchmarks.commands import compare as comparison
 from lossbench.benchmarks.commands.compare import compare, resume
 from lossbench.benchmarks.console import Reporter
 from lossbench.benchmarks.training.executors import ray as executor
-from lossbench.benchmarks.training.executors.ray import RETRIES, _Tasks
+from lossbench.benchmarks.training.executors.ray import RETRIES, _RayTasks
 from lossbench.benchmarks.training.executors.ray_worker import Update
 
 from ...rows import assert_same_weights, equal_but_for_time
@@ -85,7 +85,7 @@ def on(monkeypatch):
 
     def make(ray: FakeRay):
         monkeypatch.setitem(sys.modules, "ray", ray)
-        return lambda plan, configs, progress: _Tasks(ray, plan, progress).train(configs)
+        return lambda plan, configs, progress: _RayTasks(ray, plan, progress).train(configs)
 
     return make
 
