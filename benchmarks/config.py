@@ -8,12 +8,11 @@ import json
 import math
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, NamedTuple
 
 import tyro
 
-from .errors import UserError
-from .presets import PRESETS
+from .errors import UserError, unknown_name
 
 MAX_SEEDS = 100_000
 RESERVED_NAMES = ("evidence", "trials", "tuning")
@@ -39,7 +38,22 @@ ARTICLE_LOSSES = (
 
 
 LEARNING_RATES = (0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0)
-"""The learning rates that are tried for every loss unless others are named."""
+"""The learning rates that are tried for every loss with SGD unless others are named."""
+
+
+class UsualRates(NamedTuple):
+    """Learning rates of an optimizer unless others are named: the default, and those tried."""
+
+    default: float
+    tried: tuple[float, ...]
+
+
+# A step of Adam is as long as the rate whatever the size of the gradient, so its rates are smaller.
+# In a search on CIFAR-10's cats and dogs (one epoch, one seed) cross-entropy, sigmoid-mse and mse
+# are all best at 0.01. Each grid spans three decades in seven rates.
+_ADAM = UsualRates(0.01, (0.0001, 0.0003, 0.001, 0.003, 0.01, 0.03, 0.1))
+OPTIMIZERS = {"sgd": UsualRates(0.1, LEARNING_RATES), "adam": _ADAM, "adamw": _ADAM}
+"""The optimizers that have a name here."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,9 +80,15 @@ class TrainingConfig:
     """Passes over the training images."""
     batch_size: int = 64
     """Images per step."""
+    optimizer: Annotated[str, tyro.conf.arg(metavar="NAME")] = "sgd"
+    """sgd (with Nesterov momentum 0.9), adam, adamw, or a class as package.module:Class.
+    Settings follow in parentheses: 'sgd(momentum=0.5)', 'torch.optim:RMSprop(alpha=0.9)'."""
+    schedule: Literal["one-cycle", "constant", "cosine"] = "one-cycle"
+    """one-cycle: the learning rate rises for a quarter of the steps, then falls to 0, linearly.
+    cosine: it falls from its peak to 0 along half a cosine."""
     weight_decay: float = 0.0
     """Weight decay of all parameters except biases and normalisation.
-    Weights without a gradient decay too."""
+    Weights without a gradient decay too. adamw keeps it apart from the gradient."""
     test_time_augmentation: Literal["none", "mirror", "mirror-shift"] = "none"
     """mirror: average the outputs over the image and its mirror image.
     mirror-shift: also over both shifted towards each corner, by one pixel in 32."""
@@ -84,7 +104,8 @@ class TrainingConfig:
     compile: bool = False
     """Compile the network with torch.compile. Compiling takes half a minute per run."""
     cuda_graphs: bool = True
-    """On CUDA, replay each step as one CUDA graph. Not for losses and models of your own."""
+    """On CUDA, replay each step as one CUDA graph.
+    Not for losses, models and optimizers of your own."""
 
     def to_json(self) -> dict[str, Any]:
         """Return the settings as JSON values."""
@@ -104,7 +125,7 @@ class RunConfig(TrainingConfig):
     Attributes:
         loss: registered name of the loss.
         seed: seed of the weights, the batches, and all that is drawn of labels and images.
-        learning_rate: peak of the one-cycle schedule.
+        learning_rate: peak of the schedule.
         loss_arguments: arguments of the loss beyond those of its registry entry, as (name, value)
             pairs; a tuple of numbers becomes a tensor.
         data: name or path of the images, as `open_images` takes it.
@@ -196,8 +217,11 @@ class CompareConfig(ExperimentConfig):
     results.csv, summary.json, summary.md, report.html, figures and TensorBoard logs.
     """
 
-    learning_rate: float = 0.1
-    """Peak of the one-cycle learning rate, the same for every loss."""
+    learning_rate: Annotated[
+        float | None,
+        tyro.conf.arg(metavar="RATE", help_behavior_hint="(default: 0.1; 0.01 for adam, adamw)"),
+    ] = None
+    """Peak of the learning rate, the same for every loss."""
     tuned: bool = False
     """Give each loss the learning rate that `lossbench tune` found for it.
     The search must have used the same data, model and training settings."""
@@ -236,8 +260,14 @@ class TuneConfig(ExperimentConfig):
     before is not trained again. Writes runs/tuning/<name>/: tuning.json, tuning.md, trials.csv.
     """
 
-    rates: tuple[float, ...] = LEARNING_RATES
-    """Learning rates to try: peaks of the one-cycle schedule."""
+    rates: Annotated[
+        tuple[float, ...] | None,
+        tyro.conf.arg(
+            metavar="RATE [RATE ...]",
+            help_behavior_hint="(default: 0.003 to 3; 0.0001 to 0.1 for adam, adamw)",
+        ),
+    ] = None
+    """Learning rates to try: peaks of the schedule."""
     seeds: int = 2
     """Runs per loss and learning rate."""
     workers: Annotated[
@@ -260,7 +290,7 @@ def validate(config: CompareConfig | TuneConfig) -> None:
             raise UserError(f"{flag_of(flag)} {value}: must be at least {bound}")
     if config.seeds > MAX_SEEDS:
         raise UserError(f"--seeds {config.seeds}: must be at most {MAX_SEEDS:,}")
-    rates = config.rates if isinstance(config, TuneConfig) else (config.learning_rate,)
+    rates = rates_of(config)
     for rate in rates:
         if not (math.isfinite(rate) and rate > 0):
             flag = "--rates" if isinstance(config, TuneConfig) else "--learning-rate"
@@ -281,14 +311,36 @@ def validate(config: CompareConfig | TuneConfig) -> None:
         _check_comparison(config)
 
 
+def rates_of(config: CompareConfig | TuneConfig) -> tuple[float, ...]:
+    """Return the learning rates to try, the one of a comparison, or () if it is tuned per loss.
+
+    Raises:
+        UserError: none are given, and the optimizer has no usual ones.
+    """
+    name = config.optimizer.partition("(")[0]
+    if ":" not in name and name not in OPTIMIZERS:
+        raise unknown_name("optimizer", name, OPTIMIZERS, "name a class as package.module:Class")
+    if isinstance(config, TuneConfig):
+        flag, given = "--rates", config.rates
+    else:
+        flag = "--learning-rate"
+        given = () if config.tuned else None
+        if config.learning_rate is not None:
+            given = (config.learning_rate,)
+    if given is not None:
+        return given
+    if name not in OPTIMIZERS:
+        raise UserError(f"--optimizer {name}: its usual learning rate is not known; give {flag}")
+    usual = OPTIMIZERS[name]
+    return usual.tried if isinstance(config, TuneConfig) else (usual.default,)
+
+
 def _check_comparison(config: CompareConfig) -> None:
     _check_name(config.name)
     every = config.checkpoint_every
     if not (math.isfinite(every) and every >= 0):
         raise UserError(f"--checkpoint-every {every}: must be 0 or more seconds")
-    preset = PRESETS.get(config.preset or "", {})
-    default = preset.get("learning_rate", CompareConfig().learning_rate)
-    if config.tuned and config.learning_rate != default:
+    if config.tuned and config.learning_rate is not None:
         raise UserError(
             f"--learning-rate {config.learning_rate} and --tuned: --tuned gives each loss its own "
             "rate; leave one of the two out"

@@ -11,7 +11,6 @@ _ONE_TRAINING: dict[str, Any] = {
     "seeds": 1,
     "validation": 0.0,
     "evaluations": 1,
-    "learning_rate": 0.1,
     "weight_decay": 2e-3,
     "test_time_augmentation": "mirror-shift",
 }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 from contextlib import AbstractContextManager, nullcontext
 from datetime import datetime
 from pathlib import Path
@@ -27,7 +28,9 @@ from .results import experiment_lock, print_status, write_results
 
 def run(command: CompareCommand, line: str) -> int:
     """Run the command, alone or as one of torchrun's processes, and return the exit code."""
-    if command.resume is not None and experiment_settings(command) != CompareConfig():
+    # As typed: a flag with its default value may differ from the experiment's.
+    typed = {word.partition("=")[0] for word in shlex.split(line) if word.startswith("--")}
+    if command.resume is not None and typed - {"--resume", "--executor"}:
         raise UserError(
             f"--resume {command.resume}: the experiment goes on with the settings that it was "
             "begun with; give no other flag but --executor"

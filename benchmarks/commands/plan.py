@@ -9,7 +9,7 @@ from datetime import datetime
 from functools import partial
 from pathlib import Path
 
-from lossbench.benchmarks.config import CompareConfig
+from lossbench.benchmarks.config import CompareConfig, rates_of
 from lossbench.benchmarks.console import Reporter
 from lossbench.benchmarks.data.description import describe_data, experiment_name
 from lossbench.benchmarks.errors import UserError
@@ -79,9 +79,10 @@ def create_plan(config: CompareConfig, command: str, reporter: Reporter) -> Plan
         data="synthetic" if images.synthetic else config.data,
         image_size=images.image_size,
     )
-    rates = dict.fromkeys(names, config.learning_rate)
     if config.tuned:
         rates = tuned_rates(config, images, names)
+    else:
+        rates = dict.fromkeys(names, *rates_of(config))
     runs = run_configs(config, rates)
     parameters = check_model(runs, images.image_size, len(images.classes), device)
     now = datetime.now().astimezone()

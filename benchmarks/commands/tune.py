@@ -8,12 +8,17 @@ import io
 import json
 import math
 import shlex
-from dataclasses import replace
+from dataclasses import fields, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from lossbench.benchmarks.config import ExperimentConfig, TuneConfig
+from lossbench.benchmarks.config import (
+    ExperimentConfig,
+    TrainingConfig,
+    TuneConfig,
+    rates_of,
+)
 from lossbench.benchmarks.console import Reporter
 from lossbench.benchmarks.data import ImageSet
 from lossbench.benchmarks.data.batches import prepare
@@ -34,11 +39,10 @@ from lossbench.benchmarks.training.executors.pool import Pool
 from lossbench.benchmarks.training.rate_search import accuracy_by_rate, best_rate, search
 from lossbench.benchmarks.training.result import RunResult
 
-SHARED = (
-    *("model", "width", "image_size", "augmentation", "epochs", "batch_size", "weight_decay"),
-    "test_time_augmentation",
-    *("start", "validation", "precision"),
-)
+OF_SPEED = ("evaluations", "channels_last", "compile", "cuda_graphs")
+"""Settings of a training that change the last bits at most."""
+
+SHARED = ("start", *(f.name for f in fields(TrainingConfig) if f.name not in OF_SPEED))
 """Settings that a search and a comparison need to have in common."""
 
 
@@ -63,6 +67,7 @@ def tune(config: TuneConfig, command: str, reporter: Reporter) -> Path:
             written.
     """
     names, device = check_settings(config)
+    rates = rates_of(config)
     with reporter:
         images = open_image_set(config, reporter)
         source = "synthetic" if images.synthetic else config.data
@@ -71,22 +76,20 @@ def tune(config: TuneConfig, command: str, reporter: Reporter) -> Path:
         check_model(configs, images.image_size, len(images.classes), device)
         dataset = prepare(images, device, validation=config.validation)
         reporter.say(
-            f"{plural(len(names), 'loss', 'losses')} x {len(config.rates)} learning rates x "
+            f"{plural(len(names), 'loss', 'losses')} x {len(rates)} learning rates x "
             f"{plural(config.seeds, 'seed')} of {config.model} on "
             f"{len(dataset.train.labels):,} {images.name} images"
         )
         experiment.make_runs_directory(config.runs)
         with Pool(config.runs / "trials", device, reporter, config.workers) as pool:
-            searches = dict(
-                zip(names, search(pool, configs, config.rates, config.seeds), strict=True)
-            )
+            searches = dict(zip(names, search(pool, configs, rates, config.seeds), strict=True))
     directory = search_directory(config, images)
     about = experiment.facts(command, datetime.now().astimezone(), device) | {
         "name": directory.name,
         "synthetic": images.synthetic,
         "shared": shared_settings(config, images),
         "data": describe_data(images, dataset),
-        "rates": list(config.rates),
+        "rates": list(rates),
         "seeds": config.seeds,
         "losses": {name: summarise_loss(results) for name, results in searches.items()},
     }
@@ -150,7 +153,8 @@ def search_page(about: dict[str, Any]) -> Document:
     how = (
         f"Accuracy on {about['data']['validation']:,} validation images in %, mean of "
         f"{about['seeds']} seeds, for each peak learning rate; the same rates, seeds and steps for "
-        "every loss. The test images were not looked at."
+        f"every loss. Optimizer {about['shared']['optimizer']}, {about['shared']['schedule']} "
+        "schedule. The test images were not looked at."
     )
     mark = (Banner(f"{experiment.SYNTHETIC_MARK} IMAGES"),) if about["synthetic"] else ()
     blocks = (*mark, Paragraph(how), table(about), *map(Paragraph, notes(about)))

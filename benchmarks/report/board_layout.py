@@ -103,6 +103,8 @@ HPARAMS = (
     HParamsColumn("model", "model", text=True),
     HParamsColumn("epochs", "epochs"),
     HParamsColumn("batch_size", "batch size"),
+    HParamsColumn("optimizer", "optimizer", text=True),
+    HParamsColumn("schedule", "schedule", text=True),
     HParamsColumn("data", "data", text=True),
     HParamsColumn("start", "start", text=True),
 )
@@ -124,6 +126,8 @@ def hparams_of(about: dict[str, Any], loss: str) -> dict[str, str | float]:
         "model": config.get("model"),
         "epochs": config.get("epochs"),
         "batch_size": config.get("batch_size"),
+        "optimizer": config.get("optimizer"),
+        "schedule": config.get("schedule"),
         "data": about.get("data", {}).get("name"),
         "start": config.get("start"),
     }

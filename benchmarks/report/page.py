@@ -220,7 +220,7 @@ def provenance(experiment: Experiment) -> Items:
     about = experiment.about
     model, config = about.get("model", {}), dict(about["config"])
     rates, tuned = config.pop("learning_rates", {}), config.get("tuned", False)
-    rate = config.pop("learning_rate", "?")
+    rate = config.pop("learning_rate", None) or next(iter(rates.values()), "?")
     items = data_items(about.get("data", {}))
     items.append(("model", f"{model.get('name', '?')}, {model.get('parameters', 0):,} parameters"))
     if tuned:

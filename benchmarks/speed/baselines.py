@@ -28,7 +28,7 @@ from lossbench.benchmarks.data import ImageSet, Split, open_images
 from lossbench.benchmarks.data.augment_photos import crop_size
 from lossbench.benchmarks.data.batches import prepare
 from lossbench.benchmarks.training.executors.pool import Pool
-from lossbench.benchmarks.training.step import MOMENTUM
+from lossbench.benchmarks.training.optimizer import MOMENTUM
 from lossbench.benchmarks.training.train import train
 
 from .interleaved import Ratio, Work, time_ratio

@@ -20,7 +20,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from lossbench.benchmarks.config import ARTICLE_LOSSES, CompareConfig, RunConfig
+from lossbench.benchmarks.config import ARTICLE_LOSSES, CompareConfig, RunConfig, rates_of
 from lossbench.benchmarks.data.batches import prepare
 from lossbench.benchmarks.errors import UserError
 from lossbench.benchmarks.training.executors.cuda_streams import run_all
@@ -232,7 +232,7 @@ def concurrent_runs(seconds: float) -> Ratio:
     """
     device = torch.device("cuda")
     dataset = prepare(noise_images(10_000, 32), device)
-    base = RunConfig("cross-entropy", 0, CompareConfig().learning_rate)
+    base = RunConfig("cross-entropy", 0, rates_of(CompareConfig())[0])
     configs = [replace(base, loss=loss, seed=seed) for seed in range(5) for loss in ARTICLE_LOSSES]
 
     def seconds_per_run(chosen: Sequence[RunConfig], limit: int | None) -> float:

@@ -17,12 +17,12 @@ from torch import Tensor, nn
 from torchvision.transforms import v2
 
 from lossbench import models
-from lossbench.benchmarks.config import CompareConfig, RunConfig
+from lossbench.benchmarks.config import CompareConfig, RunConfig, rates_of
 from lossbench.benchmarks.data import ImageSet, Split, open_images
 from lossbench.benchmarks.data.batches import prepare
 from lossbench.benchmarks.presets import PRESETS
 from lossbench.benchmarks.records.experiment import cpu_count
-from lossbench.benchmarks.training.step import MOMENTUM
+from lossbench.benchmarks.training.optimizer import MOMENTUM
 from lossbench.benchmarks.training.train import train
 
 from .interleaved import Ratio
@@ -63,7 +63,7 @@ def preset_config() -> RunConfig:
     """Return the only run of `lossbench compare --preset cifar-full`."""
     config = CompareConfig(**PRESETS["cifar-full"])
     (loss,) = PRESETS["cifar-full"]["losses"]
-    return config.run_config(loss, 0, config.learning_rate)
+    return config.run_config(loss, 0, rates_of(config)[0])
 
 
 def train_preset(

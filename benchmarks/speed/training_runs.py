@@ -15,18 +15,18 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from lossbench import models
-from lossbench.benchmarks.config import CompareConfig, RunConfig
+from lossbench.benchmarks.config import CompareConfig, RunConfig, rates_of
 from lossbench.benchmarks.data.batches import DeviceDataset, TrainingBatches, prepare
 from lossbench.benchmarks.training.network import build_model
 from lossbench.benchmarks.training.objective import Objective
-from lossbench.benchmarks.training.plan import Plan
-from lossbench.benchmarks.training.recorder import Recorder
-from lossbench.benchmarks.training.step import (
+from lossbench.benchmarks.training.optimizer import (
     MOMENTUM,
     build_optimizer,
     one_cycle,
     set_learning_rate,
 )
+from lossbench.benchmarks.training.plan import Plan
+from lossbench.benchmarks.training.recorder import Recorder
 from lossbench.benchmarks.training.train import Trainer, train
 
 from .baselines import BATCH_SIZE, noise_images
@@ -45,7 +45,7 @@ def recorded_run_ratio(seconds: float) -> Ratio:
     run = RunConfig(
         "cross-entropy",
         0,
-        config.learning_rate,
+        rates_of(config)[0],
         epochs=config.epochs,
         batch_size=config.batch_size,
         evaluations=config.evaluations,
@@ -93,7 +93,7 @@ def plain_steps(run: RunConfig, dataset: DeviceDataset) -> Work:
     def work() -> None:
         objective = Objective(run.loss)
         model = build_model(run, objective).to(memory_format=torch.channels_last)
-        optimizer = build_optimizer(run.weight_decay, model)
+        optimizer = build_optimizer(run, model)
         batches = TrainingBatches(
             dataset.train,
             dataset.normalise,

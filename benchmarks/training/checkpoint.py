@@ -17,7 +17,7 @@ from lossbench.benchmarks.records.results import RESULTS, WARNINGS
 CHECKPOINT_FILE = "resume.pt"
 """File name in the directory of a run."""
 
-FORMAT = 4  # increase it when the content changes
+FORMAT = 5  # increase it when the content changes
 
 State = dict[str, Any]
 """Nested dictionaries and lists of numbers, strings and tensors, for `weights_only=True`."""

@@ -22,18 +22,21 @@ from lossbench.losses import registry
 
 from .network import build_model
 from .objective import Objective
+from .optimizer import check_optimizer
 
 
 def check_settings(config: CompareConfig | TuneConfig) -> tuple[tuple[str, ...], torch.device]:
     """Check the settings and return the losses and the device to train with.
 
     Raises:
-        UserError: a setting is wrong, or a loss, the model or the device is not available.
+        UserError: a setting is wrong, or a loss, the model, the optimizer or the device is not
+            available.
     """
     validate(config)
     names = check_losses(config)
     device = resolve_device(config.device)
     check_model_name(config.model)
+    check_optimizer(config, device)
     return names, device
 
 

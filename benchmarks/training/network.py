@@ -50,9 +50,10 @@ def build_forward(config: RunConfig, model: nn.Module) -> Callable[[Tensor], Ten
 
 
 def is_builtin(config: RunConfig) -> bool:
-    """Tell whether loss and model come with lossbench.
+    """Tell whether loss, model and optimizer come with lossbench.
 
     Those draw no random numbers in training and decide nothing on the host.
     """
     package = registry.entry(config.loss).module.__module__.partition(".")[0]
-    return config.model in models.names() and package == registry.__name__.partition(".")[0]
+    own_loss = package != registry.__name__.partition(".")[0]
+    return not (own_loss or config.model not in models.names() or ":" in config.optimizer)

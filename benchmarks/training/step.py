@@ -1,4 +1,4 @@
-"""Pieces of a training step: learning rate schedule, optimizer, and CUDA graph."""
+"""Run a training step on a CUDA device: its stream and its graph."""
 
 from __future__ import annotations
 
@@ -7,45 +7,7 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 
 import torch
-from torch import Tensor, nn
-
-MOMENTUM = 0.9
-
-
-def one_cycle(step: int, total_steps: int) -> float:
-    """Return the fraction of the peak learning rate at a step.
-
-    It rises linearly over a quarter of the steps and falls linearly over the rest.
-    """
-    position = (step + 0.5) / total_steps
-    return position / 0.25 if position < 0.25 else (1 - position) / 0.75
-
-
-def build_optimizer(weight_decay: float, model: nn.Module) -> torch.optim.Optimizer:
-    """Return SGD with Nesterov momentum and learning rate 0; see `set_learning_rate`.
-
-    Weight decay does not apply to biases and normalization.
-    """
-    parameters = list(model.parameters())
-    groups = [
-        {"params": [p for p in parameters if p.dim() > 1], "weight_decay": weight_decay},
-        {"params": [p for p in parameters if p.dim() <= 1], "weight_decay": 0.0},
-    ]
-    # The fused version accepts the rate as a tensor, which a CUDA graph reads at each replay.
-    fused = parameters[0].is_cuda
-    return torch.optim.SGD(groups, lr=0.0, momentum=MOMENTUM, nesterov=True, fused=fused)
-
-
-def set_learning_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
-    """Set the learning rate of the optimizer's next step."""
-    groups = optimizer.param_groups
-    device, current = groups[0]["params"][0].device, groups[0]["lr"]
-    if isinstance(current, Tensor):
-        current.fill_(rate)  # in place: a CUDA graph holds its address
-        return
-    lr = torch.tensor(rate, device=device) if device.type == "cuda" else rate
-    for group in groups:
-        group["lr"] = lr
+from torch import Tensor
 
 
 def side_stream(device: torch.device) -> Callable[[], AbstractContextManager[object]]:

@@ -20,8 +20,9 @@ from .gradient_stats import GradientMeter
 from .history import LearningCurve, Stopwatch
 from .network import build_forward, build_model, is_builtin
 from .objective import Objective
+from .optimizer import SCHEDULES, build_optimizer, load_optimizer_state, set_learning_rate
 from .result import Predictions, RunResult
-from .step import CudaGraph, build_optimizer, one_cycle, set_learning_rate, side_stream
+from .step import CudaGraph, side_stream
 
 EXAMPLES_PER_INTERVAL = 256
 """Training examples recorded per logging interval, if any are."""
@@ -129,7 +130,7 @@ class Trainer:
             augmentation=config.augmentation,
         )
         self.forward = build_forward(config, self.model)
-        self.optimizer = build_optimizer(config.weight_decay, self.model)
+        self.optimizer = build_optimizer(config, self.model)
         self.gradient_meter = GradientMeter(self.model, self.objective)
         single = self.device.type == "cuda" and world_size() == 1
         graphed = single and config.cuda_graphs and is_builtin(config)
@@ -155,8 +156,8 @@ class Trainer:
                 if self.done:  # accurate enough
                     return
             batch = next(self.batches)
-            rate = self.config.learning_rate * one_cycle(self.global_step, self.total_steps)
-            set_learning_rate(self.optimizer, rate)
+            fraction = SCHEDULES[self.config.schedule](self.global_step, self.total_steps)
+            set_learning_rate(self.optimizer, self.config.learning_rate * fraction)
             measured = (
                 self.graph(self._forward_backward, *batch)
                 if self.graph
@@ -272,7 +273,7 @@ class Trainer:
         return {
             "global_step": self.global_step,
             "model": self.model.state_dict(),
-            "optimizer": self.optimizer.state_dict()["state"],
+            "optimizer": self.optimizer.state_dict(),
             "rng": torch.get_rng_state(),
             "cuda_rng": torch.cuda.get_rng_state(self.device)
             if self.device.type == "cuda"
@@ -287,9 +288,7 @@ class Trainer:
         """Resume from what `state_dict` returned for the same run."""
         self.global_step = state["global_step"]
         self.model.load_state_dict(state["model"])
-        # The device decides the settings, and it may be another one than before.
-        groups = self.optimizer.state_dict()["param_groups"]
-        self.optimizer.load_state_dict({"state": state["optimizer"], "param_groups": groups})
+        load_optimizer_state(self.optimizer, state["optimizer"])
         torch.set_rng_state(state["rng"])
         if self.device.type == "cuda" and state["cuda_rng"] is not None:
             torch.cuda.set_rng_state(state["cuda_rng"], self.device)

@@ -52,6 +52,11 @@ def test_a_newcomers_comparison(pictures: Path, capsys) -> None:
         (["compare", "--losses", "cross-entrpy"], "did you mean 'cross-entropy'"),
         (["compare", "--losses"], "--losses"),
         (["compare", "--model", "convnett"], "did you mean 'convnet'"),
+        (["compare", "--optimizer", "adm"], "did you mean 'adam'"),
+        (["plan", "--optimizer", "torch.optim:Rprop"], "give --learning-rate"),
+        (["tune", "--optimizer", "torch.optim:LBFGS", "--rates", "1", "2"], "no closure"),
+        (["compare", "--optimizer", "adam(betas=2)"], "adam(betas=2)"),
+        (["compare", "--schedule", "linear"], "cosine"),
         (["compare", "--epochs", "0"], "--epochs 0"),
         (
             ["compare", "--epochs", "many"],
@@ -187,7 +192,9 @@ def test_a_signal_keeps_what_is_done_and_says_how_to_go_on(
 
 
 def test_an_experiment_goes_on_with_its_own_settings(pictures: Path, capsys) -> None:
-    for flags in (["--epochs", "3"], ["--preset", "photos"], ["--name", "other"]):
+    # The last one has the default value, which may not be the experiment's.
+    others = (["--epochs", "3"], ["--preset", "photos"], ["--name=other"], ["--optimizer", "sgd"])
+    for flags in others:
         assert cli.main(["compare", "--resume", "runs/cut", *flags]) == 2
         assert "give no other flag" in capsys.readouterr().err
     assert cli.main(["compare", "--resume", str(pictures)]) == 2
@@ -240,6 +247,11 @@ def test_tune_and_compare_go_together(pictures: Path, capsys) -> None:
     assert cli.main(["compare", *options, "--tuned", "--seeds", "1", "--name", "tuned"]) == 0
     about = json.loads(Path("runs/tuned/experiment.json").read_text())
     assert set(about["config"]["learning_rates"].values()) <= {0.01, 0.1}
+    adam = ["--optimizer", "adam(betas=(0.5, 0.9))", "--tuned"]
+    assert cli.main(["compare", *options, *adam]) == 2
+    err = capsys.readouterr().err
+    assert "--optimizer 'adam(betas=(0.5, 0.9))'" in err
+    assert cli.main(["compare", "--resume", "runs/tuned"]) == 0
 
 
 def test_without_a_name_the_claims_are_listed(capsys) -> None:

@@ -5,7 +5,14 @@ from pathlib import Path
 
 import pytest
 
-from lossbench.benchmarks.config import RESERVED_NAMES, CompareConfig, TuneConfig, validate
+from lossbench.benchmarks.config import (
+    OPTIMIZERS,
+    RESERVED_NAMES,
+    CompareConfig,
+    TuneConfig,
+    rates_of,
+    validate,
+)
 from lossbench.benchmarks.presets import PRESETS
 
 
@@ -67,10 +74,39 @@ def test_an_impossible_value_is_refused_by_its_flag(config, field, value, refusa
 def test_rates_that_were_found_leave_no_room_for_another(refusal) -> None:
     tuned = dataclasses.replace(CompareConfig(), tuned=True)
     validate(tuned)
-    refusal(lambda: validate(dataclasses.replace(tuned, learning_rate=0.3)), "0.3", "--tuned")
+    for rate in (0.1, 0.3):
+        given = dataclasses.replace(tuned, learning_rate=rate)
+        refusal(lambda given=given: validate(given), str(rate), "--tuned")
     preset = {**PRESETS["cifar-full"], "preset": "cifar-full", "tuned": True}
     validate(CompareConfig(**preset))
     refusal(lambda: validate(CompareConfig(**preset | {"learning_rate": 0.2})), "0.2", "--tuned")
+
+
+def test_an_optimizer_has_its_usual_rates_unless_others_are_given() -> None:
+    for name, usual in OPTIMIZERS.items():
+        for optimizer in (name, f"{name}(eps=1)"):
+            assert rates_of(CompareConfig(optimizer=optimizer)) == (usual.default,)
+            assert rates_of(TuneConfig(optimizer=optimizer)) == usual.tried
+        assert rates_of(CompareConfig(optimizer=name, learning_rate=7.0)) == (7.0,)
+        assert rates_of(TuneConfig(optimizer=name, rates=(1.0, 2.0))) == (1.0, 2.0)
+        assert sorted(usual.tried) == list(usual.tried)
+        assert usual.default in usual.tried[1:-1]
+
+
+@pytest.mark.parametrize("optimizer", ["adm", "", "(momentum=0)", "Adam", "torch.optim.Adam"])
+def test_an_unknown_optimizer_is_refused(optimizer: str, refusal) -> None:
+    for config in (CompareConfig(learning_rate=0.1), TuneConfig()):
+        wrong = dataclasses.replace(config, optimizer=optimizer)
+        refusal(lambda wrong=wrong: validate(wrong), "unknown optimizer", "package.module:Class")
+
+
+def test_a_class_needs_a_rate_or_a_search(refusal) -> None:
+    own = "torch.optim:RMSprop"
+    refusal(lambda: validate(CompareConfig(optimizer=own)), own, "--learning-rate")
+    refusal(lambda: validate(TuneConfig(optimizer=own)), own, "--rates")
+    validate(CompareConfig(optimizer=own, learning_rate=0.01))
+    validate(CompareConfig(optimizer=own, tuned=True))
+    validate(TuneConfig(optimizer=own, rates=(0.01, 0.1)))
 
 
 def test_the_settings_survive_json() -> None:

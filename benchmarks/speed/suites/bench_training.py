@@ -9,18 +9,18 @@ import numpy as np
 import pytest
 import torch
 
-from lossbench.benchmarks.config import ARTICLE_LOSSES, CompareConfig, RunConfig
+from lossbench.benchmarks.config import ARTICLE_LOSSES, CompareConfig, RunConfig, rates_of
 from lossbench.benchmarks.data import Split
 from lossbench.benchmarks.data.batches import TrainingBatches, measure_normalisation, to_device
 from lossbench.benchmarks.speed.interleaved import Work
 from lossbench.benchmarks.training.gradient_stats import GradientMeter
 from lossbench.benchmarks.training.network import build_model
 from lossbench.benchmarks.training.objective import Objective
-from lossbench.benchmarks.training.step import MOMENTUM
+from lossbench.benchmarks.training.optimizer import MOMENTUM
 
 QUICK_LOSSES = ("cross-entropy", "bce-with-logits")
 CONFIG = CompareConfig()
-RUN = RunConfig("cross-entropy", seed=0, learning_rate=CONFIG.learning_rate)
+RUN = RunConfig("cross-entropy", seed=0, learning_rate=rates_of(CONFIG)[0])
 
 
 def training_step(objective: Objective, device: torch.device, *, with_stats: bool) -> Work:

@@ -87,6 +87,8 @@ def test_a_search_of_other_settings_does_not_count(config: TuneConfig, images, r
         {"start": "confidently-wrong"},
         {"width": 8},
         {"validation": 0.5},
+        {"optimizer": "adam"},
+        {"schedule": "constant"},
         {"losses": ("nll",)},
     ):
         other = dataclasses.replace(wanted, **changed)

@@ -21,6 +21,8 @@ ABOUT = {
         "model": "convnet",
         "epochs": 2,
         "batch_size": 64,
+        "optimizer": "adam",
+        "schedule": "cosine",
         "start": "normal",
     },
     "data": {"name": "cifar10"},

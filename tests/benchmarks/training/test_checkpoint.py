@@ -77,6 +77,43 @@ def test_a_resumed_run_is_bit_equal(images, tmp_path, loss, step, log_every) -> 
     assert np.array_equal(expected.examples, result.examples)
 
 
+class Counting(torch.optim.Optimizer):
+    """Optimizer that keeps a number in its group: the rate falls by a tenth with every step."""
+
+    def __init__(self, params, lr: float) -> None:
+        super().__init__(params, {"lr": lr, "weight_decay": 0.0, "scale": 1.0})
+
+    @torch.no_grad()
+    def step(self) -> None:
+        for group in self.param_groups:
+            group["scale"] *= 0.9
+            for parameter in group["params"]:
+                parameter -= group["lr"] * group["scale"] * parameter.grad
+
+
+@pytest.mark.parametrize(
+    ("optimizer", "schedule"),
+    [
+        ("adam", "one-cycle"),
+        ("adamw(amsgrad=True)", "cosine"),
+        ("sgd(momentum=0.5)", "constant"),
+        ("torch.optim:NAdam", "cosine"),
+        (f"{__name__}:Counting", "constant"),
+    ],
+)
+def test_optimizer_and_schedule_are_resumed(images, tmp_path, optimizer, schedule) -> None:
+    config = dataclasses.replace(
+        CONFIG, optimizer=optimizer, schedule=schedule, weight_decay=0.01, record_examples=False
+    )
+    complete = Trainer(config, prepare(images, CPU, validation=0.25))
+    fit(complete)
+    state = interrupted(config, images, 5, tmp_path / "state")
+    resumed = Trainer(config, prepare(images, CPU, validation=0.25), state=state)
+    fit(resumed)
+    for name, weights in complete.model.state_dict().items():
+        assert torch.equal(weights, resumed.model.state_dict()[name]), name
+
+
 class Noisy(torch.nn.Module):
     """Model that draws random numbers in training."""
 

@@ -93,15 +93,23 @@ def _trained(_rank: int, config, images) -> list:
 
 
 @pytest.mark.parametrize(
-    ("loss", "model"),
-    [("cross-entropy", "convnet"), ("bce", "convnet"), ("mse", "plainnet"), ("zero-one", "lenet")],
+    ("loss", "model", "optimizer"),
+    [
+        ("cross-entropy", "convnet", "sgd"),
+        ("bce", "convnet", "adam(eps=1e-3)"),
+        ("mse", "plainnet", "sgd(momentum=0.5)"),
+        ("zero-one", "lenet", "sgd"),
+    ],
 )
-def test_two_processes_are_one_on_the_same_batches(images, tmp_path, loss, model) -> None:
+def test_two_processes_are_one_on_the_same_batches(
+    images, tmp_path, loss, model, optimizer
+) -> None:
     width = None if model == "lenet" else 4
     config = RunConfig(
         loss, seed=1, learning_rate=0.02, model=model, width=width, epochs=2, batch_size=16
     )
     config = dataclasses.replace(config, validation=0.25, evaluations=2, test=True)
+    config = dataclasses.replace(config, optimizer=optimizer, schedule="cosine")
     alone = _trained(0, config, images)
     for found in in_two(_trained, tmp_path, config, images):
         for name, weight in alone[0].items():

@@ -6,6 +6,7 @@ from pathlib import Path
 from lossbench.benchmarks.cli import parse
 from lossbench.benchmarks.config import CompareConfig, TuneConfig, validate
 from lossbench.benchmarks.errors import UserError
+from lossbench.benchmarks.training.optimizer import parse_settings
 
 from .target import Target
 
@@ -16,6 +17,7 @@ LINES = (
     "compare --preset photos --batch-size 32 --learning-rate 0.1 --weight-decay 1e-4",
     "compare --start confidently-wrong --validation 0.2 --device cpu --runs r --tuned",
     "tune --rates 0.1 0.3 --seeds 2 --workers 2 --losses all",
+    "compare --optimizer adam(eps=1e-6) --schedule cosine --learning-rate 0.01",
     "evidence noise likelihood --budget quick --device cpu",
     "report a b --output c",
     "view --runs runs --port 7007 --every-seed",
@@ -46,6 +48,17 @@ def read(data: bytes, _: Path) -> None:
         validate(config)
 
 
+def read_optimizer(data: bytes, _: Path) -> None:
+    """Parse the value of --optimizer."""
+    parse_settings(os.fsdecode(data))
+
+
+OPTIMIZER = Target(
+    lambda: [b"sgd", b"adam(betas=(0.9, 0.95), eps=1e-8)", b"torch.optim:RMSprop(alpha=0.9)"],
+    read_optimizer,
+    (UserError,),
+    (b"(", b")", b"[", b"{", b"**", b"=", b",", b"lambda:", b"f''", b"\0", b"1e999", b"not "),
+)
 COMMAND = Target(
     lambda: [line.replace(" ", "\0").encode() for line in LINES], read, (UserError,), TOKENS
 )

@@ -13,6 +13,7 @@ TARGETS: dict[str, Target] = {
     "cifar": archives.CIFAR,
     "listing": archives.LISTING,
     "command": commands.COMMAND,
+    "optimizer": commands.OPTIMIZER,
     "experiment": records.EXPERIMENT,
     "claim": records.CLAIM,
     "predictions": records.PREDICTIONS,

@@ -45,6 +45,8 @@ def configs(tmp_path: Path, monkeypatch, cats_and_dogs) -> list[RunConfig]:
             batch_size=16,
             validation=0.25,
             test=True,
+            optimizer="adam" if seed else "torch.optim:RMSprop(alpha=0.9)",
+            schedule="cosine",
         )
         for loss in ("mse", "nll")
         for seed in (0, 1)

@@ -90,6 +90,7 @@ def test_wherever_writing_breaks_off_the_run_can_be_resumed(
 def plan(config, monkeypatch):
     monkeypatch.setattr(comparison, "write_results", lambda *_: None)
     config = dataclasses.replace(config, epochs=2, log_every=1, checkpoint_every=0.0)
+    config = dataclasses.replace(config, optimizer="adam", schedule="cosine")
     return create_plan(config, "", Reporter())
 
 
