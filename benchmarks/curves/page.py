@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -16,8 +16,11 @@ from lossbench.benchmarks.records.files import write_atomically
 from lossbench.losses.registry import ENTRIES, Entry
 
 from . import tails
+from .complaints.case import Complaint
+from .complaints.section import ALL, section
 from .exact import known
 from .figure import draw
+from .markdown import table
 from .text import DIFFERENCES, HOW_TO_USE, KERNELS, NOTATION, OPENING, TAILS, TASKS, WRONG
 
 Loss = Callable[[Tensor, Tensor], Tensor]
@@ -30,15 +33,17 @@ WRONG_AT = (1e-2, 1e-4)
 TAILS_TITLE = "## How exact they are"
 
 
-def page(entries: Sequence[Entry], count: int = 100) -> str:
+def page(entries: Sequence[Entry], count: int = 100, complaints: Sequence[Complaint] = ALL) -> str:
     """Return the Markdown of `losses/README.md`.
 
     Args:
         entries: the losses.
         count: random examples per row of the accuracy table: per standard deviation of the logits
             and number of classes.
+        complaints: what is run for the table of complaints.
     """
-    return "\n\n".join([catalogue(entries), exactness(entries, count), DIFFERENCES]) + "\n"
+    parts = catalogue(entries), exactness(entries, count), DIFFERENCES, section(complaints)
+    return "\n\n".join(parts) + "\n"
 
 
 def catalogue(entries: Sequence[Entry]) -> str:
@@ -49,7 +54,7 @@ def catalogue(entries: Sequence[Entry]) -> str:
     for task, title in TASKS.items():
         rows = [_catalogue_row(entry) for entry in entries if entry.task == task]
         head = "loss", "L", "dL/dz", "range", "when to use it", "confidently wrong", "from"
-        parts += [title, _table(head, rows)]
+        parts += [title, table(head, rows)]
     return "\n\n".join(parts)
 
 
@@ -116,7 +121,7 @@ def exactness(entries: Sequence[Entry], count: int) -> str:
     for entry in entries:
         if entry.name in known():
             rows += _accuracy_rows(entry, count)
-    return "\n\n".join([TAILS_TITLE, TAILS, _table(head, rows, align="ll" + "r" * 8)])
+    return "\n\n".join([TAILS_TITLE, TAILS, table(head, rows, align="ll" + "r" * 8)])
 
 
 def _accuracy_rows(entry: Entry, count: int) -> list[list[str]]:
@@ -158,16 +163,7 @@ def _error(error: float) -> str:
     return text if error <= BOUND else f"**{text}**"
 
 
-# --- Markdown ------------------------------------------------------------------------------------
-
-
-def _table(head: Iterable[str], rows: Iterable[Iterable[str]], align: str = "") -> str:
-    head = list(head)
-    rules = ["---:" if side == "r" else "---" for side in align.ljust(len(head))]
-    lines = [head, rules, *rows]
-    return "\n".join(
-        "| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines
-    )
+# --- the page ------------------------------------------------------------------------------------
 
 
 def write(directory: Path, count: int = 100) -> list[Path]:
