@@ -60,6 +60,14 @@ OPTIMIZERS = {"sgd": UsualRates(0.1, LEARNING_RATES), "adam": _ADAM, "adamw": _A
 class TrainingConfig:
     """Settings of one training, shared by runs, comparisons and searches."""
 
+    split: Annotated[
+        tuple[str, ...],
+        tyro.conf.arg(
+            metavar="SPLIT=DIR [SPLIT=DIR ...]", help_behavior_hint="(default: by their names)"
+        ),
+    ] = ()
+    """What folders below --data hold, such as train=photos test='My Test'.
+    Needed if a folder's name does not say train, validation or test. '.' is every other folder."""
     model: Annotated[str, tyro.conf.arg(metavar="NAME")] = "convnet"
     """lenet, convnet, plainnet, resnet9, xception, or your own class as package.module:Class."""
     width: Annotated[
@@ -153,8 +161,12 @@ class RunConfig(TrainingConfig):
     test: bool = False
 
     def key(self, *, of: str = "") -> str:
-        """Return a name for files: SHA-256 (first 20 hex digits) of the fields and of `of`."""
-        text = json.dumps(self.to_json(), sort_keys=True) + of
+        """Return a name for files: SHA-256 (first 20 hex digits) of the fields and of `of`.
+
+        Where the images lie is left out, because they may move. `of` tells other images apart.
+        """
+        fields = {k: v for k, v in self.to_json().items() if k not in ("data", "split")}
+        text = json.dumps(fields, sort_keys=True) + of
         return hashlib.sha256(text.encode()).hexdigest()[:20]
 
 

@@ -238,8 +238,9 @@ def search_command(config: ExperimentConfig, losses: list[str]) -> str:
     """Return the command that searches what a comparison needs."""
     default = ExperimentConfig()
     flags = ["--losses", *losses]
-    for field in ("data", "runs", *SHARED):
+    for field in ("data", "split", "runs", *SHARED):
         value = getattr(config, field)
         if value is not None and value != getattr(default, field):
-            flags += [f"--{field.replace('_', '-')}", str(value)]
+            values = value if isinstance(value, tuple) else (value,)
+            flags += [f"--{field.replace('_', '-')}", *map(str, values)]
     return shlex.join(["lossbench", "tune", *flags])

@@ -127,6 +127,7 @@ def _open(directory: Path, source: ImageSource, size: int) -> ImageSet:
         test=test,
         skipped=skipped,
         classes=source.classes,
+        composition=source.composition,
     )
 
 

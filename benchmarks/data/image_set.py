@@ -1,8 +1,10 @@
 """Decoded images of a source at one size, in two or three splits."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
+
+from .sources import Composition
 
 
 @dataclass(frozen=True)
@@ -36,6 +38,7 @@ class ImageSet:
         test: test split, never used for choices; it has images of every class.
         skipped: `name (reason)` of every image that could not be used.
         classes: class names by label; ("dog", "cat") for cats and dogs.
+        composition: what the images were made from.
     """
 
     name: str
@@ -48,3 +51,4 @@ class ImageSet:
     test: Split
     skipped: tuple[str, ...]
     classes: tuple[str, ...]
+    composition: Composition = field(default_factory=Composition)

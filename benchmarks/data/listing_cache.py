@@ -13,40 +13,54 @@ import os
 import re
 import time
 from collections.abc import Callable, Iterable
+from dataclasses import asdict
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from lossbench.benchmarks.records.files import write_json
+from lossbench.benchmarks.records.schema import schema_error
 
-from .sources import cache_home
+from .sources import SPLITS, Composition, cache_home
 
-FORMAT = 1  # count up when the same files become other images
+FORMAT = 2  # count up when the same files become other images
+SHAPE: dict[str, Any] = {
+    "fingerprint": str,
+    "composition": {
+        "origins": dict.fromkeys(SPLITS, str),
+        "left_out": [str],
+        "warnings": [str],
+    },
+}
 SETTLED_SECONDS = 2.0
 """Minimum age of the last change in seconds. The coarsest file systems count in two seconds."""
 
 
-Listing = tuple[str, str]
-"""Fingerprint and description of a source, as in `ImageSource`."""
+class Listing(NamedTuple):
+    """Fingerprint and composition of a source, as in `ImageSource`."""
+
+    fingerprint: str
+    composition: Composition
 
 
 def cached_listing(
     path: Path,
-    classes: tuple[str, ...],
+    choice: object,
     files: Callable[[], Iterable[str]],
     make: Callable[[], Listing],
 ) -> Listing:
     """Return the cached listing of a path, or make and cache it.
 
-    The cache has one small file per path and classes, in `<cache>/sources/`.
+    The cache has one small file per path and choice, in `<cache>/sources/`.
 
     Args:
         path: path of the images.
-        classes: class names that are searched for.
+        choice: what is searched for; its text tells listings of one path apart.
         files: yields the path of every file that the listing depends on.
         make: makes the listing. Its exceptions propagate.
     """
-    key = repr((os.path.realpath(path), classes)).encode(errors="backslashreplace")
+    key = repr((os.path.realpath(path), choice)).encode(errors="backslashreplace")
     file = cache_home() / "sources" / f"{hashlib.sha256(key).hexdigest()[:20]}.json"
     stamp = _stamp(files)
     if stamp and (listing := _read(file, stamp)):
@@ -54,8 +68,7 @@ def cached_listing(
     listing = make()
     # Without a writable cache the listing is made again at the next start.
     if stamp:
-        fingerprint, description = listing
-        content = {"fingerprint": fingerprint, "description": description}
+        content = {"fingerprint": listing.fingerprint, "composition": asdict(listing.composition)}
         with contextlib.suppress(OSError):
             file.parent.mkdir(parents=True, exist_ok=True)
             write_json(file, {"format": FORMAT, "stamp": stamp, **content})
@@ -68,13 +81,15 @@ def _read(file: Path, stamp: str) -> Listing | None:
         content = json.loads(file.read_text(encoding="utf-8"))
         if (content["format"], content["stamp"]) != (FORMAT, stamp):
             return None
-        fingerprint, description = content["fingerprint"], content["description"]
+        fingerprint, composition = content["fingerprint"], content["composition"]
+        if schema_error(content, SHAPE):
+            return None
+        about = {name: tuple(composition[name]) for name in ("left_out", "warnings")}
+        listing = Listing(fingerprint, Composition(dict(composition["origins"]), **about))
     except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return None
-    if not isinstance(fingerprint, str) or not isinstance(description, str):
-        return None
     # The fingerprint becomes a part of a path.
-    return (fingerprint, description) if re.fullmatch("[0-9a-f]{64}", fingerprint) else None
+    return listing if re.fullmatch("[0-9a-f]{64}", fingerprint) else None
 
 
 def _stamp(files: Callable[[], Iterable[str]]) -> str | None:

@@ -1,6 +1,7 @@
 """Resolve the value of `--data` to images ready for training."""
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 from lossbench.benchmarks.errors import UserError, one_line, unknown_name
@@ -28,6 +29,7 @@ MIN_SIZE, MAX_SIZE = 32, 224
 def open_images(
     data: str | None,
     image_size: int | None,
+    split: Sequence[str] = (),
     *,
     say: Say,
     progress: ProgressCallback | None = None,
@@ -40,6 +42,7 @@ def open_images(
             cifar10, or synthetic if that is unavailable.
         image_size: height and width in pixels, 32 to 224. None: the source's own size (32 for
             CIFAR-10 and synthetic, 64 for photographs).
+        split: what folders of a path are, such as 'test=Test Data'; as in `path_source`.
         say: takes lines for the user: downloads, decoding, skipped images.
         progress: takes (done, total) while images are decoded or drawn.
 
@@ -51,11 +54,13 @@ def open_images(
         raise UserError(
             f"image size {image_size} is out of range: choose from {MIN_SIZE} to {MAX_SIZE} pixels"
         )
-    source = _find_source(data, image_size, say)
+    source = _find_source(data, image_size, split, say)
     return open_cached(source, image_size or source.image_size, say=say, progress=progress)
 
 
-def _find_source(data: str | None, image_size: int | None, say: Say) -> ImageSource:
+def _find_source(
+    data: str | None, image_size: int | None, split: Sequence[str], say: Say
+) -> ImageSource:
     """Return the source that `data` names, or the synthetic one if CIFAR-10 is unavailable."""
     finders = {
         "cifar10": cifar10,
@@ -63,10 +68,15 @@ def _find_source(data: str | None, image_size: int | None, say: Say) -> ImageSou
         "oxford-pets": oxford_pets,
         "oxford-breeds": oxford_breeds,
     }
+    if split and (data is None or data in SOURCES):
+        raise UserError(
+            f"--split {' '.join(split)}: {data or 'cifar10'} has splits of its own; give --split "
+            "with the path of a folder or archive as --data"
+        )
     if data == "synthetic":
         return synthetic(image_size or 32)
     if data is not None and data not in finders:
-        return _path_source(data)
+        return _path_source(data, split)
     try:
         return finders[data or "cifar10"](say)
     except UnavailableError as reason:
@@ -82,7 +92,7 @@ def _find_source(data: str | None, image_size: int | None, say: Say) -> ImageSou
         return synthetic(image_size or 32)
 
 
-def _path_source(data: str) -> ImageSource:
+def _path_source(data: str, split: Sequence[str]) -> ImageSource:
     try:
         path = Path(data).expanduser()
         exists = bool(data) and path.exists()
@@ -90,7 +100,7 @@ def _path_source(data: str) -> ImageSource:
     except (OSError, RuntimeError) as error:
         raise UserError(f"can't access {data!r}: {one_line(error)}; use another path") from error
     if exists:
-        return path_source(path)
+        return path_source(path, splits=split)
     if os.sep in data or data.lower().endswith((".zip", *TAR_SUFFIXES)):
         raise UserError(
             f"no such file or directory: {data!r}; --data takes {', '.join(SOURCES)}, or the "

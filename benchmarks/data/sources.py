@@ -8,7 +8,7 @@ import hashlib
 import os
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
@@ -28,6 +28,9 @@ MAX_FILE_BYTES = 64 * 2**20
 SplitName = Literal["train", "validation", "test"]
 SPLITS: tuple[SplitName, ...] = ("train", "validation", "test")
 """Names of the splits, in the order that every source keeps."""
+
+Folders = tuple[str, ...]
+"""Path of a folder, split at the separators."""
 
 Say = Callable[[str], None]
 ProgressCallback = Callable[[int, int], None]
@@ -65,6 +68,21 @@ class ImageInfo:
 
 
 @dataclass(frozen=True)
+class Composition:
+    """What the images of a source were made from, as text for the user.
+
+    Attributes:
+        origins: folders of each split that has images, or how they were chosen.
+        left_out: files that are no images of the classes, and why; a line each.
+        warnings: what may be wrong with the images; a line each.
+    """
+
+    origins: dict[SplitName, str] = field(default_factory=dict)
+    left_out: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
 class ImageSource:
     """A source of images.
 
@@ -77,6 +95,7 @@ class ImageSource:
             images that are in the cache need no list.
         load: takes images and yields (position, content) once for each, in the order that is
             cheapest to read.
+        composition: what the images were made from.
     """
 
     name: str
@@ -87,6 +106,7 @@ class ImageSource:
     fingerprint: str
     images: Callable[[], Sequence[ImageInfo]]
     load: Callable[[Sequence[ImageInfo]], Iterator[tuple[int, Content]]]
+    composition: Composition = field(default_factory=Composition)
 
 
 def listed_source(
@@ -199,3 +219,14 @@ def data_directory() -> Path | None:
             "set it to the directory that holds the images, or unset it"
         )
     return directory
+
+
+def printable(name: str) -> str:
+    """Replace what must not reach a terminal or a page: escape sequences, undecodable bytes."""
+    return "".join(c if c.isprintable() else "?" for c in name)
+
+
+def shorten(names: Sequence[str]) -> str:
+    """Join names by commas, and count those after the eighth."""
+    more = f" and {len(names) - 8:,} more" if len(names) > 8 else ""
+    return ", ".join(names[:8]) + more

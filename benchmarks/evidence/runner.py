@@ -20,7 +20,7 @@ from lossbench.benchmarks.errors import unknown_name
 from lossbench.benchmarks.records import experiment
 from lossbench.benchmarks.records.claim import Finding
 from lossbench.benchmarks.report.claims import write_finding, write_overview
-from lossbench.benchmarks.training.executors.pool import Pool
+from lossbench.benchmarks.training.executors.pool import ImageArguments, Pool, image_arguments
 from lossbench.benchmarks.training.rate_search import FIRST_SEARCH_SEED, search
 from lossbench.benchmarks.training.result import RunResult
 
@@ -146,12 +146,12 @@ def examine(
 
 def facts_of(trainer: PoolTrainer, pool: Pool) -> dict[str, object]:
     """Return the images and models of a claim's runs, their seeds, number and training time."""
-    sources: dict[tuple[str, int | None], dict[str, Any]] = {}
-    trained_on: dict[tuple[str, int | None], set[int]] = {}
+    sources: dict[ImageArguments, dict[str, Any]] = {}
+    trained_on: dict[ImageArguments, set[int]] = {}
     for config, result in trainer.used.items():
-        key = (config.data, config.image_size)
+        key = image_arguments(config)
         if key not in sources:
-            images = pool.image_set(*key)
+            images = pool.image_set(key)
             dataset = prepare(images, torch.device("cpu"), validation=config.validation)
             sources[key] = describe_data(images, dataset)
         trained_on.setdefault(key, set()).add(sum(result.counts))

@@ -162,6 +162,7 @@ def open_image_set(config: ExperimentConfig, reporter: Reporter) -> ImageSet:
     images = open_images(
         config.data,
         config.image_size,
+        config.split,
         say=reporter.say,
         progress=lambda done, total: reporter.bar(done, total, "decoding images"),
     )

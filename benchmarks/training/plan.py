@@ -131,7 +131,8 @@ def parse_config(
         given |= {name: float(given[name]) for name in given if SETTINGS[name] == NUMBER}
         given |= {"runs": directory.parent, "name": directory.name}
         names = tuple(map(str, given["losses"]))
-        config = CompareConfig(**given | {"losses": names})
+        given |= {"losses": names, "split": tuple(given.get("split", ()))}
+        config = CompareConfig(**given)
         rates = {name: float(description["config"]["learning_rates"][name]) for name in names}
         str(description["data"]["fingerprint"])
     except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:

@@ -1,6 +1,7 @@
 import json
 import os
 import re
+import shlex
 import signal
 import subprocess
 import sys
@@ -189,6 +190,31 @@ def test_a_signal_keeps_what_is_done_and_says_how_to_go_on(
     assert command == ["--resume", "runs/cut"]
     assert cli.main(["compare", *command]) == 0
     assert json.loads(Path("runs/cut/summary.json").read_text())["finished_runs"] == 12
+
+
+@pytest.mark.usefixtures("pictures")
+def test_folders_that_may_be_a_test_set_are_not_trained_on(
+    tmp_path: Path, cats_and_dogs, capsys
+) -> None:
+    cats_and_dogs(tmp_path / "two" / "Lernen")
+    cats_and_dogs(tmp_path / "two" / "Unit 2")
+    options = ["--data", "two", *SMALL, "--losses", "mse", "--seeds", "1"]
+    assert cli.main(["compare", *options, "--name", "pooled"]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "Lernen (60 images), 'Unit 2' (60 images)" in line
+    assert not Path("runs/pooled").exists()
+    command = line.partition("for example ")[2].partition(" (")[0]
+    assert cli.main(["compare", *options, *shlex.split(command), "--name", "split"]) == 0
+    about = json.loads(Path("runs/split/experiment.json").read_text())
+    assert about["config"]["split"] == ["train=Lernen", "test=Unit 2"]
+    assert [about["data"][f"{split}_counts"] for split in ("train", "validation", "test")] == [
+        [27, 27],
+        [3, 3],
+        [30, 30],
+    ]
+    assert cli.main(["collect", "runs/split"]) == 0
+    assert cli.main(["compare", "--data", "cifar10", "--split", "test=a", "--name", "none"]) == 2
+    assert "cifar10 has splits of its own" in capsys.readouterr().err
 
 
 def test_an_experiment_goes_on_with_its_own_settings(pictures: Path, capsys) -> None:

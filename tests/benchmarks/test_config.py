@@ -110,7 +110,8 @@ def test_a_class_needs_a_rate_or_a_search(refusal) -> None:
 
 
 def test_the_settings_survive_json() -> None:
-    config = CompareConfig(losses=("mse", "bce"), runs=Path("somewhere"))
+    config = CompareConfig(losses=("mse", "bce"), split=("test=a",), runs=Path("somewhere"))
     back = json.loads(json.dumps(config.to_json()))
-    back |= {"losses": tuple(back["losses"]), "runs": Path(back["runs"])}
+    back |= {name: tuple(back[name]) for name in ("losses", "split")}
+    back |= {"runs": Path(back["runs"])}
     assert CompareConfig(**back) == config

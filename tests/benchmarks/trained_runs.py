@@ -29,9 +29,8 @@ def trained(images):
     def run(loss: str = "cross-entropy", callback=None, log_every=None, **settings) -> RunResult:
         settings = {"loss": loss, "validation": 0.25, "test": True} | settings
         config = dataclasses.replace(SMALL, **settings)
-        arguments = dataset_arguments(config)
-        del arguments["data"], arguments["image_size"]
-        return train(config, prepare(images, torch.device("cpu"), **arguments), callback, log_every)
+        dataset = prepare(images, torch.device("cpu"), **dataset_arguments(config))
+        return train(config, dataset, callback, log_every)
 
     return run
 

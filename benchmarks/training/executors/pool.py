@@ -29,6 +29,8 @@ from lossbench.benchmarks.training.train import Trainer, train
 
 from .cuda_streams import run_all
 
+ImageArguments = tuple[str, int | None, tuple[str, ...]]
+
 
 class Pool:
     """Trainer of many runs, each of them once. A context manager.
@@ -53,7 +55,7 @@ class Pool:
         self.device, self.reporter = device, reporter
         self.workers = workers or (cpu_count() if device.type == "cpu" else None)
         self.executor: ProcessPoolExecutor | None = None
-        self.images: dict[tuple[str, int | None], ImageSet] = {}
+        self.images: dict[ImageArguments, ImageSet] = {}
         self.trained = 0
 
     def __enter__(self) -> Pool:
@@ -73,20 +75,19 @@ class Pool:
         # Wait until the executor's own thread has seen them end.
         self.executor.shutdown(cancel_futures=True)
 
-    def image_set(self, data: str, image_size: int | None) -> ImageSet:
+    def image_set(self, arguments: ImageArguments) -> ImageSet:
         """Return the images of some runs.
 
         Raises:
             UserError: they are not available.
         """
-        if (data, image_size) not in self.images:
-            self.images[data, image_size] = open_images(
-                data,
-                image_size,
+        if arguments not in self.images:
+            self.images[arguments] = open_images(
+                *arguments,
                 say=self.reporter.say,
                 progress=lambda done, total: self.reporter.bar(done, total, "decoding images"),
             )
-        return self.images[data, image_size]
+        return self.images[arguments]
 
     def train(self, configs: Sequence[RunConfig], task: str = "training") -> list[RunResult]:
         """Return the results of runs in their order. Equal runs are trained once.
@@ -118,18 +119,19 @@ class Pool:
         return [results[config] for config in configs]
 
     def _fingerprint(self, config: RunConfig) -> str:
-        return self.image_set(config.data, config.image_size).fingerprint
+        return self.image_set(image_arguments(config)).fingerprint
 
     def _in_streams(self, configs: Sequence[RunConfig]) -> Iterator[RunResult]:
         @lru_cache(maxsize=8)
-        def dataset(data: str, image_size: int | None, **arguments: Any) -> DeviceDataset:
-            return prepare(self.image_set(data, image_size), self.device, **arguments)
+        def dataset(images: ImageArguments, **arguments: Any) -> DeviceDataset:
+            return prepare(self.image_set(images), self.device, **arguments)
 
         errors: list[BaseException] = []
         # A dataset is prepared on the default stream, which the streams of the runs wait for.
         runs = (
-            (config, partial(_open_trainer, config, dataset(**dataset_arguments(config))))
+            (config, partial(_open_trainer, config, dataset(images, **arguments)))
             for config in takewhile(lambda _: not errors, configs)
+            for images, arguments in [(image_arguments(config), dataset_arguments(config))]
         )
         limit = self.workers if all(map(is_builtin, configs)) else 1
         for _, ended in run_all(runs, self.device, limit):
@@ -159,12 +161,15 @@ class Pool:
             ) from None
 
 
+def image_arguments(config: RunConfig) -> ImageArguments:
+    """Return the images of a run, as positional arguments of `open_images`."""
+    return config.data, config.image_size, config.split
+
+
 def dataset_arguments(config: RunConfig) -> dict[str, Any]:
-    """Return the images that a run is trained on, as arguments of `open_images` and `prepare`."""
+    """Return the images that a run is trained on, as keyword arguments of `prepare`."""
     drawn = config.train_images is not None or config.label_noise > 0 or config.imbalance > 1
     return {
-        "data": config.data,
-        "image_size": config.image_size,
         "validation": config.validation,
         "train_images": config.train_images,
         "label_noise": config.label_noise,
@@ -185,17 +190,17 @@ def _start_worker() -> None:
 
 
 def _train_in_worker(config: RunConfig) -> RunResult:
-    return train(config, _dataset(**dataset_arguments(config)))
+    return train(config, _dataset(image_arguments(config), **dataset_arguments(config)))
 
 
 # A worker process trains many runs on the same images.
 
 
 @lru_cache(maxsize=4)
-def _dataset(data: str, image_size: int | None, **arguments: Any) -> DeviceDataset:
-    return prepare(_images(data, image_size), torch.device("cpu"), **arguments)
+def _dataset(images: ImageArguments, **arguments: Any) -> DeviceDataset:
+    return prepare(_images(images), torch.device("cpu"), **arguments)
 
 
 @lru_cache(maxsize=4)
-def _images(data: str, image_size: int | None) -> ImageSet:
-    return open_images(data, image_size, say=lambda _: None)
+def _images(arguments: ImageArguments) -> ImageSet:
+    return open_images(*arguments, say=lambda _: None)

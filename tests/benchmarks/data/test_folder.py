@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lossbench.benchmarks.data.folder import class_labels, find_label, find_split, path_source
+from lossbench.benchmarks.data.folder import class_labels, find_label, path_source
 from lossbench.benchmarks.data.sources import CATS_AND_DOGS
 
 LABELS = class_labels(CATS_AND_DOGS)
@@ -66,35 +66,85 @@ def test_labels_of_paths(parts, label):
     assert find_label(parts, LABELS) == label
 
 
-def test_splits_of_paths():
-    assert find_split(("test", "train", "cat", "1.jpg")) == "train"
-    assert find_split(("test1", "cat", "1.jpg")) is None
-
-
 @given(st.lists(st.text("catdogsTrainvle._-1 (é\u0130\n😺", min_size=1), min_size=1, max_size=5))
-def test_any_path_has_a_valid_label_and_split(parts):
+def test_any_path_has_a_valid_label(parts):
     label = find_label(tuple(parts), LABELS)
     assert label in (0, 1, None)
-    assert find_split(tuple(parts)) in ("train", "validation", "test", None)
     text = "".join(parts).lower()
     assert label is None or "cat" in text or "dog" in text
 
 
-def test_the_description_counts_and_explains(pack, pets):
-    files = pets("cat/{}.jpg", "dog/{}.jpg", "horse/{}.jpg", "ship/{}.jpg", count=3)
-    path = pack(files)
-    assert path_source(path).description == (
-        f"cats and dogs of {path}; test split: a fixed 20% of each class; "
-        "left out: 6 files of other folders (horse, ship)"
-    )
-    three = pets(*layout(("train", "val", "test")), count=1)
-    note = "validation split: the validation folder (2 images)"
-    assert note in path_source(pack(three, "zip")).description
+def composed(pack, files, kind="zip"):
+    path = pack(files, kind)
+    source = path_source(path)
+    assert source.description == f"cats and dogs of {path}"
+    return source.composition
+
+
+def test_the_folders_of_each_split_are_told(pack, pets):
+    three = pets(*layout(("train a", "train b", "val", "test")), count=1)
+    assert composed(pack, three).origins == {
+        "train": "train a/, train b/",
+        "validation": "val/",
+        "test": "test/",
+    }
     two = pets(*layout(("train", "val")), count=1)
-    assert "test split: the validation folder" in path_source(pack(two, "tar")).description
-    many = pets("cat/{}.jpg", "dog/{}.jpg", *(f"x{n}/{{}}.jpg" for n in range(9)), count=2)
-    assert "18 files of other folders (x0, " in path_source(pack(many, "tgz")).description
-    assert "x7 and 1 more)" in path_source(pack(many, "tgz")).description
+    expected = {"train": "train/", "test": "val/, as there is no test folder"}
+    assert composed(pack, two, "tar").origins == expected
+    one = pets("Cat/{}.jpg", "Dog/{}.jpg", count=2)
+    assert composed(pack, one).origins == {"train": "./", "test": "a fixed 20% of each class"}
+
+
+def test_what_is_left_out_is_told_with_the_reason(pack, pets):
+    files = pets("cat/{}.jpg", "dog/{}.jpg", "horse/{}.jpg", "ship/{}.jpg", count=3)
+    assert composed(pack, files).left_out == ("6 files of no class: horse/ (3), ship/ (3)",)
+    files = pets("cat/{}.jpg", "dog/{}.jpg", "test/{}.jpg", "dog/Feature Maps/{}.png", count=2)
+    files |= pets(
+        "cat/masks/cat.{}.png", ".cache/cat/{}.jpg", "notes{}.txt", "cover{}.jpg", count=1
+    )
+    assert composed(pack, files, "tar").left_out == (
+        "3 files of no class: ./ (1), test/ (2)",
+        "3 files that are no photographs: Feature Maps/ (2), masks/ (1)",
+    )
+    assert len(path_source(pack(files, "tar")).images()) == 4
+    files = pets("cat/{}.jpg", "dog/{}.jpg", *(f"x{n}/{{}}.jpg" for n in range(9)), count=2)
+    (line,) = composed(pack, files).left_out
+    assert line.startswith("18 files of no class: x0/ (2), ")
+    assert line.endswith(", x7/ (2) and 1 more")
+    assert composed(pack, pets("cat/{}.jpg", "dog/{}.jpg")).left_out == ()
+
+
+@pytest.mark.parametrize("kind", ["directory", "zip", "tar.gz"])
+@pytest.mark.parametrize(
+    "folder",
+    [
+        "$RECYCLE.BIN",
+        "@eaDir",
+        "thumbnails",
+        "Thumbs",
+        "masks",
+        ".cache",
+        "__MACOSX",
+        "Feature_Maps",
+    ],
+)
+def test_folders_of_no_photographs(pack, pets, kind, folder):
+    files = pets("cat/{}.jpg", "dog/{}.jpg", count=4)
+    clean = path_source(pack(files, kind, "clean"))
+    more = pets(f"{folder}/cat/{{}}.jpg", f"cat/{folder}/{{}}.jpg", f"test/{folder}/dog/{{}}.jpg")
+    assert path_source(pack(files | more, kind)).fingerprint == clean.fingerprint
+
+
+def test_file_names_that_contradict_their_folder_are_told(pack, pets):
+    files = pets("cat/cat.{}.jpg", "dog/{}.jpg", "dog/dogs.{}.jpg", count=3)
+    assert composed(pack, files).warnings == ()
+    (line,) = composed(pack, files | pets("cat/dog.{}.jpg", count=1), "tar").warnings
+    assert line == (
+        "1 file name contradicts its folder, which is taken as the class: cat/dog.0.jpg"
+    )
+    (line,) = composed(pack, files | pets("dog/Cat_{}.jpg"), "tar.gz").warnings
+    assert line.startswith("5 file names contradict their folder, ")
+    assert line.endswith(": dog/Cat_0.jpg, dog/Cat_1.jpg, dog/Cat_2.jpg and 2 more")
 
 
 def test_the_made_test_split_depends_on_names_alone(pack, pets, jpeg):
@@ -189,7 +239,7 @@ def test_classes_other_than_cats_and_dogs(pack, pets, refusal):
         splits = [image.split for image in source.images() if image.label == label]
         assert (splits.count("train"), splits.count("test")) == (8, 2)
     assert source.description.startswith("3 classes of ")
-    assert source.description.endswith("left out: 10 files of other folders (cat)")
+    assert source.composition.left_out == ("10 files of no class: cat/ (10)",)
     path = pack(pets("ant/{}.jpg", "bee/{}.jpg"))
     words = ("found 5 ant, 5 bee, 0 cow among 10 files", "folders named ant, bee, cow")
     refusal(lambda: path_source(path, classes=THREE), *words)

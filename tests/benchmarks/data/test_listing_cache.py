@@ -10,11 +10,12 @@ import pytest
 from lossbench.benchmarks.data import archive, cache, directory, listing_cache
 from lossbench.benchmarks.data.cache import open_cached
 from lossbench.benchmarks.data.folder import path_source
-from lossbench.benchmarks.data.listing_cache import cached_listing
+from lossbench.benchmarks.data.listing_cache import Listing, cached_listing
+from lossbench.benchmarks.data.sources import Composition
 
 SPLIT = ("train/cat/{}.jpg", "train/dog/{}.jpg", "test/cat/{}.jpg", "test/dog/{}.jpg")
 KINDS = ("directory", "zip", "tar.gz")
-FINGERPRINT = "f" * 64
+LISTING = Listing("f" * 64, Composition({"train": "a/"}, ("one line",), ("two", "lines")))
 
 
 @pytest.fixture
@@ -49,8 +50,8 @@ def test_the_second_start_lists_and_reads_nothing(pack, pets, kind, listings, mo
         second = path_source(path)
         again = open_cached(second, 32, say=str)
     assert len(listings) == 1
-    assert "left out: 5 files" in second.description
-    assert (second.fingerprint, second.description) == (first.fingerprint, first.description)
+    assert second.composition.left_out == ("5 files of no class: horse/ (5)",)
+    assert (second.fingerprint, second.composition) == (first.fingerprint, first.composition)
     assert again.train.names == images.train.names
     # A list of images is made on demand, once.
     assert second.images() == second.images() == first.images()
@@ -131,10 +132,10 @@ def test_errors_are_not_cached(pack, pets, home, refusal):
         lambda _: "[]",
         lambda _: "",
         lambda text: json.dumps({**json.loads(text), "fingerprint": 5}),
-        lambda text: json.dumps({**json.loads(text), "description": None}),
+        lambda text: json.dumps({**json.loads(text), "composition": None}),
         lambda text: json.dumps({**json.loads(text), "fingerprint": "/../../elsewhere"}),
         lambda text: json.dumps({**json.loads(text), "format": 0}),
-        lambda text: text.replace("description", "remark"),
+        lambda text: text.replace("left_out", "remark"),
     ],
     ids=["cut", "list", "empty", "number", "null", "path", "format", "lacking"],
 )
@@ -165,10 +166,10 @@ def listed(tmp_path):
 
     def make():
         made.append(1)
-        return FINGERPRINT, "about"
+        return LISTING
 
     def call(file):
-        assert cached_listing(tmp_path, (), lambda: [str(file)], make) == (FINGERPRINT, "about")
+        assert cached_listing(tmp_path, (), lambda: [str(file)], make) == LISTING
         return len(made)
 
     return call

@@ -13,18 +13,12 @@ from lossbench.benchmarks.data import open_images
 from lossbench.benchmarks.data.batches import prepare
 from lossbench.benchmarks.errors import UserError
 from lossbench.benchmarks.training.executors import pool as module
-from lossbench.benchmarks.training.executors.pool import Pool
+from lossbench.benchmarks.training.executors.pool import Pool, dataset_arguments
 from lossbench.benchmarks.training.train import train
 
 from ...processes import PROCESSES
 
 CPU = torch.device("cpu")
-
-
-def arguments(config: RunConfig) -> dict:
-    """Return the arguments of `prepare` for a run."""
-    names = {"data", "image_size"}
-    return {k: v for k, v in module.dataset_arguments(config).items() if k not in names}
 
 
 @pytest.fixture
@@ -60,7 +54,7 @@ def test_processes_have_the_results_of_one_thread(configs: list[RunConfig], tmp_
     assert [result.config for result in results] == [*configs, configs[0]]
     for config, result in zip(configs, results, strict=False):
         images = open_images(config.data, config.image_size, say=print)
-        alone = train(config, prepare(images, CPU, **arguments(config)))
+        alone = train(config, prepare(images, CPU, **dataset_arguments(config)))
         assert np.array_equal(alone.test.outputs, result.test.outputs)
         assert alone.parameter_distance == result.parameter_distance
 
@@ -72,7 +66,7 @@ def test_images_are_drawn_by_the_seed_of_the_run(images, drawn) -> None:
     config = RunConfig("mse", 0, 0.1, validation=0.25, **drawn)
     for seed in (0, 1):
         seeded = dataclasses.replace(config, seed=seed)
-        found = prepare(images, CPU, **arguments(seeded)).train
+        found = prepare(images, CPU, **dataset_arguments(seeded)).train
         expected = prepare(images, CPU, validation=0.25, seed=seed, **drawn).train
         assert torch.equal(found.rows, expected.rows)
         assert torch.equal(found.labels, expected.labels)

@@ -1,0 +1,80 @@
+"""Files beside photographs: those of systems and annotations, and data sets in other formats."""
+
+import os
+import re
+from collections.abc import Iterable
+
+from .archive import TAR_SUFFIXES
+from .sources import shorten
+
+SYSTEM_FOLDERS = frozenset(("__macosx", "$recycle.bin", "@eadir", "system volume information"))
+SYSTEM_FILES = frozenset(("thumbs.db", "desktop.ini"))
+ACCOMPANYING_SUFFIXES = frozenset(
+    f".{suffix}"
+    for suffix in (
+        *("csv", "db", "html", "ini", "json", "log", "mat", "md", "npy", "pdf", "py", "tsv"),
+        *("txt", "xml", "yaml", "yml", "zip"),
+    )
+)
+"""Suffixes of files that accompany images; they are left out without a message."""
+
+DERIVED_FOLDERS = frozenset(
+    (
+        *("annotation", "annotations", "trimap", "trimaps", "mask", "masks", "segmentation"),
+        *("segmentations", "featuremap", "featuremaps", "heatmap", "heatmaps", "saliencymaps"),
+        *("thumb", "thumbs", "thumbnail", "thumbnails"),
+    )
+)
+"""Folders of pictures that are no photographs, in small letters alone."""
+
+_SAVE = "image.save('cat/1.jpg')"
+OTHER_FORMATS = {
+    r"\.arrow": "a data set saved by Hugging Face's `datasets`; load it with "
+    f"datasets.load_from_disk(...) and write each row's image into its class folder with {_SAVE}",
+    r"\.parquet": "a parquet table; load it with datasets.load_dataset('parquet', ...) and write "
+    f"each row's image into its class folder with {_SAVE}",
+    r"\.tfrecords?(-\d+-of-\d+)?|-\d{5}-of-\d{5}": "TFRecord files; read them with "
+    "tf.data.TFRecordDataset, and write each image's bytes into a file of its class folder, such "
+    "as cat/1.jpg",
+    r"\.np[yz]": "arrays of NumPy; write each image into its class folder with "
+    "PIL.Image.fromarray(pixels).save('cat/1.png')",
+    r"\.(cls|cls2)|[-_.]\d{4,}\.tar": "WebDataset shards, whose classes are numbers in .cls files; "
+    "write each image into its class folder, such as cat/1.jpg",
+    r"\.h5|\.hdf5": "HDF5 files; write each image into its class folder with "
+    "PIL.Image.fromarray(pixels).save('cat/1.png')",
+    r"\.hei[cf]": "HEIC photographs; convert them to JPEG",
+}
+"""What files of a format that is not read are, and what to do, by the end of their names."""
+
+
+def is_system_file(parts: tuple[str, ...]) -> bool:
+    """Return whether a path is a system's own or hidden."""
+    # macOS writes __MACOSX/cat/._1.jpg beside every cat/1.jpg; Windows writes Thumbs.db.
+    hidden = any(part.startswith(".") for part in parts)
+    system = any(part.lower() in SYSTEM_FOLDERS for part in parts[:-1])
+    return hidden or system or parts[-1].lower() in SYSTEM_FILES
+
+
+def is_derived_file(parts: tuple[str, ...]) -> bool:
+    """Return whether a path lies in a folder of masks, thumbnails or feature maps."""
+    return any(re.sub("[^a-z]", "", part.lower()) in DERIVED_FOLDERS for part in parts[:-1])
+
+
+def is_accompanying_file(parts: tuple[str, ...]) -> bool:
+    """Return whether a path is a text or a table that accompanies images."""
+    return os.path.splitext(parts[-1])[1].lower() in ACCOMPANYING_SUFFIXES
+
+
+def explain_other_formats(names: Iterable[str]) -> str:
+    """Return what to do with a folder of files in another format or packed once more; '' if none.
+
+    Args:
+        names: file names.
+    """
+    found = sorted({name.rpartition("/")[2] for name in names})
+    for ending, advice in OTHER_FORMATS.items():
+        pattern = re.compile(f".*(?:{ending})", re.IGNORECASE | re.DOTALL)
+        if files := [name for name in found if pattern.fullmatch(name)]:
+            return f"{shorten(files[:3])}: {advice}"
+    archives = [name for name in found if name.lower().endswith((".zip", *TAR_SUFFIXES))]
+    return f"unpack the archives inside it first: {shorten(archives)}" if archives else ""

@@ -1,0 +1,252 @@
+"""Splits by folder names, understood word by word. Folders that are not understood end the command.
+
+A test set that is taken for training images makes every accuracy too high, and nothing shows it.
+"""
+
+import re
+import shlex
+import unicodedata
+from collections import Counter, defaultdict
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from itertools import takewhile
+
+from lossbench.benchmarks.errors import UserError
+
+from .sources import SPLITS, Folders, SplitName, printable, shorten
+
+SPLIT_WORDS: dict[str, SplitName] = {
+    **dict.fromkeys(("train", "training", "trains", "trn", "trainval"), "train"),
+    **dict.fromkeys(("val", "vali", "valid", "validate", "validation", "dev"), "validation"),
+    **dict.fromkeys(("devel", "development", "eval", "evaluate", "evaluation"), "validation"),
+    **dict.fromkeys(("test", "testing", "tests", "tst", "holdout", "heldout"), "test"),
+}
+NOUN = "(?:data|dataset|set|split|image|img|pic|picture|photo|file|folder|dir|sample)s?"
+"""What is written to a split without a separator: trainset, testimages."""
+WORD = re.compile(rf"({'|'.join(SPLIT_WORDS)})(?:{NOUN})?")
+CAMEL_CASE = re.compile("[A-Z]+(?![a-z])|[A-Z]?[a-z]+")
+HOLD_OUT = re.compile(r"(?:hold|held)[\W_]*out", re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Folders that decide the split of an image, without those named like a class.
+
+    Attributes:
+        folders: path of the innermost one; empty: the top folder.
+        split: the split; None: not known.
+    """
+
+    folders: Folders
+    split: SplitName | None
+
+    def __str__(self) -> str:
+        return printable("/".join(self.folders)) or "."
+
+
+@cache
+def split_of_name(name: str) -> SplitName | None:
+    """Return the split that a folder's name says; None if it says none or several.
+
+    Words end at every change of case and at all that is no letter: 'seg_train', 'Test Data 2' and
+    'validationSet' are understood.
+    """
+    plain = "".join(c for c in unicodedata.normalize("NFKD", name) if not unicodedata.combining(c))
+    plain = HOLD_OUT.sub(" holdout ", plain)
+    words = [*CAMEL_CASE.findall(plain), *re.findall("[A-Za-z]+", plain)]
+    matches = (WORD.fullmatch(word.lower()) for word in words)
+    splits = {SPLIT_WORDS[match[1]] for match in matches if match}
+    return splits.pop() if len(splits) == 1 else None
+
+
+def parse_splits(flags: Sequence[str]) -> dict[Folders, SplitName]:
+    """Parse the values of --split, such as 'test=Test Data', into splits by folder.
+
+    Raises:
+        UserError: a value is not split=folder, or names a folder twice.
+    """
+    given: dict[Folders, SplitName] = {}
+    for flag in flags:
+        name, _, directory = flag.partition("=")
+        split = SPLIT_WORDS.get(name.lower())
+        folders = tuple(part for part in directory.split("/") if part not in ("", "."))
+        if split is None or not directory or directory.startswith("/") or ".." in folders:
+            raise UserError(
+                f"--split {flag}: write train=DIR, validation=DIR or test=DIR, where DIR is a "
+                "folder's path below --data"
+            )
+        if given.setdefault(folders, split) != split:
+            raise UserError(f"--split {flag}: {directory} has two splits; give it one")
+    return given
+
+
+def find_origins(
+    paths: Sequence[tuple[str, ...]],
+    classes: Mapping[str, int],
+    given: Mapping[Folders, SplitName],
+    where: str,
+) -> list[Origin]:
+    """Find the split of each labelled image, and the folders that it comes from.
+
+    The innermost folder that is understood decides, unless it says train inside one that says test
+    or validation. The other images are training images if they lie in one place that holds the
+    splits too, and nothing is named train.
+
+    Args:
+        paths: parts of the paths of the images.
+        classes: labels by lower-case names of class folders.
+        given: splits by folder, which come before what names say; () stands for all other folders.
+        where: path of all images, for messages.
+
+    Raises:
+        UserError: folders divide the images and are not all understood, or a given folder has no
+            image.
+    """
+    files = [_File(parts[:-1], classes) for parts in paths]
+    for directory in given:
+        if not any(file.covers(directory) for file in files):
+            raise UserError(
+                f"--split: no image of the classes lies in {'/'.join(directory)!r} of {where}; "
+                "give a folder's path below --data"
+            )
+    common = _subfolders_of_classes(files)
+    shared = count_shared([file.context for file in files])
+    # A folder around all images may be named anything, unless it is the only one.
+    divided = any(len(file.place(common)) > shared for file in files)
+    found = [_find_origin(file, given, shared, divided) for file in files]
+    inside = any(
+        origin is not None and len(origin.folders) > len(file.above)
+        for file, origin in zip(files, found, strict=True)
+    )
+    dividing = {folder.lower() for file in files for folder in file.below} if inside else common
+    origins = [
+        origin or Origin(file.place(dividing), given.get(()))
+        for file, origin in zip(files, found, strict=True)
+    ]
+    _check_understood(Counter(origins), shared, where)
+    return [Origin(origin.folders, origin.split or "train") for origin in origins]
+
+
+def count_shared(paths: Sequence[Folders]) -> int:
+    """Count the leading folders that all paths share."""
+    if not paths:
+        return 0
+    both = zip(min(paths), max(paths), strict=False)
+    return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], both))
+
+
+class _File:
+    """Folders of an image.
+
+    Attributes:
+        folders: all of them.
+        label: label of the innermost class folder, if there is one.
+        above, below: folders above and below it, without other class folders.
+    """
+
+    def __init__(self, folders: Folders, classes: Mapping[str, int]) -> None:
+        labels = [classes.get(folder.lower()) for folder in folders]
+        at = max((n for n, label in enumerate(labels) if label is not None), default=len(folders))
+        self.folders, self.classes = folders, classes
+        self.label = labels[at] if at < len(folders) else None
+        self.above = _without_classes(folders[:at], classes)
+        self.below = folders[at + 1 :]
+
+    @property
+    def context(self) -> Folders:
+        """All folders that are not named like a class."""
+        return self.above + self.below
+
+    def covers(self, directory: Folders) -> bool:
+        """Return whether the image lies in a directory, whose class folders may be left out."""
+        size = len(directory)
+        return directory in (self.folders[:size], self.context[:size])
+
+    def depth(self, directory: Folders) -> int:
+        """Return the number of folders in the context of a directory."""
+        return len(_without_classes(directory, self.classes))
+
+    def place(self, dividing: Collection[str]) -> Folders:
+        """Return the folders above the class and, if it divides images, the one below."""
+        return self.above + tuple(f for f in self.below[:1] if f.lower() in dividing)
+
+
+def _without_classes(folders: Folders, classes: Mapping[str, int]) -> Folders:
+    return tuple(folder for folder in folders if folder.lower() not in classes)
+
+
+def _subfolders_of_classes(files: Sequence[_File]) -> set[str]:
+    """Return the lower-case names of folders that lie in several classes, as no breed does."""
+    labels: dict[str, set[int | None]] = defaultdict(set)
+    for file in files:
+        for folder in file.below[:1]:
+            labels[folder.lower()].add(file.label)
+    return {folder for folder, each in labels.items() if len(each) > 1}
+
+
+def _find_origin(
+    file: _File, given: Mapping[Folders, SplitName], shared: int, divided: bool
+) -> Origin | None:
+    """Return the origin of a file; None if no folder is understood.
+
+    Args:
+        file: the file.
+        given: splits by folder.
+        shared: number of folders that every context begins with.
+        divided: True if there are folders below these, so that their own names say nothing.
+    """
+    named = [
+        (depth, split)
+        for depth, folder in enumerate(file.context, start=1)
+        if (depth > shared or not divided) and (split := split_of_name(folder))
+    ]
+    directory = max((d for d in given if d and file.covers(d)), key=len, default=None)
+    if directory is not None:
+        top = file.depth(directory), given[directory]
+        inner = [each for each in named if each[0] > top[0]]
+        depth, split = max([top, *inner], key=lambda each: SPLITS.index(each[1]))
+        return Origin(file.context[:depth], split)
+    if not named:
+        return None
+    depth, split = named[-1]
+    around = [SPLITS.index(other) for at, other in named if at > shared]
+    contradicted = max(around, default=0) > SPLITS.index(split)
+    return Origin(file.context[:depth], None if contradicted else split)
+
+
+def _check_understood(counts: Counter[Origin], shared: int, where: str) -> None:
+    """Raise UserError if the split of a folder is not known and matters."""
+    known = sorted((o for o in counts if o.split), key=str)
+    unknown = sorted((o for o in counts if not o.split), key=str)
+    if not unknown or (len(unknown) == 1 and _is_the_rest(unknown[0], known, shared)):
+        return
+
+    def listed(origins: Sequence[Origin]) -> str:
+        return shorten([f"{shlex.quote(str(o))} ({counts[o]:,} images)" for o in origins])
+
+    tested = any(origin.split == "test" for origin in known)
+    names = [shlex.quote(str(origin)) for origin in unknown[:2]]
+    flags = [f"train={name}" for name in names]
+    if not tested:
+        flags[-1] = f"test={names[-1]}"
+    beside = [
+        f"{split}: {listed(each)}"
+        for split in SPLITS
+        if (each := [origin for origin in known if origin.split == split])
+    ]
+    raise UserError(
+        f"{where}: folders divide the images, and it is not clear which of them are for training "
+        f"and which for the test: {listed(unknown)}"
+        + (f"; beside {', '.join(beside)}" if beside else "")
+        + f"; say what each is, for example --split {' '.join(flags)} "
+        "(train=. is every other folder)"
+    )
+
+
+def _is_the_rest(place: Origin, known: Sequence[Origin], shared: int) -> bool:
+    """Return whether images in a place without a split are the training images."""
+    return not any(map(split_of_name, place.folders[shared:])) and all(
+        other.split != "train" and other.folders[: len(place.folders)] == place.folders
+        for other in known
+    )

@@ -1,0 +1,336 @@
+"""Splits by folder name: layouts of public data sets, and folders that end the command."""
+
+import zipfile
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lossbench.benchmarks.data import listing_cache
+from lossbench.benchmarks.data.folder import path_source
+from lossbench.benchmarks.data.sources import count_classes
+from lossbench.benchmarks.data.split_names import SPLIT_WORDS, parse_splits, split_of_name
+from lossbench.benchmarks.errors import UserError
+
+KINDS = ("directory", "zip", "tar.gz")
+
+
+def files(layout):
+    """Return files by name: `layout` has their number by pattern."""
+    names = [pattern.format(n) for pattern, count in layout.items() for n in range(count)]
+    return {name: b"%d" % number for number, name in enumerate(names)}
+
+
+def halves(splits, classes=("cat", "dog")):
+    """Return a layout of folders split/class with as many images of each class as given."""
+    return {
+        f"{s}/{c}/{{}}.jpg": n
+        for s, counts in splits.items()
+        for c, n in zip(classes, counts, strict=True)
+    }
+
+
+def counts_of(source):
+    """Return the numbers of cats and dogs in the training, validation and test images."""
+    counts = count_classes(source.images(), source.classes)
+    return tuple((each["cat"], each["dog"]) for each in counts.values())
+
+
+SEPARATED = ("{}", "{}_set", "{} Data", "seg_{}", "{}1", "2024-{}-v2", "my.{}.images", "{}_{}")
+JOINED = ("{}set", "{}images", "{}Data")
+CAMEL = ("cat{}", "Cats{}2", "{}Animals", "my{}Set")
+
+
+@pytest.mark.parametrize("word", SPLIT_WORDS)
+def test_a_split_is_understood_in_any_name(word):
+    names = [p.format(w, w) for p in SEPARATED for w in (word, word.upper(), word.title())]
+    names += [p.format(w) for p in JOINED for w in (word, word.title())]
+    names += [p.format(word.title()) for p in CAMEL]
+    assert {name: split_of_name(name) for name in names} == dict.fromkeys(names, SPLIT_WORDS[word])
+
+
+@pytest.mark.parametrize(
+    ("name", "split"),
+    [
+        ("Training Data", "train"),
+        ("TestData", "test"),
+        ("trainingSet", "train"),
+        ("XTest", "test"),
+        ("hold-out", "test"),
+        ("Held Out", "test"),
+        ("HoldOut", "test"),
+        ("T\u00e9st", "test"),
+        ("\u6d4b\u8bd5test", "test"),
+        *((name, None) for name in ("train_test_split", "latest", "contest", "trainer", "")),
+        *(
+            (name, None)
+            for name in ("d\u00e9test", "Devon Rex", "cats", "Pr\u00fcfung", "\u6d4b\u8bd5")
+        ),
+    ],
+)
+def test_a_name_is_read_word_by_word(name, split):
+    assert split_of_name(name) == split
+
+
+PUBLIC = {
+    "Kaggle, Dogs vs. Cats": (
+        {"train/cat.{}.jpg": 10, "train/dog.{}.jpg": 15, "test1/{}.jpg": 7, "sub{}.csv": 1},
+        ((8, 12), (0, 0), (2, 3)),
+    ),
+    "Microsoft, Kaggle Cats and Dogs": (
+        {"PetImages/Cat/{}.jpg": 20, "PetImages/Dog/{}.jpg": 10, "readme[{}].txt": 1},
+        ((16, 8), (0, 0), (4, 2)),
+    ),
+    "Google, cats_and_dogs_filtered": (
+        {
+            "cats_and_dogs_filtered/train/cats/cat.{}.jpg": 6,
+            "cats_and_dogs_filtered/train/dogs/dog.{}.jpg": 5,
+            "cats_and_dogs_filtered/validation/cats/cat.200{}.jpg": 4,
+            "cats_and_dogs_filtered/validation/dogs/dog.200{}.jpg": 3,
+            "cats_and_dogs_filtered/vectorize{}.py": 1,
+        },
+        ((6, 5), (0, 0), (4, 3)),
+    ),
+    "a doubled inner folder": (
+        halves(
+            {"training_set/training_set": (6, 5), "test_set/test_set": (4, 3)}, ("cats", "dogs")
+        ),
+        ((6, 5), (0, 0), (4, 3)),
+    ),
+    "AFHQ": (
+        halves({"afhq/train": (6, 5, 4), "afhq/val": (3, 2, 1)}, ("cat", "dog", "wild")),
+        ((6, 5), (0, 0), (3, 2)),
+    ),
+    "seg_train beside seg_test": (
+        halves({"seg_train/seg_train": (6, 5), "seg_test/seg_test": (4, 3)})
+        | {"seg_pred/seg_pred/{}.jpg": 9},
+        ((6, 5), (0, 0), (4, 3)),
+    ),
+    "Training Data beside Test Data": (
+        halves({"Cats & Dogs/Training Data": (6, 5), "Cats & Dogs/Test Data": (4, 3)}),
+        ((6, 5), (0, 0), (4, 3)),
+    ),
+    "train_data beside test_data": (
+        halves({"train_data": (6, 5), "test_data": (4, 3)}),
+        ((6, 5), (0, 0), (4, 3)),
+    ),
+    "Roboflow": (
+        halves({"train": (6, 5, 9), "valid": (4, 3, 9), "test": (2, 1, 9)}, ("cat", "dog", "bird"))
+        | {"README.roboflow{}.txt": 1},
+        ((6, 5), (4, 3), (2, 1)),
+    ),
+    "the same images twice": (
+        halves(
+            {"train": (6, 5), "test": (4, 3)}
+            | {"dogs_vs_cats/train": (6, 5), "dogs_vs_cats/test": (4, 3)},
+            ("cats", "dogs"),
+        ),
+        ((12, 10), (0, 0), (8, 6)),
+    ),
+    "camel case": (
+        halves({"TrainImages": (6, 5), "ValImages": (4, 3), "TestImages": (2, 1)}),
+        ((6, 5), (4, 3), (2, 1)),
+    ),
+    "splits below the classes": (
+        {"Cats/train_1/{}.jpg": 6, "Dogs/train_1/{}.jpg": 5}
+        | {"Cats/holdout/{}.jpg": 4, "Dogs/holdout/{}.jpg": 3},
+        ((6, 5), (0, 0), (4, 3)),
+    ),
+    "a class folder twice": (
+        {"archive/Cat/Cat/{}.jpg": 10, "archive/Dog/Dog/{}.jpg": 5},
+        ((8, 4), (0, 0), (2, 1)),
+    ),
+    "development and evaluation sets": (
+        halves({"dev set": (6, 5), "Train": (8, 7), "final-Test-set": (4, 3)}),
+        ((8, 7), (6, 5), (4, 3)),
+    ),
+    "a test folder beside class folders": (
+        {"cat/{}.jpg": 6, "dog/{}.jpg": 5, "Test/cat/{}.jpg": 4, "Test/dog/{}.jpg": 3},
+        ((6, 5), (0, 0), (4, 3)),
+    ),
+    "breeds": (
+        {"cats/persian/{}.jpg": 4, "cats/siamese/{}.jpg": 6, "dogs/husky/{}.jpg": 5},
+        ((8, 4), (0, 0), (2, 1)),
+    ),
+    "an archive whose name says a split": (
+        halves({"my-test-main/train": (6, 5), "my-test-main/val": (4, 3)}),
+        ((6, 5), (0, 0), (4, 3)),
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("name", PUBLIC)
+def test_a_public_layout_keeps_its_splits(pack, kind, name):
+    layout, counts = PUBLIC[name]
+    assert counts_of(path_source(pack(files(layout), kind))) == counts
+
+
+UNCLEAR = {
+    "no name is understood": (
+        halves({"Lernen": (2, 1), "Pr\u00fcfen": (2, 1)}),
+        [
+            "Lernen (3 images)",
+            "'Pr\u00fcfen' (3 images)",
+            "--split train=Lernen test='Pr\u00fcfen' (",
+        ],
+    ),
+    "one name is not understood": (
+        halves({"train": (2, 1), "unseen": (2, 1)}),
+        ["unseen (3 images)", "beside train: train (3 images)", "--split test=unseen ("],
+    ),
+    "a folder beside a test folder": (
+        halves({"pets/images": (2, 1), "pets/test": (2, 1)}),
+        ["pets/images (3 images)", "test: pets/test (3 images)", "--split train=pets/images ("],
+    ),
+    "a folder beside class folders": (
+        {"cat/{}.jpg": 2, "dog/{}.jpg": 1, "more/cat/{}.jpg": 4},
+        [". (3 images)", "more (4 images)"],
+    ),
+    "class folders beside train": (
+        {"cat/{}.jpg": 2, "dog/{}.jpg": 1, "train/cat/{}.jpg": 4},
+        [". (3 images)", "train: train (4 images)"],
+    ),
+    "names without words": (
+        halves({"1": (1, 1), "2": (1, 1), "3": (1, 1)}),
+        ["1 (2 images), 2 (2 images), 3 (2 images)"],
+    ),
+    "a name of two splits": (
+        halves({"train": (2, 1), "val_test": (2, 1)}),
+        ["val_test (3 images)"],
+    ),
+    "file names": (
+        {"a/cat.{}.jpg": 3, "a/dog.{}.jpg": 3, "b/cat.{}.jpg": 2, "b/dog.{}.jpg": 2},
+        ["a (6 images), b (4 images)"],
+    ),
+    "below the classes": (
+        {f"{c}/{s}/{{}}.jpg": 2 for c in ("cat", "dog") for s in ("Lern", "Pr\u00fcf")},
+        ["Lern (4 images), 'Pr\u00fcf' (4 images)"],
+    ),
+    "below the classes, one understood": (
+        {"cat/test/{}.jpg": 2, "cat/x/{}.jpg": 2, "dog/y/{}.jpg": 2},
+        ["x (2 images), y (2 images)", "test: test (2 images)"],
+    ),
+    "train inside test": (
+        halves({"train": (2, 1), "test/train": (2, 1), "test/test": (2, 1)}),
+        ["test/train (3 images)"],
+    ),
+    "inside an archive whose name says a split": (
+        halves({"my-train-main/Lern": (2, 1), "my-train-main/Pr\u00fcf": (2, 1)}),
+        ["my-train-main/Lern (3 images)", "--split train=my-train-main/Lern"],
+    ),
+    "many": (
+        halves({f"user {n:02}": (1, 1) for n in range(30)}),
+        ["'user 00' (2 images)", "and 22 more", "train='user 00' test='user 01'"],
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("name", UNCLEAR)
+def test_folders_that_are_not_understood_end_the_command(pack, kind, name, refusal):
+    layout, words = UNCLEAR[name]
+    refusal(lambda: path_source(pack(files(layout), kind)), "say what each is", *words)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(
+    ("layout", "splits", "counts"),
+    [
+        (
+            halves({"Lernen": (6, 5), "Pr\u00fcfung 1": (4, 3)}),
+            ["train=Lernen", "test=Pr\u00fcfung 1/"],
+            ((6, 5), (0, 0), (4, 3)),
+        ),
+        # Names that are understood need not be given.
+        (
+            halves({"a": (6, 5), "val": (4, 3), "test": (2, 1)}),
+            ["train=a"],
+            ((6, 5), (4, 3), (2, 1)),
+        ),
+        # What is said comes before what a name says.
+        (
+            halves({"train": (6, 5), "test": (4, 3)}),
+            ["test=train", "train=./test"],
+            ((4, 3), (0, 0), (6, 5)),
+        ),
+        # All folders are pooled if the user says so, but not those whose names say test.
+        (halves({"a": (6, 2), "b": (4, 8)}), ["train=."], ((8, 8), (0, 0), (2, 2))),
+        (
+            halves({"a": (6, 5), "b": (4, 3), "test": (2, 1)}),
+            ["train=."],
+            ((10, 8), (0, 0), (2, 1)),
+        ),
+        # A folder inside the one that is given.
+        (
+            halves({"a": (6, 5), "a/test": (4, 3), "b/x": (2, 1), "b/train": (2, 2)}),
+            ["train=a", "validation=b"],
+            ((6, 5), (4, 3), (4, 3)),
+        ),
+        # Below a class, with and without its name.
+        (
+            {f"{c}/{s}/{{}}.jpg": n for c in ("cat", "dog") for s, n in (("x", 3), ("y", 2))},
+            ["train=x", "test=cat/y", "test=dog/y"],
+            ((3, 3), (0, 0), (2, 2)),
+        ),
+    ],
+)
+def test_the_user_says_what_folders_are(pack, kind, layout, splits, counts):
+    path = pack(files(layout), kind)
+    assert counts_of(path_source(path, splits=splits)) == counts
+
+
+@pytest.mark.parametrize(
+    ("split", "message"),
+    [
+        ("test", "write train=DIR"),
+        ("test=", "write train=DIR"),
+        ("exam=b", "write train=DIR"),
+        ("test=/b", "below --data"),
+        ("test=../b", "below --data"),
+        ("test=c", "lies in 'c'"),
+        ("test=A", "lies in 'A'"),
+    ],
+)
+def test_a_split_that_names_nothing_is_an_error(pack, refusal, split, message):
+    path = pack(files(halves({"a": (3, 3), "b": (3, 3)})))
+    refusal(lambda: path_source(path, splits=["train=a", split]), message)
+    refusal(lambda: path_source(path, splits=["train=a", "test=a"]), "a has two splits")
+
+
+def test_splits_have_listings_of_their_own(pack, monkeypatch):
+    monkeypatch.setattr(listing_cache, "SETTLED_SECONDS", -3600.0)
+    path = pack(files(halves({"a": (3, 2), "b": (3, 2)})))
+    one, other = (path_source(path, splits=s) for s in (["train=a", "test=b"], ["train=."]))
+    assert one.fingerprint != other.fingerprint
+    again = path_source(path, splits=["test=b", "train=a"])
+    assert (again.fingerprint, again.composition) == (one.fingerprint, one.composition)
+    with pytest.raises(UserError, match="not clear"):
+        path_source(path)
+
+
+FOLDER = st.sampled_from(("cat", "dog", "x", "y z", "Train", "test_1", "val", "Pr\u00fcf"))
+
+
+@given(st.lists(st.tuples(st.lists(FOLDER, max_size=4), st.sampled_from(("cat", "dog")))))
+def test_no_image_of_a_test_folder_is_trained_on(tmp_path_factory, places):
+    path = tmp_path_factory.mktemp("any") / "a.zip"
+    with zipfile.ZipFile(path, "w") as archive:
+        for n, (folders, name) in enumerate(places):
+            archive.writestr("/".join([*folders, f"{name}.{n}.jpg"]), str(n))
+    try:
+        images = path_source(path).images()
+    except UserError:
+        return
+    tested = [i for i in images if any(split_of_name(f) == "test" for f in i.name.split("/")[:-1])]
+    assert all(image.split == "test" for image in tested)
+    rest = [i.name for i in images if not any(map(split_of_name, i.name.split("/")[:-1]))]
+    assert not {"x", "y z"} <= {name.split("/")[0] for name in rest if "/" in name}
+
+
+def test_flags_are_parsed():
+    assert parse_splits(["train=a/b/", "VAL=./c", "test=."]) == {
+        ("a", "b"): "train",
+        ("c",): "validation",
+        (): "test",
+    }
