@@ -103,12 +103,8 @@ DIFFERENCES = """\
   `soft_margin_loss` does not overflow.
 - The gradient of `sigmoid_focal_loss` is finite for a `gamma` below 1 too, where torchvision's is
   NaN for a certain and right example.
-- torch's deprecated arguments `size_average` and `reduce` do not exist here; arguments that follow
-  them in torch are keyword-only.
 - `kl_div` does not warn of its 'mean', and does not change it either.
 - Class indices may be of any integer dtype, and the target of a loss of single logits bool.
-- A class weight or `pos_weight` that is negative or NaN is a ValueError where it can be seen for
-  free, on the CPU; torch computes with it. A weight of single elements may be negative.
 - Nothing in an ignored row reaches a derivative, NaN and infinities included.
 - Modules cannot be compiled by the deprecated `torch.jit.script`.
 - Every loss can be differentiated more than once, by soft targets and weights as well, under

@@ -109,7 +109,7 @@ def _negative_target(losses: Losses) -> Tensor:
 VALUES = (
     Complaint(
         (195678,),
-        "the gradient of `cross_entropy` in float64 by two logits, 37.4 and 0, has a zero",
+        "`cross_entropy` in float64 of two logits, 37.4 and 0: the gradient by the first is 0",
         _tail_of_cross_entropy,
         lambda: [float(g) for g in truth("cross-entropy", [SMALL, 0], [1, 0]).gradient],
     ),
