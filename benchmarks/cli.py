@@ -16,7 +16,7 @@ from typing import Annotated, Any
 import tyro
 
 from .cli_errors import one_line_error
-from .config import CompareConfig, TuneConfig
+from .config import TuneConfig
 from .errors import UserError, one_line, unknown_name
 from .presets import PRESETS
 from .subcommands import (
@@ -92,14 +92,6 @@ def run(command: Any, line: str) -> int:
     # Known without torch, whose import takes seconds.
     if "TORCHELASTIC_RUN_ID" in os.environ and not isinstance(command, CompareCommand):
         refuse_torchrun()
-    computes = isinstance(
-        command, CompareConfig | RunOneCommand | TuneConfig | SpeedCommand | CatalogueCommand
-    )
-    if computes or (isinstance(command, EvidenceCommand) and command.names):
-        # Here, because a worker process would build them too.
-        from lossbench.losses import kernels
-
-        kernels.ensure(lambda text: print(f"lossbench: {text}", file=sys.stderr))
     match command:
         case CompareCommand():
             from .commands import compare

@@ -37,6 +37,9 @@ ARTICLE_LOSSES = (
 """The losses of the argument for cross-entropy, which are compared unless others are named."""
 
 
+KERNELS = True
+"""Whether losses are computed by their kernels unless the command line says otherwise."""
+
 LEARNING_RATES = (0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0)
 """The learning rates that are tried for every loss with SGD unless others are named."""
 
@@ -107,6 +110,9 @@ class TrainingConfig:
     """Evaluations on the validation images per epoch."""
     precision: Literal["float32", "bfloat16"] = "float32"
     """bfloat16: train the layers under torch.autocast; outputs, loss and weights stay float32."""
+    kernels: bool = KERNELS
+    """Compute losses by their kernels, where there are any; they are built if need be.
+    Kernels and closed forms differ in the last bits, which training amplifies."""
     channels_last: bool = True
     """Use the channels_last memory format."""
     compile: bool = False

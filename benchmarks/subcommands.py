@@ -12,7 +12,7 @@ from typing import Annotated, Literal
 
 import tyro
 
-from .config import CompareConfig
+from .config import KERNELS, CompareConfig
 
 PROGRAM = ["uv", "run", "lossbench"] if "UV" in os.environ else ["lossbench"]
 """The command as the user types it: under `uv run` it is not on the PATH."""
@@ -44,6 +44,8 @@ class EvidenceCommand:
         ),
     ] = None
     """Networks trained at a time, each with one thread on the CPU."""
+    kernels: bool = KERNELS
+    """Compute losses by their kernels, where there are any; they are built if need be."""
     runs: Annotated[Path, tyro.conf.arg(metavar="DIR")] = Path("runs")
     """Directory in which evidence/ is made."""
 

@@ -7,6 +7,7 @@ import sys
 from lossbench.benchmarks.curves import page
 from lossbench.benchmarks.errors import UserError
 from lossbench.benchmarks.subcommands import CatalogueCommand
+from lossbench.losses import kernels
 
 
 def run(command: CatalogueCommand) -> int:
@@ -16,6 +17,7 @@ def run(command: CatalogueCommand) -> int:
             f"{command.output} is no directory: run this in a clone of the repository, or name "
             "one with --output"
         )
+    kernels.ensure(lambda line: print(line, file=sys.stderr))
     print("measuring every loss against 160 digits: a few minutes", file=sys.stderr)
     for path in page.write(command.output):
         print(path)

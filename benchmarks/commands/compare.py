@@ -130,7 +130,8 @@ def note_resumption(plan: Plan, command: str, reporter: Reporter) -> None:
     The last bits of a number can depend on them, so that changes are also printed.
     """
     description = read_description(plan.directory)
-    now = experiment.facts(command, datetime.now().astimezone(), plan.device)
+    date = datetime.now().astimezone()
+    now = experiment.facts(command, date, plan.device, plan.config.kernels)
     changed = [key for key in ("versions", "hardware", "git") if now[key] != description.get(key)]
     if changed:
         reporter.say(

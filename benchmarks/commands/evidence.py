@@ -9,6 +9,7 @@ from lossbench.benchmarks.errors import UserError
 from lossbench.benchmarks.evidence.runner import CLAIMS, claim_of, claims_of, examine
 from lossbench.benchmarks.subcommands import PROGRAM, EvidenceCommand
 from lossbench.benchmarks.training.checks import resolve_device
+from lossbench.losses import kernels
 
 
 def run(command: EvidenceCommand, line: str) -> int:
@@ -21,14 +22,19 @@ def run(command: EvidenceCommand, line: str) -> int:
         return 0
     if command.workers is not None and command.workers < 1:
         raise UserError(f"--workers {command.workers}: must be at least 1")
+    claims, reporter = claims_of(command.names), Reporter()
+    if command.kernels:
+        # Here, because a worker process would build them too.
+        kernels.ensure(reporter.say)
     done = examine(
-        claims_of(command.names),
+        claims,
         command.budget,
         command.runs,
         resolve_device(command.device),
         command.workers,
         line,
-        Reporter(),
+        reporter,
+        command.kernels,
     )
     width = max(len(each.claim.name) for each in done)
     for each in done:

@@ -69,7 +69,7 @@ def create_plan(config: CompareConfig, command: str, reporter: Reporter) -> Plan
     Raises:
         UserError: a setting is wrong, the images are missing, or the directory cannot be written.
     """
-    names, device = check_settings(config)
+    names, device = check_settings(config, reporter.say)
     configure_torch(config)
     own = [name for name in config.losses or () if ":" in name]
     images = open_image_set(config, reporter)
@@ -90,7 +90,7 @@ def create_plan(config: CompareConfig, command: str, reporter: Reporter) -> Plan
     plan = Plan(directory, config, images, device, runs)
     data = describe_data(images, plan.dataset)
     experiment.create(directory)
-    description = experiment.facts(command, now, device) | {
+    description = experiment.facts(command, now, device, config.kernels) | {
         "name": directory.name,
         "synthetic": images.synthetic,
         "config": config.to_json() | {"learning_rates": rates},

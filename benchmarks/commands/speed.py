@@ -11,6 +11,7 @@ from lossbench.benchmarks.records.experiment import make_runs_directory
 from lossbench.benchmarks.report.table import print_table
 from lossbench.benchmarks.speed.table import group_tables, measure, medians, notes, select, write
 from lossbench.benchmarks.subcommands import SpeedCommand
+from lossbench.losses import kernels
 
 
 def run(command: SpeedCommand) -> int:
@@ -19,6 +20,7 @@ def run(command: SpeedCommand) -> int:
         raise UserError(f"--seconds {command.seconds:g}: must be above 0 and finite")
     targets = select(command.only)
     make_runs_directory(command.runs)
+    kernels.ensure(lambda line: print(line, file=sys.stderr))
     measured = list(measure(targets, command.seconds, lambda line: print(line, file=sys.stderr)))
     measured += medians(measured)
     for group, rows in group_tables(measured):

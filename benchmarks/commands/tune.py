@@ -39,7 +39,7 @@ from lossbench.benchmarks.training.executors.pool import Pool
 from lossbench.benchmarks.training.rate_search import accuracy_by_rate, best_rate, search
 from lossbench.benchmarks.training.result import RunResult
 
-OF_SPEED = ("evaluations", "channels_last", "compile", "cuda_graphs")
+OF_SPEED = ("evaluations", "channels_last", "compile", "cuda_graphs", "kernels")
 """Settings of a training that change the last bits at most."""
 
 SHARED = ("start", *(f.name for f in fields(TrainingConfig) if f.name not in OF_SPEED))
@@ -66,7 +66,7 @@ def tune(config: TuneConfig, command: str, reporter: Reporter) -> Path:
         UserError: a setting is wrong, the images are unavailable, or the directory cannot be
             written.
     """
-    names, device = check_settings(config)
+    names, device = check_settings(config, reporter.say)
     rates = rates_of(config)
     with reporter:
         images = open_image_set(config, reporter)
@@ -84,7 +84,8 @@ def tune(config: TuneConfig, command: str, reporter: Reporter) -> Path:
         with Pool(config.runs / "trials", device, reporter, config.workers) as pool:
             searches = dict(zip(names, search(pool, configs, rates, config.seeds), strict=True))
     directory = search_directory(config, images)
-    about = experiment.facts(command, datetime.now().astimezone(), device) | {
+    now = datetime.now().astimezone()
+    about = experiment.facts(command, now, device, config.kernels) | {
         "name": directory.name,
         "synthetic": images.synthetic,
         "shared": shared_settings(config, images),

@@ -5,14 +5,15 @@ from __future__ import annotations
 import importlib
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from contextlib import nullcontext
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from lossbench.benchmarks.config import RunConfig
+from lossbench.benchmarks.config import KERNELS, RunConfig
 from lossbench.benchmarks.console import Reporter
 from lossbench.benchmarks.data.batches import prepare
 from lossbench.benchmarks.data.description import describe_data
@@ -23,6 +24,7 @@ from lossbench.benchmarks.report.claims import write_finding, write_overview
 from lossbench.benchmarks.training.executors.pool import ImageArguments, Pool, image_arguments
 from lossbench.benchmarks.training.rate_search import FIRST_SEARCH_SEED, search
 from lossbench.benchmarks.training.result import RunResult
+from lossbench.losses.kernels import closed_forms_only
 
 from .claim import Budget, Claim
 
@@ -71,18 +73,21 @@ class PoolTrainer:
         used: the results that a claim requested.
     """
 
-    def __init__(self, budget: Budget, pool: Pool, reporter: Reporter) -> None:
+    def __init__(
+        self, budget: Budget, pool: Pool, reporter: Reporter, kernels: bool = KERNELS
+    ) -> None:
         self.budget: Budget = budget
-        self.pool, self.reporter = pool, reporter
+        self.pool, self.reporter, self.kernels = pool, reporter, kernels
         self.used: dict[RunConfig, RunResult] = {}
 
     def train(self, configs: Sequence[RunConfig]) -> list[RunResult]:
-        results = self.pool.train(configs)
+        results = self.pool.train([replace(config, kernels=self.kernels) for config in configs])
         self.used |= {result.config: result for result in results}
         return results
 
     def search(self, configs: Sequence[RunConfig]) -> list[list[RunResult]]:
         rates, seeds = GRIDS[self.budget]
+        configs = [replace(config, kernels=self.kernels) for config in configs]
         searches = search(self.pool, configs, rates, seeds)
         self.used |= {result.config: result for results in searches for result in results}
         return searches
@@ -108,6 +113,7 @@ def examine(
     workers: int | None,
     command: str,
     reporter: Reporter,
+    kernels: bool = KERNELS,
 ) -> list[Examined]:
     """Examine claims and write runs/evidence/<name>/ for each, and the page of all claims.
 
@@ -121,6 +127,7 @@ def examine(
         workers: networks trained at a time; None: one per core, or what fits on a GPU.
         command: the command line, for the reports.
         reporter: shows the progress.
+        kernels: whether the losses are computed by their kernels, where there are any.
 
     Raises:
         UserError: images are unavailable, a directory cannot be written, or a worker was killed.
@@ -131,10 +138,12 @@ def examine(
     with reporter, Pool(runs / "trials", device, reporter, workers) as pool:
         for number, claim in enumerate(claims, start=1):
             reporter.say(f"{number}/{len(claims)}  {claim.name}: {claim.question}")
-            trainer, start = PoolTrainer(budget, pool, reporter), time.perf_counter()
-            finding = claim.examine(trainer)
+            trainer = PoolTrainer(budget, pool, reporter, kernels)
+            start = time.perf_counter()
+            with nullcontext() if kernels else closed_forms_only():
+                finding = claim.examine(trainer)
             seconds = time.perf_counter() - start
-            about = experiment.facts(command, datetime.now().astimezone(), device)
+            about = experiment.facts(command, datetime.now().astimezone(), device, kernels)
             about |= {"budget": budget, "seconds": seconds} | facts_of(trainer, pool)
             directory = evidence / claim.name
             write_finding(directory, about, claim, finding)

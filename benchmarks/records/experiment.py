@@ -48,13 +48,13 @@ def create(directory: Path) -> None:
         ) from None
 
 
-def facts(command: str, now: datetime, device: torch.device) -> dict[str, Any]:
+def facts(command: str, now: datetime, device: torch.device, kernels: bool) -> dict[str, Any]:
     """Return command, date, versions, hardware and git commit as JSON values."""
     return {
         "command": command,
         "date": now.isoformat(timespec="seconds"),
         "versions": versions(),
-        "hardware": hardware(device),
+        "hardware": hardware(device, kernels),
         "git": commit(),
     }
 
@@ -70,14 +70,20 @@ def versions() -> dict[str, str | None]:
     return found
 
 
-def hardware(device: torch.device) -> dict[str, Any]:
-    """Return processor, usable cores, torch's threads, GPU and the backend of the losses."""
+def hardware(device: torch.device, kernels: bool = True) -> dict[str, Any]:
+    """Return processor, usable cores, torch's threads, GPU and the backend of the losses.
+
+    Args:
+        device: of the losses.
+        kernels: whether they are computed by their kernels, where there are any.
+    """
+    backend = losses.backend(device) if kernels else losses.Backend("closed forms", "--no-kernels")
     return {
         "processor": processor(),
         "cores": cpu_count(),
         "threads": torch.get_num_threads(),
         "gpu": torch.cuda.get_device_name(device) if device.type == "cuda" else None,
-        "losses": str(losses.backend(device)),
+        "losses": str(backend),
     }
 
 
@@ -94,6 +100,19 @@ def processor() -> str:
         lines = []
     names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
     return names[0] if names else platform.processor() or platform.machine()
+
+
+def processor_family() -> str:
+    """Return what the last bits of a number depend on: maker and model of the processor, and the
+    widest instructions that torch uses on it."""
+    kept = ("vendor_id", "cpu family", "model\t", "CPU implementer", "CPU part")
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        lines = []
+    facts = dict.fromkeys(line.replace("\t", "") for line in lines if line.startswith(kept))
+    capability = torch.backends.cpu.get_cpu_capability()
+    return ", ".join((platform.machine(), capability, *facts))
 
 
 def commit() -> str | None:

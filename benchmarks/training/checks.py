@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 
@@ -18,26 +18,32 @@ from lossbench.benchmarks.config import (
 from lossbench.benchmarks.console import Reporter
 from lossbench.benchmarks.data import ImageSet, open_images
 from lossbench.benchmarks.errors import UserError, one_line
-from lossbench.losses import registry
+from lossbench.losses import kernels, registry
 
 from .network import build_model
 from .objective import Objective
 from .optimizer import check_optimizer
 
 
-def check_settings(config: CompareConfig | TuneConfig) -> tuple[tuple[str, ...], torch.device]:
+def check_settings(
+    config: CompareConfig | TuneConfig, say: Callable[[str], None]
+) -> tuple[tuple[str, ...], torch.device]:
     """Check the settings and return the losses and the device to train with.
+
+    The kernels of the losses are built if the settings ask for them; `say` gets a line then.
 
     Raises:
         UserError: a setting is wrong, or a loss, the model, the optimizer or the device is not
             available.
     """
     validate(config)
-    names = check_losses(config)
     device = resolve_device(config.device)
     check_model_name(config.model)
     check_optimizer(config, device)
-    return names, device
+    if config.kernels:
+        # Here, because a worker process would build them too.
+        kernels.ensure(say)
+    return check_losses(config), device
 
 
 def check_losses(config: ExperimentConfig) -> tuple[str, ...]:
@@ -47,20 +53,23 @@ def check_losses(config: ExperimentConfig) -> tuple[str, ...]:
         UserError: a loss is unknown.
     """
     names = ARTICLE_LOSSES if config.losses is None else config.losses
-    return registry.names() if names == ("all",) else tuple(map(check_loss, names))
+    if names == ("all",):
+        return registry.names()
+    return tuple(check_loss(name, config.kernels) for name in names)
 
 
-def check_loss(name: str) -> str:
+def check_loss(name: str, use_kernels: bool) -> str:
     """Return the registered name of a loss after trying it on noise.
 
     Args:
         name: a registered name or package.module:Class.
+        use_kernels: compute it by its kernel, which is compiled now if need be.
 
     Raises:
         UserError: there is no such loss, or it fails.
     """
     try:
-        objective = Objective(name)
+        objective = Objective(name, kernels=use_kernels)
     except KeyError as error:
         raise UserError(error.args[0]) from None
     except Exception as error:  # importing a user's module may raise anything
@@ -131,7 +140,9 @@ def check_model(
     pixels, labels = torch.randn(2, 3, side, side, device=device), torch.arange(2, device=device)
     heads = {}
     for config in configs:
-        objective = Objective(config.loss, num_classes, config.loss_arguments)
+        objective = Objective(
+            config.loss, num_classes, config.loss_arguments, kernels=config.kernels
+        )
         heads[objective.num_outputs] = (config, objective)
     name = configs[0].model
     parameters = []

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from lossbench.losses import registry
+from lossbench.losses.kernels import closed_forms_only
 
 
 class Objective:
@@ -24,6 +26,7 @@ class Objective:
         num_classes: of the data.
         loss_arguments: arguments of the loss beyond those of its registry entry, as (name, value)
             pairs; a tuple of numbers becomes a tensor.
+        kernels: compute the loss by its kernel, where there is one; else by the closed forms.
 
     Attributes:
         num_outputs: columns of the network's output.
@@ -35,7 +38,12 @@ class Objective:
     """
 
     def __init__(
-        self, name: str, num_classes: int = 2, loss_arguments: Iterable[tuple[str, Any]] = ()
+        self,
+        name: str,
+        num_classes: int = 2,
+        loss_arguments: Iterable[tuple[str, Any]] = (),
+        *,
+        kernels: bool = True,
     ) -> None:
         self.entry = registry.entry(name)
         arguments = {
@@ -44,6 +52,8 @@ class Objective:
         }
         self.loss: Callable[[Tensor, Tensor], Tensor]
         self.loss = self.entry.build(reduction="none", **arguments)
+        self.backend: Callable[[], AbstractContextManager[None]]
+        self.backend = nullcontext if kernels else closed_forms_only
         self.num_classes = num_classes
         self.binary = self.entry.task == "binary"
         self.num_outputs = 1 if self.binary and num_classes == 2 else num_classes
@@ -52,7 +62,8 @@ class Objective:
         if isinstance(self.loss, torch.nn.Module):
             self.loss.to(outputs.device)
         logits = outputs.squeeze(1) if self.num_outputs == 1 else outputs
-        return self.entry.per_example_loss(self.loss, logits, labels)
+        with self.backend():
+            return self.entry.per_example_loss(self.loss, logits, labels)
 
     def predict(self, outputs: Tensor) -> Tensor:
         """Return the predicted classes (N,), int64; of two equal ones the first."""

@@ -7,6 +7,7 @@ import importlib
 import math
 import os
 import sys
+import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -146,6 +147,8 @@ def build_optimizer(config: TrainingConfig, model: nn.Module) -> torch.optim.Opt
         settings["fused"] = parameters[0].is_cuda
         if name != "sgd":  # which counts no steps
             settings["capturable"] = parameters[0].is_cuda and config.cuda_graphs
+            # The first steps are taken without the graph.
+            warnings.filterwarnings("ignore", "This instance was constructed with capturable")
     optimizer = kind(groups, lr=1.0, **settings)  # type: ignore[call-arg]
     if config.weight_decay and "weight_decay" not in optimizer.defaults:
         raise UserError(

@@ -93,8 +93,8 @@ def parse_plan(description: dict[str, Any], directory: Path, reporter: Reporter)
     """
     config, rates = parse_config(description, directory)
     for name in description.get("own_losses", []):
-        check_loss(name)
-    _, device = check_settings(config)
+        check_loss(name, config.kernels)
+    _, device = check_settings(config, reporter.say)
     configure_torch(config)
     images = open_image_set(config, reporter)
     if images.fingerprint != description["data"]["fingerprint"]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+import sys
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -12,20 +13,33 @@ from typing import Any
 import numpy as np
 import torch
 
+from lossbench import losses, models
 from lossbench.benchmarks.config import RunConfig
+from lossbench.benchmarks.records.experiment import processor_family
 from lossbench.benchmarks.records.files import read_arrays, write_arrays
 from lossbench.benchmarks.records.results import Evaluation
+from lossbench.losses import registry
 
+from .optimizer import find_class, parse_settings
 from .result import Predictions, RunResult
+
+ROOT = Path(__file__).resolve().parents[2]
+"""Directory of losses, models and benchmarks."""
 
 SPLITS = ("validation", "test")
 
 
 class ResultCache:
-    """Results in a directory. Those of other images, other code or another torch are not found."""
+    """Results in a directory, found by all that their numbers depend on: run, images, code, backend
+    of the losses, torch, and kind of processor or GPU.
 
-    def __init__(self, directory: Path) -> None:
-        self.directory = directory
+    Args:
+        directory: of the files, made when it is needed.
+        device: where the runs are trained.
+    """
+
+    def __init__(self, directory: Path, device: torch.device) -> None:
+        self.directory, self.device = directory, device
 
     def path(self, config: RunConfig, fingerprint: str) -> Path:
         """Return the file of a run, whether it exists or not.
@@ -34,8 +48,18 @@ class ResultCache:
             config: the run.
             fingerprint: of its images.
         """
-        version = f"{fingerprint} {source_digest()} {torch.__version__}"
-        return self.directory / f"{config.key(of=version)}.npz"
+        on_cuda = self.device.type == "cuda"
+        backend = str(losses.backend(self.device)) if config.kernels else "closed forms"
+        native = backend.startswith("kernels")
+        depends_on = (
+            fingerprint,
+            source_digest(native),
+            *map(package_digest, own_packages(config)),
+            backend if native else "closed forms",
+            torch.__version__,
+            torch.cuda.get_device_name(self.device) if on_cuda else processor_family(),
+        )
+        return self.directory / f"{config.key(of=' '.join(depends_on))}.npz"
 
     def get(self, config: RunConfig, fingerprint: str) -> RunResult | None:
         """Return the result of a run; None if there is none, or it cannot be read."""
@@ -101,11 +125,47 @@ def from_arrays(arrays: dict[str, Any], config: RunConfig) -> RunResult:
 
 
 @cache
-def source_digest() -> str:
-    """Return the SHA-256 of the code that a result depends on: losses, models, data, training."""
-    root = Path(__file__).resolve().parents[2]
+def source_digest(native: bool) -> str:
+    """Return the SHA-256 of lossbench's code that a result depends on.
+
+    Args:
+        native: whether kernels compute the loss: then their C++ is part of it.
+    """
+    return _digest(ROOT, source_files(native))
+
+
+def source_files(native: bool) -> list[Path]:
+    """Return the files of lossbench that a result depends on; see `source_digest`."""
+    parts = ("losses", "models", "benchmarks/data", "benchmarks/records", "benchmarks/training")
+    files = [path for part in parts for path in (ROOT / part).rglob("*.py")]
+    if native:
+        kernels = ROOT / "losses" / "kernels"
+        files += [path for kind in ("*.cpp", "*.h") for path in kernels.rglob(kind)]
+    return sorted(files)
+
+
+def own_packages(config: RunConfig) -> list[str]:
+    """Return the top-level names of the packages or modules of a user's own loss, model and
+    optimizer."""
+    classes: list[Any] = [registry.entry(config.loss).module, models.find(config.model)]
+    classes.append(find_class(parse_settings(config.optimizer)[0])[0])
+    found = {each.__module__.partition(".")[0] for each in classes}
+    return sorted(found - {registry.__name__.partition(".")[0], "torch"})
+
+
+@cache
+def package_digest(name: str) -> str:
+    """Return the SHA-256 of the Python files of an imported top-level package or module."""
+    module = sys.modules[name]
+    roots = [Path(root) for root in getattr(module, "__path__", ())]
+    digests = [_digest(root, sorted(root.rglob("*.py"))) for root in roots]
+    if not roots and (file := getattr(module, "__file__", None)):
+        digests.append(_digest(Path(file).parent, [Path(file)]))
+    return " ".join((name, *digests))
+
+
+def _digest(root: Path, files: list[Path]) -> str:
     sha = hashlib.sha256()
-    for part in ("losses", "models", "benchmarks/data", "benchmarks/training"):
-        for path in sorted((root / part).rglob("*.py")):
-            sha.update(path.relative_to(root).as_posix().encode() + path.read_bytes())
+    for path in files:
+        sha.update(path.relative_to(root).as_posix().encode() + path.read_bytes())
     return sha.hexdigest()

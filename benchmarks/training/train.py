@@ -115,7 +115,9 @@ class Trainer:
         self.device = dataset.normalise.mean.device
         if self.device.type == "cpu":
             keep_freed_memory()
-        self.objective = Objective(config.loss, len(dataset.classes), config.loss_arguments)
+        self.objective = Objective(
+            config.loss, len(dataset.classes), config.loss_arguments, kernels=config.kernels
+        )
         self.model = build_model(config, self.objective).to(
             self.device,
             memory_format=torch.channels_last if config.channels_last else torch.contiguous_format,  # type: ignore[call-overload]

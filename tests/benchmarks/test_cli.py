@@ -16,7 +16,7 @@ from lossbench.benchmarks.config import ARTICLE_LOSSES
 from lossbench.benchmarks.data.augment import AUGMENTATIONS
 from lossbench.benchmarks.data.sources import SOURCES
 from lossbench.benchmarks.errors import UserError
-from lossbench.losses import registry
+from lossbench.losses import kernels, registry
 
 from .samples import FAILING
 
@@ -227,8 +227,10 @@ def test_an_experiment_goes_on_with_its_own_settings(pictures: Path, capsys) -> 
     assert "no experiment in" in capsys.readouterr().err
 
 
-def test_runs_can_be_trained_each_by_itself(pictures: Path, capsys) -> None:
+def test_runs_can_be_trained_each_by_itself(pictures: Path, capsys, monkeypatch) -> None:
     options = ["--data", str(pictures), *SMALL, "--losses", "mse", "nll", "--seeds", "2"]
+    options += ["--optimizer", "adam(eps=1e-6)", "--schedule", "cosine", "--no-kernels"]
+    monkeypatch.setattr(kernels, "ensure", lambda _: pytest.fail("kernels were built"))
     assert cli.main(["plan", *options, "--name", "apart"]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert len(lines) == 4
@@ -241,6 +243,15 @@ def test_runs_can_be_trained_each_by_itself(pictures: Path, capsys) -> None:
     assert cli.main(["run-one", "runs/apart", "3"]) == 0
     assert cli.main(["collect", "runs/apart"]) == 0
     assert "runs/apart/report.html" in capsys.readouterr().out
+    about = json.loads(Path("runs/apart/experiment.json").read_text())
+    assert about["config"]["learning_rates"] == {"mse": 0.01, "nll": 0.01}
+    assert about["hardware"]["losses"] == "closed forms: --no-kernels"
+    page = Path("runs/apart/summary.md").read_text()
+    assert "optimizer adam(eps=1e-6), schedule cosine" in page
+    assert "closed forms: --no-kernels" in page
+    run = json.loads(Path("runs/apart/mse/seed1/config.json").read_text())
+    wanted = {"optimizer": "adam(eps=1e-6)", "schedule": "cosine", "kernels": False}
+    assert run.items() >= wanted.items()
     for number in ("4", "-1"):
         assert cli.main(["run-one", "runs/apart", number]) == 2
         assert "has the runs 0 to 3" in capsys.readouterr().err

@@ -51,7 +51,7 @@ class Pool:
     def __init__(
         self, cache: Path, device: torch.device, reporter: Reporter, workers: int | None = None
     ) -> None:
-        self.cache = ResultCache(cache)
+        self.cache = ResultCache(cache, device)
         self.device, self.reporter = device, reporter
         self.workers = workers or (cpu_count() if device.type == "cpu" else None)
         self.executor: ProcessPoolExecutor | None = None

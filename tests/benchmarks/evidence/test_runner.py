@@ -63,3 +63,12 @@ def test_a_trainer_keeps_what_a_claim_uses(monkeypatch):
     assert len(trainer.used) == 5  # the rate 0.1 is one of the grid
     trainer.say("line")
     assert lines == ["line"]
+
+
+@pytest.mark.parametrize("kernels", [True, False])
+def test_the_backend_of_the_losses_is_that_of_every_run(kernels: bool, monkeypatch):
+    pool = SimpleNamespace(train=lambda configs: [result(config) for config in configs])
+    trainer = runner.PoolTrainer("quick", pool, SimpleNamespace(), kernels)
+    monkeypatch.setattr(runner, "search", lambda _, configs, *__: [pool.train(configs)])
+    runs = [*trainer.train([CONFIG]), *trainer.search([CONFIG])[0]]
+    assert [run.config.kernels for run in runs] == [kernels] * 2

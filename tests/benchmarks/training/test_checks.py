@@ -1,15 +1,17 @@
 import copy
+import dataclasses
 
 import pytest
 import torch
 from torch import nn
 
-from lossbench.benchmarks.config import ARTICLE_LOSSES, CompareConfig
+from lossbench.benchmarks.config import ARTICLE_LOSSES, CompareConfig, TuneConfig
 from lossbench.benchmarks.training import checks
 from lossbench.benchmarks.training.checks import (
     check_losses,
     check_model,
     check_model_name,
+    check_settings,
     resolve_device,
 )
 from lossbench.losses import registry
@@ -31,6 +33,15 @@ def test_an_unknown_loss_is_answered_with_the_nearest(refusal) -> None:
 def test_an_unknown_model_is_answered_with_the_nearest(refusal) -> None:
     refusal(lambda: check_model_name("lenett"), "did you mean 'lenet'")
     refusal(lambda: check_model_name("nowhere:Net"), "nowhere:Net", "importable")
+
+
+@pytest.mark.parametrize("used", [True, False])
+def test_kernels_are_built_only_where_they_are_used(used: bool, monkeypatch) -> None:
+    built = []
+    monkeypatch.setattr(checks.kernels, "ensure", built.append)
+    for config in (CompareConfig(losses=("mse",), kernels=used), TuneConfig(kernels=used)):
+        check_settings(dataclasses.replace(config, device="cpu"), print)
+    assert built == [print] * 2 * used
 
 
 def test_cuda_that_is_absent_is_refused(refusal, monkeypatch) -> None:

@@ -5,6 +5,7 @@ import torch.nn.functional as F
 from lossbench.benchmarks.config import ARTICLE_LOSSES
 from lossbench.benchmarks.training.objective import Objective
 from lossbench.losses import registry
+from lossbench.losses.kernels.switches import this_thread
 
 Z = torch.linspace(-3, 3, 13, dtype=torch.float64)
 LABELS = torch.arange(13) % 2
@@ -112,6 +113,20 @@ def test_the_gradient_of_a_margin_is_that_of_its_two_halves(name: str) -> None:
     objective(outputs, LABELS).sum().backward()
     torch.testing.assert_close(objective.margin(outputs), z)
     torch.testing.assert_close(objective.margin_gradient(outputs.grad), z.grad)
+
+
+@pytest.mark.parametrize("kernels", [True, False])
+def test_without_kernels_the_closed_forms_compute_the_loss(kernels: bool) -> None:
+    objective, depths = Objective("mse", kernels=kernels), []
+
+    def noted(input: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+        depths.append(this_thread.closed_forms_only)
+        return (input - target) ** 2
+
+    objective.loss = noted
+    objective(Z[:, None], LABELS)
+    assert depths == [0 if kernels else 1]
+    assert this_thread.closed_forms_only == 0
 
 
 def test_settings_reach_the_loss() -> None:

@@ -3,6 +3,7 @@ import dataclasses
 import itertools
 import math
 import shutil
+import warnings
 from types import SimpleNamespace
 from typing import Any
 
@@ -19,6 +20,7 @@ from lossbench.benchmarks.training.network import build_model
 from lossbench.benchmarks.training.objective import Objective
 from lossbench.benchmarks.training.train import Callback, Trainer, fit, train
 from lossbench.losses import registry
+from lossbench.losses.kernels.switches import this_thread
 
 from ..trained_runs import LOSS_KINDS
 
@@ -302,6 +304,20 @@ def test_precision_and_memory_layout_change_rounding_alone(change, rel: float, i
     assert one == pytest.approx(two, rel=rel)
 
 
+@pytest.mark.parametrize("kernels", [True, False])
+def test_the_backend_of_the_loss_is_the_one_asked_for(kernels: bool, images, monkeypatch) -> None:
+    depths, per_example = [], registry.Entry.per_example_loss
+
+    def noted(*arguments: Any) -> torch.Tensor:
+        depths.append(this_thread.closed_forms_only)
+        return per_example(*arguments)
+
+    monkeypatch.setattr(registry.Entry, "per_example_loss", noted)
+    fitted(dataclasses.replace(SMALL, epochs=1, kernels=kernels), images)
+    assert set(depths) == {0 if kernels else 1}
+    assert len(depths) > 6  # steps and evaluations
+
+
 @pytest.mark.parametrize("last", [True, False])
 def test_the_memory_layout_is_the_one_asked_for(last: bool, images) -> None:
     config = dataclasses.replace(SMALL, channels_last=last)
@@ -342,6 +358,18 @@ def test_a_cuda_graph_takes_the_same_steps(loss: str, images, cuda_device) -> No
 
 
 @cuda
+@pytest.mark.parametrize("optimizer", ["adam", "adamw(amsgrad=True)", "torch.optim:Adagrad"])
+def test_every_optimizer_takes_the_same_steps_as_a_cuda_graph(
+    optimizer: str, images, cuda_device
+) -> None:
+    config = dataclasses.replace(SMALL, optimizer=optimizer, schedule="cosine")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        eager = fitted(dataclasses.replace(config, cuda_graphs=False), images, cuda_device)
+        assert_same(fitted(config, images, cuda_device), eager)
+
+
+@cuda
 @pytest.mark.parametrize("model", models.names())
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
 def test_every_model_trains_as_a_cuda_graph(model, precision, images, cuda_device) -> None:
@@ -360,9 +388,10 @@ class Checkpoints(Callback):
 
 
 @cuda
-def test_on_cuda_a_run_resumes_bit_for_bit(images, cuda_device) -> None:
+@pytest.mark.parametrize("optimizer", ["sgd", "adam(eps=1e-4)"])
+def test_on_cuda_a_run_resumes_bit_for_bit(optimizer: str, images, cuda_device) -> None:
     dataset, saved = prepare(images, cuda_device, validation=0.25), Checkpoints()
-    config = dataclasses.replace(SMALL, model="resnet9")
+    config = dataclasses.replace(SMALL, model="resnet9", optimizer=optimizer)
     train(config, dataset, saved, log_every=2)
     complete = Trainer(config, dataset, log_every=2)
     result = fit(complete)

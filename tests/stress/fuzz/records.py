@@ -187,7 +187,7 @@ class NoResultError(Exception):
 
 
 def _read_result(data: bytes, scratch: Path) -> None:
-    store = ResultCache(scratch)
+    store = ResultCache(scratch, torch.device("cpu"))
     store.path(RUN, "print").write_bytes(_npz(data))
     result = store.get(RUN, "print")
     if result is None:
