@@ -138,7 +138,7 @@ pairs_formula = differentiable(
 )
 
 
-def _lists_again(
+def _lists_fallback(
     loss: Differentiable,
     input: Tensor,
     lists: Tensor,
@@ -297,7 +297,7 @@ def multilabel_margin_loss(
     name = "multilabel_margin_loss"
     settings = (1.0, 1)
     arguments = (input, target, None, None, -100, reduction, settings)
-    fused = kernels.compute(pairs_formula, _lists_again, *arguments)
+    fused = kernels.compute(pairs_formula, _lists_fallback, *arguments)
     if fused is not None:
         return fused
     checks.reduction(reduction)

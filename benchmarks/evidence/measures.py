@@ -67,7 +67,7 @@ def below(name: str, interval: Interval, limit: float, text: str = "") -> Measur
 
 
 def within(name: str, interval: Interval, low: float, high: float, text: str) -> Measure:
-    """Test whether a mean is from `low` to `high`; `text` is that range."""
+    """Return the measure of a mean that is expected from `low` to `high`; `text` is that range."""
     return _measure(name, interval, f"within {text}", verdict_within(interval, low, high))
 
 

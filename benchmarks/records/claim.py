@@ -219,7 +219,7 @@ def is_synthetic(record: dict[str, Any]) -> bool:
 
 
 def data_blocks(about: dict[str, Any]) -> list[dict[str, Any]]:
-    """Return the data blocks of a claim as a list."""
+    """Return the descriptions of the images in a claim.json: `data` is one of them or a list."""
     data = about.get("data") or []
     return [data] if isinstance(data, dict) else list(data)
 

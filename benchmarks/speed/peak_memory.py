@@ -20,7 +20,7 @@ def peak_bytes(work: Callable[[], object]) -> int:
 
 
 def kept_bytes(work: Callable[[], object]) -> int:
-    """Return the bytes on the CPU of all tensors that are alive while the result of `work` is."""
+    """Return the bytes on the CPU that `work` allocates and that its result keeps in use."""
     return sum(_allocations(work))
 
 

@@ -80,7 +80,7 @@ def recorded_run(plan: Plan, run: RunConfig, dataset: DeviceDataset) -> Work:
     def work() -> None:
         new = replace(plan, directory=Path(tempfile.mkdtemp(dir=plan.directory)))
         with Recorder(new, run, SilentMonitor()) as recorder:
-            trainer = Trainer(run, dataset, recorder, plan.config.log_every)
+            trainer = Trainer(run, dataset, [recorder], plan.config.log_every)
             while not trainer.done:
                 trainer.step()
 

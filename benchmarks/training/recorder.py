@@ -84,7 +84,7 @@ def recorded_trainer(plan: Plan, config: RunConfig, monitor: Monitor) -> Iterato
     with lock_directory(path), Recorder(plan, config, monitor) as recorder:
         try:
             state = broadcast(recorder.state)
-            yield Trainer(config, plan.dataset, recorder, plan.config.log_every, state)
+            yield Trainer(config, plan.dataset, [recorder], plan.config.log_every, state)
         except (RunInterruptedError, OSError, UserError):
             raise
         except Exception as error:  # a loss or model of the user's own may raise anything
@@ -164,6 +164,8 @@ class Recorder(Callback):
         return state
 
     def on_step_end(self, trainer: Trainer) -> None:
+        if not trainer.is_resumable:
+            return
         stop = any_rank(self.monitor.should_stop())
         if stop or time.monotonic() - self.saved >= self.checkpoint_every:
             state = {
@@ -200,7 +202,7 @@ class Recorder(Callback):
             append_row(self.path / RESULTS, evaluation)
         self.last = evaluation
 
-    def on_train_end(self, trainer: Trainer, result: RunResult) -> None:
+    def on_result(self, trainer: Trainer, result: RunResult) -> None:
         if result.test is None:
             raise ValueError("a run of an experiment ends with its test images")
         assert self.last is not None

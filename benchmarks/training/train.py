@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
@@ -31,6 +32,9 @@ EXAMPLES_PER_INTERVAL = 256
 class Callback:
     """Hooks that a `Trainer` calls. This class does nothing in any of them."""
 
+    def on_step_start(self, trainer: Trainer) -> None:
+        """Handle the beginning of a step. If it sets `trainer.done`, the step is not taken."""
+
     def on_gradient_stats(self, trainer: Trainer, stats: GradientStats) -> None:
         """Handle the statistics of a logging interval; its last step was
         `trainer.global_step - 1`, counted from 0."""
@@ -39,17 +43,20 @@ class Callback:
         """Handle an evaluation on the validation images."""
 
     def on_step_end(self, trainer: Trainer) -> None:
-        """Handle the end of a step. Only within this hook is `trainer.state_dict()` a checkpoint.
-        In a data-parallel run it is called only at the end of a logging interval."""
+        """Handle the end of a step. Only within this hook is `trainer.state_dict()` a checkpoint,
+        and only if `trainer.is_resumable`."""
 
-    def on_train_end(self, trainer: Trainer, result: RunResult) -> None:
+    def on_train_end(self, trainer: Trainer) -> None:
+        """Handle the end of the last step."""
+
+    def on_result(self, trainer: Trainer, result: RunResult) -> None:
         """Handle the result of the finished run."""
 
 
 def train(
     config: RunConfig,
     dataset: DeviceDataset,
-    callback: Callback | None = None,
+    callbacks: Sequence[Callback] = (),
     log_every: int | None = None,
     state: State | None = None,
 ) -> RunResult:
@@ -58,7 +65,7 @@ def train(
     Args:
         config: the run.
         dataset: images of this run, prepared on the device to train on.
-        callback: hooks to call.
+        callbacks: their hooks are called in this order.
         log_every: steps per logging interval; None: from evaluation to evaluation.
         state: a checkpoint of the same run to resume from. On the same machine with as many
             threads the result is then bit-equal to that of an uninterrupted run, but for its
@@ -71,7 +78,7 @@ def train(
         RuntimeError: the run was evaluated on the test images before.
     """
     with side_stream(dataset.normalise.mean.device)():
-        return fit(Trainer(config, dataset, callback, log_every, state))
+        return fit(Trainer(config, dataset, callbacks, log_every, state))
 
 
 def fit(trainer: Trainer) -> RunResult:
@@ -90,14 +97,14 @@ class Trainer:
     Args:
         config: the run.
         dataset: images of this run, prepared on the device to train on.
-        callback: hooks to call.
+        callbacks: their hooks are called in this order, after those of `Validation`.
         log_every: steps per logging interval; None: from evaluation to evaluation.
         state: a checkpoint of the same run to resume from.
 
     Attributes:
         global_step: steps taken so far.
         total_steps: steps of the whole run.
-        done: whether no step is left.
+        done: whether no step is left; a callback may set it.
         model: the network.
     """
 
@@ -105,12 +112,13 @@ class Trainer:
         self,
         config: RunConfig,
         dataset: DeviceDataset,
-        callback: Callback | None = None,
+        callbacks: Sequence[Callback] = (),
         log_every: int | None = None,
         state: State | None = None,
     ) -> None:
-        self.config, self.dataset = config, dataset
-        self.callback, self.log_every = callback or Callback(), log_every
+        self.config, self.dataset, self.log_every = config, dataset, log_every
+        self.validation = Validation()
+        self.callbacks = (self.validation, *callbacks)
         self.stopwatch = Stopwatch()
         self.device = dataset.normalise.mean.device
         if self.device.type == "cpu":
@@ -137,26 +145,22 @@ class Trainer:
         single = self.device.type == "cuda" and world_size() == 1
         graphed = single and config.cuda_graphs and is_builtin(config)
         self.graph = CudaGraph() if graphed else None
-        self.curve = LearningCurve()
         self.examples: list[Tensor] = []
         self.global_step, self.total_steps = 0, len(self.loader)
         self.step_open = False
-        self.evaluation: Evaluation | None = None
-        """The last one, until the statistics of its steps are known."""
-        self.predictions: Predictions | None = None
         if state is not None:
             self.load_state_dict(state)
         self.batches = self.loader.from_step(self.global_step, rank_slice(self.loader.size))
         self.done = self.global_step == self.total_steps
 
     def step(self) -> None:
-        """Take the next training step; evaluate before it where that is due."""
+        """Call the callbacks after the last step, and take the next one."""
         with self.stopwatch:
             self._end_step()
-            if self._evaluation_due():
-                self._validate()
-                if self.done:  # accurate enough
-                    return
+            for callback in self.callbacks:
+                callback.on_step_start(self)
+            if self.done:
+                return
             batch = next(self.batches)
             fraction = SCHEDULES[self.config.schedule](self.global_step, self.total_steps)
             set_learning_rate(self.optimizer, self.config.learning_rate * fraction)
@@ -182,92 +186,68 @@ class Trainer:
         return measured
 
     def _end_step(self) -> None:
-        """Read the last step's results and call the hooks."""
+        """Read the last step's results and call the hooks, unless that was done."""
         if not self.step_open:
             return
         self.step_open = False
-        due = self.log_every is not None and (self.global_step - 1) % self.log_every == 0
-        if due or self.evaluation is not None:
-            self._log()
-        # Each rank knows the statistics of its own examples only: none may be pending.
-        if world_size() == 1 or not self.gradient_meter.steps:
-            self.callback.on_step_end(self)
+        if self.log_every is not None and (self.global_step - 1) % self.log_every == 0:
+            self.log_gradient_stats()
+        for callback in self.callbacks:
+            callback.on_step_end(self)
 
-    def _evaluation_due(self) -> bool:
-        """Tell whether an evaluation begins here: `evaluations` per epoch, evenly spaced."""
-        per_epoch, evaluations = self.loader.per_epoch, self.config.evaluations
-        step = self.global_step % per_epoch
-        number = -(-step * evaluations // per_epoch)
-        return number < evaluations and per_epoch * number // evaluations == step
+    @property
+    def is_resumable(self) -> bool:
+        """False if `state_dict` would lack what other ranks know of the steps since the last log:
+        each has the statistics of its own examples."""
+        return world_size() == 1 or not self.gradient_meter.steps
 
-    def _validate(self) -> None:
-        """Evaluate on the validation images. Set `done` at the accuracy `stop_at_accuracy`."""
-        if self.device.type == "cuda":
-            # Only this stream: other runs train on theirs.
-            torch.cuda.current_stream(self.device).synchronize()
-        seconds, split = self.stopwatch.seconds, self.dataset.validation
-        loss, accuracy = math.nan, math.nan
-        if split is not None:
-            with self.stopwatch.paused():
-                loss, self.predictions = self._evaluate(split)
-            accuracy = self.predictions.accuracy
-        self.evaluation = Evaluation(
-            loss=self.config.loss,
-            seed=self.config.seed,
-            epoch=self.global_step / self.loader.per_epoch,
-            step=self.global_step,
-            validation_loss=loss,
-            validation_accuracy=accuracy,
-            seconds=seconds,
-        )
-        enough = self.config.stop_at_accuracy
-        self.done |= enough is not None and accuracy >= enough
+    def log_gradient_stats(self) -> None:
+        """Pass the statistics of the steps since the last call, if there are any, to the
+        callbacks."""
+        if not self.gradient_meter.steps:
+            return
+        if self.config.record_examples:
+            step = self.global_step - 1
+            self.examples.append(self.gradient_meter.examples(step, EXAMPLES_PER_INTERVAL))
+        stats = self.gradient_meter.compute()
+        self.gradient_meter.steps.clear()
+        for callback in self.callbacks:
+            callback.on_gradient_stats(self, stats)
 
-    def _evaluate(self, split: DeviceSplit) -> tuple[float, Predictions]:
+    def evaluate(self, split: DeviceSplit) -> tuple[float, Predictions]:
+        """Return the mean loss over a split, and the predictions."""
         views = self.config.test_time_augmentation
         return evaluate(self.model, self.objective, split, self.dataset.normalise, views)
 
-    def _log(self) -> None:
-        """Pass the statistics since the last call to the callback, then a pending evaluation."""
-        if self.gradient_meter.steps:
-            if self.config.record_examples:
-                step = self.global_step - 1
-                self.examples.append(self.gradient_meter.examples(step, EXAMPLES_PER_INTERVAL))
-            stats = self.gradient_meter.compute()
-            self.gradient_meter.steps.clear()
-            self.curve.stats.append(stats)
-            self.callback.on_gradient_stats(self, stats)
-        if self.evaluation is not None:
-            evaluation, self.evaluation = self.curve.add(self.evaluation), None
-            self.callback.on_evaluation(self, evaluation)
-
     def finish(self) -> RunResult:
-        """Evaluate the trained network, on the test images too if the run asks for that.
+        """Return the result of the trained network, on the test images too if the run asks for
+        that.
 
         Raises:
             RuntimeError: the run was evaluated on the test images before.
         """
         with self.stopwatch:
             self._end_step()
-            if self.evaluation is None:
-                self._validate()
-            self._log()
+            for callback in self.callbacks:
+                callback.on_train_end(self)
         test_loss, test = math.nan, None
         if self.config.test:
-            test_loss, test = self._evaluate(self.dataset.test.once(self.config.key()))
+            test_loss, test = self.evaluate(self.dataset.test.once(self.config.key()))
+        evaluations = tuple(self.validation.curve.evaluations)
         result = RunResult(
             config=self.config,
-            evaluations=tuple(self.curve.evaluations),
+            evaluations=evaluations,
             parameter_distance=distance(self.initial_parameters, list(self.model.parameters())),
             parameters=sum(p.numel() for p in self.initial_parameters),
             counts=self.dataset.counts,
-            validation=self.predictions,
+            validation=self.validation.predictions,
             test=test,
             examples=torch.cat(self.examples).numpy() if self.examples else None,
-            seconds=self.curve.evaluations[-1].seconds,
+            seconds=evaluations[-1].seconds,
             test_loss=test_loss,
         )
-        self.callback.on_train_end(self, result)
+        for callback in self.callbacks:
+            callback.on_result(self, result)
         return result
 
     def state_dict(self) -> State:
@@ -281,7 +261,7 @@ class Trainer:
             if self.device.type == "cuda"
             else None,
             "gradient_steps": list(self.gradient_meter.steps),
-            "curve": self.curve.state_dict(),
+            "curve": self.validation.curve.state_dict(),
             "examples": self.examples,
             "seconds": self.stopwatch.seconds,
         }
@@ -295,9 +275,79 @@ class Trainer:
         if self.device.type == "cuda" and state["cuda_rng"] is not None:
             torch.cuda.set_rng_state(state["cuda_rng"], self.device)
         self.gradient_meter.steps = [step.to(self.device) for step in state["gradient_steps"]]
-        self.curve.load_state_dict(state["curve"])
+        self.validation.curve.load_state_dict(state["curve"])
         self.examples = list(state["examples"])
         self.stopwatch.seconds = state["seconds"]
+
+
+class Validation(Callback):
+    """Evaluate on the validation images, `evaluations` times per epoch and at the end.
+
+    An evaluation is complete, and `on_evaluation` is called, when the statistics of the step after
+    it are known. The training ends early at the accuracy `stop_at_accuracy`.
+
+    Attributes:
+        curve: the evaluations so far.
+        predictions: those of the last one; None without validation images.
+    """
+
+    def __init__(self) -> None:
+        self.curve = LearningCurve()
+        self.predictions: Predictions | None = None
+        self.incomplete: Evaluation | None = None
+
+    def on_step_start(self, trainer: Trainer) -> None:
+        if is_due(trainer.global_step, trainer.loader.per_epoch, trainer.config.evaluations):
+            self._evaluate(trainer)
+
+    def on_gradient_stats(self, trainer: Trainer, stats: GradientStats) -> None:  # noqa: ARG002
+        self.curve.stats.append(stats)
+
+    def on_step_end(self, trainer: Trainer) -> None:
+        if self.incomplete is not None:
+            self._complete(trainer, self.incomplete)
+
+    def on_train_end(self, trainer: Trainer) -> None:
+        self._complete(trainer, self.incomplete or self._evaluate(trainer))
+
+    def _evaluate(self, trainer: Trainer) -> Evaluation:
+        if trainer.device.type == "cuda":
+            # Only this stream: other runs train on theirs.
+            torch.cuda.current_stream(trainer.device).synchronize()
+        config, split = trainer.config, trainer.dataset.validation
+        seconds = trainer.stopwatch.seconds
+        loss, accuracy = math.nan, math.nan
+        if split is not None:
+            with trainer.stopwatch.paused():
+                loss, self.predictions = trainer.evaluate(split)
+            accuracy = self.predictions.accuracy
+        enough = config.stop_at_accuracy
+        trainer.done |= enough is not None and accuracy >= enough
+        self.incomplete = Evaluation(
+            loss=config.loss,
+            seed=config.seed,
+            epoch=trainer.global_step / trainer.loader.per_epoch,
+            step=trainer.global_step,
+            validation_loss=loss,
+            validation_accuracy=accuracy,
+            seconds=seconds,
+        )
+        return self.incomplete
+
+    def _complete(self, trainer: Trainer, evaluation: Evaluation) -> None:
+        trainer.log_gradient_stats()
+        self.incomplete = None
+        evaluation = self.curve.add(evaluation)
+        for callback in trainer.callbacks:
+            callback.on_evaluation(trainer, evaluation)
+
+
+def is_due(step: int, per_epoch: int, evaluations: int) -> bool:
+    """Return whether an evaluation comes before a step: so many per epoch, evenly spaced, the first
+    before the first step."""
+    step %= per_epoch
+    number = -(-step * evaluations // per_epoch)
+    return number < evaluations and per_epoch * number // evaluations == step
 
 
 @torch.no_grad()

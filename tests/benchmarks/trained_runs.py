@@ -26,11 +26,11 @@ LOSS_KINDS = tuple({(e.task, e.takes, e.targets[0]): name for name, e in ENTRIES
 def trained(images):
     """Train a small network on the 96 images of noise, of which a quarter is held out."""
 
-    def run(loss: str = "cross-entropy", callback=None, log_every=None, **settings) -> RunResult:
+    def run(loss: str = "cross-entropy", callbacks=(), log_every=None, **settings) -> RunResult:
         settings = {"loss": loss, "validation": 0.25, "test": True} | settings
         config = dataclasses.replace(SMALL, **settings)
         dataset = prepare(images, torch.device("cpu"), **dataset_arguments(config))
-        return train(config, dataset, callback, log_every)
+        return train(config, dataset, callbacks, log_every)
 
     return run
 

@@ -84,10 +84,10 @@ def follow(reporter: Reporter) -> None:
     description, directory, configs = broadcast(None)
     plan = parse_plan(description, directory, reporter)
     with Interruption() as interruption:
-        callback = _StopWithLeader(interruption)
+        callbacks = [_StopWithLeader(interruption)]
         for config in configs:
             try:
-                train(config, plan.dataset, callback, plan.config.log_every, broadcast(None))
+                train(config, plan.dataset, callbacks, plan.config.log_every, broadcast(None))
             except (RunInterruptedError, KeyboardInterrupt):
                 return
 
@@ -98,6 +98,6 @@ class _StopWithLeader(Callback):
     def __init__(self, interruption: Interruption) -> None:
         self.interruption = interruption
 
-    def on_step_end(self, trainer: Trainer) -> None:  # noqa: ARG002
-        if any_rank(self.interruption.signal is not None):
+    def on_step_end(self, trainer: Trainer) -> None:
+        if trainer.is_resumable and any_rank(self.interruption.signal is not None):
             raise RunInterruptedError

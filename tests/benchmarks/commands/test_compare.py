@@ -310,13 +310,13 @@ def test_interrupted_twice_it_stops_at_once_and_loses_one_step(
 
 @pytest.mark.usefixtures("no_report")
 def test_interrupted_at_the_end_of_a_run_no_other_begins(config, monkeypatch) -> None:
-    real = recorder.Recorder.on_train_end
+    real = recorder.Recorder.on_result
 
     def interrupt(*arguments):
         signal.raise_signal(signal.SIGINT)
         real(*arguments)
 
-    monkeypatch.setattr(recorder.Recorder, "on_train_end", interrupt)
+    monkeypatch.setattr(recorder.Recorder, "on_result", interrupt)
     status = compare(config, "", Reporter())
     assert (status.finished, status.interrupted) == (1, signal.SIGINT)
     assert not (status.directory / "mse").exists()

@@ -44,7 +44,7 @@ class Interrupt(Callback):
 def interrupted(config: RunConfig, images, step: int, path: Path, log_every: int | None = None):
     """Interrupt a run after a step; return its checkpoint."""
     with pytest.raises(InterruptedError):
-        train(config, prepare(images, CPU, validation=0.25), Interrupt(step, path), log_every)
+        train(config, prepare(images, CPU, validation=0.25), [Interrupt(step, path)], log_every)
     torch.manual_seed(99)
     return load(path, "key")
 
@@ -55,10 +55,10 @@ def interrupted(config: RunConfig, images, step: int, path: Path, log_every: int
 @pytest.mark.parametrize("step", [1, 6, 11, 12])
 def test_a_resumed_run_is_bit_equal(images, tmp_path, loss, step, log_every) -> None:
     config = dataclasses.replace(CONFIG, loss=loss)
-    complete = Trainer(config, prepare(images, CPU, validation=0.25), None, log_every)
+    complete = Trainer(config, prepare(images, CPU, validation=0.25), (), log_every)
     expected = fit(complete)
     state = interrupted(config, images, step, tmp_path / "state", log_every)
-    resumed = Trainer(config, prepare(images, CPU, validation=0.25), None, log_every, state)
+    resumed = Trainer(config, prepare(images, CPU, validation=0.25), (), log_every, state)
     assert resumed.global_step == step
     result = fit(resumed)
     for name, weights in complete.model.state_dict().items():

@@ -18,7 +18,7 @@ from lossbench.benchmarks.data.batches import prepare
 from lossbench.benchmarks.training.gradient_stats import VANISHED_BELOW
 from lossbench.benchmarks.training.network import build_model
 from lossbench.benchmarks.training.objective import Objective
-from lossbench.benchmarks.training.train import Callback, Trainer, fit, train
+from lossbench.benchmarks.training.train import Callback, Trainer, fit, is_due, train
 from lossbench.losses import registry
 from lossbench.losses.kernels.switches import this_thread
 
@@ -44,14 +44,14 @@ class History(Callback):
     def on_step_end(self, trainer) -> None:
         self.values += trainer.state_dict()["gradient_steps"]
 
-    def on_train_end(self, _trainer, result) -> None:
+    def on_result(self, _trainer, result) -> None:
         self.results.append(result)
 
 
 def fitted(config: RunConfig, images, device: torch.device = CPU) -> tuple:
     """Train a run; return its result, network and history."""
     history = History()
-    trainer = Trainer(config, prepare(images, device, validation=0.25), history, log_every=2)
+    trainer = Trainer(config, prepare(images, device, validation=0.25), [history], log_every=2)
     return fit(trainer), trainer.model, history
 
 
@@ -74,7 +74,7 @@ def assert_same(one: tuple, other: tuple) -> None:
 
 def test_a_result_is_complete(trained) -> None:
     history = History()
-    result = trained(record_examples=True, callback=history)
+    result = trained(record_examples=True, callbacks=[history])
     assert [(e.step, e.epoch) for e in result.evaluations] == [(0, 0), (PER_EPOCH, 1), (STEPS, 2)]
     assert history.results == [result]
     assert result.counts == (36, 36)
@@ -212,13 +212,7 @@ def test_an_evaluation_is_due_at_equal_parts_of_an_epoch() -> None:
     for per_epoch, evaluations in itertools.product((1, 4, 7, 156), (1, 3, 4, 20, 1000)):
         expected = {per_epoch * k // evaluations for k in range(evaluations)}
         for step in range(2 * per_epoch):
-            trainer = SimpleNamespace(
-                loader=SimpleNamespace(per_epoch=per_epoch),
-                config=SimpleNamespace(evaluations=evaluations),
-                global_step=step,
-            )
-            due = Trainer._evaluation_due(trainer)  # type: ignore[arg-type]
-            assert due == (step % per_epoch in expected)
+            assert is_due(step, per_epoch, evaluations) == (step % per_epoch in expected)
 
 
 def test_a_run_ends_when_it_is_accurate_enough(trained) -> None:
@@ -232,6 +226,15 @@ def test_a_run_ends_when_it_is_accurate_enough(trained) -> None:
     assert short.test is not None
     none = trained(stop_at_accuracy=0.0)
     assert ([e.step for e in none.evaluations], none.parameter_distance) == ([0], 0)
+
+
+def test_a_callback_ends_the_training_before_a_step(trained) -> None:
+    class Stop(Callback):
+        def on_step_start(self, trainer) -> None:
+            trainer.done |= trainer.global_step == 3
+
+    steps = [e.step for e in trained(evaluations=1, callbacks=[Stop()]).evaluations]
+    assert steps == [0, 3]
 
 
 def test_the_time_of_evaluations_and_of_other_runs_is_not_counted(images, monkeypatch) -> None:
@@ -392,7 +395,7 @@ class Checkpoints(Callback):
 def test_on_cuda_a_run_resumes_bit_for_bit(optimizer: str, images, cuda_device) -> None:
     dataset, saved = prepare(images, cuda_device, validation=0.25), Checkpoints()
     config = dataclasses.replace(SMALL, model="resnet9", optimizer=optimizer)
-    train(config, dataset, saved, log_every=2)
+    train(config, dataset, [saved], log_every=2)
     complete = Trainer(config, dataset, log_every=2)
     result = fit(complete)
     for at in (0, 2, 5):
@@ -402,7 +405,7 @@ def test_on_cuda_a_run_resumes_bit_for_bit(optimizer: str, images, cuda_device) 
             assert torch.equal(weights, resumed.model.state_dict()[name]), (at, name)
     # A checkpoint of the CPU as well, whose optimizer computes in another way.
     on_cpu = Checkpoints()
-    train(config, prepare(images, CPU, validation=0.25), on_cpu, log_every=2)
+    train(config, prepare(images, CPU, validation=0.25), [on_cpu], log_every=2)
     elsewhere = train(config, dataset, log_every=2, state=on_cpu.states[2])
     assert elsewhere.evaluations[-1].train_loss == pytest.approx(
         result.evaluations[-1].train_loss, rel=0.1

@@ -146,7 +146,7 @@ def check_side_by_side(configs: list[RunConfig], images, device, limit: int | No
     def open_trainer(config: RunConfig):
         nonlocal peak
         histories[config] = History()
-        trainers[config] = Trainer(config, dataset, histories[config], log_every=2)
+        trainers[config] = Trainer(config, dataset, [histories[config]], log_every=2)
         opened.add(config)
         peak = max(peak, len(opened))
         return nullcontext(trainers[config])
