@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 MISSING = "\N{EN DASH}"
@@ -82,3 +82,18 @@ def indefinite_article(noun: str) -> str:
 def plural(count: int, one: str, more: str = "") -> str:
     """Format a count with its noun: '1 loss', '2 losses'; `more` is `one` with an s by default."""
     return f"{count:,} {one if count == 1 else more or one + 's'}"
+
+
+def describe_split(total: int, counts: Sequence[int], classes: Sequence[str]) -> str:
+    """Describe a split by class: '2,000 (1,000 dog, 1,000 cat)'."""
+    if not total:
+        return "none"
+    if len(classes) == len(counts) == 2:
+        by_class = ", ".join(f"{n:,} {name}" for n, name in zip(counts, classes, strict=True))
+    elif counts and min(counts) == max(counts):
+        by_class = f"{counts[0]:,} of each class"
+    elif counts:
+        by_class = f"{min(counts):,} to {max(counts):,} of each class"
+    else:
+        return f"{total:,}"
+    return f"{total:,} ({by_class})"

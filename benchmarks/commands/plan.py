@@ -11,7 +11,7 @@ from pathlib import Path
 
 from lossbench.benchmarks.config import CompareConfig, rates_of
 from lossbench.benchmarks.console import Reporter
-from lossbench.benchmarks.data.description import describe_data, experiment_name
+from lossbench.benchmarks.data.description import data_lines, describe_data, experiment_name
 from lossbench.benchmarks.errors import UserError
 from lossbench.benchmarks.format import plural
 from lossbench.benchmarks.records import experiment
@@ -99,6 +99,8 @@ def create_plan(config: CompareConfig, command: str, reporter: Reporter) -> Plan
         "model": {"name": config.model, "parameters": parameters},
     }
     write_json(directory / EXPERIMENT_FILE, description)
+    for line in data_lines(data):
+        reporter.say(line)
     reporter.say(
         f"{plural(len(runs), 'run')}: {plural(len(names), 'loss', 'losses')} x "
         f"{plural(config.seeds, 'seed')} of {config.model} "

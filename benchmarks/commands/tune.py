@@ -22,7 +22,7 @@ from lossbench.benchmarks.config import (
 from lossbench.benchmarks.console import Reporter
 from lossbench.benchmarks.data import ImageSet
 from lossbench.benchmarks.data.batches import prepare
-from lossbench.benchmarks.data.description import describe_data
+from lossbench.benchmarks.data.description import data_lines, describe_data
 from lossbench.benchmarks.errors import UserError, one_line
 from lossbench.benchmarks.format import plural
 from lossbench.benchmarks.records import experiment
@@ -75,6 +75,9 @@ def tune(config: TuneConfig, command: str, reporter: Reporter) -> Path:
         configs = [replace(config.run_config(name, 0, 1.0), test=False) for name in names]
         check_model(configs, images.image_size, len(images.classes), device)
         dataset = prepare(images, device, validation=config.validation)
+        data = describe_data(images, dataset)
+        for line in data_lines(data):
+            reporter.say(line)
         reporter.say(
             f"{plural(len(names), 'loss', 'losses')} x {len(rates)} learning rates x "
             f"{plural(config.seeds, 'seed')} of {config.model} on "
@@ -89,7 +92,7 @@ def tune(config: TuneConfig, command: str, reporter: Reporter) -> Path:
         "name": directory.name,
         "synthetic": images.synthetic,
         "shared": shared_settings(config, images),
-        "data": describe_data(images, dataset),
+        "data": data,
         "rates": list(rates),
         "seeds": config.seeds,
         "losses": {name: summarise_loss(results) for name, results in searches.items()},

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
@@ -9,10 +11,18 @@ import torch
 from torch import Tensor
 
 from lossbench.benchmarks.config import CompareConfig
+from lossbench.benchmarks.format import describe_split, percent, plural
 from lossbench.benchmarks.records.experiment import SYNTHETIC_MARK
 
 from .batches import DeviceDataset
 from .image_set import ImageSet
+from .sources import SPLITS
+
+IMBALANCE = 1.5
+"""How many times as many training images of one class as of another are worth a warning."""
+
+FEW_TEST_IMAGES = 100
+"""Number of test images below which an accuracy is known to no more than 10 points."""
 
 
 def experiment_name(config: CompareConfig, images: ImageSet, now: datetime) -> str:
@@ -30,13 +40,21 @@ def experiment_name(config: CompareConfig, images: ImageSet, now: datetime) -> s
 
 def describe_data(images: ImageSet, dataset: DeviceDataset) -> dict[str, Any]:
     """Describe an image set and count the images that a run uses, by split and class."""
-    classes = len(images.classes)
-    validation = dataset.validation
+    classes, validation = len(images.classes), dataset.validation
     counts = {
         "train": list(dataset.counts),
         "validation": _counts(validation.labels, classes) if validation else [0] * classes,
         "test": _counts(dataset.test.labels, classes),
     }
+    composition = images.composition
+    origins, left_out = dict(composition.origins), list(composition.left_out)
+    if images.validation is None and validation:
+        origins["validation"] = "held out of the training images"
+    elif images.validation is not None and not validation:
+        origins.pop("validation", None)
+        left_out.append(
+            f"{plural(len(images.validation.labels), 'validation image')}, not asked for"
+        )
     return {
         "name": images.name,
         "description": images.description,
@@ -44,8 +62,44 @@ def describe_data(images: ImageSet, dataset: DeviceDataset) -> dict[str, Any]:
         "classes": list(images.classes),
         **{split: sum(each) for split, each in counts.items()},
         **{f"{split}_counts": each for split, each in counts.items()},
+        "origins": origins,
+        "left_out": left_out,
+        "warnings": [*composition.warnings, *_count_warnings(counts, images.classes)],
         "skipped": list(images.skipped),
     }
+
+
+def data_lines(data: dict[str, Any]) -> list[str]:
+    """Return what `describe_data` describes as lines for the terminal."""
+    lines = [f"data: {data['name']}, {data['description']}"]
+    for split in SPLITS:
+        text = describe_split(data[split], data[f"{split}_counts"], data["classes"])
+        origin = data["origins"].get(split)
+        lines.append(f"  {split}: {text}{f', {origin}' if origin else ''}")
+    lines += [f"  left out: {line}" for line in data["left_out"]]
+    return lines + [f"warning: {line}" for line in data["warnings"]]
+
+
+def _count_warnings(counts: dict[str, list[int]], classes: Sequence[str]) -> list[str]:
+    """Return what the numbers of images by split and class warn of."""
+    warnings = []
+    train, test = counts["train"], counts["test"]
+    most, least = max(train), min(train)
+    if most >= IMBALANCE * least:
+        large, small = classes[train.index(most)], classes[train.index(least)]
+        share = test[train.index(most)] / sum(test)
+        warnings.append(
+            f"imbalance: {most / least:.1f} times as many training images of {large} as of "
+            f"{small}; who always answers {large} is right on {percent(share)} % of the test images"
+        )
+    if (total := sum(test)) < FEW_TEST_IMAGES:
+        # Half the 95 % interval of a share of one half, the widest.
+        margin = 1.96 * math.sqrt(0.25 / total)
+        warnings.append(
+            f"only {plural(total, 'test image')}: an accuracy is known to ± {100 * margin:.0f} "
+            "points (95 %), and smaller differences between losses say little"
+        )
+    return warnings
 
 
 def _counts(labels: Tensor, classes: int) -> list[int]:

@@ -177,7 +177,7 @@ def _assign_test_split(
 ) -> tuple[list[ImageInfo], dict[SplitName, str]]:
     """Make a test split if there is none; return the images and the folders of each split."""
     folders: dict[SplitName, str] = {
-        split: shorten([f"{name}/" for name in names])
+        split: "from " + shorten([f"{name}/" for name in names])
         for split in SPLITS
         if (names := sorted({str(origin) for origin in origins if origin.split == split}))
     }

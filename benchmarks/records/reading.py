@@ -43,6 +43,9 @@ DATA: dict[str, Any] = {
     **dict.fromkeys(("train", "validation", "test"), int),
     **{f"{split}_counts": [int] for split in ("train", "validation", "test")},
     "skipped": list,
+    "origins": dict.fromkeys(("train", "validation", "test"), str),
+    "left_out": [str],
+    "warnings": [str],
     "trained_on": [int],
 }
 DESCRIPTION: dict[str, Any] = {

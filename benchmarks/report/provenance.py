@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
+
+from lossbench.benchmarks.format import describe_split
 
 MAX_SKIPPED = 20
 """How many skipped files are named; their number is always given."""
@@ -25,30 +26,19 @@ def data_items(data: dict[str, Any]) -> Items:
     for split in ("train", "validation", "test"):
         if split in data:
             counts = data.get(f"{split}_counts", [])
-            items.append((f"{split} images", describe_split(data[split], counts, classes)))
+            text = describe_split(data[split], counts, classes)
+            if origin := data.get("origins", {}).get(split):
+                text += f", {origin}"
+            items.append((f"{split} images", text))
         if split == "train" and (sizes := data.get("trained_on", [])) and sizes != [data[split]]:
             items.append(("train images per network", " or ".join(f"{n:,}" for n in sizes)))
+    items += [("left out", str(line)) for line in data.get("left_out", [])]
     if skipped := data.get("skipped", []):
         names = ", ".join(str(name) for name in skipped[:MAX_SKIPPED])
         more = len(skipped) - MAX_SKIPPED
         rest = f" and {more:,} more" if more > 0 else ""
         items.append(("skipped files", f"{len(skipped):,}: {names}{rest}"))
     return [*items, ("data fingerprint", str(data.get("fingerprint", "?")))]
-
-
-def describe_split(total: int, counts: Sequence[int], classes: Sequence[str]) -> str:
-    """Describe a split by class: '2,000 (1,000 dog, 1,000 cat)'."""
-    if not total:
-        return "none"
-    if len(classes) == len(counts) == 2:
-        by_class = ", ".join(f"{n:,} {name}" for n, name in zip(counts, classes, strict=True))
-    elif counts and min(counts) == max(counts):
-        by_class = f"{counts[0]:,} of each class"
-    elif counts:
-        by_class = f"{min(counts):,} to {max(counts):,} of each class"
-    else:
-        return f"{total:,}"
-    return f"{total:,} ({by_class})"
 
 
 def machine_items(about: dict[str, Any]) -> Items:

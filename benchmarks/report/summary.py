@@ -64,7 +64,7 @@ def summarise_experiment(experiment: Experiment) -> dict[str, Any]:
             name: _summarise_loss(runs, accuracies[name], differences.get(name))
             for name, runs in by_loss.items()
         },
-        "warnings": warning_lines(experiment.warnings),
+        "warnings": [*data.get("warnings", []), *warning_lines(experiment.warnings)],
     }
 
 

@@ -74,3 +74,17 @@ def test_formats_with_options():
     counts = [formats.plural(n, "loss", "losses") for n in (0, 1, 2000)]
     assert counts == ["0 losses", "1 loss", "2,000 losses"]
     assert formats.plural(2, "seed") == "2 seeds"
+
+
+@pytest.mark.parametrize(
+    ("total", "counts", "classes", "text"),
+    [
+        (0, [0, 0], ["dog", "cat"], "none"),
+        (3000, [1000, 2000], ["dog", "cat"], "3,000 (1,000 dog, 2,000 cat)"),
+        (30, [10, 10, 10], ["a", "b", "c"], "30 (10 of each class)"),
+        (33, [10, 11, 12], ["a", "b", "c"], "33 (10 to 12 of each class)"),
+        (33, [], [], "33"),
+    ],
+)
+def test_a_split_is_counted_by_class(total, counts, classes, text):
+    assert formats.describe_split(total, counts, classes) == text

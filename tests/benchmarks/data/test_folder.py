@@ -84,15 +84,15 @@ def composed(pack, files, kind="zip"):
 def test_the_folders_of_each_split_are_told(pack, pets):
     three = pets(*layout(("train a", "train b", "val", "test")), count=1)
     assert composed(pack, three).origins == {
-        "train": "train a/, train b/",
-        "validation": "val/",
-        "test": "test/",
+        "train": "from train a/, train b/",
+        "validation": "from val/",
+        "test": "from test/",
     }
     two = pets(*layout(("train", "val")), count=1)
-    expected = {"train": "train/", "test": "val/, as there is no test folder"}
+    expected = {"train": "from train/", "test": "from val/, as there is no test folder"}
     assert composed(pack, two, "tar").origins == expected
     one = pets("Cat/{}.jpg", "Dog/{}.jpg", count=2)
-    assert composed(pack, one).origins == {"train": "./", "test": "a fixed 20% of each class"}
+    assert composed(pack, one).origins == {"train": "from ./", "test": "a fixed 20% of each class"}
 
 
 def test_what_is_left_out_is_told_with_the_reason(pack, pets):

@@ -1,25 +1,8 @@
-import pytest
-
 from lossbench.benchmarks.report.provenance import (
     data_items,
-    describe_split,
     format_mapping,
     machine_items,
 )
-
-
-@pytest.mark.parametrize(
-    ("total", "counts", "classes", "text"),
-    [
-        (0, [0, 0], ["dog", "cat"], "none"),
-        (3000, [1000, 2000], ["dog", "cat"], "3,000 (1,000 dog, 2,000 cat)"),
-        (30, [10, 10, 10], ["a", "b", "c"], "30 (10 of each class)"),
-        (33, [10, 11, 12], ["a", "b", "c"], "33 (10 to 12 of each class)"),
-        (33, [], [], "33"),
-    ],
-)
-def test_a_split_is_counted_by_class(total, counts, classes, text):
-    assert describe_split(total, counts, classes) == text
 
 
 def test_many_classes_are_counted_and_few_are_named():
@@ -50,3 +33,11 @@ def test_what_is_missing_has_a_question_mark():
     assert (
         format_mapping({"gpu": None, "seeds": [0, 1], "cores": 2}) == "gpu none, seeds 0 1, cores 2"
     )
+
+
+def test_splits_tell_their_folders_and_what_is_left_out():
+    data = {"test": 4, "test_counts": [2, 2], "classes": ["dog", "cat"]}
+    items = data_items(data | {"origins": {"test": "from Test Data/"}, "left_out": ["a", "b"]})
+    assert ("test images", "4 (2 dog, 2 cat), from Test Data/") in items
+    assert [value for name, value in items if name == "left out"] == ["a", "b"]
+    assert dict(data_items(data))["test images"] == "4 (2 dog, 2 cat)"

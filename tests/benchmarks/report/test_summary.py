@@ -1,3 +1,4 @@
+import dataclasses
 import json
 
 import pytest
@@ -97,6 +98,12 @@ def test_chance_is_the_share_of_the_largest_test_class(experiment):
         about["data"]["test_counts"] = counts
         path.write_text(json.dumps(about))
         assert summarise(experiment)["chance"] == chance
+
+
+def test_warnings_of_the_images_come_first(experiment):
+    experiment.about["data"]["warnings"] = ["only 2 test images"]
+    found = dataclasses.replace(experiment, warnings=(warning("mse", 0, "logit", "", 1, "odd"),))
+    assert summarise(found)["warnings"] == ["only 2 test images", "odd."]
 
 
 def test_warnings_are_one_line_per_loss_and_kind():
