@@ -12,7 +12,6 @@ from .entries import Entry
 from .overrides import is_overridden, overridden
 from .probabilities import ProbabilityLoss, error, of_probabilities
 from .softmax import Row
-from .textbook import class_dim, reduced, softmax_error
 
 # --- expectation: l = sum_c |p_c - t_c| ----------------------------------------------------------
 
@@ -76,8 +75,8 @@ class ExpectationLoss(RowLoss):
     function = staticmethod(expectation)
 
 
-def expectation_reference(input: Tensor, target: Tensor, reduction: str = "mean") -> Tensor:
-    return reduced(softmax_error(input, target).abs().sum(class_dim(input)), reduction)
+def expectation_textbook(z: Tensor, t: Tensor) -> Tensor:
+    return (torch.softmax(z, -1) - t).abs().sum(-1)
 
 
 # --- chebyshev: l = max_c |p_c - t_c| ------------------------------------------------------------
@@ -148,8 +147,8 @@ class ChebyshevLoss(RowLoss):
     function = staticmethod(chebyshev)
 
 
-def chebyshev_reference(input: Tensor, target: Tensor, reduction: str = "mean") -> Tensor:
-    return reduced(softmax_error(input, target).abs().amax(class_dim(input)), reduction)
+def chebyshev_textbook(z: Tensor, t: Tensor) -> Tensor:
+    return (torch.softmax(z, -1) - t).abs().amax(-1)
 
 
 ENTRIES = (
@@ -159,7 +158,7 @@ ENTRIES = (
         "multiclass",
         "logits",
         ("index", "distribution"),
-        expectation_reference,
+        expectation_textbook,
         "absolute error of a softmax",
         formula="Σ_c |p_c - t_c|",
         gradient="J sign(p - t)",
@@ -173,7 +172,7 @@ ENTRIES = (
         "multiclass",
         "logits",
         ("index", "distribution"),
-        chebyshev_reference,
+        chebyshev_textbook,
         "largest error of a softmax",
         formula="max_c |p_c - t_c|",
         gradient="± J e_k, k the class of the largest error",

@@ -20,7 +20,6 @@ from .numerics import times
 from .overrides import is_overridden, overridden
 from .right_class import second_derivative
 from .sigmoid import class_terms
-from .textbook import reduced
 
 # --- asymmetric: L = t q^g+ (-ln p) + (1 - t) u^g- (-ln(1 - u)), u = max(p - m, 0) ---------------
 #
@@ -191,20 +190,14 @@ class AsymmetricLoss(Loss):
         )
 
 
-def asymmetric_reference(
-    input: Tensor,
-    target: Tensor,
-    reduction: str = "mean",
-    *,
-    gamma_pos: float = 0.0,
-    gamma_neg: float = 4.0,
-    clip: float = 0.05,
+def asymmetric_textbook(
+    z: Tensor, t: Tensor, gamma_pos: float, gamma_neg: float, clip: float
 ) -> Tensor:
-    p = torch.sigmoid(input)
-    shifted = torch.relu(p - clip)
-    positive = -((1 - p) ** gamma_pos) * torch.log(p)
-    negative = -(shifted**gamma_neg) * torch.log1p(-shifted)
-    return reduced(target * positive + (1 - target) * negative, reduction)
+    p, q = torch.sigmoid(z), torch.sigmoid(-z)
+    positive = -(q**gamma_pos) * torch.log(p)
+    # u = max(p - clip, 0), and so 1 - u = min(q + clip, 1).
+    negative = -(torch.relu(p - clip) ** gamma_neg) * torch.log((q + clip).clamp_max(1))
+    return t * positive + (1 - t) * negative
 
 
 ENTRIES = (
@@ -214,7 +207,7 @@ ENTRIES = (
         "binary",
         "logits",
         ("probability",),
-        asymmetric_reference,
+        asymmetric_textbook,
         "focal loss that is harder on positives",
         formula="-t (1 - f)^γ₊ ln f - (1 - t) u^γ₋ ln(1 - u), u = max(f - m, 0)",
         gradient="f (1 - f) u^γ₋ (-γ₋ ln(1 - u) / u + 1 / (1 - u)) where t = 0",

@@ -92,8 +92,9 @@ class BCELoss(TorchWeighted, nn.BCELoss):
     function = staticmethod(binary_cross_entropy)
 
 
-def bce_reference(input: Tensor, target: Tensor, reduction: str = "mean") -> Tensor:
-    return F.binary_cross_entropy(input, target, reduction=reduction)
+def bce_textbook(x: Tensor, t: Tensor) -> Tensor:
+    one, zero = torch.log(x).clamp_min(-100), torch.log(1 - x).clamp_min(-100)
+    return -(t * one + (1 - t) * zero)
 
 
 # --- bce-with-logits: L = t softplus(-z) + (1 - t) softplus(z) -----------------------------------
@@ -209,8 +210,8 @@ class BCEWithLogitsLoss(Loss, nn.BCEWithLogitsLoss):
         super().__init__(buffers, size_average, reduce, reduction=reduction)
 
 
-def bce_with_logits_reference(input: Tensor, target: Tensor, reduction: str = "mean") -> Tensor:
-    return F.binary_cross_entropy_with_logits(input, target, reduction=reduction)
+def bce_with_logits_textbook(z: Tensor, t: Tensor) -> Tensor:
+    return -(t * F.logsigmoid(z) + (1 - t) * F.logsigmoid(-z))
 
 
 ENTRIES = (
@@ -220,7 +221,7 @@ ENTRIES = (
         "binary",
         "probabilities",
         ("probability",),
-        bce_reference,
+        bce_textbook,
         "binary cross-entropy of probabilities",
         formula="-[t ln x + (1 - t) ln(1 - x)], each ln ≥ -100",
         gradient="(x - t) / (x (1 - x))",
@@ -234,7 +235,7 @@ ENTRIES = (
         "binary",
         "logits",
         ("probability",),
-        bce_with_logits_reference,
+        bce_with_logits_textbook,
         "binary cross-entropy from logits",
         formula="t ln(1 + exp(-z)) + (1 - t) ln(1 + exp z)",
         gradient="σ(z) - t",

@@ -10,7 +10,7 @@ from .entries import Entry
 from .numerics import times
 from .overrides import is_overridden, overridden
 from .softmax import dot, finite, row, softmax_change, without
-from .textbook import class_dim, one_hot_rows, reduced
+from .textbook import others
 
 # --- bernoulli-sum: L = -sum_c [t_c ln p_c + (1 - t_c) ln(1 - p_c)] ------------------------------
 
@@ -131,10 +131,9 @@ class BernoulliSumLoss(RowLoss):
     function = staticmethod(bernoulli_sum)
 
 
-def bernoulli_sum_reference(input: Tensor, target: Tensor, reduction: str = "mean") -> Tensor:
-    p, t = torch.softmax(input, class_dim(input)), one_hot_rows(input, target)
-    each = -(torch.xlogy(t, p) + torch.special.xlog1py(1 - t, -p))
-    return reduced(each.sum(class_dim(input)), reduction)
+def bernoulli_sum_textbook(z: Tensor, t: Tensor) -> Tensor:
+    p = torch.softmax(z, -1)
+    return -(torch.xlogy(t, p) + torch.xlogy(1 - t, others(p))).sum(-1)
 
 
 ENTRIES = (
@@ -144,7 +143,7 @@ ENTRIES = (
         "multiclass",
         "logits",
         ("index", "distribution"),
-        bernoulli_sum_reference,
+        bernoulli_sum_textbook,
         "sum of Bernoulli cross-entropies of a softmax",
         formula="-Σ_c [t_c ln p_c + (1 - t_c) ln(1 - p_c)]",
         gradient="h - p Σ_j h_j, h = -t + (1 - t) p / (1 - p)",

@@ -33,7 +33,7 @@ from .entries import Entry
 from .numerics import in_float64, times
 from .overrides import is_overridden, overridden
 from .softmax import Row, centred, distance, row, sum_of_others, without
-from .textbook import class_dim, one_hot_rows, reduced
+from .textbook import of_two_classes
 
 # Newton steps for lambda, measured down to the last digit of a float64 for t2 up to 10. Ten classes
 # need at most 5 with t2 = 2, and 10 with any; a thousand 5 with t2 = 1.2 and 12 with any, where one
@@ -234,35 +234,34 @@ class BiTemperedLogisticLoss(Loss):
         )
 
 
-# The paper's fixed point needs 20 steps for a float64 with ten classes and t2 = 1.2.
-REFERENCE_STEPS = 30
+# Newton's steps reach 160 digits within 11 for t2 up to 10 and for 1,000 classes.
+TEXTBOOK_STEPS = 12
 
 
-def bi_tempered_logistic_reference(
-    input: Tensor, target: Tensor, reduction: str = "mean", *, t1: float = 0.8, t2: float = 1.2
-) -> Tensor:
-    dim = class_dim(input)
-    t, p = one_hot_rows(input, target), _tempered_softmax(input, t2, dim)
-    each = t * (_tempered_log(t, t1) - _tempered_log(p, t1)) - (t ** (2 - t1) - p ** (2 - t1)) / (
-        2 - t1
-    )
-    return reduced(each.sum(dim), reduction)
+def bi_tempered_logistic_textbook(z: Tensor, t: Tensor, t1: float, t2: float) -> Tensor:
+    p = _tempered_softmax(z, t2)
+    each = _tempered_xlogy(t, t, t1) - _tempered_xlogy(t, p, t1)
+    return (each - (t ** (2 - t1) - p ** (2 - t1)) / (2 - t1)).sum(-1)
 
 
-def _tempered_log(x: Tensor, t: float) -> Tensor:
-    return torch.log(x) if t == 1 else (x ** (1 - t) - 1) / (1 - t)
+def _tempered_xlogy(x: Tensor, y: Tensor, t: float) -> Tensor:
+    """Return x log_t y, which is 0 for x = 0."""
+    return torch.xlogy(x, y) if t == 1 else x * (y ** (1 - t) - 1) / (1 - t)
 
 
-def _tempered_softmax(z: Tensor, t: float, dim: int) -> Tensor:
+def _tempered_softmax(z: Tensor, t: float) -> Tensor:
     if t == 1:
-        return torch.softmax(z, dim)
-    below = z - z.amax(dim, keepdim=True)
-    total = torch.ones_like(below).sum(dim, keepdim=True)
-    for _ in range(REFERENCE_STEPS):
-        scaled = total ** (1 - t) * below
-        total = ((1 + (1 - t) * scaled) ** (1 / (1 - t))).sum(dim, keepdim=True)
-    # lambda = max(z) - log_t(1 / total).
-    return (1 + (1 - t) * (below + _tempered_log(1 / total, t))) ** (1 / (1 - t))
+        return torch.softmax(z, -1)
+    # exp_t(z - lambda) is (w + k (max z - z))^(-1/k) with k = t - 1, w = 1 + k (lambda - max z).
+    # (sum p)^-k is concave in w, so Newton's steps climb to the w at which it is 1, from w = 1.
+    k = t - 1
+    gap = k * (z.amax(-1, keepdim=True) - z)
+    w = 1 + 0 * gap.amax(-1, keepdim=True)
+    for _ in range(TEXTBOOK_STEPS):
+        p = (w + gap) ** (-1 / k)
+        total = p.sum(-1, keepdim=True)
+        w = w + (1 - total**-k) * total ** (k + 1) / (p / (w + gap)).sum(-1, keepdim=True)
+    return (w + gap) ** (-1 / k)
 
 
 # --- of one logit z: the loss of the row (0, z) with the target (1 - t, t) -----------------------
@@ -354,13 +353,7 @@ class SigmoidBiTemperedLogisticLoss(Loss):
         super().__init__({"weight": weight}, t1=t1, t2=t2, reduction=reduction)
 
 
-def sigmoid_bi_tempered_logistic_reference(
-    input: Tensor, target: Tensor, reduction: str = "mean", *, t1: float = 0.8, t2: float = 1.2
-) -> Tensor:
-    rows = torch.stack([torch.zeros_like(input), input], -1).reshape(-1, 2)
-    targets = torch.stack([1 - target, target], -1).reshape(-1, 2)
-    each = bi_tempered_logistic_reference(rows, targets, "none", t1=t1, t2=t2)
-    return reduced(each.reshape(input.shape), reduction)
+sigmoid_bi_tempered_logistic_textbook = of_two_classes(bi_tempered_logistic_textbook)
 
 
 def _check_temperatures(name: str, t1: float, t2: float) -> None:
@@ -375,7 +368,7 @@ ENTRIES = (
         "multiclass",
         "logits",
         ("index", "distribution"),
-        bi_tempered_logistic_reference,
+        bi_tempered_logistic_textbook,
         "bounded divergence from a softmax with heavy tails",
         formula="-log_t₁ p_y - (1 - Σ_c p_c^(2 - t₁)) / (2 - t₁), p = exp_t₂(z - λ)",
         gradient="u - e Σ_j u_j, u = (p - e_y) p^(t₂ - t₁), e = p^t₂ / Σ_j p_j^t₂",
@@ -389,7 +382,7 @@ ENTRIES = (
         "binary",
         "logits",
         ("probability",),
-        sigmoid_bi_tempered_logistic_reference,
+        sigmoid_bi_tempered_logistic_textbook,
         "bi-tempered logistic loss of one logit",
         formula="bi-tempered logistic loss of the logits (0, z)",
         gradient="its derivative by the second logit",

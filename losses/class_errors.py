@@ -13,7 +13,6 @@ from .numerics import times, zero_hvp
 from .overrides import is_overridden, overridden
 from .probabilities import ProbabilityLoss, error, of_probabilities
 from .regression import l1_gradient, l1_value
-from .textbook import class_dim, one_hot_rows, reduced, softmax_error
 
 # --- softmax-mse: l = sum_c (p_c - t_c)^2 --------------------------------------------------------
 
@@ -68,8 +67,8 @@ class SoftmaxMSELoss(RowLoss):
     function = staticmethod(softmax_mse)
 
 
-def softmax_mse_reference(input: Tensor, target: Tensor, reduction: str = "mean") -> Tensor:
-    return reduced(softmax_error(input, target).square().sum(class_dim(input)), reduction)
+def softmax_mse_textbook(z: Tensor, t: Tensor) -> Tensor:
+    return (torch.softmax(z, -1) - t).square().sum(-1)
 
 
 # --- one-vs-rest-l1: L = sum_c |z_c - t_c| -------------------------------------------------------
@@ -124,9 +123,8 @@ class OneVsRestL1Loss(RowLoss):
     function = staticmethod(one_vs_rest_l1)
 
 
-def one_vs_rest_l1_reference(input: Tensor, target: Tensor, reduction: str = "mean") -> Tensor:
-    each = (input - one_hot_rows(input, target)).abs()
-    return reduced(each.sum(class_dim(input)), reduction)
+def one_vs_rest_l1_textbook(z: Tensor, t: Tensor) -> Tensor:
+    return (z - t).abs().sum(-1)
 
 
 # --- rescaled square: L = 1/C sum_c a_c (z_c - m t_c)^2, a = 1 + (k - 1) t -----------------------
@@ -232,12 +230,8 @@ class RescaledSquareLoss(Loss):
         )
 
 
-def rescaled_square_reference(
-    input: Tensor, target: Tensor, reduction: str = "mean", *, k: float = 1.0, m: float = 1.0
-) -> Tensor:
-    t = one_hot_rows(input, target)
-    each = (1 + (k - 1) * t) * (input - m * t).square()
-    return reduced(each.mean(class_dim(input)), reduction)
+def rescaled_square_textbook(z: Tensor, t: Tensor, k: float, m: float) -> Tensor:
+    return ((1 + (k - 1) * t) * (z - m * t).square()).mean(-1)
 
 
 # --- squentropy: cross-entropy + 1/(C - 1) sum_c (1 - t_c) z_c^2 ---------------------------------
@@ -314,11 +308,9 @@ class SquentropyLoss(RowLoss):
     function = staticmethod(squentropy)
 
 
-def squentropy_reference(input: Tensor, target: Tensor, reduction: str = "mean") -> Tensor:
-    t, count = one_hot_rows(input, target), input.shape[class_dim(input)]
-    squares = ((1 - t) * input.square()).sum(class_dim(input)) / (count - 1)
-    cross_entropy = -(t * torch.log_softmax(input, class_dim(input))).sum(class_dim(input))
-    return reduced(cross_entropy + squares, reduction)
+def squentropy_textbook(z: Tensor, t: Tensor) -> Tensor:
+    cross_entropy = -(t * torch.log_softmax(z, -1)).sum(-1)
+    return cross_entropy + ((1 - t) * z.square()).sum(-1) / (z.shape[-1] - 1)
 
 
 ENTRIES = (
@@ -328,7 +320,7 @@ ENTRIES = (
         "multiclass",
         "logits",
         ("index", "distribution"),
-        softmax_mse_reference,
+        softmax_mse_textbook,
         "squared error of a softmax (Brier)",
         formula="Σ_c (p_c - t_c)²",
         gradient="2 J (p - t)",
@@ -342,7 +334,7 @@ ENTRIES = (
         "multiclass",
         "outputs",
         ("index", "distribution"),
-        one_vs_rest_l1_reference,
+        one_vs_rest_l1_textbook,
         "absolute error of every raw output",
         formula="Σ_c |z_c - t_c|",
         gradient="sign(z - t)",
@@ -356,7 +348,7 @@ ENTRIES = (
         "multiclass",
         "outputs",
         ("index", "distribution"),
-        rescaled_square_reference,
+        rescaled_square_textbook,
         "squared error of every raw output",
         formula="Σ_c (1 + (k - 1) t_c)(z_c - m t_c)² / C",
         gradient="2/C (1 + (k - 1) t)(z - m t)",
@@ -370,7 +362,7 @@ ENTRIES = (
         "multiclass",
         "logits",
         ("index", "distribution"),
-        squentropy_reference,
+        squentropy_textbook,
         "cross-entropy plus squares of the wrong logits",
         formula="-ln p_y + Σ_{c≠y} z_c² / (C - 1)",
         gradient="p - e_y + 2 (1 - e_y) z / (C - 1)",

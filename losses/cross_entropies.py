@@ -1,10 +1,8 @@
 """Softmax cross-entropy, with label smoothing, a z-loss and soft-capped logits."""
 
-from functools import partial
 from typing import NamedTuple
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from . import checks
@@ -16,7 +14,6 @@ from .numerics import times
 from .overrides import is_overridden, overridden
 from .softcap import capped
 from .softmax import centred, dot, row
-from .textbook import class_dim, reduced
 
 # --- cross-entropy: L = sum_c a_c (l - z_c) + lambda u l^2, l = ln sum_c exp z_c -----------------
 #
@@ -209,27 +206,14 @@ class CrossEntropyLoss(Loss, nn.CrossEntropyLoss):
         )
 
 
-def cross_entropy_reference(
-    input: Tensor, target: Tensor, reduction: str = "mean", *, label_smoothing: float = 0.0
+def cross_entropy_textbook(
+    z: Tensor, t: Tensor, label_smoothing: float, z_loss: float, softcap: float | None
 ) -> Tensor:
-    return F.cross_entropy(input, target, reduction=reduction, label_smoothing=label_smoothing)
-
-
-def z_loss_reference(
-    input: Tensor, target: Tensor, reduction: str = "mean", *, z_loss: float = 1e-4
-) -> Tensor:
-    size = torch.logsumexp(input, class_dim(input))
-    if target.shape == input.shape:
-        size = size * target.sum(class_dim(input)).sqrt()
-    return F.cross_entropy(input, target, reduction=reduction) + reduced(
-        z_loss * size.square(), reduction
-    )
-
-
-def soft_capped_reference(
-    input: Tensor, target: Tensor, reduction: str = "mean", *, softcap: float = 30.0
-) -> Tensor:
-    return F.cross_entropy(softcap * torch.tanh(input / softcap), target, reduction=reduction)
+    if softcap is not None:
+        z = softcap * torch.tanh(z / softcap)
+    smooth = (1 - label_smoothing) * t + label_smoothing / z.shape[-1]
+    each = -(smooth * torch.log_softmax(z, -1)).sum(-1)
+    return each + z_loss * t.sum(-1) * torch.log(torch.exp(z).sum(-1)) ** 2
 
 
 ENTRIES = (
@@ -239,7 +223,7 @@ ENTRIES = (
         "multiclass",
         "logits",
         ("index", "distribution"),
-        cross_entropy_reference,
+        cross_entropy_textbook,
         "softmax cross-entropy",
         formula="ln Σ_c exp z_c - z_y",
         gradient="p - e_y",
@@ -253,7 +237,7 @@ ENTRIES = (
         "multiclass",
         "logits",
         ("index", "distribution"),
-        partial(cross_entropy_reference, label_smoothing=0.1),
+        cross_entropy_textbook,
         "cross-entropy with a tenth of the target spread over all classes",
         settings={"label_smoothing": 0.1},
         formula="-Σ_c u_c ln p_c, u = (1 - s) e_y + s / C",
@@ -272,7 +256,7 @@ ENTRIES_OF_LOGITS = (
         "multiclass",
         "logits",
         ("index", "distribution"),
-        z_loss_reference,
+        cross_entropy_textbook,
         "cross-entropy that keeps the log-partition near 0",
         settings={"z_loss": 1e-4},
         formula="ln Z - z_y + λ (ln Z)², Z = Σ_c exp z_c",
@@ -287,7 +271,7 @@ ENTRIES_OF_LOGITS = (
         "multiclass",
         "logits",
         ("index", "distribution"),
-        soft_capped_reference,
+        cross_entropy_textbook,
         "cross-entropy of logits bounded by a tanh",
         settings={"softcap": 30.0},
         formula="ln Σ_j exp u_j - u_y, u = c tanh(z / c)",

@@ -1,5 +1,6 @@
 """Distillation: a student's softmax is fitted to a teacher's, both at a temperature."""
 
+import torch
 from torch import Tensor
 
 from . import checks
@@ -10,7 +11,6 @@ from .entries import Entry
 from .numerics import times
 from .overrides import is_overridden, overridden
 from .softmax import centred, row
-from .textbook import class_dim, reduced
 
 # --- L = T^2 sum_c t_c ln(t_c / p_c), p = softmax(z / T), t = softmax(a / T) of the teacher's a ---
 #
@@ -104,14 +104,9 @@ class DistillationLoss(Loss):
         super().__init__(temperature=temperature, reduction=reduction)
 
 
-def distillation_reference(
-    input: Tensor, target: Tensor, reduction: str = "mean", *, temperature: float = 2.0
-) -> Tensor:
-    dim = class_dim(input)
-    t = (target / temperature).softmax(dim)
-    log_t, log_p = ((x / temperature).log_softmax(dim) for x in (target, input))
-    each = times(t, log_t - log_p).sum(dim)
-    return reduced(temperature**2 * each, reduction)
+def distillation_textbook(z: Tensor, t: Tensor, temperature: float) -> Tensor:
+    p, log_p = torch.softmax(t / temperature, -1), torch.log_softmax(z / temperature, -1)
+    return temperature**2 * (torch.xlogy(p, p) - p * log_p).sum(-1)
 
 
 ENTRIES = (
@@ -121,7 +116,7 @@ ENTRIES = (
         "multiclass",
         "logits",
         ("logits",),
-        distillation_reference,
+        distillation_textbook,
         "divergence of a student's softmax from a teacher's, at a temperature",
         formula="T² Σ_c t_c ln(t_c / p_c), p = softmax(z / T), t = softmax(a / T)",
         gradient="T (p - t)",

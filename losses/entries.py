@@ -6,10 +6,13 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from difflib import get_close_matches
+from functools import partial
 from typing import Any, Literal, get_args
 
 import torch.nn.functional as F
 from torch import Tensor, nn
+
+from .textbook import of_examples, settings_of
 
 Task = Literal["binary", "multiclass", "multilabel"]
 Takes = Literal["logits", "probabilities", "log-probabilities", "outputs", "distances"]
@@ -39,8 +42,8 @@ class Entry:
             of the input's shape. 'sign': +1 for class 1, -1 for class 0. 'index': the right class.
             'distribution': a row of probabilities. 'logits': a teacher's row of logits.
             'labels': a row that lists the right classes, padded with -1.
-        reference: the same loss in plain torch, (input, target, reduction) -> Tensor; None: no
-            comparison with torch.
+        textbook: the loss as one writes it in plain torch, (z, t, settings...) -> Tensor, as in
+            `losses.textbook`; its settings are attributes of the module. None: no comparison.
         summary: description in a few words.
         settings: arguments of `module` that make it this loss.
         images: whether it takes (N, C, d1, ..., dK) besides (C,) and (N, C).
@@ -50,7 +53,7 @@ class Entry:
         source: paper or torch function.
 
     Raises ValueError for a name that is not a valid file name or for an unknown task, `takes` or
-    target, TypeError for a module, reference, settings or targets of another type.
+    target, TypeError for a module, textbook, settings or targets of another type.
     """
 
     name: str
@@ -58,7 +61,7 @@ class Entry:
     task: Task
     takes: Takes
     targets: tuple[Target, ...]
-    reference: Callable[..., Tensor] | None
+    textbook: Callable[..., Tensor] | None
     summary: str
     settings: Mapping[str, Any] = field(default_factory=dict, hash=False)
     images: bool = True
@@ -79,8 +82,8 @@ class Entry:
                 f"module of the loss {self.name!r} must be a class that gives modules, not "
                 f"{self.module!r}"
             )
-        if not (self.reference is None or callable(self.reference)):
-            raise TypeError(f"reference of the loss {self.name!r} must be a function or None")
+        if not (self.textbook is None or callable(self.textbook)):
+            raise TypeError(f"textbook of the loss {self.name!r} must be a function or None")
         if not isinstance(self.settings, Mapping):
             raise TypeError(f"settings of the loss {self.name!r} must be a dict")
         self._one_of("task", self.task, get_args(Task))
@@ -104,6 +107,37 @@ class Entry:
     def build(self, **settings: Any) -> nn.Module:
         """Return the module, built with `settings` over those of the entry."""
         return self.module(**{**self.settings, **settings})
+
+    def build_of_torch(self, **settings: Any) -> nn.Module | None:
+        """Return torch.nn's own module of this loss, built like `build`; None if it has none."""
+        module = getattr(nn, getattr(self.module, "__name__", ""), None)
+        if not (isinstance(self.module, type) and module in self.module.__mro__):
+            return None
+        try:
+            return module(**{**self.settings, **settings})  # type: ignore[no-any-return]
+        except TypeError:  # a setting that torch has not
+            return None
+
+    def textbook_settings(self, **settings: Any) -> dict[str, Any]:
+        """Return what the textbook formula takes by name, with `settings` over the entry's."""
+        names = settings_of(self.textbook) if self.textbook else ()
+        module = self.build(**settings) if names else None
+        return {name: getattr(module, name) for name in names}
+
+    @property
+    def reference(self) -> Callable[..., Tensor] | None:
+        """The textbook formula for any input and target that the loss takes, with autograd.
+
+        (input, target, reduction='mean', **settings) -> Tensor; None without a formula.
+        """
+        return None if self.textbook is None else self._reference
+
+    def _reference(
+        self, input: Tensor, target: Tensor, reduction: str = "mean", **settings: Any
+    ) -> Tensor:
+        assert self.textbook is not None
+        formula = partial(self.textbook, **self.textbook_settings(**settings))
+        return of_examples(formula, input, target, reduction, classes=self.task != "binary")
 
     def input_from_logits(self, logits: Tensor) -> Tensor:
         """Return what the loss takes, for a network's logits (N,) or (N, C).

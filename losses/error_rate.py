@@ -15,7 +15,6 @@ from .numerics import zero_hvp
 from .overrides import is_overridden, overridden
 from .right_class import RightClass, of_one_logit, of_rows
 from .softmax import without
-from .textbook import class_dim, one_hot_rows, reduced
 
 # --- zero-one: L = [the prediction z > 0 is wrong]; for soft t the expected count ----------------
 
@@ -67,10 +66,9 @@ class ZeroOneLoss(Weighted):
     function = staticmethod(zero_one)
 
 
-def zero_one_reference(input: Tensor, target: Tensor, reduction: str = "mean") -> Tensor:
-    # Adding 0 * input keeps the input in the graph, with gradient 0, that of a step function.
-    wrong = target + (input > 0) * (1 - 2 * target)
-    return reduced(wrong + 0 * input, reduction)
+def zero_one_textbook(z: Tensor, t: Tensor) -> Tensor:
+    # The last term is in the graph, with the gradient 0 of a step function.
+    return torch.where(z > 0, 1 - t, t) + 0 * z
 
 
 # --- zero-one of a row: L = sum_c t_c [c is not the class of the largest logit] -----------------
@@ -138,10 +136,9 @@ class MulticlassZeroOneLoss(RowLoss):
     function = staticmethod(multiclass_zero_one)
 
 
-def multiclass_zero_one_reference(input: Tensor, target: Tensor, reduction: str = "mean") -> Tensor:
-    dim = class_dim(input)
-    right = one_hot_rows(input, target).gather(dim, input.argmax(dim, keepdim=True)).squeeze(dim)
-    return reduced(one_hot_rows(input, target).sum(dim) - right + 0 * input.sum(dim), reduction)
+def multiclass_zero_one_textbook(z: Tensor, t: Tensor) -> Tensor:
+    right = t.gather(-1, z.argmax(-1, keepdim=True)).squeeze(-1)
+    return t.sum(-1) - right + 0 * z.sum(-1)
 
 
 # --- probability-sum: phi = q --------------------------------------------------------------------
@@ -190,9 +187,9 @@ class ProbabilitySumLoss(Weighted):
     function = staticmethod(probability_sum)
 
 
-def probability_sum_reference(input: Tensor, target: Tensor, reduction: str = "mean") -> Tensor:
-    f = torch.sigmoid(input)
-    return reduced(1 - (target * f + (1 - target) * (1 - f)), reduction)
+def probability_sum_textbook(z: Tensor, t: Tensor) -> Tensor:
+    f = torch.sigmoid(z)
+    return 1 - (t * f + (1 - t) * (1 - f))
 
 
 def softmax_probability_sum(
@@ -240,11 +237,8 @@ class SoftmaxProbabilitySumLoss(RowLoss):
     function = staticmethod(softmax_probability_sum)
 
 
-def softmax_probability_sum_reference(
-    input: Tensor, target: Tensor, reduction: str = "mean"
-) -> Tensor:
-    each = one_hot_rows(input, target) * (1 - torch.softmax(input, class_dim(input)))
-    return reduced(each.sum(class_dim(input)), reduction)
+def softmax_probability_sum_textbook(z: Tensor, t: Tensor) -> Tensor:
+    return (t * (1 - torch.softmax(z, -1))).sum(-1)
 
 
 ENTRIES = (
@@ -254,7 +248,7 @@ ENTRIES = (
         "binary",
         "logits",
         ("probability",),
-        zero_one_reference,
+        zero_one_textbook,
         "count of wrong predictions",
         formula="[z > 0] (1 - t) + [z ≤ 0] t",
         gradient="0",
@@ -268,7 +262,7 @@ ENTRIES = (
         "binary",
         "logits",
         ("probability",),
-        probability_sum_reference,
+        probability_sum_textbook,
         "1 minus the probability of the right class",
         formula="1 - [t f + (1 - t)(1 - f)], f = σ(z)",
         gradient="(1 - 2t) f (1 - f)",
@@ -282,7 +276,7 @@ ENTRIES = (
         "multiclass",
         "logits",
         ("index", "distribution"),
-        multiclass_zero_one_reference,
+        multiclass_zero_one_textbook,
         "top-1 error of a row of logits",
         formula="[argmax z ≠ y]",
         gradient="0",
@@ -296,7 +290,7 @@ ENTRIES = (
         "multiclass",
         "logits",
         ("index", "distribution"),
-        softmax_probability_sum_reference,
+        softmax_probability_sum_textbook,
         "1 minus a softmax's probability of the right class",
         formula="1 - p_y",
         gradient="p_y (p - e_y)",

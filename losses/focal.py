@@ -6,7 +6,6 @@ Of one logit z, p = sigma(z) and q = 1 - p = sigma(-z) are the probabilities of 
 from typing import NamedTuple
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from . import checks
@@ -19,7 +18,6 @@ from .numerics import times
 from .overrides import is_overridden, overridden
 from .right_class import RightClass, of_rows
 from .sigmoid import error, slope
-from .textbook import class_dim, one_hot_rows, reduced
 
 # --- sigmoid-focal: L = a u^gamma B --------------------------------------------------------------
 #
@@ -130,21 +128,12 @@ class SigmoidFocalLoss(Loss):
         super().__init__(alpha=alpha, gamma=gamma, reduction=reduction)
 
 
-def sigmoid_focal_reference(
-    input: Tensor,
-    target: Tensor,
-    reduction: str = "mean",
-    *,
-    alpha: float = 0.25,
-    gamma: float = 2.0,
-) -> Tensor:
-    # The formula of torchvision.ops.sigmoid_focal_loss; this library imports torch alone.
-    p = torch.sigmoid(input)
-    each = F.binary_cross_entropy_with_logits(input, target, reduction="none")
-    each = each * (1 - (p * target + (1 - p) * (1 - target))) ** gamma
-    if alpha >= 0:
-        each = (alpha * target + (1 - alpha) * (1 - target)) * each
-    return reduced(each, reduction)
+def sigmoid_focal_textbook(z: Tensor, t: Tensor, alpha: float, gamma: float) -> Tensor:
+    # As torchvision.ops has it: the weights of a soft target are between those of the classes.
+    p, q = torch.sigmoid(z), torch.sigmoid(-z)
+    cross_entropy = -(t * torch.log(p) + (1 - t) * torch.log(q))
+    weight = alpha * t + (1 - alpha) * (1 - t) if alpha >= 0 else 1
+    return weight * (t * q + (1 - t) * p) ** gamma * cross_entropy
 
 
 # --- softmax-focal: phi = q^gamma s --------------------------------------------------------------
@@ -242,12 +231,9 @@ class SoftmaxFocalLoss(Loss):
         )
 
 
-def softmax_focal_reference(
-    input: Tensor, target: Tensor, reduction: str = "mean", *, gamma: float = 2.0
-) -> Tensor:
-    log_p = torch.log_softmax(input, class_dim(input))
-    each = -one_hot_rows(input, target) * (1 - log_p.exp()) ** gamma * log_p
-    return reduced(each.sum(class_dim(input)), reduction)
+def softmax_focal_textbook(z: Tensor, t: Tensor, gamma: float) -> Tensor:
+    p, log_p = torch.softmax(z, -1), torch.log_softmax(z, -1)
+    return -(t * (1 - p) ** gamma * log_p).sum(-1)
 
 
 ENTRIES = (
@@ -257,7 +243,7 @@ ENTRIES = (
         "binary",
         "logits",
         ("probability",),
-        sigmoid_focal_reference,
+        sigmoid_focal_textbook,
         "focal loss of a sigmoid",
         formula="α_t u^γ BCE, u = t (1 - f) + (1 - t) f, f = σ(z)",
         gradient="α_t u^γ (f - t + γ (1 - 2t) f (1 - f) BCE / u)",
@@ -271,7 +257,7 @@ ENTRIES = (
         "multiclass",
         "logits",
         ("index", "distribution"),
-        softmax_focal_reference,
+        softmax_focal_textbook,
         "focal loss of a softmax",
         formula="(1 - p_y)^γ (-ln p_y)",
         gradient="(1 - p_y)^γ (1 - γ p_y ln p_y / (1 - p_y)) (p - e_y)",

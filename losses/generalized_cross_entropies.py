@@ -14,7 +14,7 @@ from .base import Loss
 from .entries import Entry
 from .overrides import is_overridden, overridden
 from .right_class import RightClass, of_one_logit, of_rows
-from .textbook import class_dim, one_hot_rows, reduced
+from .textbook import of_two_classes
 
 # --- generalized cross-entropy: phi = (1 - p^k) / k ----------------------------------------------
 
@@ -112,11 +112,8 @@ class GeneralizedCrossEntropyLoss(Loss):
         super().__init__({"weight": weight}, q=q, ignore_index=ignore_index, reduction=reduction)
 
 
-def generalized_cross_entropy_reference(
-    input: Tensor, target: Tensor, reduction: str = "mean", *, q: float = 0.7
-) -> Tensor:
-    p = torch.softmax(input, class_dim(input))
-    return reduced((one_hot_rows(input, target) * (1 - p**q) / q).sum(class_dim(input)), reduction)
+def generalized_cross_entropy_textbook(z: Tensor, t: Tensor, q: float) -> Tensor:
+    return (t * (1 - torch.softmax(z, -1) ** q) / q).sum(-1)
 
 
 # --- sigmoid-generalized-cross-entropy: the same of one logit ------------------------------------
@@ -174,11 +171,7 @@ class SigmoidGeneralizedCrossEntropyLoss(Loss):
         super().__init__({"weight": weight}, q=q, reduction=reduction)
 
 
-def sigmoid_generalized_cross_entropy_reference(
-    input: Tensor, target: Tensor, reduction: str = "mean", *, q: float = 0.7
-) -> Tensor:
-    p = torch.sigmoid(input)
-    return reduced((target * (1 - p**q) + (1 - target) * (1 - (1 - p) ** q)) / q, reduction)
+sigmoid_generalized_cross_entropy_textbook = of_two_classes(generalized_cross_entropy_textbook)
 
 
 ENTRIES = (
@@ -188,7 +181,7 @@ ENTRIES = (
         "multiclass",
         "logits",
         ("index", "distribution"),
-        generalized_cross_entropy_reference,
+        generalized_cross_entropy_textbook,
         "between cross-entropy and 1 - p_y",
         formula="(1 - p_y^q) / q",
         gradient="p_y^q (p - e_y)",
@@ -202,7 +195,7 @@ ENTRIES = (
         "binary",
         "logits",
         ("probability",),
-        sigmoid_generalized_cross_entropy_reference,
+        sigmoid_generalized_cross_entropy_textbook,
         "between binary cross-entropy and probability-sum",
         formula="[t (1 - f^q) + (1 - t) (1 - (1 - f)^q)] / q, f = σ(z)",
         gradient="(1 - t) f (1 - f)^q - t (1 - f) f^q",

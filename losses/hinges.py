@@ -5,7 +5,6 @@ u = 0 is 0 there, as in torch.
 """
 
 import math
-from functools import partial
 
 import torch
 from torch import Tensor
@@ -17,7 +16,6 @@ from .closed_form import ClosedForms, differentiable, summed
 from .entries import Entry
 from .numerics import times
 from .overrides import is_overridden, overridden
-from .textbook import class_dim, one_hot_rows, reduced
 
 
 def ramp(u: Tensor, power: int, order: int = 0) -> Tensor:
@@ -117,16 +115,8 @@ class HingeLoss(Loss):
         super().__init__({"weight": weight}, margin=margin, power=power, reduction=reduction)
 
 
-def hinge_reference(
-    input: Tensor,
-    target: Tensor,
-    reduction: str = "mean",
-    *,
-    margin: float = 1.0,
-    power: int = 1,
-) -> Tensor:
-    right, wrong = torch.relu(margin - input) ** power, torch.relu(margin + input) ** power
-    return reduced(target * right + (1 - target) * wrong, reduction)
+def hinge_textbook(z: Tensor, t: Tensor, margin: float, power: int) -> Tensor:
+    return t * torch.relu(margin - z) ** power + (1 - t) * torch.relu(margin + z) ** power
 
 
 # --- one-vs-rest-hinge: the sum of hinge over the classes of a row -------------------------------
@@ -205,16 +195,8 @@ class OneVsRestHingeLoss(Loss):
         )
 
 
-def one_vs_rest_hinge_reference(
-    input: Tensor,
-    target: Tensor,
-    reduction: str = "mean",
-    *,
-    margin: float = 0.5,
-    power: int = 1,
-) -> Tensor:
-    each = hinge_reference(input, one_hot_rows(input, target), "none", margin=margin, power=power)
-    return reduced(each.sum(class_dim(input)), reduction)
+def one_vs_rest_hinge_textbook(z: Tensor, t: Tensor, margin: float, power: int) -> Tensor:
+    return hinge_textbook(z, t, margin, power).sum(-1)
 
 
 ENTRIES = (
@@ -224,7 +206,7 @@ ENTRIES = (
         "binary",
         "logits",
         ("probability",),
-        hinge_reference,
+        hinge_textbook,
         "hinge loss of one output",
         formula="t max(0, 1 - z) + (1 - t) max(0, 1 + z)",
         gradient="(1 - t) [z > -1] - t [z < 1]",
@@ -238,7 +220,7 @@ ENTRIES = (
         "binary",
         "logits",
         ("probability",),
-        partial(hinge_reference, power=2),
+        hinge_textbook,
         "squared hinge loss of one output",
         settings={"power": 2},
         formula="t max(0, 1 - z)² + (1 - t) max(0, 1 + z)²",
@@ -253,7 +235,7 @@ ENTRIES = (
         "binary",
         "logits",
         ("probability",),
-        partial(hinge_reference, power=3),
+        hinge_textbook,
         "cubed hinge loss of one output",
         settings={"power": 3},
         formula="t max(0, 1 - z)³ + (1 - t) max(0, 1 + z)³",
@@ -268,7 +250,7 @@ ENTRIES = (
         "multiclass",
         "logits",
         ("index", "distribution"),
-        one_vs_rest_hinge_reference,
+        one_vs_rest_hinge_textbook,
         "sum of hinge losses of a class against the others",
         formula="max(0, 1/2 - z_y) + Σ_{c≠y} max(0, 1/2 + z_c)",
         gradient="(1 - t) [z > -1/2] - t [z < 1/2]",
@@ -282,7 +264,7 @@ ENTRIES = (
         "multiclass",
         "logits",
         ("index", "distribution"),
-        partial(one_vs_rest_hinge_reference, power=2),
+        one_vs_rest_hinge_textbook,
         "sum of squared hinge losses of a class against the others",
         settings={"power": 2},
         formula="max(0, 1/2 - z_y)² + Σ_{c≠y} max(0, 1/2 + z_c)²",
@@ -297,7 +279,7 @@ ENTRIES = (
         "multiclass",
         "logits",
         ("index", "distribution"),
-        partial(one_vs_rest_hinge_reference, power=3),
+        one_vs_rest_hinge_textbook,
         "sum of cubed hinge losses of a class against the others",
         settings={"power": 3},
         formula="max(0, 1/2 - z_y)³ + Σ_{c≠y} max(0, 1/2 + z_c)³",

@@ -11,11 +11,10 @@ from . import checks
 from .arguments import is_distribution, rows, upcast
 from .base import Loss
 from .closed_form import ClosedForms, Differentiable, differentiable
-from .cross_entropies import cross_entropy_forms, cross_entropy_named, cross_entropy_reference
+from .cross_entropies import cross_entropy_forms, cross_entropy_named
 from .entries import Entry
 from .numerics import in_float64
 from .overrides import is_overridden, overridden
-from .textbook import class_dim, one_hot_rows, reduced
 
 # --- cross-entropy of u = k (z + shift): dL/dz = k g, H v = k^2 H_u v, g and H_u those at u -------
 
@@ -294,19 +293,20 @@ class LDAMLoss(Loss):
         )
 
 
-def ldam_reference(
-    input: Tensor,
-    target: Tensor,
-    reduction: str = "mean",
-    *,
-    max_margin: float = 0.5,
-    scale: float = 30.0,
+def logit_adjusted_textbook(z: Tensor, t: Tensor, prior: Tensor | None, tau: float) -> Tensor:
+    shifted = z if prior is None else z + tau * torch.log(prior)
+    return -(t * torch.log_softmax(shifted, -1)).sum(-1)
+
+
+def balanced_softmax_textbook(z: Tensor, t: Tensor, counts: Tensor | None) -> Tensor:
+    return logit_adjusted_textbook(z, t, counts, 1.0)
+
+
+def ldam_textbook(
+    z: Tensor, t: Tensor, counts: Tensor | None, max_margin: float, scale: float
 ) -> Tensor:
-    u = scale * (input - max_margin * one_hot_rows(input, target))
-    if target.shape != input.shape:
-        return cross_entropy_reference(u, target, reduction)
-    each = -(target * u.log_softmax(class_dim(input))).sum(class_dim(input))
-    return reduced(each, reduction)
+    margin = 1.0 if counts is None else (counts / counts.min()) ** -0.25
+    return -(t * torch.log_softmax(scale * (z - max_margin * margin * t), -1)).sum(-1)
 
 
 # --- weights -------------------------------------------------------------------------------------
@@ -350,7 +350,7 @@ ENTRIES = (
         "multiclass",
         "logits",
         ("index", "distribution"),
-        cross_entropy_reference,
+        logit_adjusted_textbook,
         "cross-entropy of logits shifted by how often a class occurs (here equally often)",
         formula="-ln p_y, p = softmax(z + τ ln π)",
         gradient="p - e_y",
@@ -364,7 +364,7 @@ ENTRIES = (
         "multiclass",
         "logits",
         ("index", "distribution"),
-        cross_entropy_reference,
+        balanced_softmax_textbook,
         "cross-entropy of a softmax weighted by how often a class occurs (here equally often)",
         formula="-ln p_y, p_c = n_c exp z_c / Σ_j n_j exp z_j",
         gradient="p - e_y",
@@ -378,7 +378,7 @@ ENTRIES = (
         "multiclass",
         "logits",
         ("index", "distribution"),
-        ldam_reference,
+        ldam_textbook,
         "cross-entropy with a margin, the larger the rarer the class (here all equally rare)",
         formula="ln Σ_c exp u_c - u_y, u = s (z - m_y e_y), m_c ∝ n_c^(-1/4)",
         gradient="s (p - e_y), p = softmax(u)",

@@ -1,7 +1,6 @@
 """Losses of log-probabilities: the negative log-likelihood, and the Kullback-Leibler divergence."""
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from . import checks
@@ -11,7 +10,6 @@ from .closed_form import ClosedForms, differentiable
 from .entries import Entry
 from .numerics import times, zero_hvp
 from .overrides import is_overridden, overridden
-from .textbook import reduced
 
 # --- nll: L = -x_y = -t.x of a row x of log-probabilities -----------------------------------------
 
@@ -101,8 +99,8 @@ class NLLLoss(Loss, nn.NLLLoss):
         )
 
 
-def nll_reference(input: Tensor, target: Tensor, reduction: str = "mean") -> Tensor:
-    return F.nll_loss(input, target, reduction=reduction)
+def nll_textbook(x: Tensor, t: Tensor) -> Tensor:
+    return -(t * x).sum(-1)
 
 
 # --- kl-div: L = t (ln t - x) of a log-probability x; with the target's logarithm s, t = exp s ----
@@ -206,9 +204,8 @@ class KLDivLoss(Loss, nn.KLDivLoss):
         super().__init__(None, size_average, reduce, reduction=reduction, log_target=log_target)
 
 
-def kl_div_reference(input: Tensor, target: Tensor, reduction: str = "mean") -> Tensor:
-    # Reduced apart, because torch warns of its 'mean'.
-    return reduced(F.kl_div(input, target, reduction="none"), reduction)
+def kl_div_textbook(x: Tensor, t: Tensor) -> Tensor:
+    return torch.xlogy(t, t) - t * x
 
 
 ENTRIES = (
@@ -218,7 +215,7 @@ ENTRIES = (
         "multiclass",
         "log-probabilities",
         ("index",),
-        nll_reference,
+        nll_textbook,
         "negative log-likelihood of log-probabilities",
         formula="-x_y",
         gradient="-e_y",
@@ -232,7 +229,7 @@ ENTRIES = (
         "multiclass",
         "log-probabilities",
         ("distribution",),
-        kl_div_reference,
+        kl_div_textbook,
         "Kullback-Leibler divergence from log-probabilities, one number per element",
         formula="t (ln t - x)",
         gradient="-t",

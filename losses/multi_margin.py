@@ -3,7 +3,6 @@
 from typing import NamedTuple
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from . import checks, kernels
@@ -14,7 +13,6 @@ from .entries import Entry
 from .hinges import known_power, ramp
 from .numerics import times
 from .overrides import is_overridden, overridden
-from .textbook import reduced
 
 # --- pairs: L = sum over listed l and unlisted c of max(0, m - z_l + z_c)^k ----------------------
 #
@@ -243,12 +241,9 @@ class MultiMarginLoss(Loss, nn.MultiMarginLoss):
         )
 
 
-def multi_margin_reference(
-    input: Tensor, target: Tensor, reduction: str = "mean", *, p: int = 1, margin: float = 1.0
-) -> Tensor:
-    y = target.long().unsqueeze(-1)
-    each = torch.relu(margin - input.gather(-1, y) + input) ** p
-    return reduced(each.scatter(-1, y, 0.0).sum(-1) / input.shape[-1], reduction)
+def multi_margin_textbook(z: Tensor, t: Tensor, p: int, margin: float) -> Tensor:
+    right = (t * z).sum(-1, keepdim=True)
+    return ((1 - t) * torch.relu(margin - right + z) ** p).mean(-1)
 
 
 def multi_margin_settings(p: int, weight: Tensor | None) -> int:
@@ -326,13 +321,11 @@ class MultiLabelMarginLoss(TorchReduced, nn.MultiLabelMarginLoss):
     function = staticmethod(multilabel_margin_loss)
 
 
-def multilabel_margin_reference(input: Tensor, target: Tensor, reduction: str = "mean") -> Tensor:
-    read = (target == -1).cumsum(-1) == 0
-    lists = F.one_hot(target.long().clamp_min(0), input.shape[-1]) * read.unsqueeze(-1)
-    count = lists.sum(-2)
-    each = torch.relu(1 - input.unsqueeze(-1) + input.unsqueeze(-2))
-    pairs = count.unsqueeze(-1) * (count == 0).unsqueeze(-2)
-    return reduced((pairs * each).sum((-2, -1)) / input.shape[-1], reduction)
+def multilabel_margin_textbook(z: Tensor, t: Tensor) -> Tensor:
+    # A listed class l and an unlisted class c, (..., l, c).
+    of_pair = torch.relu(1 - z.unsqueeze(-1) + z.unsqueeze(-2))
+    counted = t.unsqueeze(-1) * (t == 0).unsqueeze(-2)
+    return (counted * of_pair).sum(-1).sum(-1) / z.shape[-1]
 
 
 def _rows_of_scores(function: str, input: Tensor) -> Tensor:
@@ -353,7 +346,7 @@ ENTRIES = (
         "multiclass",
         "logits",
         ("index",),
-        multi_margin_reference,
+        multi_margin_textbook,
         "multiclass hinge loss",
         images=False,
         formula="Σ_{c≠y} max(0, 1 - z_y + z_c) / C",
@@ -368,7 +361,7 @@ ENTRIES = (
         "multilabel",
         "logits",
         ("labels",),
-        multilabel_margin_reference,
+        multilabel_margin_textbook,
         "hinge loss of every right class against every wrong one",
         images=False,
         formula="Σ_l Σ_c max(0, 1 - z_l + z_c) / C, l right, c wrong",

@@ -4,7 +4,6 @@ phi, s, p and q are those of `right_class.py`.
 """
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from . import checks
@@ -13,7 +12,7 @@ from .base import Loss
 from .entries import Entry
 from .overrides import is_overridden, overridden
 from .right_class import RightClass, of_one_logit, of_rows
-from .textbook import class_dim, one_hot_rows, reduced
+from .textbook import of_two_classes
 
 # --- poly-1: phi = s + epsilon q, epsilon >= -1 --------------------------------------------------
 
@@ -111,12 +110,8 @@ class Poly1Loss(Loss):
         )
 
 
-def poly1_reference(
-    input: Tensor, target: Tensor, reduction: str = "mean", *, epsilon: float = 1.0
-) -> Tensor:
-    log_p = torch.log_softmax(input, class_dim(input))
-    each = one_hot_rows(input, target) * (epsilon * (1 - log_p.exp()) - log_p)
-    return reduced(each.sum(class_dim(input)), reduction)
+def poly1_textbook(z: Tensor, t: Tensor, epsilon: float) -> Tensor:
+    return (t * (epsilon * (1 - torch.softmax(z, -1)) - torch.log_softmax(z, -1))).sum(-1)
 
 
 # --- sigmoid-poly-1: the same of one logit -------------------------------------------------------
@@ -172,13 +167,7 @@ class SigmoidPoly1Loss(Loss):
         super().__init__({"weight": weight}, epsilon=epsilon, reduction=reduction)
 
 
-def sigmoid_poly1_reference(
-    input: Tensor, target: Tensor, reduction: str = "mean", *, epsilon: float = 1.0
-) -> Tensor:
-    p = torch.sigmoid(input)
-    wrong = 1 - (p * target + (1 - p) * (1 - target))
-    cross_entropy = F.binary_cross_entropy_with_logits(input, target, reduction="none")
-    return reduced(cross_entropy + epsilon * wrong, reduction)
+sigmoid_poly1_textbook = of_two_classes(poly1_textbook)
 
 
 ENTRIES = (
@@ -188,7 +177,7 @@ ENTRIES = (
         "multiclass",
         "logits",
         ("index", "distribution"),
-        poly1_reference,
+        poly1_textbook,
         "cross-entropy with a larger first-order term",
         formula="-ln p_y + ε (1 - p_y)",
         gradient="(1 + ε p_y) (p - e_y)",
@@ -202,7 +191,7 @@ ENTRIES = (
         "binary",
         "logits",
         ("probability",),
-        sigmoid_poly1_reference,
+        sigmoid_poly1_textbook,
         "binary cross-entropy with a larger first-order term",
         formula="BCE + ε [t (1 - f) + (1 - t) f], f = σ(z)",
         gradient="f - t + ε (1 - 2t) f (1 - f)",

@@ -166,7 +166,7 @@ def register(
 
     The class takes `reduction`, and (input, target) when called. `targets` is by default
     ('probability',) for a binary loss and ('index',) for a multiclass one; the other arguments are
-    the attributes of `Entry`. Without a `reference` the tests and benchmarks leave out what needs
+    the attributes of `Entry`. Without a `textbook` the tests and benchmarks leave out what needs
     one.
 
     >>> @register("margin", task="binary", summary="how far a logit is on the wrong side")
@@ -186,7 +186,7 @@ def register(
 
     def added(module: Module) -> Module:
         kinds = targets or TARGETS.get(task, ())[:1]
-        about = {"reference": None, "summary": summary or name, **facts}
+        about = {"textbook": None, "summary": summary or name, **facts}
         add(Entry(name, module, task, takes, kinds, **about))
         return module
 

@@ -1,7 +1,6 @@
 """Errors of a single number: squared, absolute, and squared behind a sigmoid."""
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from . import checks
@@ -67,8 +66,8 @@ class SigmoidMSELoss(Weighted):
     function = staticmethod(sigmoid_mse)
 
 
-def sigmoid_mse_reference(input: Tensor, target: Tensor, reduction: str = "mean") -> Tensor:
-    return F.mse_loss(torch.sigmoid(input), target, reduction=reduction) / 2
+def sigmoid_mse_textbook(z: Tensor, t: Tensor) -> Tensor:
+    return (torch.sigmoid(z) - t) ** 2 / 2
 
 
 # --- mse: L = (z - t)^2 --------------------------------------------------------------------------
@@ -127,8 +126,8 @@ class MSELoss(TorchReduced, nn.MSELoss):
     function = staticmethod(mse_loss)
 
 
-def mse_reference(input: Tensor, target: Tensor, reduction: str = "mean") -> Tensor:
-    return F.mse_loss(input, target, reduction=reduction)
+def mse_textbook(x: Tensor, t: Tensor) -> Tensor:
+    return (x - t) ** 2
 
 
 # --- l1: L = |z - t| -----------------------------------------------------------------------------
@@ -184,8 +183,8 @@ class L1Loss(TorchReduced, nn.L1Loss):
     function = staticmethod(l1_loss)
 
 
-def l1_reference(input: Tensor, target: Tensor, reduction: str = "mean") -> Tensor:
-    return F.l1_loss(input, target, reduction=reduction)
+def l1_textbook(x: Tensor, t: Tensor) -> Tensor:
+    return (x - t).abs()
 
 
 def _of_difference(
@@ -233,7 +232,7 @@ ENTRIES = (
         "binary",
         "logits",
         ("probability",),
-        sigmoid_mse_reference,
+        sigmoid_mse_textbook,
         "half the squared error of a sigmoid",
         formula="(f - t)² / 2, f = σ(z)",
         gradient="(f - t) f (1 - f)",
@@ -247,7 +246,7 @@ ENTRIES = (
         "binary",
         "outputs",
         ("probability",),
-        mse_reference,
+        mse_textbook,
         "squared error of the raw output",
         formula="(x - t)²",
         gradient="2 (x - t)",
@@ -261,7 +260,7 @@ ENTRIES = (
         "binary",
         "outputs",
         ("probability",),
-        l1_reference,
+        l1_textbook,
         "absolute error of the raw output",
         formula="|x - t|",
         gradient="sign(x - t)",

@@ -15,7 +15,6 @@ from .entries import Entry
 from .overrides import is_overridden, overridden
 from .probabilities import ProbabilityLoss, error, of_probabilities
 from .softmax import Row, centred, distance, dot, row, softmax_change, without
-from .textbook import class_dim, one_hot_rows, reduced
 
 # --- tanimoto: l = -N / D, N = p.t, D = |p|^2 + |t|^2 - N ----------------------------------------
 
@@ -94,11 +93,10 @@ class TanimotoLoss(RowLoss):
     function = staticmethod(tanimoto)
 
 
-def tanimoto_reference(input: Tensor, target: Tensor, reduction: str = "mean") -> Tensor:
-    p, t = torch.softmax(input, class_dim(input)), one_hot_rows(input, target)
-    both = (p * t).sum(class_dim(input))
-    each = -both / (p.square().sum(class_dim(input)) + t.square().sum(class_dim(input)) - both)
-    return reduced(each, reduction)
+def tanimoto_textbook(z: Tensor, t: Tensor) -> Tensor:
+    p = torch.softmax(z, -1)
+    both = (p * t).sum(-1)
+    return -both / ((p * p).sum(-1) + (t * t).sum(-1) - both)
 
 
 # --- cauchy-schwarz: L = -ln [p.t / (|p| |t|)] ---------------------------------------------------
@@ -215,12 +213,11 @@ class CauchySchwarzLoss(RowLoss):
     function = staticmethod(cauchy_schwarz)
 
 
-def cauchy_schwarz_reference(input: Tensor, target: Tensor, reduction: str = "mean") -> Tensor:
-    p, t = torch.softmax(input, class_dim(input)), one_hot_rows(input, target)
+def cauchy_schwarz_textbook(z: Tensor, t: Tensor) -> Tensor:
+    p = torch.softmax(z, -1)
     # Targets that are all 0 have no direction: they are given p's, which is a loss of 0.
-    t = torch.where((t == 0).all(class_dim(input), keepdim=True), p, t)
-    cosine = torch.cosine_similarity(p, t, class_dim(input))
-    return reduced(-cosine.log(), reduction)
+    t = torch.where((t * t).sum(-1, keepdim=True) == 0, p, t)
+    return -torch.log((p * t).sum(-1) / torch.sqrt((p * p).sum(-1) * (t * t).sum(-1)))
 
 
 ENTRIES = (
@@ -230,7 +227,7 @@ ENTRIES = (
         "multiclass",
         "logits",
         ("index", "distribution"),
-        tanimoto_reference,
+        tanimoto_textbook,
         "minus the Tanimoto similarity of softmax and target",
         formula="-N / D, N = p·t, D = |p|² + |t|² - N",
         gradient="J (2 N (p - t) - |p - t|² t) / D²",
@@ -244,7 +241,7 @@ ENTRIES = (
         "multiclass",
         "logits",
         ("index", "distribution"),
-        cauchy_schwarz_reference,
+        cauchy_schwarz_textbook,
         "minus ln of the cosine between softmax and target",
         formula="-ln [p·t / (|p| |t|)]",
         gradient="softmax(2z) - s, s_c ∝ t_c exp z_c",

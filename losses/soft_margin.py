@@ -82,8 +82,8 @@ class SoftMarginLoss(TorchReduced, nn.SoftMarginLoss):
     function = staticmethod(soft_margin_loss)
 
 
-def soft_margin_reference(input: Tensor, target: Tensor, reduction: str = "mean") -> Tensor:
-    return F.soft_margin_loss(input, target, reduction=reduction)
+def soft_margin_textbook(z: Tensor, t: Tensor) -> Tensor:
+    return torch.log(1 + torch.exp(-t * z))
 
 
 # --- multilabel-soft-margin: the mean over the classes of bce-with-logits ------------------------
@@ -152,10 +152,8 @@ class MultiLabelSoftMarginLoss(TorchWeighted, nn.MultiLabelSoftMarginLoss):
     function = staticmethod(multilabel_soft_margin_loss)
 
 
-def multilabel_soft_margin_reference(
-    input: Tensor, target: Tensor, reduction: str = "mean"
-) -> Tensor:
-    return F.multilabel_soft_margin_loss(input, target, reduction=reduction)
+def multilabel_soft_margin_textbook(z: Tensor, t: Tensor) -> Tensor:
+    return -(t * F.logsigmoid(z) + (1 - t) * F.logsigmoid(-z)).mean(-1)
 
 
 ENTRIES = (
@@ -165,7 +163,7 @@ ENTRIES = (
         "binary",
         "logits",
         ("sign",),
-        soft_margin_reference,
+        soft_margin_textbook,
         "logistic loss of a target of 1 or -1",
         formula="ln(1 + exp(-y z))",
         gradient="-y σ(-y z)",
@@ -179,7 +177,7 @@ ENTRIES = (
         "multilabel",
         "logits",
         ("probability",),
-        multilabel_soft_margin_reference,
+        multilabel_soft_margin_textbook,
         "binary cross-entropy averaged over the classes",
         images=False,
         formula="-Σ_c [t_c ln σ(z_c) + (1 - t_c) ln(1 - σ(z_c))] / C",

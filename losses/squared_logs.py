@@ -4,7 +4,6 @@ phi, s, p and q are those of `right_class.py`.
 """
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from .arguments import elementwise, rows
@@ -12,7 +11,7 @@ from .base import RowLoss, Weighted
 from .entries import Entry
 from .overrides import is_overridden, overridden
 from .right_class import ClassPair, RightClass, of_one_logit, of_rows
-from .textbook import class_dim, one_hot_rows, reduced
+from .textbook import of_two_classes
 
 # --- squared log: phi = s^2, and t^2 in the place of t -------------------------------------------
 
@@ -76,10 +75,8 @@ class SquaredLogLoss(RowLoss):
     function = staticmethod(squared_log)
 
 
-def squared_log_reference(input: Tensor, target: Tensor, reduction: str = "mean") -> Tensor:
-    dim = class_dim(input)
-    each = (one_hot_rows(input, target) * torch.log_softmax(input, dim)) ** 2
-    return reduced(each.sum(dim), reduction)
+def squared_log_textbook(z: Tensor, t: Tensor) -> Tensor:
+    return ((t * torch.log_softmax(z, -1)) ** 2).sum(-1)
 
 
 # --- sigmoid-squared-log: the same of one logit --------------------------------------------------
@@ -119,9 +116,7 @@ class SigmoidSquaredLogLoss(Weighted):
     function = staticmethod(sigmoid_squared_log)
 
 
-def sigmoid_squared_log_reference(input: Tensor, target: Tensor, reduction: str = "mean") -> Tensor:
-    one, zero = target * F.logsigmoid(input), (1 - target) * F.logsigmoid(-input)
-    return reduced(one**2 + zero**2, reduction)
+sigmoid_squared_log_textbook = of_two_classes(squared_log_textbook)
 
 
 ENTRIES = (
@@ -131,7 +126,7 @@ ENTRIES = (
         "multiclass",
         "logits",
         ("index", "distribution"),
-        squared_log_reference,
+        squared_log_textbook,
         "squared log-probability of the right class",
         formula="Σ_c (t_c ln p_c)²",
         gradient="-2 ln p_y (p - e_y)",
@@ -145,7 +140,7 @@ ENTRIES = (
         "binary",
         "logits",
         ("probability",),
-        sigmoid_squared_log_reference,
+        sigmoid_squared_log_textbook,
         "squared log-probability of a sigmoid",
         formula="(t ln f)² + ((1 - t) ln(1 - f))², f = σ(z)",
         gradient="2t² (1 - f) ln f - 2 (1 - t)² f ln(1 - f)",

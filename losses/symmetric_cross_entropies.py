@@ -10,7 +10,6 @@ from functools import partial
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from . import checks
@@ -23,7 +22,7 @@ from .entries import Entry
 from .overrides import is_overridden, overridden
 from .probabilities import ProbabilityLoss, of_probabilities
 from .sigmoid import slope
-from .textbook import class_dim, one_hot_rows, reduced
+from .textbook import of_two_classes
 
 
 def minus_log(t: Tensor, log_zero: float) -> Tensor:
@@ -157,19 +156,11 @@ class SymmetricCrossEntropyLoss(Loss):
         )
 
 
-def symmetric_cross_entropy_reference(
-    input: Tensor,
-    target: Tensor,
-    reduction: str = "mean",
-    *,
-    alpha: float = 0.1,
-    beta: float = 1.0,
-    log_zero: float = -4.0,
+def symmetric_cross_entropy_textbook(
+    z: Tensor, t: Tensor, alpha: float, beta: float, log_zero: float
 ) -> Tensor:
-    dim = class_dim(input)
-    t, log_p = one_hot_rows(input, target), torch.log_softmax(input, dim)
-    log_t = torch.log(t.clamp_min(math.exp(log_zero)))
-    return reduced(-(alpha * t * log_p + beta * log_p.exp() * log_t).sum(dim), reduction)
+    p, log_p = torch.softmax(z, -1), torch.log_softmax(z, -1)
+    return -(alpha * t * log_p + beta * p * torch.log(t).clamp_min(log_zero)).sum(-1)
 
 
 # --- of one logit: L = p b_1 + (1 - p) b_0, p = sigma(z) -----------------------------------------
@@ -276,23 +267,7 @@ class SigmoidSymmetricCrossEntropyLoss(Loss):
         )
 
 
-def sigmoid_symmetric_cross_entropy_reference(
-    input: Tensor,
-    target: Tensor,
-    reduction: str = "mean",
-    *,
-    alpha: float = 0.1,
-    beta: float = 1.0,
-    log_zero: float = -4.0,
-) -> Tensor:
-    p, least = torch.sigmoid(input), math.exp(log_zero)
-    log_one, log_zero_class = (
-        torch.log(target.clamp_min(least)),
-        torch.log((1 - target).clamp_min(least)),
-    )
-    cross_entropy = F.binary_cross_entropy_with_logits(input, target, reduction="none")
-    each = alpha * cross_entropy - beta * (p * log_one + (1 - p) * log_zero_class)
-    return reduced(each, reduction)
+sigmoid_symmetric_cross_entropy_textbook = of_two_classes(symmetric_cross_entropy_textbook)
 
 
 def _check_symmetric(name: str, alpha: float, beta: float, log_zero: float) -> None:
@@ -308,7 +283,7 @@ ENTRIES = (
         "multiclass",
         "logits",
         ("index", "distribution"),
-        symmetric_cross_entropy_reference,
+        symmetric_cross_entropy_textbook,
         "cross-entropy in both directions",
         formula="-α ln p_y - A β (1 - p_y), A for ln 0",
         gradient="(α - A β p_y) (p - e_y)",
@@ -322,7 +297,7 @@ ENTRIES = (
         "binary",
         "logits",
         ("probability",),
-        sigmoid_symmetric_cross_entropy_reference,
+        sigmoid_symmetric_cross_entropy_textbook,
         "binary cross-entropy in both directions",
         formula="α BCE + β [f b₁ + (1 - f) b₀], b = -max(ln t, A), f = σ(z)",
         gradient="α (f - t) + β f (1 - f) (b₁ - b₀)",

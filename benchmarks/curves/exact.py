@@ -1,4 +1,4 @@
-"""Value and gradient of the formulas in `formulas.py`, exact enough for any float.
+"""Value and gradient of the textbook formulas, exact enough for any float.
 
 The gradient is a central difference with a step of 1e-60, which leaves 40 correct digits over the
 range of float32. So only one formula per loss has to be trusted.
@@ -6,16 +6,26 @@ range of float32. So only one formula per loss has to be trusted.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import NamedTuple
+from collections.abc import Callable, Iterable
+from functools import partial
+from typing import Any, NamedTuple
 
-from .formulas import ONE, ROWS, SLOPES, Number, Row, cached, m
+import numpy as np
 
+from lossbench.losses.registry import Entry
+
+from .multiprecision import Number, Precise, cached, m
+
+Row = tuple[Any, ...]
 STEP = m.mpf(10) ** -60
 # Step of the finite differences in `sensitivity`, far larger than the error that STEP leaves.
 NEAR = m.mpf(10) ** -30
 # Stands for infinity, where a limit is computed.
 FAR = m.mpf(10) ** 40
+SLOPES: dict[str, Callable[[Number, Number], Number]] = {
+    # torch bounds this gradient by definition: it is not the derivative of the value.
+    "bce": lambda x, t: (x - t) / max(x * (1 - x), m.mpf(10) ** -12),
+}
 
 
 class Truth(NamedTuple):
@@ -25,37 +35,35 @@ class Truth(NamedTuple):
     gradient: tuple[Number, ...]
 
 
-def known() -> frozenset[str]:
-    """Return the names of the losses with a formula."""
-    return frozenset(ONE) | frozenset(ROWS)
-
-
-def truth(name: str, x: Iterable[Number], t: Iterable[Number]) -> Truth:
-    """Return value and gradient of the loss `name` of one example.
+def truth(entry: Entry, x: Iterable[Number], t: Iterable[Number], **settings: Any) -> Truth:
+    """Return value and gradient of a loss of one example.
 
     Args:
-        name: one of `known()`.
+        entry: the loss, with a textbook formula.
         x: the number that the loss takes, or one per class; at infinite ones, the result is the
             limit.
         t: the target, or one per class: one-hot for a class index, and 1 at each label for a list
             of labels.
+        settings: of the loss, over those of the entry.
     """
     inputs = tuple(map(m.mpf, x))
     numbers = tuple(m.sign(a) * FAR if m.isinf(a) else a for a in inputs)
     targets = tuple(map(m.mpf, t))
-    value = _value(name, numbers, targets)
-    if name in SLOPES:
-        exact = Truth(value, (SLOPES[name](numbers[0], targets[0]),))
+    assert entry.textbook is not None
+    known = entry.textbook_settings(**settings)
+    formula = partial(entry.textbook, **{name: _exactly(known[name]) for name in known})
+    right, left, value = _around(formula, entry.task == "binary", numbers, targets)
+    if entry.name in SLOPES:
+        exact = Truth(value, (SLOPES[entry.name](numbers[0], targets[0]),))
     else:
-        slopes = (_slope(name, numbers, targets, at, value) for at in range(len(numbers)))
-        exact = Truth(value, tuple(slopes))
+        exact = Truth(value, tuple(map(_slope, right, left)))
     if numbers == inputs:
         return exact
     return Truth(_limit(exact.value), tuple(g if g is None else _limit(g) for g in exact.gradient))
 
 
 @cached
-def sensitivity(name: str, x: Row, t: Row) -> tuple[Number, Number]:
+def sensitivity(entry: Entry, x: Row, t: Row) -> tuple[Number, Number]:
     """Return the sizes of the terms behind a value, and behind its gradient's largest entry.
 
     Close to a zero crossing a value is the difference of larger terms, and rounded inputs do not
@@ -65,15 +73,15 @@ def sensitivity(name: str, x: Row, t: Row) -> tuple[Number, Number]:
     a logit changes by 1, which exceeds the value only where the value is a difference.
     """
     x, t = tuple(map(m.mpf, x)), tuple(map(m.mpf, t))
-    exact = truth(name, x, t)
+    exact = truth(entry, x, t)
     size = sum(abs(g) for g in exact.gradient if g is not None) / 10
     steepness = m.mpf(0)
     for at, number in enumerate(x):
-        changed = truth(name, (*x[:at], number + NEAR, *x[at + 1 :]), t)
+        changed = truth(entry, (*x[:at], number + NEAR, *x[at + 1 :]), t)
         steepness += _distance(changed, exact) / NEAR / 10
     for at, target in enumerate(t):
         if target not in (-1, 0, 1):
-            changed = truth(name, x, (*t[:at], target * (1 + NEAR), *t[at + 1 :]))
+            changed = truth(entry, x, (*t[:at], target * (1 + NEAR), *t[at + 1 :]))
             size += abs(changed.value - exact.value) / NEAR
             steepness += _distance(changed, exact) / NEAR
     return size, steepness
@@ -86,15 +94,29 @@ def _distance(a: Truth, b: Truth) -> Number:
     return max(differences, default=m.mpf(0))
 
 
-def _value(name: str, x: Row, t: Row) -> Number:
-    return ROWS[name](x, t) if name in ROWS else ONE[name](x[0], t[0])
+def _exactly(setting: Any) -> Any:
+    """Return a setting as it is written, 0.7 as 7/10."""
+    return m.mpf(repr(setting)) if isinstance(setting, float) else setting
 
 
-def _slope(name: str, x: Row, t: Row, at: int, value: Number) -> Number:
-    def shifted(step: Number) -> Number:
-        return _value(name, (*x[:at], x[at] + step, *x[at + 1 :]), t)
+def _around(
+    formula: Callable[[Any, Any], Any], single: bool, x: Row, t: Row
+) -> tuple[list[Number], list[Number], Number]:
+    """Return the differences of the value to the right and to the left of every number over STEP,
+    and the value."""
+    steps = STEP * np.eye(len(x), dtype=int)
+    rows = np.array(x, dtype=object) + np.concatenate([steps, -steps, 0 * steps[:1]])
+    targets = np.broadcast_to(np.array(t, dtype=object), rows.shape)
+    if single:
+        rows, targets = rows[:, 0], targets[:, 0]
+    found = formula(Precise(rows), Precise(targets)).numbers
+    # A loss of elements is summed over a row.
+    *values, value = map(m.mpf, found.sum(-1) if found.ndim > 1 else found)
+    right, left = values[: len(x)], values[len(x) :]
+    return [(v - value) / STEP for v in right], [(value - v) / STEP for v in left], value
 
-    right, left = (shifted(STEP) - value) / STEP, (value - shifted(-STEP)) / STEP
+
+def _slope(right: Number, left: Number) -> Number:
     # At a kink of the gradient alone right and left differ by about STEP, which is allowed.
     jumps = abs(right - left) > max(abs(right) * 1e-20, m.mpf(10) ** -50)
     return None if jumps else (right + left) / 2

@@ -18,7 +18,6 @@ from lossbench.losses.registry import ENTRIES, Entry
 from . import tails
 from .complaints.case import Complaint
 from .complaints.section import ALL, section
-from .exact import known
 from .figure import draw
 from .markdown import table
 from .text import DIFFERENCES, HOW_TO_USE, KERNELS, NOTATION, OPENING, TAILS, TASKS, WRONG
@@ -119,17 +118,17 @@ def exactness(entries: Sequence[Entry], count: int) -> str:
     head = ["loss", "", *(f"{quantity} {group}" for quantity in ("L", "dL/dz") for group in groups)]
     rows = []
     for entry in entries:
-        if entry.name in known():
+        if entry.textbook is not None:
             rows += _accuracy_rows(entry, count)
     return "\n\n".join([TAILS_TITLE, TAILS, table(head, rows, align="ll" + "r" * 8)])
 
 
 def _accuracy_rows(entry: Entry, count: int) -> list[list[str]]:
     losses: dict[str, Loss] = {"ours": entry.build(reduction="none")}
-    if entry.reference is not None:
-        losses["torch" if _in_torch(entry) else "plain"] = partial(
-            entry.reference, reduction="none"
-        )
+    if (of_torch := entry.build_of_torch(reduction="none")) is not None:
+        losses["torch"] = of_torch
+    elif entry.reference is not None:
+        losses["plain"] = partial(entry.reference, reduction="none")
     batches = {group: list(tails.batches(entry, group, count)) for group in tails.GROUPS}
     rows = []
     for implementation, loss in losses.items():
@@ -143,14 +142,6 @@ def _accuracy_rows(entry: Entry, count: int) -> list[list[str]]:
         )
         rows.append([name, implementation, *values, *gradients])
     return rows
-
-
-def _in_torch(entry: Entry) -> bool:
-    module = getattr(torch.nn, getattr(entry.module, "__name__", ""), None)
-    try:
-        return module is not None and bool(module(**entry.settings))
-    except TypeError:
-        return False
 
 
 def _error(error: float) -> str:

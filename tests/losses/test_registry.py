@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from lossbench import losses
 from lossbench.losses import Entry, registry
-from lossbench.losses.regression import mse_reference
+from lossbench.losses.regression import mse_textbook
 
 from .cases import each_built_in
 
@@ -28,7 +28,7 @@ class AbsoluteLoss(nn.Module):
 
 ROOT = Path(losses.__file__).resolve().parents[1]
 OWN = Entry(
-    "absolute", AbsoluteLoss, "binary", "outputs", ("probability",), mse_reference, "absolute error"
+    "absolute", AbsoluteLoss, "binary", "outputs", ("probability",), mse_textbook, "absolute error"
 )
 
 
@@ -106,7 +106,7 @@ def test_a_loss_of_ones_own(own: Entry) -> None:
 def test_a_name_is_given_once(name: str) -> None:
     before = registry.names()
     taken = Entry(
-        name, AbsoluteLoss, "binary", "outputs", ("probability",), mse_reference, "another"
+        name, AbsoluteLoss, "binary", "outputs", ("probability",), mse_textbook, "another"
     )
     with pytest.raises(ValueError, match=f"{name!r} is already registered"):
         registry.add(taken)
@@ -130,7 +130,7 @@ def test_a_name_has_to_be_a_file_name(name: str) -> None:
         ({"targets": ("probability",)}, ValueError, ("targets", "'probability'", "index")),
         ({"targets": "index"}, TypeError, ("targets", "tuple")),
         ({"settings": 3}, TypeError, ("settings", "dict")),
-        ({"reference": "plain"}, TypeError, ("reference", "function")),
+        ({"textbook": "plain"}, TypeError, ("textbook", "function")),
     ],
     ids=lambda x: str(x) if isinstance(x, dict) else "",
 )

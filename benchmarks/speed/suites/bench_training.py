@@ -54,9 +54,9 @@ class TorchObjective(Objective):
 
     def __init__(self, name: str) -> None:
         super().__init__(name)
-        reference = self.entry.reference
+        of_torch, reference = self.entry.build_of_torch(reduction="none"), self.entry.reference
         assert reference is not None
-        self.loss = lambda input, target: reference(input, target, "none")
+        self.loss = of_torch or (lambda input, target: reference(input, target, "none"))
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
