@@ -1,4 +1,4 @@
-"""Tensors of numbers of 160 digits, on which the textbook formulas run as they stand.
+"""Tensors of numbers of many digits, on which the textbook formulas run as they stand.
 
 torch's functions find a `Precise` among their arguments and leave the work to `FUNCTIONS`.
 """
@@ -13,15 +13,16 @@ from typing import Any
 import numpy as np
 from mpmath import mp
 
+DIGITS = 160
 m: Any = mp.clone()  # a context of its own, because precision is global
-m.dps = 160
+m.dps = DIGITS
 
 Number = Any
 cached = lru_cache(maxsize=100_000)
 
 
 class Precise:
-    """A tensor of numbers of 160 digits, or of truth values.
+    """A tensor of numbers of many digits, or of truth values.
 
     Args:
         numbers: a number, or nested lists or an array of numbers.
@@ -40,12 +41,12 @@ class Precise:
     ) -> Any:
         name = getattr(function, "__name__", str(function))
         if name not in FUNCTIONS:
-            raise NotImplementedError(f"torch's {name} has no 160 digits: add it to {__name__}")
+            raise NotImplementedError(f"{__name__} has no {name} of torch: add it")
         return FUNCTIONS[name](*arguments, **(kwargs or {}))
 
     def __getattr__(self, name: str) -> Any:
         if name not in FUNCTIONS:
-            raise AttributeError(f"{name!r} has no 160 digits: add it to {__name__}")
+            raise AttributeError(f"{__name__} has no {name} of torch: add it")
         return partial(FUNCTIONS[name], self)
 
     def __add__(self, other: Any) -> Precise:
@@ -97,19 +98,29 @@ def of_each(function: Callable[..., Number], count: int = 1) -> Callable[..., Pr
     return of_tensors
 
 
-_exp = cached(m.exp)
+@cached
+def _exp_of(x: Number, _precision: int) -> Number:
+    return m.exp(x)
 
 
 @cached
-def _ln(x: Number) -> Number:
+def _ln_of(x: Number, _precision: int) -> Number:
     # To the left of 0 there is a number where a difference is taken at 0.
     return m.log(x) if x > 0 else -m.inf
+
+
+def _exp(x: Number) -> Number:
+    return _exp_of(x, m.prec)
+
+
+def _ln(x: Number) -> Number:
+    return _ln_of(x, m.prec)
 
 
 def _power(x: Precise, exponent: Number) -> Precise:
     # A whole exponent that was rounded, such as 1 / (1.2 - 1), is whole again: powers are faster.
     whole = int(m.nint(exponent))
-    near = abs(exponent - whole) < m.mpf(10) ** -140
+    near = abs(exponent - whole) < m.mpf(10) ** (20 - m.dps)
     return of_each(operator.pow, 2)(x, whole if near else exponent)
 
 

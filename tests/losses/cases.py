@@ -4,15 +4,18 @@ A case is a registered loss and a kind of target that it takes, so a loss is tes
 registered. Kinds are those of `Entry.targets`.
 """
 
+import math
 import os
 from typing import Any
 
 import hypothesis.strategies as st
 import pytest
 import torch
+import torch.nn.functional as F
 from hypothesis import HealthCheck, settings
 from torch import Tensor
 
+from lossbench.benchmarks.curves import exact
 from lossbench.losses import registry
 from lossbench.losses.registry import Entry
 
@@ -33,14 +36,16 @@ def parametrized(cases: list[tuple[Entry, str]]) -> Any:
 
 
 CASES = [(entry, kind) for entry in ENTRIES for kind in entry.targets]
-REFERENCED = [(entry, kind) for entry, kind in CASES if entry.reference is not None]
+REFERENCED = [(entry, kind) for entry, kind in CASES if entry.textbook is not None]
+OF_TORCH = [case for case in REFERENCED if case[0].build_of_torch() is not None]
 each_loss = pytest.mark.parametrize("entry", ENTRIES, ids=lambda entry: entry.name)
 # Without those of other packages.
 each_built_in = pytest.mark.parametrize("entry", BUILT_IN, ids=lambda entry: entry.name)
 each_built_in_case = parametrized([case for case in CASES if case[0] in BUILT_IN])
 each_case = parametrized(CASES)
-# Those that plain torch has too, or that can be written with it.
+# Those with a textbook formula, and of these the ones that torch has too.
 each_referenced = parametrized(REFERENCED)
+each_of_torch = parametrized(OF_TORCH)
 # Those whose target can be differentiated by.
 each_smooth_case = parametrized(
     [case for case in REFERENCED if case[1] in ("probability", "distribution", "logits")]
@@ -192,11 +197,25 @@ def value_and_gradient(loss: Any, input: Tensor, *rest: Any) -> tuple[Tensor, Te
 
 
 def truth(entry: Entry, input: Tensor, target: Tensor, reduction: str) -> tuple[Tensor, Tensor]:
-    """Value and gradient of the loss's plain torch version, in float64."""
+    """Value and gradient of the loss's textbook formula, in float64."""
     if target.is_floating_point():
         target = target.double()
     assert entry.reference is not None
     return value_and_gradient(entry.reference, input.double(), target, reduction)
+
+
+def exactly(entry: Entry, input: Tensor, target: Tensor, **settings: Any) -> tuple[Tensor, Tensor]:
+    """Values (N,) and gradients of the input's shape, by arithmetic of many digits.
+
+    Inputs are (N,) or rows (N, C), targets of the same shape or class indices.
+    """
+    digits = 400 if input.dtype == torch.float64 else 160
+    rows = target if target.shape == input.shape else F.one_hot(target, input.shape[-1])
+    examples = zip(*(x.reshape(len(x), -1).tolist() for x in (input, rows)), strict=True)
+    found = [exact.truth(entry, z, t, digits, **settings) for z, t in examples]
+    value = torch.tensor([float(each.value) for each in found], dtype=torch.float64)
+    slopes = [[math.nan if g is None else float(g) for g in each.gradient] for each in found]
+    return value, torch.tensor(slopes, dtype=torch.float64).reshape(input.shape)
 
 
 def assert_near(actual: Tensor, expected: Tensor, ulps: float = 32, room: float = 1.0) -> None:

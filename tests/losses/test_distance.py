@@ -10,7 +10,6 @@ import torch
 import torch.nn.functional as F
 from hypothesis import given
 from hypothesis import strategies as st
-from mpmath import mp
 from torch import Tensor
 from torch.autograd import gradcheck, gradgradcheck
 
@@ -19,8 +18,6 @@ from lossbench.losses import functional, registry
 
 from .cases import QUICK, assert_near, each_reduction, tensors, value_and_gradient
 
-mpmath = mp.clone()  # A context of its own, because precision is global.
-mpmath.dps = 400
 INF, NAN = float("inf"), float("nan")
 OF_OUTPUTS = ["one-vs-rest-l1", "rescaled-square", "squentropy"]
 OF_SOFTMAX = ["softmax-mse", "expectation", "chebyshev", "tanimoto", "cauchy-schwarz"]

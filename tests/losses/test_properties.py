@@ -1,4 +1,4 @@
-"""What every registered loss does: it agrees with its plain torch version in value, gradient and
+"""What every registered loss does: it agrees with its textbook formula in value, gradient and
 Hessian, and can be batched and pushed forward. A new loss is tested by being registered.
 """
 
@@ -24,6 +24,7 @@ from .cases import (
     dtypes,
     each_case,
     each_loss,
+    each_of_torch,
     each_reduction,
     each_referenced,
     each_smooth_case,
@@ -49,7 +50,7 @@ def scalar(entry: Entry) -> Callable[[Tensor, Tensor], Tensor]:
     return weighed
 
 
-# --- against plain torch -------------------------------------------------------------------------
+# --- against the textbook formula -----------------------------------------------------------------
 
 
 @dtypes(WIDE)
@@ -68,6 +69,19 @@ def test_value_and_gradient_are_those_of_the_reference(
     assert value.dtype == gradient.dtype == dtype
     assert_near(value, expected, ULPS[dtype], room)
     assert_near(gradient, expected_gradient, ULPS[dtype], cotangent(expected).sum().item() + 1)
+
+
+@pytest.mark.filterwarnings("ignore:reduction. 'mean' divides")
+@each_reduction
+@each_of_torch
+def test_the_textbook_formula_is_the_loss_of_torch(entry: Entry, kind: str, reduction: str) -> None:
+    of_torch = entry.build_of_torch(reduction=reduction)
+    for shape in ((3, 4), (3, 4, 2)) if entry.images else ((3, 4),):
+        input, target = sample(entry, kind, shape)
+        found = value_and_gradient(entry.reference, input, target, reduction)
+        expected = value_and_gradient(of_torch, input, target)
+        assert_near(found[0], expected[0], 1e4)
+        assert_near(found[1], expected[1], 1e4)
 
 
 @each_smooth_case

@@ -64,6 +64,7 @@ def test_every_entry_builds_what_it_names(entry: Entry) -> None:
     assert {name: getattr(module, name) for name in entry.settings} == dict(entry.settings)
     assert type(module).__name__ in losses.__all__
     assert entry.summary
+    assert entry.textbook is not None
     assert entry.name == entry.name.lower()
 
 

@@ -125,6 +125,21 @@ def test_value_gradient_and_hessian_away_from_the_defaults(
         assert_near(hessian(whole)(input, target), second, 1e7)
 
 
+@each_variant
+def test_the_textbook_formula_away_from_the_defaults_is_the_loss_of_torch(
+    name: str, settings: dict[str, Any]
+) -> None:
+    entry = registry.entry(name)
+    of_torch = entry.build_of_torch(reduction="none", **settings)
+    if of_torch is None:
+        return
+    for input, target in examples(entry, settings):
+        expected = value_and_gradient(of_torch, input, target)
+        found = value_and_gradient(plain(entry, settings), input, target, "none")
+        assert_near(found[0], expected[0], 1e4)
+        assert_near(found[1], expected[1], 1e4)
+
+
 @pytest.mark.slow
 @each_variant
 def test_derivatives_away_from_the_defaults(name: str, settings: dict[str, Any]) -> None:
