@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from lossbench.losses.registry import Entry
+from lossbench.losses import Entry, registry
 
 from .multiprecision import DIGITS, Number, Precise, cached, m
 
@@ -36,7 +36,7 @@ class Truth(NamedTuple):
 
 
 def truth(
-    entry: Entry,
+    name: str,
     x: Iterable[Number],
     t: Iterable[Number],
     digits: int = DIGITS,
@@ -45,7 +45,7 @@ def truth(
     """Return value and gradient of a loss of one example.
 
     Args:
-        entry: the loss, with a textbook formula.
+        name: of the loss, which has a textbook formula.
         x: the number that the loss takes, or one per class; at infinite ones, the result is the
             limit.
         t: the target, or one per class: one-hot for a class index, and 1 at each label for a list
@@ -54,7 +54,7 @@ def truth(
         settings: of the loss, over those of the entry.
     """
     with m.workdps(digits):
-        return _truth(entry, x, t, settings)
+        return _truth(registry.entry(name), x, t, settings)
 
 
 def _truth(
@@ -77,7 +77,7 @@ def _truth(
 
 
 @cached
-def sensitivity(entry: Entry, x: Row, t: Row) -> tuple[Number, Number]:
+def sensitivity(name: str, x: Row, t: Row) -> tuple[Number, Number]:
     """Return the sizes of the terms behind a value, and behind its gradient's largest entry.
 
     Close to a zero crossing a value is the difference of larger terms, and rounded inputs do not
@@ -87,15 +87,15 @@ def sensitivity(entry: Entry, x: Row, t: Row) -> tuple[Number, Number]:
     a logit changes by 1, which exceeds the value only where the value is a difference.
     """
     x, t = tuple(map(m.mpf, x)), tuple(map(m.mpf, t))
-    exact = truth(entry, x, t)
+    exact = truth(name, x, t)
     size = sum(abs(g) for g in exact.gradient if g is not None) / 10
     steepness = m.mpf(0)
     for at, number in enumerate(x):
-        changed = truth(entry, (*x[:at], number + NEAR, *x[at + 1 :]), t)
+        changed = truth(name, (*x[:at], number + NEAR, *x[at + 1 :]), t)
         steepness += _distance(changed, exact) / NEAR / 10
     for at, target in enumerate(t):
         if target not in (-1, 0, 1):
-            changed = truth(entry, x, (*t[:at], target * (1 + NEAR), *t[at + 1 :]))
+            changed = truth(name, x, (*t[:at], target * (1 + NEAR), *t[at + 1 :]))
             size += abs(changed.value - exact.value) / NEAR
             steepness += _distance(changed, exact) / NEAR
     return size, steepness

@@ -103,7 +103,7 @@ def _confirmed(
             return float(errors[at])
         checked.add(at)
         if size[at] >= TINY:
-            terms = sensitivity(entry, tuple(x.tolist()), tuple(batch.rows[at].tolist()))
+            terms = sensitivity(entry.name, tuple(x.tolist()), tuple(batch.rows[at].tolist()))
             size[at] = max(float(terms[order]), float(size[at]))
 
 
@@ -197,7 +197,7 @@ def _batch(entry: Entry, z: Tensor, target: Tensor) -> Batch:
         labels = target.log()
     rows = labels.reshape(len(labels), -1)
     examples = zip(input.reshape(len(input), -1).tolist(), rows.tolist(), strict=True)
-    truths = [truth(entry, x, t) for x, t in examples]
+    truths = [truth(entry.name, x, t) for x, t in examples]
     value = torch.tensor([[float(each.value)] for each in truths], dtype=torch.float64)
     slopes = [[math.nan if g is None else float(g) for g in each.gradient] for each in truths]
     hard = entry.task != "binary" and bool(((target == 0) | (target == 1)).all())

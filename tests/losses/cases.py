@@ -204,7 +204,7 @@ def truth(entry: Entry, input: Tensor, target: Tensor, reduction: str) -> tuple[
     return value_and_gradient(entry.reference, input.double(), target, reduction)
 
 
-def exactly(entry: Entry, input: Tensor, target: Tensor, **settings: Any) -> tuple[Tensor, Tensor]:
+def exactly(name: str, input: Tensor, target: Tensor, **settings: Any) -> tuple[Tensor, Tensor]:
     """Values (N,) and gradients of the input's shape, by arithmetic of many digits.
 
     Inputs are (N,) or rows (N, C), targets of the same shape or class indices.
@@ -212,7 +212,7 @@ def exactly(entry: Entry, input: Tensor, target: Tensor, **settings: Any) -> tup
     digits = 400 if input.dtype == torch.float64 else 160
     rows = target if target.shape == input.shape else F.one_hot(target, input.shape[-1])
     examples = zip(*(x.reshape(len(x), -1).tolist() for x in (input, rows)), strict=True)
-    found = [exact.truth(entry, z, t, digits, **settings) for z, t in examples]
+    found = [exact.truth(name, z, t, digits, **settings) for z, t in examples]
     value = torch.tensor([float(each.value) for each in found], dtype=torch.float64)
     slopes = [[math.nan if g is None else float(g) for g in each.gradient] for each in found]
     return value, torch.tensor(slopes, dtype=torch.float64).reshape(input.shape)

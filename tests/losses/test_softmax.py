@@ -25,7 +25,7 @@ def errors(name: str, z: Tensor, t: Tensor) -> tuple[Tensor, Tensor]:
     # The dtype is that of the rows; the classes are last.
     value, gradient = value_and_gradient(registry.get(name, reduction="sum"), z, t)
     value = registry.get(name, reduction="none")(z, t)
-    value_truth, truth = exactly(registry.entry(name), z, t)
+    value_truth, truth = exactly(name, z, t)
     floor = torch.finfo(z.dtype).tiny  # Below this digits end.
     off = (value.double() - value_truth).abs() / value_truth.clamp_min(floor)
     size = truth.abs().amax(-1, keepdim=True).clamp_min(floor)
