@@ -1,6 +1,8 @@
 """Preparation of a loss's arguments and reduction of its result.
 
-Before the formula: checks, class dimension moved last, upcast. After it: weights, reduction.
+A call is tried in this order: `kernels.compute`, which computes plain calls on the CPU and is told
+by a `Kind` what these are; the rules in `checks`, which raise; the kernels on CUDA; the formula,
+with the class dimension moved last, upcast, weighted and reduced.
 """
 
 from functools import partial
@@ -9,8 +11,11 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from . import checks, kernels
+from . import checks
 from .closed_form import Differentiable
+from .kernels import Kind, compute, compute_on_cuda
+
+# --- single logits -------------------------------------------------------------------------------
 
 
 def elementwise(
@@ -20,16 +25,22 @@ def elementwise(
     target: Tensor,
     weight: Tensor | None,
     reduction: str,
-    *rest: Any,
+    *settings: Any,
+    pos_weight: Tensor | None = None,
 ) -> Tensor:
-    """Check, compute and reduce a loss of single logits; `rest` is passed to its formula."""
+    """Check, compute and reduce a loss of single logits.
+
+    Args:
+        settings: further arguments of the formula.
+        pos_weight: a tensor that the formula takes after its target.
+    """
     if isinstance(target, Tensor) and target.dtype == torch.bool and isinstance(input, Tensor):
         target = target.to(input.dtype)
-    extra, settings = (rest[0], rest[1:]) if rest and isinstance(rest[0], Tensor) else (None, rest)
-    fused = fused_elements(loss, input, target, weight, reduction, extra, *settings)
-    if fused is not None:
-        return fused
-    checks.reduction(reduction)
+    arguments = (input, target, weight, pos_weight, -100, reduction, settings)
+    found = compute(loss, ELEMENTS, *arguments)
+    if found is not None:
+        return found
+    checks.basics(input, target, weight, reduction)
     checks.same_shape(input, target)
     checks.floating(name, input=input)
     if not target.is_floating_point():
@@ -37,58 +48,45 @@ def elementwise(
             f"target of dtype {target.dtype} holds no probabilities: convert it with "
             "target.to(input.dtype)"
         )
+    optional = {"weight": weight, "pos_weight": pos_weight}
+    checks.broadcasts(input, **{name: x for name, x in optional.items() if x is not None})
     dtype = torch.promote_types(input.dtype, target.dtype)
-    return weighted(loss, input, (target, *rest), weight, reduction, dtype)
+    return elements(loss, *arguments, dtype)
 
 
-def fused_elements(
-    loss: Differentiable,
-    input: Tensor,
-    target: Tensor,
-    weight: Tensor | None,
-    reduction: str,
-    extra: Tensor | None = None,
-    *settings: float,
-) -> Tensor | None:
-    """Compute a loss of single logits by its kernel; None if no kernel supports the call.
-
-    `extra` is a tensor argument of the formula besides input and target, broadcastable to them.
-    """
-    arguments = (input, target, weight, extra, -100, reduction, settings)
-    return kernels.compute(loss, _elements_fallback, *arguments)
-
-
-def _elements_fallback(
+def elements(
     loss: Differentiable,
     input: Tensor,
     target: Tensor,
     weight: Tensor | None,
     extra: Tensor | None,
-    _ignore_index: int,
+    ignore_index: int,
     reduction: str,
-    settings: tuple[float, ...],
+    settings: tuple[Any, ...],
+    dtype: torch.dtype | None = None,
 ) -> Tensor:
-    rest = (target, *settings) if extra is None else (target, extra, *settings)
-    dtype = torch.promote_types(input.dtype, target.dtype)
-    return weighted(loss, input, rest, weight, reduction, dtype)
+    """Compute a loss of single logits in `dtype`, weight its elements and reduce it.
 
-
-def weighted(
-    loss: Differentiable,
-    input: Tensor,
-    rest: tuple[object, ...],
-    weight: Tensor | None,
-    reduction: str,
-    dtype: torch.dtype,
-) -> Tensor:
-    """Compute a loss of single logits in `dtype`, weight its elements and reduce it."""
-    each = loss(
-        upcast(input, dtype), *(upcast(x, dtype) if isinstance(x, Tensor) else x for x in rest)
-    )
+    The arguments have passed the checks: input and target have one shape, to which the weight and
+    `extra`, a tensor that the formula takes after its target, can be broadcast.
+    """
+    if dtype is None:
+        dtype = torch.promote_types(input.dtype, target.dtype)
+    arguments = (input, target, weight, extra, ignore_index, reduction, settings)
+    found = compute_on_cuda(loss, ELEMENTS, *arguments, dtype)
+    if found is not None:
+        return found
+    rest = (upcast(x, dtype) for x in (target, extra) if x is not None)
+    each = loss(upcast(input, dtype), *rest, *settings)
     if weight is not None:
-        checks.broadcasts(input, weight=weight)
         each = each * upcast(weight, dtype)
     return apply_reduction(each, reduction, dtype)
+
+
+ELEMENTS = Kind(elements)
+ELEMENTS_OF_ONE_DTYPE = Kind(elements, one_dtype=True)
+
+# --- rows of logits ------------------------------------------------------------------------------
 
 
 def rows(
@@ -99,8 +97,8 @@ def rows(
     weight: Tensor | None,
     ignore_index: int,
     reduction: str,
-    *settings: float,
-    weighs: bool = False,
+    *settings: Any,
+    takes_weight: bool = False,
     extra: Tensor | None = None,
 ) -> Tensor:
     """Check, compute and reduce a loss of rows of logits.
@@ -112,23 +110,68 @@ def rows(
     Args:
         loss: formula of rows of logits and of rows of targets or class indices.
         settings: further arguments of the formula.
-        weighs: whether the formula takes the weights of the classes, after its target.
+        takes_weight: whether the formula takes the weights of the classes, after its target.
         extra: another number for each class, (C,), that the formula takes after its target.
     """
     if type(ignore_index) is not int:
         ignore_index = checks.index("ignore_index", ignore_index)
     arguments = (input, target, weight, extra, ignore_index, reduction, settings)
-    fused = fused_rows(loss, *arguments, weighs=weighs)
-    if fused is not None:
-        return fused
-    checks.reduction(reduction)
-    if is_distribution(input, target):
-        no_ignored_class(ignore_index)
-        tensors = (input, target, weight, extra)
-        return _of_distribution(loss, name, *tensors, reduction, settings, weighs)
-    z, index = index_arguments(name, input, target, weight, ignore_index)
+    kind = WEIGHTED_ROWS if takes_weight else ROWS
+    # Beside a distribution an ignored class is an error.
+    if ignore_index < 0 or not checks.is_distribution(input, target):
+        found = compute(loss, kind, *arguments)
+        if found is not None:
+            return found
+    checks.basics(input, target, weight, reduction)
+    if checks.is_distribution(input, target):
+        checks.distribution(name, input, target, weight, ignore_index)
+        return _of_distribution(loss, kind, *arguments)
+    return of_indices(loss, name, kind, *arguments)
+
+
+def of_indices(
+    loss: Differentiable,
+    name: str,
+    kind: Kind,
+    input: Tensor,
+    target: Tensor,
+    weight: Tensor | None,
+    extra: Tensor | None,
+    ignore_index: int,
+    reduction: str,
+    settings: tuple[Any, ...],
+) -> Tensor:
+    """Check, compute and reduce a loss of rows of logits and class indices."""
+    y, weight, inside = checks.indices(name, input, target, weight, ignore_index)
+    arguments = (input, y, weight, extra, ignore_index, reduction, settings)
+    return indexed(loss, kind, *arguments, inside=inside)
+
+
+def indexed(
+    loss: Differentiable,
+    kind: Kind,
+    input: Tensor,
+    y: Tensor,
+    weight: Tensor | None,
+    extra: Tensor | None,
+    ignore_index: int,
+    reduction: str,
+    settings: tuple[Any, ...],
+    *,
+    inside: bool,
+) -> Tensor:
+    """Compute and reduce a loss of rows of logits and class indices that have passed the checks.
+
+    Args:
+        inside: whether all indices are known to be classes.
+    """
+    arguments = (input, y, weight, extra, ignore_index, reduction, settings)
+    found = compute_on_cuda(loss, kind, *arguments, input.dtype)
+    if found is not None:
+        return found
+    z, index = index_arguments(input, y, weight, ignore_index, inside=inside)
     each_loss = loss if z.shape[-1] else _of_no_classes
-    if weighs and index.weight is not None:
+    if kind.takes_weight and index.weight is not None:
         each = each_loss(z, index.y, index.weight, *settings)
     else:
         rest = settings if extra is None else (upcast(extra, z.dtype), *settings)
@@ -136,66 +179,32 @@ def rows(
     return index.reduce(each, reduction, input.dtype, loss.forms.weighted_mean)
 
 
-def fused_rows(
-    loss: Differentiable,
-    input: Tensor,
-    target: Tensor,
-    weight: Tensor | None,
-    extra: Tensor | None,
-    ignore_index: int,
-    reduction: str,
-    settings: tuple[float, ...],
-    *,
-    weighs: bool = False,
-) -> Tensor | None:
-    """Compute a loss of rows by its kernel; None if no kernel supports the call."""
-    arguments = (input, target, weight, extra, ignore_index, reduction, settings)
-    fallback = _rows_fallback if not weighs else _weighing_rows_fallback
-    return kernels.compute(loss, fallback, *arguments, weighs=weighs)
-
-
-def _rows_fallback(
-    loss: Differentiable,
-    input: Tensor,
-    target: Tensor,
-    weight: Tensor | None,
-    extra: Tensor | None,
-    ignore_index: int,
-    reduction: str,
-    settings: tuple[float, ...],
-    weighs: bool = False,
-) -> Tensor:
-    arguments = (loss, loss.forms.name, input, target, weight, ignore_index, reduction)
-    return rows(*arguments, *settings, weighs=weighs, extra=extra)
-
-
-_weighing_rows_fallback = partial(_rows_fallback, weighs=True)
-
-
 def _of_distribution(
     loss: Differentiable,
-    name: str,
+    kind: Kind,
     input: Tensor,
     target: Tensor,
     weight: Tensor | None,
     extra: Tensor | None,
+    ignore_index: int,
     reduction: str,
-    settings: tuple[float, ...],
-    weighs: bool,
+    settings: tuple[Any, ...],
 ) -> Tensor:
-    z, t = distribution_arguments(name, input, target)
+    dtype = torch.promote_types(input.dtype, target.dtype)
+    if weight is not None:
+        dtype = torch.promote_types(dtype, weight.dtype)
+    arguments = (input, target, weight, extra, ignore_index, reduction, settings)
+    found = compute_on_cuda(loss, kind, *arguments, dtype)
+    if found is not None:
+        return found
+    z, t = (upcast(classes_last(x), dtype) for x in (input, target))
     each_loss = loss if z.shape[-1] else _of_no_classes
     # As torch has it, the mean of rows without classes is NaN.
     divisor = None if z.shape[-1] else z.new_zeros(())
-    dtype = torch.promote_types(input.dtype, target.dtype)
-    if weight is not None:
-        checks.class_weight(input, weight)
-        dtype = torch.promote_types(dtype, weight.dtype)
-    z, t = upcast(z, dtype), upcast(t, dtype)
     w, extra = (None if x is None else upcast(x, dtype) for x in (weight, extra))
-    rest = [x for x in (w if weighs else None, extra) if x is not None]
+    rest = [x for x in (w if kind.takes_weight else None, extra) if x is not None]
     each = each_loss(z, t, *rest, *settings)
-    if w is not None and not weighs:
+    if w is not None and not kind.takes_weight:
         each = each * (t * w).sum(-1)
     return apply_reduction(each, reduction, dtype, divisor)
 
@@ -205,35 +214,25 @@ def _of_no_classes(z: Tensor, *_: object) -> Tensor:
     return z.sum(-1)
 
 
-def is_distribution(input: Tensor, target: Tensor) -> bool:
-    """Return whether target holds probabilities of input's shape, not class indices."""
-    checks.tensors(input=input, target=target)
-    return input.dim() > 0 and target.shape == input.shape
+def _rows_by_closed_form(
+    loss: Differentiable,
+    input: Tensor,
+    target: Tensor,
+    weight: Tensor | None,
+    extra: Tensor | None,
+    ignore_index: int,
+    reduction: str,
+    settings: tuple[Any, ...],
+    *,
+    takes_weight: bool = False,
+) -> Tensor:
+    arguments = (loss, loss.forms.name, input, target, weight, ignore_index, reduction)
+    return rows(*arguments, *settings, takes_weight=takes_weight, extra=extra)
 
 
-def no_ignored_class(ignore_index: int) -> None:
-    if ignore_index >= 0:
-        raise RuntimeError(
-            f"ignore_index={ignore_index} is not supported for floating point target: give those "
-            "rows a target of zeros"
-        )
-
-
-def distribution_arguments(name: str, input: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
-    """Return logits and probabilities, upcast, with the classes in the last dimension."""
-    check_distribution(name, input, target)
-    dtype = torch.promote_types(input.dtype, target.dtype)
-    return upcast(classes_last(input), dtype), upcast(classes_last(target), dtype)
-
-
-def check_distribution(name: str, input: Tensor, target: Tensor) -> None:
-    """Check logits and a target of their shape."""
-    if not target.is_floating_point():
-        raise RuntimeError(
-            f"Expected floating point type for target with class probabilities, got "
-            f"{target.dtype}; class indices have the input's shape without the class dimension"
-        )
-    checks.floating(name, input=input)
+ROWS = Kind(_rows_by_closed_form)
+MATRICES = Kind(_rows_by_closed_form, matrix=True)
+WEIGHTED_ROWS = Kind(partial(_rows_by_closed_form, takes_weight=True), takes_weight=True)
 
 
 class Indices(NamedTuple):
@@ -269,52 +268,20 @@ class Indices(NamedTuple):
 
 
 def index_arguments(
-    name: str,
-    input: Tensor,
-    target: Tensor,
-    weight: Tensor | None,
-    ignore_index: int,
+    input: Tensor, y: Tensor, weight: Tensor | None, ignore_index: int, *, inside: bool
 ) -> tuple[Tensor, Indices]:
     """Return the logits, upcast, with the classes last, and the class indices.
 
     Logits of ignored rows become 0, so that a NaN in them does not reach a derivative.
     """
-    y, inside = checked_indices(name, input, target, weight, ignore_index)
-    classes = checks.class_count(input)
     if weight is not None:
         weight = upcast(weight, input.dtype)
     z = upcast(classes_last(input), input.dtype)
     kept = y != ignore_index
-    if not inside or 0 <= ignore_index < classes:
+    if not inside or 0 <= ignore_index < z.shape[-1]:
         z, y = torch.where(kept.unsqueeze(-1), z, 0.0), torch.where(kept, y, 0)
     scale = kept if weight is None else weight[y] * kept
     return z, Indices(y, kept, weight, scale)
-
-
-def checked_indices(
-    name: str, input: Tensor, target: Tensor, weight: Tensor | None, ignore_index: int
-) -> tuple[Tensor, bool]:
-    """Check logits, class indices and weights of the classes.
-
-    Returns the indices as int64, and whether all are known to be in the range. Of the logits it
-    reads shape and dtype alone.
-    """
-    checks.tensors(input=input, target=target)
-    if input.dim() == 0:
-        # torch's types: it takes an index beside a 0-d input for probabilities of a wrong dtype.
-        probabilities = target.dim() > 0 or target.is_floating_point()
-        error = IndexError if probabilities else RuntimeError
-        raise error("input has no class dimension: expected (C,) or (N, C, ...), got ()")
-    checks.index_shapes(input, target)
-    checks.index_dtype(target)
-    checks.floating(name, input=input)
-    # As int64 before it is compared: a narrower type may not hold the number of classes.
-    y = (target.reshape(()) if input.dim() == 1 else target).long()
-    inside = checks.class_indices(checks.class_count(input), y, ignore_index)
-    if weight is not None:
-        checks.class_weight(input, weight)
-        checks.same_dtype(input, weight=weight)
-    return y, inside
 
 
 def classes_last(x: Tensor) -> Tensor:

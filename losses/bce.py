@@ -8,10 +8,11 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from . import checks
-from .arguments import elementwise, fused_elements, weighted
+from .arguments import elements, elementwise
 from .base import Loss, TorchWeighted
 from .closed_form import ClosedForms, differentiable
 from .entries import Entry
+from .kernels import Kind, compute
 from .numerics import times
 from .overrides import is_overridden, overridden
 from .sigmoid import error, slope
@@ -34,9 +35,8 @@ def bce_hvp(x: Tensor, v: Tensor, t: Tensor) -> Tensor:
     return v * (t * (1 - x).square() + (1 - t) * x.square()) / spread.square()
 
 
-bce_formula = differentiable(
-    ClosedForms("bce", bce_value, bce_gradient, bce_hvp, unit_interval=True)
-)
+bce_formula = differentiable(ClosedForms("bce", bce_value, bce_gradient, bce_hvp))
+_PROBABILITIES = Kind(elements, one_dtype=True, unit_interval=True)
 
 
 def binary_cross_entropy(
@@ -72,15 +72,18 @@ def binary_cross_entropy(
     if is_overridden(input, target, weight):
         return overridden(binary_cross_entropy, locals())
     reduction = checks.of_deprecated(size_average, reduce, reduction)
-    fused = fused_elements(bce_formula, input, target, weight, reduction)
-    if fused is not None:
-        return fused
-    checks.reduction(reduction)
+    arguments = (input, target, weight, None, -100, reduction, ())
+    found = compute(bce_formula, _PROBABILITIES, *arguments)
+    if found is not None:
+        return found
+    checks.basics(input, target, weight, reduction)
     checks.same_shape(input, target)
     checks.same_dtype(input, target=target)
     checks.floating("binary_cross_entropy", input=input)
     checks.in_unit_interval(input=input, target=target)
-    return weighted(bce_formula, input, (target,), weight, reduction, input.dtype)
+    if weight is not None:
+        checks.broadcasts(input, weight=weight)
+    return elements(bce_formula, *arguments, input.dtype)
 
 
 class BCELoss(TorchWeighted, nn.BCELoss):
@@ -186,8 +189,8 @@ def binary_cross_entropy_with_logits(
     name = "binary_cross_entropy_with_logits"
     if pos_weight is None:
         return elementwise(bce_with_logits_formula, name, input, target, weight, reduction)
-    checks.broadcasts(input, pos_weight=pos_weight)
-    return elementwise(weighted_bce_formula, name, input, target, weight, reduction, pos_weight)
+    arguments = (input, target, weight, reduction)
+    return elementwise(weighted_bce_formula, name, *arguments, pos_weight=pos_weight)
 
 
 class BCEWithLogitsLoss(Loss, nn.BCEWithLogitsLoss):

@@ -1,4 +1,7 @@
-"""Checks of the arguments of every public function, with torch's exception types.
+"""The rules about the arguments of every public function, with torch's exception types.
+
+They are the only ones: kernels know which calls are plain (`kernels.Kind`) and leave all others to
+these. A function checks types first, then shapes, dtypes and values.
 
 Checks of shapes, dtypes and settings always run. Checks of values (`in_unit_interval`,
 `class_indices`, `positive`) run in eager mode on the CPU alone: on CUDA they would synchronise,
@@ -55,11 +58,14 @@ warn._dynamo_marked_constant = True  # type: ignore[attr-defined]
 def index(name: str, value: Any) -> int:
     """Return an integer of any kind, such as numpy's or a 0-d tensor, as Python's.
 
-    Raises TypeError for another argument.
+    Raises TypeError for another argument, ValueError for one that int64 does not hold.
     """
     if isinstance(value, bool) or not hasattr(value, "__index__"):
         raise TypeError(f"{name} must be an int, not {type(value).__name__}")
-    return operator.index(value)
+    number = operator.index(value)
+    if not -(2**63) <= number < 2**63:
+        raise ValueError(f"{name}={number} is no class index: it must be in [-2**63, 2**63)")
+    return number
 
 
 def setting(
@@ -96,6 +102,23 @@ def tensors(**arguments: object) -> None:
             raise TypeError(
                 f"{name} must be a Tensor, not {type(argument).__name__}: use torch.tensor({name})"
             )
+
+
+def basics(
+    input: object,
+    target: object,
+    weight: object,
+    reduction: str,
+    known: tuple[str, ...] = REDUCTIONS,
+) -> None:
+    """Raise TypeError for what is no tensor (None is no weight), ValueError for the reduction."""
+    tensors(input=input, target=target)
+    if weight is not None:
+        tensors(weight=weight)
+    _reduction(reduction, known)
+
+
+_reduction = reduction
 
 
 def floating(function: str, **tensors: Tensor) -> None:
@@ -144,6 +167,18 @@ def same_shape(input: Tensor, target: Tensor) -> None:
         )
 
 
+def broadcast(**tensors: Tensor) -> torch.Size:
+    """Return the size of tensors that are broadcast together; raise RuntimeError if impossible."""
+    shapes = [x.shape for x in tensors.values()]
+    try:
+        return torch.broadcast_shapes(*shapes)  # type: ignore[no-untyped-call, no-any-return]
+    except RuntimeError:
+        sizes = " and ".join(f"{name} of size {tuple(x.shape)}" for name, x in tensors.items())
+        raise RuntimeError(
+            f"{sizes} cannot be broadcast: from the last dimension on sizes must match or be 1"
+        ) from None
+
+
 def broadcasts(input: Tensor, **tensors: Tensor) -> None:
     """Raise RuntimeError for a tensor that cannot be broadcast to input's shape, or is complex."""
     real(**tensors)
@@ -174,37 +209,107 @@ def class_count(input: Tensor) -> int:
     return input.shape[min(1, input.dim() - 1)]
 
 
-def index_shapes(input: Tensor, target: Tensor) -> None:
+def is_distribution(input: Tensor, target: Tensor) -> bool:
+    """Return whether target holds probabilities of input's shape, not class indices."""
+    tensors(input=input, target=target)
+    return input.dim() > 0 and target.shape == input.shape
+
+
+def distribution(
+    function: str, input: Tensor, target: Tensor, weight: Tensor | None, ignore_index: int
+) -> None:
+    """Check logits, a target of their shape and weights of the classes.
+
+    Of the logits it reads shape and dtype alone.
+    """
+    if not target.is_floating_point():
+        raise RuntimeError(
+            f"Expected floating point type for target with class probabilities, got "
+            f"{target.dtype}; class indices have the input's shape without the class dimension"
+        )
+    floating(function, input=input)
+    if weight is not None:
+        class_weight(input, weight)
+    if index("ignore_index", ignore_index) >= 0:
+        raise RuntimeError(
+            f"ignore_index={ignore_index} is not supported for floating point target: give those "
+            "rows a target of zeros"
+        )
+
+
+def indices(
+    function: str, input: Tensor, target: Tensor, weight: Tensor | None, ignore_index: int
+) -> tuple[Tensor, Tensor | None, bool]:
+    """Check logits, class indices of their rows and weights of the classes.
+
+    Of the logits it reads shape and dtype alone.
+
+    Returns the indices as int64, one for every row; the weights as (C,); and whether all indices
+    are known to be in the range.
+    """
+    tensors(input=input, target=target)
+    if input.dim() == 0:
+        # torch's types: it takes an index beside a 0-d input for probabilities of a wrong dtype.
+        probabilities = target.dim() > 0 or target.is_floating_point()
+        error = IndexError if probabilities else RuntimeError
+        raise error("input has no class dimension: expected (C,) or (N, C, ...), got ()")
+    index_shape(input, target)
+    floating(function, input=input)
+    classes = class_count(input)
+    if weight is not None:
+        # torch takes weights of any shape beside images.
+        if input.dim() > 2 and isinstance(weight, Tensor) and weight.numel() == classes:
+            weight = weight.reshape(-1)
+        class_weight(input, weight)
+        same_dtype(input, weight=weight)
+    if input.dim() > 2 and classes == 0:
+        raise RuntimeError(
+            f"input of size {tuple(input.shape)} has no classes: expected (N, C, ...) with at "
+            "least one class"
+        )
+    # As int64 before it is compared: a narrower type may not hold the number of classes.
+    y = (target.reshape(()) if input.dim() == 1 else target).long()
+    return y, weight, class_indices(classes, y, index("ignore_index", ignore_index))
+
+
+def index_shape(input: Tensor, target: Tensor) -> None:
     """Raise unless `target` has one class index for every row of logits of `input`.
 
-    ValueError for a batch of another size, or for more than one index of one row, RuntimeError
-    for any other mismatch of shape.
+    ValueError for a batch of another size, or for more than one index of one row; RuntimeError
+    for a dtype that is no integer's, or any other mismatch of shape.
     """
     wanted = input.shape[:1] + input.shape[2:] if input.dim() > 1 else torch.Size(())
-    # torch lets one row (C,) have its one target as (1,).
-    if target.shape == wanted or (input.dim() == 1 and target.shape == (1,)):
-        return
-    if input.dim() > 1 and target.shape[:1] != wanted[:1]:
+    # torch counts an index without dimensions as a batch of 0.
+    if input.dim() > 1 and (target.shape or (0,))[0] != input.shape[0]:
         raise ValueError(
             f"Expected input batch_size to match target batch_size: input is "
             f"{tuple(input.shape)}, target {tuple(target.shape)}"
         )
+    index_dtype(target)
+    # torch lets one row (C,) have its one target as (1,).
+    if target.shape == wanted or (input.dim() == 1 and target.shape == (1,)):
+        return
     if input.dim() == target.dim() == 1:
         raise ValueError(
             f"one row of {input.shape[0]} logits has one target index, not {target.shape[0]}; a "
             "batch of rows is (N, C)"
         )
-    raise RuntimeError(
+    error = RuntimeError if target.dim() else IndexError
+    raise error(
         f"target of class indices has size {tuple(target.shape)} but input of size "
         f"{tuple(input.shape)} needs {tuple(wanted)}, one index per row of logits"
     )
 
 
 def index_dtype(target: Tensor) -> None:
-    """Raise RuntimeError unless `target` is of an integer dtype (torch's losses want int64)."""
+    """Raise RuntimeError unless `target` is of an integer dtype (torch's losses want int64).
+
+    For complex numbers it is a NotImplementedError, which is a RuntimeError too.
+    """
     tensors(target=target)
     if target.is_floating_point() or target.is_complex() or target.dtype == torch.bool:
-        raise RuntimeError(
+        error = NotImplementedError if target.is_complex() else RuntimeError
+        raise error(
             f"expected class indices of an integer dtype, but got {target.dtype}: convert class "
             "indices with target.long(); probabilities need the input's shape"
         )

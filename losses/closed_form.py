@@ -40,7 +40,6 @@ class ClosedForms(NamedTuple):
         pair: for a loss whose target lists classes, padded with -1: value(z_c, z_l, *settings) of
             a listed class l and an unlisted class c, and its gradient by z_c. The loss of a row is
             the sum over all such pairs, divided by the number of classes. None: another loss.
-        unit_interval: whether inputs and targets outside of [0, 1] are errors.
 
     `rest` are tensors (targets, weights), followed by Python numbers (settings), which have no
     derivative. A loss of rows takes its target first, then numbers per class.
@@ -54,7 +53,6 @@ class ClosedForms(NamedTuple):
     indices: bool = True
     weighted_mean: bool = True
     pair: tuple[Formula, Formula] | None = None
-    unit_interval: bool = False
 
 
 def summed(name: str, forms: ClosedForms) -> ClosedForms:

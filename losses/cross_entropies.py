@@ -170,7 +170,7 @@ def cross_entropy_named(
         formulas = capped_cross_entropy_formula, capped_weighted_cross_entropy_formula
     formula = formulas[weight is not None]
     return rows(
-        formula, name, input, target, weight, ignore_index, reduction, *settings, weighs=True
+        formula, name, input, target, weight, ignore_index, reduction, *settings, takes_weight=True
     )
 
 

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 from . import checks
-from .arguments import is_distribution, rows
+from .arguments import rows
 from .base import Loss
 from .closed_form import ClosedForms, differentiable
 from .entries import Entry
@@ -82,7 +82,7 @@ def distillation_loss(
     checks.setting(name, "temperature", temperature, above=0.0)
     checks.tensors(input=input, target=target)
     checks.class_count(input)
-    if not is_distribution(input, target):
+    if not checks.is_distribution(input, target):
         raise ValueError(
             f"{name}: the teacher's logits have size {tuple(target.shape)}, the student's "
             f"{tuple(input.shape)}: both are rows of logits of the same classes"

@@ -4,10 +4,11 @@ import torch
 from torch import Tensor, nn
 
 from . import checks
-from .arguments import apply_reduction, fused_elements, upcast
+from .arguments import ELEMENTS_OF_ONE_DTYPE, elements
 from .base import Loss
 from .closed_form import ClosedForms, differentiable
 from .entries import Entry
+from .kernels import compute
 from .overrides import is_overridden, overridden
 
 # --- hinge-embedding: L = x for y = 1, max(0, m - x) for y = -1 ----------------------------------
@@ -67,18 +68,20 @@ def hinge_embedding_loss(
     """
     if is_overridden(input, target):
         return overridden(hinge_embedding_loss, locals())
-    name = "hinge_embedding_loss"
+    name, loss = "hinge_embedding_loss", hinge_embedding_formula
     reduction = checks.of_deprecated(size_average, reduce, reduction)
-    checks.reduction(reduction)
     checks.setting(name, "margin", margin)
-    loss = hinge_embedding_formula
-    fused = fused_elements(loss, input, target, None, reduction, None, float(margin))
-    if fused is not None:
-        return fused
-    checks.tensors(input=input, target=target)
+    rest = (None, None, -100, reduction, (float(margin),))
+    found = compute(loss, ELEMENTS_OF_ONE_DTYPE, input, target, *rest)
+    if found is not None:
+        return found
+    checks.basics(input, target, None, reduction)
     checks.floating(name, input=input)
-    x, y = torch.broadcast_tensors(upcast(input, input.dtype), target)  # type: ignore[no-untyped-call]
-    return apply_reduction(loss(x, y, float(margin)), reduction, input.dtype)
+    size = checks.broadcast(input=input, target=target)
+    if target.dtype != input.dtype:
+        # Compared before it is rounded.
+        target = (target == 1).to(input.dtype) - (target == -1).to(input.dtype)
+    return elements(loss, input.expand(size), target.expand(size), *rest, input.dtype)
 
 
 class HingeEmbeddingLoss(Loss, nn.HingeEmbeddingLoss):

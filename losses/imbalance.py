@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from . import checks
-from .arguments import is_distribution, rows, upcast
+from .arguments import rows, upcast
 from .base import Loss
 from .closed_form import ClosedForms, Differentiable, differentiable
 from .cross_entropies import cross_entropy_forms, cross_entropy_named
@@ -108,7 +108,7 @@ def logit_adjusted_cross_entropy(
     checks.class_weight(input, prior, "prior")
     checks.positive(prior=prior)
     shift = tau * upcast(prior, input.dtype).log()
-    if weight is None or not is_distribution(input, target):
+    if weight is None or not checks.is_distribution(input, target):
         arguments = (input, target, weight, ignore_index, reduction)
         return rows(logit_adjusted_formula, name, *arguments, 1.0, extra=shift)
     # As in cross-entropy the weights are those of the terms of a row, not of the row.

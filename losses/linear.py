@@ -7,7 +7,6 @@ import torch
 from torch import Tensor, nn
 
 from . import checks
-from .arguments import check_distribution, checked_indices
 from .base import Loss
 from .linear_parts import NAME, Data, Rule, divisible, in_parts, whole, without_autocast
 from .overrides import is_overridden, overridden
@@ -107,11 +106,10 @@ def linear_cross_entropy(
         if not divisible(logits, data):
             return whole(rule, data)
         if soft:
-            check_distribution(NAME, logits, target)
-            if weight is not None:
-                checks.class_weight(logits, weight)
+            checks.distribution(NAME, logits, target, weight, rule.ignore_index)
         else:
-            checked_indices(NAME, logits, target, weight, rule.ignore_index)
+            _, weight, _ = checks.indices(NAME, logits, target, weight, rule.ignore_index)
+            data = data._replace(weight=weight)
         return in_parts(rule, data)
 
 

@@ -4,10 +4,11 @@ import torch
 from torch import Tensor, nn
 
 from . import checks
-from .arguments import apply_reduction, fused_elements, fused_rows, is_distribution, rows, upcast
+from .arguments import ELEMENTS, ROWS, apply_reduction, elements, of_indices, upcast
 from .base import Loss
 from .closed_form import ClosedForms, differentiable
 from .entries import Entry
+from .kernels import compute
 from .numerics import times, zero_hvp
 from .overrides import is_overridden, overridden
 
@@ -60,18 +61,15 @@ def nll_loss(
     reduction = checks.of_deprecated(size_average, reduce, reduction)
     if type(ignore_index) is not int:
         ignore_index = checks.index("ignore_index", ignore_index)
+    arguments = (input, target, weight, None, ignore_index, reduction, ())
     if isinstance(target, Tensor) and not target.is_floating_point():
-        arguments = (input, target, weight, None, ignore_index, reduction, ())
-        fused = fused_rows(nll_formula, *arguments)
-        if fused is not None:
-            return fused
-    checks.tensors(input=input, target=target)
-    checks.reduction(reduction)
+        found = compute(nll_formula, ROWS, *arguments)
+        if found is not None:
+            return found
+    checks.basics(input, target, weight, reduction)
     if input.dim() == 0:
         raise ValueError("Expected input of 1 or more dimensions (got 0): (C,) or (N, C, ...)")
-    if is_distribution(input, target):
-        checks.index_shapes(input, target)
-    return rows(nll_formula, "nll_loss", input, target, weight, ignore_index, reduction)
+    return of_indices(nll_formula, "nll_loss", ROWS, *arguments)
 
 
 class NLLLoss(Loss, nn.NLLLoss):
@@ -167,22 +165,23 @@ def kl_div(
     if is_overridden(input, target):
         return overridden(kl_div, locals())
     reduction = checks.of_deprecated(size_average, reduce, reduction)
+    if type(log_target) is not bool:
+        raise TypeError(f"log_target must be a bool, not {type(log_target).__name__}")
     loss = kl_div_of_logs_formula if log_target else kl_div_formula
-    fused = fused_elements(loss, input, target, None, reduction)
-    if fused is not None:
-        return fused
-    checks.reduction(reduction, KL_REDUCTIONS)
-    checks.tensors(input=input, target=target)
+    rest = (None, None, -100, reduction, ())
+    found = compute(loss, ELEMENTS, input, target, *rest)
+    if found is not None:
+        return found
+    checks.basics(input, target, None, reduction, KL_REDUCTIONS)
     checks.floating("kl_div", input=input, target=target)
     dtype = torch.promote_types(input.dtype, target.dtype)
-    x, t = torch.broadcast_tensors(  # type: ignore[no-untyped-call]
-        upcast(input, dtype), upcast(target, dtype)
-    )
-    each = loss(x, t)
-    if reduction == "batchmean":
-        # A single number is a batch of one, as torch has it.
-        each, reduction = each.sum() / input.shape[:1].numel(), "none"
-    return apply_reduction(each, reduction, dtype)
+    size = checks.broadcast(input=input, target=target)
+    x, t = input.expand(size), target.expand(size)
+    if reduction != "batchmean":
+        return elements(loss, x, t, *rest, dtype)
+    total = loss(upcast(x, dtype), upcast(t, dtype)).sum()
+    # A single number is a batch of one, as torch has it.
+    return apply_reduction(total / input.shape[:1].numel(), "none", dtype)
 
 
 class KLDivLoss(Loss, nn.KLDivLoss):

@@ -1,16 +1,17 @@
 """Hinge losses of pairs of classes: a right one has to be a margin above a wrong one."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
-from . import checks, kernels
-from .arguments import apply_reduction, fused_rows, upcast
+from . import checks
+from .arguments import MATRICES, apply_reduction, indexed, upcast
 from .base import Loss, TorchReduced
 from .closed_form import ClosedForms, Differentiable, differentiable
 from .entries import Entry
 from .hinges import known_power, ramp
+from .kernels import Kind, compute, compute_on_cuda
 from .numerics import times
 from .overrides import is_overridden, overridden
 
@@ -136,7 +137,7 @@ pairs_formula = differentiable(
 )
 
 
-def _lists_fallback(
+def _of_lists(
     loss: Differentiable,
     input: Tensor,
     lists: Tensor,
@@ -144,11 +145,13 @@ def _lists_fallback(
     _extra: Tensor | None,
     _ignore_index: int,
     reduction: str,
-    settings: tuple[float, ...],
+    settings: tuple[Any, ...],
 ) -> Tensor:
-    return apply_reduction(
-        loss(upcast(input, input.dtype), lists.long(), *settings), reduction, input.dtype
-    )
+    each = loss(upcast(input, input.dtype), lists.long(), *settings)
+    return apply_reduction(each, reduction, input.dtype)
+
+
+_LISTS = Kind(_of_lists, matrix=True)
 
 
 def multi_margin_loss(
@@ -188,15 +191,14 @@ def multi_margin_loss(
         return overridden(multi_margin_loss, locals())
     reduction = checks.of_deprecated(size_average, reduce, reduction)
     name = "multi_margin_loss"
-    checks.reduction(reduction)
     p = multi_margin_settings(p, weight)
     checks.setting(name, "margin", margin)
-    settings = (float(margin), p)
     # No index is ignored: whatever is no class is an error below.
-    arguments = (input, target, weight, None, -(2**63), reduction, settings)
-    fused = fused_rows(multi_margin_formula, *arguments)
-    if fused is not None:
-        return fused
+    rest = (weight, None, -(2**63), reduction, (float(margin), p))
+    found = compute(multi_margin_formula, MATRICES, input, target, *rest)
+    if found is not None:
+        return found
+    checks.basics(input, target, weight, reduction)
     x = _rows_of_scores(name, input)
     checks.index_dtype(target)
     # torch lets the one target of a single row be (1,) or have no dimension.
@@ -208,14 +210,14 @@ def multi_margin_loss(
             f"{tuple(input.shape)}: expected one class index per row, {tuple(x.shape[:-1])}"
         )
     y = target.long().reshape(x.shape[:-1])
-    checks.class_indices(x.shape[-1], y.reshape(target.shape), None, error=RuntimeError)
     checks.floating(name, input=input)
-    each = multi_margin_formula(upcast(x, x.dtype), y, *settings)
     if weight is not None:
         checks.class_weight(x, weight)
         checks.same_dtype(input, weight=weight)
-        each = each * upcast(weight, input.dtype)[y]
-    return apply_reduction(each.reshape(target.shape), reduction, input.dtype)
+    given = y.reshape(target.shape)
+    inside = checks.class_indices(x.shape[-1], given, None, error=RuntimeError)
+    loss = indexed(multi_margin_formula, MATRICES, x, y, *rest, inside=inside)
+    return loss.reshape(target.shape) if reduction == "none" else loss
 
 
 class MultiMarginLoss(Loss, nn.MultiMarginLoss):
@@ -248,7 +250,7 @@ def multi_margin_textbook(z: Tensor, t: Tensor, p: int, margin: float) -> Tensor
 
 def multi_margin_settings(p: int, weight: Tensor | None) -> int:
     """p, if it is 1 or 2 and the weight is one-dimensional, else ValueError."""
-    if weight is not None and weight.dim() != 1:
+    if isinstance(weight, Tensor) and weight.dim() != 1:
         raise ValueError(
             f"weight must be one-dimensional, one factor per class, got size {tuple(weight.shape)}"
         )
@@ -290,12 +292,11 @@ def multilabel_margin_loss(
         return overridden(multilabel_margin_loss, locals())
     reduction = checks.of_deprecated(size_average, reduce, reduction)
     name = "multilabel_margin_loss"
-    settings = (1.0, 1)
-    arguments = (input, target, None, None, -100, reduction, settings)
-    fused = kernels.compute(pairs_formula, _lists_fallback, *arguments)
-    if fused is not None:
-        return fused
-    checks.reduction(reduction)
+    rest = (None, None, -100, reduction, (1.0, 1))
+    found = compute(pairs_formula, _LISTS, input, target, *rest)
+    if found is not None:
+        return found
+    checks.basics(input, target, None, reduction)
     x = _rows_of_scores(name, input)
     checks.index_dtype(target)
     # torch lets the list of a single class have no dimension.
@@ -306,10 +307,10 @@ def multilabel_margin_loss(
             f"{tuple(input.shape)}: expected lists of classes in rows of the input's size, filled "
             "up with -1"
         )
-    checks.class_indices(x.shape[-1], lists, -1, name="padding", error=RuntimeError)
     checks.floating(name, input=input)
-    each = pairs_formula(upcast(x, x.dtype), lists, *settings)
-    return apply_reduction(each, reduction, input.dtype)
+    checks.class_indices(x.shape[-1], lists, -1, name="padding", error=RuntimeError)
+    found = compute_on_cuda(pairs_formula, _LISTS, x, lists, *rest, input.dtype)
+    return _of_lists(pairs_formula, x, lists, *rest) if found is None else found
 
 
 class MultiLabelMarginLoss(TorchReduced, nn.MultiLabelMarginLoss):

@@ -4,10 +4,11 @@ import torch
 from torch import Tensor, nn
 
 from . import checks
-from .arguments import apply_reduction, elementwise, fused_elements, upcast
+from .arguments import ELEMENTS, apply_reduction, elements, elementwise, upcast
 from .base import TorchReduced, Weighted
 from .closed_form import ClosedForms, Differentiable, differentiable
 from .entries import Entry
+from .kernels import compute
 from .numerics import zero_hvp
 from .overrides import is_overridden, overridden
 from .sigmoid import error, slope
@@ -197,11 +198,11 @@ def _of_difference(
 ) -> Tensor:
     """Check, compute and reduce a loss of input - target; warnings point at the public caller."""
     # 'mean' divides by the sum of the weights; kernels do not.
-    fused = None if weight is not None else fused_elements(loss, input, target, None, reduction)
-    if fused is not None:
-        return fused
-    checks.reduction(reduction)
-    checks.tensors(input=input, target=target)
+    rest = (None, None, -100, reduction, ())
+    found = None if weight is not None else compute(loss, ELEMENTS, input, target, *rest)
+    if found is not None:
+        return found
+    checks.basics(input, target, weight, reduction)
     if target.shape != input.shape:
         checks.warn(
             f"target size {tuple(target.shape)} is not the input size {tuple(input.shape)}: the "
@@ -217,11 +218,11 @@ def _of_difference(
     if weight is not None:
         dtype = torch.promote_types(dtype, weight.dtype)
     checks.floating(name, input=torch.empty((), dtype=dtype, device="meta"))
-    size = torch.broadcast_shapes(input.shape, target.shape)  # type: ignore[no-untyped-call]
-    each = loss(upcast(input, dtype).expand(size), upcast(target, dtype).expand(size))
+    size = checks.broadcast(input=input, target=target)
+    x, t = input.expand(size), target.expand(size)
     if weight is None:
-        return apply_reduction(each, reduction, dtype)
-    w = upcast(weight, dtype)
+        return elements(loss, x, t, *rest, dtype)
+    each, w = loss(upcast(x, dtype), upcast(t, dtype)), upcast(weight, dtype)
     return apply_reduction(w * each, reduction, dtype, w.sum())
 
 

@@ -6,11 +6,12 @@ from torch import Tensor, nn
 from torch.nn.functional import logsigmoid
 
 from . import checks
-from .arguments import apply_reduction, fused_elements, upcast
+from .arguments import ELEMENTS, ELEMENTS_OF_ONE_DTYPE, apply_reduction, elements, upcast
 from .base import TorchReduced, TorchWeighted
 from .bce import bce_with_logits_formula
 from .closed_form import ClosedForms, differentiable
 from .entries import Entry
+from .kernels import compute
 from .numerics import times
 from .overrides import is_overridden, overridden
 
@@ -61,16 +62,15 @@ def soft_margin_loss(
     if is_overridden(input, target):
         return overridden(soft_margin_loss, locals())
     reduction = checks.of_deprecated(size_average, reduce, reduction)
-    fused = fused_elements(soft_margin_formula, input, target, None, reduction)
-    if fused is not None:
-        return fused
-    checks.reduction(reduction)
+    rest = (None, None, -100, reduction, ())
+    found = compute(soft_margin_formula, ELEMENTS_OF_ONE_DTYPE, input, target, *rest)
+    if found is not None:
+        return found
+    checks.basics(input, target, None, reduction)
     checks.floating("soft_margin_loss", input=input)
     checks.broadcasts(input, target=target)
-    y = upcast(target.expand(input.shape), input.dtype)
-    return apply_reduction(
-        soft_margin_formula(upcast(input, input.dtype), y), reduction, input.dtype
-    )
+    target = target.expand(input.shape)
+    return elements(soft_margin_formula, input, target, *rest, input.dtype)
 
 
 class SoftMarginLoss(TorchReduced, nn.SoftMarginLoss):
@@ -121,23 +121,25 @@ def multilabel_soft_margin_loss(
     # The mean over rows of means over classes is that over all elements. A wider weight widens it.
     same = weight is None or getattr(weight, "dtype", None) == getattr(input, "dtype", None)
     if reduction == "mean" and isinstance(input, Tensor) and input.dim() > 0 and same:
-        fused = fused_elements(bce_with_logits_formula, input, target, weight, reduction)
-        if fused is not None:
-            return fused
-    checks.reduction(reduction)
+        arguments = (input, target, weight, None, -100, reduction, ())
+        found = compute(bce_with_logits_formula, ELEMENTS, *arguments)
+        if found is not None:
+            return found
+    checks.basics(input, target, weight, reduction)
     if input.dim() == 0:
         raise IndexError("input has no class dimension: expected (..., C), got ()")
     checks.floating("multilabel_soft_margin_loss", input=input)
     checks.real(target=target)
     dtype = torch.promote_types(input.dtype, target.dtype)
-    x, t = torch.broadcast_tensors(  # type: ignore[no-untyped-call]
-        upcast(input, dtype), upcast(target, dtype)
-    )
-    each = fused_elements(bce_with_logits_formula, x, t, None, "none")
+    size = checks.broadcast(input=input, target=target)
+    x, t = upcast(input, dtype).expand(size), upcast(target, dtype).expand(size)
+    arguments = (x, t, None, None, -100, "none", ())
+    each = compute(bce_with_logits_formula, ELEMENTS, *arguments)
     if each is None:
-        each = bce_with_logits_formula(x, t)
+        each = elements(bce_with_logits_formula, *arguments)
     if weight is not None:
-        checks.broadcasts(each, weight=weight)
+        checks.real(weight=weight)
+        checks.broadcast(weight=weight, loss=each)
         dtype = torch.promote_types(dtype, weight.dtype)
         each = upcast(each, dtype) * upcast(weight, dtype)
     # torch counts the classes before it broadcasts.

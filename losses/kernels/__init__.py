@@ -18,7 +18,7 @@ import logging
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -27,7 +27,17 @@ from ..closed_form import Differentiable
 from .source import Request
 from .switches import Backend, NoKernelsError, switched_off, without_cuda_kernels
 
-__all__ = ["Backend", "Request", "backend", "closed_forms_only", "compute", "ensure", "load"]
+__all__ = [
+    "Backend",
+    "Kind",
+    "Request",
+    "backend",
+    "closed_forms_only",
+    "compute",
+    "compute_on_cuda",
+    "ensure",
+    "load",
+]
 
 
 class _NoKernels:
@@ -57,9 +67,32 @@ _collecting: dict[int, list[Request]] = {}
 """Thread -> requests of its losses, while they are collected."""
 
 
+class Kind(NamedTuple):
+    """What a kernel is told of a loss's arguments, beside its closed forms.
+
+    Native code holds no rule of what is right or wrong. It computes the calls whose tensors are
+    plain for their kind (`is_plain` in `glue/compute.cpp`); all others it leaves to the rules of
+    `checks.py`.
+
+    Attributes:
+        closed_form: `closed_form(loss, input, target, weight, extra, ignore_index, reduction,
+            settings)`, the loss of arguments that a kernel has computed.
+        takes_weight: whether the formula takes the weights of the classes, after its target.
+        one_dtype: whether only a target of the input's dtype is plain.
+        matrix: whether only an input (N, C) is plain.
+        unit_interval: whether only inputs and targets within [0, 1] are plain.
+    """
+
+    closed_form: Callable[..., Tensor]
+    takes_weight: bool = False
+    one_dtype: bool = False
+    matrix: bool = False
+    unit_interval: bool = False
+
+
 def compute(
     loss: Differentiable,
-    again: Callable[..., Tensor],
+    kind: Kind,
     input: Tensor,
     target: Tensor,
     weight: Tensor | None,
@@ -67,28 +100,23 @@ def compute(
     ignore_index: int,
     reduction: str,
     settings: tuple[Any, ...],
-    *,
-    weighs: bool = False,
 ) -> Tensor | None:
-    """Compute a loss, weighted and reduced; None if no kernel supports the call.
+    """Compute a loss, weighted and reduced, on the CPU; None if the call is not plain.
+
+    Nothing has to be known of the arguments, only that a distribution has no ignored class.
 
     Args:
-        again: `again(loss, input, target, weight, extra, ignore_index, reduction, settings)`, the
-            same by the closed forms.
         weight: factors, of elements or of classes.
         extra: another tensor argument of the formula.
-        weighs: whether the formula takes the weights of the classes, after its target.
     """
     if torch.compiler.is_compiling() or type(target) is not Tensor:
         return None
-    weighs = weighs and weight is not None
+    takes_weight = kind.takes_weight and weight is not None
     of_index = loss.forms.rows and not target.is_floating_point()
-    key = (of_index, weighs, extra is not None, settings)
-    kernel = loss.kernels.get(key)
+    kernel = loss.kernels.get((of_index, takes_weight, extra is not None, settings))
     if kernel is None or kernel.of is not _native or _collecting:
         if kernel is None:
-            names = ("z", "y" if of_index else "t", "w")[: 3 if weighs or extra is not None else 2]
-            kernel = loss.kernels[key] = _Kernel(Request(loss, names, settings), again, weighs)
+            kernel = _new_kernel(loss, kind, of_index, takes_weight, extra is not None, settings)
         requests = _collecting.get(threading.get_ident())
         if requests is not None:
             requests.append(kernel.request)
@@ -98,24 +126,65 @@ def compute(
     if found is True or found is False:
         _native.set(kernel.native, found, kernel.compiled(found))
         found = _native.call(kernel.native, input, target, weight, extra, ignore_index, reduction)
-    if found is None and _on_cuda(input):
-        from . import cuda
-
-        arguments = (input, target, weight, extra, ignore_index, reduction)
-        return cuda.compute(kernel.request, kernel.by_closed_forms, *arguments, weighs)
     return found  # type: ignore[no-any-return]
 
 
-def _on_cuda(input: object) -> bool:
-    return isinstance(input, Tensor) and input.is_cuda
+def compute_on_cuda(
+    loss: Differentiable,
+    kind: Kind,
+    input: Tensor,
+    target: Tensor,
+    weight: Tensor | None,
+    extra: Tensor | None,
+    ignore_index: int,
+    reduction: str,
+    settings: tuple[Any, ...],
+    dtype: torch.dtype,
+) -> Tensor | None:
+    """Compute a loss of arguments that have passed the checks, on CUDA; None if no kernel can.
+
+    Elements and their targets have one shape, rows the shapes of `cross_entropy`. The result has
+    `dtype`, or float32 under autocast where that is narrower.
+    """
+    if not _on_cuda(input) or torch.compiler.is_compiling():
+        return None
+    if kind.one_dtype and target.dtype != input.dtype:
+        return None
+    from . import cuda
+
+    takes_weight = kind.takes_weight and weight is not None
+    of_index = loss.forms.rows and not target.is_floating_point()
+    # Above, `compute` has been asked for the same.
+    kernel = loss.kernels.get((of_index, takes_weight, extra is not None, settings))
+    if kernel is None:
+        kernel = _new_kernel(loss, kind, of_index, takes_weight, extra is not None, settings)
+    arguments = (input, target, weight, extra, ignore_index, reduction)
+    return cuda.compute(kernel.request, kernel.by_closed_forms, *arguments, takes_weight, dtype)
+
+
+def _on_cuda(input: Tensor) -> bool:
+    return input.is_cuda
+
+
+def _new_kernel(
+    loss: Differentiable,
+    kind: Kind,
+    of_index: bool,
+    takes_weight: bool,
+    takes_extra: bool,
+    settings: tuple[Any, ...],
+) -> _Kernel:
+    names = ("z", "y" if of_index else "t", "w")[: 3 if takes_weight or takes_extra else 2]
+    kernel = _Kernel(Request(loss, names, settings), kind, takes_weight)
+    loss.kernels[of_index, takes_weight, takes_extra, settings] = kernel
+    return kernel
 
 
 class _Kernel:
     """The kernel of a loss with its settings, compiled when it is first called."""
 
-    def __init__(self, request: Request, again: Callable[..., Tensor], weighs: bool) -> None:
-        self.request, self._again = request, again
-        self._weighs = weighs
+    def __init__(self, request: Request, kind: Kind, takes_weight: bool) -> None:
+        self.request, self._kind, self._takes_weight = request, kind, takes_weight
         # The kernel of the extension `of`, which `load` may replace.
         self.native: Any = None
         self.of: Any = None
@@ -124,9 +193,15 @@ class _Kernel:
         if isinstance(_native, _LazyKernels):
             load()
         if self.of is not _native:
-            forms = self.request.loss.forms
-            kind = (forms.rows, forms.pair is not None, self._weighs, forms.weighted_mean)
-            self.native = _native.kernel(*kind, forms.unit_interval, self._derivative)
+            forms, kind = self.request.loss.forms, self._kind
+            target = "elements"
+            if forms.rows:
+                target = "index" if "y" in self.request.inputs else "distribution"
+            if forms.pair is not None:
+                target = "lists"
+            formula = (target, self._takes_weight, forms.weighted_mean)
+            plain = (kind.one_dtype, kind.matrix, kind.unit_interval)
+            self.native = _native.kernel(*formula, *plain, self._derivative)
             self.of = _native
 
     def compiled(self, wide: bool) -> tuple[int, int, bool, tuple[float, ...]] | None:
@@ -146,7 +221,7 @@ class _Kernel:
             return None
 
     def by_closed_forms(self, *arguments: Any) -> Tensor:
-        return self._again(self.request.loss, *arguments, self.request.settings)
+        return self._kind.closed_form(self.request.loss, *arguments, self.request.settings)
 
     def _derivative(self, upstream: Tensor, input: Tensor, *rest: Any) -> Tensor:
         """Return dL/dinput, by the closed forms, differentiable where a graph is built."""

@@ -85,7 +85,7 @@ def test_at_its_kink_l1_pulls_nowhere_as_in_torch() -> None:
 
 Z = torch.zeros(2, 3)
 BAD_L1: dict[str, tuple[tuple[Tensor, Tensor], dict[str, Any], str]] = {
-    "shapes": ((Z, torch.zeros(4)), {}, "shape"),
+    "shapes": ((Z, torch.zeros(4)), {}, r"\(2, 3\) and target of size \(4,\)"),
     "weight": ((Z, Z), {"weight": torch.ones(3)}, "weight of size"),
     "reduction": ((Z, Z), {"reduction": "means"}, "did you mean 'mean'"),
     "integers": ((Z.long(), Z.long()), {}, "convert it with input.float"),

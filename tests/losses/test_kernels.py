@@ -5,8 +5,8 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 import torch
 
-from lossbench.losses import ClosedForms, differentiable, functional
-from lossbench.losses.arguments import fused_elements, rows
+from lossbench.losses import ClosedForms, differentiable, functional, kernels
+from lossbench.losses.arguments import ELEMENTS, rows
 
 from .cases import dtypes
 from .kernel_cases import INF, USED, assert_same, numbers, shares, value_and_gradient
@@ -95,7 +95,7 @@ def test_functions_of_numbers_are_torch_s_to_their_ends(function: str, dtype: to
     )
     z = torch.cat([ends, -ends, torch.tensor([float("nan")]), torch.linspace(-20, 20, 101)])
     z = z.to(dtype)
-    found = fused_elements(loss, z, torch.zeros_like(z), None, "none")
+    found = kernels.compute(loss, ELEMENTS, z, torch.zeros_like(z), None, None, -100, "none", ())
     assert found is not None
     torch.testing.assert_close(found, of(z), rtol=8 * info.eps, atol=0, equal_nan=True)
 
@@ -127,7 +127,7 @@ def test_threads_that_need_a_kernel_at_once_get_the_same() -> None:
     z, t = numbers((5000,), torch.float32), numbers((5000,), torch.float32, 1)
 
     def work(_: int) -> float:
-        found = fused_elements(loss, z, t, None, "sum", None, 0.7)
+        found = kernels.compute(loss, ELEMENTS, z, t, None, None, -100, "sum", (0.7,))
         assert found is not None
         return found.item()
 

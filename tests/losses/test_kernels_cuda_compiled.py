@@ -87,11 +87,12 @@ def start(
         z = torch.zeros(2, classes, dtype=dtype)
         t = torch.zeros(2, dtype=torch.int64) if of_index else z
     w = torch.ones(z.shape[-1], dtype=dtype)
-    weighs = "w" in request.inputs and forms.rows
+    takes_weight = "w" in request.inputs and forms.rows
     extra = w if "w" in request.inputs and not forms.rows else None
-    weights = w if weighs or weight else None
+    weights = w if takes_weight or weight else None
     functions = kernel(request._replace(wide=False))
-    call = Call(functions, forms, never, z, t, weights, extra, reduction, -100, weighs, dtype)
+    tensors = z, t, weights, extra
+    call = Call(functions, forms, never, *tensors, reduction, -100, takes_weight, dtype)
     value, saved = launch.value(call, save=True)
     launch.gradient(call, saved if forms.rows else Saved(), torch.ones_like(value))
 

@@ -30,29 +30,29 @@ _PLAIN = (Tensor, torch.nn.Parameter)
 
 def compute(
     request: Request,
-    again: Callable[..., Tensor],
+    closed_form: Callable[..., Tensor],
     input: Tensor,
     target: Tensor,
     weight: Tensor | None,
     extra: Tensor | None,
     ignore_index: int,
     reduction: str,
-    weighs: bool,
+    takes_weight: bool,
+    dtype: torch.dtype,
 ) -> Tensor | None:
-    """Compute a loss; None if no kernel supports the call.
+    """Compute a loss of arguments that have passed the checks; None if no kernel can.
 
     Args:
-        again: the same by the closed forms.
-        weighs: whether the formula takes the weights of the classes.
+        closed_form: the same by the closed forms.
+        takes_weight: whether the formula takes the weights of the classes.
+        dtype: of the loss, without autocast.
     """
     forms = request.loss.forms
     tensors = input, target, weight, extra
     if (
         reduction not in ("mean", "sum", "none")
-        or type(ignore_index) is not int
-        or not -(2**63) <= ignore_index < 2**63
         or not _plain(*tensors)
-        or not (_rows_fit if forms.rows else _elements_fit)(request, *tensors, ignore_index)
+        or not _has_kernel(request, *tensors)
         or not _is_plain_eager()
         or not _usable(input.device)
     ):
@@ -67,26 +67,14 @@ def compute(
         functions = kernel(request)
     except NoKernelsError:
         return None
-    dtype = _dtype_of(forms.rows, *tensors)
-    arguments = (*tensors, reduction, ignore_index, weighs, dtype)
-    call = Call(functions, forms, again, *arguments)
+    if dtype.itemsize < 4 and torch.is_autocast_enabled(input.device.type):
+        dtype = torch.float32
+    arguments = (*tensors, reduction, ignore_index, takes_weight, dtype)
+    call = Call(functions, forms, closed_form, *arguments)
     if not graph or not input.requires_grad:
         return node.value(call)
     loss: Tensor = node.Loss.apply(input, call)
     return loss
-
-
-def _dtype_of(
-    rows: bool, input: Tensor, target: Tensor, weight: Tensor | None, _extra: Tensor | None
-) -> torch.dtype:
-    """Return the dtype of the loss, as in the closed forms."""
-    dtype = input.dtype
-    if target.is_floating_point():
-        dtype = torch.promote_types(dtype, target.dtype)
-        if rows and weight is not None:
-            dtype = torch.promote_types(dtype, weight.dtype)
-    upcast = dtype.itemsize < 4 and torch.is_autocast_enabled(input.device.type)
-    return torch.float32 if upcast else dtype
 
 
 # --- whether a kernel can serve a call -----------------------------------------------------------
@@ -131,57 +119,17 @@ def _plain(*tensors: Tensor | None) -> bool:
     )
 
 
-def _elements_fit(
-    _request: Request,
-    z: Tensor,
-    t: Tensor,
-    weight: Tensor | None,
-    extra: Tensor | None,
-    _ignored: int,
+def _has_kernel(
+    request: Request, input: Tensor, target: Tensor, weight: Tensor | None, extra: Tensor | None
 ) -> bool:
-    return (
-        z.numel() > 0
-        and t.shape == z.shape
-        and all(x is None or x.dtype in _DTYPES for x in (z, t, weight, extra))
-        and all(x is None or _broadcasts(x, z) for x in (weight, extra))
-    )
-
-
-def _rows_fit(
-    request: Request,
-    z: Tensor,
-    target: Tensor,
-    weight: Tensor | None,
-    extra: Tensor | None,
-    ignored: int,
-) -> bool:
-    if z.dtype not in _DTYPES or z.dim() == 0 or z.numel() == 0:
-        return False
-    classes = z.shape[min(1, z.dim() - 1)]
-    if any(
-        x is not None and not (x.dtype in _DTYPES and x.shape == (classes,))
-        for x in (weight, extra)
+    """Return whether there are kernels for the dtypes, and for lists as long as these."""
+    if input.numel() == 0 or any(
+        x is not None and x.dtype not in _DTYPES for x in (input, weight, extra)
     ):
         return False
     if request.loss.forms.pair is not None:
-        fits = z.dim() == 2 and target.shape == z.shape and weight is None
-        return fits and _integer(target) and classes <= LISTED_CLASSES
-    if target.shape == z.shape:
-        return target.dtype in _DTYPES and ignored < 0
-    if weight is not None and weight.dtype != z.dtype:
-        return False
-    wanted = z.shape[:1] + z.shape[2:] if z.dim() > 1 else torch.Size(())
-    return _integer(target) and target.shape == wanted
-
-
-def _integer(x: Tensor) -> bool:
-    return not (x.is_floating_point() or x.is_complex() or x.dtype == torch.bool)
-
-
-def _broadcasts(x: Tensor, z: Tensor) -> bool:
-    """Return whether x can be broadcast to z's shape."""
-    sizes = zip(reversed(x.shape), reversed(z.shape), strict=False)
-    return x.dim() <= z.dim() and all(a in (1, b) for a, b in sizes)
+        return input.dim() == 2 and input.shape[1] <= LISTED_CLASSES
+    return target.dtype in _DTYPES or "y" in request.inputs
 
 
 # --- whether there are kernels -------------------------------------------------------------------

@@ -16,23 +16,23 @@ class Call(NamedTuple):
     Attributes:
         kernel: its functions.
         forms: its closed forms.
-        again: `again(input, target, weight, extra, ignore_index, reduction)`, the loss by its
-            closed forms.
+        closed_form: `closed_form(input, target, weight, extra, ignore_index, reduction)`, the loss
+            by its closed forms.
         extra: tensor argument of the formula besides input and target, or None.
-        weighs: whether the formula takes the weights of the classes.
+        takes_weight: whether the formula takes the weights of the classes.
         dtype: the loss's.
     """
 
     kernel: Kernel
     forms: ClosedForms
-    again: Callable[..., Tensor]
+    closed_form: Callable[..., Tensor]
     input: Tensor
     target: Tensor
     weight: Tensor | None
     extra: Tensor | None
     reduction: str
     ignored: int
-    weighs: bool
+    takes_weight: bool
     dtype: torch.dtype
 
     @property
@@ -42,17 +42,17 @@ class Call(NamedTuple):
     @property
     def has_index(self) -> bool:
         """Tell if the target of a row is a class index."""
-        return self.forms.rows and self.target.shape != self.input.shape
+        return self.forms.rows and not self.target.is_floating_point()
 
     @property
     def formula_weight(self) -> Tensor | None:
         """The third tensor of the formula."""
-        return self.weight if self.weighs else self.extra
+        return self.weight if self.takes_weight else self.extra
 
     @property
     def factor(self) -> Tensor | None:
         """Factors of what the formula gives."""
-        return None if self.weighs else self.weight
+        return None if self.takes_weight else self.weight
 
 
 class Saved(NamedTuple):

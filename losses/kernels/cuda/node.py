@@ -65,7 +65,7 @@ def _differentiable(call: Call, upstream: Tensor, autocast: bool) -> Tensor:
     device = call.input.device.type
     # The loss needs the dtype of the forward pass.
     with torch.enable_grad(), without_cuda_kernels(), torch.autocast(device, enabled=autocast):
-        loss = call.again(*call.tensors, call.ignored, call.reduction)
+        loss = call.closed_form(*call.tensors, call.ignored, call.reduction)
     gradient: Tensor
     (gradient,) = torch.autograd.grad(loss, call.input, upstream, create_graph=graph)
     return gradient

@@ -118,22 +118,31 @@ PyObject* call_py(PyObject*, PyObject* const* given, Py_ssize_t count) {
   call.kernel = static_cast<const Kernel*>(PyCapsule_GetPointer(given[0], KERNEL));
   if (!call.kernel) return nullptr;
   if (!Arguments::is_plain_eager() || !arguments.tensors(1, call) || !arguments.integer(5, call.ignored) ||
-      !arguments.reduction(6, call.reduction) || !fits(call))
+      !arguments.reduction(6, call.reduction) || !is_plain(call))
     Py_RETURN_NONE;
   return compute(call);
   END_HANDLE_TH_ERRORS
 }
 
-// kernel(rows, lists, weighs, weighted_mean, unit_interval, derivative)
+// kernel(target, takes_weight, weighted_mean, one_dtype, matrix, unit_interval, derivative); `target` is
+// "elements", "distribution", "index" or "lists".
 PyObject* kernel_py(PyObject*, PyObject* arguments) {
-  int rows = 0, lists = 0, weighs = 0, weighted_mean = 0, unit_interval = 0;
+  const char* target = nullptr;
+  int takes_weight = 0, weighted_mean = 0, one_dtype = 0, matrix = 0, unit_interval = 0;
   PyObject* derivative = nullptr;
-  if (!PyArg_ParseTuple(arguments, "pppppO", &rows, &lists, &weighs, &weighted_mean, &unit_interval, &derivative)) return nullptr;
+  if (!PyArg_ParseTuple(arguments, "spppppO", &target, &takes_weight, &weighted_mean, &one_dtype, &matrix,
+                        &unit_interval, &derivative))
+    return nullptr;
   auto kernel = std::make_unique<Kernel>();
-  kernel->rows = rows != 0;
-  kernel->lists = lists != 0;
-  kernel->weighs = weighs != 0;
+  const std::string name = target;
+  kernel->target = name == "lists"          ? Target::LISTS
+                   : name == "index"        ? Target::INDEX
+                   : name == "distribution" ? Target::DISTRIBUTION
+                                            : Target::ELEMENTS;
+  kernel->takes_weight = takes_weight != 0;
   kernel->weighted_mean = weighted_mean != 0;
+  kernel->one_dtype = one_dtype != 0;
+  kernel->matrix = matrix != 0;
   kernel->unit_interval = unit_interval != 0;
   kernel->derivative = Py_NewRef(derivative);
   return PyCapsule_New(kernel.release(), KERNEL, nullptr);

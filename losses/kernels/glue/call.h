@@ -24,17 +24,23 @@ struct Compiled {
   bool missing = false;
 };
 
+// What the target is: a number per logit; a row of numbers; the class of a row; classes of a row.
+enum class Target { ELEMENTS, DISTRIBUTION, INDEX, LISTS };
+
 // A loss with its settings. It is never destroyed: Python keeps as many as there are settings in use.
 struct Kernel {
-  bool rows = false;
-  // Whether the target lists the right classes of a row.
-  bool lists = false;
+  Target target = Target::ELEMENTS;
+  // Whether the formula takes the weights of the classes.
+  bool takes_weight = false;
   // Whether 'mean' divides by the sum of the rows' weights, or by their number.
   bool weighted_mean = true;
-  // Whether the formula takes the weights of the classes.
-  bool weighs = false;
-  // Whether inputs and targets outside of [0, 1] are errors, which the Python code raises.
+  // What is plain, as in the Python class Kind.
+  bool one_dtype = false;
+  bool matrix = false;
   bool unit_interval = false;
+
+  bool rows() const { return target != Target::ELEMENTS; }
+  bool has_index() const { return target == Target::INDEX || target == Target::LISTS; }
   // In float32, which also computes bfloat16 and float16, and in float64.
   Compiled narrow, wide;
   // derivative(upstream, input, target, weight, extra, ignore_index, reduction): the gradient as a
@@ -53,7 +59,6 @@ struct Call {
   // What the value saves for the gradient; undefined: nothing.
   Tensor saved;
 
-  bool has_index() const;
   // The dtype of the loss without autocast.
   at::ScalarType dtype() const;
   const Compiled& compiled() const { return dtype() == at::kDouble ? kernel->wide : kernel->narrow; }
@@ -73,8 +78,9 @@ inline bool floating(const Tensor& x) {
 
 inline bool wants_gradient(const Tensor& x) { return x.defined() && x.requires_grad(); }
 
-// Whether a kernel supports the shapes and dtypes.
-bool fits(const Call& call);
+// Whether shapes and dtypes are the plain ones of the kernel's kind. It is no rule: of whatever is not
+// plain the Python code finds out whether it is right, and computes or refuses it.
+bool is_plain(const Call& call);
 
 // The loss, or an undefined tensor where a value is invalid: the Python code then raises.
 Tensor compute_value(Call& call, bool wants_gradient);

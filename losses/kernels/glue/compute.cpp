@@ -1,5 +1,6 @@
 // Kernels on torch's tensors: dtypes, layouts, reductions, threads.
 #include <ATen/ATen.h>
+#include <ATen/ExpandUtils.h>
 #include <ATen/Parallel.h>
 #include <ATen/autocast_mode.h>
 
@@ -72,7 +73,7 @@ void set_rows(const Call& call, Arrays& to) {
     job.classes = classes;
     job.inner = last ? 1 : inner;
   }
-  if (call.has_index()) {
+  if (call.kernel->has_index()) {
     to.index = call.tensors[1].to(at::kLong).contiguous();
     job.index = to.index.const_data_ptr<int64_t>();
   } else {
@@ -84,14 +85,14 @@ void set_rows(const Call& call, Arrays& to) {
 }
 
 void set(const Call& call, Arrays& to) {
-  if (call.kernel->rows) set_rows(call, to);
+  if (call.kernel->rows()) set_rows(call, to);
   else set_elements(call, to);
   Job& job = to.job;
   job.z = array(to.z);
   job.t = array(to.t);
   // Numbers per class or per element that the formula takes, and factors of what it gives.
-  job.w = array(call.kernel->weighs ? to.weight : to.extra);
-  if (!call.kernel->weighs) job.weight = array(to.weight);
+  job.w = array(call.kernel->takes_weight ? to.weight : to.extra);
+  if (!call.kernel->takes_weight) job.weight = array(to.weight);
   job.constants = call.compiled().constants.data();
   job.parallel = parallel;
   if (call.saved.defined()) job.saved = call.saved.mutable_data_ptr();
@@ -131,53 +132,47 @@ constexpr int64_t SAVING_CLASSES = 64;
 
 Tensor each_loss(const Call& call, const Arrays& arrays, at::ScalarType dtype) {
   const auto options = arrays.z.options().dtype(dtype);
-  if (!call.kernel->rows) return at::empty_like(arrays.z, options);
+  if (!call.kernel->rows()) return at::empty_like(arrays.z, options);
   auto sizes = arrays.z.sizes().vec();
   sizes.erase(sizes.begin() + (arrays.z.dim() == 1 ? 0 : 1));
   return at::empty(sizes, options);
 }
 
-}  // namespace
-
-bool Call::has_index() const {
-  return kernel->rows && (kernel->lists || tensors[1].sizes() != tensors[0].sizes());
+// Whether x has the sizes of z, (C,) or (N, C, d1, ..., dK), without the classes.
+bool has_sizes_of_rows(const Tensor& x, const Tensor& z) {
+  if (z.dim() < 2) return z.dim() == 1 && x.dim() == 0;
+  return x.dim() == z.dim() - 1 && x.size(0) == z.size(0) && x.sizes().slice(1) == z.sizes().slice(2);
 }
+
+}  // namespace
 
 at::ScalarType Call::dtype() const {
   at::ScalarType found = tensors[0].scalar_type();
-  if (!kernel->rows || !has_index()) found = at::promote_types(found, tensors[1].scalar_type());
-  if (kernel->rows && !has_index() && tensors[2].defined())
-    found = at::promote_types(found, tensors[2].scalar_type());
+  if (kernel->has_index()) return found;
+  found = at::promote_types(found, tensors[1].scalar_type());
+  if (kernel->rows() && tensors[2].defined()) found = at::promote_types(found, tensors[2].scalar_type());
   return found;
 }
 
-bool fits(const Call& call) {
-  const Tensor &z = call.tensors[0], &t = call.tensors[1], &weight = call.tensors[2], &extra = call.tensors[3];
+bool is_plain(const Call& call) {
+  const Kernel& kernel = *call.kernel;
+  const Tensor &z = call.tensors[0], &t = call.tensors[1], &weight = call.tensors[2];
   if (!z.defined() || !t.defined() || !floating(z)) return false;
-  for (const Tensor* x : {&weight, &extra})
-    if (x->defined() && !floating(*x)) return false;
-  if (!call.kernel->rows) {
-    if (!floating(t) || t.sizes() != z.sizes()) return false;
-    for (const Tensor* x : {&weight, &extra}) {
-      if (!x->defined()) continue;
-      if (x->dim() > z.dim()) return false;
-      for (int64_t d = 1; d <= x->dim(); ++d)
-        if (x->size(-d) != 1 && x->size(-d) != z.size(-d)) return false;
-    }
-    return true;
+  if (kernel.has_index() ? !at::isIntegralType(t.scalar_type(), /*includeBool=*/false) : !floating(t)) return false;
+  if (kernel.one_dtype && t.scalar_type() != z.scalar_type()) return false;
+  if (kernel.matrix && z.dim() != 2) return false;
+  if (kernel.target == Target::INDEX ? !has_sizes_of_rows(t, z) : t.sizes() != z.sizes()) return false;
+  if (kernel.rows() && (z.dim() == 0 || z.numel() == 0)) return false;
+  if (kernel.target == Target::INDEX && weight.defined() && weight.scalar_type() != z.scalar_type()) return false;
+  for (size_t k = 2; k < call.tensors.size(); ++k) {
+    const Tensor& x = call.tensors[k];
+    if (!x.defined()) continue;
+    if (!floating(x)) return false;
+    if (kernel.rows() ? x.dim() != 1 || x.size(0) != z.size(z.dim() == 1 ? 0 : 1)
+                      : !at::is_expandable_to(x.sizes(), z.sizes()))
+      return false;
   }
-  if (z.dim() == 0 || z.numel() == 0) return false;
-  const int64_t classes = z.size(z.dim() == 1 ? 0 : 1);
-  for (const Tensor* x : {&weight, &extra})
-    if (x->defined() && (x->dim() != 1 || x->size(0) != classes)) return false;
-  if (call.kernel->lists)
-    return z.dim() == 2 && t.sizes() == z.sizes() && at::isIntegralType(t.scalar_type(), false) && !weight.defined();
-  if (t.sizes() == z.sizes()) return floating(t) && call.ignored < 0;
-  if (weight.defined() && weight.scalar_type() != z.scalar_type()) return false;
-  if (!at::isIntegralType(t.scalar_type(), /*includeBool=*/false)) return false;
-  if (z.dim() == 1) return t.dim() == 0;
-  if (t.dim() != z.dim() - 1 || t.size(0) != z.size(0)) return false;
-  return t.sizes().slice(1) == z.sizes().slice(2);
+  return true;
 }
 
 Tensor compute_value(Call& call, bool wants_gradient) {
@@ -190,7 +185,7 @@ Tensor compute_value(Call& call, bool wants_gradient) {
   Job& job = arrays.job;
   const int64_t examples = job.outer * job.inner;
   double divisor = static_cast<double>(examples);
-  if (call.kernel->lists) {
+  if (call.kernel->target == Target::LISTS) {
     if (!all_classes(arrays.index, job.classes)) return {};
   } else if (job.index) {
     const auto total = total_weight(arrays, call.ignored);
@@ -231,7 +226,7 @@ Tensor compute_gradient(const Call& call, const Tensor& upstream) {
   if (call.reduction != "none") {
     job.scale *= upstream.item<double>();
   } else {
-    factors = call.kernel->rows ? upstream.contiguous() : with_layout(upstream, arrays.z);
+    factors = call.kernel->rows() ? upstream.contiguous() : with_layout(upstream, arrays.z);
     job.upstream = array(factors);
   }
   Tensor gradient = empty_gradient_like(arrays.z);
