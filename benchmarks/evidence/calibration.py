@@ -139,10 +139,9 @@ class Calibration(Analysis):
         pooled, texts, parts = {}, {}, []
         for loss, runs in self.runs.items():
             probabilities = np.concatenate([each.probabilities for each in tested(runs)])
-            labels = np.concatenate([each.labels for each in tested(runs)])
-            error = 100 * expected_calibration_error(probabilities, labels)
-            accuracy = 100 * float((probabilities.argmax(1) == labels).mean())
-            pooled[loss] = (probabilities, labels)
+            pooled[loss] = probabilities, np.concatenate([each.labels for each in tested(runs)])
+            # Not of the pooled predictions: seeds that err on opposite sides would cancel out.
+            error, accuracy = np.mean(self.errors[loss]), np.mean(self.accuracies[loss])
             texts[loss] = f"{kind(loss)}\ncalibration error {error:.1f}\naccuracy {accuracy:.1f}"
             parts.append(f"{loss} {error:.1f}")
         return figure(
@@ -154,9 +153,10 @@ class Calibration(Analysis):
             caption=(
                 "On the dotted line accuracy equals confidence. Below it, the network is "
                 "overconfident; above it, underconfident. The larger a marker, the more "
-                "predictions it stands for; all seeds together."
+                "predictions it stands for. Points: the predictions of all seeds together; "
+                "calibration error and accuracy: mean over seeds."
             ),
-            alt=f"Gap in points, all seeds together: {'; '.join(parts)}.",
+            alt=f"Expected calibration error in points, mean over seeds: {'; '.join(parts)}.",
         )
 
     def _error_figure(self) -> ClaimFigure:

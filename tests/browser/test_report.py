@@ -27,4 +27,10 @@ def test_the_pictures_load_and_nothing_overflows(
         assert pictures.nth(number).evaluate("image => image.naturalWidth") > 0
         assert pictures.nth(number).get_attribute("alt")
     assert page.evaluate("document.scrollingElement.scrollWidth") <= width
+    cut = "cards => cards.filter(card => card.scrollWidth > card.clientWidth).length"
+    assert page.locator(".card").evaluate_all(cut) == 0
+    if width < 700:
+        page.locator(".card").first.click()
+        assert pictures.first.evaluate("image => image.clientWidth") > 2 * width
+        assert page.evaluate("document.scrollingElement.scrollWidth") <= width
     assert all(url == address or url.startswith("data:") for url in page_log.requests)

@@ -1,4 +1,5 @@
 import dataclasses
+import re
 
 import numpy as np
 import pytest
@@ -118,3 +119,16 @@ def test_temperature_is_that_of_a_softmax():
     softmax = np.exp(logits) / np.exp(logits).sum(1, keepdims=True)
     scaled = np.exp(logits / 2) / np.exp(logits / 2).sum(1, keepdims=True)
     np.testing.assert_allclose(at_temperature(softmax, 2.0), scaled, rtol=1e-6)
+
+
+def test_the_figure_shows_the_errors_of_the_sentence(examine):
+    """The errors of two seeds differ in sign; pooled predictions would cancel them."""
+
+    def world(config):
+        sign = 1 if config.seed % 2 else -1
+        return calibration_world(config, accuracy={config.loss: 0.75 + 0.03 * sign})
+
+    finding = examine("calibration", world=world)
+    numbers = dict(re.findall(r"([\w-]+) (\d+\.\d)", finding.sentence))
+    assert set(numbers) == set(LOSSES)
+    assert dict(re.findall(r"([\w-]+) (\d+\.\d)", finding.figures[0].alt)) == numbers
