@@ -21,9 +21,9 @@ from typing import IO, Any
 from lossbench.benchmarks.errors import UserError
 
 from .directory import DirectoryReader, FileFilter, FileInfo, digest, size_error
+from .other_files import TAR_SUFFIXES, explain_other_formats
 from .sources import MAX_FILE_BYTES, UnusableError
 
-TAR_SUFFIXES = (".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz")
 MAX_MEMBERS = 2_000_000
 """Upper bound of files per archive. ImageNet has 1.4 million images."""
 MAX_RATIO = 200
@@ -150,9 +150,10 @@ def open_reader(path: Path) -> Reader:
                 return TarReader(path)
     except OSError as error:
         raise UserError(f"can't read {str(path)!r}: {error.strerror or error}") from error
+    advice = explain_other_formats([path.name])
     raise UserError(
         f"{str(path)!r} is neither a directory nor an archive; give a directory, .zip, .tar, "
-        ".tar.gz or .tgz"
+        f".tar.gz or .tgz{f'; {advice}' if advice else ''}"
     )
 
 

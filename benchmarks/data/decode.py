@@ -1,6 +1,7 @@
 """Decode an image file into a small square RGB array, deterministically."""
 
 import io
+import re
 from functools import cache
 
 import numpy as np
@@ -54,10 +55,20 @@ def decode_square(data: bytes | np.ndarray, size: int) -> np.ndarray:
     except UnusableError:
         raise
     except UnidentifiedImageError as error:
-        raise UnusableError("not an image" if data else "empty file") from error
+        raise UnusableError(_describe_unknown(data)) from error
     # Damaged bytes make PIL's decoders raise nearly anything, from struct.error to MemoryError.
     except Exception as error:
         raise UnusableError(f"damaged image: {error or type(error).__name__}") from error
+
+
+def _describe_unknown(data: bytes | np.ndarray) -> str:
+    """Return why bytes are not of a format that is read."""
+    if not len(data):
+        return "empty file"
+    # The brands of an ISO base media file; those of other video formats are not images.
+    if bytes(data[4:8]) == b"ftyp" and re.search(b"hei[cxms]|hev[cx]", bytes(data[8:64])):
+        return "HEIC; convert to JPEG"
+    return "not an image"
 
 
 @cache

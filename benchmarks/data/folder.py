@@ -11,10 +11,11 @@ from pathlib import Path
 from lossbench.benchmarks.errors import UserError
 from lossbench.benchmarks.format import plural
 
-from .archive import TAR_SUFFIXES, Reader, open_reader
+from .archive import Reader, open_reader
 from .directory import FileInfo
 from .listing_cache import Listing, cached_listing
 from .other_files import (
+    TAR_SUFFIXES,
     explain_other_formats,
     is_accompanying_file,
     is_derived_file,

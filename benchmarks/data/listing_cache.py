@@ -84,8 +84,9 @@ def _read(file: Path, stamp: str) -> Listing | None:
         fingerprint, composition = content["fingerprint"], content["composition"]
         if schema_error(content, SHAPE):
             return None
-        about = {name: tuple(composition[name]) for name in ("left_out", "warnings")}
-        listing = Listing(fingerprint, Composition(dict(composition["origins"]), **about))
+        origins = {s: composition["origins"][s] for s in SPLITS if s in composition["origins"]}
+        about = (tuple(composition[name]) for name in ("left_out", "warnings"))
+        listing = Listing(fingerprint, Composition(origins, *about))
     except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return None
     # The fingerprint becomes a part of a path.

@@ -4,8 +4,9 @@ import os
 import re
 from collections.abc import Iterable
 
-from .archive import TAR_SUFFIXES
 from .sources import shorten
+
+TAR_SUFFIXES = (".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz")
 
 SYSTEM_FOLDERS = frozenset(("__macosx", "$recycle.bin", "@eadir", "system volume information"))
 SYSTEM_FILES = frozenset(("thumbs.db", "desktop.ini"))
@@ -38,7 +39,7 @@ OTHER_FORMATS = {
     "as cat/1.jpg",
     r"\.np[yz]": "arrays of NumPy; write each image into its class folder with "
     "PIL.Image.fromarray(pixels).save('cat/1.png')",
-    r"\.(cls|cls2)|[-_.]\d{4,}\.tar": "WebDataset shards, whose classes are numbers in .cls files; "
+    r"\.cls|-\d{5,}\.tar": "WebDataset shards, whose classes are numbers in .cls files; "
     "write each image into its class folder, such as cat/1.jpg",
     r"\.h5|\.hdf5": "HDF5 files; write each image into its class folder with "
     "PIL.Image.fromarray(pixels).save('cat/1.png')",

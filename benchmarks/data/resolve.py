@@ -6,11 +6,11 @@ from pathlib import Path
 
 from lossbench.benchmarks.errors import UserError, one_line, unknown_name
 
-from .archive import TAR_SUFFIXES
 from .cache import open_cached
 from .cifar import cifar10, cifar10_ten
 from .folder import path_source
 from .image_set import ImageSet
+from .other_files import TAR_SUFFIXES
 from .pets import oxford_breeds, oxford_pets
 from .sources import (
     SOURCES,

@@ -13,6 +13,7 @@ from functools import cache
 from itertools import takewhile
 
 from lossbench.benchmarks.errors import UserError
+from lossbench.benchmarks.format import plural
 
 from .sources import SPLITS, Folders, SplitName, printable, shorten
 
@@ -223,7 +224,7 @@ def _check_understood(counts: Counter[Origin], shared: int, where: str) -> None:
         return
 
     def listed(origins: Sequence[Origin]) -> str:
-        return shorten([f"{shlex.quote(str(o))} ({counts[o]:,} images)" for o in origins])
+        return shorten([f"{shlex.quote(str(o))} ({plural(counts[o], 'image')})" for o in origins])
 
     tested = any(origin.split == "test" for origin in known)
     names = [shlex.quote(str(origin)) for origin in unknown[:2]]
@@ -240,7 +241,7 @@ def _check_understood(counts: Counter[Origin], shared: int, where: str) -> None:
         f"and which for the test: {listed(unknown)}"
         + (f"; beside {', '.join(beside)}" if beside else "")
         + f"; say what each is, for example --split {' '.join(flags)} "
-        "(train=. is every other folder)"
+        "(. is every other folder)"
     )
 
 

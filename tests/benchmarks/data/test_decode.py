@@ -145,6 +145,9 @@ def test_the_jpeg_decoder_does_not_shrink_too_far(encoded):
         (b"", "empty file"),
         (b"just text, whatever the name says", "not an image"),
         (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n", "not an image"),
+        (b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + bytes(99), "HEIC; convert to JPEG"),
+        (b"\0\0\0\x1cftypmif1\0\0\0\0mif1heix" + bytes(99), "HEIC; convert to JPEG"),
+        (b"\0\0\0\x14ftypisom\0\0\0\0mp41" + bytes(99), "not an image"),
         (None, "damaged image"),
     ],
 )

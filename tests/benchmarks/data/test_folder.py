@@ -1,9 +1,11 @@
 """Labels, splits and descriptions of layouts of folders and file names."""
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from lossbench.benchmarks.data.cache import open_cached
 from lossbench.benchmarks.data.folder import class_labels, find_label, path_source
 from lossbench.benchmarks.data.sources import CATS_AND_DOGS
 
@@ -191,6 +193,47 @@ def test_no_class_is_an_error_that_names_inner_archives(pack, tmp_path, refusal)
     refusal(lambda: path_source(tmp_path / "empty"), "found 0 dog, 0 cat among 0 files")
     path = pack({"train.zip": b"PK", "test1.zip": b"PK"}, "zip")
     refusal(lambda: path_source(path), "unpack", ": test1.zip, train.zip")
+
+
+OTHER_FORMATS = {
+    "arrow": (["train/data-00000-of-00001.arrow", "train/state.json"], "load_from_disk"),
+    "parquet": (["data/train-00000-of-00002.parquet", "README.md"], "load_dataset('parquet'"),
+    "tfrecord": (["cats.tfrecord", "dogs.tfrecord"], "TFRecordDataset"),
+    "tensorflow datasets": (["1.0/x-train.tfrecord-00000-of-00008"], "TFRecordDataset"),
+    "webdataset": (["000001.jpg", "000001.cls", "000002.jpg", "000002.cls"], "WebDataset"),
+    "shards": (["train-000000.tar", "train-000001.tar"], "WebDataset"),
+    "npz": (["train.npz"], "PIL.Image.fromarray"),
+    "npy": (["x_train.npy", "y_train.npy"], "PIL.Image.fromarray"),
+    "hdf5": (["catvnoncat.h5"], "PIL.Image.fromarray"),
+    "heic": (["IMG_1.HEIC", "IMG_2.heic"], "IMG_1.HEIC, IMG_2.heic: HEIC photographs; convert"),
+}
+
+
+@pytest.mark.parametrize("kind", ["directory", "zip", "tar.gz"])
+@pytest.mark.parametrize("form", OTHER_FORMATS)
+def test_other_formats_are_refused_with_what_to_do(pack, kind, form, refusal):
+    names, advice = OTHER_FORMATS[form]
+    path = pack(dict.fromkeys(names, b"?"), kind)
+    refusal(lambda: path_source(path), "found 0 dog, 0 cat", advice)
+
+
+@pytest.mark.parametrize(
+    ("name", "advice"), [("pets.parquet", "load_dataset"), ("a.tfrecord", "tf.data"), ("b.txt", "")]
+)
+def test_a_file_of_another_format_is_refused_with_what_to_do(tmp_path, name, advice, refusal):
+    (tmp_path / name).write_bytes(b"PAR1")
+    refusal(lambda: path_source(tmp_path / name), "neither a directory nor an archive", advice)
+
+
+def test_an_array_of_numpy_is_refused_with_what_to_do(tmp_path, refusal):
+    np.savez(tmp_path / "pets.npz", images=np.zeros(3), labels=np.zeros(3))
+    refusal(lambda: path_source(tmp_path / "pets.npz"), "images.npy, labels.npy: arrays of NumPy")
+
+
+def test_photographs_in_heic_end_the_command_with_what_to_do(pack, refusal):
+    heic = b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + bytes(99)
+    path = pack({f"{c}/{n}.heic": heic + bytes([n]) for c in ("cat", "dog") for n in range(3)})
+    refusal(lambda: open_cached(path_source(path), 32, say=str), "cat/0.heic (HEIC; convert to")
 
 
 @pytest.mark.parametrize(

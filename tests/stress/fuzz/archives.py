@@ -17,7 +17,8 @@ from lossbench.benchmarks.data import listing_cache
 from lossbench.benchmarks.data.cifar import parse_batch
 from lossbench.benchmarks.data.directory import read_file
 from lossbench.benchmarks.data.folder import path_source
-from lossbench.benchmarks.data.sources import UnusableError
+from lossbench.benchmarks.data.sources import SPLITS, UnusableError
+from lossbench.benchmarks.data.split_names import parse_splits
 from lossbench.benchmarks.errors import UserError
 
 from .target import Target
@@ -38,7 +39,7 @@ def _zips() -> Iterator[bytes]:
             archive.comment = b"a comment"
             for name, content in FILES.items():
                 archive.writestr(name, content)
-            with archive.open("cat.9.jpg", "w", force_zip64=True) as member:
+            with archive.open("train/cat.9.jpg", "w", force_zip64=True) as member:
                 member.write(b"picture")
         yield file.getvalue()
 
@@ -59,7 +60,7 @@ def _tars() -> Iterator[bytes]:
                 if form == tarfile.PAX_FORMAT:
                     member.pax_headers = {"comment": "é", "mtime": "1.5"}
                 archive.addfile(member, io.BytesIO(content))
-            for kind, name in ((tarfile.SYMTYPE, "cat/link"), (tarfile.DIRTYPE, "dog/x")):
+            for kind, name in ((tarfile.SYMTYPE, "test/cat/link"), (tarfile.DIRTYPE, "dog/x")):
                 member = tarfile.TarInfo(f"{name}/{'x' * longest}")
                 member.type, member.linkname = kind, "." * longest
                 archive.addfile(member)
@@ -84,7 +85,9 @@ def _use(path: Path) -> None:
     for image in images:
         assert image.name.isprintable()
         assert image.label in (0, 1)
-    assert source.description.isprintable()
+    about = source.composition
+    told = (source.description, *about.origins.values(), *about.left_out, *about.warnings)
+    assert all(text.isprintable() for text in told)
     seen = []
     for position, content in source.load(images):
         seen.append(position)
@@ -131,6 +134,8 @@ LAYOUTS = (
     "\n".join(FILES),
     "cat.1.jpg\ncat.2.jpg\ndog.1.jpg\ndog.2.jpg\nhorse/1.jpg",
     "x/Cats/é/1.jpg\nx/Cats/2.jpg\nx/DOGS/1.png\nx/DOGS/2\nx/readme.txt\n__MACOSX/cat/._1.jpg",
+    "Training Data/cat/1.jpg\nTraining Data/dog/1.jpg\nx_Test/cat/1.jpg\nx_Test/dog/1.jpg",
+    "cat/hold-out/1.jpg\ncat/train/1.jpg\ndog/hold-out/1.jpg\ndog/train/1.jpg",
     "".join(
         f"{s}/{c}s/{n}.jpg\n" for s in ("training_set", "val") for c in ("cat", "dog") for n in "12"
     ),
@@ -149,7 +154,11 @@ class NoListingError(Exception):
 def _listings() -> list[bytes]:
     about = {
         "fingerprint": "0123456789abcdef" * 4,
-        "description": "cats and dogs; 3 files left out",
+        "composition": {
+            "origins": {"train": "from a/", "test": "a fixed 20% of each class"},
+            "left_out": ["3 files of no class: b/ (3)"],
+            "warnings": [],
+        },
     }
     return [json.dumps({"format": listing_cache.FORMAT, "stamp": "s", **about}).encode()]
 
@@ -160,11 +169,25 @@ def _read_listing(data: bytes, scratch: Path) -> None:
     listing = listing_cache._read(file, "s")
     if listing is None:
         raise NoListingError
-    fingerprint, description = listing
-    assert re.fullmatch("[0-9a-f]{64}", fingerprint)
-    assert isinstance(description, str)
+    assert re.fullmatch("[0-9a-f]{64}", listing.fingerprint)
+    about = listing.composition
+    assert all(isinstance(each, str) for each in (*about.origins.values(), *about.warnings))
+    assert set(about.origins) <= set(SPLITS)
 
 
+def _read_splits(data: bytes, _: Path) -> None:
+    """Parse the values of --split, one per line."""
+    given = parse_splits(data.decode(errors="surrogateescape").split("\n"))
+    assert set(given.values()) <= set(SPLITS)
+    assert all(part not in ("", ".", "..") and "/" not in part for f in given for part in f)
+
+
+SPLIT_FLAGS = Target(
+    lambda: [b"train=a/b\ntest=Test Data", b"VALID=.\ntest=c/"],
+    _read_splits,
+    ARCHIVE_ERRORS,
+    (b"train=", b"test=", b"=", b"/", b"..", b"\n"),
+)
 ZIP = Target(
     lambda: list(_zips()),
     _reader((".zip", ".zip", "")),

@@ -10,6 +10,7 @@ TARGETS: dict[str, Target] = {
     "zip": archives.ZIP,
     "tar": archives.TAR,
     "names": archives.NAMES,
+    "splits": archives.SPLIT_FLAGS,
     "cifar": archives.CIFAR,
     "listing": archives.LISTING,
     "command": commands.COMMAND,
