@@ -51,7 +51,7 @@ def _pairs(z: Tensor, y: Tensor) -> _Pairs:
 
 
 def _rows(z: Tensor, y: Tensor) -> Tensor:
-    """Return z with one row per entry of y."""
+    """Return z (..., C) repeated for every entry of y (..., L): (..., L, C)."""
     return z.unsqueeze(-2).expand(*y.shape, z.shape[-1])
 
 

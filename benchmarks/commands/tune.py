@@ -125,7 +125,13 @@ def _finite(value: float) -> float | None:
 
 
 def write(directory: Path, about: dict[str, Any]) -> None:
-    """Write tuning.json, tuning.md and trials.csv. Raises UserError if a file cannot be written."""
+    """Write tuning.json, tuning.md and trials.csv.
+
+    Losses of an earlier search with the same rates and seeds are kept in tuning.json.
+
+    Raises:
+        UserError: a file cannot be written.
+    """
     kept = read(directory / "tuning.json") if (directory / "tuning.json").is_file() else None
     if kept and (kept["rates"], kept["seeds"]) == (about["rates"], about["seeds"]):
         about = about | {"losses": kept["losses"] | about["losses"]}

@@ -96,7 +96,7 @@ def log_directory(experiment: Path) -> Path:
 
 
 def addresses(directories: list[Path], port: int) -> list[str]:
-    """Return the URLs to open, with what each one shows."""
+    """Return lines for the terminal: what there is to see and its URL, and a hint if need be."""
     home = f"http://localhost:{port}/"
     if not any((experiment / BOARD).is_dir() for experiment in directories):
         tags = "accuracy|logit_(mean|when)|parameter_norm"

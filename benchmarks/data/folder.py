@@ -122,7 +122,9 @@ def class_labels(classes: tuple[str, ...]) -> dict[str, int]:
 
 
 def find_label(parts: tuple[str, ...], labels: Mapping[str, int]) -> int | None:
-    """Return the label that a file's path names, or None."""
+    """Return the label of a file: of the innermost folder that names a class, else of its own name.
+
+    None if no name is a class, or if the file is no image of one (a thumbnail, a mask, a list)."""
     if is_system_file(parts) or is_derived_file(parts) or is_accompanying_file(parts):
         return None
     for folder in reversed(parts[:-1]):

@@ -233,7 +233,7 @@ class Imbalance(Analysis):
         return (accuracy, differences)
 
     def learning_rate(self, method: str, ratio: int) -> float:
-        """Return the learning rate of a method."""
+        """Return the learning rate of a method; shifted logits are those of the plain loss."""
         return self.runs[PLAIN if method == SHIFTED else method, ratio][0].config.learning_rate
 
     def notes(self) -> Sequence[str]:

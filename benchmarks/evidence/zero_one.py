@@ -202,7 +202,7 @@ def largest_gradient(run: RunResult) -> float:
 
 
 def largest_change(run: RunResult) -> float:
-    """Return the largest change of validation accuracy from the start, in points."""
+    """Return the largest change of a run's validation accuracy from its first one, in points."""
     start, *later = [100 * each.validation_accuracy for each in run.evaluations]
     return max((abs(value - start) for value in later), default=0.0)
 

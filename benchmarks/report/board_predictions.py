@@ -42,16 +42,16 @@ class SeedPredictions:
 
 
 def read_predictions(runs: Iterable[Path]) -> SeedPredictions | None:
-    """Read predictions.npz of each run, without diverged networks.
+    """Read the test predictions of the runs of a loss, without diverged networks.
 
     Args:
         runs: directories of the runs.
 
     Returns:
-        The predictions, None if no run has any.
+        The predictions stacked over the runs; None if no run has any.
 
     Raises:
-        UserError: a file cannot be read, or is of other test images than the one before.
+        UserError: a predictions.npz cannot be read, or is of other test images than the one before.
     """
     finite, labels = [], None
     for run in runs:

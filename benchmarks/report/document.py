@@ -166,7 +166,7 @@ def synthetic_title(title: str, synthetic: bool) -> str:
 
 
 def _is_number(cell: Cell) -> bool:
-    """Tell whether a cell begins as a number does, or stands for a missing one."""
+    """Tell whether a cell begins as a number does, or stands for one: 'reference', '', a sign."""
     if isinstance(cell, Link):
         return False
     return re.match(r"(reference$|[<>≤≥±]?\s*[+\-−–]?\s*(\d|$))", cell) is not None

@@ -16,7 +16,7 @@ Items = list[tuple[str, str]]
 
 
 def data_items(data: dict[str, Any]) -> Items:
-    """Describe a data block of experiment.json: name, splits, skipped files, fingerprint."""
+    """Return what a data block of experiment.json says of the images, as (heading, text)."""
     description = data.get("description", "")
     items = [("data", f"{data.get('name', '?')}: {description}" if description else "?")]
     classes = [str(name) for name in data.get("classes", [])]

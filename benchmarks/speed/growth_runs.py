@@ -96,7 +96,7 @@ def run_timer(plan: Plan) -> Iterator[Callable[[], float]]:
 
 @cache
 def finished_experiment() -> LargeExperiment:
-    """Train an experiment once per process."""
+    """Train the large experiment, timed beside a small one. Later calls return the same."""
     directory = tempfile.TemporaryDirectory(prefix="lossbench-")
     many, few = (plan_experiment(Path(directory.name), n) for n in (MANY_SEEDS, FEW_SEEDS))
     with run_timer(many) as last, run_timer(few) as first:
