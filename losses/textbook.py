@@ -56,7 +56,7 @@ def of_examples(
         reduction: 'mean', 'sum' or 'none'.
         classes: whether the inputs are rows of classes, which are in dimension 1 of (N, C, ...).
     """
-    images = classes and input.dim() > 1
+    images = classes and input.dim() > 2
     z, t = input, target
     if images:
         z = z.movedim(1, -1)

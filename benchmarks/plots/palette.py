@@ -100,7 +100,7 @@ STYLES: dict[str, Style] = {
     "one-vs-rest-cubed-hinge": _style(GREEN, DASHDOTDOT, "P"),
 }
 
-# Styles for losses that a user adds; no loss above has them.
+# Styles for all other losses; no loss above has them.
 _SPARE: tuple[Style, ...] = (
     _style(VERMILLION, DASHED, "p"),
     _style(VERMILLION, DOTTED, "*"),
@@ -120,8 +120,8 @@ _SPARE: tuple[Style, ...] = (
 def loss_style(loss_name: str) -> Style:
     """Return a copy of the style of a loss.
 
-    The losses of the library have fixed styles. Any other name gets one of the spare styles by a
-    checksum of the name, so that it looks the same in every figure and on every machine.
+    Losses without a style of their own get one of the spare styles by a checksum of the name, so
+    that they look the same in every figure and on every machine.
     """
     style = STYLES.get(loss_name) or _SPARE[crc32(loss_name.encode()) % len(_SPARE)]
     return style.copy()

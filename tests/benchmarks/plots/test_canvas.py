@@ -14,7 +14,7 @@ from lossbench.benchmarks.plots.canvas import (
     short_name,
     stamp_synthetic,
 )
-from lossbench.benchmarks.plots.palette import STYLES
+from lossbench.losses import registry
 
 from ..samples import opened
 
@@ -50,7 +50,7 @@ def test_many_labels_stay_within_the_panel():
 
 def test_a_long_name_is_cut():
     assert short_name("probability-sum") == "probability-sum"
-    assert max(map(len, STYLES)) <= len(short_name("x" * 99)) == MAX_NAME
+    assert max(map(len, registry.names())) <= len(short_name("x" * 99)) == MAX_NAME
     assert short_name("x" * 99).endswith("x…")
 
 

@@ -48,11 +48,11 @@ def distance(a, b):
 
 
 def test_every_loss_of_the_library_has_a_look_of_its_own():
-    assert set(STYLES) >= set(ARTICLE_LOSSES)
-    assert set(registry.names()) <= set(STYLES)
-    lines = {(style["color"], style["linestyle"]) for style in STYLES.values()}
-    marks = {(style["color"], style["marker"]) for style in STYLES.values()}
-    assert len(lines) == len(marks) == len(STYLES)
+    assert set(ARTICLE_LOSSES) <= set(STYLES) <= set(registry.names())
+    styles = [loss_style(name) for name in registry.names()]
+    lines = {(style["color"], style["linestyle"]) for style in styles}
+    marks = {(style["color"], style["marker"]) for style in styles}
+    assert len(lines) == len(marks) == len(styles)
 
 
 def test_no_two_colours_are_one_to_anyone():

@@ -2,10 +2,10 @@ import numpy as np
 import pytest
 
 from lossbench.benchmarks.config import ARTICLE_LOSSES
-from lossbench.benchmarks.plots.palette import STYLES
 from lossbench.benchmarks.records.reading import read_experiment
 from lossbench.benchmarks.report.figures import caption, decades_of, draw_comparison, power_of_ten
 from lossbench.benchmarks.report.summary import summarise_experiment
+from lossbench.losses import registry
 
 from ..samples import opened
 from ..written_experiments import describe, evaluations, write_experiment
@@ -37,7 +37,7 @@ def test_all_losses_over_many_epochs_stay_small(tmp_path):
 
 @pytest.mark.slow
 def test_every_loss_of_the_library_has_room_for_its_name(tmp_path):
-    rows = [row for loss in STYLES for row in evaluations(loss, 0, [0.5, 0.6, 0.7])]
+    rows = [row for loss in registry.names() for row in evaluations(loss, 0, [0.5, 0.6, 0.7])]
     data = drawn(write_experiment(tmp_path / "e", describe(seeds=[0]), rows))
     assert len(data) <= LIMIT
     assert opened(data).height > 1344

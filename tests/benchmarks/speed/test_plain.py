@@ -1,7 +1,10 @@
 """Plain expressions: every loss has one, and each is the same function as ours."""
 
+from collections.abc import Callable
+
 import pytest
 import torch
+from torch import Tensor
 
 from lossbench.benchmarks.speed.cases import CONDITIONS, Condition, loss_inputs, usable
 from lossbench.benchmarks.speed.plain import in_torch, spellings
@@ -54,5 +57,11 @@ def test_what_torch_has_for_no_such_dtype_is_cast(name: str) -> None:
                 assert each(input, target).dim() == 0
 
 
-def test_a_loss_of_a_user_has_none() -> None:
-    assert spellings("mine", "index") == spellings("mine", "probability") == ()
+@pytest.mark.parametrize("textbook", [None, lambda x, t: (x - t).abs()])
+def test_a_loss_of_a_user_is_its_textbook_formula(
+    monkeypatch: pytest.MonkeyPatch, textbook: Callable[..., Tensor] | None
+) -> None:
+    monkeypatch.setattr(registry, "_entries", dict(registry._entries))
+    registry.register("mine", task="binary", textbook=textbook)(torch.nn.L1Loss)
+    found = [each(torch.tensor([3.0]), torch.tensor([1.0])) for each in spellings("mine", "sign")]
+    assert found == ([] if textbook is None else [2.0])
