@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from lossbench import losses
-from lossbench.losses import functional, kernels
+from lossbench.losses import functional, kernels, registry
 
 COUNTS = torch.tensor([100.0, 5.0, 20.0, 50.0, 1.0], dtype=torch.float64)
 WEIGHT = torch.tensor([0.5, 2.0, 1.0, 0.0, 3.0], dtype=torch.float64)
@@ -70,6 +70,22 @@ def test_the_loss_is_the_papers(
     torch.testing.assert_close(value, expected, rtol=1e-6, atol=1e-9)
     found, truth = (torch.autograd.grad(x.sum(), z)[0] for x in (value, expected))
     torch.testing.assert_close(found, truth, rtol=1e-6, atol=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("name", "papers", "counts"),
+    [
+        ("ldam", ldam, {"counts": COUNTS}),
+        ("balanced-softmax", balanced, {"counts": COUNTS}),
+        ("logit-adjusted", balanced, {"prior": COUNTS}),
+    ],
+)
+def test_the_textbook_formula_takes_counts(
+    name: str, papers: Callable[..., Tensor], counts: dict[str, Tensor]
+) -> None:
+    reference = registry.entry(name).reference
+    for target in (Y, T):
+        torch.testing.assert_close(reference(Z, target, **counts), papers(Z, target))  # type: ignore[misc]
 
 
 def test_counts_are_checked() -> None:

@@ -133,10 +133,14 @@ def test_work_is_forward_and_backward() -> None:
     assert gradient.tolist() == [0.5] * 4
 
 
-def test_a_loss_of_a_user_has_no_rows(monkeypatch) -> None:
-    mine = replace(registry.entry("mse"), name="mine")
-    monkeypatch.setitem(registry._entries, "mine", mine)
-    assert "mine" not in {case.loss for case in cases()}
+def test_a_loss_of_a_user_has_rows_if_it_has_a_textbook_formula(monkeypatch) -> None:
+    entry = registry.entry("mse")
+    for name, textbook in (("mine", entry.textbook), ("bare", None)):
+        mine = replace(entry, name=name, textbook=textbook)
+        monkeypatch.setitem(registry._entries, name, mine)
+    found = {case.loss for case in cases()}
+    assert "mine" in found
+    assert "bare" not in found
 
 
 def test_large_is_by_the_number_of_elements() -> None:
