@@ -17,6 +17,9 @@ from .config import KERNELS, CompareConfig
 PROGRAM = ["uv", "run", "lossbench"] if "UV" in os.environ else ["lossbench"]
 """The command as the user types it: under `uv run` it is not on the PATH."""
 
+MovedData = Annotated[
+    str | None, tyro.conf.arg(metavar="SOURCE", help_behavior_hint="(default: where they were)")
+]
 Names = tyro.conf.Positional[tuple[str, ...]]
 
 
@@ -59,7 +62,7 @@ class CompareCommand(CompareConfig):
     ] = None
     """Resume the experiment in this directory with its own settings.
     Finished runs are kept; all others continue from their last checkpoint.
-    The only other flag allowed is --executor."""
+    Other flags allowed are --executor, and --data if the images have moved."""
     executor: Literal["here", "ray"] = "here"
     """here: one run after the other; on CUDA several at a time.
     ray: each run is a task of a Ray cluster, that of RAY_ADDRESS or `ray start`.
@@ -97,6 +100,8 @@ class RunOneCommand:
     """Directory of the comparison."""
     number: Annotated[tyro.conf.Positional[int], tyro.conf.arg(metavar="N")]
     """Number of the run, counted from 0."""
+    data: MovedData = None
+    """Where the images are now, if they are not where `lossbench plan` found them."""
 
 
 @dataclass(frozen=True)
@@ -105,6 +110,8 @@ class CollectCommand:
 
     directory: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="RUN")]
     """Directory of the comparison."""
+    data: MovedData = None
+    """Where the images are now, if they are not where `lossbench plan` found them."""
 
 
 @dataclass(frozen=True)

@@ -30,10 +30,10 @@ def run(command: CompareCommand, line: str) -> int:
     """Run the command, alone or as one of torchrun's processes, and return the exit code."""
     # As typed: a flag with its default value may differ from the experiment's.
     typed = {word.partition("=")[0] for word in shlex.split(line) if word.startswith("--")}
-    if command.resume is not None and typed - {"--resume", "--executor"}:
+    if command.resume is not None and typed - {"--resume", "--executor", "--data"}:
         raise UserError(
             f"--resume {command.resume}: the experiment goes on with the settings that it was "
-            "begun with; give no other flag but --executor"
+            "begun with; give no other flag but --executor, and --data if the images have moved"
         )
     if not torchrun.has_several_processes():
         return print_status(train_comparison(command, line))
@@ -58,7 +58,8 @@ def train_comparison(command: CompareCommand, line: str) -> ExperimentStatus:
     with open_executor(command) as executor:
         if directory is None:
             return compare(experiment_settings(command), line, Reporter(), executor)
-        return resume(directory, line, Reporter(), executor)
+        data = command.data if command.resume is not None else None
+        return resume(directory, line, Reporter(), executor, data)
 
 
 def open_executor(command: CompareCommand) -> AbstractContextManager[Executor]:
@@ -98,7 +99,11 @@ def compare(
 
 
 def resume(
-    directory: Path, command: str, reporter: Reporter, executor: Executor = run_locally
+    directory: Path,
+    command: str,
+    reporter: Reporter,
+    executor: Executor = run_locally,
+    data: str | None = None,
 ) -> ExperimentStatus:
     """Resume the unfinished runs of an experiment, failed ones included.
 
@@ -107,12 +112,13 @@ def resume(
         command: the command line, for the record.
         reporter: for messages and the live table.
         executor: trains the runs.
+        data: where the images are now, if they have moved.
 
     Raises:
         UserError: the experiment cannot be resumed, or another process is writing it.
     """
     with reporter:
-        plan = load_plan(directory, reporter)
+        plan = load_plan(directory, reporter, data)
         with experiment_lock(directory):
             note_resumption(plan, command, reporter)
             return _train_and_report(plan, reporter, executor)
@@ -127,7 +133,8 @@ def _train_and_report(plan: Plan, reporter: Reporter, executor: Executor) -> Exp
 def note_resumption(plan: Plan, command: str, reporter: Reporter) -> None:
     """Add the date to experiment.json, and every version or hardware that has changed.
 
-    The last bits of a number can depend on them, so that changes are also printed.
+    The last bits of a number can depend on them, so that changes are also printed. The place of the
+    images is replaced.
     """
     description = read_description(plan.directory)
     date = datetime.now().astimezone()
@@ -140,4 +147,6 @@ def note_resumption(plan: Plan, command: str, reporter: Reporter) -> None:
         )
     entry = {"date": now["date"], **{key: now[key] for key in changed}}
     resumed = [*description.get("resumed", []), entry]
-    write_json(plan.directory / EXPERIMENT_FILE, description | {"resumed": resumed})
+    config = description["config"] | {"data": plan.config.data}
+    changes = {"resumed": resumed, "config": config}
+    write_json(plan.directory / EXPERIMENT_FILE, description | changes)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 import sys
 from dataclasses import fields, replace
@@ -12,6 +13,7 @@ from pathlib import Path
 from lossbench.benchmarks.config import CompareConfig, rates_of
 from lossbench.benchmarks.console import Reporter
 from lossbench.benchmarks.data.description import data_lines, describe_data, experiment_name
+from lossbench.benchmarks.data.sources import absolute_data, data_directory
 from lossbench.benchmarks.errors import UserError
 from lossbench.benchmarks.format import plural
 from lossbench.benchmarks.records import experiment
@@ -39,8 +41,8 @@ def run(command: CompareConfig, line: str) -> int:
 def train_part(command: RunOneCommand | CollectCommand) -> int:
     """Run `lossbench run-one` or `lossbench collect`."""
     if isinstance(command, CollectCommand):
-        return print_status(collect(command.directory, Reporter()))
-    ended = run_one(command.directory, command.number, Reporter())
+        return print_status(collect(command.directory, Reporter(), command.data))
+    ended = run_one(command.directory, command.number, Reporter(), command.data)
     for failure in ended.failed:
         print(f"lossbench: {failure}", file=sys.stderr)
     if ended.interrupted:
@@ -76,7 +78,7 @@ def create_plan(config: CompareConfig, command: str, reporter: Reporter) -> Plan
     config = replace(
         config,
         losses=names,
-        data="synthetic" if images.synthetic else config.data,
+        data="synthetic" if images.synthetic else absolute_data(config.data),
         image_size=images.image_size,
     )
     if config.tuned:
@@ -89,6 +91,8 @@ def create_plan(config: CompareConfig, command: str, reporter: Reporter) -> Plan
     directory = config.runs / experiment_name(config, images, now)
     plan = Plan(directory, config, images, device, runs)
     data = describe_data(images, plan.dataset)
+    if searched := data_directory():
+        data["data_directory"] = os.path.abspath(searched)
     experiment.create(directory)
     description = experiment.facts(command, now, device, config.kernels) | {
         "name": directory.name,
@@ -110,19 +114,22 @@ def create_plan(config: CompareConfig, command: str, reporter: Reporter) -> Plan
     return plan
 
 
-def run_one(directory: Path, number: int, reporter: Reporter) -> ExperimentStatus:
+def run_one(
+    directory: Path, number: int, reporter: Reporter, data: str | None = None
+) -> ExperimentStatus:
     """Train one run of an experiment; other processes may train others meanwhile.
 
     Args:
         directory: of the experiment.
         number: of the run in `Plan.runs`, from 0.
         reporter: for messages.
+        data: where the images are now, if they have moved.
 
     Raises:
         UserError: there is no such experiment or run, or another process is writing the run.
     """
     with reporter:
-        plan = load_plan(directory, reporter)
+        plan = load_plan(directory, reporter, data)
         if not 0 <= number < len(plan.runs):
             raise UserError(f"run {number}: {directory} has the runs 0 to {len(plan.runs) - 1}")
         plan = replace(plan, runs=(plan.runs[number],))
@@ -130,14 +137,19 @@ def run_one(directory: Path, number: int, reporter: Reporter) -> ExperimentStatu
             return train_runs(plan, reporter, partial(run_locally, tables=False))
 
 
-def collect(directory: Path, reporter: Reporter) -> ExperimentStatus:
+def collect(directory: Path, reporter: Reporter, data: str | None = None) -> ExperimentStatus:
     """Write tables and report of an experiment from its finished runs.
+
+    Args:
+        directory: of the experiment.
+        reporter: for messages.
+        data: where the images are now, if they have moved.
 
     Raises:
         UserError: there is no such experiment, or its images have changed.
     """
     with reporter:
-        plan = load_plan(directory, reporter)
+        plan = load_plan(directory, reporter, data)
         status = ExperimentStatus(directory, len(plan.runs))
         for config, path in zip(plan.runs, plan.run_directories, strict=True):
             if result := read_finished_run(path, config.epochs):

@@ -199,6 +199,13 @@ def cache_home() -> Path:
     return (named if named.is_absolute() else Path.home() / ".cache") / "lossbench"
 
 
+def absolute_data(data: str | None) -> str | None:
+    """Return a value of --data that means the same in every working directory."""
+    if not data or data in SOURCES:
+        return data
+    return os.path.abspath(os.path.expanduser(data))
+
+
 def data_directory() -> Path | None:
     """Return the directory that LOSSBENCH_DATA names; None if it is unset or empty.
 

@@ -43,6 +43,7 @@ DATA: dict[str, Any] = {
     **dict.fromkeys(("train", "validation", "test"), int),
     **{f"{split}_counts": [int] for split in ("train", "validation", "test")},
     "skipped": list,
+    "data_directory": str,
     "origins": dict.fromkeys(("train", "validation", "test"), str),
     "left_out": [str],
     "warnings": [str],

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ from lossbench.benchmarks.config import CompareConfig, RunConfig
 from lossbench.benchmarks.console import Reporter
 from lossbench.benchmarks.data import ImageSet
 from lossbench.benchmarks.data.batches import DeviceDataset, prepare
+from lossbench.benchmarks.data.sources import absolute_data
 from lossbench.benchmarks.errors import UserError, one_line
 from lossbench.benchmarks.records.experiment import SYNTHETIC_MARK
 from lossbench.benchmarks.records.reading import EXPERIMENT_FILE, read_description, runs_error
@@ -61,13 +62,18 @@ class Plan:
         return [run_directory(self.directory, config.loss, config.seed) for config in self.runs]
 
 
-def load_plan(directory: Path, reporter: Reporter) -> Plan:
+def load_plan(directory: Path, reporter: Reporter, data: str | None = None) -> Plan:
     """Return the plan of the experiment in a directory.
+
+    Args:
+        directory: of the experiment.
+        reporter: for messages about the images.
+        data: where the images are now; None: where they were.
 
     Raises:
         UserError: there is no such experiment, the files of its runs are gone, or as `parse_plan`.
     """
-    plan = parse_plan(read_description(directory), directory, reporter)
+    plan = parse_plan(read_description(directory), directory, reporter, data)
     table = directory / RESULTS
     has_rows = table.is_file() and len(table.read_bytes().splitlines()) > 1
     if has_rows and not any((path / RESULTS).exists() for path in plan.run_directories):
@@ -78,7 +84,9 @@ def load_plan(directory: Path, reporter: Reporter) -> Plan:
     return plan
 
 
-def parse_plan(description: dict[str, Any], directory: Path, reporter: Reporter) -> Plan:
+def parse_plan(
+    description: dict[str, Any], directory: Path, reporter: Reporter, data: str | None = None
+) -> Plan:
     """Return the plan that an experiment.json describes, for an experiment in `directory`.
 
     Losses and models of the user's own are imported again.
@@ -87,6 +95,7 @@ def parse_plan(description: dict[str, Any], directory: Path, reporter: Reporter)
         description: content of the file.
         directory: of the experiment, which may have been moved.
         reporter: for messages about the images.
+        data: where the images are now; None: where they were.
 
     Raises:
         UserError: the file is of another version, or the images are missing or have changed.
@@ -96,15 +105,44 @@ def parse_plan(description: dict[str, Any], directory: Path, reporter: Reporter)
         check_loss(name, config.kernels)
     _, device = check_settings(config, reporter.say)
     configure_torch(config)
-    images = open_image_set(config, reporter)
-    if images.fingerprint != description["data"]["fingerprint"]:
-        raise UserError(
-            f"{directory} was begun with other images than --data {config.data} has now: restore "
-            "them, or begin a new experiment"
-        )
+    if data is not None:
+        config = replace(config, data=absolute_data(data))
+    images = _reopen_images(config, description["data"], directory, reporter)
     runs = run_configs(config, rates)
     check_model(runs, images.image_size, len(images.classes), device)
     return Plan(directory, config, images, device, runs)
+
+
+def _reopen_images(
+    config: CompareConfig, about: dict[str, Any], directory: Path, reporter: Reporter
+) -> ImageSet:
+    """Open the images that an experiment was begun with, under their name of then.
+
+    Args:
+        config: settings of the experiment.
+        about: its description of the images.
+        directory: of the experiment.
+        reporter: for messages about the images.
+
+    Raises:
+        UserError: they are not there, or others are; the text says how to point to them.
+    """
+    # Without a name the images may have been found or drawn; they were found.
+    config = replace(config, data=config.data or "cifar10")
+    remedy = "if the images have moved, say where with --data"
+    was, now = about.get("data_directory"), os.environ.get("LOSSBENCH_DATA")
+    if was and was != os.path.abspath(os.path.expanduser(now or "")):
+        remedy += f"; LOSSBENCH_DATA was {was} and is {now or 'not set'} now"
+    try:
+        images = open_image_set(config, reporter)
+    except UserError as error:
+        raise UserError(f"{directory}: {error}; {remedy}") from None
+    if images.fingerprint != about["fingerprint"]:
+        raise UserError(
+            f"{directory} was begun with other images than --data {config.data} has now: restore "
+            f"them, or begin a new experiment; {remedy}"
+        )
+    return replace(images, name=str(about.get("name", images.name)))
 
 
 def parse_config(

@@ -1,7 +1,9 @@
+import csv
 import json
 import os
 import re
 import shlex
+import shutil
 import signal
 import subprocess
 import sys
@@ -13,8 +15,9 @@ import pytest
 from lossbench import models
 from lossbench.benchmarks import cli
 from lossbench.benchmarks.config import ARTICLE_LOSSES
+from lossbench.benchmarks.data import cifar
 from lossbench.benchmarks.data.augment import AUGMENTATIONS
-from lossbench.benchmarks.data.sources import SOURCES
+from lossbench.benchmarks.data.sources import SOURCES, UnavailableError
 from lossbench.benchmarks.errors import UserError
 from lossbench.losses import kernels, registry
 
@@ -212,7 +215,7 @@ def test_folders_that_may_be_a_test_set_are_not_trained_on(
         [3, 3],
         [30, 30],
     ]
-    assert cli.main(["collect", "runs/split"]) == 0
+    assert cli.main(["run-one", "runs/split", "0"]) == 0
     assert cli.main(["compare", "--data", "cifar10", "--split", "test=a", "--name", "none"]) == 2
     assert "cifar10 has splits of its own" in capsys.readouterr().err
 
@@ -225,6 +228,59 @@ def test_an_experiment_goes_on_with_its_own_settings(pictures: Path, capsys) -> 
         assert "give no other flag" in capsys.readouterr().err
     assert cli.main(["compare", "--resume", str(pictures)]) == 2
     assert "no experiment in" in capsys.readouterr().err
+
+
+def test_an_experiment_goes_on_anywhere_and_after_its_images_have_moved(
+    pictures: Path, tmp_path: Path, monkeypatch, capsys
+) -> None:
+    options = ["--data", "pets", *SMALL, "--losses", "mse", "--seeds", "2", "--name", "moving"]
+    assert cli.main(["plan", *options]) == 0
+    about = json.loads(Path("runs/moving/experiment.json").read_text())
+    assert about["config"]["data"] == str(pictures)
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    assert cli.main(["run-one", "../runs/moving", "0"]) == 0
+    pictures.rename(tmp_path / "cats")
+    capsys.readouterr()
+    assert cli.main(["compare", "--resume", "../runs/moving"]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert f"no such file or directory: '{pictures}'" in line
+    assert line.endswith("if the images have moved, say where with --data")
+    shutil.copytree(tmp_path / "cats" / "cat", tmp_path / "others" / "cat")
+    shutil.copytree(tmp_path / "cats" / "cat", tmp_path / "others" / "dog")
+    assert cli.main(["compare", "--resume", "../runs/moving", "--data", "../others"]) == 2
+    assert "was begun with other images" in capsys.readouterr().err
+    assert cli.main(["run-one", "../runs/moving", "1", "--data", "../cats"]) == 0
+    assert cli.main(["compare", "--resume=../runs/moving", "--data=../cats"]) == 0
+    with Path("../runs/moving/results.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert {row["images"] for row in rows} == {"pets"}
+    assert {row["seed"] for row in rows} == {"0", "1"}
+    # The new place is kept.
+    monkeypatch.chdir(tmp_path)
+    assert cli.main(["run-one", "runs/moving", "1"]) == 0
+
+
+@pytest.mark.usefixtures("pictures")
+def test_a_data_directory_that_is_not_set_any_more_is_named(
+    tmp_path: Path, monkeypatch, capsys
+) -> None:
+    shutil.make_archive(str(tmp_path / "data" / "cifar10-catdog"), "zip", tmp_path / "pets")
+    monkeypatch.setenv("LOSSBENCH_DATA", "data")
+    assert cli.main(["plan", *SMALL, "--losses", "mse", "--seeds", "1", "--name", "found"]) == 0
+
+    def unavailable(*_: object) -> None:
+        raise UnavailableError("there is no network")
+
+    monkeypatch.setattr(cifar, "download", unavailable)
+    monkeypatch.delenv("LOSSBENCH_DATA")
+    capsys.readouterr()
+    assert cli.main(["compare", "--resume", "runs/found"]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "there is no network" in line
+    assert line.endswith(f"LOSSBENCH_DATA was {tmp_path / 'data'} and is not set now")
+    monkeypatch.setenv("LOSSBENCH_DATA", str(tmp_path / "data"))
+    assert cli.main(["run-one", "runs/found", "0"]) == 0
 
 
 def test_runs_can_be_trained_each_by_itself(pictures: Path, capsys, monkeypatch) -> None:

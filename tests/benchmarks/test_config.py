@@ -9,6 +9,7 @@ from lossbench.benchmarks.config import (
     OPTIMIZERS,
     RESERVED_NAMES,
     CompareConfig,
+    RunConfig,
     TuneConfig,
     rates_of,
     validate,
@@ -107,6 +108,13 @@ def test_a_class_needs_a_rate_or_a_search(refusal) -> None:
     validate(CompareConfig(optimizer=own, learning_rate=0.01))
     validate(CompareConfig(optimizer=own, tuned=True))
     validate(TuneConfig(optimizer=own, rates=(0.01, 0.1)))
+
+
+def test_a_run_is_known_again_after_its_images_have_moved() -> None:
+    run = RunConfig("mse", 0, 0.1, data="here")
+    assert run.key() == dataclasses.replace(run, data="there", split=("test=a",)).key()
+    assert run.key(of="images") != run.key(of="others")
+    assert run.key() != dataclasses.replace(run, seed=1).key()
 
 
 def test_the_settings_survive_json() -> None:

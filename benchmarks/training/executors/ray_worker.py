@@ -6,7 +6,6 @@ Everything it needs is in its arguments: it reads no file of the machine that st
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -20,7 +19,7 @@ import torch
 
 from lossbench.benchmarks.config import RunConfig
 from lossbench.benchmarks.console import Reporter
-from lossbench.benchmarks.data.sources import SOURCES
+from lossbench.benchmarks.data.sources import absolute_data
 from lossbench.benchmarks.errors import UserError
 from lossbench.benchmarks.records.files import write_atomically
 from lossbench.benchmarks.records.gradient_stats import GradientStats
@@ -65,9 +64,7 @@ class Update:
 def description_for_workers(plan: Plan) -> bytes:
     """Return experiment.json for other machines: with this one's device, and absolute paths."""
     description = read_description(plan.directory)
-    data = description["config"]["data"]
-    if data is not None and data not in SOURCES:
-        data = os.path.abspath(os.path.expanduser(data))
+    data = absolute_data(plan.config.data)
     settings = description["config"] | {"device": plan.device.type, "data": data}
     return json.dumps(description | {"config": settings}).encode()
 
