@@ -1,7 +1,8 @@
 """The rules about the arguments of every public function, with torch's exception types.
 
-They are the only ones: kernels know which calls are plain (`kernels.Kind`) and leave all others to
-these. A function checks types first, then shapes, dtypes and values.
+There are no others: kernels know which calls are plain (`kernels.Kind`) and leave the rest to
+these. What one family alone asks for stands in its file. A function checks types first, then
+shapes, dtypes and values.
 
 Checks of shapes, dtypes and settings always run. Checks of values (`in_unit_interval`,
 `class_indices`, `positive`) run in eager mode on the CPU alone: on CUDA they would synchronise,
@@ -68,6 +69,12 @@ def index(name: str, value: Any) -> int:
     return number
 
 
+def number(name: str, value: object) -> None:
+    """Raise TypeError for a string or None."""
+    if value is None or isinstance(value, str):
+        raise TypeError(f"{name} must be a number, not {type(value).__name__}")
+
+
 def setting(
     function: str,
     name: str,
@@ -78,7 +85,11 @@ def setting(
     above: float = -math.inf,
     below: float = math.inf,
 ) -> None:
-    """Raise ValueError unless `value` is finite, in float32, and within the given bounds."""
+    """Raise ValueError unless `value` is finite, in float32, and within the given bounds.
+
+    Raises TypeError for what is no number.
+    """
+    number(f"{function}: {name}", value)
     # Finite in float32, in which most losses are computed; NaN is not.
     if least <= value <= most and above < value < below and abs(value) < 3e38:
         return
@@ -90,7 +101,8 @@ def setting(
 
 
 def label_smoothing(value: float) -> None:
-    """Raise RuntimeError unless `value` is in [0, 1]."""
+    """Raise RuntimeError unless `value` is in [0, 1], TypeError for what is no number."""
+    number("label_smoothing", value)
     if not 0.0 <= value <= 1.0:
         raise RuntimeError(f"label_smoothing must be between 0.0 and 1.0. Got: {value}")
 
@@ -108,17 +120,14 @@ def basics(
     input: object,
     target: object,
     weight: object,
-    reduction: str,
+    name: str,
     known: tuple[str, ...] = REDUCTIONS,
 ) -> None:
     """Raise TypeError for what is no tensor (None is no weight), ValueError for the reduction."""
     tensors(input=input, target=target)
     if weight is not None:
         tensors(weight=weight)
-    _reduction(reduction, known)
-
-
-_reduction = reduction
+    reduction(name, known)
 
 
 def floating(function: str, **tensors: Tensor) -> None:
@@ -158,8 +167,7 @@ def real(**numbers: Tensor) -> None:
 
 
 def same_shape(input: Tensor, target: Tensor) -> None:
-    """Raise ValueError unless target has input's shape, TypeError if one is not a tensor."""
-    tensors(input=input, target=target)
+    """Raise ValueError unless target has input's shape."""
     if target.shape != input.shape:
         raise ValueError(
             f"target size {tuple(target.shape)} must be the same as input size "
@@ -247,7 +255,6 @@ def indices(
     Returns the indices as int64, one for every row; the weights as (C,); and whether all indices
     are known to be in the range.
     """
-    tensors(input=input, target=target)
     if input.dim() == 0:
         # torch's types: it takes an index beside a 0-d input for probabilities of a wrong dtype.
         probabilities = target.dim() > 0 or target.is_floating_point()
@@ -306,7 +313,6 @@ def index_dtype(target: Tensor) -> None:
 
     For complex numbers it is a NotImplementedError, which is a RuntimeError too.
     """
-    tensors(target=target)
     if target.is_floating_point() or target.is_complex() or target.dtype == torch.bool:
         error = NotImplementedError if target.is_complex() else RuntimeError
         raise error(

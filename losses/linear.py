@@ -72,9 +72,10 @@ def linear_cross_entropy(
     optional = {"linear_bias": linear_bias, "weight": weight}
     given = {name: x for name, x in optional.items() if x is not None}
     checks.tensors(input=input, linear_weight=linear_weight, target=target, **given)
+    reduction = checks.of_deprecated(None, None, reduction)
     checks.reduction(reduction)
-    if ignore_index is not None and type(ignore_index) is not int:
-        ignore_index = checks.index("ignore_index", ignore_index)
+    if weight is not None:
+        checks.real(weight=weight)
     autocast = checks.under_autocast(input)
     if autocast:
         input, linear_weight = _narrowed(input), _narrowed(linear_weight)
@@ -90,7 +91,9 @@ def linear_cross_entropy(
         dtype = _loss_dtype(input, target, weight, soft=soft, autocast=autocast)
         rule = Rule(
             reduction=reduction,
-            ignore_index=-100 if ignore_index is None else ignore_index,
+            ignore_index=-100
+            if ignore_index is None
+            else checks.index("ignore_index", ignore_index),
             label_smoothing=label_smoothing,
             z_loss=z_loss,
             softcap=softcap,

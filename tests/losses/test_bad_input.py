@@ -52,6 +52,10 @@ SIGNATURES = {
         *("real", "share", ("weight",)),
         {"ignore_index": IGNORED, "label_smoothing": (0.1, 1, 1.5, -0.5, NAN, "a", None)},
     ),
+    "linear_cross_entropy": Signature("real", "index", ("weight",), {"ignore_index": IGNORED}),
+    "linear_cross_entropy of probabilities": Signature(
+        *("real", "share", ("weight",)), {"ignore_index": IGNORED}
+    ),
     "nll_loss": Signature("real", "index", ("weight",), {"ignore_index": IGNORED}),
     "binary_cross_entropy": Signature("share", "share", ("weight",)),
     "binary_cross_entropy_with_logits": Signature("real", "share", ("weight", "pos_weight")),
@@ -67,6 +71,7 @@ SIGNATURES = {
     ),
     "multilabel_margin_loss": Signature("real", "list"),
 }
+OF_ROWS = ("cross_entropy", "linear_cross_entropy")
 MARGIN_LOSSES = ("multi_margin_loss", "multilabel_margin_loss")
 KIN = {
     "cross_entropy": ("softmax_mse", "bernoulli_sum"),
@@ -132,7 +137,7 @@ def cases(function: str, shape: Shape) -> Iterator[tuple[str, str, Arguments]]:
     for value in values:
         for name in ("input", "target")[0 if takes.input == "share" else 1 :]:
             yield name, f"value {value}", {**base, name: with_last(base[name], value)}
-    of_classes = "index" in kind or function.startswith("cross_entropy")
+    of_classes = "index" in kind or function.split()[0] in OF_ROWS
     per = (classes,) if of_classes else shape if function in ("mse_loss", "l1_loss") else shape[-1:]
     for name in takes.weights:
         for size in [per, tuple(n - 1 for n in per if n), shape, *others(per)]:
@@ -145,6 +150,18 @@ def cases(function: str, shape: Shape) -> Iterator[tuple[str, str, Arguments]]:
     for name, settings in {"reduction": REDUCTIONS, **takes.settings}.items():
         for setting in settings:
             yield name, repr(setting), {**base, name: setting}
+
+
+def function_of(module: Any, name: str) -> Any:
+    function = getattr(module, name)
+    if name != "linear_cross_entropy":
+        return function
+
+    def of_logits(input: Any, target: Any, **rest: Any) -> Any:
+        layer = torch.eye(3, dtype=getattr(input, "dtype", None))
+        return function(input, layer, target, **rest)
+
+    return of_logits
 
 
 def outcome(function: Any, arguments: Arguments) -> Tensor | Exception:
@@ -232,6 +249,10 @@ def assert_same(ours: Tensor | Exception, theirs: Tensor, arguments: Arguments, 
 
 
 def shapes_of(function: str) -> Iterator[Shape]:
+    if function.startswith("linear_cross_entropy"):
+        # torch has it since 2.13.
+        yield from ((3,), (2, 3), (0, 3)) if hasattr(F, "linear_cross_entropy") else ()
+        return
     for shape in SHAPES:
         # Of an empty batch torch's margin losses check nothing, and return unset memory.
         if not (function in MARGIN_LOSSES and shape == (0, 3)):
@@ -259,8 +280,8 @@ def test_torch_and_ours_compute_the_same_or_raise_the_same(function: str, shape:
     fits = True
     for varied, how, arguments in cases(function, shape):
         where = f"{varied} {how}"
-        theirs = outcome(getattr(F, name), arguments)
-        ours = outcome(getattr(functional, name), arguments)
+        theirs = outcome(function_of(F, name), arguments)
+        ours = outcome(function_of(functional, name), arguments)
         if varied == "nothing":
             fits = isinstance(theirs, Tensor)
         if isinstance(theirs, Tensor):
@@ -300,7 +321,7 @@ def test_losses_that_torch_does_not_have_follow_their_kin(function: str, shape: 
 def test_kernels_and_closed_forms_compute_the_same_or_raise_the_same(
     function: str, shape: Shape
 ) -> None:
-    loss = getattr(functional, function.split()[0])
+    loss = function_of(functional, function.split()[0])
     for varied, how, arguments in cases(function, shape):
         found: list[Tensor | Exception] = []
         for context in (nullcontext(), kernels.closed_forms_only()):
