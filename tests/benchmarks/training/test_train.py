@@ -307,6 +307,23 @@ def test_precision_and_memory_layout_change_rounding_alone(change, rel: float, i
     assert one == pytest.approx(two, rel=rel)
 
 
+@pytest.mark.parametrize("optimizer", ["sgd", "adam", "torch.optim:RMSprop"])
+@pytest.mark.parametrize("schedule", ["one-cycle", "constant", "cosine"])
+def test_optimizer_and_schedule_are_those_asked_for(schedule, optimizer, images) -> None:
+    config = dataclasses.replace(SMALL, learning_rate=0.3, optimizer=optimizer, schedule=schedule)
+    trainer, rates = Trainer(config, prepare(images, CPU)), []
+    assert type(trainer.optimizer).__name__.lower() == optimizer.rpartition(":")[2].lower()
+    while not trainer.done:
+        trainer.step()
+        rates.append(trainer.optimizer.param_groups[0]["lr"])
+    assert len(rates) == trainer.total_steps > 8
+    falls = rates == sorted(set(rates), reverse=True)
+    assert falls == (schedule == "cosine")
+    assert (set(rates) == {0.3}) == (schedule == "constant")
+    assert max(rates) == pytest.approx(0.3, rel=0.2)
+    assert (rates[-1] < 0.1) == (schedule != "constant")
+
+
 @pytest.mark.parametrize("kernels", [True, False])
 def test_the_backend_of_the_loss_is_the_one_asked_for(kernels: bool, images, monkeypatch) -> None:
     depths, per_example = [], registry.Entry.per_example_loss
