@@ -103,16 +103,16 @@ def _list_images(
         for file in reader.infolist(lambda parts: find_label(parts, labels) is not None)
         if not is_system_file(file.parts)
     ]
-    found = [
-        (file, label) for file in files if (label := find_label(file.parts, labels)) is not None
-    ]
+    labelled = [(file, find_label(file.parts, labels)) for file in files]
+    found = [(file, label) for file, label in labelled if label is not None]
+    others = [file for file, label in labelled if label is None]
     _check_found(path, files, [label for _, label in found], classes)
     origins = find_origins([file.parts for file, _ in found], labels, given, str(path))
     images, folders = _assign_test_split(_make_images(found, origins), origins)
     remedy = "add images to the folder that is short of them, or say with --split what folders are"
     check_every_class(images, classes, str(path), remedy)
     return sort_images(images), Composition(
-        folders, _describe_left_out(files, labels), _describe_contradictions(found, labels)
+        folders, _describe_left_out(others), _describe_contradictions(found, labels)
     )
 
 
@@ -205,11 +205,11 @@ def _select_test(images: Sequence[ImageInfo]) -> set[ImageInfo]:
     return chosen
 
 
-def _describe_left_out(files: Sequence[FileInfo], labels: Mapping[str, int]) -> tuple[str, ...]:
-    """Return a line for each reason why files are left out, with their folders."""
+def _describe_left_out(others: Sequence[FileInfo]) -> tuple[str, ...]:
+    """Return a line for each reason why files without a label are left out, with their folders."""
     folders: dict[str, Counter[str]] = defaultdict(Counter)
-    for file in files:
-        if find_label(file.parts, labels) is None and not is_accompanying_file(file.parts):
+    for file in others:
+        if not is_accompanying_file(file.parts):
             reason = "that are no photographs" if is_derived_file(file.parts) else "of no class"
             folders[reason][printable(file.parts[-2]) if len(file.parts) > 1 else "."] += 1
     return tuple(

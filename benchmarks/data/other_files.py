@@ -3,6 +3,7 @@
 import os
 import re
 from collections.abc import Iterable
+from functools import cache
 
 from .sources import shorten
 
@@ -58,7 +59,12 @@ def is_system_file(parts: tuple[str, ...]) -> bool:
 
 def is_derived_file(parts: tuple[str, ...]) -> bool:
     """Return whether a path lies in a folder of masks, thumbnails or feature maps."""
-    return any(re.sub("[^a-z]", "", part.lower()) in DERIVED_FOLDERS for part in parts[:-1])
+    return any(map(_is_derived_folder, parts[:-1]))
+
+
+@cache
+def _is_derived_folder(name: str) -> bool:
+    return re.sub("[^a-z]", "", name.lower()) in DERIVED_FOLDERS
 
 
 def is_accompanying_file(parts: tuple[str, ...]) -> bool:

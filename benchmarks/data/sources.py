@@ -230,7 +230,7 @@ def data_directory() -> Path | None:
 
 def printable(name: str) -> str:
     """Replace what must not reach a terminal or a page: escape sequences, undecodable bytes."""
-    return "".join(c if c.isprintable() else "?" for c in name)
+    return name if name.isprintable() else "".join(c if c.isprintable() else "?" for c in name)
 
 
 def shorten(names: Sequence[str]) -> str:

@@ -104,29 +104,38 @@ def find_origins(
         UserError: folders divide the images and are not all understood, or a given folder has no
             image.
     """
-    files = [_File(parts[:-1], classes) for parts in paths]
+    counts = Counter(parts[:-1] for parts in paths)
+    places = [_Place(folders, classes) for folders in counts]
     for directory in given:
-        if not any(file.covers(directory) for file in files):
+        if not any(place.lies_in(directory) for place in places):
             raise UserError(
                 f"--split: no image of the classes lies in {'/'.join(directory)!r} of {where}; "
                 "give a folder's path below --data"
             )
-    common = _subfolders_of_classes(files)
-    shared = count_shared([file.context for file in files])
+    shared = count_shared([place.context for place in places])
+    origins = dict(zip(counts, _origins_of_places(places, given, shared), strict=True))
+    images: Counter[Origin] = Counter()
+    for folders, count in counts.items():
+        images[origins[folders]] += count
+    _check_understood(images, shared, where)
+    trained = {o: Origin(o.folders, "train") for o in images if not o.split}
+    _check_file_names([parts[-1] for parts in paths if origins[parts[:-1]] in trained], where)
+    return [trained.get(origin, origin) for parts in paths for origin in [origins[parts[:-1]]]]
+
+
+def _origins_of_places(
+    places: Sequence["_Place"], given: Mapping[Folders, SplitName], shared: int
+) -> list[Origin]:
+    """Return the origin of the images in each place; its split is None if it is not known."""
+    common = _subfolders_of_classes(places)
     # A folder around all images may be named anything, unless it is the only one.
-    divided = any(len(file.place(common)) > shared for file in files)
-    found = [_find_origin(file, given, shared, divided) for file in files]
-    inside = any(
-        origin is not None and len(origin.folders) > len(file.above)
-        for file, origin in zip(files, found, strict=True)
-    )
-    dividing = {folder.lower() for file in files for folder in file.below} if inside else common
-    origins = [
-        origin or Origin(file.place(dividing), given.get(()))
-        for file, origin in zip(files, found, strict=True)
-    ]
-    _check_understood(Counter(origins), shared, where)
-    return [Origin(origin.folders, origin.split or "train") for origin in origins]
+    divided = any(len(place.dividing_folders(common)) > shared for place in places)
+    found = [_find_origin(place, given, shared, divided) for place in places]
+    both = list(zip(places, found, strict=True))
+    # A split inside a class makes splits of all folders there.
+    inside = any(o is not None and len(o.folders) > len(place.above) for place, o in both)
+    dividing = {folder.lower() for p in places for folder in p.below} if inside else common
+    return [o or Origin(place.dividing_folders(dividing), given.get(())) for place, o in both]
 
 
 def count_shared(paths: Sequence[Folders]) -> int:
@@ -137,8 +146,8 @@ def count_shared(paths: Sequence[Folders]) -> int:
     return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], both))
 
 
-class _File:
-    """Folders of an image.
+class _Place:
+    """The folders that some images lie in.
 
     Attributes:
         folders: all of them.
@@ -159,8 +168,8 @@ class _File:
         """All folders that are not named like a class."""
         return self.above + self.below
 
-    def covers(self, directory: Folders) -> bool:
-        """Return whether the image lies in a directory, whose class folders may be left out."""
+    def lies_in(self, directory: Folders) -> bool:
+        """Return whether it lies in a directory, whose class folders may be left out."""
         size = len(directory)
         return directory in (self.folders[:size], self.context[:size])
 
@@ -168,7 +177,7 @@ class _File:
         """Return the number of folders in the context of a directory."""
         return len(_without_classes(directory, self.classes))
 
-    def place(self, dividing: Collection[str]) -> Folders:
+    def dividing_folders(self, dividing: Collection[str]) -> Folders:
         """Return the folders above the class and, if it divides images, the one below."""
         return self.above + tuple(f for f in self.below[:1] if f.lower() in dividing)
 
@@ -177,43 +186,43 @@ def _without_classes(folders: Folders, classes: Mapping[str, int]) -> Folders:
     return tuple(folder for folder in folders if folder.lower() not in classes)
 
 
-def _subfolders_of_classes(files: Sequence[_File]) -> set[str]:
+def _subfolders_of_classes(places: Sequence[_Place]) -> set[str]:
     """Return the lower-case names of folders that lie in several classes, as no breed does."""
     labels: dict[str, set[int | None]] = defaultdict(set)
-    for file in files:
-        for folder in file.below[:1]:
-            labels[folder.lower()].add(file.label)
+    for place in places:
+        for folder in place.below[:1]:
+            labels[folder.lower()].add(place.label)
     return {folder for folder, each in labels.items() if len(each) > 1}
 
 
 def _find_origin(
-    file: _File, given: Mapping[Folders, SplitName], shared: int, divided: bool
+    place: _Place, given: Mapping[Folders, SplitName], shared: int, divided: bool
 ) -> Origin | None:
-    """Return the origin of a file; None if no folder is understood.
+    """Return the origin of the images in a place; None if no folder is understood.
 
     Args:
-        file: the file.
+        place: the place.
         given: splits by folder.
         shared: number of folders that every context begins with.
         divided: True if there are folders below these, so that their own names say nothing.
     """
     named = [
         (depth, split)
-        for depth, folder in enumerate(file.context, start=1)
+        for depth, folder in enumerate(place.context, start=1)
         if (depth > shared or not divided) and (split := split_of_name(folder))
     ]
-    directory = max((d for d in given if d and file.covers(d)), key=len, default=None)
+    directory = max((d for d in given if d and place.lies_in(d)), key=len, default=None)
     if directory is not None:
-        top = file.depth(directory), given[directory]
+        top = place.depth(directory), given[directory]
         inner = [each for each in named if each[0] > top[0]]
         depth, split = max([top, *inner], key=lambda each: SPLITS.index(each[1]))
-        return Origin(file.context[:depth], split)
+        return Origin(place.context[:depth], split)
     if not named:
         return None
     depth, split = named[-1]
     around = [SPLITS.index(other) for at, other in named if at > shared]
     contradicted = max(around, default=0) > SPLITS.index(split)
-    return Origin(file.context[:depth], None if contradicted else split)
+    return Origin(place.context[:depth], None if contradicted else split)
 
 
 def _check_understood(counts: Counter[Origin], shared: int, where: str) -> None:
@@ -245,9 +254,23 @@ def _check_understood(counts: Counter[Origin], shared: int, where: str) -> None:
     )
 
 
-def _is_the_rest(place: Origin, known: Sequence[Origin], shared: int) -> bool:
+def _check_file_names(names: Sequence[str], where: str) -> None:
+    """Raise UserError if most file names say a split, such as test_0001.jpg, and not the same."""
+    splits: Counter[SplitName | None] = Counter()
+    for name, count in Counter(re.sub(r"\d+", "", name) for name in names).items():
+        splits[split_of_name(name)] += count
+    unsaid = splits.pop(None, 0)
+    if len(splits) > 1 and splits.total() > unsaid:
+        found = ", ".join(f"{split} ({count:,})" for split, count in sorted(splits.items()))
+        raise UserError(
+            f"{where}: file names say {found}, and no folder does; put the files into folders of "
+            "these names, or say --split train=. to take them all for training"
+        )
+
+
+def _is_the_rest(rest: Origin, known: Sequence[Origin], shared: int) -> bool:
     """Return whether images in a place without a split are the training images."""
-    return not any(map(split_of_name, place.folders[shared:])) and all(
-        other.split != "train" and other.folders[: len(place.folders)] == place.folders
+    return not any(map(split_of_name, rest.folders[shared:])) and all(
+        other.split != "train" and other.folders[: len(rest.folders)] == rest.folders
         for other in known
     )

@@ -233,6 +233,20 @@ def test_folders_that_are_not_understood_end_the_command(pack, kind, name, refus
     refusal(lambda: path_source(pack(files(layout), kind)), "say what each is", *words)
 
 
+def test_splits_in_file_names_end_the_command(pack, refusal):
+    layout = {f"{c}/{s}_{{}}.jpg": 9 for c in ("cat", "dog") for s in ("train", "test")}
+    path = pack(files(layout | {"cat/{}.jpg": 5}))
+    refusal(lambda: path_source(path), "file names say test (18), train (18)", "--split train=.")
+    assert len(path_source(path, splits=["train=."]).images()) == 41
+    # A few such words are no split.
+    few = pack(files(layout | {"cat/on a train {}.jpg": 2, "cat/{}.jpg": 40}), name="few")
+    assert len(path_source(few).images()) == 78
+    one = pack(files({"cat/Test {}.jpg": 9, "dog/Test {}.jpg": 9}), name="one")
+    assert len(path_source(one).images()) == 18
+    inside = pack(files({f"train/{name}": count for name, count in layout.items()}), name="inside")
+    assert len(path_source(inside).images()) == 36
+
+
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize(
     ("layout", "splits", "counts"),
