@@ -70,10 +70,11 @@ def elements(
     The arguments have passed the checks: input and target have one shape, to which the weight and
     `extra`, a tensor that the formula takes after its target, can be broadcast.
     """
-    if dtype is None:
-        dtype = torch.promote_types(input.dtype, target.dtype)
+    promoted = torch.promote_types(input.dtype, target.dtype)
+    dtype = dtype or promoted
     arguments = (input, target, weight, extra, ignore_index, reduction, settings)
-    found = compute_on_cuda(loss, ELEMENTS, *arguments, dtype)
+    # To differentiate twice, a kernel calls this function without a dtype.
+    found = compute_on_cuda(loss, ELEMENTS, *arguments, dtype) if dtype == promoted else None
     if found is not None:
         return found
     rest = (upcast(x, dtype) for x in (target, extra) if x is not None)

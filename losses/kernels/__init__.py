@@ -113,10 +113,13 @@ def compute(
         return None
     takes_weight = kind.takes_weight and weight is not None
     of_index = loss.forms.rows and not target.is_floating_point()
-    kernel = loss.kernels.get((of_index, takes_weight, extra is not None, settings))
+    key = (of_index, takes_weight, extra is not None, settings)
+    kernel = loss.kernels.get(key)
     if kernel is None or kernel.of is not _native or _collecting:
         if kernel is None:
-            kernel = _new_kernel(loss, kind, of_index, takes_weight, extra is not None, settings)
+            takes_third = takes_weight or extra is not None
+            names = ("z", "y" if of_index else "t", "w")[: 3 if takes_third else 2]
+            kernel = loss.kernels[key] = _Kernel(Request(loss, names, settings), kind, takes_weight)
         requests = _collecting.get(threading.get_ident())
         if requests is not None:
             requests.append(kernel.request)
@@ -148,36 +151,20 @@ def compute_on_cuda(
     """
     if not _on_cuda(input) or torch.compiler.is_compiling():
         return None
-    if kind.one_dtype and target.dtype != input.dtype:
-        return None
     from . import cuda
 
     takes_weight = kind.takes_weight and weight is not None
     of_index = loss.forms.rows and not target.is_floating_point()
-    # Above, `compute` has been asked for the same.
     kernel = loss.kernels.get((of_index, takes_weight, extra is not None, settings))
+    # `compute` has been asked before: it makes kernels of the tensors that they support.
     if kernel is None:
-        kernel = _new_kernel(loss, kind, of_index, takes_weight, extra is not None, settings)
+        return None
     arguments = (input, target, weight, extra, ignore_index, reduction)
     return cuda.compute(kernel.request, kernel.by_closed_forms, *arguments, takes_weight, dtype)
 
 
 def _on_cuda(input: Tensor) -> bool:
     return input.is_cuda
-
-
-def _new_kernel(
-    loss: Differentiable,
-    kind: Kind,
-    of_index: bool,
-    takes_weight: bool,
-    takes_extra: bool,
-    settings: tuple[Any, ...],
-) -> _Kernel:
-    names = ("z", "y" if of_index else "t", "w")[: 3 if takes_weight or takes_extra else 2]
-    kernel = _Kernel(Request(loss, names, settings), kind, takes_weight)
-    loss.kernels[of_index, takes_weight, takes_extra, settings] = kernel
-    return kernel
 
 
 class _Kernel:
