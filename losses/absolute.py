@@ -9,6 +9,7 @@ from torch import Tensor
 from .arguments import rows
 from .base import RowLoss
 from .entries import Entry
+from .numerics import sign
 from .overrides import is_overridden, overridden
 from .probabilities import ProbabilityLoss, error, of_probabilities
 from .softmax import Row
@@ -19,8 +20,8 @@ from .softmax import Row
 def _expectation_slope(r: Row, t: Tensor) -> Tensor:
     # The largest sign is subtracted from all. For a right class y only its own entry, -2, is then
     # not 0, so the gradient 2 p_y p_c is computed without a difference.
-    sign = error(r, t).sign()
-    return sign - sign.amax(-1, keepdim=True)
+    signs = sign(error(r, t))
+    return signs - signs.amax(-1, keepdim=True)
 
 
 _expectation = ProbabilityLoss(

@@ -118,7 +118,11 @@ def asymmetric_hvp(
 
 
 asymmetric_formula = differentiable(
-    ClosedForms("asymmetric", asymmetric_value, asymmetric_gradient, asymmetric_hvp)
+    ClosedForms(
+        *("asymmetric", asymmetric_value, asymmetric_gradient),
+        asymmetric_hvp,
+        wide_hvp=True,
+    )
 )
 
 

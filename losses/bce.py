@@ -30,9 +30,9 @@ def bce_gradient(x: Tensor, t: Tensor) -> Tensor:
 
 
 def bce_hvp(x: Tensor, v: Tensor, t: Tensor) -> Tensor:
-    # t / x^2 + (1 - t) / (1 - x)^2 over one denominator.
+    # t / x^2 + (1 - t) / (1 - x)^2 over one denominator. Squared last: x^2 may underflow.
     spread = (x * (1 - x)).clamp_min(1e-12)
-    return v * (t * (1 - x).square() + (1 - t) * x.square()) / spread.square()
+    return v * (t * ((1 - x) / spread).square() + (1 - t) * (x / spread).square())
 
 
 bce_formula = differentiable(ClosedForms("bce", bce_value, bce_gradient, bce_hvp))

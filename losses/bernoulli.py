@@ -9,69 +9,60 @@ from .closed_form import ClosedForms, differentiable
 from .entries import Entry
 from .numerics import times
 from .overrides import is_overridden, overridden
-from .softmax import dot, finite, row, softmax_change, without
+from .softmax import centred, distance, finite, pairs, row, triples, without
 from .textbook import others
 
 # --- bernoulli-sum: L = -sum_c [t_c ln p_c + (1 - t_c) ln(1 - p_c)] ------------------------------
 
 
 def bernoulli_sum_value(z: Tensor, t: Tensor) -> Tensor:
-    r, z = row(z), finite(z)
+    r = row(z)
     log_total = torch.log1p(r.others)
-    largest = z.gather(-1, r.top)
     # 1 - p of the largest is a sum that underflows long before its logarithm does.
-    log_others = z.scatter(-1, r.top, -torch.inf).logsumexp(-1, keepdim=True) - largest
-    minus_log_q = (-torch.log1p(-without(r.top, r.p))).scatter(-1, r.top, log_total - log_others)
+    others = z.scatter(-1, r.top, -torch.inf).logsumexp(-1, keepdim=True)
+    of_top = log_total + distance(z.gather(-1, r.top), others)
+    minus_log_q = (-torch.log1p(-without(r.top, r.p))).scatter(-1, r.top, of_top)
     return (times(t, r.gap + log_total) + times(1 - t, minus_log_q)).sum(-1)
 
 
+def _without_top(z: Tensor, top: Tensor) -> Tensor:
+    """Return w, the softmax over the classes without `top`; 0 there."""
+    others = finite(z).scatter(-1, top, -torch.inf)
+    # Where every other logit is -inf they share what a softmax over them would give.
+    alone = others.amax(-1, keepdim=True) == -torch.inf
+    shared = without(top, torch.ones_like(z))
+    shared = shared / shared.sum(-1, keepdim=True).clamp_min(1)
+    return torch.where(alone, shared, torch.softmax(others, -1))
+
+
+# With h_c = p_c dL/dp_c = -t_c + (1 - t_c) p_c / q_c the gradient is g_c = h_c - p_c sum_j h_j. The
+# odds p / q of the largest class k overflow when the model is certain, but they only occur as
+# q_k p_k / q_k = p_k and, for c != k, as p_c p_k / q_k = p_k w_c, where w is the softmax over the
+# classes without k. So k's terms are written apart: with R_c = sum of h_j over j not in {c, k},
+#
+#   g_c = (1 - t_c) p_c - t_c q_c - p_c R_c - [c != k] ((1 - t_k) p_k w_c - t_k p_c).
+
+
 def bernoulli_sum_gradient(z: Tensor, t: Tensor) -> Tensor:
-    return _BernoulliSum(z, t).gradient
+    r = row(z)
+    t_top, p_top = t.gather(-1, r.top), r.p.gather(-1, r.top)
+    h = without(r.top, (1 - t) * (r.p / r.q) - t)
+    rest = h.sum(-1, keepdim=True) - h
+    of_top = (1 - t_top) * p_top * _without_top(z, r.top) - t_top * r.p
+    return (1 - t) * r.p - t * r.q - r.p * rest - without(r.top, of_top)
+
+
+# The Hessian is that of `right_class.py` for phi = s, weighed by t, plus that of phi = -ln q,
+# weighed by 1 - t, whose phi' = -p / q and phi'' = p / q^2. For both k is p, and the sum of both j
+# is t - (1 - t) p (1 + q) / q^2. That of the largest class meets p_c p_d = q^2 w_c w_d.
 
 
 def bernoulli_sum_hvp(z: Tensor, v: Tensor, t: Tensor) -> Tensor:
-    return _BernoulliSum(z, t).hvp(v)
-
-
-class _BernoulliSum:
-    """Gradient and Hessian-vector product of the sum of Bernoulli cross-entropies.
-
-    With h_c = p_c dL/dp_c = -t_c + (1 - t_c) p_c / q_c the gradient is g_c = h_c - p_c sum_j h_j.
-    The odds p / q of the largest class k overflow when the model is certain, but they only occur
-    as q_k p_k / q_k = p_k and, for c != k, as p_c p_k / q_k = p_k w_c, where w is the softmax over
-    the classes without k. So k's terms are written apart: with R_c = sum of h_j over j not in
-    {c, k},
-
-        g_c = (1 - t_c) p_c - t_c q_c - p_c R_c - [c != k] ((1 - t_k) p_k w_c - t_k p_c).
-
-    The Hessian-vector product is the derivative of this along v, term by term: dp = J v, dq = -dp,
-    dw = w (v - w.v), and d(p_c / q_c) = p_c (v_c - p.v) / q_c^2.
-    """
-
-    def __init__(self, z: Tensor, t: Tensor) -> None:
-        r = row(z)
-        self.top, self.p, self.q, self.t = r.top, r.p, r.q, t
-        self.t_top, self.p_top = t.gather(-1, r.top), r.p.gather(-1, r.top)
-        others = finite(z).scatter(-1, r.top, -torch.inf)
-        # Where every other logit is -inf they share what a softmax over them would give.
-        alone = others.amax(-1, keepdim=True) == -torch.inf
-        shared = without(r.top, torch.ones_like(z))
-        shared = shared / shared.sum(-1, keepdim=True).clamp_min(1)
-        self.w = torch.where(alone, shared, torch.softmax(others, -1))
-        self.odds = without(self.top, r.p / r.q)
-        h = without(self.top, (1 - t) * self.odds - t)
-        self.rest = h.sum(-1, keepdim=True) - h
-        of_top = (1 - self.t_top) * self.p_top * self.w - self.t_top * r.p
-        self.gradient = (1 - t) * r.p - t * r.q - r.p * self.rest - without(self.top, of_top)
-
-    def hvp(self, v: Tensor) -> Tensor:
-        dp = softmax_change(self.p, v)
-        dw = softmax_change(self.w, v)
-        dh = (1 - self.t) * without(self.top, self.odds * (v - dot(self.p, v)) / self.q)
-        d_rest = dh.sum(-1, keepdim=True) - dh
-        dp_top = dp.gather(-1, self.top)
-        d_top = (1 - self.t_top) * (dp_top * self.w + self.p_top * dw) - self.t_top * dp
-        return dp - dp * self.rest - self.p * d_rest - without(self.top, d_top)
+    r, w = row(z), _without_top(z, row(z).top)
+    j = t - without(r.top, (1 - t) * r.p * (1 + r.q) / r.q.square())
+    j_top = (t * r.q.square() - (1 - t) * r.p * (1 + r.q)).gather(-1, r.top)
+    of_top = without(r.top, j_top * w * pairs(w, v))
+    return r.p * (2 * centred(r, v) + triples(without(r.top, j), r.p, v)) + of_top
 
 
 bernoulli_sum_formula = differentiable(
@@ -81,6 +72,7 @@ bernoulli_sum_formula = differentiable(
         bernoulli_sum_gradient,
         bernoulli_sum_hvp,
         rows=True,
+        wide_hvp=True,
     )
 )
 

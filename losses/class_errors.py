@@ -131,12 +131,19 @@ def one_vs_rest_l1_textbook(z: Tensor, t: Tensor) -> Tensor:
 
 
 def _importance(z: Tensor, t: Tensor, k: float) -> Tensor:
-    # a / C; not 1 + (k - 1) t, which cancels for a small k.
-    return ((1 - t) + k * t) / z.shape[-1]
+    # a / C. Of one term, so that beside an infinite square its derivative by t is k - 1 times that;
+    # 1 + (k - 1) t would cancel for a small k.
+    a = 1 + (k - 1) * t if k > 1 else k + (1 - k) * (1 - t) if k < 1 else torch.ones_like(t)
+    return a / z.shape[-1]
+
+
+def _off(z: Tensor, t: Tensor, k: float, m: float) -> Tensor:
+    """Return z - m t. At infinity, where the square has more to say, without a derivative by t."""
+    return z - m * (t if k == 1 else torch.where(z.isinf(), t.detach(), t))
 
 
 def rescaled_square_value(z: Tensor, t: Tensor, k: float, m: float) -> Tensor:
-    return _importance(z, t, k) * (z - m * t).square()
+    return _importance(z, t, k) * _off(z, t, k, m).square()
 
 
 def rescaled_square_gradient(z: Tensor, t: Tensor, k: float, m: float) -> Tensor:
@@ -238,10 +245,11 @@ def rescaled_square_textbook(z: Tensor, t: Tensor, k: float, m: float) -> Tensor
 
 
 def squentropy_value(z: Tensor, t: Tensor) -> Tensor:
-    # `times`: a class with target 1 has no square, also where its logit is infinite.
-    return cross_entropy_forms.value(z, t, 0.0, 0.0) + times(1 - t, z.square()).sum(-1) / (
-        z.shape[-1] - 1
-    )
+    # `times`: a class with target 1 has no square, also where its logit is infinite. By a target
+    # beside -inf the square, not the logarithm, has the limit of the derivative.
+    counted = torch.where(z == -torch.inf, t.detach(), t)
+    cross_entropy: Tensor = cross_entropy_forms.value(z, counted, 0.0, 0.0)
+    return cross_entropy + times(1 - t, z.square()).sum(-1) / (z.shape[-1] - 1)
 
 
 def squentropy_gradient(z: Tensor, t: Tensor) -> Tensor:

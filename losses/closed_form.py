@@ -10,12 +10,13 @@ of every order and with respect to every tensor exist.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
-from .numerics import applied
+from .numerics import applied, computed_in_float64, times
 from .tracing.evaluate import evaluate
 
 Formula = Callable[..., Tensor]
@@ -40,6 +41,10 @@ class ClosedForms(NamedTuple):
         pair: for a loss whose target lists classes, padded with -1: value(z_c, z_l, *settings) of
             a listed class l and an unlisted class c, and its gradient by z_c. The loss of a row is
             the sum over all such pairs, divided by the number of classes. None: another loss.
+        by_target: `by_target(z, t, *rest)`, dL/dt, where autograd of `value` meets inf - inf beside
+            an infinite logit. None: dL/dt is autograd's.
+        wide_hvp: whether the Hessian-vector product of float32 is computed in float64, because its
+            terms can cancel. No kernel computes it.
 
     `rest` are tensors (targets, weights), followed by Python numbers (settings), which have no
     derivative. A loss of rows takes its target first, then numbers per class.
@@ -53,6 +58,8 @@ class ClosedForms(NamedTuple):
     indices: bool = True
     weighted_mean: bool = True
     pair: tuple[Formula, Formula] | None = None
+    by_target: Formula | None = None
+    wide_hvp: bool = False
 
 
 def summed(name: str, forms: ClosedForms) -> ClosedForms:
@@ -108,24 +115,47 @@ def differentiable(forms: ClosedForms) -> Differentiable:
         return hvp(z, v, *rest)
 
     value, gradient_of, hvp_of = (_of_indices(forms, k) for k in range(3))
+    if forms.wide_hvp:
+        hvp_of = computed_in_float64(hvp_of)
     # The Hessian is symmetric: both products with the Jacobian of H v are H again.
-    hvp = _autograd_function(f"{forms.name}_hvp", hvp_of, 1, hvp_along, hvp_along)
+    hvp = _autograd_function(f"{forms.name}_hvp", hvp_of, {1: (hvp_along, hvp_along)})
 
     def gradient_along(v: Tensor, z: Tensor, *rest: Any) -> Tensor:
         return hvp(z, v, *rest)
 
-    gradient = _autograd_function(
-        f"{forms.name}_gradient", gradient_of, 0, gradient_along, gradient_along
-    )
+    along = {0: (gradient_along, gradient_along)}
+    gradient = _autograd_function(f"{forms.name}_gradient", gradient_of, along)
+    products = {
+        0: _products(forms.rows, gradient),
+        1: _products(forms.rows, forms.by_target or partial(_target_gradient, value)),
+    }
+    return Differentiable(forms, _autograd_function(forms.name, value, products))
 
-    def value_vjp(upstream: Tensor, z: Tensor, *rest: Any) -> Tensor:
-        return (upstream.unsqueeze(-1) if forms.rows else upstream) * gradient(z, *rest)
 
-    def value_jvp(tangent: Tensor, z: Tensor, *rest: Any) -> Tensor:
-        product = tangent * gradient(z, *rest)
-        return product.sum(-1) if forms.rows else product
+def _products(rows: bool, gradient: Formula) -> tuple[Formula, Formula]:
+    """Return the products of a loss per example with its `gradient`: from the left, from the right.
 
-    return Differentiable(forms, _autograd_function(forms.name, value, 0, value_vjp, value_jvp))
+    Where one factor is 0 and the other infinite, the product is 0: along a tangent that does not
+    change an infinite logit, and for the losses that torch.func.jacrev leaves out. An ordinary
+    backward pass multiplies as torch does.
+    """
+
+    def vjp(upstream: Tensor, *inputs: Any) -> Tensor:
+        factor = upstream.unsqueeze(-1) if rows else upstream
+        found = gradient(*inputs)
+        return times(factor, found) if _transforms() else factor * found
+
+    def jvp(tangent: Tensor, *inputs: Any) -> Tensor:
+        product = times(tangent, gradient(*inputs))
+        return product.sum(-1) if rows else product
+
+    return vjp, jvp
+
+
+def _target_gradient(value: Formula, *inputs: Any) -> Tensor:
+    """Return dL/dt of the loss per example, by autograd of its formula."""
+    ones = torch.ones_like(value(*inputs))
+    return _vjp_of(value, 1)(ones, *inputs)
 
 
 def _of_indices(forms: ClosedForms, order: int) -> Formula:
@@ -150,17 +180,19 @@ def _of_indices(forms: ClosedForms, order: int) -> Formula:
 
 
 def _autograd_function(
-    name: str, formula: Formula, position: int, formula_vjp: Formula, formula_jvp: Formula
+    name: str, formula: Formula, products: dict[int, tuple[Formula, Formula]]
 ) -> Formula:
     """Return `formula` as an autograd function.
 
     Args:
-        position: index of the argument whose derivative is given in closed form.
-        formula_vjp: `formula_vjp(u, *inputs)`, the vector-Jacobian product for that argument.
-        formula_jvp: `formula_jvp(v, *inputs)`, the Jacobian-vector product for that argument.
+        products: index of an argument -> `vjp(u, *inputs)` and `jvp(v, *inputs)`, the
+            vector-Jacobian and the Jacobian-vector product for that argument.
 
     For any other tensor the products are those of the formula itself.
     """
+
+    def products_of(at: int) -> tuple[Formula, Formula]:
+        return products.get(at) or (_vjp_of(formula, at), _jvp_of(formula, at))
 
     def forward(*inputs: Any) -> Tensor:
         return formula(*inputs)
@@ -174,21 +206,19 @@ def _autograd_function(
     def backward(ctx: Any, upstream: Tensor) -> tuple[Tensor | None, ...]:
         inputs = (*ctx.saved_tensors, *ctx.settings)
         return tuple(
-            (formula_vjp if at == position else _vjp_of(formula, at))(upstream, *inputs)
-            if needed
-            else None
+            products_of(at)[0](upstream, *inputs) if needed else None
             for at, needed in enumerate(ctx.needs_input_grad)
         )
 
     def jvp(ctx: Any, *tangents: Tensor | None) -> Tensor:
         _refuse_nested_forward_mode(name)
         inputs = (*ctx.saved_tensors, *ctx.settings)
-        products = [
-            (formula_jvp if at == position else _jvp_of(formula, at))(tangent, *inputs)
+        changes = [
+            products_of(at)[1](tangent, *inputs)
             for at, tangent in enumerate(tangents)
             if tangent is not None
         ]
-        return sum(products[1:], start=products[0])
+        return sum(changes[1:], start=changes[0])
 
     members = {
         "forward": staticmethod(forward),
@@ -216,10 +246,14 @@ def _autograd_function(
     return apply
 
 
+def _transforms() -> list[Any]:
+    """Return the transformations of torch.func that are in progress."""
+    return torch._C._functorch.get_interpreter_stack() or []
+
+
 def _refuse_nested_forward_mode(name: str) -> None:
     """Raise RuntimeError inside of two jvps: torch would drop the outer tangent silently."""
-    stack = torch._C._functorch.get_interpreter_stack() or ()
-    if sum(each.key() == torch._C._functorch.TransformType.Jvp for each in stack) > 1:
+    if sum(each.key() == torch._C._functorch.TransformType.Jvp for each in _transforms()) > 1:
         raise RuntimeError(
             f"{name}: forward mode inside forward mode is not supported by torch.autograd.Function:"
             " use jacfwd of jacrev in place of jacfwd of jacfwd, as torch.func.hessian does"

@@ -8,7 +8,7 @@ from .arguments import rows
 from .base import Loss
 from .closed_form import ClosedForms, differentiable
 from .entries import Entry
-from .numerics import times
+from .numerics import sign, times
 from .overrides import is_overridden, overridden
 from .softmax import centred, row
 
@@ -37,11 +37,21 @@ def distillation_hvp(z: Tensor, v: Tensor, a: Tensor, temperature: float) -> Ten
     return student.p * centred(student, v)
 
 
+def distillation_by_target(z: Tensor, a: Tensor, temperature: float) -> Tensor:
+    # t (x - t.x), x = a - z. An infinite x outgrows all others.
+    teacher = row(a / temperature)
+    x = torch.where(teacher.p == 0, 0.0, a - z)
+    far = teacher.p * centred(teacher, torch.where(x.isinf(), sign(x), 0.0))
+    near = teacher.p * centred(teacher, torch.where(x.isinf(), 0.0, x))
+    return torch.where(far > 0, torch.inf, torch.where(far < 0, -torch.inf, near))
+
+
 distillation_formula = differentiable(
     ClosedForms(
         *("distillation", distillation_value, distillation_gradient, distillation_hvp),
         rows=True,
         indices=False,
+        by_target=distillation_by_target,
     )
 )
 

@@ -75,7 +75,10 @@ def zero_one_textbook(z: Tensor, t: Tensor) -> Tensor:
 
 
 def zero_one_rows_value(z: Tensor, t: Tensor) -> Tensor:
-    wrong = without(z.argmax(-1, keepdim=True), t).sum(-1)
+    top = z.argmax(-1, keepdim=True)
+    right = t.gather(-1, top).squeeze(-1)
+    # 0, but NaN of a target that is NaN.
+    wrong = without(top, t).sum(-1) + (right - right)
     # A row with a NaN predicts nothing: return NaN instead of counting it.
     return torch.where(z.isnan().any(-1), z.amax(-1), wrong)
 

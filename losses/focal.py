@@ -70,8 +70,25 @@ def sigmoid_focal_hvp(z: Tensor, v: Tensor, t: Tensor, gamma: float, alpha: floa
     return v * w.factor * inside
 
 
+def sigmoid_focal_by_target(z: Tensor, t: Tensor, gamma: float, alpha: float) -> Tensor:
+    # B = w z + ln(1 + exp(-|z|)), w = -t or 1 - t: only z is infinite, and it is multiplied last.
+    w, log = torch.where(z < 0, -t, 1 - t), torch.log1p(torch.exp(-z.abs()))
+    u = t * torch.sigmoid(-z) + (1 - t) * torch.sigmoid(z)
+    u = u.clamp_min(torch.finfo(u.dtype).tiny)
+    a, a_slope = alpha * t + (1 - alpha) * (1 - t), 2 * alpha - 1
+    if alpha < 0:
+        a, a_slope = torch.ones_like(t), 0.0
+    slope_of_factor = a_slope * u**gamma - a * gamma * u ** (gamma - 1) * torch.tanh(z / 2)
+    return times(slope_of_factor * w - a * u**gamma, z) + slope_of_factor * log
+
+
 sigmoid_focal_formula = differentiable(
-    ClosedForms("sigmoid_focal", sigmoid_focal_value, sigmoid_focal_gradient, sigmoid_focal_hvp)
+    ClosedForms(
+        *("sigmoid_focal", sigmoid_focal_value, sigmoid_focal_gradient),
+        sigmoid_focal_hvp,
+        by_target=sigmoid_focal_by_target,
+        wide_hvp=True,
+    )
 )
 
 

@@ -13,6 +13,11 @@ weight: any number of times in reverse mode, and once in forward mode over or un
 Forward mode inside forward mode (jvp of jvp, jacfwd of jacfwd) raises RuntimeError, because
 torch.autograd.Function does not support it. Use jacfwd of jacrev, as torch.func.hessian does.
 
+A NaN in an input, a target or a weight makes the loss and the gradient of its example NaN, also
+where torch's has none (l1_loss, multi_margin_loss, hinge_embedding_loss). Gradients that no input
+changes stay: the 0 of zero_one, and those of nll_loss and kl_div, as in torch. Beside an infinite
+logit, value and gradients are what finite ones tend to, infinite or not.
+
 In the docstrings sigma(z) = 1 / (1 + exp(-z)), p = softmax(z), e_y is the one-hot row of class y,
 J = diag(p) - p p^T the derivative of a softmax, and [a] is 1 where a holds and 0 elsewhere.
 """

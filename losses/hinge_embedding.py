@@ -16,14 +16,19 @@ from .overrides import is_overridden, overridden
 
 def hinge_embedding_value(x: Tensor, y: Tensor, margin: float) -> Tensor:
     # torch adds both terms for any other y: x + max(0, m - x), which is max(m, x).
-    near = torch.where(y == 1, x, x.clamp_min(margin))
+    near = torch.where(y == 1, x, _unless_nan(y, x.clamp_min(margin)))
     return torch.where(y == -1, torch.relu(margin - x), near)
 
 
+def _unless_nan(x: Tensor, y: Tensor) -> Tensor:
+    return torch.where(x.isnan(), torch.nan, y)
+
+
 def hinge_embedding_gradient(x: Tensor, y: Tensor, margin: float) -> Tensor:
-    # At x = m only x has a slope, not the hinge.
-    near = torch.where(y == 1, 1.0, (x >= margin).to(x.dtype))
-    return torch.where(y == -1, -(x < margin).to(x.dtype), near)
+    # At x = m only x has a slope, not the hinge. NaN is neither.
+    far = torch.where(x >= margin, 1.0, 0.0)
+    near = torch.where(y == 1, 1.0, _unless_nan(y, far))
+    return _unless_nan(x, torch.where(y == -1, far - 1, near))
 
 
 def hinge_embedding_hvp(x: Tensor, v: Tensor, y: Tensor, margin: float) -> Tensor:

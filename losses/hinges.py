@@ -24,7 +24,8 @@ def ramp(u: Tensor, power: int, order: int = 0) -> Tensor:
     if degree < 0:
         return torch.zeros_like(u)
     if degree == 0:
-        return math.factorial(power) * (u > 0).to(u.dtype)
+        # 1 or 0, and NaN of NaN.
+        return math.factorial(power) * torch.where(u > 0, 1.0, torch.relu(u))
     return math.perm(power, order) * torch.relu(u) ** degree
 
 

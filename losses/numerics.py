@@ -17,6 +17,11 @@ def times(coefficient: Tensor, x: Tensor) -> Tensor:
     return _product(coefficient, x)
 
 
+def sign(x: Tensor) -> Tensor:
+    """Return 1, 0 or -1, and NaN of NaN, where torch's sign is 0."""
+    return torch.where(x > 0, 1.0, torch.where(x < 0, -1.0, x.detach()))
+
+
 def _product(a: Tensor, b: Tensor) -> Tensor:
     return torch.where((a == 0) & b.isinf(), 0.0, a * b)
 
@@ -78,6 +83,17 @@ def in_float64(*tensors: Tensor) -> tuple[Tensor, ...]:
     return tuple(
         x.double() if x.is_floating_point() and x.device.type != "mps" else x for x in tensors
     )
+
+
+def computed_in_float64(formula: Callable[..., Tensor]) -> Callable[..., Tensor]:
+    """Return a formula that computes in float64 and returns the dtype of its first argument."""
+
+    def computed(z: Tensor, *rest: Any) -> Tensor:
+        # Under torch.compile a setting may be symbolic, which is no float.
+        wide = (in_float64(x)[0] if hasattr(x, "is_floating_point") else x for x in (z, *rest))
+        return formula(*wide).to(z.dtype)
+
+    return computed
 
 
 def zero_hvp(z: Tensor, v: Tensor, t: Tensor) -> Tensor:

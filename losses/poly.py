@@ -44,7 +44,16 @@ def _poly1_first(_s: Tensor, p: Tensor, q: Tensor, epsilon: float) -> Tensor:
     return 1 + epsilon * p if epsilon >= 0 else (1 + epsilon) - epsilon * q
 
 
-_poly1 = RightClass(_poly1_value, _poly1_first, lambda _s, p, _q, epsilon: -epsilon * p)
+def _poly1_bend(_s: Tensor, p: Tensor, q: Tensor, epsilon: float) -> Tensor:
+    # p (1 + epsilon (p - q)), of terms that have one sign for epsilon in [-1, 1].
+    if epsilon >= 0:
+        return p * ((1 - epsilon) + 2 * epsilon * p)
+    return p * ((1 + epsilon) - 2 * epsilon * q)
+
+
+_poly1 = RightClass(
+    _poly1_value, _poly1_first, lambda _s, p, _q, epsilon: -epsilon * p, _poly1_bend
+)
 poly1_formula = of_one_logit("poly1", _poly1)
 softmax_poly1_formula = of_rows("softmax_poly1", _poly1)
 

@@ -43,7 +43,7 @@ def of_probabilities(name: str, loss: ProbabilityLoss) -> Differentiable:
         de = loss.change(r, dp, t, *settings)
         return dp * centred(r, e) + r.p * (centred(r, de) - dot(dp, e))
 
-    return differentiable(ClosedForms(name, value, gradient, hvp, rows=True))
+    return differentiable(ClosedForms(name, value, gradient, hvp, rows=True, wide_hvp=True))
 
 
 def error(r: Row, t: Tensor) -> Tensor:

@@ -9,7 +9,7 @@ from .base import TorchReduced, Weighted
 from .closed_form import ClosedForms, Differentiable, differentiable
 from .entries import Entry
 from .kernels import compute
-from .numerics import zero_hvp
+from .numerics import sign, zero_hvp
 from .overrides import is_overridden, overridden
 from .sigmoid import error, slope
 
@@ -31,7 +31,11 @@ def sigmoid_mse_hvp(z: Tensor, v: Tensor, t: Tensor) -> Tensor:
 
 
 sigmoid_mse_formula = differentiable(
-    ClosedForms("sigmoid_mse", sigmoid_mse_value, sigmoid_mse_gradient, sigmoid_mse_hvp)
+    ClosedForms(
+        *("sigmoid_mse", sigmoid_mse_value, sigmoid_mse_gradient),
+        sigmoid_mse_hvp,
+        wide_hvp=True,
+    )
 )
 
 
@@ -139,7 +143,7 @@ def l1_value(z: Tensor, t: Tensor) -> Tensor:
 
 
 def l1_gradient(z: Tensor, t: Tensor) -> Tensor:
-    return (z - t).sign()
+    return sign(z - t)
 
 
 l1_formula = differentiable(ClosedForms("l1", l1_value, l1_gradient, zero_hvp))

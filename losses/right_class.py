@@ -2,15 +2,20 @@
 
 With s = -ln p, a class's own cross-entropy, such a loss is phi(s), and for a soft target its
 expectation, L = sum_c t_c phi(s_c). For one logit z the classes are 1, with p = sigma(z), and 0,
-with p = sigma(-z), and the targets are (t, 1 - t), or `shares(t)`. Three functions
+with p = sigma(-z), and the targets are (t, 1 - t). Three functions
 of s define the loss: phi and its first two derivatives. They are given s, p and q = 1 - p of a
 class, because each is accurate where the other two are not, and ds/dp = -1/p, dp/ds = -p,
 dq/ds = p.
 
 One logit, class 1: ds/dz = -q, so dL/dz = -phi' q and d2L/dz2 = phi'' q^2 + phi' p q.
 Rows: ds_c/dz = p - e_c. With a = t phi' the gradient is p sum(a) - a, as that of cross-entropy with
-a in place of t. Its change along v, where ds_c = p.v - v_c, b = t phi'' ds and dp = p (v - p.v), is
-dp sum(a) + p sum(b) - b.
+a in place of t. In its change along v the terms of one class y, the derivatives of phi' (p - e_y),
+are with k = q phi'' + p phi' and j = phi' - phi''
+
+    k sum_d p_d (v_y - v_d)                                          at y,
+    p_c [k (v_c - v_y) + j sum_{d != y} p_d (v_c - v_d)]             at any other class c.
+
+k is a function of its own, because for some phi it is a small difference.
 """
 
 from collections.abc import Callable
@@ -21,57 +26,62 @@ from torch import Tensor
 from .closed_form import ClosedForms, Differentiable, differentiable
 from .numerics import times
 from .sigmoid import class_terms
-from .softmax import Row, centred, row, sum_of_others
+from .softmax import Row, centred, pairs, row, sum_of_others, triples
 
 ClassFunction = Callable[..., Tensor]
-ClassPair = tuple[Tensor, Tensor]
+Weighing = Callable[[Tensor, Tensor], Tensor]
 
 
 class RightClass(NamedTuple):
-    """phi(s, p, q, *settings), phi' and phi'', derivatives with respect to s = -ln p."""
+    """phi(s, p, q, *settings), phi' and phi'', derivatives with respect to s = -ln p, and
+    k = q phi'' + p phi', if it is not computed from them."""
 
     value: ClassFunction
     first: ClassFunction
     second: ClassFunction
+    bend: ClassFunction | None = None
 
 
-def probabilities(t: Tensor) -> ClassPair:
-    """Return the weights of class 1 and class 0 in the expectation."""
-    return t, 1 - t
+def of_one_logit(name: str, phi: RightClass, weighed: Weighing = times) -> Differentiable:
+    """Return the loss t phi(s_1) + (1 - t) phi(s_0) of a logit z and a target t in [0, 1].
 
-
-def of_one_logit(
-    name: str, phi: RightClass, shares: Callable[[Tensor], ClassPair] = probabilities
-) -> Differentiable:
-    """Return the loss t phi(s_1) + (1 - t) phi(s_0) of a logit z and a target t in [0, 1]."""
+    `weighed(t, x)` is the product of the weight of a class and x, by default t x.
+    """
 
     def value(z: Tensor, t: Tensor, *settings: Any) -> Tensor:
-        (one, zero), (a, b) = class_terms(z), shares(t)
-        return times(a, phi.value(*one, *settings)) + times(b, phi.value(*zero, *settings))
+        one, zero = class_terms(z)
+        positive = weighed(t, phi.value(*one, *settings))
+        return positive + weighed(1 - t, phi.value(*zero, *settings))
 
     def gradient(z: Tensor, t: Tensor, *settings: Any) -> Tensor:
-        (one, zero), (a, b) = class_terms(z), shares(t)
+        one, zero = class_terms(z)
         up = times(one[2], phi.first(*one, *settings))
         down = times(zero[2], phi.first(*zero, *settings))
-        return times(b, down) - times(a, up)
+        return weighed(1 - t, down) - weighed(t, up)
 
     def hvp(z: Tensor, v: Tensor, t: Tensor, *settings: Any) -> Tensor:
-        (one, zero), (a, b) = class_terms(z), shares(t)
+        one, zero = class_terms(z)
         return v * (
-            times(a, second_derivative(phi, one, *settings))
-            + times(b, second_derivative(phi, zero, *settings))
+            weighed(t, second_derivative(phi, one, *settings))
+            + weighed(1 - t, second_derivative(phi, zero, *settings))
         )
 
-    return differentiable(ClosedForms(name, value, gradient, hvp))
+    return differentiable(ClosedForms(name, value, gradient, hvp, wide_hvp=True))
 
 
 def second_derivative(
     phi: RightClass, terms: tuple[Tensor, Tensor, Tensor], *settings: Any
 ) -> Tensor:
     """Return d2 phi / dz2 for a class with the given (s, p, q)."""
-    _, p, q = terms
-    first, second = phi.first(*terms, *settings), phi.second(*terms, *settings)
-    return times(q, times(q, second)) + times(p * q, first)
+    return times(terms[2], _bend(phi, terms, terms, *settings))
+
+
+def _bend(phi: RightClass, r: Any, given: tuple[Tensor, ...], *settings: Any) -> Tensor:
+    """Return k = q phi'' + p phi' of classes with (s, p, q) = r."""
+    if phi.bend is not None:
+        return phi.bend(*given, *settings)
+    _, p, q = r
+    return times(q, phi.second(*given, *settings)) + times(p, phi.first(*given, *settings))
 
 
 def _of_row(r: Row) -> tuple[Tensor, ...]:
@@ -82,29 +92,28 @@ def of_rows(
     name: str,
     phi: RightClass,
     given: Callable[[Row], tuple[Tensor, ...]] = _of_row,
-    weights: Callable[[Tensor], Tensor] = lambda t: t,
+    weighed: Weighing = times,
 ) -> Differentiable:
     """Return the loss sum_c t_c phi(s_c) of a row of logits and a row t of targets.
 
     Args:
         given: selects the arguments of phi from a `Row`.
-        weights: maps t to the factors of phi(s_c), by default t itself.
+        weighed: `weighed(t, x)`, the product of the weight of a class and x, by default t x.
     """
 
     def value(z: Tensor, t: Tensor, *settings: Any) -> Tensor:
-        return times(weights(t), phi.value(*given(row(z)), *settings)).sum(-1)
+        return weighed(t, phi.value(*given(row(z)), *settings)).sum(-1)
 
     def gradient(z: Tensor, t: Tensor, *settings: Any) -> Tensor:
         r = row(z)
-        a = times(weights(t), phi.first(*given(r), *settings))
+        a = weighed(t, phi.first(*given(r), *settings))
         return times(r.p, sum_of_others(a)) - times(r.q, a)
 
     def hvp(z: Tensor, v: Tensor, t: Tensor, *settings: Any) -> Tensor:
         r = row(z)
-        a = times(weights(t), phi.first(*given(r), *settings))
-        along = centred(r, v)
-        b = -times(along, times(weights(t), phi.second(*given(r), *settings)))
-        change = times(r.p * along, a.sum(-1, keepdim=True))
-        return change + times(r.p, sum_of_others(b)) - times(r.q, b)
+        x = given(r)
+        k = weighed(t, _bend(phi, _of_row(r), x, *settings))
+        j = weighed(t, phi.first(*x, *settings) - phi.second(*x, *settings))
+        return times(centred(r, v), k) + times(r.p, pairs(k, v) + triples(j, r.p, v))
 
-    return differentiable(ClosedForms(name, value, gradient, hvp, rows=True))
+    return differentiable(ClosedForms(name, value, gradient, hvp, rows=True, wide_hvp=True))

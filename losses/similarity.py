@@ -1,9 +1,7 @@
 """Losses from the similarity of softmax and target: Tanimoto similarity, and cosine.
 
-In the formulas r is `softmax.row(z)`, t the target and dp a change of p, as in `probabilities.py`.
+In the formulas r is `softmax.row(z)`, t the target and dp a change of p.
 """
-
-import math
 
 import torch
 from torch import Tensor
@@ -12,9 +10,10 @@ from .arguments import rows
 from .base import RowLoss
 from .closed_form import ClosedForms, differentiable
 from .entries import Entry
+from .numerics import times
 from .overrides import is_overridden, overridden
-from .probabilities import ProbabilityLoss, error, of_probabilities
-from .softmax import Row, centred, distance, dot, row, softmax_change, without
+from .probabilities import error
+from .softmax import Row, centred, distance, dot, pairs, row, without
 
 # --- tanimoto: l = -N / D, N = p.t, D = |p|^2 + |t|^2 - N ----------------------------------------
 
@@ -29,25 +28,44 @@ def _tanimoto_parts(r: Row, t: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     return off, e, n, e + n
 
 
-def _tanimoto_value(r: Row, t: Tensor) -> Tensor:
-    _, _, n, d = _tanimoto_parts(r, t)
+def tanimoto_value(z: Tensor, t: Tensor) -> Tensor:
+    _, _, n, d = _tanimoto_parts(row(z), t)
     return -(n / d).squeeze(-1)
 
 
-def _tanimoto_slope(r: Row, t: Tensor) -> Tensor:
+def tanimoto_gradient(z: Tensor, t: Tensor) -> Tensor:
+    r = row(z)
     off, e, n, d = _tanimoto_parts(r, t)
-    return (2 * n * off - e * t) / d.square()
+    return r.p * centred(r, (2 * n * off - e * t) / d.square())
 
 
-def _tanimoto_change(r: Row, dp: Tensor, t: Tensor) -> Tensor:
-    off, e, n, d = _tanimoto_parts(r, t)
-    dn, de = dot(dp, t), 2 * dot(off, dp)
-    u, du = 2 * n * off - e * t, 2 * (dn * off + n * dp) - de * t
-    return (du - 2 * u * (de + dn) / d) / d.square()
+# The gradient is p f / D^2 with f = 2 N p - (|p|^2 + |t|^2) t - N (|p|^2 - |t|^2), which is
+# D^2 (e - p.e) for the slope e. |p|^2 and |t|^2 are near 1 where both are certain: their difference
+# is what the targets lack of 1, plus sum_c t_c (1 - t_c) - sum_c p_c q_c. At the class of the
+# largest p terms of f cancel. The Hessian there is minus the sum of the other classes, because a
+# number added to all logits changes nothing.
 
 
-_tanimoto = ProbabilityLoss(_tanimoto_value, _tanimoto_slope, _tanimoto_change)
-tanimoto_formula = of_probabilities("tanimoto", _tanimoto)
+def tanimoto_hvp(z: Tensor, v: Tensor, t: Tensor) -> Tensor:
+    r = row(z)
+    _, _, n, d = _tanimoto_parts(r, t)
+    less = (1 - t.sum(-1, keepdim=True)) + dot(t, 1 - t) - dot(r.p, r.q)
+    both = dot(r.p, r.p) + dot(t, t)
+    dp = r.p * centred(r, v)
+    dn, squares = dot(dp, t), 2 * dot(r.p, dp)
+    f = 2 * n * r.p - both * t - n * less
+    df = 2 * dn * r.p + 2 * n * dp - squares * t - dn * less - n * squares
+    change = without(r.top, (dp * f + r.p * (df - 2 * f * (squares - dn) / d)) / d.square())
+    return change.scatter(-1, r.top, -change.sum(-1, keepdim=True))
+
+
+tanimoto_formula = differentiable(
+    ClosedForms(
+        *("tanimoto", tanimoto_value, tanimoto_gradient, tanimoto_hvp),
+        rows=True,
+        wide_hvp=True,
+    )
+)
 
 
 def tanimoto(
@@ -113,9 +131,8 @@ class _TargetSoftmax:
     def __init__(self, z: Tensor, t: Tensor) -> None:
         self.largest = torch.where(t > 0, z, -torch.inf).amax(-1, keepdim=True)
         same = z.isinf() & (z == self.largest)
-        # A class with target 0 may be far above m: bounded, so that 0 times it is 0.
-        far = math.log(torch.finfo(z.dtype).max) - 1
-        part = t * torch.where(same, 0.0, z - self.largest).clamp_max(far).exp()
+        # A class with target 0 may be far above m.
+        part = times(t, torch.where(same, 0.0, z - self.largest).exp())
         top = part.argmax(-1, keepdim=True)
         rest = without(top, part)
         others = rest.sum(-1, keepdim=True)
@@ -151,7 +168,7 @@ def cauchy_schwarz_gradient(z: Tensor, t: Tensor) -> Tensor:
 
 def cauchy_schwarz_hvp(z: Tensor, v: Tensor, t: Tensor) -> Tensor:
     shares, r = _TargetSoftmax(z, t), row(2 * z)
-    change = 2 * r.p * centred(r, v) - softmax_change(shares.s, v)
+    change = 2 * r.p * centred(r, v) - shares.s * pairs(shares.s, v)
     return torch.where(shares.none, 0.0, change)
 
 
@@ -162,6 +179,7 @@ cauchy_schwarz_formula = differentiable(
         cauchy_schwarz_gradient,
         cauchy_schwarz_hvp,
         rows=True,
+        wide_hvp=True,
     )
 )
 

@@ -15,6 +15,8 @@ import torch
 from torch import Tensor
 from torch.overrides import handle_torch_function, has_torch_function_unary
 
+from .numerics import times
+
 
 class Row(NamedTuple):
     """Parts of softmax(z), each accurate where the others round to 0 or 1.
@@ -98,11 +100,6 @@ def centred(r: Row, x: Tensor) -> Tensor:
     return x * r.q - (small.sum(-1, keepdim=True) - small + of_top)
 
 
-def softmax_change(p: Tensor, v: Tensor) -> Tensor:
-    """Return J v, the change of p when z changes along v."""
-    return p * (v - dot(p, v))
-
-
 def sum_of_others(a: Tensor) -> Tensor:
     """Return for every class the sum of a over the other classes.
 
@@ -113,3 +110,20 @@ def sum_of_others(a: Tensor) -> Tensor:
     of_top = without(top, a.gather(-1, top).expand_as(a))
     rest = torch.where(small.isinf(), 0.0, small.sum(-1, keepdim=True) - small)
     return rest + of_top
+
+
+def pairs(w: Tensor, v: Tensor) -> Tensor:
+    """Return for every class c the sum of w_d (v_c - v_d) over the other classes d."""
+    return times(v, sum_of_others(w)) - sum_of_others(w * v)
+
+
+def triples(a: Tensor, p: Tensor, v: Tensor) -> Tensor:
+    """Return for every class c the sum of a_y p_d (v_c - v_d) over distinct classes d and y, both
+    other than c.
+
+    The largest a is summed apart. If it is the only one, nothing is subtracted.
+    """
+    top = a.abs().argmax(-1, keepdim=True)
+    small = without(top, a)
+    of_top = without(top, times(a.gather(-1, top).expand_as(a), pairs(without(top, p), v)))
+    return of_top + sum_of_others(small) * pairs(p, v) - pairs(p * small, v)

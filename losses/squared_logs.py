@@ -9,8 +9,9 @@ from torch import Tensor
 from .arguments import elementwise, rows
 from .base import RowLoss, Weighted
 from .entries import Entry
+from .numerics import times
 from .overrides import is_overridden, overridden
-from .right_class import ClassPair, RightClass, of_one_logit, of_rows
+from .right_class import RightClass, of_one_logit, of_rows
 from .textbook import of_two_classes
 
 # --- squared log: phi = s^2, and t^2 in the place of t -------------------------------------------
@@ -22,12 +23,13 @@ _squared_log = RightClass(
 )
 
 
-def _squares(t: Tensor) -> ClassPair:
-    return t.square(), (1 - t).square()
+def _twice(t: Tensor, x: Tensor) -> Tensor:
+    """Return t^2 x, whose derivative by t is 0 at t = 0, for an infinite x too."""
+    return times(t, times(t, x))
 
 
-squared_log_formula = of_one_logit("squared_log", _squared_log, _squares)
-softmax_squared_log_formula = of_rows("softmax_squared_log", _squared_log, weights=torch.square)
+squared_log_formula = of_one_logit("squared_log", _squared_log, _twice)
+softmax_squared_log_formula = of_rows("softmax_squared_log", _squared_log, weighed=_twice)
 
 
 def squared_log(
