@@ -6,18 +6,22 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor
-from torch.func import functionalize, grad, jacfwd, jvp
+from torch.func import functionalize, grad, jacfwd, jacrev, jvp
 
 from lossbench import losses
-from lossbench.losses import functional, registry
+from lossbench.losses import functional
 from lossbench.losses.registry import Entry
 
 from .cases import (
+    CASES,
     assert_near,
+    dtypes,
     each_built_in_case,
     each_smooth_case,
+    parametrized,
     sample,
 )
+from .kernel_cases import used_kernel
 
 INF, NAN = float("inf"), float("nan")
 each_switch = pytest.mark.parametrize(
@@ -36,28 +40,142 @@ def test_kl_div_of_nan_is_nan_beside_a_target_of_nothing(log_target: bool, switc
     assert value[1:].tolist() == [0, 0]
 
 
-# --- soft targets beside an infinite logit -------------------------------------------------------
+# --- beside an infinite logit --------------------------------------------------------------------
 
-LIMITS = ["cross-entropy", "label-smoothing", "logit-adjusted", "bce-with-logits"]
+# Rows of logits of which some are infinite, and targets.
+ROW = (0.9, -1.3, 0.4, 0.2)
+MASKS = [{at: sign * INF} for at in range(4) for sign in (1, -1)] + [{0: -INF, 2: -INF}]
+TARGETS: dict[str, list[Any]] = {
+    "index": [0, 2],
+    "labels": [[0, -1, -1, -1], [2, 0, -1, -1]],
+    "distribution": [[1.0, 0, 0, 0], [0, 0, 1.0, 0], [0.5, 0.5, 0, 0], [0.1, 0.2, 0.3, 0.4]],
+    "logits": [[1.0, 0, -0.5, 0.3], [0, -INF, -INF, -INF], [0, 0.3, -INF, 0]],
+    "probability": [[1.0, 0, 0, 1], [0.5, 0.5, 0.2, 0.9]],
+}
+NUMBERS = {"probability": [0.0, 1.0, 0.3], "sign": [1.0, -1.0]}
 
 
-@pytest.mark.parametrize("name", LIMITS)
-@pytest.mark.parametrize("infinite", [INF, -INF])
-def test_the_gradient_by_a_target_beside_infinity_is_the_limit(name: str, infinite: float) -> None:
-    loss = registry.get(name, reduction="sum")
+def beside_infinity(entry: Entry, kind: str) -> tuple[Tensor, Tensor]:
+    """Examples with infinite logits, each with every target."""
+    if entry.task == "binary":
+        rows = [INF] if entry.takes == "distances" else [INF, -INF]
+        pairs = [(z, t) for z in rows for t in NUMBERS[kind]]
+    else:
+        # Log-probabilities are at most 0.
+        masks = [m for m in MASKS if entry.takes != "log-probabilities" or -INF in m.values()]
+        rows = [[mask.get(at, z) for at, z in enumerate(ROW)] for mask in masks]
+        pairs = [(z, t) for z in rows for t in TARGETS[kind]]
+    z, t = (torch.tensor(x) for x in zip(*pairs, strict=True))
+    return z.double(), t.double() if t.is_floating_point() else t
 
-    def by_target(z: Tensor, t: Tensor) -> Tensor:
-        return grad(lambda t: loss(z, t))(t)
 
-    z = torch.tensor([[infinite, 0.3, -0.2]], dtype=torch.float64)
-    for row in ([0.0, 0.5, 0.5], [0.5, 0.25, 0.25], [1.0, 0.0, 0.0]):
-        t = torch.tensor([row], dtype=torch.float64)
-        near, far = (by_target(torch.where(z.isinf(), z.sign() * x, z), t) for x in (1e3, 1e4))
-        limit = torch.where((far - near).abs() > 1, far.sign() * INF, far)
-        leaf = t.clone().requires_grad_()
-        (kernel,) = torch.autograd.grad(loss(z, leaf), leaf)
-        for gradient in (kernel, by_target(z, t), jacfwd(lambda t: loss(z, t))(t)):
-            assert_near(gradient, limit)
+def with_limits(function: Any, z: Tensor) -> tuple[Tensor, Tensor]:
+    """A function of the logits at infinity, and what it tends to when they grow."""
+    far = function(torch.where(z.isinf(), z.sign() * 1e12, z))
+    # The smallest that grows is the z-loss: 1e-4 of 1e12.
+    limit = torch.where(far.abs() > 1e5, far.sign() * INF, far)
+    return function(z), torch.where(far.abs() < 1e-6, 0.0, limit)
+
+
+def assert_limits(function: Any, z: Tensor) -> None:
+    torch.testing.assert_close(*with_limits(function, z), rtol=1e-5, atol=1e-5)
+
+
+without_bounds = parametrized([case for case in CASES if case[0].takes != "probabilities"])
+
+
+@without_bounds
+def test_beside_infinity_value_and_gradient_are_the_limits(entry: Entry, kind: str) -> None:
+    """In reverse and forward mode, by the input and by a soft target."""
+    loss, (z, t) = entry.build(reduction="none"), beside_infinity(entry, kind)
+    assert_limits(lambda z: loss(z, t), z)
+    assert_limits(lambda z: jacrev(lambda z: loss(z, t))(z), z)
+    assert_limits(lambda z: jacfwd(lambda z: loss(z, t))(z), z)
+    if t.is_floating_point() and kind != "sign":
+        assert_limits(lambda z: jacrev(lambda t: loss(z, t))(t), z)
+        assert_limits(lambda z: jacfwd(lambda t: loss(z, t))(t), z)
+
+    def gradients(z: Tensor) -> Tensor:
+        leaves = [x.clone().requires_grad_() for x in (z, t) if x.is_floating_point()]
+        value = loss(leaves[0], leaves[1] if len(leaves) > 1 else t)
+        return torch.stack(torch.autograd.grad(value.sum(), leaves))
+
+    assert_limits(gradients, z)
+
+
+@pytest.mark.usefixtures("switched_on")
+@without_bounds
+@dtypes([torch.float32, torch.float64])
+def test_beside_infinity_kernels_give_the_limits(
+    entry: Entry, kind: str, dtype: torch.dtype
+) -> None:
+    loss, (z, t) = entry.build(reduction="none"), beside_infinity(entry, kind)
+    t = t.to(dtype) if t.is_floating_point() else t
+
+    def computed(z: Tensor) -> tuple[Tensor, Tensor]:
+        leaf = z.to(dtype).requires_grad_()
+        value = loss(leaf, t)
+        assert used_kernel(value.grad_fn)
+        return value.detach(), torch.autograd.grad(value.sum(), leaf)[0]
+
+    for at in range(2):
+        with losses.kernels.closed_forms_only():
+            _, limit = with_limits(lambda z, at=at: of_closed_forms(loss, z, t)[at], z)
+        ours = computed(z)[at].double()
+        torch.testing.assert_close(ours, limit, rtol=1e-5, atol=1e-5)
+
+
+def of_closed_forms(loss: Any, z: Tensor, t: Tensor) -> tuple[Tensor, Tensor]:
+    leaf, t = z.clone().requires_grad_(), t.double() if t.is_floating_point() else t
+    value = loss(leaf, t)
+    return value.detach(), torch.autograd.grad(value.sum(), leaf)[0]
+
+
+# --- NaN -----------------------------------------------------------------------------------------
+
+# A gradient that is the same whatever the input is: 0, or minus the target as in torch.
+CONSTANT = {"zero-one", "multiclass-zero-one", "nll", "kl-div"}
+COUNTS = {"zero-one", "multiclass-zero-one"}
+
+
+@pytest.mark.usefixtures("switched_on")
+@each_switch
+@without_bounds
+def test_nan_makes_value_and_gradient_of_its_example_nan(
+    entry: Entry, kind: str, switch: Any
+) -> None:
+    """A NaN in input, target or weight, at each class; the other examples stay as they are."""
+    wide = entry.task != "binary"
+    z, t = sample(entry, kind, (4, 5) if wide else (4,), torch.float32)
+    others = torch.tensor([0, 2, 3])
+
+    def computed(z: Tensor, t: Tensor, **weights: Tensor) -> tuple[Tensor, Tensor]:
+        leaf = z.clone().requires_grad_()
+        with switch():
+            value = entry.build(reduction="none", **weights)(leaf, t)
+            return value.detach(), torch.autograd.grad(value.sum(), leaf)[0]
+
+    def check(place: Any, ours: tuple[Tensor, Tensor], constant: set[str]) -> None:
+        value, gradient = ours
+        assert value[place if value.shape == z.shape else 1].isnan()
+        assert gradient[place].isnan() == (entry.name not in constant)
+
+    plain = computed(z, t)
+    for place in [(1, at) for at in range(5)] if wide else [1]:
+        for which in range(2 if t.is_floating_point() else 1):
+            given = [z.clone(), t.clone()]
+            given[which][place] = NAN
+            ours = computed(given[0], given[1])
+            if entry.name == "nll" and place != (1, int(t[1])):
+                continue  # It reads no other class, as torch's.
+            check(place, ours, COUNTS if which else CONSTANT)
+            assert torch.equal(ours[0][others], plain[0][others])
+            assert torch.equal(ours[1][others], plain[1][others])
+    if "weight" in getattr(entry.build(), "_settings", ()):
+        at = (1, int(t[1])) if kind == "index" else (1, 2) if wide else 1
+        weight = torch.ones(z.shape[-1])
+        weight[at[-1] if wide else at] = NAN
+        check(at, computed(z, t, weight=weight), set())
 
 
 # --- tensors changed between forward and backward ------------------------------------------------
