@@ -208,9 +208,11 @@ def open_directory(directory: Path) -> float:
 
 
 def link_files(files: Sequence[Path], directory: Path, count: int) -> None:
-    """Create `count` hard links to files in class folders, in directories of a thousand."""
+    """Create `count` hard links to files in class folders, a thousand in a few directories."""
     for number in range(count):
         file = files[number % len(files)]
-        folder = directory / f"{number // 1000:03d}" / file.parent.name
+        # The classes share no folder: one that they shared might be a test set.
+        name = file.parent.name
+        folder = directory / name / f"{name}-{number // 1000:03d}"
         folder.mkdir(parents=True, exist_ok=True)
         os.link(file, folder / f"{number}{file.suffix}")
