@@ -7,6 +7,8 @@ import torch
 
 from lossbench.benchmarks.curves import tails
 from lossbench.benchmarks.curves.exact import sensitivity, truth
+from lossbench.benchmarks.curves.multiprecision import Precise, m
+from lossbench.losses.bi_tempered import _tempered_softmax
 from lossbench.losses.registry import ENTRIES
 
 INF = math.inf
@@ -27,6 +29,21 @@ def test_160_digits_are_those_of_float64_where_that_is_exact(entry) -> None:
             torch.testing.assert_close(value.detach(), batch.value.squeeze(-1), **close)
             gradient = gradient.reshape(batch.gradient.shape)[exists]
             torch.testing.assert_close(gradient, batch.gradient[exists], **close)
+
+
+@pytest.mark.parametrize("t2", ["1.05", "1.2", "4", "10"])
+@pytest.mark.parametrize("far", [1e-3, 1.0, 50.0, 1e6])
+def test_newtons_steps_normalise_a_tempered_softmax(far: float, t2: str) -> None:
+    rows = Precise([[m.mpf(far), *[m.mpf(0)] * 20], [m.mpf(x * far) for x in range(21)]])
+    total = _tempered_softmax(rows, m.mpf(t2)).sum(-1)
+    assert max(abs(x - 1) for x in total.numbers) < m.mpf(10) ** -150
+
+
+def test_an_operation_that_is_not_there_is_named() -> None:
+    with pytest.raises(NotImplementedError, match="multiprecision has no erf of torch: add it"):
+        torch.erf(Precise([1]))
+    with pytest.raises(AttributeError, match="multiprecision has no cumsum of torch"):
+        Precise([1]).cumsum(-1)
 
 
 def test_cross_entropy_keeps_digits_that_float64_has_not() -> None:
