@@ -213,7 +213,7 @@ def cross_entropy_textbook(
         z = softcap * torch.tanh(z / softcap)
     smooth = (1 - label_smoothing) * t + label_smoothing / z.shape[-1]
     each = -(smooth * torch.log_softmax(z, -1)).sum(-1)
-    return each + z_loss * t.sum(-1) * torch.log(torch.exp(z).sum(-1)) ** 2
+    return each + z_loss * t.sum(-1) * torch.logsumexp(z, -1) ** 2
 
 
 ENTRIES = (

@@ -6,6 +6,7 @@ Of one logit z, p = sigma(z) and q = 1 - p = sigma(-z) are the probabilities of 
 from typing import NamedTuple
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from . import checks
@@ -147,10 +148,11 @@ class SigmoidFocalLoss(Loss):
 
 def sigmoid_focal_textbook(z: Tensor, t: Tensor, alpha: float, gamma: float) -> Tensor:
     # As torchvision.ops has it: the weights of a soft target are between those of the classes.
-    p, q = torch.sigmoid(z), torch.sigmoid(-z)
-    cross_entropy = -(t * torch.log(p) + (1 - t) * torch.log(q))
+    p = torch.sigmoid(z)
+    right = t * p + (1 - t) * (1 - p)
+    cross_entropy = -(t * F.logsigmoid(z) + (1 - t) * F.logsigmoid(-z))
     weight = alpha * t + (1 - alpha) * (1 - t) if alpha >= 0 else 1
-    return weight * (t * q + (1 - t) * p) ** gamma * cross_entropy
+    return weight * (1 - right) ** gamma * cross_entropy
 
 
 # --- softmax-focal: phi = q^gamma s --------------------------------------------------------------

@@ -4,6 +4,7 @@ phi, s, p and q are those of `right_class.py`.
 """
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from . import checks
@@ -12,7 +13,6 @@ from .base import Loss
 from .entries import Entry
 from .overrides import is_overridden, overridden
 from .right_class import RightClass, of_one_logit, of_rows
-from .textbook import of_two_classes
 
 # --- poly-1: phi = s + epsilon q, epsilon >= -1 --------------------------------------------------
 
@@ -176,7 +176,11 @@ class SigmoidPoly1Loss(Loss):
         super().__init__({"weight": weight}, epsilon=epsilon, reduction=reduction)
 
 
-sigmoid_poly1_textbook = of_two_classes(poly1_textbook)
+def sigmoid_poly1_textbook(z: Tensor, t: Tensor, epsilon: float) -> Tensor:
+    p = torch.sigmoid(z)
+    right = t * p + (1 - t) * (1 - p)
+    cross_entropy = -(t * F.logsigmoid(z) + (1 - t) * F.logsigmoid(-z))
+    return cross_entropy + epsilon * (1 - right)
 
 
 ENTRIES = (

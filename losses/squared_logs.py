@@ -4,6 +4,7 @@ phi, s, p and q are those of `right_class.py`.
 """
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from .arguments import elementwise, rows
@@ -12,7 +13,6 @@ from .entries import Entry
 from .numerics import times
 from .overrides import is_overridden, overridden
 from .right_class import RightClass, of_one_logit, of_rows
-from .textbook import of_two_classes
 
 # --- squared log: phi = s^2, and t^2 in the place of t -------------------------------------------
 
@@ -118,7 +118,8 @@ class SigmoidSquaredLogLoss(Weighted):
     function = staticmethod(sigmoid_squared_log)
 
 
-sigmoid_squared_log_textbook = of_two_classes(squared_log_textbook)
+def sigmoid_squared_log_textbook(z: Tensor, t: Tensor) -> Tensor:
+    return (t * F.logsigmoid(z)) ** 2 + ((1 - t) * F.logsigmoid(-z)) ** 2
 
 
 ENTRIES = (

@@ -152,6 +152,7 @@ FUNCTIONS: dict[str, Callable[..., Precise]] = {
     "log": log,
     "log_sigmoid": of_each(lambda z: -_ln(1 + _exp(-z))),
     "log_softmax": lambda z, dim: log(_softmax(z, dim)),
+    "logsumexp": lambda z, dim: log(_sum(exp(z), dim)),
     "mean": lambda x, dim: _sum(x, dim) / x.shape[dim],
     "relu": of_each(lambda x: max(x, 0)),
     "roll": lambda x, shift, dim: Precise(np.roll(x.numbers, shift, dim)),
