@@ -33,7 +33,6 @@ from .entries import Entry
 from .numerics import in_float64, times
 from .overrides import is_overridden, overridden
 from .softmax import Row, centred, distance, row, sum_of_others, without
-from .textbook import of_two_classes
 
 # Newton steps for lambda, measured down to the last digit of a float64 for t2 up to 10. Ten classes
 # need at most 5 with t2 = 2, and 10 with any; a thousand 5 with t2 = 1.2 and 12 with any, where one
@@ -353,7 +352,9 @@ class SigmoidBiTemperedLogisticLoss(Loss):
         super().__init__({"weight": weight}, t1=t1, t2=t2, reduction=reduction)
 
 
-sigmoid_bi_tempered_logistic_textbook = of_two_classes(bi_tempered_logistic_textbook)
+def sigmoid_bi_tempered_logistic_textbook(z: Tensor, t: Tensor, t1: float, t2: float) -> Tensor:
+    rows, targets = torch.stack([0 * z, z], -1), torch.stack([1 - t, t], -1)
+    return bi_tempered_logistic_textbook(rows, targets, t1, t2)
 
 
 def _check_temperatures(name: str, t1: float, t2: float) -> None:

@@ -14,7 +14,6 @@ from .base import Loss
 from .entries import Entry
 from .overrides import is_overridden, overridden
 from .right_class import RightClass, of_one_logit, of_rows
-from .textbook import of_two_classes
 
 # --- generalized cross-entropy: phi = (1 - p^k) / k ----------------------------------------------
 
@@ -171,7 +170,9 @@ class SigmoidGeneralizedCrossEntropyLoss(Loss):
         super().__init__({"weight": weight}, q=q, reduction=reduction)
 
 
-sigmoid_generalized_cross_entropy_textbook = of_two_classes(generalized_cross_entropy_textbook)
+def sigmoid_generalized_cross_entropy_textbook(z: Tensor, t: Tensor, q: float) -> Tensor:
+    p = torch.sigmoid(z)
+    return (t * (1 - p**q) + (1 - t) * (1 - (1 - p) ** q)) / q
 
 
 ENTRIES = (

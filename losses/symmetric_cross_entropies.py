@@ -10,6 +10,7 @@ from functools import partial
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from . import checks
@@ -22,7 +23,6 @@ from .entries import Entry
 from .overrides import is_overridden, overridden
 from .probabilities import ProbabilityLoss, of_probabilities
 from .sigmoid import slope
-from .textbook import of_two_classes
 
 
 def minus_log(t: Tensor, log_zero: float) -> Tensor:
@@ -268,7 +268,13 @@ class SigmoidSymmetricCrossEntropyLoss(Loss):
         )
 
 
-sigmoid_symmetric_cross_entropy_textbook = of_two_classes(symmetric_cross_entropy_textbook)
+def sigmoid_symmetric_cross_entropy_textbook(
+    z: Tensor, t: Tensor, alpha: float, beta: float, log_zero: float
+) -> Tensor:
+    p = torch.sigmoid(z)
+    cross_entropy = -(t * F.logsigmoid(z) + (1 - t) * F.logsigmoid(-z))
+    log_t, log_rest = (torch.log(x).clamp_min(log_zero) for x in (t, 1 - t))
+    return alpha * cross_entropy - beta * (p * log_t + (1 - p) * log_rest)
 
 
 def _check_symmetric(name: str, alpha: float, beta: float, log_zero: float) -> None:

@@ -11,10 +11,7 @@ none of them. torch's autograd differentiates it; the catalogue evaluates it wit
 
 import inspect
 from collections.abc import Callable
-from functools import wraps
-from typing import Any
 
-import torch
 import torch.nn.functional as F
 from torch import Tensor
 
@@ -24,17 +21,6 @@ Formula = Callable[..., Tensor]
 def settings_of(formula: Formula) -> tuple[str, ...]:
     """Return the names of a formula's settings."""
     return tuple(inspect.signature(formula).parameters)[2:]
-
-
-def of_two_classes(formula: Formula) -> Formula:
-    """Return the formula of one logit that is `formula` of the rows (0, z) and (1 - t, t)."""
-
-    @wraps(formula)
-    def of_one(z: Tensor, t: Tensor, *settings: Any, **named: Any) -> Tensor:
-        rows = torch.stack([0 * z, z], -1), torch.stack([1 - t, t], -1)
-        return formula(*rows, *settings, **named)
-
-    return of_one
 
 
 def others(p: Tensor) -> Tensor:
