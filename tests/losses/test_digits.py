@@ -103,9 +103,7 @@ WIDE_CASES = [
     for entry, kind in REFERENCED
     if entry.task != "binary" and entry.name not in ("kl-div", "multilabel-margin")
 ]
-each_width = pytest.mark.parametrize(
-    "classes", [262_144, pytest.param(2_000_000, marks=pytest.mark.slow)]
-)
+each_width = pytest.mark.parametrize("classes", [262_144, 2_000_000])
 
 
 def check_sums(entry: Entry, kind: str, shape: tuple[int, ...], kernel: bool) -> None:
@@ -119,6 +117,7 @@ def check_sums(entry: Entry, kind: str, shape: tuple[int, ...], kernel: bool) ->
         assert (gradient - slope).norm() <= PROMISED * slope.norm()
 
 
+@pytest.mark.slow
 @parametrized(WIDE_CASES)
 @each_width
 def test_sums_over_many_classes_keep_their_digits(entry: Entry, kind: str, classes: int) -> None:
