@@ -60,6 +60,14 @@ class Constants:
             self.keys.append(key)
         return f"{'d' if wide else 'k'}{self.keys.index(key)}"
 
+    def copies(self) -> list[str]:
+        """Return the C++ lines that copy the constants into local variables."""
+        return [
+            f"[[maybe_unused]] const {scalar} {name} = this->{name};"
+            for k in range(len(self.keys))
+            for scalar, name in (("T", f"k{k}"), ("double", f"d{k}"))
+        ]
+
     def declarations(self) -> str:
         indices = range(len(self.keys))
         if not self.keys:

@@ -25,6 +25,12 @@ from .program import (
     roots,
 )
 
+LOCALS = (
+    "[[maybe_unused]] const T *__restrict z = row.z, *__restrict t = row.t, *__restrict w = row.w;",
+    "[[maybe_unused]] const int classes = row.classes, index = row.index, *indices = row.indices;",
+)
+"""Copies of what a row's functions read in their loops."""
+
 
 def rows_source(
     value: Placeholder, gradient: Placeholder, inputs: tuple[str, ...], scalar: str
@@ -38,8 +44,11 @@ def rows_source(
     """
     constants = Constants()
     programs = program(value.base, None, {}), program(None, gradient.base, gradient.at)
+    saves = all(any(map(_of_logits, each.steps)) for each in programs)
     functions = [
-        printer(each, constants).function() for each in programs for printer in (_Rows, _Tiles)
+        printer(each, constants, saves).function()
+        for each in programs
+        for printer in (_Rows, _Tiles)
     ]
     rooms = [len(each.memory) for each in programs]
     whole = any(_of_all_classes(step) for each in programs for step in each.steps)
@@ -48,7 +57,6 @@ def rows_source(
     read = any(x.args == ("z",) for x in topological(roots(programs[1].steps, None)))
     facts += f"  static constexpr bool gradient_reads_logits = {str(read).lower()};\n"
     text = struct_text("rows", scalar, constants, facts + "\n".join(functions), len(inputs))
-    saves = all(any(map(_of_logits, each.steps)) for each in programs)
     exact = any(map(finds_largest, programs))
     # Part of the text, because the name of the library is made of it.
     text = "// Without fused operations.\n" * exact + text
@@ -63,18 +71,26 @@ def _of_all_classes(step: Step) -> bool:
 
 
 def _of_logits(step: object) -> bool:
-    return isinstance(step, Softmax) and step.memory.args == ("z",)
+    return isinstance(step, Softmax) and _is_saved(step.memory)
+
+
+def _is_saved(memory: Node) -> bool:
+    """Return whether the value saves the statistics of numbers in memory: those of the logits."""
+    return memory.args == ("z",)
 
 
 class _Rows:
     """Printer of a program as C++ that handles one row at a time, vectorised over its classes."""
 
-    suffix = "row"
-
-    def __init__(self, program: Program, constants: Constants) -> None:
-        self.program, self.constants = program, constants
+    def __init__(self, program: Program, constants: Constants, saves: bool) -> None:
+        self.program, self.constants, self.saves = program, constants, saves
         self.names: dict[Node, str] = {}
-        self.memory = {node: f"m{k}" for k, node in enumerate(program.memory)}
+        kept = {node: f"m{k}" for k, node in enumerate(program.memory)}
+        self.memory = {node: name for node, name in kept.items() if not self.recomputes(node)}
+        # What exponentials need of the largest number of a row: a name.
+        self.bases: dict[Node, str] = {}
+        # Numbers in memory -> the largest number of a row, where a softmax has found it.
+        self.largest: dict[Node, str] = {}
         self.lines: list[str] = []
 
     def function(self) -> str:
@@ -96,8 +112,17 @@ class _Rows:
                 case Store(target, index, value):
                     self.store(target, index, value)
         self.end()
-        body = "".join(f"    {line}\n" for line in self.lines)
+        # Copies: a loop that could change what it reads would read it anew for every class.
+        lines = [*LOCALS, *self.constants.copies(), *self.lines]
+        body = "".join(f"    {line}\n" for line in lines)
         return f"  {self.head()} const {{\n{body}  }}\n"
+
+    def recomputes(self, node: Node) -> bool:
+        """Return whether the only loop that reads exponentials computes them, not the softmax."""
+        if node.op != "exponential" or not _is_saved(node.args[0]) or not self.saves:
+            return False
+        loops = [x for x in self.program.steps if isinstance(x, Loop)]
+        return self.program.value is None and sum(node in loop_nodes(x, set()) for x in loops) == 1
 
     def head(self) -> str:
         name = "value" if self.program.value is not None else "gradient"
@@ -107,7 +132,7 @@ class _Rows:
         return f"{result} {name}_row({given}{extra})"
 
     def stride(self) -> str:
-        return "row.classes"
+        return "classes"
 
     # References to numbers.
 
@@ -120,13 +145,13 @@ class _Rows:
 
     def scalar(self, node: Node) -> str:
         if node.op == "input":
-            return {"y": "row.index", "classes": "T(row.classes)"}[node.args[0]]
+            return {"y": "index", "classes": "T(classes)"}[node.args[0]]
         return self.names[node]
 
     def at_class(self, node: Node, c: str) -> str:
         """Return the C++ for the number of class `c` in the array of an input or a kept node."""
         if node.op == "input":
-            return f"row.{node.args[0]}[{c}]"
+            return f"{node.args[0]}[{c}]"
         return f"{self.memory[node]}[{c}]"
 
     def text(self, node: Node, local: dict[Node, str]) -> str:
@@ -134,10 +159,16 @@ class _Rows:
             return self.at_class(node.args[0], self.reference(node.args[1], local))
         wide = any(x.sort == "wide" for x in node.operands)
         operands = [
-            self.reference(x, local, wide or (node.op == "pow" and k == 1))
+            self.base(x)
+            if x.op == "largest" and node.op == "exponential"
+            else self.reference(x, local, wide or (node.op == "pow" and k == 1))
             for k, x in enumerate(node.operands)
         ]
         return expression(node, operands)
+
+    def base(self, largest: Node) -> str:
+        """Return the C++ for what exponentials need of the largest number."""
+        return self.bases[largest]
 
     # Steps.
 
@@ -149,17 +180,20 @@ class _Rows:
 
     def softmax(self, memory: Node, exponential: Node | None) -> None:
         at = self.at_class(memory, "0")
-        to = self.memory[exponential] if exponential else "nullptr"
-        saved = "saved" if memory.args == ("z",) else "nullptr"
+        to = self.memory.get(exponential, "nullptr") if exponential else "nullptr"
+        saved = "saved" if _is_saved(memory) else "nullptr"
         name = f"s{len(self.names)}"
         cast = c_type(memory)
         how = "computed" if self.program.value is not None else "restored"
         self.lines.append(
-            f"const Statistics<{cast}> {name} = {how}(&{at}, row.classes, "
+            f"const Statistics<{cast}> {name} = {how}(&{at}, classes, "
             f"static_cast<{cast}*>({to}), static_cast<Statistics<{cast}>*>({saved}));"
         )
+        self.lines.append(f"const Base<{cast}> {name}_base = base_of({name}.largest);")
         for node in self.ended(memory, ("largest", "others")):
             self.names[node] = f"{name}.{node.op}"
+            self.bases[node] = f"{name}_base"
+        self.largest[memory] = f"{name}.largest"
 
     def ended(self, memory: Node, ops: tuple[str, ...]) -> list[Node]:
         nodes = topological(roots(self.program.steps, self.program.value))
@@ -168,7 +202,8 @@ class _Rows:
     def first(self, node: Node) -> None:
         name = f"r{len(self.names)}"
         at = self.at_class(node.args[0], "0")
-        self.lines.append(f"const int {name} = first_of_largest(&{at}, row.classes);")
+        largest = self.largest.get(node.args[0], f"largest_of(&{at}, classes)")
+        self.lines.append(f"const int {name} = first_equal(&{at}, classes, {largest});")
         self.names[node] = name
 
     def store(self, target: Node | None, index: Node, value: Node) -> None:
@@ -242,8 +277,8 @@ class _Rows:
                 after.append(
                     f"{name}_most = {name}_part > {name}_most ? {name}_part : {name}_most;"
                 )
-        self.lines.append("for (int from = 0; from < row.classes; from += BLOCK) {")
-        self.lines.append("  const int to = std::min(row.classes, from + BLOCK);")
+        self.lines.append("for (int from = 0; from < classes; from += BLOCK) {")
+        self.lines.append("  const int to = std::min(classes, from + BLOCK);")
         self.lines.extend(f"  {line}" for line in before)
         self.lines.append(f"#pragma omp simd {' '.join(clauses)}")
         self.lines.append("  for (int c = from; c < to; ++c) {")
@@ -272,7 +307,8 @@ class _Tiles(_Rows):
     Numbers per row are arrays of W. Steps that follow each other share a loop over the rows.
     """
 
-    suffix = "tile"
+    def recomputes(self, _node: Node) -> bool:
+        return False  # Few classes, whose statistics are not saved.
 
     def head(self) -> str:
         name = "value" if self.program.value is not None else "gradient"
@@ -284,11 +320,11 @@ class _Tiles(_Rows):
         return f"void {name}_tile(const Row<T>& row, double* __restrict room{extra})"
 
     def stride(self) -> str:
-        return "row.classes * W"
+        return "classes * W"
 
     def scalar(self, node: Node) -> str:
         if node.op == "input":
-            return {"y": "row.indices[i]", "classes": "T(row.classes)"}[node.args[0]]
+            return {"y": "indices[i]", "classes": "T(classes)"}[node.args[0]]
         return f"{self.names[node]}[i]" + (" != 0" if node.sort == "bool" else "")
 
     def reference(self, node: Node, local: dict[Node, str], wide: bool = False) -> str:
@@ -297,8 +333,8 @@ class _Tiles(_Rows):
 
     def at_class(self, node: Node, c: str) -> str:
         if node.op == "input" and node.args[0] == "w":
-            return f"row.w[{c}]"
-        name = f"row.{node.args[0]}" if node.op == "input" else self.memory[node]
+            return f"w[{c}]"
+        name = node.args[0] if node.op == "input" else self.memory[node]
         return f"{name}[{c} * W + i]"
 
     def lane(self) -> str:
@@ -345,22 +381,30 @@ class _Tiles(_Rows):
         self.lines.append(f"{indent}}}")
 
     def softmax(self, memory: Node, exponential: Node | None) -> None:
-        base = f"row.{memory.args[0]}" if memory.op == "input" else self.memory[memory]
+        base = memory.args[0] if memory.op == "input" else self.memory[memory]
         to = self.memory[exponential] if exponential else "nullptr"
         name = f"s{len(self.names)}"
         cast = c_type(memory)
-        self.lines.append(f"{cast} {name}_largest[W], {name}_others[W];")
+        self.lines.append(f"{cast} {name}_others[W];")
         self.lines.append(
-            f"statistics_of_tile<W>({base}, row.classes, static_cast<{cast}*>({to}), "
-            f"{name}_largest, {name}_others);"
+            f"const Bases<W, {cast}> {name} = statistics_of_tile<W>({base}, classes, "
+            f"static_cast<{cast}*>({to}), {name}_others);"
         )
         for node in self.ended(memory, ("largest", "others")):
-            self.names[node] = f"{name}_{node.op}"
+            self.names[node] = f"{name}.largest" if node.op == "largest" else f"{name}_others"
+            self.bases[node] = f"{name}[i]"
+        self.largest[memory] = f"{name}.largest"
 
     def first(self, node: Node) -> None:
         memory = node.args[0]
-        base = f"row.{memory.args[0]}" if memory.op == "input" else self.memory[memory]
-        self.lines.append(f"first_of_largest_of_tile<W>({base}, row.classes, {self.array(node)});")
+        base = memory.args[0] if memory.op == "input" else self.memory[memory]
+        largest = self.largest.get(memory)
+        if largest is None:
+            largest = f"r{len(self.names)}_largest"
+            self.lines.append(f"{c_type(memory)} {largest}[W];")
+            self.lines.append(f"largest_of_tile<W>({base}, classes, {largest});")
+        at = self.array(node)
+        self.lines.append(f"first_equal_of_tile<W>({base}, classes, {largest}, {at});")
 
     def store(self, target: Node | None, index: Node, value: Node) -> None:
         where = self.reference(index, {})
@@ -390,7 +434,7 @@ class _Tiles(_Rows):
                 inner.append(f"{name}[i] = {replaces} ? {name}_x : {name}[i];")
         if starts:
             self.over_rows(starts)
-        self.lines.append("for (int c = 0; c < row.classes; ++c) {")
+        self.lines.append("for (int c = 0; c < classes; ++c) {")
         self.over_rows([*lines, *inner], "  ")
         self.lines.append("}")
 

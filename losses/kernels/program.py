@@ -73,7 +73,8 @@ class Softmax:
 
 @dataclass
 class First:
-    """Step that finds the index of the largest number of a row in memory."""
+    """Step that finds the index of the largest number of a row in memory, after a `Softmax` of it
+    if there is one."""
 
     node: Node
 
@@ -146,10 +147,10 @@ def program(value: Node | None, gradient: Node | None, at: dict[Node, Node]) -> 
             steps.append(loop)
             steps.extend(_stores(loop))
         ended = [x for x in nodes if levels[x] == level + 1]
-        steps.extend(First(x) for x in ended if x.op == "argmax")
         kept = {x.args[0]: x for x in memory if x.op == "exponential"}
         inputs = dict.fromkeys(x.args[0] for x in ended if x.op in SOFTMAX)
         steps.extend(Softmax(x, kept.get(x)) for x in inputs)
+        steps.extend(First(x) for x in ended if x.op == "argmax")
     steps.extend(Store(None, index, node) for index, node in at.items())
     return Program(steps, memory, value)
 

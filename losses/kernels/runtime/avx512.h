@@ -1,50 +1,49 @@
-// The exponentials of float32 in the instructions of AVX-512, where the processor has them: it has
-// single instructions for rounding and for a multiplication by 2^n, which the compiler does not use.
+// The sum of exponentials of float32 in the instructions of AVX-512, where the processor has them:
+// the compiler adds the last classes of a row, and the numbers of a register, one by one.
 #pragma once
+
+#include "numbers.h"
 
 #ifdef __AVX512F__
 
 #include <immintrin.h>
 
-#include <initializer_list>
 
 namespace losses {
 
-// 16 numbers as `exponential` of numbers.h, for a finite `largest`.
-INLINE __m512 exponential(__m512 z, __m512 largest) {
-  const __m512 gap = _mm512_sub_ps(z, largest), back = _mm512_sub_ps(gap, z);
-  __m512 lost = _mm512_sub_ps(_mm512_sub_ps(z, _mm512_sub_ps(gap, back)), _mm512_add_ps(largest, back));
-  // Of an infinite z no number is left.
-  lost = _mm512_max_ps(lost, _mm512_set1_ps(-1.0f));
+// 16 numbers as `exponential` of numbers.h, which are 1 where `tied`.
+INLINE __m512 exponential(__m512 z, const Base<float>& base, __mmask16 tied) {
+  using F = Format<float>;
   // This order of the arguments propagates NaN.
-  const __m512 x = _mm512_max_ps(_mm512_set1_ps(-104.0f), gap);
-  const __m512 n = _mm512_roundscale_ps(_mm512_mul_ps(x, _mm512_set1_ps(1.44269504f)),
-                                        _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
-  // ln 2 in two parts; a fused product is exact, so the first has all the digits.
-  __m512 r = _mm512_fnmadd_ps(n, _mm512_set1_ps(0x1.62e43p-1f), x);
-  r = _mm512_fnmadd_ps(n, _mm512_set1_ps(-0x1.05c61p-29f), r);
-  // Up to r^2/2 Taylor's series; the four others are those whose largest relative error, 4e-9, is
-  // the least for |r| <= ln(2) / 2.
-  __m512 share = _mm512_set1_ps(0.00138637584f);
-  for (const float each : {0.00836750931f, 0.0416672388f, 0.166665338f, 0.5f, 1.0f, 1.0f})
-    share = _mm512_fmadd_ps(share, r, _mm512_set1_ps(each));
-  const __m512 e = _mm512_scalef_ps(share, n);
-  return _mm512_fmadd_ps(e, lost, e);
+  const __m512 x = _mm512_max_ps(_mm512_set1_ps(base.least), _mm512_sub_ps(z, _mm512_set1_ps(base.shift)));
+  const __m512 rounder = _mm512_set1_ps(F::rounder);
+  const __m512 shifted = _mm512_fmadd_ps(x, _mm512_set1_ps(1.44269504f), rounder);
+  const __m512 n = _mm512_sub_ps(shifted, rounder);
+  __m512 r = _mm512_fnmadd_ps(n, _mm512_set1_ps(F::ln2_high), x);
+  r = _mm512_fnmadd_ps(n, _mm512_set1_ps(F::ln2_low), r);
+  __m512 share = _mm512_set1_ps(exp_coefficient<float>(F::exp_terms));
+#pragma GCC unroll 16
+  for (int k = F::exp_terms - 1; k >= 0; --k)
+    share = _mm512_fmadd_ps(share, r, _mm512_set1_ps(exp_coefficient<float>(k)));
+  const __m512i exponent = _mm512_sub_epi32(_mm512_castps_si512(shifted), _mm512_set1_epi32(int(base.exponent)));
+  const __m512 scale = _mm512_castsi512_ps(_mm512_slli_epi32(exponent, F::mantissa));
+  return _mm512_mask_mul_ps(_mm512_set1_ps(1), static_cast<__mmask16>(~tied), _mm512_mul_ps(share, scale),
+                            _mm512_set1_ps(base.over));
 }
 
-// Calls f(c, exponentials, which of them count) for 16 classes at a time.
+// Calls f(c, exponentials, which of them count, which are the largest) for 16 classes at a time.
 template <class F>
-INLINE void for_each_16(const float* z, int from, int to, float largest, const F& f) {
-  const __m512 m = _mm512_set1_ps(largest);
+INLINE void for_each_16(const float* z, int from, int to, const Base<float>& base, const F& f) {
+  const __m512 largest = _mm512_set1_ps(base.largest);
+  const auto each = [&](int c, __m512 x, __mmask16 counted) INLINE_LAMBDA {
+    const __mmask16 tied = _mm512_cmp_ps_mask(x, largest, _CMP_EQ_OQ);
+    f(c, exponential(x, base, tied), counted, static_cast<__mmask16>(counted & tied));
+  };
   int c = from;
-  for (; c + 16 <= to; c += 16) {
-    const __m512 x = _mm512_loadu_ps(z + c);
-    f(c, exponential(x, m), __mmask16(0xffff), _mm512_cmp_ps_mask(x, m, _CMP_EQ_OQ));
-  }
+  for (; c + 16 <= to; c += 16) each(c, _mm512_loadu_ps(z + c), 0xffff);
   if (c == to) return;
   const auto left = static_cast<__mmask16>((1 << (to - c)) - 1);
-  const __m512 x = _mm512_mask_loadu_ps(m, left, z + c);
-  f(c, exponential(x, m), left, static_cast<__mmask16>(left & _mm512_cmp_ps_mask(x, m, _CMP_EQ_OQ)));
+  each(c, _mm512_maskz_loadu_ps(left, z + c), left);
 }
 
 }  // namespace losses

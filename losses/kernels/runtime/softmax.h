@@ -7,10 +7,6 @@
 
 #include <algorithm>
 
-#include <type_traits>
-
-#include "numbers.h"
-
 #include "avx512.h"
 
 namespace losses {
@@ -31,12 +27,12 @@ T largest_of(const T* z, int classes) {
   return most == -infinity<T> ? not_a_number<T> : most;
 }
 
+// The first class that has the number, 0 if there is none.
 template <class T>
-int first_of_largest(const T* z, int classes) {
-  const T most = largest_of(z, classes);
+int first_equal(const T* __restrict z, int classes, T number) {
   int at = classes;
 #pragma omp simd reduction(min : at)
-  for (int c = 0; c < classes; ++c) at = z[c] == most && c < at ? c : at;
+  for (int c = 0; c < classes; ++c) at = z[c] == number && c < at ? c : at;
   return at < classes ? at : 0;
 }
 
@@ -49,23 +45,23 @@ struct Sums {
 // e may be null: the exponentials are not kept.
 template <class T>
 Sums<T> exponentiate(const T* __restrict z, int from, int to, T largest, T* __restrict e) {
+  const Base<T> base = base_of(largest);
 #ifdef __AVX512F__
-  if constexpr (std::is_same_v<T, float>)
-    if (magnitude(largest) < infinity<T>) {
-      __m512 below = _mm512_setzero_ps();
-      int ties = 0;
-      for_each_16(z, from, to, largest, [&](int c, __m512 one, __mmask16 counted, __mmask16 tied) INLINE_LAMBDA {
-        if (e) _mm512_mask_storeu_ps(e + c, counted, one);
-        below = _mm512_mask_add_ps(below, counted & ~tied, below, one);
-        ties += __builtin_popcount(tied);
-      });
-      return {_mm512_reduce_add_ps(below), static_cast<T>(ties)};
-    }
+  if constexpr (std::is_same_v<T, float>) {
+    __m512 below = _mm512_setzero_ps();
+    int ties = 0;
+    for_each_16(z, from, to, base, [&](int c, __m512 one, __mmask16 counted, __mmask16 tied) INLINE_LAMBDA {
+      if (e) _mm512_mask_storeu_ps(e + c, counted, one);
+      below = _mm512_mask_add_ps(below, counted & ~tied, below, one);
+      ties += __builtin_popcount(tied);
+    });
+    return {_mm512_reduce_add_ps(below), static_cast<T>(ties)};
+  }
 #endif
   T below = 0, ties = 0;
 #pragma omp simd reduction(+ : below, ties)
   for (int c = from; c < to; ++c) {
-    const T one = exponential(z[c], largest);
+    const T one = exponential(z[c], base);
     if (e) e[c] = one;
     below += z[c] == largest ? T(0) : one;
     ties += z[c] == largest ? T(1) : T(0);
@@ -118,33 +114,48 @@ void largest_of_tile(const T* z, int classes, T* largest) {
 }
 
 template <int W, class T>
-void first_of_largest_of_tile(const T* z, int classes, int* at) {
-  T largest[W];
-  largest_of_tile<W>(z, classes, largest);
+void first_equal_of_tile(const T* __restrict z, int classes, const T* __restrict number, int* __restrict at) {
   for (int i = 0; i < W; ++i) at[i] = 0;
   for (int c = classes - 1; c >= 0; --c)
 #pragma omp simd
-    for (int i = 0; i < W; ++i) at[i] = z[c * W + i] == largest[i] ? c : at[i];
+    for (int i = 0; i < W; ++i) at[i] = z[c * W + i] == number[i] ? c : at[i];
 }
 
+// The bases of W rows.
 template <int W, class T>
-void statistics_of_tile(const T* __restrict z, int classes, T* __restrict e, T* largest, T* others) {
+struct Bases {
+  T largest[W], shift[W], least[W], over[W];
+  typename Format<T>::Bits exponent[W];
+
+  INLINE void set(int i, const Base<T>& from) {
+    largest[i] = from.largest;
+    shift[i] = from.shift;
+    least[i] = from.least;
+    over[i] = from.over;
+    exponent[i] = from.exponent;
+  }
+  INLINE Base<T> operator[](int i) const { return {largest[i], shift[i], least[i], over[i], exponent[i]}; }
+};
+
+template <int W, class T>
+Bases<W, T> statistics_of_tile(const T* __restrict z, int classes, T* __restrict e, T* __restrict others) {
+  Bases<W, T> bases;
   T most[W], below[W], ties[W];
   largest_of_tile<W>(z, classes, most);
+#pragma omp simd
+  for (int i = 0; i < W; ++i) bases.set(i, base_of(most[i]));
   for (int i = 0; i < W; ++i) below[i] = ties[i] = 0;
   for (int c = 0; c < classes; ++c)
 #pragma omp simd
     for (int i = 0; i < W; ++i) {
-      const T x = z[c * W + i], one = exponential(x, most[i]);
+      const T x = z[c * W + i], one = exponential(x, bases[i]);
       if (e) e[c * W + i] = one;
       below[i] += x == most[i] ? T(0) : one;
       ties[i] += x == most[i] ? T(1) : T(0);
     }
 #pragma omp simd
-  for (int i = 0; i < W; ++i) {
-    largest[i] = most[i];
-    others[i] = below[i] + (ties[i] - 1);
-  }
+  for (int i = 0; i < W; ++i) others[i] = below[i] + (ties[i] - 1);
+  return bases;
 }
 
 }  // namespace losses
