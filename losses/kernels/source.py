@@ -9,8 +9,12 @@ import torch
 
 from ..closed_form import Differentiable
 from ..tracing.evaluate import traced
-from .cpp import Source, elements_source
-from .cpp_rows import rows_source
+from ..tracing.graph import topological
+from ..tracing.trace import Placeholder
+from .cpp import Constants, Source, elements_source, struct_text
+from .cpp_rows import RowPrinter, is_saved
+from .cpp_tiles import TilePrinter
+from .program import First, Loop, Softmax, Step, finds_largest, program, roots
 from .switches import NoKernelsError
 
 
@@ -47,6 +51,48 @@ def source(request: Request) -> Source:
     except (NotImplementedError, AttributeError, TypeError) as error:
         raise NoKernelsError(f"{forms.name} cannot be traced: {error}") from error
     if forms.rows and not forms.pair:
-        return rows_source(value, gradient, inputs, scalar)
+        return _rows_source(value, gradient, inputs, scalar)
     driver = "lists" if forms.pair else "elements"
     return elements_source(value, gradient, inputs, scalar, driver)
+
+
+def _rows_source(
+    value: Placeholder, gradient: Placeholder, inputs: tuple[str, ...], scalar: str
+) -> Source:
+    """Print the value and gradient of a loss of rows as C++.
+
+    Args:
+        value, gradient: the traced formulas.
+        inputs: names of their tensors.
+        scalar: C++ type of the numbers.
+    """
+    constants = Constants()
+    programs = program(value.base, None, {}), program(None, gradient.base, gradient.at)
+    saves = all(any(map(_of_logits, each.steps)) for each in programs)
+    functions = [
+        printer(each, constants, saves).function()
+        for each in programs
+        for printer in (RowPrinter, TilePrinter)
+    ]
+    rooms = [len(each.memory) for each in programs]
+    whole = any(_of_all_classes(step) for each in programs for step in each.steps)
+    facts = f"  static constexpr int value_room = {rooms[0]}, gradient_room = {rooms[1]};\n"
+    facts += f"  static constexpr bool whole_rows = {str(whole).lower()};\n"
+    read = any(x.args == ("z",) for x in topological(roots(programs[1].steps, None)))
+    facts += f"  static constexpr bool gradient_reads_logits = {str(read).lower()};\n"
+    text = struct_text("rows", scalar, constants, facts + "\n".join(functions), len(inputs))
+    exact = any(map(finds_largest, programs))
+    # Part of the text, because the name of the library is made of it.
+    text = "// Without fused operations.\n" * exact + text
+    return Source(text, tuple(constants.values), saves, exact)
+
+
+def _of_all_classes(step: Step) -> bool:
+    """Return whether a step reads all classes; a gradient that is 0 in general does not."""
+    if isinstance(step, Loop):
+        return any(x.value != 0 for x in step.roots)
+    return isinstance(step, Softmax | First)
+
+
+def _of_logits(step: object) -> bool:
+    return isinstance(step, Softmax) and is_saved(step.memory)
