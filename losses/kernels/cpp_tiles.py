@@ -97,7 +97,7 @@ class TilePrinter(RowPrinter):
         self.lines.append(f"{cast} {name}_others[W];")
         self.lines.append(
             f"const Bases<W, {cast}> {name} = statistics_of_tile<W>({base}, classes, "
-            f"static_cast<{cast}*>({to}), {name}_others);"
+            f"{to}, {name}_others);"
         )
         for node in self.ended(memory, ("largest", "others")):
             self.names[node] = f"{name}.largest" if node.op == "largest" else f"{name}_others"

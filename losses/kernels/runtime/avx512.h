@@ -8,7 +8,6 @@
 
 #include <immintrin.h>
 
-
 namespace losses {
 
 // 16 numbers as `exponential` of numbers.h, which are 1 where `tied`.

@@ -303,8 +303,8 @@ struct Base {
 template <class T>
 INLINE Base<T> base_of(T largest) {
   using F = Format<T>;
-  // Up to 512 the product of n and the first part of ln 2 is exact.
-  const bool large = magnitude(largest) > 512;
+  // Up to there the product of n and the first part of ln 2 is exact.
+  const bool large = magnitude(largest) > 256;
   const T x = large ? T(0) : largest;
   const T shifted = x * T(1.4426950408889634) + F::rounder;
   const auto raised = static_cast<typename F::Bits>(UP<T> + F::bias);

@@ -20,11 +20,27 @@ struct Statistics {
 constexpr int CLASSES = 4096;
 
 template <class T>
-T largest_of(const T* z, int classes) {
-  T most = -infinity<T>;
-#pragma omp simd reduction(max : most)
-  for (int c = 0; c < classes; ++c) most = z[c] > most ? z[c] : most;
-  return most == -infinity<T> ? not_a_number<T> : most;
+constexpr int LANES = 64 / sizeof(T);
+
+template <class T>
+T largest_of(const T* __restrict z, int classes) {
+  constexpr int W = LANES<T>;
+  T most[W];
+  for (int i = 0; i < W; ++i) most[i] = -infinity<T>;
+  const auto compare = [&](const T* __restrict x) INLINE_LAMBDA {
+#pragma omp simd
+    for (int i = 0; i < W; ++i) most[i] = x[i] > most[i] ? x[i] : most[i];
+  };
+  int c = 0;
+  for (; c + W <= classes; c += W) compare(z + c);
+  // The last classes, with some of those before: the compiler would take them one by one.
+  if (c < classes && c > 0) compare(z + classes - W);
+  T found = -infinity<T>;
+  for (int i = 0; i < W; ++i) found = most[i] > found ? most[i] : found;
+  // Few classes.
+  if (c == 0)
+    for (; c < classes; ++c) found = z[c] > found ? z[c] : found;
+  return found == -infinity<T> ? not_a_number<T> : found;
 }
 
 // The first class that has the number, 0 if there is none.
@@ -63,7 +79,7 @@ Sums<T> exponentiate(const T* __restrict z, int from, int to, T largest, T* __re
   for (int c = from; c < to; ++c) {
     const T one = exponential(z[c], base);
     if (e) e[c] = one;
-    below += z[c] == largest ? T(0) : one;
+    below += select(z[c] == largest, T(0), one);
     ties += z[c] == largest ? T(1) : T(0);
   }
   return {below, ties};
@@ -98,9 +114,6 @@ Statistics<T> restored(const T* __restrict z, int classes, T* __restrict e, Stat
 }
 
 // --- W rows beside each other: z[c * W + i] ------------------------------------------------------
-
-template <class T>
-constexpr int LANES = 64 / sizeof(T);
 
 template <int W, class T>
 void largest_of_tile(const T* z, int classes, T* largest) {
@@ -137,8 +150,9 @@ struct Bases {
   INLINE Base<T> operator[](int i) const { return {largest[i], shift[i], least[i], over[i], exponent[i]}; }
 };
 
-template <int W, class T>
-Bases<W, T> statistics_of_tile(const T* __restrict z, int classes, T* __restrict e, T* __restrict others) {
+// e is a pointer, or nullptr: the exponentials are not kept. gcc vectorises no loop that asks.
+template <int W, class T, class E>
+Bases<W, T> statistics_of_tile(const T* __restrict z, int classes, E e, T* __restrict others) {
   Bases<W, T> bases;
   T most[W], below[W], ties[W];
   largest_of_tile<W>(z, classes, most);
@@ -149,8 +163,8 @@ Bases<W, T> statistics_of_tile(const T* __restrict z, int classes, T* __restrict
 #pragma omp simd
     for (int i = 0; i < W; ++i) {
       const T x = z[c * W + i], one = exponential(x, bases[i]);
-      if (e) e[c * W + i] = one;
-      below[i] += x == most[i] ? T(0) : one;
+      if constexpr (!std::is_null_pointer_v<E>) e[c * W + i] = one;
+      below[i] += select(x == most[i], T(0), one);
       ties[i] += x == most[i] ? T(1) : T(0);
     }
 #pragma omp simd
