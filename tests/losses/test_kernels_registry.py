@@ -112,6 +112,21 @@ def test_the_kernel_is_the_closed_form(entry: Entry, kind: str, dtype: torch.dty
         assert_near(gradient, g, dtype, largest(g) if entry.name in CROSSING else 0.0)
 
 
+@parametrized([x for x in CASES if x[0].task == "multiclass" and x[0].takes == "logits"])
+def test_logits_far_from_zero_keep_their_digits(entry: Entry, kind: str) -> None:
+    """Kernels split the logits, or their distances from the largest one; see `Base`."""
+    loss = entry.build(reduction="none")
+    for shift, shape in product(
+        (-5000, -361, -257, -255, 255, 257, 361, 5000), ((50, 10), (9, 90))
+    ):
+        z, t = drawn(entry, kind, shape, torch.float64, spread=20)
+        z = (z + shift).float()
+        t = t.float() if t.is_floating_point() else t
+        (value, gradient), (v, g) = results(loss, z, t), truth(loss, z, t)
+        assert_near(value, v, torch.float32)
+        assert_near(gradient, g, torch.float32, largest(g) if entry.name in CROSSING else 0.0)
+
+
 def largest(g: Tensor) -> Tensor:
     """The largest gradient of each row."""
     return g.abs().amax(min(1, g.dim() - 1), keepdim=True) if g.dim() else g.abs()
