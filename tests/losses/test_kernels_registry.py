@@ -188,8 +188,8 @@ def test_options_shapes_and_layouts(entry: Entry, kind: str, dtype: torch.dtype)
         wide = {name: x.double() if isinstance(x, Tensor) else x for name, x in given.items()}
         for reduction in ("none", "mean", "sum"):
             v, g = truth(entry.build(reduction=reduction, **wide), z, t)
-            # The closed forms compute no rows, and a list of classes without a batch.
-            maybe = z.numel() == 0 or (kind == "labels" and z.dim() == 1)
+            # The closed forms compute no rows, and pairs of classes without a batch.
+            maybe = z.numel() == 0 or (z.dim() == 1 and not entry.images)
             value, gradient = results(entry.build(reduction=reduction, **given), z, t, maybe)
             assert value.shape == v.shape
             # Sums and soft targets cancel: the room is that of their terms.
@@ -201,6 +201,8 @@ def test_options_shapes_and_layouts(entry: Entry, kind: str, dtype: torch.dtype)
 def test_wider_targets_give_wider_losses(entry: Entry, kind: str) -> None:
     if kind in ("index", "labels"):
         pytest.skip("class indices have no dtype of the computation")
+    if entry.name in ("bce", "hinge-embedding", "soft-margin"):
+        pytest.skip("torch refuses two dtypes, or keeps the input's: test_bad_input compares them")
     z, t = drawn(entry, kind, (65,) if entry.task == "binary" else (37, 5), torch.float32)
     for reduction in ("none", "mean"):
         loss = entry.build(reduction=reduction)
