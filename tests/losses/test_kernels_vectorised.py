@@ -7,6 +7,7 @@ elements count; a loop over the few numbers per row is often unrolled instead.
 
 import re
 import subprocess
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -36,8 +37,10 @@ NOTE = re.compile(
 )
 OVER_CLASSES = re.compile(r"for \(int c = (from|0); c < (to|classes|row\.classes); \+\+c\)")
 OVER_ELEMENTS = re.compile(r"for \(int64_t i = 0; i < size; \+\+i\)")
-OF_FEW_LOSSES = "most && c < at"
+OF_FEW_LOSSES = "number && c < at"
 """A loop of softmax.h, for the first of the largest classes."""
+FLAGS_OF = {"softmax.h": ["-mno-avx512f"]}
+"""Header -> flags. With AVX-512 a sum of exponentials in float32 is no loop of the compiler's."""
 
 Lines = set[tuple[str, int]]
 
@@ -57,12 +60,15 @@ def has_float16() -> bool:
     return compiler_of_notes() and about.exists() and " f16c " in about.read_text()
 
 
-def notes(text: str, tmp_path: Path, assembly: Path = Path("/dev/null")) -> tuple[Lines, Lines]:
+def notes(
+    text: str, tmp_path: Path, assembly: Path = Path("/dev/null"), more: Sequence[str] = ()
+) -> tuple[Lines, Lines]:
     """Return the lines, by file, of loops that gcc vectorised and of those that it could not."""
     file = tmp_path / "kernel.cpp"
     file.write_text(text)
-    flags = ["-fopt-info-vec-optimized-missed", f"-I{build.RUNTIME}", "-S", "-o", str(assembly)]
-    command = [str(build.compiler()), *build.FLAGS, *build.MATH_FLAGS, *flags, str(file)]
+    flags = ["-fopt-info-vec-optimized-missed", *more, f"-I{build.RUNTIME}", "-S"]
+    to = ["-o", str(assembly)]
+    command = [str(build.compiler()), *build.FLAGS, *build.MATH_FLAGS, *flags, *to, str(file)]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     found: dict[str, Lines] = {"optimized": set(), "missed": set()}
     for path, line, verdict, _ in NOTE.findall(done.stderr):
@@ -113,7 +119,7 @@ def printed(loss: str, *, wide: bool) -> tuple[str, int]:
 @pytest.mark.parametrize(("loss", "header", "wide"), CASES)
 def test_loops_over_elements_and_classes_are_vectorised(loss, header, wide, tmp_path) -> None:
     text, inputs = printed(loss, wide=wide)
-    vectorised, missed = notes(text, tmp_path)
+    vectorised, missed = notes(text, tmp_path, more=FLAGS_OF.get(header, ()))
     loops = hot_loops("kernel.cpp", text, inputs)
     if header:
         loops += hot_loops(header, (build.RUNTIME / header).read_text(), inputs)

@@ -31,15 +31,17 @@ T largest_of(const T* __restrict z, int classes) {
 #pragma omp simd
     for (int i = 0; i < W; ++i) most[i] = x[i] > most[i] ? x[i] : most[i];
   };
-  int c = 0;
-  for (; c + W <= classes; c += W) compare(z + c);
-  // The last classes, with some of those before: the compiler would take them one by one.
-  if (c < classes && c > 0) compare(z + classes - W);
   T found = -infinity<T>;
-  for (int i = 0; i < W; ++i) found = most[i] > found ? most[i] : found;
-  // Few classes.
-  if (c == 0)
-    for (; c < classes; ++c) found = z[c] > found ? z[c] : found;
+  if (classes < W) {
+#pragma omp simd reduction(max : found)
+    for (int c = 0; c < classes; ++c) found = z[c] > found ? z[c] : found;
+  } else {
+    for (int c = 0; c + W <= classes; c += W) compare(z + c);
+    // The last classes, with some of those before: the compiler would take them one by one.
+    compare(z + classes - W);
+#pragma omp simd reduction(max : found)
+    for (int i = 0; i < W; ++i) found = most[i] > found ? most[i] : found;
+  }
   return found == -infinity<T> ? not_a_number<T> : found;
 }
 
