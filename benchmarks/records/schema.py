@@ -18,9 +18,14 @@ def schema_error(value: Any, shape: Any, where: str = "") -> str | None:
     Args:
         value: the value.
         shape: a type or a union of types (numbers must be finite); a list of one shape, that of
-            every item; or a dictionary of shapes by key, any of which may be missing.
+            every item; a dictionary of shapes by key, any of which may be missing; or a tuple of
+            texts, one of which it is.
         where: keys that lead to the value, for the message.
     """
+    if isinstance(shape, tuple):
+        if value in shape:
+            return None
+        return f"{where.lstrip('.') or 'it'} should be {' or '.join(shape)}, not {value!r:.40}"
     kind = type(shape) if isinstance(shape, list | dict) else shape
     if not isinstance(value, kind) or (isinstance(value, float) and not math.isfinite(value)):
         wanted = getattr(kind, "__name__", kind)
@@ -51,7 +56,7 @@ def _shape(hint: Any) -> Any:
     if origin is Annotated:
         return _shape(args[0])
     if origin is Literal:
-        return type(args[0])
+        return args
     if origin is tuple:
         return [_shape(args[0])]
     if origin in (Union, types.UnionType):

@@ -2,12 +2,20 @@ import pytest
 
 from lossbench.benchmarks.records.schema import NUMBER, schema_error
 
-SHAPE = {"a": int, "b": [str], "c": {"d": NUMBER}, "e": [{"f": str | None}]}
+SHAPE = {"a": int, "b": [str], "c": {"d": NUMBER}, "e": [{"f": str | None}], "g": ("x", "y")}
 
 
 @pytest.mark.parametrize(
     "value",
-    [{}, {"a": 1}, {"b": []}, {"b": ["x", "y"]}, {"c": {"d": 1.5}}, {"e": [{"f": None}, {}]}],
+    [
+        {},
+        {"a": 1},
+        {"b": []},
+        {"b": ["x", "y"]},
+        {"c": {"d": 1.5}},
+        {"e": [{"f": None}, {}]},
+        {"g": "y"},
+    ],
 )
 def test_what_fits(value):
     assert schema_error(value, SHAPE) is None
@@ -22,6 +30,8 @@ def test_what_fits(value):
         ({"b": "x"}, "b should be list, not 'x'"),
         ({"b": ["x", 2]}, "b[1] should be str, not 2"),
         ({"c": {"d": float("inf")}}, "c.d should be int | float, not inf"),
+        ({"g": "z"}, "g should be x or y, not 'z'"),
+        ({"g": ["x"]}, "g should be x or y, not ['x']"),
         ({"e": [{}, {"f": []}]}, "e[1].f should be str | None, not []"),
     ],
 )
