@@ -141,6 +141,8 @@ def build_optimizer(config: TrainingConfig, model: nn.Module) -> torch.optim.Opt
         {"params": [p for p in parameters if p.dim() > 1], "weight_decay": config.weight_decay},
         {"params": [p for p in parameters if p.dim() <= 1], "weight_decay": 0.0},
     ]
+    if settings.get("momentum") == 0 and "nesterov" in defaults:
+        defaults = {}  # Nesterov's rule needs a momentum
     settings = defaults | settings
     if name in BUILT_IN:
         # The fused version accepts the rate as a tensor, which a CUDA graph reads at each replay.

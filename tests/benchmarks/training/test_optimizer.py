@@ -112,9 +112,18 @@ def test_steps_of_adam_are_those_of_its_formula(optimizer: str, device: torch.de
 def test_a_class_of_torch_gets_its_settings() -> None:
     group = build_optimizer(settings(RMSPROP), nn.Linear(1, 1)).param_groups[0]
     assert group["alpha"] == 0.9
-    plain = build_optimizer(settings("sgd(momentum=0, nesterov=False)"), nn.Linear(1, 1))
-    assert isinstance(plain, torch.optim.SGD)
-    assert plain.param_groups[0]["momentum"] == 0
+
+
+@pytest.mark.parametrize("text", ["sgd(momentum=0)", "sgd(momentum=0.0, nesterov=False)"])
+def test_sgd_without_momentum_steps_along_the_gradient(text: str) -> None:
+    model = nn.Linear(2, 1)
+    plain, before = build_optimizer(settings(text), model), model.weight.detach().clone()
+    for _ in range(2):
+        model.weight.grad = torch.tensor([[1.0, -2.0]])
+        set_learning_rate(plain, 0.5)
+        plain.step()
+        before -= 0.5 * model.weight.grad
+        torch.testing.assert_close(model.weight.detach(), before)
 
 
 def test_a_tensor_rate_is_filled_in_place() -> None:
@@ -175,7 +184,7 @@ class NeedsClosure(torch.optim.SGD):
         (f"{__name__}:NeedsClosure", "needs no closure"),
         ("torch.optim:Optimizer", "TypeError"),
         ("adam(momentum=0.9)", "momentum"),
-        ("sgd(momentum=0)", "Nesterov"),
+        ("sgd(momentum=0, nesterov=True)", "Nesterov"),
         ("sgd(momentum=-1)", "-1"),
         ("nowhere:X", "nowhere"),
         ("torch.optim:Adm", "Adm"),
