@@ -149,7 +149,7 @@ def collect(directory: Path, reporter: Reporter, data: str | None = None) -> Exp
         UserError: there is no such experiment, or its images have changed.
     """
     with reporter:
-        plan = load_plan(directory, reporter, data)
+        plan = load_plan(directory, reporter, data, train=False)
         status = ExperimentStatus(directory, len(plan.runs))
         for config, path in zip(plan.runs, plan.run_directories, strict=True):
             if result := read_finished_run(path, config.epochs):

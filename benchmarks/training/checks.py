@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import torch
 
@@ -41,6 +42,7 @@ def check_settings(
     check_model_name(config.model)
     check_optimizer(config, device)
     if config.kernels:
+        check_losses(replace(config, kernels=False))  # a wrong name ends the command before a build
         # Here, because a worker process would build them too.
         kernels.ensure(say)
     return check_losses(config), device

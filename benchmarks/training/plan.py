@@ -62,18 +62,21 @@ class Plan:
         return [run_directory(self.directory, config.loss, config.seed) for config in self.runs]
 
 
-def load_plan(directory: Path, reporter: Reporter, data: str | None = None) -> Plan:
+def load_plan(
+    directory: Path, reporter: Reporter, data: str | None = None, *, train: bool = True
+) -> Plan:
     """Return the plan of the experiment in a directory.
 
     Args:
         directory: of the experiment.
         reporter: for messages about the images.
         data: where the images are now; None: where they were.
+        train: whether the runs are to be trained; else no kernels are built.
 
     Raises:
         UserError: there is no such experiment, the files of its runs are gone, or as `parse_plan`.
     """
-    plan = parse_plan(read_description(directory), directory, reporter, data)
+    plan = parse_plan(read_description(directory), directory, reporter, data, train=train)
     table = directory / RESULTS
     has_rows = table.is_file() and len(table.read_bytes().splitlines()) > 1
     if has_rows and not any((path / RESULTS).exists() for path in plan.run_directories):
@@ -85,7 +88,12 @@ def load_plan(directory: Path, reporter: Reporter, data: str | None = None) -> P
 
 
 def parse_plan(
-    description: dict[str, Any], directory: Path, reporter: Reporter, data: str | None = None
+    description: dict[str, Any],
+    directory: Path,
+    reporter: Reporter,
+    data: str | None = None,
+    *,
+    train: bool = True,
 ) -> Plan:
     """Return the plan that an experiment.json describes, for an experiment in `directory`.
 
@@ -96,20 +104,23 @@ def parse_plan(
         directory: of the experiment, which may have been moved.
         reporter: for messages about the images.
         data: where the images are now; None: where they were.
+        train: whether the runs are to be trained; else no kernels are built.
 
     Raises:
         UserError: the file is of another version, or the images are missing or have changed.
     """
     config, rates = parse_config(description, directory)
+    checked = config if train else replace(config, kernels=False)
     for name in description.get("own_losses", []):
-        check_loss(name, config.kernels)
-    _, device = check_settings(config, reporter.say)
+        check_loss(name, checked.kernels)
+    _, device = check_settings(checked, reporter.say)
     configure_torch(config)
     if data is not None:
         config = replace(config, data=absolute_data(data))
     images = _reopen_images(config, description["data"], directory, reporter)
     runs = run_configs(config, rates)
-    check_model(runs, images.image_size, len(images.classes), device)
+    tried = runs if train else run_configs(checked, rates)
+    check_model(tried, images.image_size, len(images.classes), device)
     return Plan(directory, config, images, device, runs)
 
 

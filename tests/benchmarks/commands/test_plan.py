@@ -7,8 +7,12 @@ from lossbench.benchmarks.commands import plan as plan_module
 from lossbench.benchmarks.commands.compare import compare, resume
 from lossbench.benchmarks.commands.plan import collect, create_plan, run_one
 from lossbench.benchmarks.console import Reporter
+from lossbench.benchmarks.records.files import write_json
 from lossbench.benchmarks.records.reading import read_description
 from lossbench.benchmarks.records.results import gather_tables
+from lossbench.benchmarks.training import checks
+from lossbench.benchmarks.training.objective import Objective
+from lossbench.benchmarks.training.plan import load_plan
 
 from ..rows import assert_same_weights, equal_but_for_time
 
@@ -48,6 +52,30 @@ def test_runs_trained_one_by_one_are_the_comparison(config, refusal, monkeypatch
     assert collect(directory, Reporter()).finished == 4
     equal_but_for_time(complete, directory)
     assert_same_weights(complete, directory)
+
+
+def test_tables_are_collected_without_building_kernels(config, monkeypatch) -> None:
+    directory = create_plan(dataclasses.replace(config, kernels=True), "", Reporter()).directory
+    built = []
+    monkeypatch.setattr(checks.kernels, "ensure", built.append)
+    monkeypatch.setattr(plan_module, "write_results", write_tables)
+    uses = []
+    monkeypatch.setattr(checks, "Objective", lambda *a, **k: uses.append(k) or Objective(*a, **k))
+    collect(directory, Reporter())
+    assert not built
+    assert uses
+    assert not any(each["kernels"] for each in uses)
+    load_plan(directory, Reporter())
+    assert len(built) == 1
+
+
+@pytest.mark.parametrize("field", ["schedule", "augmentation", "precision"])
+def test_a_plan_with_an_unknown_choice_is_refused(config, field: str, refusal) -> None:
+    directory = create_plan(config, "", Reporter()).directory
+    description = read_description(directory)
+    description["config"][field] = "linear"
+    write_json(directory / "experiment.json", description)
+    refusal(lambda: load_plan(directory, Reporter()), field, "'linear'", "should be")
 
 
 def test_tables_whose_runs_are_gone_are_not_overwritten(config, refusal) -> None:

@@ -44,6 +44,12 @@ def test_kernels_are_built_only_where_they_are_used(used: bool, monkeypatch) -> 
     assert built == [print] * 2 * used
 
 
+def test_an_unknown_loss_is_refused_before_kernels_are_built(refusal, monkeypatch) -> None:
+    monkeypatch.setattr(checks.kernels, "ensure", lambda _: pytest.fail("kernels were built"))
+    config = CompareConfig(losses=("mse", "nl"), device="cpu")
+    refusal(lambda: check_settings(config, print), "'nl'")
+
+
 def test_cuda_that_is_absent_is_refused(refusal, monkeypatch) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     refusal(lambda: resolve_device("cuda"), "--device cuda", "--device cpu")
