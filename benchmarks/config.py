@@ -105,7 +105,7 @@ class TrainingConfig:
     mirror-shift: also over both shifted towards each corner, by one pixel in 32."""
     validation: float = 0.1
     """Fraction of the training images held out for the curves and for tuning; 0: none.
-    A source with its own validation split keeps it."""
+    A source with its own validation split uses that instead, unless this is 0."""
     evaluations: int = 4
     """Evaluations on the validation images per epoch."""
     precision: Literal["float32", "bfloat16"] = "float32"
@@ -358,6 +358,11 @@ def _check_comparison(config: CompareConfig) -> None:
     every = config.checkpoint_every
     if not (math.isfinite(every) and every >= 0):
         raise UserError(f"--checkpoint-every {every}: must be 0 or more seconds")
+    if config.tuned and config.validation == 0:
+        raise UserError(
+            "--tuned: the search needs validation images, and the validation share is 0, as in the "
+            "presets; give --validation 0.1"
+        )
     if config.tuned and config.learning_rate is not None:
         raise UserError(
             f"--learning-rate {config.learning_rate} and --tuned: --tuned gives each loss its own "

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from lossbench.benchmarks.config import (
+    OPTIMIZERS,
     ExperimentConfig,
     TrainingConfig,
     TuneConfig,
@@ -42,7 +43,11 @@ from lossbench.benchmarks.training.result import RunResult
 OF_SPEED = ("evaluations", "channels_last", "compile", "cuda_graphs", "kernels")
 """Settings of a training that change the last bits at most."""
 
-SHARED = ("start", *(f.name for f in fields(TrainingConfig) if f.name not in OF_SPEED))
+# `split` can be spelled in several ways; the fingerprint of the images covers what it does.
+SHARED = (
+    "start",
+    *(f.name for f in fields(TrainingConfig) if f.name not in (*OF_SPEED, "split")),
+)
 """Settings that a search and a comparison need to have in common."""
 
 
@@ -245,7 +250,7 @@ def tuned_rates(
 
 
 def search_command(config: ExperimentConfig, losses: list[str]) -> str:
-    """Return the command that searches what a comparison needs."""
+    """Return the command that searches what a comparison needs; RATE stands for rates to choose."""
     default = ExperimentConfig()
     flags = ["--losses", *losses]
     for field in ("data", "split", "runs", *SHARED):
@@ -253,4 +258,6 @@ def search_command(config: ExperimentConfig, losses: list[str]) -> str:
         if value is not None and value != getattr(default, field):
             values = value if isinstance(value, tuple) else (value,)
             flags += [f"--{field.replace('_', '-')}", *map(str, values)]
+    if config.optimizer.partition("(")[0] not in OPTIMIZERS:
+        flags += ["--rates", "RATE", "RATE"]  # a class has no usual ones
     return shlex.join(["lossbench", "tune", *flags])

@@ -1,5 +1,6 @@
 import dataclasses
 import json
+import shlex
 from pathlib import Path
 
 import pytest
@@ -8,7 +9,7 @@ from lossbench.benchmarks.commands import compare as comparison
 from lossbench.benchmarks.commands import tune as tuning
 from lossbench.benchmarks.commands.compare import compare
 from lossbench.benchmarks.commands.tune import search_command, tune, tuned_rates
-from lossbench.benchmarks.config import CompareConfig, ExperimentConfig, TuneConfig
+from lossbench.benchmarks.config import CompareConfig, ExperimentConfig, TuneConfig, validate
 from lossbench.benchmarks.console import Reporter
 from lossbench.benchmarks.training import checks
 from lossbench.benchmarks.training.executors import pool
@@ -104,14 +105,34 @@ def test_a_search_of_other_settings_does_not_count(config: TuneConfig, images, r
 def test_the_command_that_is_named_searches_what_is_missing(config: TuneConfig) -> None:
     from lossbench.benchmarks.cli import parse
 
-    wanted = dataclasses.replace(matching(config), image_size=32, data="oxford-pets")
+    wanted = dataclasses.replace(matching(config), image_size=32, data="a", split=("test=b",))
     program, *arguments = search_command(wanted, ["nll"]).split()
+    assert arguments.count("--split") == 1
     assert program == "lossbench"
     parsed = parse(arguments)
     assert isinstance(parsed, TuneConfig)
     assert parsed.losses == ("nll",)
-    for field in ("data", "runs", *tuning.SHARED):
+    for field in ("data", "split", "runs", *tuning.SHARED):
         assert getattr(parsed, field) == getattr(wanted, field), field
+
+
+def test_the_command_for_a_class_of_optimizer_asks_for_rates(config: TuneConfig) -> None:
+    from lossbench.benchmarks.cli import parse
+
+    wanted = dataclasses.replace(matching(config), optimizer="torch.optim:RMSprop(alpha=0.9)")
+    command = search_command(wanted, ["nll"])
+    assert command.endswith("--rates RATE RATE")
+    filled = command.replace("RATE RATE", "0.1 0.2")
+    validate(parse(shlex.split(filled)[1:]))
+
+
+def test_the_spelling_of_splits_is_nothing_to_a_search(config: TuneConfig, images) -> None:
+    one, other = (dataclasses.replace(config, split=s) for s in (("test=b",), ("test=./b/",)))
+    assert tuning.search_directory(one, images) == tuning.search_directory(other, images)
+
+
+def test_a_tuned_comparison_without_validation_images_is_refused(config, refusal) -> None:
+    refusal(lambda: validate(matching(config, validation=0.0)), "--tuned", "--validation 0.1")
 
 
 def test_a_second_search_trains_nothing_twice_and_keeps_other_losses(
