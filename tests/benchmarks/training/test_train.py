@@ -3,7 +3,6 @@ import dataclasses
 import itertools
 import math
 import shutil
-import warnings
 from types import SimpleNamespace
 from typing import Any
 
@@ -12,8 +11,6 @@ import pytest
 import torch
 import torch._dynamo.utils
 
-from lossbench import models
-from lossbench.benchmarks.config import RunConfig
 from lossbench.benchmarks.data.batches import prepare
 from lossbench.benchmarks.training.gradient_stats import VANISHED_BELOW
 from lossbench.benchmarks.training.network import build_model
@@ -23,50 +20,11 @@ from lossbench.losses import registry
 from lossbench.losses.kernels.switches import this_thread
 
 from ..trained_runs import LOSS_KINDS
+from .fitted_runs import CPU, SMALL, History, fitted
 
-CPU = torch.device("cpu")
-SMALL = RunConfig("cross-entropy", seed=0, learning_rate=0.02, width=4, epochs=2, batch_size=16)
 WRONG = 0.0003
 # 96 images, a quarter held out, 16 per step, 2 epochs.
 PER_EPOCH, STEPS = 4, 8
-cuda = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs CUDA")
-
-
-class History(Callback):
-    """Records all calls of its hooks."""
-
-    def __init__(self) -> None:
-        self.stats, self.values, self.results = [], [], []
-
-    def on_gradient_stats(self, trainer, stats) -> None:
-        self.stats.append((trainer.global_step - 1, stats))
-
-    def on_step_end(self, trainer) -> None:
-        self.values += trainer.state_dict()["gradient_steps"]
-
-    def on_result(self, _trainer, result) -> None:
-        self.results.append(result)
-
-
-def fitted(config: RunConfig, images, device: torch.device = CPU) -> tuple:
-    """Train a run; return its result, network and history."""
-    history = History()
-    trainer = Trainer(config, prepare(images, device, validation=0.25), [history], log_every=2)
-    return fit(trainer), trainer.model, history
-
-
-def assert_same(one: tuple, other: tuple) -> None:
-    """Assert that two runs have the same bits: network, evaluations and statistics."""
-    (result, network, history), (result_2, network_2, history_2) = one, other
-    for name, weights in network.state_dict().items():
-        assert torch.equal(weights, network_2.state_dict()[name]), name
-    for a, b in zip(result.evaluations, result_2.evaluations, strict=True):
-        # As text, because NaN is not equal to itself.
-        left, right = (repr(dataclasses.replace(e, seconds=0.0)) for e in (a, b))
-        assert left == right
-    for (_, a), (_, b) in zip(history.stats, history_2.stats, strict=True):
-        assert torch.equal(a.logit_log10, b.logit_log10)
-        assert a.layers == b.layers
 
 
 # --- the result
@@ -356,74 +314,3 @@ def test_a_compiled_network_trains_to_the_same_within_rounding(images) -> None:
         assert (counters["unique_graphs"] > before) == compiled
         losses.append(result.evaluations[1].train_loss)
     assert losses[0] == pytest.approx(losses[1], rel=1e-3)
-
-
-# --- CUDA
-
-
-@pytest.fixture
-def cuda_device():
-    """Device with deterministic algorithms: some convolutions add up in any order."""
-    torch.use_deterministic_algorithms(True)
-    yield torch.device("cuda")
-    torch.use_deterministic_algorithms(False)
-
-
-@cuda
-@pytest.mark.parametrize("loss", registry.names())
-def test_a_cuda_graph_takes_the_same_steps(loss: str, images, cuda_device) -> None:
-    config = dataclasses.replace(SMALL, loss=loss)
-    eager = fitted(dataclasses.replace(config, cuda_graphs=False), images, cuda_device)
-    assert_same(fitted(config, images, cuda_device), eager)
-
-
-@cuda
-@pytest.mark.parametrize("optimizer", ["adam", "adamw(amsgrad=True)", "torch.optim:Adagrad"])
-def test_every_optimizer_takes_the_same_steps_as_a_cuda_graph(
-    optimizer: str, images, cuda_device
-) -> None:
-    config = dataclasses.replace(SMALL, optimizer=optimizer, schedule="cosine")
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        eager = fitted(dataclasses.replace(config, cuda_graphs=False), images, cuda_device)
-        assert_same(fitted(config, images, cuda_device), eager)
-
-
-@cuda
-@pytest.mark.parametrize("model", models.names())
-@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
-def test_every_model_trains_as_a_cuda_graph(model, precision, images, cuda_device) -> None:
-    config = dataclasses.replace(SMALL, model=model, precision=precision)
-    eager = fitted(dataclasses.replace(config, cuda_graphs=False), images, cuda_device)
-    assert_same(fitted(config, images, cuda_device), eager)
-    assert_same(fitted(config, images, cuda_device), eager)
-
-
-class Checkpoints(Callback):
-    def __init__(self) -> None:
-        self.states = []
-
-    def on_step_end(self, trainer) -> None:
-        self.states.append(copy.deepcopy(trainer.state_dict()))
-
-
-@cuda
-@pytest.mark.parametrize("optimizer", ["sgd", "adam(eps=1e-4)"])
-def test_on_cuda_a_run_resumes_bit_for_bit(optimizer: str, images, cuda_device) -> None:
-    dataset, saved = prepare(images, cuda_device, validation=0.25), Checkpoints()
-    config = dataclasses.replace(SMALL, model="resnet9", optimizer=optimizer)
-    train(config, dataset, [saved], log_every=2)
-    complete = Trainer(config, dataset, log_every=2)
-    result = fit(complete)
-    for at in (0, 2, 5):
-        resumed = Trainer(config, dataset, log_every=2, state=saved.states[at])
-        assert fit(resumed).evaluations[-1].train_loss == result.evaluations[-1].train_loss
-        for name, weights in complete.model.state_dict().items():
-            assert torch.equal(weights, resumed.model.state_dict()[name]), (at, name)
-    # A checkpoint of the CPU as well, whose optimizer computes in another way.
-    on_cpu = Checkpoints()
-    train(config, prepare(images, CPU, validation=0.25), [on_cpu], log_every=2)
-    elsewhere = train(config, dataset, log_every=2, state=on_cpu.states[2])
-    assert elsewhere.evaluations[-1].train_loss == pytest.approx(
-        result.evaluations[-1].train_loss, rel=0.1
-    )
