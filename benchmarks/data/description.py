@@ -52,9 +52,8 @@ def describe_data(images: ImageSet, dataset: DeviceDataset) -> dict[str, Any]:
         origins["validation"] = "held out of the training images"
     elif images.validation is not None and not validation:
         origins.pop("validation", None)
-        left_out.append(
-            f"{plural(len(images.validation.labels), 'validation image')}, not asked for"
-        )
+        unused = plural(len(images.validation.labels), "validation image")
+        left_out.append(f"{unused}, not used (--validation 0)")
     return {
         "name": images.name,
         "description": images.description,
@@ -90,7 +89,7 @@ def _count_warnings(counts: dict[str, list[int]], classes: Sequence[str]) -> lis
         share = test[train.index(most)] / sum(test)
         warnings.append(
             f"imbalance: {most / least:.1f} times as many training images of {large} as of "
-            f"{small}; who always answers {large} is right on {percent(share)} % of the test images"
+            f"{small}; always answering {large} is right on {percent(share)} % of the test images"
         )
     if (total := sum(test)) < FEW_TEST_IMAGES:
         # Half the 95 % interval of a share of one half, the widest.

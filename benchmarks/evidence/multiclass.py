@@ -214,8 +214,8 @@ CLAIM = Claim(
     ),
     procedure=(
         "The ten classes of CIFAR-10, and the breeds of Oxford-IIIT Pet. Every loss gets the "
-        "learning rate that is best for it on validation images of them, from the same grid. "
-        "Test accuracy minus that of softmax cross-entropy, paired by seed, must be below "
+        "learning rate that is best for it on validation images of the same dataset, from the same "
+        "grid. Test accuracy minus that of softmax cross-entropy, paired by seed, must be below "
         f"{TEN.margin:g} point with ten classes and below {BREEDS.margin:g} points with breeds, "
         "for each of the three. An interval is 95 %, for other seeds and other test images "
         "together; the six p-values are corrected by Holm."

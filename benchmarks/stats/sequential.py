@@ -1,10 +1,11 @@
 """Sequential tests of a paired difference: several looks at a growing number of seeds, one error.
 
-Who tests at 5 % after 5, 8, 12, 18, 27 and 40 seeds and stops at the first p below 0.05 is wrong in
-17.7 % of the cases without a difference. Here every look has the same smaller level, at which all
-looks together are wrong in 5 % (Pocock, 1977, Biometrika 64, 191-199; Jennison and Turnbull, 1999,
-Group Sequential Methods, chapters 2, 6 and 8). Their tables hold for a known variance. The level
-here is exact for the t test of normal differences, however few there are.
+Testing at 5 % after 5, 8, 12, 18, 27 and 40 seeds and stopping at the first p below 0.05 is wrong
+in 17.7 % of the cases without a difference. Here every look has the same smaller level, at which
+all looks together are wrong in 5 % (Pocock, 1977, Biometrika 64, 191-199; Jennison and Turnbull,
+1999, Group Sequential Methods, chapters 2, 6 and 8). Their tables hold for a known variance. The
+level here is exact for the t test of normal differences, however few there are. No claim uses these
+tests yet.
 
 The t statistics of the looks are a Markov chain. With x the differences so far, n of them, and
 c = sum(x) / (sqrt(n) |x|), t = c sqrt((n - 1) / (1 - c²)). The next m differences have the sum

@@ -52,7 +52,7 @@ def test_images_are_counted_by_split_and_class(images) -> None:
         "origins": {"validation": "held out of the training images"},
         "left_out": [],
         "warnings": [
-            "imbalance: 3.0 times as many training images of dog as of cat; who always answers "
+            "imbalance: 3.0 times as many training images of dog as of cat; always answering "
             "dog is right on 50.0 % of the test images",
             "only 40 test images: an accuracy is known to ± 15 points (95 %), and smaller "
             "differences between losses say little",
@@ -86,7 +86,10 @@ def test_a_validation_folder_that_is_not_used_is_told(images) -> None:
     used = describe_data(images, prepare(images, CPU, validation=0.1))
     assert (used["origins"], used["left_out"]) == ({"validation": "from val/"}, [])
     data = describe_data(images, prepare(images, CPU, validation=0.0))
-    assert (data["origins"], data["left_out"]) == ({}, ["40 validation images, not asked for"])
+    assert (data["origins"], data["left_out"]) == (
+        {},
+        ["40 validation images, not used (--validation 0)"],
+    )
 
 
 @pytest.mark.parametrize(
