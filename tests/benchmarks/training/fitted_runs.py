@@ -2,6 +2,7 @@
 
 import dataclasses
 
+import pytest
 import torch
 
 from lossbench.benchmarks.config import RunConfig
@@ -9,6 +10,7 @@ from lossbench.benchmarks.data.batches import prepare
 from lossbench.benchmarks.training.train import Callback, Trainer, fit
 
 CPU = torch.device("cpu")
+cuda = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs CUDA")
 SMALL = RunConfig("cross-entropy", seed=0, learning_rate=0.02, width=4, epochs=2, batch_size=16)
 
 

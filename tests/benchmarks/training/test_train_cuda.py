@@ -12,17 +12,9 @@ from lossbench.benchmarks.data.batches import prepare
 from lossbench.benchmarks.training.train import Callback, Trainer, fit, train
 from lossbench.losses import registry
 
-from .fitted_runs import CPU, SMALL, assert_same, fitted
+from .fitted_runs import CPU, SMALL, assert_same, cuda, fitted
 
-pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs CUDA")
-
-
-@pytest.fixture
-def cuda_device():
-    """Device with deterministic algorithms: some convolutions add up in any order."""
-    torch.use_deterministic_algorithms(True)
-    yield torch.device("cuda")
-    torch.use_deterministic_algorithms(False)
+pytestmark = cuda
 
 
 @pytest.mark.parametrize("loss", registry.names())

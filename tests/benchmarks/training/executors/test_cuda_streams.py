@@ -18,7 +18,7 @@ from lossbench.benchmarks.training.recorder import RunFailedError
 from lossbench.benchmarks.training.train import Trainer
 
 from ...trained_runs import SMALL
-from ..test_train import History, assert_same, cuda, cuda_device, fitted  # noqa: F401
+from ..fitted_runs import History, assert_same, cuda, fitted
 
 CPU, CUDA = torch.device("cpu"), torch.device("cuda")
 
@@ -171,7 +171,7 @@ def test_runs_side_by_side_have_the_results_of_each_alone(images) -> None:
 
 
 @cuda
-def test_on_cuda_runs_side_by_side_have_the_results_of_each_alone(images, cuda_device) -> None:  # noqa: F811
+def test_on_cuda_runs_side_by_side_have_the_results_of_each_alone(images, cuda_device) -> None:
     configs = [
         dataclasses.replace(
             SMALL, loss=loss, seed=seed, epochs=8, optimizer="adam" if seed % 2 else "sgd"
