@@ -49,7 +49,7 @@ def elementwise(
             "target.to(input.dtype)"
         )
     optional = {"weight": weight, "pos_weight": pos_weight}
-    checks.broadcasts(input, **{name: x for name, x in optional.items() if x is not None})
+    checks.broadcasts_to_input(input, **{name: x for name, x in optional.items() if x is not None})
     dtype = torch.promote_types(input.dtype, target.dtype)
     return elements(loss, *arguments, dtype)
 

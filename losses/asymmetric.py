@@ -164,7 +164,7 @@ def asymmetric_loss(
     checks.setting(name, "gamma_pos", gamma_pos, least=0.0)
     checks.setting(name, "gamma_neg", gamma_neg, least=0.0)
     checks.setting(name, "clip", clip, least=0.0, below=1.0)
-    settings = (gamma_pos, gamma_neg, clip)
+    settings = (float(gamma_pos), float(gamma_neg), float(clip))
     return elementwise(asymmetric_formula, name, input, target, weight, reduction, *settings)
 
 

@@ -82,7 +82,7 @@ def binary_cross_entropy(
     checks.floating("binary_cross_entropy", input=input)
     checks.in_unit_interval(input=input, target=target)
     if weight is not None:
-        checks.broadcasts(input, weight=weight)
+        checks.broadcasts_to_input(input, weight=weight)
     return elements(bce_formula, *arguments, input.dtype)
 
 

@@ -208,7 +208,8 @@ def bi_tempered_logistic(
     name = "bi_tempered_logistic"
     _check_temperatures(name, t1, t2)
     loss = bi_tempered_formula
-    return rows(loss, name, input, target, weight, ignore_index, reduction, t1, t2)
+    settings = (float(t1), float(t2))
+    return rows(loss, name, input, target, weight, ignore_index, reduction, *settings)
 
 
 class BiTemperedLogisticLoss(Loss):

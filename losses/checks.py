@@ -15,6 +15,7 @@ goes unnoticed.
 import math
 import operator
 import warnings
+from collections.abc import Sequence
 from difflib import get_close_matches
 from typing import Any
 
@@ -24,13 +25,18 @@ from torch import Tensor
 REDUCTIONS = ("mean", "sum", "none")
 
 
-def reduction(name: str, known: tuple[str, ...] = REDUCTIONS) -> None:
-    """Raise ValueError unless `name` is one of `known`."""
-    if name not in known:
-        near = get_close_matches(str(name), known, n=1)
-        hint = f"; did you mean {near[0]!r}?" if near else ""
+def did_you_mean(given: object, known: Sequence[str]) -> str:
+    """Return "did you mean 'mean'? " for a word near one of `known`, else ""."""
+    near = get_close_matches(str(given), known, n=1)
+    return f"did you mean {near[0]!r}? " if near else ""
+
+
+def reduction(given: str, known: tuple[str, ...] = REDUCTIONS) -> None:
+    """Raise ValueError unless `given` is one of `known`."""
+    if given not in known:
         raise ValueError(
-            f"{name!r} is not a valid value for reduction: use one of {', '.join(known)}{hint}"
+            f"{given!r} is not a valid value for reduction: {did_you_mean(given, known)}use one of "
+            f"{', '.join(known)}"
         )
 
 
@@ -70,8 +76,9 @@ def index(name: str, value: Any) -> int:
 
 
 def number(name: str, value: object) -> None:
-    """Raise TypeError for a string or None."""
-    if value is None or isinstance(value, str):
+    """Raise TypeError for what is no real number, such as a string, a list or None."""
+    # A setting that is symbolic under torch.compile is a float to isinstance alone.
+    if not (isinstance(value, float | int) or hasattr(value, "__float__")):
         raise TypeError(f"{name} must be a number, not {type(value).__name__}")
 
 
@@ -120,14 +127,14 @@ def basics(
     input: object,
     target: object,
     weight: object,
-    name: str,
+    given: str,
     known: tuple[str, ...] = REDUCTIONS,
 ) -> None:
     """Raise TypeError for what is no tensor (None is no weight), ValueError for the reduction."""
     tensors(input=input, target=target)
     if weight is not None:
         tensors(weight=weight)
-    reduction(name, known)
+    reduction(given, known)
 
 
 def floating(function: str, **tensors: Tensor) -> None:
@@ -175,7 +182,7 @@ def same_shape(input: Tensor, target: Tensor) -> None:
         )
 
 
-def broadcast(**tensors: Tensor) -> torch.Size:
+def broadcast_size(**tensors: Tensor) -> torch.Size:
     """Return the size of tensors that are broadcast together; raise RuntimeError if impossible."""
     shapes = [x.shape for x in tensors.values()]
     try:
@@ -187,7 +194,7 @@ def broadcast(**tensors: Tensor) -> torch.Size:
         ) from None
 
 
-def broadcasts(input: Tensor, **tensors: Tensor) -> None:
+def broadcasts_to_input(input: Tensor, **tensors: Tensor) -> None:
     """Raise RuntimeError for a tensor that cannot be broadcast to input's shape, or is complex."""
     real(**tensors)
     for name, tensor in tensors.items():
@@ -325,8 +332,9 @@ def positive(*, least: float = 0.0, **numbers: Tensor) -> None:
     """Raise ValueError for a tensor with an element that is not above 0, or is below `least`."""
     wanted = f"at least {least:g}" if least else "above 0"
     for name, tensor in numbers.items():
-        bad = ~((tensor > 0) & (tensor >= least))
-        if _has_values(tensor) and (at := _first_true(bad)) is not None:
+        if not _has_values(tensor):
+            continue
+        if (at := _first_true(~((tensor > 0) & (tensor >= least)))) is not None:
             raise ValueError(
                 f"all elements of {name} must be {wanted} but {tensor[at].item()} is at position "
                 f"{at}"

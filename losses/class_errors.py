@@ -299,6 +299,7 @@ def squentropy(
     if is_overridden(input, target, weight):
         return overridden(squentropy, locals())
     name = "squentropy"
+    checks.tensors(input=input, target=target)
     if input.dim() > 0 and checks.class_count(input) < 2:
         raise ValueError(
             f"{name}: input of size {tuple(input.shape)} has {checks.class_count(input)} classes "

@@ -152,10 +152,12 @@ def _products(rows: bool, gradient: Formula) -> tuple[Formula, Formula]:
     return vjp, jvp
 
 
-def _target_gradient(value: Formula, *inputs: Any) -> Tensor:
+def _target_gradient(value: Formula, z: Tensor, t: Tensor, *rest: Any) -> Tensor:
     """Return dL/dt of the loss per example, by autograd of its formula."""
-    ones = torch.ones_like(value(*inputs))
-    return _vjp_of(value, 1)(ones, *inputs)
+    # Autograd adds up what a target that is broadcast gets from its examples.
+    z, t = torch.broadcast_tensors(z, t)  # type: ignore[no-untyped-call]
+    found, product = torch.func.vjp(lambda x: value(z, x, *rest), t)  # type: ignore[misc]
+    return product(torch.ones_like(found))[0]  # type: ignore[no-any-return]
 
 
 def _of_indices(forms: ClosedForms, order: int) -> Formula:

@@ -5,13 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from difflib import get_close_matches
 from functools import partial
 from typing import Any, Literal, get_args
 
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from . import checks
 from .textbook import of_examples, settings_of
 
 Task = Literal["binary", "multiclass", "multilabel"]
@@ -97,11 +97,9 @@ class Entry:
 
     def _one_of(self, field: str, value: object, known: tuple[str, ...]) -> None:
         if value not in known:
-            near = get_close_matches(str(value), known, n=1)
-            hint = f"; did you mean {near[0]!r}?" if near else ""
             raise ValueError(
-                f"{field} of the loss {self.name!r} cannot be {value!r}: use one of "
-                f"{', '.join(known)}{hint}"
+                f"{field} of the loss {self.name!r} cannot be {value!r}: "
+                f"{checks.did_you_mean(value, known)}use one of {', '.join(known)}"
             )
 
     def build(self, **settings: Any) -> nn.Module:

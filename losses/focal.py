@@ -125,13 +125,14 @@ def sigmoid_focal_loss(
     if is_overridden(inputs, targets):
         return overridden(sigmoid_focal_loss, locals())
     name = "sigmoid_focal_loss"
+    checks.number(f"{name}: alpha", alpha)
     if not 0 <= alpha <= 1 and alpha != -1:
         raise ValueError(
             f"Invalid alpha value: {alpha}. alpha must be in the range [0,1] or -1 for ignore."
         )
     checks.setting(name, "gamma", gamma, least=0.0)
     loss = sigmoid_focal_formula
-    return elementwise(loss, name, inputs, targets, None, reduction, gamma, alpha)
+    return elementwise(loss, name, inputs, targets, None, reduction, float(gamma), float(alpha))
 
 
 class SigmoidFocalLoss(Loss):
@@ -226,7 +227,7 @@ def softmax_focal_loss(
     name = "softmax_focal_loss"
     checks.setting(name, "gamma", gamma, least=0.0)
     loss = softmax_focal_formula
-    return rows(loss, name, input, target, weight, ignore_index, reduction, gamma)
+    return rows(loss, name, input, target, weight, ignore_index, reduction, float(gamma))
 
 
 class SoftmaxFocalLoss(Loss):

@@ -89,7 +89,7 @@ def generalized_cross_entropy(
     name = "generalized_cross_entropy"
     checks.setting(name, "q", q, least=1e-30, most=1.0)
     loss = softmax_generalized_cross_entropy_formula
-    return rows(loss, name, input, target, weight, ignore_index, reduction, q)
+    return rows(loss, name, input, target, weight, ignore_index, reduction, float(q))
 
 
 class GeneralizedCrossEntropyLoss(Loss):
@@ -149,7 +149,7 @@ def sigmoid_generalized_cross_entropy(
     name = "sigmoid_generalized_cross_entropy"
     checks.setting(name, "q", q, least=1e-30, most=1.0)
     loss = generalized_cross_entropy_formula
-    return elementwise(loss, name, input, target, weight, reduction, q)
+    return elementwise(loss, name, input, target, weight, reduction, float(q))
 
 
 class SigmoidGeneralizedCrossEntropyLoss(Loss):

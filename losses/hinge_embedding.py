@@ -82,10 +82,11 @@ def hinge_embedding_loss(
         return found
     checks.basics(input, target, None, reduction)
     checks.floating(name, input=input)
-    size = checks.broadcast(input=input, target=target)
+    size = checks.broadcast_size(input=input, target=target)
     if target.dtype != input.dtype:
         # Compared before it is rounded.
-        target = (target == 1).to(input.dtype) - (target == -1).to(input.dtype)
+        signs = (target == 1).to(input.dtype) - (target == -1).to(input.dtype)
+        target = torch.where(target.isnan(), torch.nan, signs)
     return elements(loss, input.expand(size), target.expand(size), *rest, input.dtype)
 
 

@@ -79,7 +79,7 @@ def logit_adjusted_cross_entropy(
         input: logits, (C,), (N, C) or (N, C, d1, ..., dK), floating point.
         target: class indices of input's shape without C, of any integer dtype; or probabilities
             of input's shape.
-        weight: a factor w for each class, (C,): a row weighs w_y, or sum_c w_c t_c.
+        weight: a factor w for each class, (C,), of the terms of a row as in `cross_entropy`.
         prior: frequency of each class, (C,), as counts or as shares, above 0; None: uniform, which
             is cross-entropy.
         tau: the strength of the shift, a finite number.
@@ -101,12 +101,29 @@ def logit_adjusted_cross_entropy(
         return overridden(logit_adjusted_cross_entropy, locals())
     name = "logit_adjusted_cross_entropy"
     checks.setting(name, "tau", tau)
+    arguments = (input, target, weight, ignore_index, reduction)
+    return _adjusted(name, "prior", prior, float(tau), *arguments)
+
+
+def _adjusted(
+    name: str,
+    called: str,
+    prior: Tensor | None,
+    tau: float,
+    input: Tensor,
+    target: Tensor,
+    weight: Tensor | None,
+    ignore_index: int,
+    reduction: str,
+) -> Tensor:
+    """Compute `logit_adjusted_cross_entropy`; in errors `name` is the function's name, `called`
+    that of the prior."""
     if prior is None:
         return cross_entropy_named(name, input, target, weight, ignore_index, reduction)
     checks.tensors(input=input, target=target)
     checks.floating(name, input=input)
-    checks.class_weight(input, prior, "prior")
-    checks.positive(prior=prior)
+    checks.class_weight(input, prior, called)
+    checks.positive(**{called: prior})  # type: ignore[arg-type]
     shift = tau * upcast(prior, input.dtype).log()
     if weight is None or not checks.is_distribution(input, target):
         arguments = (input, target, weight, ignore_index, reduction)
@@ -168,20 +185,18 @@ def balanced_softmax_loss(
         input: logits, (C,), (N, C) or (N, C, d1, ..., dK), floating point.
         target: class indices of input's shape without C, of any integer dtype; or probabilities
             of input's shape.
-        weight: a factor w for each class, (C,): a row weighs w_y, or sum_c w_c t_c.
+        weight: a factor w for each class, (C,), of the terms of a row as in `cross_entropy`.
         counts: n, how often each class occurs, (C,), above 0; None: equally often, which is
             cross-entropy.
         ignore_index: a class index that contributes neither loss nor gradient.
         reduction: 'mean', 'sum' or 'none', as in `cross_entropy`.
-    Raises: as `logit_adjusted_cross_entropy`.
+    Raises: as `logit_adjusted_cross_entropy`, of counts for the prior.
     Source: Ren et al. 2020, arXiv 2007.10740, equation 3.
     """
     if is_overridden(input, target, weight, counts):
         return overridden(balanced_softmax_loss, locals())
-    arguments = (input, target, weight)
-    return logit_adjusted_cross_entropy(
-        *arguments, prior=counts, ignore_index=ignore_index, reduction=reduction
-    )
+    arguments = (input, target, weight, ignore_index, reduction)
+    return _adjusted("balanced_softmax_loss", "counts", counts, 1.0, *arguments)
 
 
 class BalancedSoftmaxLoss(Loss):
@@ -261,7 +276,7 @@ def ldam_loss(
     checks.class_weight(input, counts, "counts")
     checks.positive(counts=counts)
     n = upcast(counts, input.dtype)
-    margin = max_margin * (n.min() / n) ** 0.25 if n.numel() else n
+    margin = float(max_margin) * (n.min() / n) ** 0.25 if n.numel() else n
     arguments = (input, target, weight, ignore_index, reduction)
     return rows(ldam_formula, name, *arguments, float(scale), extra=margin)
 

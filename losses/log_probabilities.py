@@ -175,7 +175,7 @@ def kl_div(
     checks.basics(input, target, None, reduction, KL_REDUCTIONS)
     checks.floating("kl_div", input=input, target=target)
     dtype = torch.promote_types(input.dtype, target.dtype)
-    size = checks.broadcast(input=input, target=target)
+    size = checks.broadcast_size(input=input, target=target)
     x, t = input.expand(size), target.expand(size)
     if reduction != "batchmean":
         return elements(loss, x, t, *rest, dtype)

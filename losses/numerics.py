@@ -78,10 +78,17 @@ def applied(apply: Callable[..., Tensor], formula: Callable[..., Tensor], *input
         return formula(*inputs)
 
 
-def in_float64(*tensors: Tensor) -> tuple[Tensor, ...]:
-    """Return `tensors` with those of floating point in float64, except on MPS, which lacks it."""
+def in_float64(*arguments: Any) -> tuple[Any, ...]:
+    """Return `arguments` with tensors of floating point in float64, except on MPS, which lacks it.
+
+    Settings stay as they are.
+    """
     return tuple(
-        x.double() if x.is_floating_point() and x.device.type != "mps" else x for x in tensors
+        # Tensors, and the placeholders that stand for them while a formula is traced; not settings.
+        x.double()
+        if hasattr(x, "is_floating_point") and x.is_floating_point() and x.device.type != "mps"
+        else x
+        for x in arguments
     )
 
 
@@ -89,9 +96,7 @@ def computed_in_float64(formula: Callable[..., Tensor]) -> Callable[..., Tensor]
     """Return a formula that computes in float64 and returns the dtype of its first argument."""
 
     def computed(z: Tensor, *rest: Any) -> Tensor:
-        # Under torch.compile a setting may be symbolic, which is no float.
-        wide = (in_float64(x)[0] if hasattr(x, "is_floating_point") else x for x in (z, *rest))
-        return formula(*wide).to(z.dtype)
+        return formula(*in_float64(z, *rest)).to(z.dtype)
 
     return computed
 

@@ -95,7 +95,7 @@ def poly1(
         return overridden(poly1, locals())
     checks.setting("poly1", "epsilon", epsilon, least=-1.0)
     loss = softmax_poly1_formula
-    return rows(loss, "poly1", input, target, weight, ignore_index, reduction, epsilon)
+    return rows(loss, "poly1", input, target, weight, ignore_index, reduction, float(epsilon))
 
 
 class Poly1Loss(Loss):
@@ -155,7 +155,7 @@ def sigmoid_poly1(
         return overridden(sigmoid_poly1, locals())
     checks.setting("sigmoid_poly1", "epsilon", epsilon, least=-1.0)
     loss = poly1_formula
-    return elementwise(loss, "sigmoid_poly1", input, target, weight, reduction, epsilon)
+    return elementwise(loss, "sigmoid_poly1", input, target, weight, reduction, float(epsilon))
 
 
 class SigmoidPoly1Loss(Loss):

@@ -14,7 +14,6 @@ import importlib
 import os
 import sys
 from collections.abc import Callable
-from difflib import get_close_matches
 from importlib.metadata import entry_points
 from typing import Any, TypeVar
 
@@ -26,6 +25,7 @@ from . import (
     bce,
     bernoulli,
     bi_tempered,
+    checks,
     class_errors,
     cross_entropies,
     distillation,
@@ -122,11 +122,9 @@ def entry(name: str) -> Entry:
         loaded = _attempt(point.load, f"the installed loss {name!r} ({point.value})")
         return _entries[name] if name in _entries else _of_class(point.value, loaded)
     known = (*_entries, *installed())
-    near = get_close_matches(name, known, n=1)
-    hint = f"did you mean {near[0]!r}? " if near else ""
     raise KeyError(
-        f"unknown loss {name!r}: {hint}registered are {', '.join(known)}; a class of your own is "
-        "package.module:Class"
+        f"unknown loss {name!r}: {checks.did_you_mean(name, known)}registered are "
+        f"{', '.join(known)}; a class of your own is package.module:Class"
     )
 
 

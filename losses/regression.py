@@ -222,7 +222,7 @@ def _of_difference(
     if weight is not None:
         dtype = torch.promote_types(dtype, weight.dtype)
     checks.floating(name, input=torch.empty((), dtype=dtype, device="meta"))
-    size = checks.broadcast(input=input, target=target)
+    size = checks.broadcast_size(input=input, target=target)
     x, t = input.expand(size), target.expand(size)
     if weight is None:
         return elements(loss, x, t, *rest, dtype)

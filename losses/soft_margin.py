@@ -68,7 +68,7 @@ def soft_margin_loss(
         return found
     checks.basics(input, target, None, reduction)
     checks.floating("soft_margin_loss", input=input)
-    checks.broadcasts(input, target=target)
+    checks.broadcasts_to_input(input, target=target)
     target = target.expand(input.shape)
     return elements(soft_margin_formula, input, target, *rest, input.dtype)
 
@@ -131,7 +131,7 @@ def multilabel_soft_margin_loss(
     checks.floating("multilabel_soft_margin_loss", input=input)
     checks.real(target=target)
     dtype = torch.promote_types(input.dtype, target.dtype)
-    size = checks.broadcast(input=input, target=target)
+    size = checks.broadcast_size(input=input, target=target)
     x, t = upcast(input, dtype).expand(size), upcast(target, dtype).expand(size)
     arguments = (x, t, None, None, -100, "none", ())
     each = compute(bce_with_logits_formula, ELEMENTS, *arguments)
@@ -139,7 +139,7 @@ def multilabel_soft_margin_loss(
         each = elements(bce_with_logits_formula, *arguments)
     if weight is not None:
         checks.real(weight=weight)
-        checks.broadcast(weight=weight, loss=each)
+        checks.broadcast_size(weight=weight, loss=each)
         dtype = torch.promote_types(dtype, weight.dtype)
         each = upcast(each, dtype) * upcast(weight, dtype)
     # torch counts the classes before it broadcasts.

@@ -16,12 +16,6 @@ from .closed_form import ClosedForms
 from .numerics import in_float64
 
 
-def _in_float64(*arguments: Any) -> tuple[Any, ...]:
-    """Return tensors in float64, and settings as they are."""
-    # Under torch.compile a setting may be symbolic, which is no float.
-    return tuple(in_float64(x)[0] if hasattr(x, "is_floating_point") else x for x in arguments)
-
-
 def cap(z: Tensor, c: float) -> Tensor:
     return c * torch.tanh(z / c)
 
@@ -40,16 +34,16 @@ def capped(forms: ClosedForms) -> ClosedForms:
     """Return the forms of the loss of capped logits; their last setting is the cap c."""
 
     def value(z: Tensor, *rest: Any) -> Tensor:
-        z64, *others = _in_float64(z, *rest[:-1])
+        z64, *others = in_float64(z, *rest[:-1])
         return forms.value(cap(z64, rest[-1]), *others).to(z.dtype)
 
     def gradient(z: Tensor, *rest: Any) -> Tensor:
-        z64, *others = _in_float64(z, *rest[:-1])
+        z64, *others = in_float64(z, *rest[:-1])
         c = rest[-1]
         return (cap_gradient(z64, c) * forms.gradient(cap(z64, c), *others)).to(z.dtype)
 
     def hvp(z: Tensor, v: Tensor, *rest: Any) -> Tensor:
-        z64, v64, *others = _in_float64(z, v, *rest[:-1])
+        z64, v64, *others = in_float64(z, v, *rest[:-1])
         c = rest[-1]
         u, slope = cap(z64, c), cap_gradient(z64, c)
         from_loss = slope * forms.hvp(u, slope * v64, *others)

@@ -4,9 +4,10 @@ The classes are in the last dimension, p = softmax(z) and q = 1 - p. A target is
 shape z.shape[:-1], or a row t of weights over the classes (a distribution, a one-hot row) of z's
 shape. J = diag(p) - p p^T is the derivative of p, so J v = p (v - p.v) row by row.
 
-Nothing here subtracts two nearly equal numbers: the largest term of a sum of exponentials is left
-out of it and comes back through log1p, and the complement of a probability near 1 is the sum of
-the other probabilities.
+Nothing here but `pairs` and `triples` subtracts two nearly equal numbers: the largest term of a sum
+of exponentials is left out of it and comes back through log1p, and the complement of a probability
+near 1 is the sum of the other probabilities. These two serve Hessians, which float32 computes in
+float64 (`wide_hvp`).
 """
 
 from typing import NamedTuple

@@ -15,6 +15,8 @@ from collections.abc import Callable
 import torch.nn.functional as F
 from torch import Tensor
 
+from . import checks
+
 Formula = Callable[..., Tensor]
 
 
@@ -42,6 +44,7 @@ def of_examples(
         reduction: 'mean', 'sum' or 'none'.
         classes: whether the inputs are rows of classes, which are in dimension 1 of (N, C, ...).
     """
+    checks.reduction(reduction)
     images = classes and input.dim() > 2
     z, t = input, target
     if images:

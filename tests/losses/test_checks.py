@@ -70,7 +70,7 @@ def test_a_misspelt_reduction_gets_the_nearest_one(
     message = str(caught.value)
     assert all(valid in message for valid in ("mean", "sum", "none"))
     assert ("did you mean" in message) == (hint is not None)
-    assert hint is None or message.endswith(f"did you mean {hint}?")
+    assert hint is None or f": did you mean {hint}? use one of " in message
 
 
 # --- bad input to every registered loss ----------------------------------------------------------
@@ -151,6 +151,8 @@ def test_what_is_no_tensor_is_a_type_error(entry: Entry, kind: str) -> None:
     input, target = sample(entry, kind, (3, 4))
     with pytest.raises(TypeError, match="target must be a Tensor, not list"):
         entry.build()(input, target.tolist())
+    with pytest.raises(TypeError, match="input must be a Tensor, not list"):
+        entry.build()(input.tolist(), target)
 
 
 @each_built_in

@@ -166,6 +166,18 @@ def test_past_the_last_rung_derivatives_are_those_of_the_hvp() -> None:
         torch.testing.assert_close(derivative, expected)
 
 
+@pytest.mark.parametrize("shape", [(), (1,), (2, 1)], ids=str)
+def test_the_gradient_of_a_target_that_is_broadcast_is_summed_once(shape: tuple[int, ...]) -> None:
+    z, t = torch.tensor([[1.0, 2.0, 4.0], [0.0, -1.0, 0.5]]), torch.full(shape, 0.25)
+    exact = (2 * (t - z)).sum_to_size(shape)
+    loss = differentiable(mse_formula.forms)
+    leaf = t.clone().requires_grad_()
+    assert torch.equal(torch.autograd.grad(loss(z, leaf).sum(), leaf)[0], exact)
+    assert torch.equal(torch.func.grad(lambda t: loss(z, t).sum())(t), exact)
+    changed = torch.func.jvp(lambda t: loss(z, t), (t,), (torch.ones_like(t),))[1]
+    assert torch.equal(changed, 2 * (t - z))
+
+
 def test_one_tensor_in_both_places() -> None:
     (z,) = leaves(Z)
     (both,) = torch.autograd.grad(mse_formula(z, z).sum(), z)

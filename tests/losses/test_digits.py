@@ -62,6 +62,11 @@ def exact_target(kind: str, t: Tensor) -> tuple[Any, ...]:
     return tuple(m.mpf(a) for a in t.reshape(-1).tolist())
 
 
+def softness(kind: str) -> tuple[bool, ...]:
+    """Whether targets are soft: only shares may be both, and a teacher's logits always are."""
+    return (False, True) if kind in ("probability", "distribution") else (kind == "logits",)
+
+
 def hessians(loss: Any, z: Tensor, t: Tensor) -> Tensor:
     """The Hessian of every example, (N, n, n), by double backward along each logit."""
     leaf = z.clone().requires_grad_()
@@ -80,13 +85,11 @@ def hessians(loss: Any, z: Tensor, t: Tensor) -> Tensor:
 def test_hessians_keep_their_digits(entry: Entry, kind: str, spread: float) -> None:
     """To 4e-6 of the norm of their row, where the model is sure, right or wrong, and where not."""
     shape = (24,) if entry.task == "binary" else (8, CLASSES)
-    for soft in (False, True):
+    for soft in softness(kind):
         z, t = drawn(entry, kind, shape, torch.float32, 7, spread, soft)
         if entry.takes == "probabilities":
             # Away from the bounds at the ends.
             z = z.clamp(1e-5, 1 - 1e-5)
-        if kind == "logits" and not soft:
-            continue
         found = hessians(entry.build(reduction="none"), z, t)
         for ours, x, target in zip(found, z, t, strict=True):
             numbers = tuple(m.mpf(a) for a in x.reshape(-1).tolist())
@@ -109,7 +112,7 @@ each_width = pytest.mark.parametrize("classes", [262_144, 2_000_000])
 def check_sums(entry: Entry, kind: str, shape: tuple[int, ...], kernel: bool) -> None:
     """Values to 4e-6, and gradients to 4e-6 of their norm; truth is the sum in float64."""
     loss = entry.build(reduction="none")
-    for soft in (True,) if kind == "logits" else (False,) if kind == "index" else (False, True):
+    for soft in softness(kind):
         z, t = drawn(entry, kind, shape, torch.float32, 3, 1.0, soft)
         value, gradient = results(loss, z, t, without=not kernel)
         exact, slope = truth(loss, z, t)

@@ -160,6 +160,18 @@ def test_the_gradient_at_the_kink_of_hinge_embedding_is_torchs(target: float) ->
     compare("hinge_embedding_loss", GRID, torch.full_like(GRID, target))
 
 
+@pytest.mark.parametrize("dtype", [torch.float16, torch.float32, torch.float64, torch.int64])
+def test_hinge_embedding_reads_a_target_of_any_dtype(dtype: torch.dtype) -> None:
+    numbers = [1, -1, 0, 2] if dtype == torch.int64 else [1, -1, 0.5, float("nan")]
+    target = torch.tensor(numbers, dtype=dtype)
+    z = torch.tensor([0.5, 0.25, 3.0, 1.0])
+    ours = functional.hinge_embedding_loss(z, target, reduction="none")
+    expected = torch.nn.functional.hinge_embedding_loss(z, target, reduction="none")
+    # torch takes NaN for no target; ours is NaN.
+    expected[target.isnan()] = torch.nan
+    torch.testing.assert_close(ours, expected, equal_nan=True)
+
+
 @pytest.mark.parametrize("power", [1, 2, 3])
 def test_gradients_of_hinges_at_kinks_are_those_of_relu(power: int) -> None:
     target = torch.tensor([0.0, 1.0, 0.25, 0.5], dtype=DOUBLE).expand(60, 4)

@@ -68,6 +68,13 @@ def test_every_entry_builds_what_it_names(entry: Entry) -> None:
     assert entry.name == entry.name.lower()
 
 
+def test_a_textbook_formula_refuses_an_unknown_reduction() -> None:
+    reference = registry.entry("mse").reference
+    assert reference is not None
+    with pytest.raises(ValueError, match="did you mean 'mean'"):
+        reference(torch.zeros(2), torch.zeros(2), "men")
+
+
 def test_settings_are_passed() -> None:
     module = registry.get("cross-entropy", label_smoothing=0.25, reduction="sum")
     assert (module.label_smoothing, module.reduction) == (0.25, "sum")

@@ -2,6 +2,7 @@
 refused outside their range."""
 
 import inspect
+import itertools
 import math
 from collections.abc import Callable
 from typing import Any
@@ -154,6 +155,15 @@ def test_derivatives_away_from_the_defaults(name: str, settings: dict[str, Any])
         assert gradgradcheck(loss, (leaf, soft), check_fwd_over_rev=True)
 
 
+@each_variant
+def test_a_tensor_without_dimensions_is_a_number(name: str, settings: dict[str, Any]) -> None:
+    entry = registry.entry(name)
+    wrapped = {key: torch.tensor(value, dtype=torch.float64) for key, value in settings.items()}
+    input, target = sample(entry, entry.targets[-1])
+    found = entry.build(**wrapped)(input, target)
+    assert torch.equal(found, entry.build(**settings)(input, target))
+
+
 # --- defaults and ranges -------------------------------------------------------------------------
 
 
@@ -233,6 +243,18 @@ def test_a_setting_outside_its_range_is_refused(name: str, settings: dict[str, A
     with pytest.raises(ValueError, match=next(iter(settings))) as caught:
         function(input, target, **settings)
     assert "\n" not in str(caught.value)
+
+
+@each_variant
+def test_a_setting_that_is_no_number_is_a_type_error(name: str, settings: dict[str, Any]) -> None:
+    entry = registry.entry(name)
+    input, target = sample(entry, entry.targets[0])
+    # A power is one of a few; no cap is None.
+    names = settings.keys() - {"p", "softcap"}
+    for setting, bad in itertools.product(names, ("1", [1.0], 1j, None)):
+        with pytest.raises(TypeError, match=f"{setting} must be a number") as caught:
+            entry.build(**{setting: bad})(input, target)
+        assert "\n" not in str(caught.value)
 
 
 def test_a_misspelt_setting_is_refused_at_construction() -> None:
