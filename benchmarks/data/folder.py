@@ -16,6 +16,7 @@ from .directory import FileInfo
 from .listing_cache import Listing, cached_listing
 from .other_files import (
     TAR_SUFFIXES,
+    derived_folder,
     explain_other_formats,
     is_accompanying_file,
     is_derived_file,
@@ -192,6 +193,8 @@ def _assign_test_split(
     else:
         chosen = _select_test(images)
         folders["test"] = f"a fixed {TEST_FRACTION:.0%} of each class"
+        if not any(origin.folders for origin in origins):
+            del folders["train"]  # "./" would say nothing
     return [replace(i, split="test") if i in chosen else i for i in images], folders
 
 
@@ -210,8 +213,10 @@ def _describe_left_out(others: Sequence[FileInfo]) -> tuple[str, ...]:
     folders: dict[str, Counter[str]] = defaultdict(Counter)
     for file in others:
         if not is_accompanying_file(file.parts):
-            reason = "that are no photographs" if is_derived_file(file.parts) else "of no class"
-            folders[reason][printable(file.parts[-2]) if len(file.parts) > 1 else "."] += 1
+            derived = derived_folder(file.parts)
+            reason = "of no class" if derived is None else "that are no photographs"
+            around = file.parts[-2] if len(file.parts) > 1 else "."
+            folders[reason][printable(derived or around)] += 1
     return tuple(
         f"{plural(counts.total(), 'file')} {reason}: "
         + shorten([f"{folder}/ ({count:,})" for folder, count in sorted(counts.items())])

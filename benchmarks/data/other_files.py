@@ -59,7 +59,12 @@ def is_system_file(parts: tuple[str, ...]) -> bool:
 
 def is_derived_file(parts: tuple[str, ...]) -> bool:
     """Return whether a path lies in a folder of masks, thumbnails or feature maps."""
-    return any(map(_is_derived_folder, parts[:-1]))
+    return derived_folder(parts) is not None
+
+
+def derived_folder(parts: tuple[str, ...]) -> str | None:
+    """Return the innermost folder of masks, thumbnails or feature maps that a path lies in."""
+    return next(filter(_is_derived_folder, reversed(parts[:-1])), None)
 
 
 @cache

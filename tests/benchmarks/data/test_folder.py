@@ -94,7 +94,7 @@ def test_the_folders_of_each_split_are_told(pack, pets):
     expected = {"train": "from train/", "test": "from val/, as there is no test folder"}
     assert composed(pack, two, "tar").origins == expected
     one = pets("Cat/{}.jpg", "Dog/{}.jpg", count=2)
-    assert composed(pack, one).origins == {"train": "from ./", "test": "a fixed 20% of each class"}
+    assert composed(pack, one).origins == {"test": "a fixed 20% of each class"}
 
 
 def test_what_is_left_out_is_told_with_the_reason(pack, pets):
@@ -102,11 +102,16 @@ def test_what_is_left_out_is_told_with_the_reason(pack, pets):
     assert composed(pack, files).left_out == ("6 files of no class: horse/ (3), ship/ (3)",)
     files = pets("cat/{}.jpg", "dog/{}.jpg", "test/{}.jpg", "dog/Feature Maps/{}.png", count=2)
     files |= pets(
-        "cat/masks/cat.{}.png", ".cache/cat/{}.jpg", "notes{}.txt", "cover{}.jpg", count=1
+        "cat/masks/cat.{}.png",
+        "train/trimaps/cat/{}.png",
+        ".cache/cat/{}.jpg",
+        "notes{}.txt",
+        "cover{}.jpg",
+        count=1,
     )
     assert composed(pack, files, "tar").left_out == (
         "3 files of no class: ./ (1), test/ (2)",
-        "3 files that are no photographs: Feature Maps/ (2), masks/ (1)",
+        "4 files that are no photographs: Feature Maps/ (2), masks/ (1), trimaps/ (1)",
     )
     assert len(path_source(pack(files, "tar")).images()) == 4
     files = pets("cat/{}.jpg", "dog/{}.jpg", *(f"x{n}/{{}}.jpg" for n in range(9)), count=2)
