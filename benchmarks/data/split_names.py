@@ -106,6 +106,7 @@ def find_origins(
     """
     counts = Counter(parts[:-1] for parts in paths)
     places = [_Place(folders, classes) for folders in counts]
+    given = _with_slashes(given, places)
     for directory in given:
         if not any(place.lies_in(directory) for place in places):
             raise UserError(
@@ -117,10 +118,25 @@ def find_origins(
     images: Counter[Origin] = Counter()
     for folders, count in counts.items():
         images[origins[folders]] += count
-    _check_understood(images, shared, where)
+    _check_understood(images, given, shared, where)
     trained = {o: Origin(o.folders, "train") for o in images if not o.split}
     _check_file_names([parts[-1] for parts in paths if origins[parts[:-1]] in trained], where)
     return [trained.get(origin, origin) for parts in paths for origin in [origins[parts[:-1]]]]
+
+
+def _with_slashes(
+    given: Mapping[Folders, SplitName], places: Sequence["_Place"]
+) -> dict[Folders, SplitName]:
+    r"""Return the given splits, with photos\cat read as photos/cat unless a folder is named so."""
+    found: dict[Folders, SplitName] = {}
+    for folders, split in given.items():
+        directory = folders
+        if not any(place.lies_in(folders) for place in places):
+            parts = "/".join(folders).replace("\\", "/").split("/")
+            directory = tuple(part for part in parts if part not in ("", "."))
+        if found.setdefault(directory, split) != split:
+            raise UserError(f"--split: {'/'.join(directory)} has two splits; give it one")
+    return found
 
 
 def _origins_of_places(
@@ -131,6 +147,11 @@ def _origins_of_places(
     # A folder around all images may be named anything, unless it is the only one.
     divided = any(len(place.dividing_folders(common)) > shared for place in places)
     found = [_find_origin(place, given, shared, divided) for place in places]
+    if () in given and all(origin and origin.split for origin in found):
+        raise UserError(
+            f"--split {given[()]}=.: . is every folder that is not understood, and all are; leave "
+            "it out, or name a folder"
+        )
     both = list(zip(places, found, strict=True))
     # A split inside a class makes splits of all folders there.
     inside = any(o is not None and len(o.folders) > len(place.above) for place, o in both)
@@ -225,7 +246,9 @@ def _find_origin(
     return Origin(place.context[:depth], None if contradicted else split)
 
 
-def _check_understood(counts: Counter[Origin], shared: int, where: str) -> None:
+def _check_understood(
+    counts: Counter[Origin], given: Mapping[Folders, SplitName], shared: int, where: str
+) -> None:
     """Raise UserError if the split of a folder is not known and matters."""
     known = sorted((o for o in counts if o.split), key=str)
     unknown = sorted((o for o in counts if not o.split), key=str)
@@ -236,10 +259,14 @@ def _check_understood(counts: Counter[Origin], shared: int, where: str) -> None:
         return shorten([f"{shlex.quote(str(o))} ({plural(counts[o], 'image')})" for o in origins])
 
     tested = any(origin.split == "test" for origin in known)
-    names = [shlex.quote(str(origin)) for origin in unknown[:2]]
-    flags = [f"train={name}" for name in names]
+    # The largest is the likeliest to be for training.
+    largest = sorted(unknown, key=lambda origin: -counts[origin])[:2]
+    guesses: list[SplitName] = ["train"] * len(largest)
     if not tested:
-        flags[-1] = f"test={names[-1]}"
+        guesses[-1] = "test"
+    said = [Origin(folders, split) for folders, split in given.items()]
+    said += [Origin(o.folders, split) for o, split in zip(largest, guesses, strict=True)]
+    flags = [f"{origin.split}={shlex.quote(str(origin))}" for origin in said]
     beside = [
         f"{split}: {listed(each)}"
         for split in SPLITS

@@ -1,5 +1,6 @@
 """Splits by folder name: layouts of public data sets, and folders that end the command."""
 
+import shlex
 import zipfile
 
 import pytest
@@ -231,6 +232,49 @@ UNCLEAR = {
 def test_folders_that_are_not_understood_end_the_command(pack, kind, name, refusal):
     layout, words = UNCLEAR[name]
     refusal(lambda: path_source(pack(files(layout), kind)), "say what each is", *words)
+
+
+@pytest.mark.parametrize("name", UNCLEAR)
+def test_the_splits_that_are_suggested_end_the_error(pack, name):
+    path, given = pack(files(UNCLEAR[name][0]), "zip"), []
+    for _ in range(len(UNCLEAR[name][0])):
+        try:
+            assert path_source(path, splits=given).images()
+            return
+        except UserError as error:
+            text = str(error)
+        if "say what each is" not in text:  # a split may lack a class
+            return
+        suggested = shlex.split(text.partition("--split ")[2].rpartition(" (. is")[0])
+        assert set(suggested) > set(given)
+        given = suggested
+    pytest.fail(f"no end: {given}")
+
+
+def test_the_largest_folder_is_suggested_for_training(pack, refusal):
+    path = pack(files(halves({"a": (1, 1), "b": (2, 2), "c": (4, 4)})))
+    refusal(lambda: path_source(path), "--split train=c test=b (")
+    refusal(lambda: path_source(path, splits=["test=a"]), "--split test=a train=c train=b (")
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_backslashes_are_tried_as_slashes(pack, kind, refusal):
+    path = pack(files(halves({"x/a": (6, 5), "x/b": (4, 3)})), kind)
+    said = ["train=x\\a", "test=.\\x\\b\\"]
+    assert counts_of(path_source(path, splits=said)) == ((6, 5), (0, 0), (4, 3))
+    refusal(lambda: path_source(path, splits=["train=x/a", "test=x\\a"]), "x/a has two splits")
+
+
+def test_a_folder_with_a_backslash_in_its_name_comes_first(pack):
+    path = pack(files(halves({"x\\a": (6, 5), "x/a": (4, 3)})))
+    source = path_source(path, splits=["train=x\\a", "test=x/a"])
+    assert counts_of(source) == ((6, 5), (0, 0), (4, 3))
+
+
+@pytest.mark.parametrize("split", ["test", "train"])
+def test_a_split_of_all_other_folders_where_there_are_none_is_an_error(pack, refusal, split):
+    path = pack(files(halves({"train": (3, 3), "test": (2, 2)})))
+    refusal(lambda: path_source(path, splits=[f"{split}=."]), f"--split {split}=.", "leave it out")
 
 
 def test_splits_in_file_names_end_the_command(pack, refusal):
