@@ -79,6 +79,9 @@ def test_rates_that_were_found_leave_no_room_for_another(refusal) -> None:
         given = dataclasses.replace(tuned, learning_rate=rate)
         refusal(lambda given=given: validate(given), str(rate), "--tuned")
     preset = {**PRESETS["cifar-full"], "preset": "cifar-full", "tuned": True}
+    # No search has its settings: a search needs validation images.
+    refusal(lambda: validate(CompareConfig(**preset)), "--tuned", "--validation 0.1")
+    preset["validation"] = 0.1
     validate(CompareConfig(**preset))
     refusal(lambda: validate(CompareConfig(**preset | {"learning_rate": 0.2})), "0.2", "--tuned")
 
