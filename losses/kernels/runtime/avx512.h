@@ -1,5 +1,6 @@
-// The sum of exponentials of float32 in the instructions of AVX-512, where the processor has them:
-// the compiler adds the last classes of a row, and the numbers of a register, one by one.
+// Loops over float32 in the instructions of AVX-512, where the processor has them. Of a sum, the
+// compiler adds the last classes of a row, and the numbers of a register, one by one; and it does not
+// stop at what it looks for.
 #pragma once
 
 #include "numbers.h"
@@ -43,6 +44,17 @@ INLINE void for_each_16(const float* z, int from, int to, const Base<float>& bas
   if (c == to) return;
   const auto left = static_cast<__mmask16>((1 << (to - c)) - 1);
   each(c, _mm512_maskz_loadu_ps(left, z + c), left);
+}
+
+// The first class that has the number, 0 if there is none.
+INLINE int first_equal(const float* z, int classes, float number) {
+  const __m512 wanted = _mm512_set1_ps(number);
+  for (int c = 0; c < classes; c += 16) {
+    const auto left = static_cast<__mmask16>(classes - c < 16 ? (1 << (classes - c)) - 1 : 0xffff);
+    const __mmask16 found = _mm512_mask_cmp_ps_mask(left, _mm512_maskz_loadu_ps(left, z + c), wanted, _CMP_EQ_OQ);
+    if (found) return c + __builtin_ctz(found);
+  }
+  return 0;
 }
 
 }  // namespace losses

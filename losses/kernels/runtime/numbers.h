@@ -30,7 +30,7 @@ struct Format<float> {
   static constexpr float ln2_high = 0x1.62e4p-1f, ln2_low = 0x1.7f7d1cp-20f;
   // exp is infinite above and 0 below.
   static constexpr float most = 89.0f, least = -104.0f;
-  static constexpr int exp_terms = 6, atanh_terms = 5, wide_atanh_terms = 8;
+  static constexpr int exp_terms = 6, atanh_terms = 5;
 };
 
 template <>
@@ -41,7 +41,7 @@ struct Format<double> {
   static constexpr double rounder = 6755399441055744.0;
   static constexpr double ln2_high = 0x1.62e42fefap-1, ln2_low = 0x1.cf79abc9e3b398p-40;
   static constexpr double most = 710.0, least = -746.0;
-  static constexpr int exp_terms = 13, atanh_terms = 12, wide_atanh_terms = 17;
+  static constexpr int exp_terms = 13, atanh_terms = 12;
 };
 
 template <class T>
@@ -163,16 +163,26 @@ INLINE T atanh_ratio(T square) {
   return sum;
 }
 
-// ln(1 + x) for x in [0, 1].
+// ln(1 + x) for x in [0, 1]. In float32 it is x times the polynomial whose largest relative error,
+// 5e-9, is the least; a division would take longer.
 template <class T>
 INLINE T log1p_of_share(T x) {
-  const T s = x / (2 + x);
-  return 2 * s * atanh_ratio<T, Format<T>::wide_atanh_terms>(s * s);
+  if constexpr (std::is_same_v<T, float>) {
+    constexpr float fitted[] = {1.0f,           -0.499999017f, 0.333299637f,   -0.249541342f, 0.196759388f,
+                                -0.153055921f,  0.106036544f,  -0.0569595285f, 0.0198514592f, -0.00324402447f};
+    float sum = fitted[9];
+#pragma GCC unroll 16
+    for (int k = 8; k >= 0; --k) sum = sum * x + fitted[k];
+    return sum * x;
+  } else {
+    const T s = x / (2 + x);
+    return 2 * s * atanh_ratio<T, 17>(s * s);
+  }
 }
 
-// ln(x + more) for a `more` below the rounding error of x.
+// ln(x (1 + more)) for a `more` below the rounding error of 1.
 template <class T>
-INLINE T log_of_sum(T x, T more) {
+INLINE T log_of_product(T x, T more) {
   using F = Format<T>;
   using Bits = typename F::Bits;
   using Integer = typename F::Integer;
@@ -189,7 +199,7 @@ INLINE T log_of_sum(T x, T more) {
   const T e = static_cast<T>(exponent) - (small ? T(F::mantissa + 1) : T(0));
   const T s = (m - 1) / (m + 1);
   const T of_m = 2 * s * atanh_ratio<T, F::atanh_terms>(s * s);
-  const T found = e * F::ln2_high + (of_m + (e * F::ln2_low + more / x));
+  const T found = e * F::ln2_high + (of_m + (e * F::ln2_low + more));
   // +0 and -0, what is negative or NaN, and infinity.
   const T edge = x == 0 ? -infinity<T> : (x > 0 ? x : std::numeric_limits<T>::quiet_NaN());
   return x > 0 && x < infinity<T> ? found : edge;
@@ -197,7 +207,7 @@ INLINE T log_of_sum(T x, T more) {
 
 template <class T>
 INLINE T log(T x) {
-  return log_of_sum(x, T(0));
+  return log_of_product(x, T(0));
 }
 
 // ln(1 + x).
@@ -205,7 +215,7 @@ template <class T>
 INLINE T log1p(T x) {
   const T sum = 1 + x;
   // The rounding error of the sum.
-  return log_of_sum(sum, sum < infinity<T> ? x - (sum - 1) : T(0));
+  return log_of_product(sum, sum < infinity<T> ? (x - (sum - 1)) / sum : T(0));
 }
 
 // 1 / (1 + exp(-x)).
