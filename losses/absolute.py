@@ -18,9 +18,10 @@ from .softmax import Row
 
 
 def _expectation_slope(r: Row, t: Tensor) -> Tensor:
-    # A constant does not change the gradient. Of a right class y only its own entry is then not 0
-    # but -2, so the gradient 2 p_y p_c is computed without a difference.
-    return sign(error(r, t)) - 1
+    # The largest sign is subtracted from all. For a right class y only its own entry, -2, is then
+    # not 0, so the gradient 2 p_y p_c is computed without a difference.
+    signs = sign(error(r, t))
+    return signs - signs.amax(-1, keepdim=True)
 
 
 _expectation = ProbabilityLoss(

@@ -17,7 +17,7 @@ class TilePrinter(RowPrinter):
     """
 
     def recomputes(self, _node: Node) -> bool:
-        return False  # Few classes, whose statistics are not saved.
+        return False  # Tiles save no statistics.
 
     def head(self) -> str:
         name = "value" if self.program.value is not None else "gradient"

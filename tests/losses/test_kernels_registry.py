@@ -8,6 +8,7 @@ from itertools import product
 from random import Random
 from typing import Any
 
+import mpmath
 import pytest
 import torch
 from torch import Tensor
@@ -127,6 +128,19 @@ def test_logits_far_from_zero_keep_their_digits(entry: Entry, kind: str) -> None
         (value, gradient), (v, g) = results(loss, z, t), truth(loss, z, t)
         assert_near(value, v, torch.float32)
         assert_near(gradient, g, torch.float32, largest(g) if entry.name in CROSSING else 0.0)
+
+
+@pytest.mark.parametrize("classes", [2, 70])
+def test_the_same_in_float64(classes: int) -> None:
+    rows = ((408.2, -249.28), (-300.1, -900.3), (65530.5, 64900.25), (70000.5, 69500.25))
+    z = torch.tensor([[high] + (classes - 1) * [low] for high, low in rows], dtype=torch.float64)
+    y = torch.zeros(len(rows), dtype=torch.long)
+    loss = registry.entry("cross-entropy").build(reduction="sum")
+    gradient = results(loss, z, y)[1][:, 1]
+    # Of a class with so little probability it is exp(low - high).
+    with mpmath.workdps(50):
+        exact = [float(mpmath.exp(mpmath.mpf(low) - mpmath.mpf(high))) for high, low in rows]
+    assert (gradient / torch.tensor(exact, dtype=torch.float64) - 1).abs().amax() < 1e-14
 
 
 def largest(g: Tensor) -> Tensor:

@@ -1,5 +1,5 @@
 // The Python functions of the kernels. They return a loss, or None where the closed forms have to
-// compute it: for tensors other than plain float32 or float64 on the CPU, under a transformation, a
+// compute it: for tensors other than plain floating-point ones on the CPU, under a transformation, a
 // trace or a mode, for derivatives with respect to more than the logits, and for wrong arguments,
 // about which the Python code raises.
 #include "node.h"

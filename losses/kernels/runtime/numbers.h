@@ -30,6 +30,8 @@ struct Format<float> {
   static constexpr float ln2_high = 0x1.62e4p-1f, ln2_low = 0x1.7f7d1cp-20f;
   // exp is infinite above and 0 below.
   static constexpr float most = 89.0f, least = -104.0f;
+  // Up to there the products of n and ln2_high are exact; beyond it z - x is, unless exp(z - x) is 0.
+  static constexpr float near = 256.0f;
   static constexpr int exp_terms = 6, atanh_terms = 5;
 };
 
@@ -41,6 +43,7 @@ struct Format<double> {
   static constexpr double rounder = 6755399441055744.0;
   static constexpr double ln2_high = 0x1.62e42fefap-1, ln2_low = 0x1.cf79abc9e3b398p-40;
   static constexpr double most = 710.0, least = -746.0;
+  static constexpr double near = 65536.0;
   static constexpr int exp_terms = 13, atanh_terms = 12;
 };
 
@@ -313,8 +316,7 @@ struct Base {
 template <class T>
 INLINE Base<T> base_of(T largest) {
   using F = Format<T>;
-  // Up to there the product of n and the first part of ln 2 is exact.
-  const bool large = magnitude(largest) > 256;
+  const bool large = magnitude(largest) > F::near;
   const T x = large ? T(0) : largest;
   const T shifted = x * T(1.4426950408889634) + F::rounder;
   const auto raised = static_cast<typename F::Bits>(UP<T> + F::bias);
