@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.func import functionalize, grad, jacfwd, jacrev, jvp
 
 from lossbench import losses
-from lossbench.losses import functional
+from lossbench.losses import functional, registry
 from lossbench.losses.registry import Entry
 
 from .cases import (
@@ -213,8 +213,20 @@ def test_functionalize_changes_nothing(entry: Entry, kind: str) -> None:
     assert_near(grad(functionalize(loss))(input, target), expected, 256)
 
 
+@pytest.mark.slow
 @each_smooth_case
-def test_forward_mode_in_forward_mode_is_an_error(entry: Entry, kind: str) -> None:
+def test_forward_mode_in_forward_mode_is_an_error_of_every_loss(entry: Entry, kind: str) -> None:
+    check_nested_forward_mode(entry, kind)
+
+
+@pytest.mark.parametrize("name", ["cross-entropy", "bce-with-logits"])
+def test_forward_mode_in_forward_mode_is_an_error(name: str) -> None:
+    entry = registry.entry(name)
+    for kind in entry.targets:
+        check_nested_forward_mode(entry, kind)
+
+
+def check_nested_forward_mode(entry: Entry, kind: str) -> None:
     input, target = sample(entry, kind)
     loss = entry.build()
     with pytest.raises(RuntimeError, match="jacfwd of jacrev"):

@@ -64,8 +64,19 @@ VARIANTS: list[tuple[str, dict[str, Any]]] = [
     ("ldam", {"max_margin": 0.2, "scale": 3.0}),
     ("distillation", {"temperature": 0.7}),
 ]
-IDS = [f"{name}-{settings}" for name, settings in VARIANTS]
-each_variant = pytest.mark.parametrize(("name", "settings"), VARIANTS, ids=IDS)
+NAMES = [name for name, _ in VARIANTS]
+# The first variant of every loss; the others are slow.
+each_variant = pytest.mark.parametrize(
+    ("name", "settings"),
+    [
+        pytest.param(
+            *(name, settings),
+            id=f"{name}-{settings}",
+            marks=pytest.mark.slow if name in NAMES[:at] else (),
+        )
+        for at, (name, settings) in enumerate(VARIANTS)
+    ],
+)
 
 
 def examples(entry: Entry, settings: dict[str, Any]) -> list[tuple[Tensor, Tensor]]:
