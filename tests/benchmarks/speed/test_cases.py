@@ -63,7 +63,7 @@ def test_every_loss_is_measured_under_every_condition_that_it_can_be() -> None:
         ("mse", (64,), "float64", 1.0),
         ("mse", (1_000_000,), "float64 targets", 0.6),
         ("poly-1", (512, 10), "no compiler", 3.0),
-        ("multilabel-margin", (1024, 1000), "no compiler", 10.0),
+        ("multilabel-margin", (512, 10), "no compiler", 10.0),
         ("poly-1", (1024, 1000), "compiled", 1.1),
     ],
 )
