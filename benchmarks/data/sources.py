@@ -69,7 +69,7 @@ class ImageInfo:
 
 @dataclass(frozen=True)
 class Composition:
-    """What the images of a source were made from, as text for the user.
+    """Origin of the images of a source, as text for the user.
 
     Attributes:
         origins: folders of each split that has images, or how they were chosen.

@@ -49,7 +49,7 @@ _NODES = 32
 
 @dataclass(frozen=True)
 class LookResult:
-    """What the differences say at a look.
+    """Result of a look at the differences.
 
     Attributes:
         interval: of the mean difference. All looks' intervals together cover the true difference

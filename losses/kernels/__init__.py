@@ -68,7 +68,7 @@ _collecting: dict[int, list[Request]] = {}
 
 
 class Kind(NamedTuple):
-    """What a kernel is told of a loss's arguments, beside its closed forms.
+    """Kind of arguments that a kernel supports, beside the closed form for all others.
 
     Native code holds no rule of what is right or wrong. It computes the calls whose tensors are
     plain for their kind (`is_plain` in `glue/compute.cpp`); all others it leaves to the rules of

@@ -1,1 +1,1 @@
-"""What users of torch complain of, run on torch's losses and on ours; a file for each kind."""
+"""Complaints of torch's users, run on torch's losses and on ours; a file for each kind."""

@@ -53,7 +53,7 @@ class Complaint:
 
 
 class Outcome(NamedTuple):
-    """What came of a complaint.
+    """Result of running a complaint.
 
     Attributes:
         numbers: the results.

@@ -127,10 +127,6 @@ bool in_unit_interval(const Tensor& x) {
   return least.item<double>() >= 0 && most.item<double>() <= 1;
 }
 
-// Numbers that are saved for the gradient are few beside the logits. That is one more than FEW of
-// rows.h: rows that are computed beside each other save none.
-constexpr int64_t SAVING_CLASSES = 64;
-
 Tensor each_loss(const Call& call, const Arrays& arrays, at::ScalarType dtype) {
   const auto options = arrays.z.options().dtype(dtype);
   if (!call.kernel->rows()) return at::empty_like(arrays.z, options);
@@ -196,7 +192,7 @@ Tensor compute_value(Call& call, bool wants_gradient) {
   if (call.reduction == "mean") call.divisor = divisor;
   at::ScalarType dtype = call.dtype();
   if (at::elementSize(dtype) < 4 && at::autocast::is_autocast_enabled(at::kCPU)) dtype = at::kFloat;
-  if (wants_gradient && compiled.saves && job.classes >= SAVING_CLASSES && job.inner == 1) {
+  if (wants_gradient && compiled.saves && job.classes > FEW && job.inner == 1) {
     call.saved = at::empty({examples, 2}, arrays.z.options().dtype(call.dtype() == at::kDouble ? at::kDouble : at::kFloat));
     job.saved = call.saved.mutable_data_ptr();
   }

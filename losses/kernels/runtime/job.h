@@ -17,6 +17,10 @@ struct Array {
 using Parallel = void (*)(int64_t count, int64_t grain, void (*f)(const void* context, int64_t begin, int64_t end),
                           const void* context);
 
+// Up to so many classes rows are transposed and computed beside each other. Above it two numbers per
+// row are few beside the logits, so that they are saved for the gradient.
+constexpr int64_t FEW = 63;
+
 // Examples lie as (outer, classes, inner), contiguous in `inner`; a loss of single elements has
 // `outer` of them, and one class.
 struct Job {

@@ -24,8 +24,6 @@ struct Row {
 
 // Classes of a loop with a float32 sum: see softmax.h.
 constexpr int BLOCK = CLASSES;
-// Up to so many classes rows are transposed and computed beside each other.
-constexpr int64_t FEW = 63;
 // Up to so many classes examples that lie beside each other are not copied one by one.
 constexpr int64_t COLUMNS = 1024;
 // Numbers per thread, at least.
