@@ -34,17 +34,19 @@ VALUE_ERROR = {"float64": 1e-12, "float32": 1e-5}
 GRADIENT_ERROR = {"float64": 1e-12, "float32": 1e-6}
 # A slip is another number if it differs by more than this fraction of the right one.
 DIFFERENT = 0.01
-# A loss has no lower bound if it falls by more than this per unit by which logits are lowered.
+# A loss has no lower bound if it falls by more than this times the logarithm of the factor by which
+# far logits are multiplied.
 FALL = 0.9
 
 BCE = "binary cross-entropy"
 SLIPS: dict[str, Callable[[Forms], float]] = {
     "slip: ln of the sum": lambda forms: forms.log_of_sum,
-    "slip: 1 - ln f for ln(1 - f)": lambda forms: forms.slip,
+    "slip: ln(1 - ln f) for ln(1 - f)": lambda forms: forms.slip,
 }
 SLIP = list(SLIPS)[1]
 # Losses whose colours the right and the wrong formula have.
 RIGHT, WRONG = "cross-entropy", "sigmoid-mse"
+BETWEEN = "from logits lowered by {:,.0f} to {:,.0f}".format(*FAR)
 
 
 @dataclass
@@ -82,7 +84,7 @@ class Likelihood(Analysis):
             )
             for bits, limit in limits.items()
         ]
-        slips = ("ln of a sum for the sum of ln's", "1 - ln f for ln(1 - f)")
+        slips = ("ln of a sum for the sum of ln's", "ln(1 - ln f) for ln(1 - f)")
         return (
             *errors,
             *(
@@ -94,7 +96,7 @@ class Likelihood(Analysis):
                 for name, slip in zip(slips, SLIPS.values(), strict=True)
             ),
             above(
-                "the same slip: its fall on dogs per unit by which logits are lowered",
+                f"the same slip: its fall on dogs {BETWEEN}, over ln of the ratio",
                 self.over_seeds(lambda forms: forms.slip_fall),
                 FALL,
             ),
@@ -108,7 +110,7 @@ class Likelihood(Analysis):
             f"On test predictions {len(FORMS)} forms, from minus the log-likelihood to KL + H(p), "
             f"are all {self.text(likelihood, 4)} nats per image. They differ by "
             f"at most {value_error:.0e} of it in float64, and their gradients by at most "
-            f"{gradient_error:.0e}; with ln of a sum it would be {slips[0]}, with 1 - ln f "
+            f"{gradient_error:.0e}; with ln of a sum it would be {slips[0]}, with ln(1 - ln f) "
             f"{slips[1]}, without a lower bound."
         )
 
@@ -181,7 +183,7 @@ class Likelihood(Analysis):
             "slip.png",
             draw_curves,
             panels,
-            title="1 - ln f in place of ln(1 - f), on one network's predictions for dogs",
+            title="ln(1 - ln f) in place of ln(1 - f), on one network's predictions for dogs",
             caption="Markers of the first panel: images of dogs.",
             alt=(
                 f"First: mean dL/dz of dogs classified right, wrong: {listed}. Second: with logits "
@@ -248,9 +250,11 @@ class Likelihood(Analysis):
             "The identities hold for any predictions; that they hold for these to the last digits "
             "shows that no form loses digits on the outputs of a trained network.",
             "The first slip writes ln of a sum as the sum of ln's, where it is the product of "
-            "probabilities whose ln is the sum of ln's. The second writes 1 - ln f where ln(1 - f) "
-            "is meant: minimised, it has no lower bound as dogs become surer, and its gradient is "
-            "largest where the prediction is right already.",
+            "probabilities whose ln is the sum of ln's. The second writes ln(1 - ln f) where "
+            "ln(1 - f) is meant. Minimised, it has no lower bound: as dogs become surer it falls "
+            "as minus the logarithm of the logit's size. Its gradient (1 - f) / (1 - ln f) is "
+            "largest where the prediction is right already and vanishes where it is confidently "
+            "wrong.",
             "Computed from the probability f, binary cross-entropy loses its gradient in float32 "
             "where f rounds to 1, at logits above 17; no test prediction reaches that if the "
             "measures hold.",
@@ -285,7 +289,7 @@ CLAIM = Claim(
     ),
     claim=(
         "They are, by value and by gradient, on the predictions of a trained network; with ln of a "
-        "sum, or with 1 - ln f for ln(1 - f), it is another."
+        "sum, or with ln(1 - ln f) for ln(1 - f), it is another."
     ),
     refuted_by=(
         "Two of them differ by more than rounding on a network's test predictions, by value or by "
@@ -299,8 +303,8 @@ CLAIM = Claim(
         f"with targets 0 and 1 and with {SMOOTHING:.0%} label smoothing. Their dL/dz must be f - t "
         f"to at most {GRADIENT_ERROR['float64']:g} and {GRADIENT_ERROR['float32']:g} at every "
         "image. On the same predictions each slip must differ from the right number by above "
-        f"{DIFFERENT:g} of it, and the mean of 1 - ln f over dogs, with logits lowered by "
-        f"{FAR:,.0f}, must fall by above {FALL:g} for each unit, both by the 95 % t interval over "
+        f"{DIFFERENT:g} of it, and the mean of -ln(1 - ln f) over dogs must fall, {BETWEEN}, by "
+        f"above {FALL:g} times the logarithm of their ratio, both by the 95 % t interval over "
         "networks."
     ),
     source="Bishop 2006, Pattern Recognition and Machine Learning, sections 1.6.1 and 4.3.2",

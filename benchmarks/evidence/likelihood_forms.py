@@ -6,14 +6,18 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from mpmath import mp
-from numpy.typing import NDArray
 from torch import Tensor
 
+from lossbench.benchmarks.stats.likelihood import (
+    Array,
+    log_of_sum,
+    log_sigmoid,
+    minus_log_product,
+    slip,
+    slip_gradient,
+)
 from lossbench.benchmarks.training.result import Predictions
 from lossbench.losses import functional as F
-
-Array = NDArray[np.float64]
 
 FORMS = {
     "minus ln of the likelihood": "nll",
@@ -30,8 +34,8 @@ SMOOTHING = 0.1
 SHIFTS = np.arange(21.0)
 """Amounts by which the logits of dogs are lowered in the curves."""
 
-FAR = 1000.0
-"""Amount by which they are lowered to show whether a loss has a lower bound."""
+FAR = (1e3, 1e6)
+"""Amounts by which they are lowered to show whether a loss has a lower bound."""
 
 
 @dataclass(frozen=True)
@@ -45,12 +49,13 @@ class Forms:
         value_error: largest relative difference of a form from `likelihood`, by precision.
         gradient_error: largest difference of a form's dL/dz from f - t, by precision.
         log_of_sum: minus the logarithm of the sum of these probabilities, divided by N.
-        slip: mean of -[t ln f + (1 - t)(1 - ln f)].
+        slip: mean of -[t ln f + (1 - t) ln(1 - ln f)].
         f: probabilities f of being a cat, of the dogs; also dL/dz of binary cross-entropy.
-        slip_gradient: dL/dz of the slip for the dogs, 1 - f.
+        slip_gradient: dL/dz of the slip for the dogs, (1 - f) / (1 - ln f).
         bce_shifted: mean binary cross-entropy of dogs with their logits lowered by `SHIFTS`.
         slip_shifted: the same of the slip.
-        slip_fall: decrease of the slip per unit when the logits of dogs are lowered by `FAR`.
+        slip_fall: decrease of the slip from the first to the second of `FAR`, divided by the
+            logarithm of their ratio; 1 for a loss that falls as -ln of the amount, without end.
     """
 
     likelihood: float
@@ -82,20 +87,20 @@ def evaluate_forms(predictions: Predictions) -> Forms:
     soft, _ = _errors(z, (1 - SMOOTHING) * labels + SMOOTHING / 2)
     dogs = z[labels == 0]
     lowered = dogs[:, None] - SHIFTS
-    fall = (-1 + log_sigmoid(dogs).mean()) - slip(dogs - FAR, np.zeros_like(dogs)).mean()
+    near, far = (slip(dogs - amount, np.zeros_like(dogs)).mean() for amount in FAR)
     return Forms(
         likelihood=minus_log_product(z, labels),
         values=values,
         # NumPy's maximum of a NaN is NaN.
         value_error={bits: float(np.maximum(hard[bits][0], soft[bits][0])) for bits in hard},
         gradient_error={bits: float(np.maximum(hard[bits][1], soft[bits][1])) for bits in hard},
-        log_of_sum=float(-np.log(np.exp(log_sigmoid((2 * labels - 1) * z)).sum()) / len(z)),
+        log_of_sum=-log_of_sum(z, labels) / len(z),
         slip=float(slip(z, labels).mean()),
         f=np.exp(log_sigmoid(dogs)),
-        slip_gradient=np.exp(log_sigmoid(-dogs)),
+        slip_gradient=slip_gradient(dogs, np.zeros_like(dogs)),
         bce_shifted=-log_sigmoid(-lowered).mean(0),
         slip_shifted=slip(lowered, np.zeros_like(lowered)).mean(0),
-        slip_fall=float(fall / FAR),
+        slip_fall=float((near - far) / np.log(FAR[1] / FAR[0])),
     )
 
 
@@ -132,29 +137,3 @@ def forms(z: Tensor, t: Tensor) -> dict[str, Tensor]:
         "kl-div": F.kl_div(q, p, reduction="none").sum(1) - torch.xlogy(p, p).sum(1),
     }
     return {name: computed[loss] for name, loss in FORMS.items()}
-
-
-def minus_log_product(z: Array, t: Array) -> float:
-    """Return -ln of the product over images of f^t (1 - f)^(1 - t), divided by their number.
-
-    This is the likelihood by definition, multiplied with 30 digits: float64 has no number so small.
-    """
-    with mp.workdps(30):
-        product = mp.mpf(1)
-        for logit, target in zip(z.tolist(), t.tolist(), strict=True):
-            f = 1 / (1 + mp.exp(-mp.mpf(logit)))
-            rest = 1 / (1 + mp.exp(mp.mpf(logit)))
-            product *= f**target * rest ** (1 - mp.mpf(target))
-        return float(-mp.log(product) / len(z))
-
-
-def log_sigmoid(z: Array) -> Array:
-    """Return ln f, also where f rounds to 0."""
-    values: Array = -np.logaddexp(0.0, -z)
-    return values
-
-
-def slip(z: Array, t: Array) -> Array:
-    """Return -[t ln f + (1 - t)(1 - ln f)], which has 1 - ln f in place of ln(1 - f)."""
-    log = log_sigmoid(z)
-    return -(t * log + (1 - t) * (1 - log))

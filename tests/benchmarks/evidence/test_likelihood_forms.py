@@ -24,19 +24,22 @@ def test_forms_are_those_of_torch():
     y = t * f + (1 - t) * (1 - f)
     assert found.log_of_sum == pytest.approx(-torch.log(y.sum()).item() / len(z), rel=1e-12)
     dog = z[t == 0].clone().requires_grad_()
-    each = -(1 - torch.log(torch.sigmoid(dog)))
-    both = torch.where(t == 1, -torch.log(f), -(1 - torch.log(f)))
+    each = -torch.log(1 - torch.log(torch.sigmoid(dog)))
+    both = torch.where(t == 1, -torch.log(f), -torch.log(1 - torch.log(f)))
     assert found.slip == pytest.approx(both.mean().item(), rel=1e-12)
     (gradient,) = torch.autograd.grad(each.sum(), dog, retain_graph=True)
     np.testing.assert_allclose(found.slip_gradient, gradient.numpy(), rtol=1e-9)
     (gradient,) = torch.autograd.grad(F.softplus(dog).sum(), dog)
     np.testing.assert_allclose(found.f, gradient.numpy(), rtol=1e-9)
-    far = -(1 - F.logsigmoid(dog.detach() - 1000.0)).mean()
-    assert found.slip_fall == pytest.approx((each.mean().item() - far.item()) / 1000, rel=1e-12)
+    near, far = (
+        -torch.log(1 - F.logsigmoid(dog.detach() - amount)).mean().item() for amount in (1e3, 1e6)
+    )
+    assert found.slip_fall == pytest.approx((near - far) / math.log(1000), rel=1e-12)
+    assert found.slip_fall == pytest.approx(1, abs=0.01)
     assert found.bce_shifted[0] == pytest.approx(F.softplus(dog).mean().item(), rel=1e-12)
     assert (np.diff(found.bce_shifted) < 0).all()
     assert found.bce_shifted[-1] > 0
-    lowered = -(1 - F.logsigmoid(dog.detach() - 20.0)).mean().item()
+    lowered = -torch.log(1 - F.logsigmoid(dog.detach() - 20.0)).mean().item()
     assert found.slip_shifted[-1] == pytest.approx(lowered, rel=1e-12)
 
 
@@ -45,7 +48,9 @@ def test_by_hand():
     found = evaluate_forms(one_logit(np.array([math.log(3), -math.log(2)]), np.array([1, 0])))
     assert found.likelihood == pytest.approx(-math.log(3 / 4 * 2 / 3) / 2, rel=1e-7)
     assert found.log_of_sum == pytest.approx(-math.log(3 / 4 + 2 / 3) / 2, rel=1e-7)
-    assert found.slip == pytest.approx(-(math.log(3 / 4) + 1 - math.log(1 / 3)) / 2, rel=1e-7)
+    assert found.slip == pytest.approx(
+        -(math.log(3 / 4) + math.log(1 - math.log(1 / 3))) / 2, rel=1e-7
+    )
 
 
 def test_a_product_below_the_smallest_float64():
