@@ -134,7 +134,7 @@ class RunConfig(TrainingConfig):
     """One run: a network trained once, with one loss, one seed and one learning rate.
 
     Two runs that differ only in loss, its arguments and learning rate are paired: they share the
-    initial function, the batches, their order and augmentation, the held-out images and the noise.
+    initial weights, the batches, their order and augmentation, the held-out images and the noise.
 
     Attributes:
         loss: registered name of the loss.
@@ -229,9 +229,8 @@ class ExperimentConfig(TrainingConfig, SubjectConfig):
 class CompareConfig(ExperimentConfig):
     """Train the same small network with each loss over paired seeds, and compare the losses.
 
-    Every run of a seed starts as the same function and sees the same batches in the same order.
-    Only the loss differs, and with it the head: one output for losses of one logit, two for losses
-    of a softmax. The test images are used once, at the end of a run. Writes runs/<name>/:
+    Every run of a seed has the same initial weights and sees the same batches in the same order:
+    only the loss differs. The test images are used once, at the end of a run. Writes runs/<name>/:
     results.csv, summary.json, summary.md, report.html, figures and TensorBoard logs.
     """
 

@@ -6,7 +6,7 @@ Linear(in_features=64, out_features=1, bias=True)
 """
 
 from .convnet import ConvNet
-from .head import last_linear, set_initial_probability, split_head
+from .head import last_linear, set_initial_probability
 from .lenet import LeNet
 from .plainnet import PlainNet
 from .registry import build, find, names
@@ -24,5 +24,4 @@ __all__ = [
     "last_linear",
     "names",
     "set_initial_probability",
-    "split_head",
 ]

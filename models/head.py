@@ -1,4 +1,4 @@
-"""The last linear layer, set so that runs of different losses start as the same function."""
+"""The last linear layer of a model, and the probability that it starts with."""
 
 import math
 
@@ -19,31 +19,6 @@ def last_linear(model: nn.Module) -> tuple[str, nn.Linear]:
             "that every loss can begin from the same function"
         )
     return layers[-1]
-
-
-def split_head(model: nn.Module) -> nn.Module:
-    """Turn a model with one logit z into one with two logits, (-z/2, +z/2), in place.
-
-    The softmax of the two is (1 - sigmoid(z), sigmoid(z)): the same function as before.
-
-    Returns:
-        The model.
-
-    Raises:
-        ValueError: the last linear layer has more than one output.
-    """
-    name, head = last_linear(model)
-    if head.out_features != 1:
-        raise ValueError(
-            f"split_head needs a head with one output; {name!r} has {head.out_features}"
-        )
-    split = nn.Linear(head.in_features, 2, bias=head.bias is not None, device=head.weight.device)
-    with torch.no_grad():
-        split.weight.copy_(torch.cat([-head.weight, head.weight]) / 2)
-        if head.bias is not None:
-            split.bias.copy_(torch.cat([-head.bias, head.bias]) / 2)
-    model.set_submodule(name, split)
-    return model
 
 
 def set_initial_probability(model: nn.Module, probability: float) -> nn.Module:

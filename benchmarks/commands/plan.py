@@ -86,7 +86,7 @@ def create_plan(config: CompareConfig, command: str, reporter: Reporter) -> Plan
     else:
         rates = dict.fromkeys(names, *rates_of(config))
     runs = run_configs(config, rates)
-    parameters = check_model(runs, images.image_size, len(images.classes), device)
+    parameters = check_model(runs[0], images.image_size, len(images.classes), device)
     now = datetime.now().astimezone()
     directory = config.runs / experiment_name(config, images, now)
     plan = Plan(directory, config, images, device, runs)

@@ -78,7 +78,7 @@ def tune(config: TuneConfig, command: str, reporter: Reporter) -> Path:
         source = "synthetic" if images.synthetic else config.data
         config = replace(config, losses=names, image_size=images.image_size, data=source)
         configs = [replace(config.run_config(name, 0, 1.0), test=False) for name in names]
-        check_model(configs, images.image_size, len(images.classes), device)
+        check_model(configs[0], images.image_size, len(images.classes), device)
         dataset = prepare(images, device, validation=config.validation)
         data = describe_data(images, dataset)
         for line in data_lines(data):

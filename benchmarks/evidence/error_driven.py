@@ -212,7 +212,7 @@ class ErrorDriven(Analysis):
                     "|dL/dz| at e > 0.99": lambda loss: median(examples[loss], 0.99, 1),
                     "in words": lambda loss: IN_WORDS[loss],
                 },
-                "f is the sigmoid of the margin z (the logit; of two logits z1 - z0), t is 1 for a "
+                "f is the sigmoid of the logit z, t is 1 for a "
                 "cat. Slope: of the least-squares line through 0, mean over seeds. R²: the "
                 "fraction of the variation of |dL/dz| that the line explains; below 0 where a "
                 "constant fits better. At e ≈ 0.5 (0.45 to 0.55) and e > 0.99: the median of the "

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Self
 
 import numpy as np
+import torch
 
 from lossbench.benchmarks.config import RunConfig
 from lossbench.benchmarks.plots.intervals import SEEDS, IntervalRow, RowPanel, draw_intervals
@@ -60,17 +61,14 @@ def loss_arguments(method: str, counts: Sequence[int]) -> tuple[tuple[str, Any],
 
 
 def shift_logits(predictions: Predictions, counts: Sequence[int]) -> Predictions:
-    """Correct the logits of a trained network for the class frequencies: z_c - ln n_c.
+    """Correct the logit of a trained network for the class frequencies: z - ln(n_1 / n_0).
 
     Source: Menon et al. 2021.
     """
-    outputs = predictions.outputs - np.log(np.asarray(counts, dtype=np.float32))
-    exponentials = np.exp(outputs - outputs.max(1, keepdims=True))
+    z = predictions.outputs[:, 0] - np.float32(np.log(counts[1] / counts[0]))
+    p = torch.sigmoid(torch.from_numpy(z)).numpy()
     return Predictions(
-        outputs.astype(np.float32),
-        (exponentials / exponentials.sum(1, keepdims=True)).astype(np.float32),
-        outputs.argmax(1).astype(np.int64),
-        predictions.labels,
+        z[:, None], np.stack([1 - p, p], 1), (z > 0).astype(np.int64), predictions.labels
     )
 
 

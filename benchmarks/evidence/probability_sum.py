@@ -281,8 +281,7 @@ class ProbabilitySum(Analysis):
             f"Both losses have a learning rate of {RATE:g}. With it, from the normal start, "
             f"{SUM} is {signed(difference.mean)} points from cross-entropy. This depends on the "
             "rate too, since its largest gradient is a quarter of the other's.",
-            "Cross-entropy has two outputs, and z is their difference; its gradient vanishes at "
-            "one end only, where the model is right.",
+            "The gradient of cross-entropy vanishes at one end only, where the model is right.",
         )
 
 

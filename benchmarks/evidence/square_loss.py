@@ -29,13 +29,13 @@ from .runs import (
 from .text import mean_text, optional, signed, span, with_span
 
 REFERENCE, CHALLENGER = "cross-entropy", "mse"
-# Cross-entropy computed from one output: the same function, so that its difference shows the size
+# Cross-entropy computed from z itself: the same function, so that its difference shows the size
 # of chance. And squared error behind a sigmoid.
 CONTROL, SIGMOID = "bce-with-logits", "sigmoid-mse"
 IN_WORDS = {
     REFERENCE: "of a softmax",
     CHALLENGER: "squared error, no sigmoid",
-    CONTROL: "cross-entropy of one output",
+    CONTROL: "cross-entropy as a binary loss",
     SIGMOID: "squared error of a sigmoid",
 }
 # Accuracies this near to each other, in points, are equal: about the distance of square loss and
@@ -205,9 +205,9 @@ class SquareLoss(Analysis):
         notes = [
             "mse fits the raw output to -1 for a dog and +1 for a cat, without a sigmoid or "
             f"softmax; {SIGMOID} is the same error behind a sigmoid, where its gradient vanishes.",
-            f"{CONTROL} is the same function as {REFERENCE}, computed from one output instead of "
-            "two, of which the head learns twice as fast at the same rate: its row shows how much "
-            "that and chance make, tuning included. Its difference is "
+            f"{CONTROL} is the same function as {REFERENCE}, computed from z instead of "
+            "(\N{MINUS SIGN}z/2, z/2): its row shows how much rounding makes, tuning included. Its "
+            "difference is "
             f"{with_span(self.contrasts[CONTROL].interval)}.",
             f"Two classes and a small network trained for {self.size.epochs} epochs. Hui and "
             "Belkin compare large networks on 28 tasks; with many classes they rescale the loss, "

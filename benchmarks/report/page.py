@@ -42,7 +42,7 @@ ALT = {
 CLOSED_FORMS_TEXT = (
     "A loss reaches the network only through its gradient with respect to the logit. These curves "
     "are the formulas alone, without network and data, for an example of {target} (t = 1). Softmax "
-    "losses are given the two logits \N{MINUS SIGN}z/2 and +z/2."
+    "losses are given the two logits \N{MINUS SIGN}z/2 and +z/2 of the one logit z."
 )
 UNCERTAINTY_NOTE = (
     "95 % intervals, in points. Over seeds: paired t interval. Over test images: paired bootstrap "

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import replace
 
 import torch
+from torch import Tensor, nn
 
 from lossbench import models
 from lossbench.benchmarks.config import (
@@ -122,48 +123,50 @@ def check_model_name(name: str) -> None:
         ) from None
 
 
-def check_model(
-    configs: Sequence[RunConfig], side: int, num_classes: int, device: torch.device
-) -> int:
-    """Try the model in training and evaluation, with two images of noise and each kind of head.
+def check_model(config: RunConfig, side: int, num_classes: int, device: torch.device) -> int:
+    """Try the model of a run in training and evaluation, with two images of noise.
 
     Args:
-        configs: runs of one model.
+        config: the run.
         side: of the images, in pixels.
         num_classes: of the data.
         device: to train on.
 
     Returns:
-        Its number of parameters, with the narrowest head.
+        The number of parameters of the model.
 
     Raises:
-        UserError: the model fails.
+        UserError: the model fails, or cannot start at the probability that the run asks for.
     """
     pixels, labels = torch.randn(2, 3, side, side, device=device), torch.arange(2, device=device)
-    heads = {}
-    for config in configs:
-        objective = Objective(
-            config.loss, num_classes, config.loss_arguments, kernels=config.kernels
-        )
-        heads[objective.num_outputs] = (config, objective)
-    name = configs[0].model
-    parameters = []
+    objective = Objective(config.loss, num_classes, config.loss_arguments, kernels=config.kernels)
+    contract = (
+        "a model is built with num_outputs (and --width, if given) and maps "
+        f"(N, 3, {side}, {side}) to (N, num_outputs)"
+    )
     try:
-        for columns, (config, objective) in heads.items():
-            model = build_model(config, objective).to(device)
-            parameters.append(sum(p.numel() for p in model.parameters()))
-            for training in (False, True):
-                output = model.train(training)(pixels)
-                if output.shape != (2, columns):
-                    raise ValueError(f"two images gave {tuple(output.shape)}, not (2, {columns})")
-            objective(output, labels).sum().backward()  # type: ignore[no-untyped-call]
+        model = build_model(config, objective).to(device)
+        for training in (False, True):
+            outputs = model.train(training)(pixels)
+            if outputs.shape != (2, objective.num_outputs):
+                wanted = f"(2, {objective.num_outputs})"
+                raise ValueError(f"two images gave {tuple(outputs.shape)}, not {wanted}")
+        objective(outputs, labels).sum().backward()  # type: ignore[no-untyped-call]
+        if config.initial_probability is not None:
+            contract = "--start confidently-wrong needs a torch.nn.Linear as the last layer"
+            _check_last_linear(model.eval(), pixels)
     except Exception as error:  # a user's model may raise anything
         raise UserError(
-            f"--model {name}: {type(error).__name__}: {one_line(error)}; a model is built with "
-            f"num_outputs (and --width, if given), maps (N, 3, {side}, {side}) to (N, num_outputs) "
-            "and ends in a torch.nn.Linear"
+            f"--model {config.model}: {type(error).__name__}: {one_line(error)}; {contract}"
         ) from None
-    return min(parameters)
+    return sum(p.numel() for p in model.parameters())
+
+
+def _check_last_linear(model: nn.Module, pixels: Tensor) -> None:
+    """Check that the bias of the last linear layer moves the output. Raises ValueError."""
+    z = [models.set_initial_probability(model, p)(pixels) for p in (0.3, 0.7)]
+    if torch.equal(*z):
+        raise ValueError(f"the output does not come from {models.last_linear(model)[0]!r}")
 
 
 def open_image_set(config: ExperimentConfig, reporter: Reporter) -> ImageSet:

@@ -108,16 +108,17 @@ class GradientMeter:
             count: the most rows.
 
         Returns:
-            float32 (M, 4): step, margin z, target t, and dL/dz of the example's own loss.
+            float32 (M, 4): step, logit z, target t, and dL/dz of the example's own loss.
 
         Raises:
             ValueError: there are more than two classes.
         """
         if self.objective.num_classes != 2:
-            raise ValueError("a margin needs two classes")
+            raise ValueError("one logit z needs two classes")
         labels, outputs, gradient, *_ = self._read()
-        z, g = self.objective.margin(outputs), self.objective.margin_gradient(gradient)
-        rows = torch.stack([torch.full_like(z, step), z, labels.to(z.dtype), g], 1).float()
+        z = outputs[:, 0]
+        columns = [torch.full_like(z, step), z, labels.to(z.dtype), gradient[:, 0]]
+        rows = torch.stack(columns, 1).float()
         return rows[:: max(1, -(-len(rows) // count))]
 
     def _read(self) -> tuple[Tensor, ...]:

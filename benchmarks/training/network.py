@@ -16,16 +16,11 @@ from .objective import Objective
 
 
 def build_model(config: RunConfig, objective: Objective) -> nn.Module:
-    """Return the initial model of a seed: the same function of the image for every loss."""
-    columns = 1 if objective.num_classes == 2 else objective.num_classes
+    """Return the initial model of a seed: the same for every loss."""
     torch.manual_seed(config.seed)
-    model = models.build(config.model, num_outputs=columns, width=config.width)
+    model = models.build(config.model, num_outputs=objective.num_outputs, width=config.width)
     if config.initial_probability is not None:
         models.set_initial_probability(model, config.initial_probability)
-    if objective.num_outputs != columns:
-        models.split_head(model)
-    # Splitting drew weights. Whatever a model draws in training is paired as well.
-    torch.manual_seed(config.seed)
     return model
 
 

@@ -16,10 +16,10 @@ from lossbench.losses.kernels import closed_forms_only
 class Objective:
     """Per-example loss of a network's outputs and class indices, for a registered loss.
 
-    The outputs are logits (N, num_outputs). With two classes (0 dog, 1 cat) a binary loss needs one
-    output, every other loss two. With more classes every loss needs one per class, and a binary
-    loss is the sum over the classes, each against the rest. `registry.Entry.per_example_loss` says
-    what a loss is given.
+    The outputs are logits (N, num_outputs): with two classes (0 dog, 1 cat) one logit z, the same
+    for every loss, and with more classes one per class. `logits` and
+    `registry.Entry.per_example_loss` say what a loss is given. A binary loss of more than two
+    classes is the sum over the classes, each against the rest.
 
     Args:
         name: registered name of the loss.
@@ -55,32 +55,35 @@ class Objective:
         self.backend: Callable[[], AbstractContextManager[None]]
         self.backend = nullcontext if kernels else closed_forms_only
         self.num_classes = num_classes
+        self.num_outputs = 1 if num_classes == 2 else num_classes
         self.binary = self.entry.task == "binary"
-        self.num_outputs = 1 if self.binary and num_classes == 2 else num_classes
+        self.fitted = self.entry.takes == "outputs"
 
     def __call__(self, outputs: Tensor, labels: Tensor) -> Tensor:
         if isinstance(self.loss, torch.nn.Module):
             self.loss.to(outputs.device)
-        logits = outputs.squeeze(1) if self.num_outputs == 1 else outputs
         with self.backend():
-            return self.entry.per_example_loss(self.loss, logits, labels)
+            return self.entry.per_example_loss(self.loss, self.logits(outputs), labels)
+
+    def logits(self, outputs: Tensor) -> Tensor:
+        """Return what a network's outputs are to the loss, (N,) or (N, num_classes).
+
+        Of the one logit z of two classes, a loss of rows is given (-z/2, z/2): their softmax is
+        (1 - sigmoid(z), sigmoid(z)). If it fits rows to the target itself, it is given
+        (1/2 - z/2, 1/2 + z/2): one-hot for z = -1 and z = 1, the targets of a binary loss of
+        outputs. Every loss thus trains the same parameters from the same function.
+        """
+        if self.num_outputs > 1:
+            return outputs
+        z = outputs.squeeze(1)
+        if self.binary:
+            return z
+        rows = torch.stack([-z, z], 1) / 2
+        return rows + 0.5 if self.fitted else rows
 
     def predict(self, outputs: Tensor) -> Tensor:
         """Return the predicted classes (N,), int64; of two equal ones the first."""
-        if self.num_classes == 2:
-            return (self.margin(outputs) > 0).long()
-        return outputs.argmax(1)
-
-    def margin(self, outputs: Tensor) -> Tensor:
-        """Return the margin z (N,) between two classes: the one logit, or z1 - z0 of two."""
-        return outputs[:, 0] if self.num_outputs == 1 else outputs[:, 1] - outputs[:, 0]
-
-    def margin_gradient(self, gradient: Tensor) -> Tensor:
-        """Return dL/dz (N,) for the margin z, from the gradient with respect to the outputs.
-
-        Two logits are -z/2 and +z/2.
-        """
-        return gradient[:, 0] if self.num_outputs == 1 else (gradient[:, 1] - gradient[:, 0]) / 2
+        return (outputs[:, 0] > 0).long() if self.num_classes == 2 else outputs.argmax(1)
 
     def probabilities(self, outputs: Tensor) -> Tensor:
         """Return class probabilities (N, num_classes), whose rows sum to 1.
@@ -90,15 +93,15 @@ class Objective:
         the target itself is read as that target: -1 and 1 (0 and 1 in a row of several) are
         certain.
         """
-        fitted = self.entry.takes == "outputs"
-        if self.num_outputs == 1:
-            p = ((outputs + 1) / 2).clamp(0, 1) if fitted else torch.sigmoid(outputs)
-            return torch.cat([1 - p, p], 1)
-        if fitted:
-            p = ((outputs + 1) / 2 if self.binary else outputs).clamp_min(0)
+        logits = self.logits(outputs)
+        if logits.dim() == 1:
+            p = ((logits + 1) / 2).clamp(0, 1) if self.fitted else torch.sigmoid(logits)
+            return torch.stack([1 - p, p], 1)
+        if self.fitted:
+            p = ((logits + 1) / 2 if self.binary else logits).clamp_min(0)
         elif self.entry.task == "multiclass":
-            return torch.softmax(outputs, 1)
+            return torch.softmax(logits, 1)
         else:
-            p = torch.sigmoid(outputs)
+            p = torch.sigmoid(logits)
         total = p.sum(1, keepdim=True)
         return torch.where(total > 0, p / total, torch.full_like(p, 1 / self.num_classes))

@@ -119,7 +119,7 @@ def parse_plan(
         config = replace(config, data=absolute_data(data))
     images = _reopen_images(config, description["data"], directory, reporter)
     runs = run_configs(config, rates)
-    tried = runs if train else run_configs(checked, rates)
+    tried = replace(runs[0], kernels=checked.kernels)
     check_model(tried, images.image_size, len(images.classes), device)
     return Plan(directory, config, images, device, runs)
 

@@ -48,12 +48,12 @@ class RunResult:
         config: the run.
         evaluations: by rising step, the start first and the end last.
         parameter_distance: Euclidean distance of all parameters from their initial values.
-        parameters: number of parameters of the model, with the head of this loss.
+        parameters: number of parameters of the model.
         counts: training images per class, by true label.
         validation, test: predictions of the trained network, or None.
-        examples: some training examples of every logging interval, float32 (M, 4): step, margin z
-            (the logit of class 1; z1 - z0 for two outputs), target t (0 or 1), and dL/dz of that
-            example's loss. Two classes only; None unless asked for.
+        examples: some training examples of every logging interval, float32 (M, 4): step, logit z,
+            target t (0 or 1), and dL/dz of that example's loss. Two classes only; None unless asked
+            for.
         seconds: training time, without evaluations and the turns of runs side by side.
         test_loss: mean loss over the test images, or NaN.
     """

@@ -78,9 +78,8 @@ def test_shifting_is_bayes_rule():
     counts = (4500, 90)
     seen = likelihood * counts
     seen /= seen.sum(1, keepdims=True)
-    given = Predictions(
-        np.log(seen).astype(np.float32), seen.astype(np.float32), seen.argmax(1), np.zeros(50, int)
-    )
+    z = np.log(seen[:, 1:] / seen[:, :1]).astype(np.float32)
+    given = Predictions(z, seen.astype(np.float32), seen.argmax(1), np.zeros(50, int))
     shifted = shift_logits(given, counts)
     expected = likelihood / likelihood.sum(1, keepdims=True)
     np.testing.assert_allclose(shifted.probabilities, expected, rtol=1e-4)

@@ -106,6 +106,8 @@ def with_recalls(
     p = np.full((len(labels), classes), (1 - confidence) / (classes - 1))
     p[np.arange(len(labels)), predicted] = confidence
     outputs = np.log(np.clip(p, 1e-9, 1)).astype(np.float32)
+    if classes == 2:
+        outputs = outputs[:, 1:] - outputs[:, :1]
     counts = [900] * classes
     counts[1] = round(900 / config.imbalance)
     predictions = Predictions(outputs, p.astype(np.float32), predicted, labels)

@@ -88,23 +88,30 @@ def detached() -> nn.Module:
 
 
 @pytest.mark.parametrize(
-    ("model", "words"),
+    ("model", "start", "words"),
     [
-        (no_head(), "no torch.nn.Linear"),
-        (linear(outputs=2), "(2, 1)"),
-        (spare_head(), "(2, 2)"),
-        (only_trains(), "not in evaluation"),
-        (detached(), "does not require grad"),
-        (linear(inputs=5), "RuntimeError"),
+        (linear(outputs=2), "normal", "(2, 1)"),
+        (only_trains(), "normal", "not in evaluation"),
+        (detached(), "normal", "does not require grad"),
+        (linear(inputs=5), "normal", "RuntimeError"),
+        (no_head(), "confidently-wrong", "no torch.nn.Linear"),
+        (spare_head(), "confidently-wrong", "does not come from '1.spare'"),
     ],
 )
-def test_a_model_that_does_not_fit_is_refused(model, words: str, refusal, monkeypatch) -> None:
+def test_a_model_that_does_not_fit_is_refused(model, start, words, refusal, monkeypatch) -> None:
     monkeypatch.setattr(checks.models, "build", lambda *_, **__: copy.deepcopy(model))
-    configs = [CompareConfig(model="my:Model").run_config(name, 0, 0.1) for name in ARTICLE_LOSSES]
-    refusal(lambda: check_model(configs, 32, 2, CPU), "my:Model", words)
+    config = CompareConfig(model="my:Model", start=start).run_config("cross-entropy", 0, 0.1)
+    refusal(lambda: check_model(config, 32, 2, CPU), "my:Model", words)
 
 
-def test_a_model_check_counts_the_parameters_of_one_logit() -> None:
-    configs = [CompareConfig().run_config(name, 0, 0.1) for name in ARTICLE_LOSSES]
-    assert check_model(configs, 32, 2, CPU) == 23_761
-    assert check_model(configs, 32, 10, CPU) == 23_761 + 9 * 65
+@pytest.mark.parametrize("model", [no_head(), spare_head()])
+def test_a_normal_start_needs_no_linear_layer(model, monkeypatch) -> None:
+    monkeypatch.setattr(checks.models, "build", lambda *_, **__: copy.deepcopy(model))
+    config = CompareConfig(model="my:Model").run_config("cross-entropy", 0, 0.1)
+    assert check_model(config, 32, 2, CPU) == sum(p.numel() for p in model.parameters())
+
+
+def test_a_model_check_counts_the_parameters() -> None:
+    config = CompareConfig().run_config("cross-entropy", 0, 0.1)
+    assert check_model(config, 32, 2, CPU) == 23_761
+    assert check_model(config, 32, 10, CPU) == 23_761 + 9 * 65

@@ -103,7 +103,7 @@ def test_misuse_is_refused() -> None:
 def test_merged_intervals_are_the_stats_of_all_their_steps() -> None:
     torch.manual_seed(0)
     objective = Objective("cross-entropy")
-    model = models.build("convnet", num_outputs=2, width=4)
+    model = models.build("convnet", num_outputs=1, width=4)
     apart, together, intervals = (
         GradientMeter(model, objective),
         GradientMeter(model, objective),

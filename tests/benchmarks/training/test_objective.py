@@ -10,7 +10,6 @@ from lossbench.losses.kernels.switches import this_thread
 Z = torch.linspace(-3, 3, 13, dtype=torch.float64)
 LABELS = torch.arange(13) % 2
 T = LABELS.double()
-ROWS = torch.stack([-Z / 2, Z / 2], 1)
 
 # Each loss of the argument as a function of one logit, written without the loss library.
 SIGMA = torch.sigmoid(Z)
@@ -52,9 +51,7 @@ EXPECTED_OF_MANY = {
 
 @pytest.mark.parametrize("name", ARTICLE_LOSSES)
 def test_values_are_those_of_the_plain_formula(name: str) -> None:
-    two = Objective(name)
-    outputs = Z[:, None] if two.num_outputs == 1 else ROWS
-    torch.testing.assert_close(two(outputs, LABELS), EXPECTED[name])
+    torch.testing.assert_close(Objective(name)(Z[:, None], LABELS), EXPECTED[name])
     torch.testing.assert_close(Objective(name, K)(MANY, CLASSES), EXPECTED_OF_MANY[name])
 
 
@@ -64,8 +61,7 @@ def test_the_class_of_the_largest_logit_is_predicted(name: str, classes: int) ->
     objective = Objective(name, classes)
     outputs, labels, expected = MANY, CLASSES, MANY.argmax(1)
     if classes == 2:
-        outputs = Z[:, None] if objective.num_outputs == 1 else ROWS
-        labels, expected = LABELS, (Z > 0).long()
+        outputs, labels, expected = Z[:, None], LABELS, (Z > 0).long()
     assert objective(outputs, labels).shape == labels.shape
     assert torch.equal(objective.predict(outputs), expected)
 
@@ -104,15 +100,34 @@ def test_probabilities_are_what_the_loss_reads() -> None:
     torch.testing.assert_close(nothing, torch.full((1, K), 1 / K))
 
 
-@pytest.mark.parametrize("name", ["cross-entropy", "bernoulli-sum", "z-loss"])
-def test_the_gradient_of_a_margin_is_that_of_its_two_halves(name: str) -> None:
+@pytest.mark.parametrize("name", ["rescaled-square", "one-vs-rest-l1", "mse", "l1"])
+def test_every_loss_that_fits_outputs_fits_the_same_two(name: str) -> None:
     objective = Objective(name)
-    z = Z.clone().requires_grad_()
-    outputs = torch.stack([-z / 2, z / 2], 1)
-    outputs.retain_grad()
-    objective(outputs, LABELS).sum().backward()
-    torch.testing.assert_close(objective.margin(outputs), z)
-    torch.testing.assert_close(objective.margin_gradient(outputs.grad), z.grad)
+    fitted = torch.tensor([[-1.0], [1.0]])
+    assert objective(fitted, torch.tensor([0, 1])).tolist() == [0, 0]
+    assert torch.equal(objective.probabilities(fitted), torch.eye(2))
+
+
+IDENTITIES = [
+    ("nll", "cross-entropy", 1),
+    ("bce", "cross-entropy", 1),
+    ("bce-with-logits", "cross-entropy", 1),
+    ("bernoulli-sum", "cross-entropy", 2),
+    ("softmax-mse", "sigmoid-mse", 4),
+    ("rescaled-square", "mse", 0.25),
+    ("multiclass-zero-one", "zero-one", 1),
+]
+
+
+@pytest.mark.parametrize(("name", "other", "factor"), IDENTITIES)
+def test_for_two_classes_some_losses_are_multiples_of_others(name, other, factor) -> None:
+    values, gradients = [], []
+    for loss in (name, other):
+        z = Z.clone().requires_grad_()
+        values.append(Objective(loss)(z[:, None], LABELS).detach())
+        gradients.append(torch.autograd.grad(Objective(loss)(z[:, None], LABELS).sum(), z)[0])
+    torch.testing.assert_close(values[0], factor * values[1])
+    torch.testing.assert_close(gradients[0], factor * gradients[1])
 
 
 @pytest.mark.parametrize("kernels", [True, False])
@@ -132,8 +147,8 @@ def test_without_kernels_the_closed_forms_compute_the_loss(kernels: bool) -> Non
 def test_settings_reach_the_loss() -> None:
     weight = (1.0, 3.0)
     weighted = Objective("cross-entropy", loss_arguments=(("weight", weight),))
-    rows = ROWS.float()
+    rows = torch.stack([-Z / 2, Z / 2], 1).float()
     expected = F.cross_entropy(rows, LABELS, torch.tensor(weight), reduction="none")
-    torch.testing.assert_close(weighted(rows, LABELS), expected)
+    torch.testing.assert_close(weighted(Z[:, None].float(), LABELS), expected)
     with pytest.raises(TypeError):
         Objective("cross-entropy", loss_arguments=(("wieght", weight),))
