@@ -37,6 +37,9 @@ ARTICLE_LOSSES = (
 """The losses of the argument for cross-entropy, which are compared unless others are named."""
 
 
+PLACE = ("data", "split", "duplicates")
+"""Settings that say which images there are. The images' fingerprint covers what they do."""
+
 KERNELS = True
 """Whether losses are computed by their kernels unless the command line says otherwise."""
 
@@ -59,6 +62,10 @@ OPTIMIZERS = {"sgd": UsualRates(0.1, LEARNING_RATES), "adam": _ADAM, "adamw": _A
 """The optimizers that have a name here."""
 
 
+DuplicatePolicy = Literal["keep", "drop", "stop"]
+"""What to do with images that are in a data set more than once."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class TrainingConfig:
     """Settings of one training, shared by runs, comparisons and searches."""
@@ -71,6 +78,9 @@ class TrainingConfig:
     ] = ()
     """What folders below --data hold, such as train=photos test='My Test'.
     Needed if a folder's name does not say train, validation or test. '.' is every other folder."""
+    duplicates: DuplicatePolicy = "keep"
+    """keep: warn of copies of an image, across train and test or with two labels.
+    drop: take them out of training; test images stay. stop: end the command."""
     model: Annotated[str, tyro.conf.arg(metavar="NAME")] = "convnet"
     """lenet, convnet, plainnet, resnet9, xception, or your own class as package.module:Class."""
     width: Annotated[
@@ -169,9 +179,9 @@ class RunConfig(TrainingConfig):
     def key(self, *, of: str = "") -> str:
         """Return a name for files: SHA-256 (first 20 hex digits) of the fields and of `of`.
 
-        Where the images lie is left out, because they may move. `of` tells other images apart.
+        `PLACE` is left out, because images may move. `of` tells other images apart.
         """
-        fields = {k: v for k, v in self.to_json().items() if k not in ("data", "split")}
+        fields = {k: v for k, v in self.to_json().items() if k not in PLACE}
         text = json.dumps(fields, sort_keys=True) + of
         return hashlib.sha256(text.encode()).hexdigest()[:20]
 

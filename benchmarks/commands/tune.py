@@ -15,6 +15,7 @@ from typing import Any
 
 from lossbench.benchmarks.config import (
     OPTIMIZERS,
+    PLACE,
     ExperimentConfig,
     TrainingConfig,
     TuneConfig,
@@ -43,10 +44,9 @@ from lossbench.benchmarks.training.result import RunResult
 OF_SPEED = ("evaluations", "channels_last", "compile", "cuda_graphs", "kernels")
 """Settings of a training that change the last bits at most."""
 
-# `split` can be spelled in several ways; the fingerprint of the images covers what it does.
 SHARED = (
     "start",
-    *(f.name for f in fields(TrainingConfig) if f.name not in (*OF_SPEED, "split")),
+    *(f.name for f in fields(TrainingConfig) if f.name not in (*OF_SPEED, *PLACE)),
 )
 """Settings that a search and a comparison need to have in common."""
 
@@ -253,7 +253,7 @@ def search_command(config: ExperimentConfig, losses: list[str]) -> str:
     """Return the command that searches what a comparison needs; RATE stands for rates to choose."""
     default = ExperimentConfig()
     flags = ["--losses", *losses]
-    for field in ("data", "split", "runs", *SHARED):
+    for field in (*PLACE, "runs", *SHARED):
         value = getattr(config, field)
         if value is not None and value != getattr(default, field):
             values = value if isinstance(value, tuple) else (value,)

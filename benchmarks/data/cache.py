@@ -5,6 +5,7 @@ A directory `<cache>/images/<source>-<fingerprint[:16]>-<size>/` holds
     images.npy   uint8 (N, H, W, 3), ordered by split
     labels.npy   uint8 (N,), class indices
     splits.npy   uint8 (N,), 0 = train, 1 = validation, 2 = test; non-decreasing
+    copies.npy   int32 (N, 2), the first copy of each image (`find_copies`)
     names.json   the N names
     meta.json    source, skipped images with reasons, SHA-256 of the other files, and the
                  modification time of images.npy
@@ -33,6 +34,7 @@ import numpy as np
 from lossbench.benchmarks.errors import UserError
 from lossbench.benchmarks.records.files import lock_directory, remove_scratch
 
+from .copies import find_copies
 from .decode import decode_square
 from .directory import read_file
 from .image_set import ImageSet, Split
@@ -49,9 +51,9 @@ from .sources import (
     count_classes,
 )
 
-FORMAT = 3  # count up when the files or the decoding change, so that caches are built again
+FORMAT = 4  # count up when the files or the decoding change, so that caches are built again
 IMAGES = "images.npy"
-FILES = (IMAGES, "labels.npy", "splits.npy", "names.json")
+FILES = (IMAGES, "labels.npy", "splits.npy", "copies.npy", "names.json")
 ALWAYS_HASHED_BYTES = 64 * 2**20
 """Size in bytes up to which a file is hashed at every start; that takes 0.05 s."""
 CHUNK = 8
@@ -111,6 +113,7 @@ def _open(directory: Path, source: ImageSource, size: int) -> ImageSet:
         names = tuple(json.loads((directory / "names.json").read_text(encoding="utf-8")))
         skipped = tuple(f"{name} ({reason})" for name, reason in meta["skipped"])
         counts = np.bincount(np.load(directory / "splits.npy"), minlength=len(SPLITS))
+        copies = np.load(directory / "copies.npy")
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise _DamagedError(f"{type(error).__name__}: {error}") from error
     ends = np.cumsum(counts)
@@ -128,6 +131,7 @@ def _open(directory: Path, source: ImageSource, size: int) -> ImageSet:
         skipped=skipped,
         classes=source.classes,
         composition=source.composition,
+        copies=copies,
     )
 
 
@@ -207,6 +211,7 @@ def _fill(
     pixels.flush()
     if skipped:
         _compact(path, pixels, kept)
+    np.save(scratch / "copies.npy", _copies_of(path, source))
     np.save(scratch / "labels.npy", np.array([i.label for i in remaining], np.uint8))
     np.save(scratch / "splits.npy", np.array([SPLITS.index(i.split) for i in remaining], np.uint8))
     _write_json(scratch / "names.json", [i.name for i in remaining])
@@ -310,6 +315,14 @@ def _compact(path: Path, pixels: np.ndarray, kept: list[int]) -> None:
         target[start : start + 256] = pixels[kept[start : start + 256]]
     target.flush()
     os.replace(compacted, path)
+
+
+def _copies_of(path: Path, source: ImageSource) -> np.ndarray:
+    """Return the first copies of the images in a file. Those drawn by code are no copies."""
+    images = np.load(path, mmap_mode="r")
+    if source.synthetic:
+        return np.repeat(np.arange(len(images), dtype=np.int32)[:, None], 2, axis=1)
+    return find_copies(images)
 
 
 def _describe_skipped(skipped: Sequence[str], total: int) -> str:

@@ -39,6 +39,8 @@ class ImageSet:
         skipped: `name (reason)` of every image that could not be used.
         classes: class names by label; ("dog", "cat") for cats and dogs.
         composition: what the images were made from.
+        copies: int32 (N, 2), the first copy of each image of all splits, as of `find_copies`; None:
+            not known.
     """
 
     name: str
@@ -52,3 +54,4 @@ class ImageSet:
     skipped: tuple[str, ...]
     classes: tuple[str, ...]
     composition: Composition = field(default_factory=Composition)
+    copies: np.ndarray | None = None

@@ -4,10 +4,12 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
+from lossbench.benchmarks.config import DuplicatePolicy
 from lossbench.benchmarks.errors import UserError, one_line, unknown_name
 
 from .cache import open_cached
 from .cifar import cifar10, cifar10_ten
+from .duplicates import handle_duplicates
 from .folder import path_source
 from .image_set import ImageSet
 from .other_files import TAR_SUFFIXES
@@ -30,6 +32,7 @@ def open_images(
     data: str | None,
     image_size: int | None,
     split: Sequence[str] = (),
+    duplicates: DuplicatePolicy = "keep",
     *,
     say: Say,
     progress: ProgressCallback | None = None,
@@ -43,19 +46,25 @@ def open_images(
         image_size: height and width in pixels, 32 to 224. None: the source's own size (32 for
             CIFAR-10 and synthetic, 64 for photographs).
         split: what folders of a path are, such as 'test=Test Data'; as in `path_source`.
+        duplicates: what to do with copies of an image; as in `handle_duplicates`.
         say: takes lines for the user: downloads, decoding, skipped images.
         progress: takes (done, total) while images are decoded or drawn.
 
     Raises:
-        UserError: the size is out of range, the name is unknown, the path has no usable images, or
-            the named images are unavailable.
+        UserError: the size is out of range, the name is unknown, the path has no usable images,
+            the named images are unavailable, or there are duplicates and `duplicates` is 'stop'.
     """
     if image_size is not None and not MIN_SIZE <= image_size <= MAX_SIZE:
         raise UserError(
             f"image size {image_size} is out of range: choose from {MIN_SIZE} to {MAX_SIZE} pixels"
         )
     source = _find_source(data, image_size, split, say)
-    return open_cached(source, image_size or source.image_size, say=say, progress=progress)
+    size = image_size or source.image_size
+
+    def reopen(source: ImageSource) -> ImageSet:
+        return open_cached(source, size, say=say, progress=progress)
+
+    return handle_duplicates(reopen(source), duplicates, reopen)
 
 
 def _find_source(

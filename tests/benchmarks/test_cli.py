@@ -220,6 +220,38 @@ def test_folders_that_may_be_a_test_set_are_not_trained_on(
     assert "cifar10 has splits of its own" in capsys.readouterr().err
 
 
+@pytest.mark.usefixtures("pictures")
+def test_copies_of_images_are_told_and_taken_out_if_asked_for(
+    tmp_path: Path, cats_and_dogs, capsys
+) -> None:
+    train = cats_and_dogs(tmp_path / "twice" / "train", 40)
+    for number in range(30, 40):
+        for kind in ("cat", "dog"):
+            picture = tmp_path / "twice" / "test" / kind / f"{number}.png"
+            picture.parent.mkdir(parents=True, exist_ok=True)
+            (train / kind / f"{number}.png").rename(picture)
+    shutil.copy(tmp_path / "twice/test/cat/33.png", train / "cat/3.png")
+    shutil.copy(train / "dog/5.png", train / "cat/5.png")
+    options = ["--data", "twice", *SMALL, "--losses", "mse", "--seeds", "1", "--validation", "0"]
+    for flag, code in (("stop", 2), ("keep", 0), ("drop", 0)):
+        assert cli.main(["plan", *options, "--name", flag, "--duplicates", flag]) == code
+        told = " ".join(capsys.readouterr().err.split())
+        leak = "1 training image is a copy of a test image (identical): train/cat/3.png = "
+        assert leak + "test/cat/33.png" in told
+        assert "2 images have copies with another label" in told
+    kept, dropped = (
+        json.loads(Path("runs", name, "experiment.json").read_text()) for name in ("keep", "drop")
+    )
+    assert not Path("runs/stop").exists()
+    assert [each["config"]["duplicates"] for each in (kept, dropped)] == ["keep", "drop"]
+    assert kept["data"]["train_counts"] == [30, 30]
+    assert dropped["data"]["train_counts"] == [29, 28]
+    assert dropped["data"]["test_counts"] == [10, 10]
+    assert len(dropped["data"]["left_out"]) == len(kept["data"]["warnings"]) - 1 == 2
+    assert kept["data"]["fingerprint"] != dropped["data"]["fingerprint"]
+    assert cli.main(["run-one", "runs/drop", "0"]) == 0
+
+
 def test_an_experiment_goes_on_with_its_own_settings(pictures: Path, capsys) -> None:
     # The last one has the default value, which may not be the experiment's.
     others = (["--epochs", "3"], ["--preset", "photos"], ["--name=other"], ["--optimizer", "sgd"])

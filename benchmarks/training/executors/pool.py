@@ -16,7 +16,7 @@ from typing import Any
 
 import torch
 
-from lossbench.benchmarks.config import RunConfig
+from lossbench.benchmarks.config import DuplicatePolicy, RunConfig
 from lossbench.benchmarks.console import Reporter
 from lossbench.benchmarks.data import ImageSet, open_images
 from lossbench.benchmarks.data.batches import DeviceDataset, prepare
@@ -29,7 +29,7 @@ from lossbench.benchmarks.training.train import Trainer, train
 
 from .cuda_streams import run_all
 
-ImageArguments = tuple[str, int | None, tuple[str, ...]]
+ImageArguments = tuple[str, int | None, tuple[str, ...], DuplicatePolicy]
 
 
 class Pool:
@@ -163,7 +163,7 @@ class Pool:
 
 def image_arguments(config: RunConfig) -> ImageArguments:
     """Return the images of a run, as positional arguments of `open_images`."""
-    return config.data, config.image_size, config.split
+    return config.data, config.image_size, config.split, config.duplicates
 
 
 def dataset_arguments(config: RunConfig) -> dict[str, Any]:

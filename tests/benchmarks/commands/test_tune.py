@@ -9,7 +9,7 @@ from lossbench.benchmarks.commands import compare as comparison
 from lossbench.benchmarks.commands import tune as tuning
 from lossbench.benchmarks.commands.compare import compare
 from lossbench.benchmarks.commands.tune import search_command, tune, tuned_rates
-from lossbench.benchmarks.config import CompareConfig, ExperimentConfig, TuneConfig, validate
+from lossbench.benchmarks.config import PLACE, CompareConfig, ExperimentConfig, TuneConfig, validate
 from lossbench.benchmarks.console import Reporter
 from lossbench.benchmarks.training import checks
 from lossbench.benchmarks.training.executors import pool
@@ -112,7 +112,7 @@ def test_the_command_that_is_named_searches_what_is_missing(config: TuneConfig) 
     parsed = parse(arguments)
     assert isinstance(parsed, TuneConfig)
     assert parsed.losses == ("nll",)
-    for field in ("data", "split", "runs", *tuning.SHARED):
+    for field in (*PLACE, "runs", *tuning.SHARED):
         assert getattr(parsed, field) == getattr(wanted, field), field
 
 

@@ -61,6 +61,23 @@ def jpeg(encoded: Callable[..., bytes]) -> Callable[..., bytes]:
 
 
 @pytest.fixture(scope="session")
+def photographs() -> Callable[..., np.ndarray]:
+    """Draw smooth pictures with the spectrum of photographs, 1 / frequency, uint8 (N, H, W, 3)."""
+
+    def make(count: int = 40, size: int = 96, seed: int = 0) -> np.ndarray:
+        rng = np.random.default_rng(seed)
+        frequency = np.hypot(*np.meshgrid(np.fft.fftfreq(size), np.fft.fftfreq(size)))
+        frequency[0, 0] = np.inf
+        noise = rng.standard_normal((count, 3, size, size))
+        noise[:, 1:] = 0.7 * noise[:, :1] + 0.3 * noise[:, 1:]
+        drawn = np.fft.ifft2(np.fft.fft2(noise) / frequency).real
+        drawn *= 50 / drawn.std((1, 2, 3), keepdims=True)
+        return np.clip(drawn.transpose(0, 2, 3, 1) + 128, 0, 255).astype(np.uint8)
+
+    return make
+
+
+@pytest.fixture(scope="session")
 def pets(jpeg: Callable[..., bytes]) -> Callable[..., dict[str, bytes]]:
     """Make files from patterns of names, `count` of each; `{}` is the number."""
 

@@ -117,7 +117,10 @@ def test_the_metadata(source):
         "validation": {"dog": 0, "cat": 0},
         "test": {"dog": 5, "cat": 5},
     }
-    assert sorted(meta["sha256"]) == ["images.npy", "labels.npy", "names.json", "splits.npy"]
+    assert set(meta["sha256"]) == {
+        "copies.npy",
+        *(f"{n}.npy" for n in ("images", "labels", "splits")),
+    } | {"names.json"}
 
 
 def damage_byte(directory):
@@ -145,7 +148,7 @@ def edit_meta(old, new):
         lambda d: os.truncate(d / "images.npy", 1000),
         lambda d: (d / "meta.json").write_text("{"),
         lambda d: (d / "meta.json").write_text("[]"),
-        edit_meta('"format": 3', '"format": 2'),
+        edit_meta(f'"format": {cache.FORMAT}', f'"format": {cache.FORMAT - 1}'),
         edit_meta('"image_size": 32', '"image_size": 33'),
         lambda d: [file.unlink() for file in d.iterdir()],
     ],

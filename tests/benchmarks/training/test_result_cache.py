@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from lossbench import losses
-from lossbench.benchmarks.config import RunConfig
+from lossbench.benchmarks.config import PLACE, RunConfig
 from lossbench.benchmarks.training import result_cache as module
 from lossbench.benchmarks.training.result import RunResult
 from lossbench.benchmarks.training.result_cache import (
@@ -149,20 +149,16 @@ def test_a_damaged_file_is_as_good_as_none(trained, tmp_path, damage: bytes) -> 
     assert same(cache.get(result.config, "print"), result)
 
 
-# The fingerprint of the images, which a cache adds, is the same wherever they lie, and another one
-# if another --split gives a split other images.
-NOT_IN_THE_KEY = {"data", "split"}
-
-
 def test_every_field_of_a_run_but_the_place_of_its_images_is_in_its_key() -> None:
     config = RunConfig("mse", 0, 0.1)
     changed = {"loss": "bce", "data": "x", "model": "lenet", "augmentation": "none"}
     changed |= {"loss_arguments": (("gamma", 1.0),), "record_examples": True, "test": True}
     changed |= {"initial_probability": 0.5, "stop_at_accuracy": 0.6, "split": ("train=x",)}
+    changed |= {"duplicates": "drop"}
     keys = {
         field.name: dataclasses.replace(config, **{field.name: changed.get(field.name, 7)}).key()
         for field in dataclasses.fields(RunConfig)
     }
-    assert {name for name, key in keys.items() if key == config.key()} == NOT_IN_THE_KEY
-    assert len(set(keys.values())) == 1 + len(keys) - len(NOT_IN_THE_KEY)
+    assert {name for name, key in keys.items() if key == config.key()} == set(PLACE)
+    assert len(set(keys.values())) == 1 + len(keys) - len(PLACE)
     assert config.key(of="print") != config.key(of="other")
