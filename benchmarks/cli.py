@@ -21,6 +21,7 @@ from .errors import UserError, one_line, unknown_name
 from .presets import PRESETS
 from .subcommands import (
     PROGRAM,
+    ArticleCommand,
     CatalogueCommand,
     CollectCommand,
     CompareCommand,
@@ -125,6 +126,10 @@ def run(command: Any, line: str) -> int:
             from .commands import view
 
             return view.view(command.runs, command.port, command.every_seed)
+        case ArticleCommand():
+            from .commands import article
+
+            return article.run(command)
     from .commands import catalogue
 
     return catalogue.run(command)
@@ -155,6 +160,7 @@ def parse(arguments: list[str]) -> Any:
         | Annotated[ViewCommand, tyro.conf.subcommand("view")]
         | Annotated[SpeedCommand, tyro.conf.subcommand("speed")]
         | Annotated[CatalogueCommand, tyro.conf.subcommand("catalogue")]
+        | Annotated[ArticleCommand, tyro.conf.subcommand("article")]
     )
     complaint = io.StringIO()
     try:

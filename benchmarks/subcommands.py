@@ -175,3 +175,13 @@ class CatalogueCommand:
 
     output: Annotated[Path, tyro.conf.arg(metavar="DIR")] = Path("losses")
     """Directory of README.md and catalogue.png."""
+
+
+@dataclass(frozen=True)
+class ArticleCommand:
+    """Write the page that follows the article sentence by sentence, with numbers and figures."""
+
+    output: Annotated[Path, tyro.conf.arg(metavar="DIR")] = Path("docs")
+    """Directory of article.md and article.png."""
+    evidence: Annotated[Path, tyro.conf.arg(metavar="DIR")] = Path("runs/reference/evidence")
+    """Directory of the examined claims that the page shows."""

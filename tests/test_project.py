@@ -1,6 +1,7 @@
 """Statements of README and reference runs about the project hold."""
 
 import csv
+import io
 import json
 import math
 import re
@@ -9,11 +10,13 @@ import statistics
 from pathlib import Path
 
 import pytest
+from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from lossbench.benchmarks.config import ARTICLE_LOSSES, CompareConfig
 from lossbench.benchmarks.evidence.runner import CLAIMS
 from lossbench.benchmarks.records.claim import Measure, verdict_of
+from lossbench.benchmarks.report.article.page import article_files
 from lossbench.benchmarks.report.claims import (
     is_synthetic,
     read_claim,
@@ -123,6 +126,22 @@ def test_the_readmes_verdicts_are_those_of_the_reference() -> None:
     found = [line.replace("](", "](runs/reference/evidence/") for line in table_of(page, start)]
     assert len(found) == len(CLAIMS) + 2
     assert table_of(README, start) == found
+
+
+def test_the_articles_page_is_what_the_command_writes() -> None:
+    directory = ROOT / "docs"
+    for name, content in article_files(directory, REFERENCE / "evidence").items():
+        committed = directory / name
+        if committed.suffix == ".md":
+            assert committed.read_bytes() == content, "run: uv run lossbench article"
+            linked = re.findall(r"\]\((?!https?:)([^)#]+)\)", content.decode())
+            assert len(linked) > len(CLAIMS)
+            assert [path for path in linked if not (directory / path).is_file()] == []
+        else:
+            # Another version of FreeType draws other pixels.
+            with Image.open(committed) as then, Image.open(io.BytesIO(content)) as now:
+                assert then.size == now.size
+            assert committed.stat().st_size < 50_000
 
 
 def test_the_reference_is_small() -> None:

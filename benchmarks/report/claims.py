@@ -17,7 +17,9 @@ from lossbench.benchmarks.records.claim import (
     read_claim,
     write_claim,
 )
+from lossbench.benchmarks.records.files import write_files
 
+from .article.document import FIGURE, article_document
 from .document import (
     SYNTHETIC,
     SYNTHETIC_NOTE,
@@ -34,6 +36,7 @@ from .document import (
     Link,
     Paragraph,
     Table,
+    section,
     synthetic_title,
 )
 from .provenance import Items, data_items, format_mapping, machine_items
@@ -93,7 +96,7 @@ def claim_document(directory: Path, record: Record) -> Document:
     warning = SYNTHETIC if synthetic else None
     blocks: list[Block] = [Banner(SYNTHETIC_NOTE)] if synthetic else []
     blocks.append(_callout(record))
-    figures = _figures(directory, record)
+    figures = figures_of(directory, record)
     blocks += figures[:1]
     if record["measures"]:
         blocks += [Heading("Measures behind the verdict"), _measures(record["measures"], warning)]
@@ -138,10 +141,21 @@ def write_overview(evidence_directory: Path, order: Sequence[str]) -> None:
     names = [*order, *sorted(set(examined) - set(order))]
     records = {name: examined[name] for name in names if name in examined}
     missing = [name for name in order if name not in examined]
-    write_pages(evidence_directory, _overview(evidence_directory, records, missing))
+    article = article_document(lambda name, _figures: (_link_of(name, records),))
+    figure = next(block for block in article.blocks if isinstance(block, Image))
+    write_files(evidence_directory, {FIGURE: figure.png})
+    write_pages(evidence_directory, _overview(evidence_directory, records, missing, article))
 
 
-def _overview(directory: Path, records: dict[str, Record], missing: Sequence[str]) -> Document:
+def _link_of(name: str, records: dict[str, Record]) -> BulletList:
+    """Return the link to a claim's section, or its name alone if it is not examined."""
+    text = f"measured by the claim {name}"
+    return BulletList((Link(text, f"#{name}") if name in records else f"{text}, not examined yet",))
+
+
+def _overview(
+    directory: Path, records: dict[str, Record], missing: Sequence[str], article: Document
+) -> Document:
     synthetic = any(map(is_synthetic, records.values()))
     examined = f"{plural(len(records), 'claim')} examined: {tally(records.values())}."
     blocks: list[Block] = [Banner(SYNTHETIC_NOTE)] if synthetic else []
@@ -150,14 +164,16 @@ def _overview(directory: Path, records: dict[str, Record], missing: Sequence[str
         blocks.append(Paragraph(f"Not examined yet: {', '.join(missing)}."))
     links = {name: Link(name, f"{name}/report") for name in records}
     blocks.append(verdicts_table((links[name], record) for name, record in records.items()))
+    blocks.append(BulletList((Link(article.title, "#article"),)))
     for name, record in records.items():
         blocks += [
             Heading(claim_title(record), 2, name),
             _callout(record),
-            *_figures(directory / name, record, f"{name}/")[:1],
+            *figures_of(directory / name, record, f"{name}/")[:1],
             Paragraph(f"Claim: {record['claim']}", faint=True),
             BulletList((Link(f"{name}: full report", f"{name}/report"),)),
         ]
+    blocks += section(article, "article", ".")
     title = synthetic_title("The case for cross-entropy, claim by claim", synthetic)
     return Document(title, tuple(blocks))
 
@@ -184,7 +200,12 @@ def _callout(record: Record) -> Callout:
     return Callout(record["verdict"], record["sentence"], label)
 
 
-def _figures(directory: Path, record: Record, folder: str = "") -> list[Image]:
+def figures_of(directory: Path, record: Record, folder: str = "") -> list[Image]:
+    """Return the figures of a claim, with `folder` before their names.
+
+    Raises:
+        UserError: a figure cannot be read.
+    """
     images = []
     for each in record["pictures"]:
         path = directory / each["name"]

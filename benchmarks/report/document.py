@@ -64,11 +64,19 @@ class Callout:
 
 @dataclass(frozen=True)
 class Image:
-    """A PNG with its alternative text; `path` is relative to the Markdown file."""
+    """A PNG with its alternative text.
+
+    Attributes:
+        path: of the PNG, relative to the Markdown file.
+        png: the file.
+        alt: the alternative text.
+        small: whether it stays small on a wide screen.
+    """
 
     path: str
     png: bytes
     alt: str
+    small: bool = False
 
 
 @dataclass(frozen=True)

@@ -98,6 +98,8 @@ def test_a_newcomers_comparison(pictures: Path, capsys) -> None:
         (["view", "--runs", "nowhere"], "nowhere"),
         (["view", "--runs", ".", "--port", "99999"], "--port 99999"),
         (["catalogue", "--output", "nowhere"], "nowhere"),
+        (["article", "--output", "nowhere"], "nowhere"),
+        (["article", "--output", ".", "--evidence", "nowhere"], "nowhere"),
     ],
 )
 @pytest.mark.usefixtures("pictures")

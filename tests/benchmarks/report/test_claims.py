@@ -18,7 +18,16 @@ from lossbench.benchmarks.report.claims import (
     write_overview,
     write_report,
 )
-from lossbench.benchmarks.report.document import Code, DefinitionList, Image, Link, Paragraph, Table
+from lossbench.benchmarks.report.document import (
+    BulletList,
+    Code,
+    DefinitionList,
+    Heading,
+    Image,
+    Link,
+    Paragraph,
+    Table,
+)
 
 ABOUT = {
     "command": "lossbench evidence noise",
@@ -163,20 +172,32 @@ def overview(tmp_path, monkeypatch):
 
 def test_the_overview_follows_the_order(overview):
     document = overview({"noise": "holds", "mine": "undecided", "zero-one": "does not hold"})
-    (table,) = of_type(Table, document)
+    table = of_type(Table, document)[0]
     assert [row[:2] for row in table.rows] == [
         (Link("zero-one", "zero-one/report"), "does not hold"),
         (Link("noise", "noise/report"), "holds"),
         (Link("mine", "mine/report"), "undecided"),
     ]
     images = [image.path for image in of_type(Image, document)]
-    assert images == ["zero-one/one.png", "noise/one.png", "mine/one.png"]
+    assert images == ["zero-one/one.png", "noise/one.png", "mine/one.png", "./article.png"]
     texts = [block.text for block in of_type(Paragraph, document)]
     assert texts[:2] == [
         "3 claims examined: 1 holds, 1 does not hold, 1 is undecided.",
         "Not examined yet: likelihood.",
     ]
     assert "Claim: It does." in texts
+
+
+def test_the_article_follows_and_leads_to_the_claims(overview, tmp_path):
+    document = overview({"noise": "holds", "zero-one": "holds"})
+    links = [item for block in of_type(BulletList, document) for item in block.items]
+    assert links[0] == Link("The article, sentence by sentence", "#article")
+    assert [block.anchor for block in of_type(Heading, document) if block.level == 2] == [
+        "zero-one", "noise", "article",
+    ]  # fmt: skip
+    assert Link("measured by the claim zero-one", "#zero-one") in links
+    assert "measured by the claim likelihood, not examined yet" in links
+    assert (tmp_path / "article.png").read_bytes() == of_type(Image, document)[-1].png
 
 
 def test_the_overview_of_one_claim(overview):

@@ -23,6 +23,7 @@ LINES = (
     "view --runs runs --port 7007 --every-seed",
     "speed --only losses --seconds 0.5",
     "catalogue --output losses",
+    "article --output docs --evidence runs/reference/evidence",
 )
 TOKENS = (
     *(b"\0", b"\0--help", b"--", b"=", b"\0-1", b"\0nan", b"\0inf", b"\0None", b"\0True", b"\0:"),

@@ -1,0 +1,1 @@
+"""The article that lossbench began with: its steps, with the numbers of three images."""
