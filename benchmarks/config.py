@@ -37,6 +37,9 @@ ARTICLE_LOSSES = (
 """The losses of the argument for cross-entropy, which are compared unless others are named."""
 
 
+REFERENCE = "cross-entropy"
+"""The loss that the others are compared with."""
+
 PLACE = ("data", "split", "duplicates")
 """Settings that say which images there are. The images' fingerprint covers what they do."""
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -87,14 +87,13 @@ class Reporter:
         self.work.update(self.task, completed=done, description=doing, visible=True)
 
     @contextmanager
-    def table(self, losses: Sequence[str], seeds: Sequence[int] | int) -> Iterator[LossTable]:
+    def table(self, runs: Iterable[tuple[str, int]]) -> Iterator[LossTable]:
         """Show one row per loss in a terminal, or one line per finished run in a pipe.
 
         Args:
-            losses: distinct names.
-            seeds: seeds of every loss; a number n means 0 to n - 1.
+            runs: loss and seed of each, all different.
         """
-        table = LossTable(self, losses, range(seeds) if isinstance(seeds, int) else seeds)
+        table = LossTable(self, runs)
         try:
             yield table
         finally:
@@ -109,22 +108,25 @@ class LossTable:
     A loss gets its row in the terminal when its first run begins.
     """
 
-    def __init__(self, reporter: Reporter, losses: Sequence[str], seeds: Sequence[int]) -> None:
-        self.reporter, self.runs = reporter, len(losses) * len(seeds)
-        self.shares = {loss: dict.fromkeys(seeds, 0.0) for loss in losses}
-        self.tested: dict[str, list[float]] = {loss: [] for loss in losses}
+    def __init__(self, reporter: Reporter, runs: Iterable[tuple[str, int]]) -> None:
+        self.reporter = reporter
+        self.shares: dict[str, dict[int, float]] = {}
+        for loss, seed in runs:
+            self.shares.setdefault(loss, {})[seed] = 0.0
+        self.runs = sum(map(len, self.shares.values()))
+        self.tested: dict[str, list[float]] = {loss: [] for loss in self.shares}
         fields: dict[str, Any] = {
             "finished": 0,
             "training": MISSING,
             "test": MISSING,
             "gradient": MISSING,
         }
-        self.width = max(map(len, losses))
+        self.width = max(map(len, self.shares))
         self.rows = {
             loss: reporter.losses.add_task(
                 f"{loss:{self.width}}", total=len(seeds), visible=False, **fields
             )
-            for loss in losses
+            for loss, seeds in self.shares.items()
         }
         # From the loss that was updated longest ago to the latest one.
         self.shown: dict[str, None] = {}

@@ -5,23 +5,27 @@ from __future__ import annotations
 import os
 import shlex
 import sys
-from dataclasses import fields, replace
+from collections.abc import Mapping
+from dataclasses import asdict, fields, replace
 from datetime import datetime
 from functools import partial
 from pathlib import Path
 
 from lossbench.benchmarks.config import CompareConfig, rates_of
 from lossbench.benchmarks.console import Reporter
+from lossbench.benchmarks.data import ImageSet
 from lossbench.benchmarks.data.description import data_lines, describe_data, experiment_name
 from lossbench.benchmarks.data.sources import absolute_data, data_directory
 from lossbench.benchmarks.errors import UserError
 from lossbench.benchmarks.format import plural
 from lossbench.benchmarks.records import experiment
 from lossbench.benchmarks.records.files import write_json
+from lossbench.benchmarks.records.identities import Identity
 from lossbench.benchmarks.records.reading import EXPERIMENT_FILE, read_failure, read_finished_run
 from lossbench.benchmarks.subcommands import PROGRAM, CollectCommand, RunOneCommand
 from lossbench.benchmarks.training.checks import check_model, check_settings, open_image_set
 from lossbench.benchmarks.training.executors.local import run_locally
+from lossbench.benchmarks.training.identities import find_identities, identity_rate
 from lossbench.benchmarks.training.plan import Plan, configure_torch, load_plan, run_configs
 from lossbench.benchmarks.training.progress import ExperimentStatus, train_runs
 
@@ -81,11 +85,9 @@ def create_plan(config: CompareConfig, command: str, reporter: Reporter) -> Plan
         data="synthetic" if images.synthetic else absolute_data(config.data),
         image_size=images.image_size,
     )
-    if config.tuned:
-        rates = tuned_rates(config, images, names)
-    else:
-        rates = dict.fromkeys(names, *rates_of(config))
-    runs = run_configs(config, rates)
+    identities = find_identities(names, len(images.classes))
+    rates = learning_rates(config, images, identities)
+    runs = run_configs(config, rates, identities)
     parameters = check_model(runs[0], images.image_size, len(images.classes), device)
     now = datetime.now().astimezone()
     directory = config.runs / experiment_name(config, images, now)
@@ -98,6 +100,7 @@ def create_plan(config: CompareConfig, command: str, reporter: Reporter) -> Plan
         "name": directory.name,
         "synthetic": images.synthetic,
         "config": config.to_json() | {"learning_rates": rates},
+        "identities": {name: asdict(each) for name, each in identities.items()},
         "own_losses": own,
         "data": data,
         "model": {"name": config.model, "parameters": parameters},
@@ -105,13 +108,39 @@ def create_plan(config: CompareConfig, command: str, reporter: Reporter) -> Plan
     write_json(directory / EXPERIMENT_FILE, description)
     for line in data_lines(data):
         reporter.say(line)
+    arms = len(names) - len(identities)
+    more = f" and {plural(len(identities), 'multiple')} of them x 1 seed" if identities else ""
     reporter.say(
-        f"{plural(len(runs), 'run')}: {plural(len(names), 'loss', 'losses')} x "
-        f"{plural(config.seeds, 'seed')} of {config.model} "
+        f"{plural(len(runs), 'run')}: {plural(arms, 'loss', 'losses')} x "
+        f"{plural(config.seeds, 'seed')}{more} of {config.model} "
         f"({parameters:,} parameters) on {data['train']:,} {images.name} images, "
         f"{device.type}"
     )
     return plan
+
+
+def learning_rates(
+    config: CompareConfig, images: ImageSet, identities: Mapping[str, Identity]
+) -> dict[str, float]:
+    """Return the learning rate of each loss.
+
+    Args:
+        config: settings of the experiment, with the names of its losses.
+        images: its images.
+        identities: losses that are a multiple of another; their rate follows from the other's.
+
+    Raises:
+        UserError: the rates are tuned and there is no search with these settings.
+    """
+    assert config.losses is not None
+    arms = tuple(name for name in config.losses if name not in identities)
+    if config.tuned:
+        rates = tuned_rates(config, images, arms)
+    else:
+        rates = dict.fromkeys(arms, *rates_of(config))
+    for name, identity in identities.items():
+        rates[name] = identity_rate(identity, rates[identity.of], config.optimizer)
+    return {name: rates[name] for name in config.losses}
 
 
 def run_one(

@@ -15,8 +15,9 @@ from lossbench.benchmarks.records.files import lock_directory, remove_scratch
 from lossbench.benchmarks.records.results import gather_tables
 from lossbench.benchmarks.report.board import write_board
 from lossbench.benchmarks.report.comparison import write_summary
+from lossbench.benchmarks.report.identities import identities_table
 from lossbench.benchmarks.report.summary import summarise
-from lossbench.benchmarks.report.table import terminal_table
+from lossbench.benchmarks.report.table import print_table, terminal_table
 from lossbench.benchmarks.subcommands import PROGRAM
 from lossbench.benchmarks.training.plan import Plan
 from lossbench.benchmarks.training.progress import ExperimentStatus
@@ -36,7 +37,11 @@ def print_status(ended: ExperimentStatus) -> int:
     if ended.finished:
         # A pipe has no width; 110 characters show every column.
         console = Console(width=None if sys.stdout.isatty() else 110)
-        console.print(terminal_table(summarise(directory), console.width))
+        summary = summarise(directory)
+        console.print(terminal_table(summary, console.width))
+        if summary["identities"]:
+            print("\nSame gradient as another loss, trained once to check it:")
+            print_table(identities_table(summary))
         print(
             f"\nReport       {directory / 'report.html'}"
             f"\nTensorBoard  {shlex.join([*PROGRAM, 'view', '--runs', str(directory)])}"

@@ -38,6 +38,7 @@ from lossbench.benchmarks.training.checks import (
     open_image_set,
 )
 from lossbench.benchmarks.training.executors.pool import Pool
+from lossbench.benchmarks.training.identities import find_identities
 from lossbench.benchmarks.training.rate_search import accuracy_by_rate, best_rate, search
 from lossbench.benchmarks.training.result import RunResult
 
@@ -77,6 +78,9 @@ def tune(config: TuneConfig, command: str, reporter: Reporter) -> Path:
         images = open_image_set(config, reporter)
         source = "synthetic" if images.synthetic else config.data
         config = replace(config, losses=names, image_size=images.image_size, data=source)
+        for name, identity in find_identities(names, len(images.classes)).items():
+            reporter.say(f"{name}: same gradient as {identity}, whose rate it gets")
+            names = tuple(each for each in names if each != name)
         configs = [replace(config.run_config(name, 0, 1.0), test=False) for name in names]
         check_model(configs[0], images.image_size, len(images.classes), device)
         dataset = prepare(images, device, validation=config.validation)

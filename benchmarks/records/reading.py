@@ -17,6 +17,7 @@ from lossbench.benchmarks.config import MAX_SEEDS
 from lossbench.benchmarks.errors import UserError, one_line
 
 from .files import read_arrays
+from .identities import Identity, read_identities, run_keys
 from .results import (
     COLUMNS,
     FAILURE,
@@ -126,6 +127,25 @@ class Experiment:
         return tuple(map(str, self.about.get("data", {}).get("classes", [])))
 
     @property
+    def compared(self) -> dict[str, list[Run]]:
+        """Finished runs by loss, without those of losses that are a multiple of another."""
+        runs: dict[str, list[Run]] = {}
+        for run in self.finished:
+            if run.loss not in self.identities:
+                runs.setdefault(run.loss, []).append(run)
+        return runs
+
+    @property
+    def identities(self) -> dict[str, Identity]:
+        """Losses that are a multiple of another with a finished run, by name.
+
+        They are trained once, with the first seed.
+        """
+        finished = {run.loss for run in self.finished}
+        found = read_identities(self.about)
+        return {n: each for n, each in found.items() if {n, each.of} <= finished}
+
+    @property
     def held_out(self) -> bool:
         """True if the curves use validation images, False if they use training images."""
         rows = (row for run in self.finished for row in run.rows)
@@ -149,7 +169,7 @@ def read_experiment(directory: Path) -> Experiment:
     epochs = int(about["config"]["epochs"])
     rows = _read_rows(directory / RESULTS)
     runs = []
-    for loss, seed in expected_runs(about["config"], rows):
+    for loss, seed in expected_runs(about, rows):
         by_step = rows.get((loss, seed), {})
         ordered = tuple(by_step[step] for step in sorted(by_step))
         finished = bool(ordered) and ordered[-1].epoch == epochs
@@ -254,6 +274,10 @@ def _description(directory: Path) -> dict[str, Any]:
         raise UserError(f"cannot use {path}: it says no number of epochs under config.epochs")
     if wrong := schema_error(about, DESCRIPTION) or runs_error(config):
         raise UserError(f"cannot use {path}: {wrong}")
+    try:
+        read_identities(about)
+    except ValueError as error:
+        raise UserError(f"cannot use {path}: {error}") from None
     return dict(about)
 
 
@@ -317,11 +341,12 @@ def _number(cell: str) -> float:
     return value if abs(value) < 1e100 else math.nan
 
 
-def expected_runs(config: dict[str, Any], seen: Iterable[tuple[str, int]]) -> list[tuple[str, int]]:
-    """Return every (loss, seed) that was requested or seen, in the requested order."""
-    seen = list(seen)
-    losses = list(dict.fromkeys([*config.get("losses", []), *(loss for loss, _ in seen)]))
+def expected_runs(about: dict[str, Any], seen: Iterable[tuple[str, int]]) -> list[tuple[str, int]]:
+    """Return (loss, seed) of every run that was requested or seen, by loss as requested."""
+    config, seen = about["config"], set(seen)
+    losses = list(dict.fromkeys([*config.get("losses", []), *(loss for loss, _ in sorted(seen))]))
     asked = config.get("seeds", [])
     seeds = {seed for _, seed in seen}
     seeds |= set(asked if isinstance(asked, list) else range(int(asked)))
-    return [(loss, seed) for loss in losses for seed in sorted(seeds)]
+    keys = seen.union(run_keys(losses, sorted(seeds), read_identities(about)))
+    return sorted(keys, key=lambda key: (losses.index(key[0]), key[1]))

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from lossbench.benchmarks.config import REFERENCE
 from lossbench.benchmarks.errors import UserError
 from lossbench.benchmarks.records.reading import read_correct
 from lossbench.benchmarks.stats.intervals import Interval, bootstrap_difference, paired_difference
@@ -20,7 +21,6 @@ from lossbench.benchmarks.stats.significance import (
 )
 from lossbench.benchmarks.stats.verdict import MINIMUM_SEEDS
 
-REFERENCE = "cross-entropy"
 SIGNIFICANCE = 0.05
 
 Accuracies = dict[int, float]

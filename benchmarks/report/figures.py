@@ -64,9 +64,7 @@ def draw_comparison(experiment: Experiment, summary: dict[str, Any]) -> bytes:
     is the mean over finished seeds, its band reaches from the lowest to the highest. The marker at
     its end is the mean accuracy on the test images.
     """
-    runs: dict[str, list[Run]] = {}
-    for run in experiment.finished:
-        runs.setdefault(run.loss, []).append(run)
+    runs = experiment.compared
     with matplotlib.rc_context(RC):
         height = figure_height(len(runs))
         figure = Figure(figsize=(10, height), dpi=DPI)

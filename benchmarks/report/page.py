@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from lossbench.benchmarks.config import REFERENCE
 from lossbench.benchmarks.format import (
     MISSING,
     indefinite_article,
@@ -16,7 +17,6 @@ from lossbench.benchmarks.format import (
 )
 from lossbench.benchmarks.records.reading import Experiment
 
-from .differences import REFERENCE
 from .document import (
     Banner,
     Block,
@@ -31,6 +31,7 @@ from .document import (
     Table,
     synthetic_title,
 )
+from .identities import identities_blocks
 from .provenance import Items, data_items, format_mapping, machine_items
 from .table import detectable_sentence, notes, results_table, seed_range
 
@@ -85,6 +86,7 @@ def comparison_document(
         blocks += [Heading("Warnings"), BulletList(tuple(summary["warnings"]))]
     blocks += [Heading("Numbers"), results_table(summary)]
     blocks += [Paragraph(note, faint=True) for note in notes(summary)]
+    blocks += identities_blocks(summary)
     if compared(summary):
         blocks += [Heading("Uncertainty"), uncertainty_table(summary)]
         blocks.append(Paragraph(UNCERTAINTY_NOTE, faint=True))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,8 @@ def summarise(directory: Path) -> dict[str, Any]:
 
     Accuracies and their differences are fractions. Accuracy is that on the test images, which are
     used once, after the last epoch. Only finished runs count; the others are listed under
-    `unfinished_runs`.
+    `unfinished_runs`. Losses that are a multiple of another are not compared: they stand under
+    `identities`, not under `losses`.
 
     Raises:
         UserError: a file is missing or unreadable, or no run has finished.
@@ -36,9 +38,7 @@ def summarise_experiment(experiment: Experiment) -> dict[str, Any]:
     """Summarise an experiment, see `summarise`."""
     about, finished = experiment.about, experiment.finished
     data, config = about.get("data", {}), about["config"]
-    by_loss: dict[str, list[Run]] = {}
-    for run in finished:
-        by_loss.setdefault(run.loss, []).append(run)
+    by_loss = experiment.compared
     accuracies = {loss: _accuracies(runs) for loss, runs in by_loss.items()}
     differences = minus_cross_entropy(experiment.directory, accuracies)
     return {
@@ -53,7 +53,7 @@ def summarise_experiment(experiment: Experiment) -> dict[str, Any]:
         "chance": _chance(data),
         "test_images": data.get("test"),
         "curve": "validation_accuracy" if experiment.held_out else "train_accuracy",
-        "seeds": sorted({run.seed for run in finished}),
+        "seeds": sorted({run.seed for runs in by_loss.values() for run in runs}),
         "finished_runs": len(finished),
         "unfinished_runs": [
             {"loss": run.loss, "seed": run.seed, "epoch": run.epoch, "failure": run.failure}
@@ -63,6 +63,11 @@ def summarise_experiment(experiment: Experiment) -> dict[str, Any]:
         "losses": {
             name: _summarise_loss(runs, accuracies[name], differences.get(name))
             for name, runs in by_loss.items()
+        },
+        "identities": {
+            run.loss: _summarise_identity(experiment, run)
+            for run in finished
+            if run.loss in experiment.identities
         },
         "warnings": [*data.get("warnings", []), *warning_lines(experiment.warnings)],
     }
@@ -109,6 +114,20 @@ def _summarise_loss(
             _mean(row.measured("images_per_second") for row in run.rows if row.step > 0)
             for run in runs
         ),
+    }
+
+
+def _summarise_identity(experiment: Experiment, run: Run) -> dict[str, Any]:
+    """Summarise a run of a loss that is a multiple of another, beside that loss's run."""
+    identity = experiment.identities[run.loss]
+    other = [r for r in experiment.compared.get(identity.of, ()) if r.seed == run.seed]
+    rates = experiment.about["config"].get("learning_rates", {})
+    return asdict(identity) | {
+        "seed": run.seed,
+        "learning_rate": rates.get(run.loss),
+        "learning_rate_of_other": rates.get(identity.of),
+        "test_accuracy": run.last("test_accuracy"),
+        "test_accuracy_of_other": other[0].last("test_accuracy") if other else None,
     }
 
 

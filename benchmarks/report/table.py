@@ -10,6 +10,7 @@ from rich import box
 from rich.console import Console
 from rich.text import Text
 
+from lossbench.benchmarks.config import REFERENCE
 from lossbench.benchmarks.format import (
     MISSING,
     indefinite_article,
@@ -19,7 +20,6 @@ from lossbench.benchmarks.format import (
 )
 from lossbench.benchmarks.stats.verdict import MINIMUM_SEEDS
 
-from .differences import REFERENCE
 from .document import SYNTHETIC, Table, synthetic_title
 
 WIDE = 112
@@ -50,8 +50,8 @@ WIDE_COLUMNS = 3
 GRADIENT_NOTE = (
     "dL/dz: gradient of the loss of one example with respect to its logit. When wrong: over "
     "wrongly classified examples. Vanished: share of these below 1e-6 at the end. Parameter "
-    "gradient: norm over all parameters; softmax losses have a second column in the head. First: "
-    "the first batch. Last: mean over the steps since the last evaluation but one."
+    "gradient: norm over all parameters. First: the first batch. Last: mean over the steps since "
+    "the last evaluation but one."
 )
 
 

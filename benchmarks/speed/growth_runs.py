@@ -21,10 +21,9 @@ from typing import Any, NamedTuple
 
 from rich.console import Console
 
-from lossbench.benchmarks.config import ARTICLE_LOSSES
 from lossbench.benchmarks.console import Reporter
 from lossbench.benchmarks.records.experiment import SYNTHETIC_MARK
-from lossbench.benchmarks.report.board import write_board
+from lossbench.benchmarks.report.board import BOARD, write_board
 from lossbench.benchmarks.report.comparison import write_summary
 from lossbench.benchmarks.training.executors.local import run
 from lossbench.benchmarks.training.interruption import Interruption
@@ -81,7 +80,7 @@ def run_timer(plan: Plan) -> Iterator[Callable[[], float]]:
     Time that is spent waiting for the disk is as long for each run, and would hide a difference.
     """
     reporter = silent_reporter()
-    with reporter.table(list(ARTICLE_LOSSES), plan.config.seeds) as table:
+    with reporter.table((config.loss, config.seed) for config in plan.runs) as table:
         progress = Progress(plan, table, Interruption(), reporter)
         runs = run(plan, plan.runs, progress)
 
@@ -142,7 +141,7 @@ def board_seconds(_seconds: float) -> Ratio:
     plan = finished_experiment().plan
     write_summary(plan.directory)
     write_board(plan.directory, plan.images)
-    runs = len(plan.runs) + len(ARTICLE_LOSSES)
+    runs = len(plan.runs) + len(list((plan.directory / BOARD).iterdir()))
     return Ratio.of([tensorboard_seconds(plan.directory, runs) for _ in range(3)])
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Collection
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -17,6 +18,7 @@ from lossbench.benchmarks.data.batches import DeviceDataset, prepare
 from lossbench.benchmarks.data.sources import absolute_data
 from lossbench.benchmarks.errors import UserError, one_line
 from lossbench.benchmarks.records.experiment import SYNTHETIC_MARK
+from lossbench.benchmarks.records.identities import Identity, read_identities, run_keys
 from lossbench.benchmarks.records.reading import EXPERIMENT_FILE, read_description, runs_error
 from lossbench.benchmarks.records.results import RESULTS, run_directory
 from lossbench.benchmarks.records.schema import NUMBER, dataclass_shape, schema_error
@@ -109,7 +111,7 @@ def parse_plan(
     Raises:
         UserError: the file is of another version, or the images are missing or have changed.
     """
-    config, rates = parse_config(description, directory)
+    config, rates, identities = parse_config(description, directory)
     checked = config if train else replace(config, kernels=False)
     for name in description.get("own_losses", []):
         check_loss(name, checked.kernels)
@@ -118,7 +120,7 @@ def parse_plan(
     if data is not None:
         config = replace(config, data=absolute_data(data))
     images = _reopen_images(config, description["data"], directory, reporter)
-    runs = run_configs(config, rates)
+    runs = run_configs(config, rates, identities)
     tried = replace(runs[0], kernels=checked.kernels)
     check_model(tried, images.image_size, len(images.classes), device)
     return Plan(directory, config, images, device, runs)
@@ -158,8 +160,8 @@ def _reopen_images(
 
 def parse_config(
     description: dict[str, Any], directory: Path
-) -> tuple[CompareConfig, dict[str, float]]:
-    """Return the settings and learning rates in an experiment.json.
+) -> tuple[CompareConfig, dict[str, float], dict[str, Identity]]:
+    """Return the settings, learning rates and identities in an experiment.json.
 
     Args:
         description: content of the file.
@@ -183,13 +185,14 @@ def parse_config(
         given |= {"losses": names, "split": tuple(given.get("split", ()))}
         config = CompareConfig(**given)
         rates = {name: float(description["config"]["learning_rates"][name]) for name in names}
+        identities = read_identities(description)
         str(description["data"]["fingerprint"])
     except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
         raise UserError(
             f"cannot resume {directory / EXPERIMENT_FILE} ({type(error).__name__}: "
             f"{one_line(error)}): another version of lossbench wrote it; begin a new experiment"
         ) from None
-    return config, rates
+    return config, rates, identities
 
 
 def configure_torch(config: CompareConfig) -> None:
@@ -200,15 +203,17 @@ def configure_torch(config: CompareConfig) -> None:
     torch.backends.cudnn.benchmark = False
 
 
-def run_configs(config: CompareConfig, rates: dict[str, float]) -> tuple[RunConfig, ...]:
-    """Return the runs of an experiment: each loss with each seed.
+def run_configs(
+    config: CompareConfig, rates: dict[str, float], identities: Collection[str]
+) -> tuple[RunConfig, ...]:
+    """Return the runs of an experiment: each loss with each seed, an identity with the first.
 
     Args:
         config: settings of the experiment.
         rates: learning rate per loss.
+        identities: losses that are a multiple of another.
     """
     return tuple(
-        config.run_config(name, seed, rate)
-        for seed in range(config.seeds)
-        for name, rate in rates.items()
+        config.run_config(name, seed, rates[name])
+        for name, seed in run_keys(rates, range(config.seeds), identities)
     )

@@ -94,9 +94,8 @@ def train_runs(plan: Plan, reporter: Reporter, executor: Executor) -> Experiment
 
     The first Ctrl-C or SIGTERM ends the current steps and saves them, the second ends at once.
     """
-    losses = list(dict.fromkeys(config.loss for config in plan.runs))
-    seeds = sorted({config.seed for config in plan.runs})
-    with reporter.table(losses, seeds) as table, Interruption() as interruption:
+    keys = [(config.loss, config.seed) for config in plan.runs]
+    with reporter.table(keys) as table, Interruption() as interruption:
         progress = Progress(plan, table, interruption, reporter)
         missing = []
         for config, path in zip(plan.runs, plan.run_directories, strict=True):

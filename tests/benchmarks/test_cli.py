@@ -43,10 +43,14 @@ def test_a_newcomers_comparison(pictures: Path, capsys) -> None:
     assert all(name in out for name in ARTICLE_LOSSES)
     assert "runs/first/report.html" in out
     assert "lossbench view --runs runs/first" in out
-    assert "20 runs" in err
-    assert "20/20" in err
+    assert "15 runs: 5 losses x 2 seeds and 5 multiples of them x 1 seed" in err
+    assert "15/15" in err
     summary = json.loads(Path("runs/first/summary.json").read_text())
-    assert summary["finished_runs"] == 20
+    assert summary["finished_runs"] == 15
+    assert {*summary["losses"], *summary["identities"]} == set(ARTICLE_LOSSES)
+    alike = [summary["identities"][name] for name in ("nll", "bce-with-logits", "bernoulli-sum")]
+    assert [each["learning_rate"] for each in alike] == [0.1, 0.1, 0.05]
+    assert {each["test_accuracy"] for each in alike} == {alike[0]["test_accuracy_of_other"]}
     assert summary["synthetic"] is False
 
 

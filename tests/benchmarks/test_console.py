@@ -9,6 +9,7 @@ import subprocess
 import sys
 import termios
 import time
+from collections.abc import Iterable
 
 import pytest
 from rich.console import Console
@@ -17,6 +18,10 @@ from lossbench.benchmarks.console import REFRESHES, LossTable, Reporter
 
 TEN = [f"loss-{i}" for i in range(10)]
 MANY = [f"sigmoid-generalized-cross-entropy-{i}" for i in range(49)]
+
+
+def runs_of(losses: Iterable[str], seeds: Iterable[int]) -> list[tuple[str, int]]:
+    return [(loss, seed) for seed in seeds for loss in losses]
 
 
 def terminal(width: int = 80, height: int = 24) -> tuple[Reporter, io.StringIO]:
@@ -45,7 +50,7 @@ def test_a_pipe_gets_plain_lines_and_no_bar(capsys) -> None:
 def test_a_pipe_gets_a_line_a_finished_run(capsys, monkeypatch) -> None:
     monkeypatch.setenv("FORCE_COLOR", "1")
     names = ["mse", "cross-entropy"]
-    with Reporter() as reporter, reporter.table(names, 15) as table:
+    with Reporter() as reporter, reporter.table(runs_of(names, range(15))) as table:
         table.update("mse", 0, 0.5, accuracy=0.7, gradient=1.0)
         table.finished("mse", 0, 0.746, 1.34)
         table.finished("cross-entropy", 14, math.nan, 12)
@@ -72,7 +77,7 @@ def test_a_terminal_gets_a_bar_with_what_is_being_done() -> None:
 def test_a_terminal_that_cannot_move_its_cursor_gets_plain_lines(monkeypatch) -> None:
     monkeypatch.setenv("TERM", "dumb")
     reporter, screen = terminal()
-    with reporter, reporter.table(TEN, 1) as table:
+    with reporter, reporter.table(runs_of(TEN, range(1))) as table:
         table.finished("loss-0", 0, 0.5, 1.0)
     assert screen.getvalue() == "  1/10  loss-0  seed 0  test accuracy 50.00%    1.0 s\n"
 
@@ -83,7 +88,7 @@ def test_no_color_is_respected(monkeypatch, no_color: bool) -> None:
     if no_color:
         monkeypatch.setenv("NO_COLOR", "1")
     reporter, screen = terminal()
-    with reporter, reporter.table(TEN, 2) as table:
+    with reporter, reporter.table(runs_of(TEN, range(2))) as table:
         table.update("loss-0", 0, 0.5, 0.5, 0.1)
         reporter.screen.refresh()
     colours = re.findall(r"\x1b\[(?:\d+;)*[34][0-9][;m]", screen.getvalue())
@@ -100,7 +105,7 @@ def test_a_second_piece_of_work_begins_a_new_bar() -> None:
 
 def test_a_row_says_what_was_told_of_its_loss() -> None:
     reporter, _ = terminal()
-    with reporter.table(["mse", "nll"], 3) as table:
+    with reporter.table(runs_of(["mse", "nll"], range(3))) as table:
         table.update("mse", 0, 0.01)
         assert lines_of(reporter)[1].endswith(" mse  0/3  training    –  test    – %  |dL/dz| –")
         table.update("mse", 0, 0.25, accuracy=0.6123, gradient=1.234e-5)
@@ -120,7 +125,7 @@ def test_a_row_says_what_was_told_of_its_loss() -> None:
 
 def test_the_bar_above_is_the_share_of_all_work() -> None:
     reporter, _ = terminal()
-    with reporter.table(TEN, [4, 7]) as table:
+    with reporter.table(runs_of(TEN, [4, 7])) as table:
         table.finished("loss-3", 7, 0.5, 1.0)
         table.update("loss-4", 4, 0.5)
         (task,) = reporter.work.tasks
@@ -132,7 +137,7 @@ def test_the_bar_above_is_the_share_of_all_work() -> None:
 @pytest.mark.parametrize(("width", "height"), [(80, 24), (120, 40), (40, 12), (80, 5)])
 def test_it_fits_into_the_terminal(losses, width: int, height: int) -> None:
     reporter, _ = terminal(width, height)
-    with reporter.table(losses, 3) as table:
+    with reporter.table(runs_of(losses, range(3))) as table:
         for loss in losses:
             table.update(loss, 0, 0.5, accuracy=0.5, gradient=1e-12)
             lines = lines_of(reporter)
@@ -145,7 +150,7 @@ def test_it_fits_into_the_terminal(losses, width: int, height: int) -> None:
 
 def test_rows_are_those_of_the_losses_that_were_updated_last_in_their_order() -> None:
     reporter, _ = terminal()
-    with reporter.table(MANY, 1) as table:
+    with reporter.table(runs_of(MANY, range(1))) as table:
         table.update(MANY[48], 0, 0.1)
         for loss in MANY[:30]:
             table.finished(loss, 0, 0.5, 1.0)
@@ -160,7 +165,7 @@ def test_telling_costs_no_drawing(monkeypatch) -> None:
     drawn = []
     draw = reporter.losses.get_renderable
     monkeypatch.setattr(reporter.losses, "get_renderable", lambda: drawn.append(1) or draw())
-    with reporter, reporter.table(MANY, 3) as table:
+    with reporter, reporter.table(runs_of(MANY, range(3))) as table:
         began = time.perf_counter()
         for step in range(2000):
             table.update(MANY[step % 49], 0, 0.5, 0.5, 0.5)
@@ -173,7 +178,7 @@ FAKE = """
 import time
 from lossbench.benchmarks.console import Reporter
 names = [f"loss-{i}" for i in range(49)]
-with Reporter() as reporter, reporter.table(names, 1) as table:
+with Reporter() as reporter, reporter.table((name, 0) for name in names) as table:
     for step in range(49):
         table.update(names[step], 0, 0.5, accuracy=0.5, gradient=0.5)
         time.sleep(0.02)
@@ -214,4 +219,4 @@ def test_it_needs_no_torch() -> None:
 
 def test_a_loss_that_is_not_there_is_a_mistake() -> None:
     with pytest.raises(KeyError):
-        LossTable(terminal()[0], TEN, [0]).update("another", 0, 0.5)
+        LossTable(terminal()[0], runs_of(TEN, [0])).update("another", 0, 0.5)

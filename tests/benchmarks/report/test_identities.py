@@ -1,0 +1,37 @@
+from lossbench.benchmarks.report.comparison import write_summary
+
+from ..written_experiments import describe, evaluations, write_experiment
+
+
+def test_identities_stand_apart_and_get_no_verdict(tmp_path) -> None:
+    rates = {"cross-entropy": 0.1, "mse": 0.1, "bernoulli-sum": 0.05, "bce": 0.1}
+    about = describe(losses=list(rates), learning_rates=rates) | {
+        "identities": {
+            "bernoulli-sum": {"of": "cross-entropy", "factor": 2.0, "difference": 3e-8},
+            "bce": {"of": "cross-entropy", "factor": 1.0, "difference": 1e-7},
+        }
+    }
+    rows = []
+    for seed in (0, 1):
+        rows += evaluations("cross-entropy", seed, [0.5, 0.6, 0.7 + seed / 10])
+        rows += evaluations("mse", seed, [0.5, 0.6, 0.65])
+    rows += evaluations("bernoulli-sum", 0, [0.5, 0.6, 0.703])
+    rows += evaluations("bce", 0, [0.5, 0.6, 0.7])
+    directory = write_experiment(tmp_path / "experiment", about, rows)
+    summary = write_summary(directory)
+    assert set(summary["losses"]) == {"cross-entropy", "mse"}
+    assert summary["unfinished_runs"] == []
+    assert summary["identities"]["bernoulli-sum"] == {
+        "of": "cross-entropy",
+        "factor": 2.0,
+        "difference": 3e-8,
+        "seed": 0,
+        "learning_rate": 0.05,
+        "learning_rate_of_other": 0.1,
+        "test_accuracy": 0.703,
+        "test_accuracy_of_other": 0.7,
+    }
+    page = (directory / "summary.md").read_text(encoding="utf-8")
+    assert "| bernoulli-sum | 2 × cross-entropy | 3e-08 | 0.05 | 70.3 | 70.0 |" in page
+    assert "z above 17" in page
+    assert "bernoulli-sum" not in page[: page.index("## Same gradient")]
