@@ -47,10 +47,10 @@ def _introduction(images: Images) -> tuple[str, str]:
     first, wrong, dog = images.names
     return (
         "lossbench began with an article that derives the loss of a classifier of cats and dogs. "
-        "This page goes through it step by step, in other words than its own: the formulas, three "
-        "images with their numbers, what is right, what slips, and the claims of lossbench that "
-        "measure it. The figure is the article's own argument: the size of the gradient over the "
-        "probability that the model gives to the right class.",
+        "Here are its steps, in other words than its own: the formulas, three images with their "
+        "numbers, what is right, what slips, and the claims of lossbench that measure it. The "
+        "figure is the article's own argument: the size of the gradient over the probability that "
+        "the model gives to the right class.",
         "The three images are a cat, a cat and a dog; t = 1 means cat. A model gives each image a "
         "logit z. Then f = 1 / (1 + exp(-z)) is the probability of a cat, and p that of the right "
         f"class: f for a cat, 1 - f for a dog. The logits are chosen so that {first} is right, "

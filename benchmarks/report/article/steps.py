@@ -254,8 +254,8 @@ def squared_error(images: Images) -> Step:
     return Step(
         "Half the squared error of a sigmoid",
         "Half the squared error of f is another natural choice. But its gradient has the factor "
-        "f (1 - f), which is small where the model is sure, also where it is wrong. The article "
-        "shows this in its figure, the first on this page.",
+        "f (1 - f), which is small where the model is sure, also where it is wrong. The article's "
+        "figure, above the steps, shows this.",
         ("L = Σ (f - t)² / 2,  dL/dz = (f - t) f (1 - f)",),
         table(
             images,
