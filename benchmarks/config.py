@@ -40,7 +40,7 @@ ARTICLE_LOSSES = (
 REFERENCE = "cross-entropy"
 """The loss that the others are compared with."""
 
-PLACE = ("data", "split", "duplicates")
+PLACE = ("data", "split", "classes", "duplicates")
 """Settings that say which images there are. The images' fingerprint covers what they do."""
 
 KERNELS = True
@@ -81,6 +81,14 @@ class TrainingConfig:
     ] = ()
     """What folders below --data hold, such as train=photos test='My Test'.
     Needed if a folder's name does not say train, validation or test. '.' is every other folder."""
+    classes: Annotated[
+        tuple[str, ...],
+        tyro.conf.arg(
+            metavar="CLASS=NAME,NAME [CLASS=NAME ...]", help_behavior_hint="(default: cat dog)"
+        ),
+    ] = ()
+    """Names of each class's folders below --data, such as cat=kitten,gatos dog=perros,puppy.
+    Any two classes will do: cat=tabby dog=wolf. The others are left out."""
     duplicates: DuplicatePolicy = "keep"
     """keep: warn of copies of an image, across train and test or with two labels.
     drop: take them out of training; test images stay. stop: end the command."""

@@ -12,6 +12,7 @@ from lossbench.benchmarks.errors import UserError
 from lossbench.benchmarks.format import plural
 
 from .archive import Reader, open_reader
+from .class_names import Labels, class_labels, find_label, label_of_file_name, parse_classes
 from .directory import FileInfo
 from .listing_cache import Listing, cached_listing
 from .other_files import (
@@ -19,7 +20,7 @@ from .other_files import (
     derived_folder,
     explain_other_formats,
     is_accompanying_file,
-    is_derived_file,
+    is_archive,
     is_system_file,
 )
 from .sources import (
@@ -38,7 +39,6 @@ from .sources import (
 )
 from .split_names import Origin, count_shared, find_origins, parse_splits
 
-KAGGLE_NAME = re.compile(r"([a-z]+)[ ._-]?\(?\d+\)?\.[a-z0-9]+", re.IGNORECASE)
 TEST_FRACTION = 0.2
 
 
@@ -50,14 +50,16 @@ def path_source(
     image_size: int = 64,
     classes: tuple[str, ...] = CATS_AND_DOGS,
     splits: Sequence[str] = (),
+    class_names: Sequence[str] = (),
 ) -> ImageSource:
     """Create a source from a directory or an archive.
 
     The class of an image is the innermost folder named like a class, such as cat or cats in any
-    case; else the start of a file name like `cat.123.jpg`. Its split is that of the innermost
-    folder whose name says one (`split_of_name`). Folders that divide the images are understood all,
-    or `splits` says what they are. Without a test split the validation folders are the test split.
-    Without either, a fixed 20 % of each class is the test split, selected by file names alone.
+    case; else the start of a file name like `cat.123.jpg` or `Bengal_7.jpg`. Its split is that of
+    the innermost folder whose name says one (`split_of_name`). Folders that divide the images are
+    understood all, or `splits` says what they are. Without a test split the validation folders are
+    the test split. Without either, a fixed 20 % of each class is the test split, selected by file
+    names alone.
 
     Args:
         path: a directory, .zip, .tar, .tar.gz or .tgz.
@@ -66,20 +68,25 @@ def path_source(
         image_size: natural image size in pixels.
         classes: lower-case class names by label; images of other classes are left out.
         splits: what folders are, such as 'test=Test Data', by their paths in `path`.
+        class_names: what classes are called in `path`, such as 'cat=kitten,gatos'; they replace
+            `classes`.
 
     Raises:
         UserError: nothing exists at the path, the archive is unknown or damaged, a class or split
             is missing, or the split of a folder is not known.
     """
-    given = parse_splits(splits)
+    given, labels = parse_splits(splits), class_labels(classes)
+    if class_names:
+        classes, labels = parse_classes(class_names)
     reader = open_reader(path)
-    listed = cache(lambda: _list_images(reader, classes, given))
+    listed = cache(lambda: _list_images(reader, classes, labels, given))
 
     def make() -> Listing:
         images, composition = listed()
         return Listing(fingerprint_of(images), composition)
 
-    listing = cached_listing(path, (classes, sorted(given.items())), reader.files, make)
+    choice = (classes, sorted(labels.items()), sorted(given.items()))
+    listing = cached_listing(path, choice, reader.files, make)
     what = "cats and dogs" if classes == CATS_AND_DOGS else f"{len(classes)} classes"
     return ImageSource(
         name=name or _default_name(path),
@@ -95,10 +102,13 @@ def path_source(
 
 
 def _list_images(
-    reader: Reader, classes: tuple[str, ...], given: Mapping[Folders, SplitName]
+    reader: Reader,
+    classes: tuple[str, ...],
+    labels: Labels,
+    given: Mapping[Folders, SplitName],
 ) -> tuple[tuple[ImageInfo, ...], Composition]:
     """List the images of a reader, and what they were made from. Raises UserError."""
-    path, labels = reader.path, class_labels(classes)
+    path = reader.path
     files = [
         file
         for file in reader.infolist(lambda parts: find_label(parts, labels) is not None)
@@ -115,28 +125,6 @@ def _list_images(
     return sort_images(images), Composition(
         folders, _describe_left_out(others), _describe_contradictions(found, labels)
     )
-
-
-def class_labels(classes: tuple[str, ...]) -> dict[str, int]:
-    """Map class names, singular and plural, to labels."""
-    return {name + end: label for label, name in enumerate(classes) for end in ("", "s")}
-
-
-def find_label(parts: tuple[str, ...], labels: Mapping[str, int]) -> int | None:
-    """Return the label of a file: of the innermost folder that names a class, else of its own name.
-
-    None if no name is a class, or if the file is no image of one (a thumbnail, a mask, a list)."""
-    if is_system_file(parts) or is_derived_file(parts) or is_accompanying_file(parts):
-        return None
-    for folder in reversed(parts[:-1]):
-        if folder.lower() in labels:
-            return labels[folder.lower()]
-    return _label_of_file_name(parts[-1], labels)
-
-
-def _label_of_file_name(name: str, labels: Mapping[str, int]) -> int | None:
-    match = KAGGLE_NAME.fullmatch(name)
-    return labels.get(match[1].lower()) if match else None
 
 
 def _make_images(
@@ -172,7 +160,8 @@ def _check_found(
     raise UserError(
         f"{path}: images of every class are needed, but found {found} among {len(files):,} files "
         f"({seen}); put them into folders named {', '.join(classes)}, or name the files like "
-        f"{classes[0]}.1.jpg{f'; {hint}' if hint else ''}"
+        f"{classes[0]}.1.jpg, or name the folders with --classes "
+        f"{' '.join(f'{name}=FOLDER' for name in classes[:2])}{f'; {hint}' if hint else ''}"
     )
 
 
@@ -212,12 +201,14 @@ def _describe_left_out(others: Sequence[FileInfo]) -> tuple[str, ...]:
     """Return a line for each reason why files without a label are left out, with their folders."""
     folders: dict[str, Counter[str]] = defaultdict(Counter)
     for file in others:
-        if not is_accompanying_file(file.parts):
+        if not is_accompanying_file(file.parts) and not is_archive(file.parts[-1]):
             derived = derived_folder(file.parts)
             reason = "of no class" if derived is None else "that are no photographs"
             around = file.parts[-2] if len(file.parts) > 1 else "."
             folders[reason][printable(derived or around)] += 1
-    return tuple(
+    archives = sorted(printable("/".join(f.parts)) for f in others if is_archive(f.parts[-1]))
+    inner = (f"{plural(len(archives), 'archive')} inside, not unpacked: {shorten(archives)}",)
+    return (inner if archives else ()) + tuple(
         f"{plural(counts.total(), 'file')} {reason}: "
         + shorten([f"{folder}/ ({count:,})" for folder, count in sorted(counts.items())])
         for reason, counts in sorted(folders.items())
@@ -225,13 +216,13 @@ def _describe_left_out(others: Sequence[FileInfo]) -> tuple[str, ...]:
 
 
 def _describe_contradictions(
-    found: Sequence[tuple[FileInfo, int]], labels: Mapping[str, int]
+    found: Sequence[tuple[FileInfo, int]], labels: Labels
 ) -> tuple[str, ...]:
     """Return a line if files have the name of one class and lie in the folder of another."""
     wrong = [
         printable("/".join(file.parts))
         for file, label in found
-        if (named := _label_of_file_name(file.parts[-1], labels)) is not None and named != label
+        if (named := label_of_file_name(file.parts[-1], labels)) is not None and named != label
     ]
     if not wrong:
         return ()

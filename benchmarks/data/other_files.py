@@ -9,13 +9,16 @@ from .sources import shorten
 
 TAR_SUFFIXES = (".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz")
 
+ARCHIVE_SUFFIXES = (*TAR_SUFFIXES, ".zip", ".7z", ".rar", ".gz", ".bz2", ".xz")
+"""Suffixes of archives, which are not unpacked where they lie among images."""
+
 SYSTEM_FOLDERS = frozenset(("__macosx", "$recycle.bin", "@eadir", "system volume information"))
 SYSTEM_FILES = frozenset(("thumbs.db", "desktop.ini"))
 ACCOMPANYING_SUFFIXES = frozenset(
     f".{suffix}"
     for suffix in (
         *("csv", "db", "html", "ini", "json", "log", "mat", "md", "npy", "pdf", "py", "tsv"),
-        *("txt", "xml", "yaml", "yml", "zip"),
+        *("txt", "xml", "yaml", "yml"),
     )
 )
 """Suffixes of files that accompany images; they are left out without a message."""
@@ -77,6 +80,11 @@ def is_accompanying_file(parts: tuple[str, ...]) -> bool:
     return os.path.splitext(parts[-1])[1].lower() in ACCOMPANYING_SUFFIXES
 
 
+def is_archive(name: str) -> bool:
+    """Return whether a file name is that of an archive."""
+    return name.lower().endswith(ARCHIVE_SUFFIXES)
+
+
 def explain_other_formats(names: Iterable[str]) -> str:
     """Return what to do with a folder of files in another format or packed once more; '' if none.
 
@@ -88,5 +96,5 @@ def explain_other_formats(names: Iterable[str]) -> str:
         pattern = re.compile(f".*(?:{ending})", re.IGNORECASE | re.DOTALL)
         if files := [name for name in found if pattern.fullmatch(name)]:
             return f"{shorten(files[:3])}: {advice}"
-    archives = [name for name in found if name.lower().endswith((".zip", *TAR_SUFFIXES))]
+    archives = list(filter(is_archive, found))
     return f"unpack the archives inside it first: {shorten(archives)}" if archives else ""

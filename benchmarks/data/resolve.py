@@ -32,6 +32,7 @@ def open_images(
     data: str | None,
     image_size: int | None,
     split: Sequence[str] = (),
+    classes: Sequence[str] = (),
     duplicates: DuplicatePolicy = "keep",
     *,
     say: Say,
@@ -46,6 +47,7 @@ def open_images(
         image_size: height and width in pixels, 32 to 224. None: the source's own size (32 for
             CIFAR-10 and synthetic, 64 for photographs).
         split: what folders of a path are, such as 'test=Test Data'; as in `path_source`.
+        classes: what classes of a path are called, such as 'cat=kitten'; as in `path_source`.
         duplicates: what to do with copies of an image; as in `handle_duplicates`.
         say: takes lines for the user: downloads, decoding, skipped images.
         progress: takes (done, total) while images are decoded or drawn.
@@ -58,7 +60,7 @@ def open_images(
         raise UserError(
             f"image size {image_size} is out of range: choose from {MIN_SIZE} to {MAX_SIZE} pixels"
         )
-    source = _find_source(data, image_size, split, say)
+    source = _find_source(data, image_size, split, classes, say)
     size = image_size or source.image_size
 
     def reopen(source: ImageSource) -> ImageSet:
@@ -68,7 +70,11 @@ def open_images(
 
 
 def _find_source(
-    data: str | None, image_size: int | None, split: Sequence[str], say: Say
+    data: str | None,
+    image_size: int | None,
+    split: Sequence[str],
+    classes: Sequence[str],
+    say: Say,
 ) -> ImageSource:
     """Return the source that `data` names, or the synthetic one if CIFAR-10 is unavailable."""
     finders = {
@@ -77,15 +83,17 @@ def _find_source(
         "oxford-pets": oxford_pets,
         "oxford-breeds": oxford_breeds,
     }
-    if split and (data is None or data in SOURCES):
-        raise UserError(
-            f"--split {' '.join(split)}: {data or 'cifar10'} has splits of its own; give --split "
-            "with the path of a folder or archive as --data"
-        )
+    for flag, given in (("split", split), ("classes", classes)):
+        if given and (data is None or data in SOURCES):
+            own = "splits" if flag == "split" else flag
+            raise UserError(
+                f"--{flag} {' '.join(given)}: {data or 'cifar10'} has {own} of its own; give "
+                f"--{flag} with the path of a folder or archive as --data"
+            )
     if data == "synthetic":
         return synthetic(image_size or 32)
     if data is not None and data not in finders:
-        return _path_source(data, split)
+        return _path_source(data, split, classes)
     try:
         return finders[data or "cifar10"](say)
     except UnavailableError as reason:
@@ -101,7 +109,7 @@ def _find_source(
         return synthetic(image_size or 32)
 
 
-def _path_source(data: str, split: Sequence[str]) -> ImageSource:
+def _path_source(data: str, split: Sequence[str], classes: Sequence[str]) -> ImageSource:
     try:
         path = Path(data).expanduser()
         exists = bool(data) and path.exists()
@@ -109,7 +117,7 @@ def _path_source(data: str, split: Sequence[str]) -> ImageSource:
     except (OSError, RuntimeError) as error:
         raise UserError(f"can't access {data!r}: {one_line(error)}; use another path") from error
     if exists:
-        return path_source(path, splits=split)
+        return path_source(path, splits=split, class_names=classes)
     if os.sep in data or data.lower().endswith((".zip", *TAR_SUFFIXES)):
         raise UserError(
             f"no such file or directory: {data!r}; --data takes {', '.join(SOURCES)}, or the "

@@ -179,6 +179,7 @@ def open_image_set(config: ExperimentConfig, reporter: Reporter) -> ImageSet:
         config.data,
         config.image_size,
         config.split,
+        config.classes,
         config.duplicates,
         say=reporter.say,
         progress=lambda done, total: reporter.bar(done, total, "decoding images"),

@@ -182,7 +182,7 @@ def parse_config(
         given |= {name: float(given[name]) for name in given if SETTINGS[name] == NUMBER}
         given |= {"runs": directory.parent, "name": directory.name}
         names = tuple(map(str, given["losses"]))
-        given |= {"losses": names, "split": tuple(given.get("split", ()))}
+        given |= {"losses": names} | {n: tuple(given.get(n, ())) for n in ("split", "classes")}
         config = CompareConfig(**given)
         rates = {name: float(description["config"]["learning_rates"][name]) for name in names}
         identities = read_identities(description)

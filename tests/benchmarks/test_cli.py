@@ -258,6 +258,21 @@ def test_copies_of_images_are_told_and_taken_out_if_asked_for(
     assert cli.main(["run-one", "runs/drop", "0"]) == 0
 
 
+@pytest.mark.usefixtures("pictures")
+def test_any_two_folders_are_classes_if_they_are_named(tmp_path: Path, cats_and_dogs) -> None:
+    pets = cats_and_dogs(tmp_path / "named")
+    (pets / "cat").rename(pets / "Gatto")
+    (pets / "dog").rename(pets / "Wolf")
+    options = ["--data", "named", *SMALL, "--losses", "mse", "--seeds", "1", "--name", "named"]
+    assert cli.main(["plan", *options]) == 2
+    assert cli.main(["plan", *options, "--classes", "cat=gatto,tabby", "wolf"]) == 0
+    about = json.loads(Path("runs/named/experiment.json").read_text())
+    assert about["config"]["classes"] == ["cat=gatto,tabby", "wolf"]
+    assert about["data"]["classes"] == ["wolf", "cat"]
+    assert about["data"]["test_counts"] == [6, 6]
+    assert cli.main(["run-one", "runs/named", "0"]) == 0
+
+
 def test_an_experiment_goes_on_with_its_own_settings(pictures: Path, capsys) -> None:
     # The last one has the default value, which may not be the experiment's.
     others = (["--epochs", "3"], ["--preset", "photos"], ["--name=other"], ["--optimizer", "sgd"])

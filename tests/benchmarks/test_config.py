@@ -117,15 +117,19 @@ def test_a_run_is_known_again_after_its_images_have_moved() -> None:
     run = RunConfig("mse", 0, 0.1, data="here")
     assert (
         run.key()
-        == dataclasses.replace(run, data="there", split=("test=a",), duplicates="drop").key()
+        == dataclasses.replace(
+            run, data="there", split=("test=a",), classes=("a", "b"), duplicates="drop"
+        ).key()
     )
     assert run.key(of="images") != run.key(of="others")
     assert run.key() != dataclasses.replace(run, seed=1).key()
 
 
 def test_the_settings_survive_json() -> None:
-    config = CompareConfig(losses=("mse", "bce"), split=("test=a",), runs=Path("somewhere"))
+    config = CompareConfig(
+        losses=("mse", "bce"), split=("test=a",), classes=("a", "b"), runs=Path("somewhere")
+    )
     back = json.loads(json.dumps(config.to_json()))
-    back |= {name: tuple(back[name]) for name in ("losses", "split")}
+    back |= {name: tuple(back[name]) for name in ("losses", "split", "classes")}
     back |= {"runs": Path(back["runs"])}
     assert CompareConfig(**back) == config

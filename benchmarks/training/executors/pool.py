@@ -29,7 +29,7 @@ from lossbench.benchmarks.training.train import Trainer, train
 
 from .cuda_streams import run_all
 
-ImageArguments = tuple[str, int | None, tuple[str, ...], DuplicatePolicy]
+ImageArguments = tuple[str, int | None, tuple[str, ...], tuple[str, ...], DuplicatePolicy]
 
 
 class Pool:
@@ -163,7 +163,7 @@ class Pool:
 
 def image_arguments(config: RunConfig) -> ImageArguments:
     """Return the images of a run, as positional arguments of `open_images`."""
-    return config.data, config.image_size, config.split, config.duplicates
+    return config.data, config.image_size, config.split, config.classes, config.duplicates
 
 
 def dataset_arguments(config: RunConfig) -> dict[str, Any]:

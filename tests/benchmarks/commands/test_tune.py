@@ -106,6 +106,7 @@ def test_the_command_that_is_named_searches_what_is_missing(config: TuneConfig) 
     from lossbench.benchmarks.cli import parse
 
     wanted = dataclasses.replace(matching(config), image_size=32, data="a", split=("test=b",))
+    wanted = dataclasses.replace(wanted, classes=("cat=a", "dog=b"), duplicates="drop")
     program, *arguments = search_command(wanted, ["nll"]).split()
     assert arguments.count("--split") == 1
     assert program == "lossbench"

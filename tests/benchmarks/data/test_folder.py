@@ -6,7 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lossbench.benchmarks.data.cache import open_cached
-from lossbench.benchmarks.data.folder import class_labels, find_label, path_source
+from lossbench.benchmarks.data.class_names import class_labels, find_label
+from lossbench.benchmarks.data.folder import path_source
 from lossbench.benchmarks.data.sources import CATS_AND_DOGS
 
 LABELS = class_labels(CATS_AND_DOGS)

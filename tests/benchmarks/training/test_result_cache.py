@@ -154,7 +154,7 @@ def test_every_field_of_a_run_but_the_place_of_its_images_is_in_its_key() -> Non
     changed = {"loss": "bce", "data": "x", "model": "lenet", "augmentation": "none"}
     changed |= {"loss_arguments": (("gamma", 1.0),), "record_examples": True, "test": True}
     changed |= {"initial_probability": 0.5, "stop_at_accuracy": 0.6, "split": ("train=x",)}
-    changed |= {"duplicates": "drop"}
+    changed |= {"duplicates": "drop", "classes": ("a", "b")}
     keys = {
         field.name: dataclasses.replace(config, **{field.name: changed.get(field.name, 7)}).key()
         for field in dataclasses.fields(RunConfig)

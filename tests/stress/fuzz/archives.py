@@ -15,6 +15,7 @@ import numpy as np
 
 from lossbench.benchmarks.data import listing_cache
 from lossbench.benchmarks.data.cifar import parse_batch
+from lossbench.benchmarks.data.class_names import parse_classes
 from lossbench.benchmarks.data.directory import read_file
 from lossbench.benchmarks.data.folder import path_source
 from lossbench.benchmarks.data.sources import SPLITS, UnusableError
@@ -182,6 +183,19 @@ def _read_splits(data: bytes, _: Path) -> None:
     assert all(part not in ("", ".", "..") and "/" not in part for f in given for part in f)
 
 
+def _read_classes(data: bytes, _: Path) -> None:
+    """Parse the values of --classes, one per line."""
+    classes, labels = parse_classes(data.decode(errors="surrogateescape").split("\n"))
+    assert set(labels.values()) == set(range(len(classes)))
+    assert all(name.isprintable() for name in classes)
+
+
+CLASS_FLAGS = Target(
+    lambda: [b"cat=kitten,gatos\ndog=perros", b"dog\ncat", b"a=0\nb=1\nc=2,3"],
+    _read_classes,
+    ARCHIVE_ERRORS,
+    (b"cat=", b"dog=", b"=", b",", b"/", b"\n"),
+)
 SPLIT_FLAGS = Target(
     lambda: [b"train=a/b\ntest=Test Data", b"VALID=.\ntest=c/"],
     _read_splits,

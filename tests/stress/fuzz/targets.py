@@ -11,6 +11,7 @@ TARGETS: dict[str, Target] = {
     "tar": archives.TAR,
     "names": archives.NAMES,
     "splits": archives.SPLIT_FLAGS,
+    "classes": archives.CLASS_FLAGS,
     "cifar": archives.CIFAR,
     "listing": archives.LISTING,
     "command": commands.COMMAND,
