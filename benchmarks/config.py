@@ -216,7 +216,7 @@ class SubjectConfig:
             help_behavior_hint="(default: cifar10; synthetic if it is not available)",
         ),
     ] = None
-    """Cats and dogs: cifar10, oxford-pets, synthetic, or a path (directory, .zip, .tar).
+    """Cats and dogs: cifar10, oxford-pets, synthetic, or a path (directory, .zip, .tar, .parquet).
     More classes: cifar10-ten, oxford-breeds."""
 
 

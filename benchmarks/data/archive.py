@@ -22,6 +22,7 @@ from lossbench.benchmarks.errors import UserError
 
 from .directory import DirectoryReader, FileFilter, FileInfo, digest, size_error
 from .other_files import TAR_SUFFIXES, explain_other_formats
+from .parquet import ParquetReader
 from .sources import MAX_FILE_BYTES, UnusableError
 
 MAX_MEMBERS = 2_000_000
@@ -123,7 +124,7 @@ class TarReader(_ArchiveReader):
             raise _corrupt(self.path, error) from error
 
 
-Reader = DirectoryReader | ZipReader | TarReader
+Reader = DirectoryReader | ZipReader | TarReader | ParquetReader
 """Collection of files.
 
 `files` yields the paths of all files on disk that it consists of, `infolist` lists its own files,
@@ -132,7 +133,9 @@ of a file, in the order that is cheapest to read."""
 
 
 def open_reader(path: Path) -> Reader:
-    """Open a directory, .zip, .tar, .tar.gz or .tgz. The suffix decides, else the content.
+    """Open a directory, .zip, .tar, .tar.gz, .tgz or .parquet.
+
+    The suffix decides, else the content.
 
     Raises:
         UserError: nothing exists at `path`, or it is none of these.
@@ -146,6 +149,8 @@ def open_reader(path: Path) -> Reader:
         if path.is_file():
             if name.endswith(".zip") or zipfile.is_zipfile(path):
                 return ZipReader(path)
+            if name.endswith(".parquet"):
+                return ParquetReader(path)
             if name.endswith(TAR_SUFFIXES) or _is_tar(path):
                 return TarReader(path)
     except OSError as error:
@@ -153,7 +158,7 @@ def open_reader(path: Path) -> Reader:
     advice = explain_other_formats([path.name])
     raise UserError(
         f"{str(path)!r} is neither a directory nor an archive; give a directory, .zip, .tar, "
-        f".tar.gz or .tgz{f'; {advice}' if advice else ''}"
+        f".tar.gz, .tgz or .parquet{f'; {advice}' if advice else ''}"
     )
 
 

@@ -13,7 +13,8 @@ from lossbench.benchmarks.format import plural
 
 from .archive import Reader, open_reader
 from .class_names import Labels, class_labels, find_label, label_of_file_name, parse_classes
-from .directory import FileInfo
+from .directory import DirectoryReader, FileInfo
+from .label_tables import describe_columns, place_by_tables
 from .listing_cache import Listing, cached_listing
 from .other_files import (
     TAR_SUFFIXES,
@@ -23,6 +24,7 @@ from .other_files import (
     is_archive,
     is_system_file,
 )
+from .parquet import ParquetReader
 from .sources import (
     CATS_AND_DOGS,
     SPLITS,
@@ -52,8 +54,10 @@ def path_source(
     splits: Sequence[str] = (),
     class_names: Sequence[str] = (),
 ) -> ImageSource:
-    """Create a source from a directory or an archive.
+    """Create a source from a directory, an archive or a parquet table.
 
+    If names say no classes, the rows of parquet tables or of a CSV file beside the images do; they
+    are read as if they were folders (`parquet`, `label_tables`).
     The class of an image is the innermost folder named like a class, such as cat or cats in any
     case; else the start of a file name like `cat.123.jpg` or `Bengal_7.jpg`. Its split is that of
     the innermost folder whose name says one (`split_of_name`). Folders that divide the images are
@@ -62,7 +66,7 @@ def path_source(
     names alone.
 
     Args:
-        path: a directory, .zip, .tar, .tar.gz or .tgz.
+        path: a directory, .zip, .tar, .tar.gz, .tgz or .parquet.
         name: name of the source; None: the last part of the path, without archive suffix.
         description: one line; None: made from the path.
         image_size: natural image size in pixels.
@@ -79,7 +83,9 @@ def path_source(
     if class_names:
         classes, labels = parse_classes(class_names)
     reader = open_reader(path)
-    listed = cache(lambda: _list_images(reader, classes, labels, given))
+    strict = not class_names
+    found = cache(lambda: _list_files(reader, classes, labels, strict))
+    listed = cache(lambda: _list_images(path, found()[1], classes, labels, given))
 
     def make() -> Listing:
         images, composition = listed()
@@ -96,28 +102,57 @@ def path_source(
         classes=classes,
         fingerprint=listing.fingerprint,
         images=lambda: listed()[0],
-        load=lambda images: reader.load([image.key for image in images]),
+        load=lambda images: found()[0].load([image.key for image in images]),
         composition=listing.composition,
     )
 
 
+def _list_files(
+    reader: Reader, classes: tuple[str, ...], labels: Labels, strict: bool
+) -> tuple[Reader, list[FileInfo]]:
+    """List the files of a reader; return the reader that loads the images among them.
+
+    Args:
+        reader: the reader of the path.
+        classes: class names by label.
+        labels: labels by name.
+        strict: whether a label in a table that is no class is an error.
+
+    Raises:
+        UserError: no class is found, or a table is wrong.
+    """
+
+    def wanted(parts: tuple[str, ...]) -> bool:
+        return find_label(parts, labels) is not None
+
+    files = [file for file in reader.infolist(wanted) if not is_system_file(file.parts)]
+    if {find_label(file.parts, labels) for file in files} >= set(range(len(classes))):
+        return reader, files
+    tables = [file.parts for file in files if file.parts[-1].lower().endswith(".parquet")]
+    if tables and isinstance(reader, DirectoryReader):
+        reader = ParquetReader(reader.path, tables)
+        files = [file for file in reader.infolist(wanted) if not is_system_file(file.parts)]
+    elif placed := place_by_tables(reader, files, labels, strict=strict):
+        files = [
+            replace(file, parts=placed.get(file.parts, file.parts))
+            for file in reader.infolist(lambda parts: parts in placed)
+            if not is_system_file(file.parts)
+        ]
+    _check_found(reader, files, labels, classes)
+    return reader, files
+
+
 def _list_images(
-    reader: Reader,
+    path: Path,
+    files: Sequence[FileInfo],
     classes: tuple[str, ...],
     labels: Labels,
     given: Mapping[Folders, SplitName],
 ) -> tuple[tuple[ImageInfo, ...], Composition]:
-    """List the images of a reader, and what they were made from. Raises UserError."""
-    path = reader.path
-    files = [
-        file
-        for file in reader.infolist(lambda parts: find_label(parts, labels) is not None)
-        if not is_system_file(file.parts)
-    ]
+    """Return the images among files, and what they were made from. Raises UserError."""
     labelled = [(file, find_label(file.parts, labels)) for file in files]
     found = [(file, label) for file, label in labelled if label is not None]
     others = [file for file, label in labelled if label is None]
-    _check_found(path, files, [label for _, label in found], classes)
     origins = find_origins([file.parts for file, _ in found], labels, given, str(path))
     images, folders = _assign_test_split(_make_images(found, origins), origins)
     remedy = "add images to the folder that is short of them, or say with --split what folders are"
@@ -147,21 +182,24 @@ def _make_images(
 
 
 def _check_found(
-    path: Path, files: Sequence[FileInfo], labels: Sequence[int], classes: tuple[str, ...]
+    reader: Reader, files: Sequence[FileInfo], labels: Labels, classes: tuple[str, ...]
 ) -> None:
     """Raise UserError unless every class has an image; the message lists what was found."""
-    counts = Counter(labels)
+    found_labels = (find_label(file.parts, labels) for file in files)
+    counts = Counter(label for label in found_labels if label is not None)
     if len(counts) == len(classes):
         return
     found = ", ".join(f"{counts[label]:,} {name}" for label, name in enumerate(classes))
     folders = sorted({printable(e.parts[-2]) for e in files if len(e.parts) > 1})
     seen = f"folders: {shorten(folders)}" if folders else "no folders"
     hint = explain_other_formats(printable(file.parts[-1]) for file in files)
+    hint = hint or ("" if counts else describe_columns(reader, files))
+    flags = " ".join(f"{name}=FOLDER" for name in classes[:2])
     raise UserError(
-        f"{path}: images of every class are needed, but found {found} among {len(files):,} files "
-        f"({seen}); put them into folders named {', '.join(classes)}, or name the files like "
-        f"{classes[0]}.1.jpg, or name the folders with --classes "
-        f"{' '.join(f'{name}=FOLDER' for name in classes[:2])}{f'; {hint}' if hint else ''}"
+        f"{reader.path}: images of every class are needed, but found {found} among "
+        f"{len(files):,} files ({seen}); put them into folders named {', '.join(classes)}, or name "
+        f"the files like {classes[0]}.1.jpg, or name the folders with --classes {flags}"
+        f"{f'; {hint}' if hint else ''}"
     )
 
 

@@ -36,8 +36,7 @@ _SAVE = "image.save('cat/1.jpg')"
 OTHER_FORMATS = {
     r"\.arrow": "a data set saved by Hugging Face's `datasets`; load it with "
     f"datasets.load_from_disk(...) and write each row's image into its class folder with {_SAVE}",
-    r"\.parquet": "a parquet table; load it with datasets.load_dataset('parquet', ...) and write "
-    f"each row's image into its class folder with {_SAVE}",
+    r"\.parquet": "parquet tables in an archive; unpack it, and give the folder as --data",
     r"\.tfrecords?(-\d+-of-\d+)?|-\d{5}-of-\d{5}": "TFRecord files; read them with "
     "tf.data.TFRecordDataset, and write each image's bytes into a file of its class folder, such "
     "as cat/1.jpg",

@@ -203,7 +203,6 @@ def test_no_class_is_an_error_that_names_inner_archives(pack, tmp_path, refusal)
 
 OTHER_FORMATS = {
     "arrow": (["train/data-00000-of-00001.arrow", "train/state.json"], "load_from_disk"),
-    "parquet": (["data/train-00000-of-00002.parquet", "README.md"], "load_dataset('parquet'"),
     "tfrecord": (["cats.tfrecord", "dogs.tfrecord"], "TFRecordDataset"),
     "tensorflow datasets": (["1.0/x-train.tfrecord-00000-of-00008"], "TFRecordDataset"),
     "webdataset": (["000001.jpg", "000001.cls", "000002.jpg", "000002.cls"], "WebDataset"),
@@ -223,9 +222,7 @@ def test_other_formats_are_refused_with_what_to_do(pack, kind, form, refusal):
     refusal(lambda: path_source(path), "found 0 dog, 0 cat", advice)
 
 
-@pytest.mark.parametrize(
-    ("name", "advice"), [("pets.parquet", "load_dataset"), ("a.tfrecord", "tf.data"), ("b.txt", "")]
-)
+@pytest.mark.parametrize(("name", "advice"), [("a.tfrecord", "tf.data"), ("b.txt", "")])
 def test_a_file_of_another_format_is_refused_with_what_to_do(tmp_path, name, advice, refusal):
     (tmp_path / name).write_bytes(b"PAR1")
     refusal(lambda: path_source(tmp_path / name), "neither a directory nor an archive", advice)

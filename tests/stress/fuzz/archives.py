@@ -1,5 +1,6 @@
 """Fuzz archives and folders of images, CIFAR-10 batches and cached listings."""
 
+import contextlib
 import io
 import json
 import os
@@ -98,6 +99,33 @@ def _use(path: Path) -> None:
     assert set(seen) <= set(range(len(images)))
 
 
+def _tables() -> Iterator[bytes]:
+    """Make parquet tables; none without pyarrow."""
+    with contextlib.suppress(ImportError):
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        features = {"image": {"_type": "Image"}, "label": {"_type": "ClassLabel"}}
+        features["label"]["names"] = ["cat", "dog"]
+        about = {"huggingface": json.dumps({"info": {"features": features}})}
+        for labels, compression in (([0, 1] * 4, "snappy"), (["cat", "dog"] * 4, "none")):
+            images = [{"bytes": b"picture", "path": f"{n}.jpg"} for n in range(8)]
+            table = pa.table({"image": images, "label": labels}).replace_schema_metadata(about)
+            sink = pa.BufferOutputStream()
+            pq.write_table(table, sink, compression=compression)
+            yield sink.getvalue().to_pybytes()
+
+
+def _read_label_table(data: bytes, scratch: Path) -> None:
+    """Read pictures that a table gives labels to."""
+    folder = scratch / "labelled"
+    folder.mkdir(exist_ok=True)
+    for name in LABELLED:
+        (folder / name).write_bytes(b"picture")
+    (folder / "train.csv").write_bytes(data)
+    _use(folder)
+
+
 def _read_names(data: bytes, scratch: Path) -> None:
     """Make a folder of files with these names, one per line, and read it."""
     folder = scratch / "folder"
@@ -146,6 +174,9 @@ WORDS = (
     *(b".jpg", b"train/", b"\x1b[31m", b"cat.1."),
 )
 ARCHIVE_ERRORS = (UserError,)
+
+
+LABELLED = tuple(f"{number}.jpg" for number in range(8))
 
 
 class NoListingError(Exception):
@@ -213,6 +244,24 @@ TAR = Target(
     _reader((".tar", ".tgz", "")),
     ARCHIVE_ERRORS,
     (b"ustar\x0000", b"ustar  \0", b"17 GNU.sparse.", b"x" * 99, b"\x80\0\0\0", b"cat/1.png"),
+)
+LABEL_TABLE = Target(
+    lambda: [
+        "\n".join(
+            [f"image{sign}label{sign}split"]
+            + [f"{n}.jpg{sign}{('cat', 'dog')[n % 2]}{sign}test" for n in range(8)]
+        ).encode()
+        for sign in ",;\t"
+    ],
+    _read_label_table,
+    ARCHIVE_ERRORS,
+    (*(b"filename", b"label", b"split", b"cat", b"dogs", b"7.jpg", b"../"), b",", b'"', b"\n"),
+)
+PARQUET = Target(
+    lambda: list(_tables()),
+    _reader((".parquet",)),
+    ARCHIVE_ERRORS,
+    (b"PAR1", b"image", b"label", b"bytes", b"ClassLabel", b"\xff\xff\xff\x7f", b"\0\0\0\0"),
 )
 NAMES = Target(lambda: [each.encode() for each in LAYOUTS], _read_names, ARCHIVE_ERRORS, WORDS)
 CIFAR = Target(lambda: list(_batches()), _read_batch, (ValueError,), (b"labels", b"K\3", b"U\6"))

@@ -12,6 +12,8 @@ TARGETS: dict[str, Target] = {
     "names": archives.NAMES,
     "splits": archives.SPLIT_FLAGS,
     "classes": archives.CLASS_FLAGS,
+    "labels": archives.LABEL_TABLE,
+    "parquet": archives.PARQUET,
     "cifar": archives.CIFAR,
     "listing": archives.LISTING,
     "command": commands.COMMAND,
