@@ -37,7 +37,7 @@ ENTRANCES = ("cli",)
 """Rooms whose functions import what a command needs, so that --help does without torch."""
 HEAVY = {"matplotlib", "scipy", "tensorboard", "torchvision"}
 """Libraries that take so long to import that functions do it."""
-OPTIONAL = {"ray", "triton", "lightning", "liger_kernel", "fcntl", "msvcrt"}
+OPTIONAL = {"ray", "pyarrow", "triton", "lightning", "liger_kernel", "fcntl", "msvcrt"}
 """Libraries that are not everywhere."""
 NEEDS_OPTIONAL = {"benchmarks.training.executors.ray"}
 """Modules that import such a library."""

@@ -249,7 +249,10 @@ LABEL_TABLE = Target(
     lambda: [
         "\n".join(
             [f"image{sign}label{sign}split"]
-            + [f"{n}.jpg{sign}{('cat', 'dog')[n % 2]}{sign}test" for n in range(8)]
+            + [
+                f"{n}.jpg{sign}{('cat', 'dog')[n % 2]}{sign}{('train', 'test')[n % 4 // 2]}"
+                for n in range(8)
+            ]
         ).encode()
         for sign in ",;\t"
     ],

@@ -219,7 +219,7 @@ def _resumable() -> list[bytes]:
 
 def _resume(data: bytes, scratch: Path) -> None:
     (scratch / EXPERIMENT_FILE).write_bytes(data)
-    config, rates = parse_config(read_description(scratch), scratch)
+    config, rates, _ = parse_config(read_description(scratch), scratch)
     validate(config)
     assert set(rates) == set(config.losses or ())
 
