@@ -19,14 +19,16 @@ MIN_LIMIT = 2.0
 
 
 def draw_differences(
-    differences: Mapping[str, Mapping[str, Any]], *, synthetic: bool
+    differences: Mapping[str, Mapping[str, Any]], margin: float, *, synthetic: bool
 ) -> bytes | None:
-    """Draw one row per loss, best first: the mean difference in test accuracy with two intervals.
+    """Draw one row per loss, best first: the mean difference in test accuracy with its intervals.
 
-    The thick line is the 95 % interval over seeds, the thin line below it that over test images.
+    The thin line is the 95 % interval, the thick one that of 90 %. A loss is equivalent if the
+    thick line lies within the band.
 
     Args:
         differences: `minus_cross_entropy` of summary.json, by loss.
+        margin: largest difference that counts as none, a fraction: half the width of the band.
         synthetic: stamp the figure.
 
     Returns:
@@ -59,14 +61,15 @@ def draw_differences(
         figure.text(
             0.012,
             1 - 0.42 / height,
-            f"Marker: mean over {over} paired seed{'s'[: over != '1']}. 95 % intervals: thick line "
-            "over seeds, thin line over test images.",
+            f"Marker: mean over {over} paired seed{'s'[: over != '1']}. Lines: 95 % interval "
+            f"(thin) and 90 % (thick). Equivalent: thick within ±{100 * margin:g} points.",
             va="top",
             fontsize=10.5,
         )
         limit = axis_limit([each for _, each in rows])
         for index, (name, difference) in enumerate(rows):
             _draw_row(axes, len(rows) - 1 - index, name, difference, limit)
+        axes.axvspan(-100 * margin, 100 * margin, color="#EEF1F4", zorder=0)
         _finish(axes, rows, limit)
         description = "test accuracy minus that of cross-entropy"
         if synthetic:
@@ -93,13 +96,14 @@ def _draw_row(axes: Axes, y: int, name: str, difference: Mapping[str, Any], limi
     style = loss_style(name)
     color, mean = style["color"], 100 * difference["mean"]
     decided = difference["verdict"] != "undecided"
-    examples = difference["examples"]
-    if difference["low"] is not None:
-        ends = [100 * difference["low"], 100 * difference["high"]]
-        axes.plot(ends, [y, y], color=color, linewidth=5, alpha=0.55, solid_capstyle="butt")
-    if examples is not None:
-        ends = [100 * examples["low"], 100 * examples["high"]]
-        axes.plot(ends, [y - 0.24, y - 0.24], color=FAINT, linewidth=1.4)
+    lines: dict[str, dict[str, Any]] = {
+        "": {"linewidth": 1.4},
+        "_90": {"linewidth": 5, "alpha": 0.55},
+    }
+    for suffix, line in lines.items():
+        if difference[f"low{suffix}"] is not None:
+            ends = [100 * difference[f"{end}{suffix}"] for end in ("low", "high")]
+            axes.plot(ends, [y, y], color=color, solid_capstyle="butt", **line)
     marker: dict[str, Any] = {"markeredgecolor": color, "markersize": 9, "zorder": 5}
     if abs(mean) <= limit:
         fill = color if decided else "white"

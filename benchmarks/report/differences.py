@@ -12,16 +12,22 @@ from numpy.typing import NDArray
 
 from lossbench.benchmarks.config import REFERENCE
 from lossbench.benchmarks.errors import UserError
+from lossbench.benchmarks.format import MISSING
 from lossbench.benchmarks.records.reading import read_correct
-from lossbench.benchmarks.stats.intervals import Interval, bootstrap_difference, paired_difference
-from lossbench.benchmarks.stats.significance import (
-    holm,
-    minimum_detectable_difference,
-    paired_t_pvalue,
-)
-from lossbench.benchmarks.stats.verdict import MINIMUM_SEEDS
+from lossbench.benchmarks.stats.crossed import CrossedMean, accuracy_difference
+from lossbench.benchmarks.stats.sample_size import images_needed, seeds_needed
+from lossbench.benchmarks.stats.significance import holm
+from lossbench.benchmarks.stats.verdict import MINIMUM_SEEDS, verdict_equivalent
 
 SIGNIFICANCE = 0.05
+MARGIN = 0.02
+"""Largest difference in accuracy that counts as none."""
+
+FROM_PREDICTIONS = (
+    *("images", "low", "high", "low_90", "high_90", "image_share", "p", "p_holm"),
+    *("seeds_needed", "images_needed"),
+)
+"""Numbers that are None without predictions.npz."""
 
 Accuracies = dict[int, float]
 """Final test accuracy by seed."""
@@ -37,12 +43,16 @@ def minus_cross_entropy(
         accuracies: per loss with a finished run. Without cross-entropy nothing is compared.
 
     Returns:
-        Per loss, in fractions, as in summary.json: mean, low, high, n: difference paired by seed,
-        with its 95 % t interval. p: of the paired t test, None below two seeds. p_holm: corrected
-        for all losses compared. detectable: smallest true difference found with a power of 0.8.
-        examples: paired 95 % bootstrap interval over test images, averaged over seeds, None without
-        predictions. verdict: 'better' or 'worse' if p_holm < 0.05, `examples` excludes 0 and
-        n >= MINIMUM_SEEDS, else 'undecided'.
+        Per loss, in fractions, as in summary.json. mean: difference paired by seed and test image.
+        n: number of seeds. images: number of test images, None without predictions.npz.
+        low, high: ends of the 95 % interval for other seeds and other images, see `stats.crossed`;
+        low_90, high_90: of the 90 % interval. Both are None without predictions.npz or with one
+        seed. image_share: share of the images in the squared standard error. p: that there is no
+        difference; p_holm: corrected for all losses compared. verdict: 'equivalent' if the 90 %
+        interval lies within ±MARGIN, else 'better' or 'worse' if p_holm < SIGNIFICANCE, else
+        'undecided'; always that with fewer than MINIMUM_SEEDS seeds. seeds_needed: how many would
+        decide; images_needed: the same with these seeds, if no number of seeds would. Both are None
+        for other verdicts.
 
     Raises:
         UserError: predictions are unreadable, or of different test images.
@@ -50,39 +60,73 @@ def minus_cross_entropy(
     reference = accuracies.get(REFERENCE, {})
     read = cache(lambda loss, seed: read_correct(directory, loss, seed))
     differences: dict[str, dict[str, Any]] = {}
+    found: dict[str, CrossedMean] = {}
     for loss, own in accuracies.items():
         seeds = [seed for seed in own if seed in reference]
         if loss == REFERENCE or not seeds:
             continue
-        a, b = [own[seed] for seed in seeds], [reference[seed] for seed in seeds]
-        examples = _over_examples(read, loss, seeds)
-        differences[loss] = {
-            **paired_difference(a, b).as_dict(),
-            "p": paired_t_pvalue(a, b) if len(seeds) > 1 else None,
-            "p_holm": None,
-            "detectable": minimum_detectable_difference([x - y for x, y in zip(a, b, strict=True)]),
-            "examples": None if examples is None else examples.as_dict(),
-        }
-    with_p = [each for each in differences.values() if each["p"] is not None]
-    for each, p in zip(with_p, holm([each["p"] for each in with_p]), strict=True):
-        each["p_holm"] = p
-    for each in differences.values():
-        each["verdict"] = _verdict(each)
+        mean = sum(own[seed] - reference[seed] for seed in seeds) / len(seeds)
+        unknown = dict.fromkeys(FROM_PREDICTIONS)
+        differences[loss] = {"mean": mean, "n": len(seeds), **unknown, "verdict": "undecided"}
+        if (correct := _correct(read, loss, seeds)) is not None:
+            each = accuracy_difference(*correct)
+            differences[loss] |= {"mean": each.mean, "images": each.images}
+            if each.error is not None:
+                found[loss] = each
+    ps = holm([each.pvalue() for each in found.values()])
+    for (loss, each), p in zip(found.items(), ps, strict=True):
+        differences[loss] |= _compared(each, p, SIGNIFICANCE / len(found))
     return differences
 
 
-def _verdict(difference: dict[str, Any]) -> str:
-    p, examples = difference["p_holm"], difference["examples"]
-    if difference["n"] < MINIMUM_SEEDS or p is None or examples is None or p >= SIGNIFICANCE:
+def what_would_decide(difference: dict[str, Any]) -> str:
+    """Return '12 seeds', '9,100 test images' or what else would decide an undecided difference."""
+    if difference["verdict"] != "undecided":
+        return MISSING
+    if difference["n"] < MINIMUM_SEEDS:
+        return f"{MINIMUM_SEEDS} seeds or more"
+    if difference["images"] is None:
+        return "predictions.npz"
+    if seeds := difference["seeds_needed"]:
+        return f"{seeds:,} seeds"
+    if images := difference["images_needed"]:
+        return f"{float(f'{images:.2g}'):,.0f} test images"
+    return "more seeds and more test images"
+
+
+def _compared(found: CrossedMean, p_holm: float, significance: float) -> dict[str, Any]:
+    wide, narrow = found.interval(0.95), found.interval(0.9)
+    seeds = images = None
+    verdict = _verdict(found, p_holm)
+    if verdict == "undecided":
+        seeds = seeds_needed(found, MARGIN, significance)
+        images = images_needed(found, MARGIN, significance) if seeds is None else None
+    return {
+        "low": wide.low,
+        "high": wide.high,
+        "low_90": narrow.low,
+        "high_90": narrow.high,
+        "image_share": found.image_share,
+        "p": found.pvalue(),
+        "p_holm": p_holm,
+        "verdict": verdict,
+        "seeds_needed": seeds,
+        "images_needed": images,
+    }
+
+
+def _verdict(found: CrossedMean, p_holm: float) -> str:
+    if verdict_equivalent(found.interval(0.9), MARGIN) == "holds":
+        return "equivalent"
+    if found.seeds < MINIMUM_SEEDS or p_holm >= SIGNIFICANCE:
         return "undecided"
-    if difference["mean"] > 0 and examples["low"] > 0:
-        return "better"
-    return "worse" if difference["mean"] < 0 and examples["high"] < 0 else "undecided"
+    return "better" if found.mean > 0 else "worse"
 
 
-def _over_examples(
+def _correct(
     read: Callable[[str, int], NDArray[np.bool_] | None], loss: str, seeds: list[int]
-) -> Interval | None:
+) -> tuple[NDArray[np.bool_], NDArray[np.bool_]] | None:
+    """Return what a loss and cross-entropy have right, (seeds, images), or None."""
     arrays = [read(name, seed) for name in (loss, REFERENCE) for seed in seeds]
     correct = [each for each in arrays if each is not None]
     if len(correct) < 2 * len(seeds):
@@ -92,4 +136,4 @@ def _over_examples(
             f"cannot compare {loss} with {REFERENCE}: their predictions.npz are of different test "
             "images; train both again in one comparison"
         )
-    return bootstrap_difference(np.stack(correct[: len(seeds)]), np.stack(correct[len(seeds) :]))
+    return np.stack(correct[: len(seeds)]), np.stack(correct[len(seeds) :])

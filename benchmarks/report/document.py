@@ -15,13 +15,17 @@ SYNTHETIC_NOTE = (
     "pictures."
 )
 MARKS = {
-    "better": "\N{BLACK UP-POINTING TRIANGLE}",
-    "worse": "\N{BLACK DOWN-POINTING TRIANGLE}",
-    "undecided": "\N{WHITE CIRCLE}",
+    "better": "\N{UPWARDS ARROW}",
+    "worse": "\N{DOWNWARDS ARROW}",
+    "equivalent": "\N{ALMOST EQUAL TO}",
+    "undecided": "?",
     "holds": "\N{CHECK MARK}",
-    "does not hold": "\N{MULTIPLICATION X}",
+    "does not hold": "\N{CIRCLED DIVISION SLASH}",
 }
-"""Symbol before each verdict, so that no verdict is told by colour alone."""
+"""Symbol before each verdict, so that no verdict is told by colour alone.
+
+None is a marker of a loss in the figures.
+"""
 
 
 @dataclass(frozen=True)

@@ -31,6 +31,8 @@ from lossbench.benchmarks.plots.forest import draw_differences
 from lossbench.benchmarks.plots.palette import loss_style
 from lossbench.benchmarks.records.reading import Experiment, Run
 
+from .differences import MARGIN
+
 LOWEST_DECADE = -9  # smaller gradients are rounding errors of float32
 
 
@@ -45,6 +47,7 @@ def draw_figures(experiment: Experiment, summary: dict[str, Any]) -> dict[str, b
     figures = {
         "differences.png": draw_differences(
             {name: each for name, each in differences.items() if each is not None},
+            MARGIN,
             synthetic=summary["synthetic"],
         ),
         "comparison.png": draw_comparison(experiment, summary),

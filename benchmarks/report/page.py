@@ -17,6 +17,7 @@ from lossbench.benchmarks.format import (
 )
 from lossbench.benchmarks.records.reading import Experiment
 
+from .differences import MARGIN, what_would_decide
 from .document import (
     Banner,
     Block,
@@ -33,7 +34,7 @@ from .document import (
 )
 from .identities import identities_blocks
 from .provenance import Items, data_items, format_mapping, machine_items
-from .table import detectable_sentence, notes, results_table, seed_range
+from .table import WOULD_DECIDE, notes, results_table, seed_range
 
 ALT = {
     "differences.png": "One row per loss: test accuracy minus cross-entropy's, with intervals.",
@@ -46,21 +47,23 @@ CLOSED_FORMS_TEXT = (
     "losses are given the two logits \N{MINUS SIGN}z/2 and +z/2 of the one logit z."
 )
 UNCERTAINTY_NOTE = (
-    "95 % intervals, in points. Over seeds: paired t interval. Over test images: paired bootstrap "
-    "of the same networks' predictions, averaged over seeds. p: two-sided paired t test; p, Holm: "
-    "corrected for all losses compared. Detectable: the smallest true difference that a paired t "
-    "test with as many seeds and this spread finds with probability 0.8, before any correction."
+    "Differences on the same test images, paired by seed, in points. Both intervals allow for "
+    "other seeds and other test images together (crossed random effects, Satterthwaite's degrees "
+    "of freedom). p: that there is no difference; p, Holm: corrected for all losses compared. Due "
+    "to images: share of the squared standard error that no more seeds can remove. Would decide: "
+    f"{WOULD_DECIDE}; test images where no number of seeds would."
 )
 UNCERTAINTY_COLUMNS = (
     "loss",
     "minus cross-entropy, points",
-    "over seeds",
-    "over test images",
+    "95 % interval",
+    "90 % interval",
     "p",
     "p, Holm",
-    "detectable, points",
+    "due to images, %",
     "seeds",
     "verdict",
+    "would decide",
 )
 
 
@@ -109,38 +112,38 @@ def compared(summary: dict[str, Any]) -> dict[str, dict[str, Any]]:
 
 
 def verdicts(summary: dict[str, Any]) -> list[Block]:
-    """List the losses by verdict, with the smallest difference that could have been found."""
+    """List the losses by verdict, the undecided ones with what would decide."""
     differences = compared(summary)
     if not differences:
         if len(summary["losses"]) == 1:
             return [Paragraph("A single loss was trained: there is nothing to compare it with.")]
         return [Paragraph(f"Without {REFERENCE} among the losses, no difference is tested.")]
-
-    def names(verdict: str) -> list[str]:
-        chosen = [name for name, each in differences.items() if each["verdict"] == verdict]
-        if verdict != "undecided":
-            chosen.sort(key=lambda name: -abs(differences[name]["mean"]))
-        return [f"{n} ({interval_points(differences[n], signed=True)})" for n in chosen]
-
-    blocks: list[Block] = [
-        Callout(
-            verdict,
-            f"{', '.join(names(verdict)) or 'none'}.",
-            f"{verdict.capitalize()} than {REFERENCE}:",
-        )
-        for verdict in ("better", "worse")
-    ]
-    if undecided := names("undecided"):
-        detectable = detectable_sentence(
-            [each for each in differences.values() if each["verdict"] == "undecided"]
-        )
-        blocks.append(Callout("undecided", f"{', '.join(undecided)}. {detectable}", "Undecided:"))
+    labels = {
+        "better": f"Better than {REFERENCE}:",
+        "worse": f"Worse than {REFERENCE}:",
+        "equivalent": f"Equivalent to {REFERENCE} within {100 * MARGIN:g} points:",
+        "undecided": "Undecided:",
+    }
+    blocks: list[Block] = []
+    for verdict, label in labels.items():
+        names = [name for name, each in differences.items() if each["verdict"] == verdict]
+        names.sort(key=lambda name: -abs(differences[name]["mean"]))
+        if names or verdict in ("better", "worse"):
+            listed = ", ".join(f"{n} ({_in_brackets(differences[n])})" for n in names)
+            blocks.append(Callout(verdict, f"{listed or 'none'}.", label))
     images = f" and {summary['test_images']:,} test images" if summary["test_images"] else ""
     over = f"{seed_range({each['n'] for each in differences.values()})}{images}"
     blocks.append(
         Paragraph(f"Differences in test accuracy, in points, over {over}.", faint=True),
     )
     return blocks
+
+
+def _in_brackets(difference: dict[str, Any]) -> str:
+    points = interval_points(difference, signed=True)
+    if difference["verdict"] != "undecided":
+        return points
+    return f"{points}; would decide: {what_would_decide(difference)}"
 
 
 def uncertainty_table(summary: dict[str, Any]) -> Table:
@@ -150,23 +153,24 @@ def uncertainty_table(summary: dict[str, Any]) -> Table:
         (
             name,
             signed_points(each["mean"]),
-            _ends(each),
-            _ends(each["examples"]),
+            _ends(each["low"], each["high"]),
+            _ends(each["low_90"], each["high_90"]),
             pvalue(each["p"]),
             pvalue(each["p_holm"]),
-            percent(each["detectable"]),
+            percent(each["image_share"], 0),
             str(each["n"]),
             each["verdict"],
+            what_would_decide(each),
         )
         for name, each in ranked
     )
     return Table(UNCERTAINTY_COLUMNS, rows)
 
 
-def _ends(interval: dict[str, Any] | None) -> str:
-    if interval is None or interval["low"] is None:
+def _ends(low: float | None, high: float | None) -> str:
+    if low is None or high is None:
         return MISSING
-    return f"{signed_points(interval['low'])} to {signed_points(interval['high'])}"
+    return f"{signed_points(low)} to {signed_points(high)}"
 
 
 def sentence(summary: dict[str, Any]) -> str:

@@ -20,6 +20,7 @@ from lossbench.benchmarks.format import (
 )
 from lossbench.benchmarks.stats.verdict import MINIMUM_SEEDS
 
+from .differences import MARGIN, SIGNIFICANCE, what_would_decide
 from .document import SYNTHETIC, Table, synthetic_title
 
 WIDE = 112
@@ -53,6 +54,9 @@ GRADIENT_NOTE = (
     "gradient: norm over all parameters. First: the first batch. Last: mean over the steps since "
     "the last evaluation but one."
 )
+
+WOULD_DECIDE = "in 4 of 5 such comparisons if difference and spread are as seen here"
+"""What a number of seeds or images that would decide promises."""
 
 
 def rows(summary: dict[str, Any]) -> list[tuple[str, ...]]:
@@ -121,9 +125,9 @@ def print_table(table: Table) -> None:
 
 def _captions(summary: dict[str, Any], columns: tuple[Column, ...]) -> list[str]:
     captions = notes(summary)
-    losses = summary["losses"].values()
-    if compared := [loss["minus_cross_entropy"] for loss in losses if loss["minus_cross_entropy"]]:
-        captions.append(detectable_sentence(compared))
+    losses = summary["losses"].items()
+    if compared := {n: d for n, loss in losses if (d := loss["minus_cross_entropy"])}:
+        captions += would_decide_lines(compared)
     if left_out := [column.heading for column in COLUMNS[len(columns) :]]:
         captions.append(f"Left out in a narrow terminal: {'; '.join(left_out)}. See summary.md.")
     return captions
@@ -158,11 +162,13 @@ def _interval_notes(losses: dict[str, Any]) -> list[str]:
     compared = {n: d for n, loss in losses.items() if (d := loss["minus_cross_entropy"])}
     if compared:
         lines.append(
-            "Better or worse: p of the paired t test, Holm-corrected for all losses compared, is "
-            "below 0.05, and the paired bootstrap interval over test images excludes 0; never with "
-            f"fewer than {MINIMUM_SEEDS} seeds."
+            f"Equivalent: the 90 % interval of the difference lies within ±{100 * MARGIN:g} "
+            "points, too little to matter, even if it is not 0. Else better or worse: p that there "
+            "is no difference, Holm-corrected for all losses compared, is below "
+            f"{SIGNIFICANCE:g}. Intervals and p allow for other seeds and other test images. With "
+            f"fewer than {MINIMUM_SEEDS} seeds nothing is decided."
         )
-    if without := [name for name, each in compared.items() if not each["examples"]]:
+    if without := [name for name, each in compared.items() if not each["images"]]:
         lines.append(f"Undecided for want of predictions.npz: {', '.join(without)}.")
     if single := [name for name, loss in losses.items() if loss["test_accuracy"]["n"] < 2]:
         lines.append(f"No interval with fewer than 2 finished seeds: {', '.join(single)}.")
@@ -181,24 +187,18 @@ def _mse_targets(classes: list[str]) -> str:
     return "to +1 for the target class and \N{MINUS SIGN}1 for every other"
 
 
-def detectable_sentence(differences: list[dict[str, Any]]) -> str:
-    """Say how large a difference from cross-entropy would have been found.
+def would_decide_lines(differences: dict[str, dict[str, Any]]) -> list[str]:
+    """Return the line on what would decide the undecided differences, or no line.
 
     Args:
-        differences: `minus_cross_entropy` of one or more losses.
+        differences: `minus_cross_entropy` by loss.
     """
-    seeds = {each["n"] for each in differences}
-    if max(seeds) < MINIMUM_SEEDS:
-        return f"With fewer than {MINIMUM_SEEDS} seeds nothing is decided."
-    detectable = sorted(
-        each["detectable"] for each in differences if each["detectable"] is not None
-    )
-    low, high = percent(detectable[0]), percent(detectable[-1])
-    size = f"{low} points" if low == high else f"{low} to {high} points, depending on the loss,"
-    return (
-        f"With {seed_range(seeds)}, a difference of {size} is the smallest that four in five such "
-        "comparisons would find."
-    )
+    listed = [
+        f"{name} {what_would_decide(each)}"
+        for name, each in differences.items()
+        if each["verdict"] == "undecided"
+    ]
+    return [f"Would decide, {WOULD_DECIDE}: {', '.join(listed)}."] if listed else []
 
 
 def seed_range(counts: set[int]) -> str:

@@ -7,11 +7,12 @@ from ..samples import opened
 
 
 def difference(mean, half=None, verdict="undecided", n=3):
-    ends = (
-        {"low": None, "high": None} if half is None else {"low": mean - half, "high": mean + half}
-    )
-    examples = {"mean": mean, "low": mean - 0.02, "high": mean + 0.02, "n": 20}
-    return {"mean": mean, **ends, "n": n, "verdict": verdict, "examples": examples}
+    ends = {
+        f"{end}{suffix}": None if half is None else mean + sign * share * half
+        for end, sign in (("low", -1), ("high", 1))
+        for suffix, share in (("", 1), ("_90", 0.8))
+    }
+    return {"mean": mean, **ends, "n": n, "verdict": verdict}
 
 
 @pytest.mark.parametrize(
@@ -29,7 +30,7 @@ def test_the_axis_fits_most_losses(differences, points):
 
 
 def drawn(*, synthetic=False, **differences):
-    png = draw_differences(differences, synthetic=synthetic)
+    png = draw_differences(differences, 0.02, synthetic=synthetic)
     return opened(png)
 
 
@@ -57,9 +58,18 @@ def test_intervals_and_verdicts_are_drawn():
         difference(0.01, half=0.005),
         difference(0.01, verdict="better"),
         difference(0.01, n=4),
-        difference(0.01) | {"examples": None},
     ):
         assert np.abs(np.asarray(drawn(mse=other).convert("L"), int) - plain).max() > 50
+
+
+def test_the_band_is_twice_the_margin_wide():
+    def band(margin):
+        image = opened(draw_differences({"mse": difference(0.05)}, margin, synthetic=False))
+        row = np.asarray(image.convert("RGB"), int)[image.height // 4]
+        inside = np.abs(row - [0xEE, 0xF1, 0xF4]).max(axis=1) < 2
+        return int(inside.sum())
+
+    assert band(0.02) == pytest.approx(2 * band(0.01), rel=0.05)
 
 
 def test_the_figure_grows_with_the_losses_and_says_synthetic():
@@ -70,4 +80,4 @@ def test_the_figure_grows_with_the_losses_and_says_synthetic():
     assert "SYNTHETIC" not in one.text["Description"]
     stamped = drawn(synthetic=True, mse=difference(0.01, 0.01))
     assert "SYNTHETIC" in stamped.text["Description"]
-    assert draw_differences({}, synthetic=False) is None
+    assert draw_differences({}, 0.02, synthetic=False) is None

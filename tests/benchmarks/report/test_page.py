@@ -38,7 +38,7 @@ def test_the_order_of_the_page(read):
     document = comparison_document(*read, FIGURES)
     assert document.title == "tiny"
     assert [image.path for image in of_type(Image, document)] == list(FIGURES)
-    assert [len(table.columns) for table in of_type(Table, document)] == [9, 9]
+    assert [len(table.columns) for table in of_type(Table, document)] == [9, 10]
     kinds = [type(block) for block in document.blocks]
     first = [kinds.index(kind) for kind in (Callout, Image, Table, DefinitionList, Code)]
     assert first == sorted(first)
@@ -73,12 +73,16 @@ def difference(mean, verdict):
         "mean": mean,
         "low": mean - 0.01,
         "high": mean + 0.01,
+        "low_90": mean - 0.008,
+        "high_90": mean + 0.008,
         "n": 3,
+        "images": 20,
+        "image_share": 0.256,
         "p": 0.0004,
         "p_holm": 0.012,
-        "detectable": 0.015,
-        "examples": {"mean": mean, "low": mean - 0.02, "high": mean + 0.02, "n": 20},
         "verdict": verdict,
+        "seeds_needed": 14 if verdict == "undecided" else None,
+        "images_needed": None,
     }
 
 
@@ -88,30 +92,35 @@ def test_the_verdicts_and_the_numbers_behind_them(read):
         ("mse", 0.02, "better"),
         ("bce", 0.03, "better"),
         ("zero-one", -0.2, "worse"),
-        ("nll", 0.001, "undecided"),
+        ("nll", 0.015, "undecided"),
+        ("bernoulli-sum", 0.001, "equivalent"),
     ):
         losses[name] = losses["cross-entropy"] | {"minus_cross_entropy": difference(mean, verdict)}
-    better, worse, undecided, over = verdicts(read[1])
-    assert [block.verdict for block in (better, worse, undecided)] == [
-        "better", "worse", "undecided",
-    ]  # fmt: skip
+    *blocks, over = verdicts(read[1])
+    better, worse, equivalent, undecided = blocks
+    assert [b.verdict for b in blocks] == ["better", "worse", "equivalent", "undecided"]
     assert better.text == "bce (+3.0 ± 1.0), mse (+2.0 ± 1.0)."
     assert "cross-entropy" in better.lead
     assert worse.text == "zero-one (−20.0 ± 1.0)."
-    assert undecided.text.startswith("nll (+0.1 ± 1.0). With 3 seeds, a difference of 1.5 points")
+    assert equivalent.text == "bernoulli-sum (+0.1 ± 1.0)."
+    assert "within 2 points" in equivalent.lead
+    assert undecided.text == "nll (+1.5 ± 1.0; would decide: 14 seeds)."
     assert "3 seeds and 20 test images" in over.text
     table = uncertainty_table(read[1])
-    assert [row[0] for row in table.rows] == ["bce", "mse", "nll", "zero-one"]
+    assert [row[0] for row in table.rows] == [
+        *("bce", "mse", "nll", "bernoulli-sum", "zero-one"),
+    ]
     assert table.rows[0][1:] == (
-        *("+3.0", "+2.0 to +4.0", "+1.0 to +5.0", "< 0.001", "0.012", "1.5", "3", "better"),
+        *("+3.0", "+2.0 to +4.0", "+2.2 to +3.8", "< 0.001", "0.012", "26", "3", "better", "–"),
     )
-    losses["bce"]["minus_cross_entropy"].update(p=None, examples=None, detectable=None)
-    assert uncertainty_table(read[1]).rows[0][3:7] == ("–", "–", "0.012", "–")
+    assert table.rows[2][-2:] == ("undecided", "14 seeds")
+    losses["bce"]["minus_cross_entropy"].update(p=None, low=None, image_share=None)
+    assert uncertainty_table(read[1]).rows[0][2:7] == ("–", "+2.2 to +3.8", "–", "0.012", "–")
 
 
 def test_nothing_is_tested_without_cross_entropy_or_with_few_seeds(read):
     summary = read[1]
-    assert "fewer than 3 seeds" in verdicts(summary)[2].text
+    assert "would decide: 3 seeds or more" in verdicts(summary)[2].text
     assert verdicts(summary)[0].text == "none."
     mse = summary["losses"]["mse"] | {"minus_cross_entropy": None}
     (alone,) = verdicts(summary | {"losses": {"mse": mse}})

@@ -7,7 +7,6 @@ from lossbench.benchmarks.records.results import GRADIENT_COLUMNS
 from lossbench.benchmarks.report.summary import summarise
 from lossbench.benchmarks.report.table import (
     COLUMNS,
-    detectable_sentence,
     notes,
     results_table,
     rows,
@@ -36,9 +35,10 @@ def loss(accuracy, *, half=None, first=0.5, last=0.3, n=3):
             "low": -0.26,
             "high": -0.24,
             "n": n,
-            "detectable": 0.02,
-            "examples": {"mean": -0.25, "low": -0.27, "high": -0.23, "n": 2000},
+            "images": 2000,
             "verdict": "undecided",
+            "seeds_needed": 12,
+            "images_needed": None,
         },
         "images_per_second": 12345.6,
     }
@@ -68,7 +68,7 @@ def test_rows_fall_by_accuracy_and_chance_comes_last(experiment):
         *("cross-entropy", f"75.0 ± {half:.1f}", "reference", ""),
         *("0.500 → 0.300", "–", "25.0", "2.00 → 0.500", "200"),
     )
-    assert second[:4] == ("mse", "60.0 ± 0.0", f"−15.0 ± {half:.1f}", "undecided")
+    assert second[:4] == ("mse", "60.0 ± 0.0", "−15.0", "undecided")
     assert chance[:2] == ("chance", "60.0")
     table = results_table(summary)
     assert (table.rows, table.foot) == ((first, second), (chance,))
@@ -114,7 +114,7 @@ def joined(wide):
 
 def test_notes_say_which_intervals_are_missing(wide):
     assert "over 3 seeds" in joined(wide)
-    assert "Better or worse" in joined(wide)
+    assert "better or worse: p that" in joined(wide)
     wide["losses"]["mse"] = loss(0.6, n=1)
     assert "over 1 to 3 seeds" in joined(wide)
     assert "fewer than 2 finished seeds: mse." in joined(wide)
@@ -137,7 +137,7 @@ def test_notes_name_runs_and_losses_without_a_result(wide):
     assert "bce seed 0 at epoch 0.5, nll seed 2 not started." in text
     assert "nll ended without a finite accuracy for seed 1." in text
     assert "predictions.npz" not in text
-    wide["losses"]["bce-with-logits"]["minus_cross_entropy"]["examples"] = None
+    wide["losses"]["bce-with-logits"]["minus_cross_entropy"]["images"] = None
     assert "predictions.npz: bce-with-logits." in joined(wide)
 
 
@@ -155,10 +155,10 @@ def test_notes_give_the_targets_of_mse(wide, classes, targets):
     assert targets in joined(wide | {"classes": classes})
 
 
-def test_the_smallest_detectable_difference_is_given(wide):
-    assert "a difference of 2.0 points is the smallest" in " ".join(printed(wide, 112).split())
-    differences = [{"detectable": 0.004, "n": 3}, {"detectable": 0.031, "n": 5}]
-    assert "With 3 to 5 seeds, a difference of 0.4 to 3.1 points" in detectable_sentence(
-        differences
-    )
-    assert "fewer than 3 seeds" in detectable_sentence([{"detectable": 0.004, "n": 2}])
+def test_what_would_decide_is_said_of_the_undecided(wide):
+    text = " ".join(printed(wide, 112).split())
+    assert "bce-with-logits 12 seeds, probability-sum 12 seeds." in text
+    assert "in 4 of 5 such comparisons" in text
+    for each in wide["losses"].values():
+        each["minus_cross_entropy"]["verdict"] = "worse"
+    assert "Would decide" not in printed(wide, 112)
