@@ -95,7 +95,7 @@ def path_source(
     listing = cached_listing(path, choice, reader.files, make)
     what = "cats and dogs" if classes == CATS_AND_DOGS else f"{len(classes)} classes"
     return ImageSource(
-        name=name or _default_name(path),
+        name=name or default_name(path),
         description=f"{what} of {path}" if description is None else description,
         synthetic=False,
         image_size=image_size,
@@ -269,7 +269,8 @@ def _describe_contradictions(
     return (f"{files} folder, which is taken as the class: {', '.join(wrong[:3])}{more}",)
 
 
-def _default_name(path: Path) -> str:
+def default_name(path: Path) -> str:
+    """Return the name of a source from the last part of its path, without archive suffix."""
     name = path.resolve().name
     for suffix in (*TAR_SUFFIXES, ".zip"):
         name = name[: -len(suffix)] if name.lower().endswith(suffix) else name

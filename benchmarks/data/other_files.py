@@ -13,7 +13,7 @@ ARCHIVE_SUFFIXES = (*TAR_SUFFIXES, ".zip", ".7z", ".rar", ".gz", ".bz2", ".xz")
 """Suffixes of archives, which are not unpacked where they lie among images."""
 
 SYSTEM_FOLDERS = frozenset(("__macosx", "$recycle.bin", "@eadir", "system volume information"))
-SYSTEM_FILES = frozenset(("thumbs.db", "desktop.ini"))
+SYSTEM_FILES = frozenset(("thumbs.db", "desktop.ini", "_ds_store"))
 ACCOMPANYING_SUFFIXES = frozenset(
     f".{suffix}"
     for suffix in (

@@ -3,14 +3,17 @@
 import re
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from lossbench.benchmarks.errors import UserError
 
 from .directory import digest, read_file
 from .download import Archive, download
+from .folder import default_name
 from .sources import (
     CATS_AND_DOGS,
+    Composition,
     ImageInfo,
     ImageSource,
     Say,
@@ -96,6 +99,23 @@ def oxford_breeds(say: Say) -> ImageSource:
         if _breed(path) in kept
     ]
     return _source("oxford-breeds", about, tuple(kept), labelled, root)
+
+
+def oxford_folder(path: Path) -> ImageSource | None:
+    """Return the source of a folder of the user's in the layout of Oxford-IIIT Pet, or None.
+
+    Its lists say the splits, so that no image of the official test split is trained on.
+
+    Raises:
+        UserError: the lists are damaged, or a class has no image in a split.
+    """
+    lists = [path / "annotations" / file for file in LISTS.values()]
+    if not (path / "images").is_dir() or not all(file.is_file() for file in lists):
+        return None
+    about, labelled = f"cats and dogs of {path}", _read_annotations(path)
+    source = _source(default_name(path), about, CATS_AND_DOGS, labelled, path)
+    origins = {split: f"from annotations/{file}" for split, file in LISTS.items()}
+    return replace(source, composition=Composition(origins))
 
 
 def _breed(path: Path) -> str:

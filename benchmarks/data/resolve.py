@@ -13,7 +13,7 @@ from .duplicates import handle_duplicates
 from .folder import path_source
 from .image_set import ImageSet
 from .other_files import TAR_SUFFIXES
-from .pets import oxford_breeds, oxford_pets
+from .pets import oxford_breeds, oxford_folder, oxford_pets
 from .sources import (
     SOURCES,
     ImageSource,
@@ -116,6 +116,8 @@ def _path_source(data: str, split: Sequence[str], classes: Sequence[str]) -> Ima
     # An unknown user (~name), a name that is too long, a directory without permission.
     except (OSError, RuntimeError) as error:
         raise UserError(f"can't access {data!r}: {one_line(error)}; use another path") from error
+    if exists and not split and not classes and (source := oxford_folder(path)):
+        return source
     if exists:
         return path_source(path, splits=split, class_names=classes)
     if os.sep in data or data.lower().endswith((".zip", *TAR_SUFFIXES)):
