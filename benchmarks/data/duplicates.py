@@ -22,7 +22,7 @@ from .image_set import ImageSet
 from .sources import SPLITS, ImageInfo, ImageSource, listed_source
 
 EXAMPLES = 3
-"""Number of pairs that a line names."""
+"""Number of groups that a line names, and of duplicates of each."""
 
 Mask = NDArray[np.bool_]
 Numbers = NDArray[np.int64]
@@ -174,12 +174,10 @@ def _describe(every: _Images, among: Mask) -> Iterator[str]:
         if count:
             equal = np.flatnonzero(among & mask & identical[kind])
             others = np.flatnonzero(among & mask & ~identical[kind])
-            examples = [*equal[:EXAMPLES], *others[:EXAMPLES]][:EXAMPLES]
-            shown = ", ".join(
-                f"{every.names[row]} = {every.names[_copy_of(every, row, kind)]}"
-                for row in examples
-            )
-            more = f" and {count - EXAMPLES:,} more" if count > EXAMPLES else ""
+            examples = _examples(every, np.concatenate([equal, others]))
+            shown = ", ".join(_name(every, members, kind) for members in examples)
+            unnamed = count - sum(map(len, examples))
+            more = f" and {unnamed:,} more" if unnamed else ""
             yield (
                 f"{plural(count, kind.one, kind.more)} ({_how_alike(len(equal), len(others))}): "
                 f"{shown}{more}"
@@ -192,14 +190,26 @@ def _how_alike(identical: int, nearly: int) -> str:
     return "identical" if identical else "nearly identical"
 
 
-def _copy_of(every: _Images, row: int, kind: _Kind) -> int:
-    """Return a copy that makes an image a duplicate of this kind, an identical one if possible."""
+def _examples(every: _Images, rows: Numbers) -> list[Numbers]:
+    """Return the first of some images, those of a group together."""
+    _, first = np.unique(every.group[rows], return_index=True)
+    groups = every.group[rows[np.sort(first)[:EXAMPLES]]]
+    return [rows[every.group[rows] == group][:EXAMPLES] for group in groups]
+
+
+def _name(every: _Images, members: Numbers, kind: _Kind) -> str:
+    """Name duplicates of one group, and a copy that makes them duplicates of this kind."""
+    first = members[0]
     if kind.split is None:
-        allowed = every.labels != every.labels[row]
+        allowed = every.labels != every.labels[first]
     else:
-        allowed = (every.splits == kind.other) & (np.arange(len(every.labels)) != row)
-    copies = np.flatnonzero(allowed & (every.group == every.group[row]))
-    return int(max(copies, key=lambda copy: every.same[copy] == every.same[row]))
+        allowed = every.splits == kind.other
+    copies = np.flatnonzero(allowed & (every.group == every.group[first]))
+    shown = list(members)
+    if kind.split is not None or not np.isin(copies, members).any():
+        copies = copies[~np.isin(copies, members)]
+        shown += [max(copies, key=lambda copy: every.same[copy] == every.same[first])]
+    return " = ".join(every.names[row] for row in shown)
 
 
 def _source_of(images: ImageSet, every: _Images, rows: Numbers) -> ImageSource:

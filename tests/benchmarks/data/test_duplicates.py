@@ -41,7 +41,7 @@ def test_a_training_image_that_is_a_test_image(opened, refusal):
     twice = {(1, 9), (2, 9)}  # train/cat/1.jpg and 2.jpg are test/cat/1.jpg
     line = (
         "2 training images are copies of test images (identical): train/cat/1.jpg = "
-        "test/cat/1.jpg, train/cat/2.jpg = test/cat/1.jpg"
+        "train/cat/2.jpg = test/cat/1.jpg"
     )
     kept = opened(twice)
     assert kept.composition.warnings == (f"{line}; --duplicates drop takes them out of training",)
@@ -72,15 +72,15 @@ def test_what_is_left_keeps_its_pixels_labels_and_order(opened):
 
 def test_an_image_with_two_labels_is_dropped_with_its_copy(opened):
     kept, dropped = (opened({(0, 4), (10, 13)}, policy) for policy in ("keep", "drop"))
-    pairs = "train/cat/0.jpg = train/dog/0.jpg, train/dog/0.jpg = train/cat/0.jpg"
+    pair, other = "train/cat/0.jpg = train/dog/0.jpg", "test/cat/2.jpg = test/dog/1.jpg"
     (warning,) = kept.composition.warnings
-    assert warning.startswith(f"4 images have copies with another label (identical): {pairs}, ")
+    line = f"4 images have copies with another label (identical): {pair}, {other}"
+    assert warning == f"{line}; --duplicates drop takes them out of training"
     assert dropped.composition.left_out == (
-        f"2 images have copies with another label (identical): {pairs}",
+        f"2 images have copies with another label (identical): {pair}",
     )
     assert dropped.composition.warnings == (
-        "2 images have copies with another label (identical): test/cat/2.jpg = test/dog/1.jpg, "
-        "test/dog/1.jpg = test/cat/2.jpg",
+        f"2 images have copies with another label (identical): {other}",
     )
     assert not {"train/cat/0.jpg", "train/dog/0.jpg"} & set(dropped.train.names)
     assert len(dropped.test.names) == 8
@@ -98,7 +98,7 @@ def test_the_first_of_copies_in_training_stays(opened):
     kept, dropped = (opened({(2, 1), (3, 1)}, policy) for policy in ("keep", "drop"))
     line = (
         "2 training images are copies of other training images (identical): train/cat/2.jpg = "
-        "train/cat/1.jpg, train/cat/3.jpg = train/cat/1.jpg"
+        "train/cat/3.jpg = train/cat/1.jpg"
     )
     assert kept.composition.warnings[0].startswith(line)
     assert dropped.composition.left_out == (line,)
@@ -150,3 +150,16 @@ def test_too_many_images_to_compare_is_told(opened, monkeypatch):
     monkeypatch.setattr(duplicates, "MAX_NEAR", 10)
     (line,) = opened().composition.warnings
     assert line.startswith("only identical images were looked for")
+
+
+def test_a_few_groups_are_named_and_the_others_counted(opened):
+    kept = opened({(0, 8), (1, 9), (2, 10), (3, 11), (4, 12), (5, 12), (6, 12), (7, 12)})
+    (line,) = kept.composition.warnings
+    assert line.startswith("8 training images are copies of test images (identical): ")
+    assert line.partition("): ")[2].startswith(
+        "train/cat/0.jpg = test/cat/0.jpg, train/cat/1.jpg = test/cat/1.jpg, "
+        "train/cat/2.jpg = test/cat/2.jpg and 5 more; "
+    )
+    (line,) = opened({(n, 12) for n in range(4, 8)}).composition.warnings
+    names = " = ".join(f"train/dog/{n}.jpg" for n in range(3))
+    assert f": {names} = test/dog/0.jpg and 1 more; " in line
