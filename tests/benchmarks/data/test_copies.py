@@ -72,6 +72,16 @@ def test_what_has_only_a_horizon_in_common_is_no_copy(photographs):
     assert find_copies(drawn.astype(np.uint8))[:, 1].tolist() == [0, 1]
 
 
+def test_what_differs_by_its_light_alone_is_no_copy(photographs):
+    (one,) = photographs(1, 64) // 2
+    light = np.linspace(0, 120, 64)[:, None, None]
+    images = np.stack([one + light, one + light[::-1]]).astype(np.uint8)
+    plain, centred = hash_images(images, np.arange(2))
+    assert centred[0] @ centred[1] > copies.NEAR * copies.SCALE**2
+    assert plain[0] @ plain[1] < copies.NEAR * copies.SCALE**2
+    assert find_copies(images)[:, 1].tolist() == [0, 1]
+
+
 def test_images_without_contrast_are_copies_only_if_identical():
     flat = np.full((4, 32, 32, 3), 90, np.uint8)
     flat[1:] += np.random.default_rng(0).integers(0, 3, (3, 32, 32, 3), np.uint8)
