@@ -20,24 +20,25 @@ def run(command: EvidenceCommand, line: str) -> int:
             print(f"{claim.name:{width}}  {claim.question}")
         print(f"\n{shlex.join([*PROGRAM, 'evidence', 'all'])} examines them all.")
         return 0
-    if command.workers is not None and command.workers < 1:
-        raise UserError(f"--workers {command.workers}: must be at least 1")
+    for flag, value in (("--workers", command.workers), ("--looks", command.looks)):
+        if value is not None and value < 1:
+            raise UserError(f"{flag} {value}: must be at least 1")
     claims, reporter = claims_of(command.names), Reporter()
     if command.kernels:
         # Here, because a worker process would build them too.
         kernels.ensure(reporter.say)
     done = examine(
         claims,
-        command.budget,
         command.runs,
         resolve_device(command.device),
         command.workers,
         line,
         reporter,
         command.kernels,
+        command.looks,
     )
-    width = max(len(each.claim.name) for each in done)
     for each in done:
-        print(f"{each.claim.name:{width}}  {each.finding.verdict:13}  {each.finding.sentence}")
+        print(f"{each.claim.name}: {each.claim.claim}")
+        print(f"  {each.finding.verdict}, {each.claim.kind}. {each.finding.sentence}")
     print(f"\nReport  {command.runs / 'evidence' / 'report.html'}")
     return 0

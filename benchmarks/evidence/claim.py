@@ -1,11 +1,12 @@
-"""A claim: a statement, the sizes of its experiment, and the analysis of what was trained."""
+"""A claim: a statement, the design of its examination, and the analysis of what was trained."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, Literal, Protocol, Self
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from statistics import fmean as mean
+from typing import Any
 
 from lossbench.benchmarks.config import RunConfig
 from lossbench.benchmarks.records.claim import (
@@ -16,68 +17,35 @@ from lossbench.benchmarks.records.claim import (
     Statement,
     verdict_of,
 )
+from lossbench.benchmarks.training.rate_search import FIRST_SEARCH_SEED
 from lossbench.benchmarks.training.result import RunResult
 
-Budget = Literal["quick", "standard", "full"]
+from .design import Design
+from .runs import validation_accuracy
+
+Train = Callable[[Sequence[RunConfig]], list[RunResult]]
+"""Return the results of runs, in their order. What was trained before is not trained again."""
+
+Searched = Mapping[Any, Mapping[float, float]]
+"""By cell, the mean score of each learning rate that was tried, rates ascending."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Size:
-    """The size of a claim's experiment at one budget.
+@dataclass
+class Analysis(ABC):
+    """What is computed from the trained networks of a claim.
 
     Attributes:
-        epochs: epochs per run.
-        seeds: runs per cell.
-        other_seeds: runs of each cell that is reported but does not enter the verdict.
-        train_images: upper bound of the number of training images; None: all.
-        search_epochs: epochs of the runs that search learning rates.
-        search_images: upper bound of the training images of these runs; None: all.
-        search_seeds: runs per learning rate, for claims that train their own search.
+        runs: results by cell, in the order of the seeds.
+        searched: the search of learning rates.
     """
 
-    epochs: int
-    seeds: int
-    other_seeds: int = 0
-    train_images: int | None = None
-    search_epochs: int = 0
-    search_images: int | None = None
-    search_seeds: int = 0
+    runs: Mapping[Any, list[RunResult]]
+    searched: Searched
 
-
-class ClaimTrainer(Protocol):
-    """Interface for training the networks of a claim within a budget."""
-
-    budget: Budget
-
-    def train(self, configs: Sequence[RunConfig]) -> list[RunResult]:
-        """Return the results of runs, in their order. A run trained before is not trained again."""
-        ...
-
-    def search(self, configs: Sequence[RunConfig]) -> list[list[RunResult]]:
-        """Train each run with all learning rates of a grid; return the results per run.
-
-        All losses have the same grid and the same budget. The search has seeds of its own and does
-        not use the test images.
-        """
-        ...
-
-    def say(self, line: str) -> None:
-        """Print a line for the user."""
-        ...
-
-
-class Analysis(ABC):
-    """The runs of a claim, and what is computed from them."""
-
-    @classmethod
-    @abstractmethod
-    def train(cls, trainer: ClaimTrainer, size: Any) -> Self:
-        """Train the runs of the claim.
-
-        Args:
-            trainer: trains them.
-            size: the value of `Claim.sizes` for the trainer's budget.
-        """
+    @staticmethod
+    def score(run: RunResult) -> float:
+        """Return the number by which learning rates are chosen, the highest mean of which wins."""
+        return validation_accuracy(run)
 
     @abstractmethod
     def measures(self) -> Sequence[Measure]:
@@ -85,7 +53,7 @@ class Analysis(ABC):
 
     @abstractmethod
     def sentence(self) -> str:
-        """Return the finding in one or two sentences, made from the measured numbers."""
+        """Return the finding in one sentence with one number."""
 
     @abstractmethod
     def figures(self) -> Sequence[ClaimFigure]:
@@ -105,16 +73,30 @@ class Claim(Statement):
     """A statement with the experiment that tests it.
 
     Attributes:
-        sizes: size of the experiment by budget.
-        analysis: trains the runs and computes the finding.
+        design: what is fixed before anything is trained.
+        analysis: computes the finding.
     """
 
-    sizes: Mapping[Budget, Any]
+    design: Design
     analysis: type[Analysis]
 
-    def examine(self, trainer: ClaimTrainer) -> Finding:
-        """Train the runs of the claim within the trainer's budget, and return the finding."""
-        analysis = self.analysis.train(trainer, self.sizes[trainer.budget])
+    def analyse(self, train: Train, seeds: range) -> Analysis:
+        """Choose the learning rates, train every cell with the seeds, and return the analysis."""
+        grids = self.search_configs()
+        results = train_each(train, grids)
+        searched = {
+            cell: {
+                rate: mean(self.analysis.score(run) for run in runs)
+                for rate, runs in _by_rate(results[cell]).items()
+            }
+            for cell in grids
+        }
+        rates = {cell: best_rate(scores) for cell, scores in searched.items()}
+        return self.analysis(train_each(train, self.judged_configs(rates, seeds)), searched)
+
+    def examine(self, train: Train, seeds: range) -> Finding:
+        """Train the networks of a look, and return the finding."""
+        analysis = self.analyse(train, seeds)
         measures = tuple(analysis.measures())
         return Finding(
             verdict=verdict_of(measures),
@@ -124,3 +106,47 @@ class Claim(Statement):
             tables=tuple(analysis.tables()),
             notes=tuple(analysis.notes()),
         )
+
+    def search_configs(self) -> dict[Any, list[RunConfig]]:
+        """Return the networks of the search, by cell."""
+        return {
+            cell: [
+                replace(config, learning_rate=rate, seed=FIRST_SEARCH_SEED + k, test=False)
+                for rate in sorted(self.design.rates)
+                for k in range(self.design.search_seeds)
+            ]
+            for cell, config in self.design.searches.items()
+        }
+
+    def judged_configs(
+        self, rates: Mapping[Any, float], seeds: range
+    ) -> dict[Any, list[RunConfig]]:
+        """Return the networks that are judged, by cell, with the chosen learning rates."""
+        return {
+            cell: [
+                replace(config, learning_rate=rates.get(cell, config.learning_rate), seed=seed)
+                for seed in seeds
+            ]
+            for cell, config in self.design.cells.items()
+        }
+
+
+def best_rate(scores: Mapping[float, float]) -> float:
+    """Return the learning rate with the highest score; of ties the lowest rate."""
+    return max(sorted(scores), key=scores.__getitem__)
+
+
+def train_each(
+    train: Train, configs: Mapping[Any, Sequence[RunConfig]]
+) -> dict[Any, list[RunResult]]:
+    """Train the runs of all cells in one go; return their results by cell."""
+    flat = [config for each in configs.values() for config in each]
+    results = iter(train(flat) if flat else [])
+    return {cell: [next(results) for _ in each] for cell, each in configs.items()}
+
+
+def _by_rate(runs: Sequence[RunResult]) -> dict[float, list[RunResult]]:
+    grouped: dict[float, list[RunResult]] = {}
+    for run in runs:
+        grouped.setdefault(run.config.learning_rate, []).append(run)
+    return dict(sorted(grouped.items()))

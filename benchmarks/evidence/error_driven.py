@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Self
 
 import numpy as np
 
@@ -13,14 +12,12 @@ from lossbench.benchmarks.config import WRONG_START_PROBABILITY, RunConfig
 from lossbench.benchmarks.format import MINUS, MISSING
 from lossbench.benchmarks.plots.curves import Axis, Curve, CurvePanel, draw_curves, thin
 from lossbench.benchmarks.records.claim import ClaimFigure, ClaimTable, Measure
-from lossbench.benchmarks.stats.intervals import mean_interval
-from lossbench.benchmarks.training.result import RunResult
 
-from .claim import Analysis, Claim, ClaimTrainer, Size
+from .claim import Analysis, Claim
+from .design import Design, Expected, Quantity, Tested
 from .figures import figure
 from .gradients import FORMULAS, Array, Examples, Fit, concatenate, error, error_axis, fit, recorded
-from .measures import at_most, below, table
-from .runs import train_cells
+from .measures import at_most, table, tests_table
 from .text import optional
 
 # Losses whose gradient is k |f - t|, and losses whose gradient is not, according to the claim.
@@ -53,37 +50,42 @@ IN_WORDS = {
 }
 
 
+DESIGN = Design(
+    question="Is the gradient of an example proportional to the error of the model?",
+    expects=tuple(
+        Expected(f"{loss}: R² of |dL/dz| on |f - t|, a line through 0", "below", R2_LIMIT, "")
+        for loss in OTHERS
+    ),
+    cells={
+        (loss, start): RunConfig(
+            loss,
+            0,
+            RATE,
+            epochs=2,
+            train_images=3_000,
+            initial_probability=start,
+            record_examples=True,
+        )
+        for loss in FORMULAS
+        for start in STARTS
+    },
+    looks=(3,),
+)
+
+
 @dataclass
 class ErrorDriven(Analysis):
     """Recorded training examples of each loss, per seed and initial function."""
 
-    runs: dict[tuple[str, int], list[RunResult]]
-
-    @classmethod
-    def train(cls, trainer: ClaimTrainer, size: Size) -> Self:
-        cells = {
-            (loss, seed): [
-                RunConfig(
-                    loss,
-                    seed,
-                    RATE,
-                    epochs=size.epochs,
-                    train_images=size.train_images,
-                    initial_probability=start,
-                    record_examples=True,
-                )
-                for start in STARTS
+    def __post_init__(self) -> None:
+        # Per loss and seed, the examples of both starts.
+        examples = {
+            loss: [
+                recorded(runs)
+                for runs in zip(*(self.runs[loss, start] for start in STARTS), strict=True)
             ]
             for loss in FORMULAS
-            for seed in range(size.seeds)
         }
-        trainer.say(f"{2 * len(cells)} networks, half of them with a confidently wrong start")
-        return cls(train_cells(trainer, cells))
-
-    def __post_init__(self) -> None:
-        examples: dict[str, list[Examples]] = {loss: [] for loss in FORMULAS}
-        for (loss, _), runs in self.runs.items():
-            examples[loss].append(recorded(runs))
         self.fits = {loss: [fit(loss, seed) for seed in seeds] for loss, seeds in examples.items()}
         self.mean_fits = {loss: mean_fit(fits) for loss, fits in self.fits.items()}
         self.examples = {loss: concatenate(seeds).finite for loss, seeds in examples.items()}
@@ -102,27 +104,20 @@ class ErrorDriven(Analysis):
                 ROUNDING,
                 min(len(self.fits[loss]) for loss in PROPORTIONAL),
             ),
-            *(
-                below(
-                    f"{loss}: R² of |dL/dz| on |f - t|, a line through 0",
-                    # Nothing is decided if a network has diverged.
-                    mean_interval(r2 if np.isfinite(r2).all() else []),
-                    R2_LIMIT,
-                )
-                for loss in OTHERS
-                if (r2 := [each.r2 for each in self.fits[loss]])
-            ),
+            *(test.measure for test in self.tests()),
         )
+
+    def tests(self) -> list[Tested]:
+        """Test R² of the other losses. Nothing is decided if a network has diverged."""
+        r2 = [[each.r2 for each in self.fits[loss]] for loss in OTHERS]
+        return DESIGN.test([Quantity(tuple(x) if np.isfinite(x).all() else ()) for x in r2])
 
     def sentence(self) -> str:
         examples = sum(len(self.examples[loss].magnitude) for loss in PROPORTIONAL)
         residual = max(self.mean_fits[loss].residual for loss in PROPORTIONAL)
-        others = ", ".join(f"{loss} {r2_text(self.mean_fits[loss].r2)}" for loss in OTHERS)
         return (
             f"Over {examples:,} examples in training, |dL/dz| of cross-entropy, in each of its "
-            f"forms, differs from (a multiple of) |f - t| by at most {residual:.0e}; for the other "
-            f"losses R² of a regression through the origin (below 0: a constant fits better) is: "
-            f"{others}."
+            f"forms, differs from (a multiple of) |f - t| by at most {residual:.0e}."
         )
 
     def figures(self) -> Sequence[ClaimFigure]:
@@ -194,6 +189,7 @@ class ErrorDriven(Analysis):
     def tables(self) -> Sequence[ClaimTable]:
         fits, examples = self.mean_fits, self.examples
         return (
+            tests_table(self.tests()),
             table(
                 "|dL/dz| against the error e = |f - t|, over training",
                 FORMULAS,
@@ -282,10 +278,10 @@ def bin_medians(examples: Examples) -> tuple[Array, Array]:
 
 CLAIM = Claim(
     name="error-driven",
-    question="Is the gradient of an example proportional to the error of the model?",
+    question=DESIGN.question,
     claim=(
-        "With cross-entropy, in each of its forms, it is: |dL/dz| = |f - t|, or twice that for the "
-        "sum of Bernoullis. With no other loss of the argument is it."
+        "|dL/dz| of an example is the error |f - t|, or twice that, with cross-entropy in each of "
+        "its forms, and with no other loss of the argument."
     ),
     refuted_by=(
         "An example whose |dL/dz| is not the error, beyond rounding, or another loss whose |dL/dz| "
@@ -297,16 +293,13 @@ CLAIM = Claim(
         "Regression through 0 of |dL/dz| on |f - t|. For "
         f"{', '.join(PROPORTIONAL)} no example may differ by more than {ROUNDING:g} (|dL/dz| "
         f"divided by 2 for bernoulli-sum). For {', '.join(OTHERS)} R² must be below "
-        f"{R2_LIMIT:g}, its 95 % t interval over seeds included. zero-one has no gradient."
+        f"{R2_LIMIT:g}. zero-one has no gradient."
     ),
     source=(
         "Bishop 2006, Pattern Recognition and Machine Learning, section 4.3.6 (canonical links); "
         "McCullagh and Nelder 1989, Generalized Linear Models"
     ),
-    sizes={
-        "quick": Size(epochs=2, seeds=3, train_images=6_000),
-        "standard": Size(epochs=2, seeds=5),
-        "full": Size(epochs=12, seeds=10),
-    },
+    kind="proved and checked",
+    design=DESIGN,
     analysis=ErrorDriven,
 )

@@ -8,15 +8,14 @@ from typing import Any
 
 import numpy as np
 
-from lossbench.benchmarks.format import magnitude
+from lossbench.benchmarks.format import magnitude, number
 from lossbench.benchmarks.plots.curves import Axis, Curve, CurvePanel, draw_curves
 from lossbench.benchmarks.plots.intervals import IntervalRow, RowPanel, draw_intervals
 from lossbench.benchmarks.records.claim import ClaimFigure
-from lossbench.benchmarks.stats.intervals import mean_interval
+from lossbench.benchmarks.stats.intervals import Interval, mean_interval
 
-from .measures import HypothesisTest
+from .design import Tested
 from .runs import Runs
-from .text import signed
 
 
 def figure(
@@ -60,32 +59,48 @@ def seed_row(
     return IntervalRow(label, loss, interval, values, text.format(interval.mean), **style)
 
 
-def hypothesis_figure(x_label: str, tests: Sequence[HypothesisTest]) -> ClaimFigure:
-    """Draw the interval of each tested contrast; green is where the claim expects it."""
-    rows = [
-        IntervalRow(
-            each.name,
-            each.loss,
-            each.contrast.interval,
-            text=signed(measured.value),
+def tests_figure(tests: Sequence[Tested], losses: Sequence[str]) -> ClaimFigure:
+    """Draw the interval of each tested quantity; green is where the claim expects it.
+
+    Args:
+        tests: the quantities; those of one unit share a panel.
+        losses: loss whose style each of them has.
+    """
+    rows: dict[str, list[IntervalRow]] = {}
+    for (expected, quantity, measured, _), loss in zip(tests, losses, strict=True):
+        ends = expected.range
+        row = IntervalRow(
+            expected.quantity,
+            loss,
+            Interval(measured.value, measured.low, measured.high, len(quantity.values)),
+            text=number(measured.value),
             verdict=measured.verdict,
-            hollow=each.hollow,
-            expected=(
-                (each.threshold, math.inf) if each.side == "above" else (-math.inf, each.threshold)
-            ),
+            expected=(math.exp(ends[0]), math.exp(ends[1])) if expected.is_ratio else ends,
         )
-        for each, _, measured in tests
+        rows.setdefault(expected.unit, []).append(row)
+    panels = [
+        RowPanel(
+            each,
+            "ratio" if unit == "times" else unit,
+            references={1.0 if unit == "times" else 0.0: ""},
+            log=unit == "times",
+        )
+        for unit, each in rows.items()
     ]
     results = "; ".join(
-        f"{measured.name}: {signed(measured.value)}, wanted {measured.wanted}, {measured.verdict}"
-        for _, _, measured in tests
+        f"{test.measure.name}: {number(test.measure.value)}, expected {test.measure.wanted}, "
+        f"{test.measure.verdict}"
+        for test in tests
     )
     return figure(
         "differences.png",
         draw_intervals,
-        [RowPanel(rows, x_label, references={0: ""})],
-        title="Expected and measured differences",
-        caption="Marker: mean over seeds; bar: 95 % interval. Green: where the claim expects it.",
+        panels,
+        title="Expected and measured",
+        caption=(
+            "Marker: mean over seeds; bar: its interval over all looks. Green: where the claim "
+            "expects it."
+        ),
         alt=f"{results}.",
     )
 
@@ -114,36 +129,32 @@ def search_figure(
     searched: Mapping[str, Mapping[float, float]],
     names: Mapping[str, str],
     chance: float,
+    y_label: str = "validation accuracy, %",
 ) -> ClaimFigure:
-    """Draw the search for learning rates: validation accuracy against the rate, per loss.
+    """Draw the search for learning rates: its score against the rate, per loss.
 
     Args:
         title: title of the figure.
-        searched: per loss, the mean validation accuracy by ascending rate, as a fraction; 0 if a
-            network diverged.
+        searched: per loss, the mean score in percent by ascending rate.
         names: name of each loss.
-        chance: accuracy of always predicting one class, in percent.
+        chance: score of always predicting one class, in percent.
+        y_label: name of the score.
     """
     curves, best = [], []
-    lowest = chance - 3
-    for loss, accuracy in searched.items():
-        rates, y = list(accuracy), [100 * fraction for fraction in accuracy.values()]
+    for loss, scores in searched.items():
+        rates, y = list(scores), list(scores.values())
         top = int(np.argmax(y))
-        label = f"{names[loss]}  {y[-1]:.1f}"
-        shown = np.maximum(y, lowest)
-        curves.append(Curve(loss, rates, shown, label, markers="hollow", chosen=top))
+        curves.append(
+            Curve(loss, rates, y, f"{names[loss]}  {y[-1]:.1f}", markers="hollow", chosen=top)
+        )
         best.append(f"{names[loss]} {y[top]:.1f} at {rates[top]:g}")
-    x = rate_axis(rate for accuracy in searched.values() for rate in accuracy)
-    y_axis = Axis("validation accuracy, %", limits=(lowest - 1, None))
+    x = rate_axis(rate for scores in searched.values() for rate in scores)
     return figure(
         "rates.png",
         draw_curves,
-        [CurvePanel(curves, x, y_axis, chance=chance)],
+        [CurvePanel(curves, x, Axis(y_label), chance=chance)],
         title=title,
-        caption=(
-            "Marker: mean over the seeds of the search; filled: the rate chosen. A diverged "
-            "network has accuracy 0, drawn at the lower edge."
-        ),
-        alt=f"Best validation accuracy in %: {'; '.join(best)}.",
+        caption="Marker: mean over the seeds of the search; filled: the rate chosen.",
+        alt=f"Best {y_label.removesuffix(', %')} in %: {'; '.join(best)}.",
         height=3.8,
     )

@@ -1,175 +1,142 @@
-"""Claim: which loss still finds rare cats?"""
+"""Claim: when cats are rare, does anything beat shifting the threshold after training?"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import Any, Self
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
-import torch
+from numpy.typing import NDArray
 
-from lossbench.benchmarks.config import RunConfig
 from lossbench.benchmarks.plots.intervals import SEEDS, IntervalRow, RowPanel, draw_intervals
 from lossbench.benchmarks.records.claim import ClaimFigure, ClaimTable, Measure
-from lossbench.benchmarks.stats.contrasts import contrast
 from lossbench.benchmarks.stats.intervals import mean_interval
-from lossbench.benchmarks.stats.metrics import balanced_accuracy
+from lossbench.benchmarks.stats.metrics import area_under_curve
 from lossbench.benchmarks.training.result import Predictions, RunResult
 
-from .claim import Analysis, Claim, ClaimTrainer, Size
-from .figures import figure, hypothesis_figure
-from .measures import Hypothesis, evaluate_hypotheses, hypothesis_table, table
-from .runs import tested, train_seeds, tune
-from .text import mean_text, signed
+from .claim import Analysis, Claim
+from .design import Design, Expected, Quantity, Tested
+from .figures import figure, tests_figure
+from .measures import table, tests_table, with_interval
+from .runs import image_quantity, is_finite, margins, tested
+from .text import mean_text
+from .tuned import EPOCHS, RATES, end_notes, search_table, tuned
 
-RATIOS = (10, 50)
-# Points of balanced accuracy that a remedy must gain.
+RATIOS = (10, 50)  # dogs per cat
+# Points of balanced accuracy that count.
 GAIN = 2.0
 CHANCE = 50.0  # balanced accuracy of a constant prediction
 
 PLAIN, WEIGHTED, FOCAL, ADJUSTED = "plain", "weighted", "focal", "logit-adjusted"
-SHIFTED = "plain shifted afterwards"
+SHIFTED = "plain, threshold shifted"
 LOSSES = {
     PLAIN: "cross-entropy",
-    WEIGHTED: "cross-entropy",
-    FOCAL: "softmax-focal",
-    ADJUSTED: "logit-adjusted",
     SHIFTED: "cross-entropy",
+    WEIGHTED: "cross-entropy",
+    ADJUSTED: "logit-adjusted",
+    FOCAL: "softmax-focal",
 }
-TRAINED = (PLAIN, WEIGHTED, FOCAL, ADJUSTED)
+TRAINED = (PLAIN, WEIGHTED, ADJUSTED, FOCAL)
 VARIANTS = (WEIGHTED, SHIFTED)
 
 Cell = tuple[str, int]  # method and ratio
 
 
-def loss_arguments(method: str, counts: Sequence[int]) -> tuple[tuple[str, Any], ...]:
-    """Return the loss arguments of a method: class weights N / (K n_c), or the counts.
-
-    With these weights every class has the same total weight, and the mean weight of an example is
-    1.
-
-    Args:
-        method: the method.
-        counts: training images per class, n_c.
-    """
+def loss_arguments(method: str, ratio: int) -> tuple[tuple[str, Any], ...]:
+    """Return the loss arguments of a method, for so many dogs per cat: class weights N / (2 n_c),
+    or the class frequencies up to a factor."""
     if method == WEIGHTED:
-        return (("weight", tuple(sum(counts) / (len(counts) * count) for count in counts)),)
+        return (("weight", ((ratio + 1) / (2 * ratio), (ratio + 1) / 2)),)
     if method == ADJUSTED:
-        return (("prior", tuple(float(count) for count in counts)),)
+        return (("prior", (float(ratio), 1.0)),)
     return ()
 
 
-def shift_logits(predictions: Predictions, counts: Sequence[int]) -> Predictions:
-    """Correct the logit of a trained network for the class frequencies: z - ln(n_1 / n_0).
-
-    Source: Menon et al. 2021.
-    """
-    z = predictions.outputs[:, 0] - np.float32(np.log(counts[1] / counts[0]))
-    p = torch.sigmoid(torch.from_numpy(z)).numpy()
-    return Predictions(
-        z[:, None], np.stack([1 - p, p], 1), (z > 0).astype(np.int64), predictions.labels
+CELLS = {
+    (method, ratio): tuned(
+        LOSSES[method], imbalance=float(ratio), loss_arguments=loss_arguments(method, ratio)
     )
+    for ratio in RATIOS
+    for method in TRAINED
+}
+PAIRS = tuple((SHIFTED, PLAIN, ratio) for ratio in RATIOS) + tuple(
+    (method, SHIFTED, ratio) for ratio in RATIOS for method in (WEIGHTED, ADJUSTED, FOCAL)
+)
+DESIGN = Design(
+    question="When one class is rare, does it take another loss to find it?",
+    expects=tuple(
+        Expected(
+            f"1:{ratio}  {method} minus {other}, balanced accuracy",
+            "above" if method == SHIFTED else "below",
+            GAIN,
+        )
+        for method, other, ratio in PAIRS
+    ),
+    cells=CELLS,
+    searches=CELLS,
+    rates=RATES,
+)
 
 
 @dataclass
 class Imbalance(Analysis):
-    """Runs of every method at both ratios.
-
-    Attributes:
-        runs: results by method and ratio.
-        counts: training images per class, dogs first, by ratio.
-        size: the size of the experiment.
-    """
-
-    runs: dict[Cell, list[RunResult]]
-    counts: Mapping[int, Sequence[int]]
-    size: Size
-
-    @classmethod
-    def train(cls, trainer: ClaimTrainer, size: Size) -> Self:
-        trainer.say("choosing learning rates with 1 cat for 10 and for 50 dogs")
-        plain = {
-            (PLAIN, ratio): RunConfig(
-                LOSSES[PLAIN], 0, 0.1, epochs=size.epochs, imbalance=float(ratio), evaluations=0
-            )
-            for ratio in RATIOS
-        }
-        # The number of images per class is known once a network has been trained on them.
-        smaller = [replace(config, epochs=size.search_epochs) for config in plain.values()]
-        searched = trainer.search(smaller)
-        counts = {ratio: runs[0].counts for ratio, runs in zip(RATIOS, searched, strict=True)}
-        configs = {
-            (method, ratio): replace(
-                plain[PLAIN, ratio],
-                loss=LOSSES[method],
-                loss_arguments=loss_arguments(method, counts[ratio]),
-            )
-            for ratio in RATIOS
-            for method in TRAINED
-        }
-        tuned = tune(trainer, configs, epochs=size.search_epochs)
-        trainer.say("plain, weighted, focal and logit-adjusted")
-        return cls(train_seeds(trainer, tuned, size.seeds), counts, size)
+    """Runs of every method at both ratios."""
 
     def __post_init__(self) -> None:
-        self.predictions = {cell: tested(runs) for cell, runs in self.runs.items()}
-        for ratio, counts in self.counts.items():
-            plain = self.predictions[PLAIN, ratio]
-            self.predictions[SHIFTED, ratio] = [shift_logits(each, counts) for each in plain]
-        self.accuracies = {
-            cell: [100 * balanced_accuracy(each.predicted, each.labels) for each in predictions]
-            for cell, predictions in self.predictions.items()
+        # By method and ratio: whether each network finds each test image, and balanced accuracy.
+        self.hits = {
+            cell: np.stack([found(p, *cell) for p in tested(self.runs[source(cell)])])
+            for cell in ((method, ratio) for ratio in RATIOS for method in LOSSES)
         }
-        pairs = ((WEIGHTED, PLAIN), (ADJUSTED, PLAIN), (ADJUSTED, FOCAL))
-        self.tests = evaluate_hypotheses(
-            [self.hypothesis(ratio, *pair) for ratio in RATIOS for pair in pairs]
-        )
+        labels = tested(self.runs[PLAIN, RATIOS[0]])[0].labels
+        self.labels = labels
+        weights = len(labels) / (2 * np.bincount(labels, minlength=2)[labels])
+        self.weighted = {cell: 100 * weights * hits for cell, hits in self.hits.items()}
+        self.accuracies = {
+            cell: [float(x) for x in each.mean(1)] for cell, each in self.weighted.items()
+        }
 
-    def hypothesis(self, ratio: int, method: str, other: str) -> Hypothesis:
-        """Return the hypothesis that a method gains balanced accuracy over another.
+    @staticmethod
+    def score(run: RunResult) -> float:
+        """Return the area under the ROC curve on validation images, in percent: no threshold
+        enters. A network that has diverged is at chance."""
+        validation = run.validation
+        assert validation is not None
+        if not is_finite(validation):
+            return 50.0
+        return 100 * area_under_curve(margins(validation), validation.labels)
 
-        The difference has an interval over test images only if the test split is balanced, where
-        balanced accuracy is accuracy.
-        """
-        cells = (method, ratio), (other, ratio)
-        a, b = (self.predictions[cell] for cell in cells)
-        balanced = len(set(np.bincount(a[0].labels))) == 1
-        hits = (np.stack([p.correct for p in a]), np.stack([p.correct for p in b]))
-        difference = contrast(
-            self.accuracies[cells[0]], self.accuracies[cells[1]], hits if balanced else None
-        )
-        name = f"1:{ratio}  {method} minus {other}"
-        return Hypothesis(name, LOSSES[method], difference, "above", GAIN, method in VARIANTS)
+    def difference(self, method: str, other: str, ratio: int) -> Quantity:
+        """Return the balanced accuracy of a method minus that of another, in points."""
+        return image_quantity(self.weighted[method, ratio] - self.weighted[other, ratio])
+
+    def tests(self) -> list[Tested]:
+        """Test the differences."""
+        return DESIGN.test([self.difference(*pair) for pair in PAIRS])
 
     def recall(self, cell: Cell, label: int) -> float:
         """Return the mean recall of a class over networks, in percent."""
-        recalls = [(p.predicted == label)[p.labels == label].mean() for p in self.predictions[cell]]
-        return 100 * float(np.mean(recalls))
+        return 100 * float(self.hits[cell][:, self.labels == label].mean())
 
     def measures(self) -> Sequence[Measure]:
-        return [test.measure for test in self.tests]
+        return [test.measure for test in self.tests()]
 
     def sentence(self) -> str:
-        parts = []
-        for ratio in RATIOS:
-            means = ", ".join(
-                f"{np.mean(self.accuracies[method, ratio]):.1f} % {method}" for method in LOSSES
-            )
-            parts.append(
-                f"ith {ratio} dogs per cat, plain cross-entropy finds "
-                f"{self.recall((PLAIN, ratio), 1):.0f} % of the cats; balanced accuracy is {means}"
-            )
-        return "W" + "; w".join(parts) + "."
+        return (
+            f"With {RATIOS[0]} dogs per cat, shifting the threshold of plain cross-entropy after "
+            f"training gains {with_interval(self.tests()[0])} points of balanced accuracy."
+        )
 
     def figures(self) -> Sequence[ClaimFigure]:
-        x_label = "difference in balanced accuracy, points"
-        return (self._recall_figure(), hypothesis_figure(x_label, self.tests))
+        losses = [LOSSES[method] for method, _, _ in PAIRS]
+        return (self._recall_figure(), tests_figure(self.tests(), losses))
 
     def _recall_figure(self) -> ClaimFigure:
         panels, parts = [], []
         for ratio in RATIOS:
-            dogs, cats = self.counts[ratio]
+            dogs, cats = self.runs[PLAIN, ratio][0].counts
             rows = []
             for method, loss in LOSSES.items():
                 cell = (method, ratio)
@@ -211,74 +178,97 @@ class Imbalance(Analysis):
     def tables(self) -> Sequence[ClaimTable]:
         accuracy = table(
             "Balanced accuracy when cats are rare",
-            [(method, ratio) for ratio in RATIOS for method in LOSSES],
+            self.hits,
             {
-                "method": lambda cell: f"1:{cell[1]} {cell[0]}",
+                "method": name,
                 "training images of dogs and cats": lambda cell: " and ".join(
-                    f"{count:,}" for count in self.counts[cell[1]]
+                    f"{count:,}" for count in self.runs[source(cell)][0].counts
                 ),
-                "learning rate": lambda cell: f"{self.learning_rate(*cell):g}",
+                "learning rate": lambda cell: (
+                    f"{self.runs[source(cell)][0].config.learning_rate:g}"
+                ),
+                "area under the curve, %": lambda cell: mean_text(self.areas(cell)),
                 "balanced accuracy, %": lambda cell: mean_text(self.accuracies[cell]),
                 "recall of dogs, %": lambda cell: f"{self.recall(cell, 0):.1f}",
                 "recall of cats, %": lambda cell: f"{self.recall(cell, 1):.1f}",
             },
             "Mean ± half the 95 % t interval over seeds. Balanced accuracy is the mean of the two "
             f"recalls; chance is {CHANCE:.0f} %, whatever a network always predicts.",
-            f"'{SHIFTED}' are the plain networks again, with ln n_c subtracted from the logit of "
-            "each class, which had n_c training images; it is not part of the verdict.",
+            f"'{SHIFTED}' are the plain networks again; they say 'cat' where the logit of a cat is "
+            "above ln of the share of cats over that of dogs in training, instead of above 0.",
         )
-        differences = hypothesis_table("Differences in balanced accuracy, points", self.tests)
-        return (accuracy, differences)
+        names = {cell: name(cell) for cell in CELLS}
+        search = search_table(self.searched, names, "area under the ROC curve")
+        return (tests_table(self.tests()), accuracy, search)
 
-    def learning_rate(self, method: str, ratio: int) -> float:
-        """Return the learning rate of a method; shifted logits are those of the plain loss."""
-        return self.runs[PLAIN if method == SHIFTED else method, ratio][0].config.learning_rate
+    def areas(self, cell: Cell) -> list[float]:
+        """Return the area under the ROC curve on test images, in percent."""
+        return [
+            100 * area_under_curve(margins(p), p.labels) if is_finite(p) else 50.0
+            for p in tested(self.runs[source(cell)])
+        ]
 
     def notes(self) -> Sequence[str]:
-        dogs, cats = np.bincount(self.predictions[PLAIN, RATIOS[0]][0].labels, minlength=2)
+        dogs, cats = np.bincount(self.labels, minlength=2)
         return (
             f"Cats are removed from the training images only: the test has {dogs:,} dogs and "
-            f"{cats:,} cats, and the validation images, on which learning rates are chosen by "
-            "accuracy, keep their fraction of cats too.",
-            f"{self.size.epochs} epochs for each network and {self.size.search_epochs} for each of "
-            "the search. Where a loss predicts 'dog' for every image at every rate of the search, "
-            "no rate is better than another, and the lowest is taken.",
-            "Weights are N / (2 n_c). The effect of a weight is known to fade in long training of "
-            "networks that can fit every image (Byrd and Lipton 2019); few epochs do not test "
-            "that.",
+            f"{cats:,} cats, and the validation images keep their fraction of cats too.",
+            "Learning rates are chosen by the area under the ROC curve, which needs no threshold: "
+            "by accuracy, a loss that predicts 'dog' for every image would have no best rate.",
+            f"{EPOCHS} epochs. Weights are N / (2 n_c). The effect of a weight is known to fade in "
+            "long training of networks that can fit every image (Byrd and Lipton 2019); few epochs "
+            "do not test that.",
+            *end_notes(self.searched, {cell: name(cell) for cell in CELLS}),
         )
+
+
+def source(cell: Cell) -> Cell:
+    """Return the cell whose networks a method uses: shifted ones are those of the plain loss."""
+    method, ratio = cell
+    return (PLAIN if method == SHIFTED else method), ratio
+
+
+def name(cell: Cell) -> str:
+    """Return the name of a method at a ratio."""
+    return f"1:{cell[1]} {cell[0]}"
+
+
+def found(predictions: Predictions, method: str, ratio: int) -> NDArray[np.bool_]:
+    """Return whether each image is classified correctly, (N,).
+
+    The shifted threshold of the logit is the logarithm of the odds of a cat in training (Menon et
+    al. 2021). A network that has diverged predicts a dog for every image.
+    """
+    if not is_finite(predictions):
+        return np.asarray(predictions.labels == 0)
+    threshold = -math.log(ratio) if method == SHIFTED else 0.0
+    return np.asarray((margins(predictions) > threshold) == (predictions.labels == 1))
 
 
 CLAIM = Claim(
     name="imbalance",
-    question="When one class is rare, does it matter which loss is trained with?",
+    question=DESIGN.question,
     claim=(
-        "It does: told how rare the class is, by weights or by logit adjustment, cross-entropy "
-        "finds it again, and better than focal loss, which is not told."
+        "It takes no other loss: with the threshold of plain cross-entropy shifted after training, "
+        "neither class weights nor logit adjustment nor focal loss is ahead of it."
     ),
     refuted_by=(
-        f"Weights or logit adjustment gain less than {GAIN:g} points of balanced accuracy over "
-        f"plain cross-entropy, or logit adjustment less than {GAIN:g} over focal loss, with 10 or "
-        "with 50 dogs per cat."
+        f"Shifting the threshold gains less than {GAIN:g} points of balanced accuracy, or one of "
+        f"the three is more than {GAIN:g} ahead of it, with 10 or with 50 dogs per cat."
     ),
     procedure=(
         "Cats are removed until there is 1 for 10 dogs and 1 for 50 in training, not in the test. "
-        "Plain cross-entropy, cross-entropy with class weights N / (2 n_c), focal loss (gamma = "
-        "2) and logit-adjusted cross-entropy, each with the learning rate that is best for it on "
-        "validation images with the same imbalance in training, from the same grid. Differences "
-        "in balanced accuracy, paired by seed: weighted minus plain, logit-adjusted minus plain "
-        f"and logit-adjusted minus focal must each be above {signed(GAIN, None)} points at both "
-        "ratios. An interval is 95 %, for other seeds and other test images together; the six "
-        "p-values are corrected by Holm."
+        "Plain cross-entropy, cross-entropy with class weights N / (2 n_c), logit-adjusted "
+        "cross-entropy and focal loss (gamma = 2), each with the learning rate that is best for it "
+        "by the area under the ROC curve of validation images, with the same imbalance in "
+        "training, from the same grid. The networks of plain cross-entropy are judged a second "
+        "time with the threshold of the logit shifted to ln of the odds of a cat in training. "
+        "Differences in balanced accuracy are paired by seed."
     ),
     source=(
-        "Menon et al. 2021, arXiv 2007.07314 (logit adjustment); Lin et al. 2017, arXiv 1708.02002 "
-        "(focal loss); Byrd and Lipton 2019, arXiv 1812.03372 (weights)"
+        "Menon et al. 2021, arXiv 2007.07314 (logit adjustment, in training and after it); Lin et "
+        "al. 2017, arXiv 1708.02002 (focal loss); Byrd and Lipton 2019, arXiv 1812.03372 (weights)"
     ),
-    sizes={
-        "quick": Size(epochs=3, seeds=3, search_epochs=1),
-        "standard": Size(epochs=6, seeds=5, search_epochs=2),
-        "full": Size(epochs=20, seeds=10, search_epochs=5),
-    },
+    design=DESIGN,
     analysis=Imbalance,
 )

@@ -7,7 +7,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from operator import attrgetter
 from statistics import fmean as mean
-from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,15 +16,14 @@ from lossbench.benchmarks.format import MINUS, magnitude
 from lossbench.benchmarks.plots.curves import Axis, Curve, CurvePanel, draw_curves
 from lossbench.benchmarks.plots.intervals import RowPanel, draw_intervals
 from lossbench.benchmarks.records.claim import ClaimFigure, ClaimTable, Measure
-from lossbench.benchmarks.stats.intervals import Interval, mean_interval
-from lossbench.benchmarks.training.result import RunResult
 
-from .claim import Analysis, Claim, ClaimTrainer, Size
+from .claim import Analysis, Claim
+from .design import Design, Expected, Quantity, Tested
 from .figures import figure, seed_row
 from .likelihood_forms import FAR, FORMS, SHIFTS, SMOOTHING, Forms, evaluate_forms
-from .measures import above, at_most
-from .runs import accuracies, tested, train_seeds
-from .text import mean_text, signed
+from .measures import at_most, tests_table
+from .runs import accuracies, tested
+from .text import mean_text
 
 LOSS, RATE = "bce-with-logits", 0.1
 # Largest relative difference of a form from the likelihood, and largest difference of its gradient
@@ -49,24 +47,39 @@ RIGHT, WRONG = "cross-entropy", "sigmoid-mse"
 BETWEEN = "from logits lowered by {:,.0f} to {:,.0f}".format(*FAR)
 
 
+SLIP_NAMES = ("ln of a sum for the sum of ln's", "ln(1 - ln f) for ln(1 - f)")
+DESIGN = Design(
+    question=(
+        "Are minus the log-likelihood, binary cross-entropy, H(p, q) and KL + H(p) one number?"
+    ),
+    expects=(
+        *(
+            Expected(
+                f"slip, {name}: difference as a fraction of the right number",
+                "above",
+                DIFFERENT,
+                "",
+            )
+            for name in SLIP_NAMES
+        ),
+        Expected(
+            f"the same slip: its fall on dogs {BETWEEN}, over ln of the ratio",
+            "above",
+            FALL,
+            "",
+        ),
+    ),
+    cells={LOSS: RunConfig(LOSS, 0, RATE, epochs=3, evaluations=1, test=True)},
+    looks=(3,),
+)
+
+
 @dataclass
 class Likelihood(Analysis):
     """Test predictions of networks, and all forms evaluated on them."""
 
-    runs: list[RunResult]
-
-    @classmethod
-    def train(cls, trainer: ClaimTrainer, size: Size) -> Self:
-        config = RunConfig(LOSS, 0, RATE, epochs=size.epochs, evaluations=1)
-        trainer.say(f"{size.seeds} networks, on whose test predictions all forms are evaluated")
-        return cls(train_seeds(trainer, {LOSS: config}, size.seeds)[LOSS])
-
     def __post_init__(self) -> None:
-        self.forms = [evaluate_forms(predictions) for predictions in tested(self.runs)]
-
-    def over_seeds(self, value: Callable[[Forms], float]) -> Interval:
-        """Return the mean over networks with its interval."""
-        return mean_interval(list(map(value, self.forms)))
+        self.forms = [evaluate_forms(predictions) for predictions in tested(self.runs[LOSS])]
 
     def text(self, value: Callable[[Forms], float], digits: int) -> str:
         """Format the mean over networks with half its interval."""
@@ -84,34 +97,18 @@ class Likelihood(Analysis):
             )
             for bits, limit in limits.items()
         ]
-        slips = ("ln of a sum for the sum of ln's", "ln(1 - ln f) for ln(1 - f)")
-        return (
-            *errors,
-            *(
-                above(
-                    f"slip, {name}: difference as a fraction of the right number",
-                    self.over_seeds(relative(slip)),
-                    DIFFERENT,
-                )
-                for name, slip in zip(slips, SLIPS.values(), strict=True)
-            ),
-            above(
-                f"the same slip: its fall on dogs {BETWEEN}, over ln of the ratio",
-                self.over_seeds(lambda forms: forms.slip_fall),
-                FALL,
-            ),
-        )
+        return (*errors, *(test.measure for test in self.tests()))
+
+    def tests(self) -> list[Tested]:
+        """Test whether the slips are other numbers."""
+        differences = [Quantity(tuple(map(relative(slip), self.forms))) for slip in SLIPS.values()]
+        return DESIGN.test([*differences, Quantity(tuple(each.slip_fall for each in self.forms))])
 
     def sentence(self) -> str:
         value_error = max(forms.value_error["float64"] for forms in self.forms)
-        gradient_error = max(forms.gradient_error["float64"] for forms in self.forms)
-        slips = [signed(mean(map(slip, self.forms)), 4) for slip in SLIPS.values()]
         return (
             f"On test predictions {len(FORMS)} forms, from minus the log-likelihood to KL + H(p), "
-            f"are all {self.text(likelihood, 4)} nats per image. They differ by "
-            f"at most {value_error:.0e} of it in float64, and their gradients by at most "
-            f"{gradient_error:.0e}; with ln of a sum it would be {slips[0]}, with ln(1 - ln f) "
-            f"{slips[1]}, without a lower bound."
+            f"differ by at most {value_error:.0e} of their value in float64."
         )
 
     def figures(self) -> Sequence[ClaimFigure]:
@@ -194,7 +191,7 @@ class Likelihood(Analysis):
         )
 
     def tables(self) -> Sequence[ClaimTable]:
-        return (self._forms_table(), self._slip_table())
+        return (self._forms_table(), self._slip_table(), tests_table(self.tests()))
 
     def _forms_table(self) -> ClaimTable:
         product = self.text(likelihood, 6)
@@ -243,10 +240,10 @@ class Likelihood(Analysis):
         )
 
     def notes(self) -> Sequence[str]:
-        images = len(tested(self.runs)[0].labels)
+        images = len(tested(self.runs[LOSS])[0].labels)
         return (
-            f"{len(self.runs)} networks trained with {LOSS}, test accuracy "
-            f"{mean_text(accuracies(self.runs))} %, {images:,} test images each. "
+            f"{len(self.forms)} networks trained with {LOSS}, test accuracy "
+            f"{mean_text(accuracies(self.runs[LOSS]))} %, {images:,} test images each. "
             "The identities hold for any predictions; that they hold for these to the last digits "
             "shows that no form loses digits on the outputs of a trained network.",
             "The first slip writes ln of a sum as the sum of ln's, where it is the product of "
@@ -284,12 +281,10 @@ def mean_gradients(f: NDArray[np.float64], gradient: NDArray[np.float64]) -> lis
 
 CLAIM = Claim(
     name="likelihood",
-    question=(
-        "Are minus the log-likelihood, binary cross-entropy, H(p, q) and KL + H(p) one number?"
-    ),
+    question=DESIGN.question,
     claim=(
-        "They are, by value and by gradient, on the predictions of a trained network; with ln of a "
-        "sum, or with ln(1 - ln f) for ln(1 - f), it is another."
+        "Minus the log-likelihood, binary cross-entropy, H(p, q) and KL + H(p) are one number, "
+        "with one gradient."
     ),
     refuted_by=(
         "Two of them differ by more than rounding on a network's test predictions, by value or by "
@@ -304,14 +299,10 @@ CLAIM = Claim(
         f"to at most {GRADIENT_ERROR['float64']:g} and {GRADIENT_ERROR['float32']:g} at every "
         "image. On the same predictions each slip must differ from the right number by above "
         f"{DIFFERENT:g} of it, and the mean of -ln(1 - ln f) over dogs must fall, {BETWEEN}, by "
-        f"above {FALL:g} times the logarithm of their ratio, both by the 95 % t interval over "
-        "networks."
+        f"above {FALL:g} times the logarithm of their ratio."
     ),
     source="Bishop 2006, Pattern Recognition and Machine Learning, sections 1.6.1 and 4.3.2",
-    sizes={
-        "quick": Size(epochs=3, seeds=3),
-        "standard": Size(epochs=8, seeds=5),
-        "full": Size(epochs=20, seeds=10),
-    },
+    kind="proved and checked",
+    design=DESIGN,
     analysis=Likelihood,
 )

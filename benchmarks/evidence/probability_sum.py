@@ -6,20 +6,19 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from statistics import fmean as mean
-from typing import NamedTuple, Self
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from lossbench.benchmarks.config import WRONG_START_PROBABILITY, RunConfig
+from lossbench.benchmarks.config import WRONG_START_PROBABILITY
 from lossbench.benchmarks.format import magnitude
 from lossbench.benchmarks.plots.curves import Axis, CurvePanel, draw_curves, log_odds_ticks
 from lossbench.benchmarks.records.claim import ClaimFigure, ClaimTable, Measure
-from lossbench.benchmarks.stats.intervals import Interval, mean_interval, paired_difference
-from lossbench.benchmarks.training.result import RunResult
 
-from .claim import Analysis, Claim, ClaimTrainer, Size
-from .figures import figure, training_curve
+from .claim import Analysis, Claim
+from .design import Design, Expected, Quantity, Tested
+from .figures import figure, tests_figure, training_curve
 from .gradients import (
     FORMULAS,
     SURE,
@@ -30,9 +29,10 @@ from .gradients import (
     recorded,
     slope,
 )
-from .measures import above, at_most, below, table, within
-from .runs import accuracies, chance_level, tested, train_seeds
+from .measures import at_most, table, tests_table, with_interval
+from .runs import accuracies, accuracy_difference, chance_level, tested
 from .text import mean_text, signed
+from .tuned import RATES, search_table, tuned
 
 SUM, REFERENCE = "probability-sum", "cross-entropy"
 IN_P = {SUM: "p (1 - p)", REFERENCE: "1 - p"}
@@ -41,12 +41,13 @@ IN_P = {SUM: "p (1 - p)", REFERENCE: "1 - p"}
 # Initial probability of a cat; None: that of the drawn weights.
 NORMAL, WRONG = None, WRONG_START_PROBABILITY
 STARTS = {NORMAL: "normal", WRONG: "confidently wrong"}
-RATE = 0.1
 # Largest relative difference of a measured gradient from p (1 - p): the rounding of float32.
 ROUNDING = 1e-4
 # Where the model is sure, |dL/dz|, which is at most 0.25, has vanished below the first limit. Where
 # it is wrong, that of cross-entropy must be above the second.
 VANISHED, LARGE = 0.01, 0.9
+# Points of test accuracy by which a loss must be ahead.
+AHEAD = 5.0
 
 P_EDGES = (0.0, 0.001, 0.01, 0.1, 0.5, 0.9, 0.99, 0.999, 1.0)
 TICKS = (0.0001, 0.001, 0.01, 0.1, 0.5, 0.9, 0.99, 0.999, 0.9999)
@@ -63,28 +64,35 @@ class Cell(NamedTuple):
 CELLS = tuple(Cell(loss, start) for start in STARTS for loss in IN_P)
 
 
+DESIGN = Design(
+    question="Why not maximise the sum of the right classes' probabilities?",
+    expects=(
+        Expected(f"{SUM}, normal start: test accuracy beyond chance", "above", AHEAD),
+        Expected(
+            f"{REFERENCE} minus {SUM}, confidently wrong start, test accuracy", "above", AHEAD
+        ),
+        Expected(
+            f"{SUM}: mean |dL/dz| where the right class has p < {SURE:g}", "below", VANISHED, ""
+        ),
+        Expected(
+            f"{SUM}: mean |dL/dz| where the wrong class has p < {SURE:g}", "below", VANISHED, ""
+        ),
+        Expected(
+            f"{REFERENCE}: mean |dL/dz| where the right class has p < {SURE:g}", "above", LARGE, ""
+        ),
+    ),
+    cells={
+        cell: tuned(cell.loss, initial_probability=cell.start, record_examples=True)
+        for cell in CELLS
+    },
+    searches={cell: tuned(cell.loss) for cell in CELLS},
+    rates=RATES,
+)
+
+
 @dataclass
 class ProbabilitySum(Analysis):
     """Runs with the sum of probabilities and with cross-entropy from two starts."""
-
-    runs: dict[Cell, list[RunResult]]
-
-    @classmethod
-    def train(cls, trainer: ClaimTrainer, size: Size) -> Self:
-        configs = {
-            cell: RunConfig(
-                cell.loss,
-                0,
-                RATE,
-                initial_probability=cell.start,
-                epochs=size.epochs,
-                evaluations=6,
-                record_examples=True,
-            )
-            for cell in CELLS
-        }
-        trainer.say(f"{SUM} and {REFERENCE} from a {' and a '.join(STARTS.values())} start")
-        return cls(train_seeds(trainer, configs, size.seeds))
 
     def __post_init__(self) -> None:
         self.chance = chance_level(self.runs[CELLS[0]][0].test)
@@ -97,26 +105,37 @@ class ProbabilitySum(Analysis):
             for loss in IN_P
         }
         self.accuracies = {cell: accuracies(runs) for cell, runs in self.runs.items()}
-        self.sure_wrong = {
-            loss: mean_over_seeds([each.sure_wrong for each in seeds])
-            for loss, seeds in self.examples.items()
-        }
+
+    def tests(self) -> list[Tested]:
+        """Test accuracies and gradients."""
+        beyond = [a - self.chance for a in self.accuracies[Cell(SUM, NORMAL)]]
+        ours, other = (self.runs[Cell(loss, WRONG)] for loss in (SUM, REFERENCE))
+        return DESIGN.test(
+            [
+                Quantity(tuple(beyond)),
+                accuracy_difference(other, ours),
+                mean_gradient([each.sure_wrong for each in self.examples[SUM]]),
+                mean_gradient([each.sure_right for each in self.examples[SUM]]),
+                mean_gradient([each.sure_wrong for each in self.examples[REFERENCE]]),
+            ]
+        )
 
     def measures(self) -> Sequence[Measure]:
         examples = self.examples[SUM]
+        losses = [
+            each.validation_loss
+            for cell, runs in self.runs.items()
+            if cell.loss == SUM
+            for run in runs
+            for each in run.evaluations
+        ]
         return (
-            above(
-                f"{SUM}, normal start: test accuracy beyond chance, points",
-                mean_interval([a - self.chance for a in self.accuracies[Cell(SUM, NORMAL)]]),
+            *(test.measure for test in self.tests()),
+            at_most(
+                f"{SUM}: mean loss 1 - p of the validation images outside 0 to 1, by how much",
+                [max(-loss, loss - 1, 0.0) for loss in losses],
                 0.0,
-                "0 points",
-            ),
-            within(
-                f"{SUM}: slope of measured |dL/dz| over p (1 - p)",
-                finite_interval([slope(SUM, each) for each in examples]),
-                1 - ROUNDING,
-                1 + ROUNDING,
-                f"1 ± {ROUNDING:g}",
+                len(examples),
             ),
             at_most(
                 f"{SUM}: relative difference of measured |dL/dz| from p (1 - p), largest",
@@ -124,35 +143,21 @@ class ProbabilitySum(Analysis):
                 ROUNDING,
                 len(examples),
             ),
-            below(
-                f"{SUM}: mean |dL/dz| where the right class has p < {SURE:g}",
-                self.sure_wrong[SUM],
-                VANISHED,
-            ),
-            below(
-                f"{SUM}: mean |dL/dz| where the wrong class has p < {SURE:g}",
-                mean_over_seeds([each.sure_right for each in examples]),
-                VANISHED,
-            ),
-            above(
-                f"{REFERENCE}: mean |dL/dz| where the right class has p < {SURE:g}",
-                self.sure_wrong[REFERENCE],
-                LARGE,
-            ),
         )
 
     def sentence(self) -> str:
-        trained, reference, stuck, freed = (mean_text(self.accuracies[cell]) for cell in CELLS)
-        ours, other = (magnitude(self.sure_wrong[loss].mean) for loss in IN_P)
         return (
-            f"Maximising the sum of probabilities reaches {trained} % test accuracy (chance "
-            f"{self.chance:.1f}, cross-entropy {reference}); where the model is sure of the wrong "
-            f"class, the mean |dL/dz| is {ours}, that of cross-entropy {other}; from a confidently "
-            f"wrong start it ends at {stuck} %, cross-entropy at {freed} %."
+            "From a confidently wrong start, maximising the sum of probabilities ends "
+            f"{with_interval(self.tests()[1])} points of test accuracy below cross-entropy, each "
+            "at the learning rate that is best for it from a normal start."
         )
 
     def figures(self) -> Sequence[ClaimFigure]:
-        return (self._gradient_figure(), self._training_figure())
+        return (
+            self._gradient_figure(),
+            self._training_figure(),
+            tests_figure(self.tests(), [SUM, REFERENCE, SUM, SUM, REFERENCE]),
+        )
 
     def _gradient_figure(self) -> ClaimFigure:
         curves, ends = [], []
@@ -212,7 +217,13 @@ class ProbabilitySum(Analysis):
         )
 
     def tables(self) -> Sequence[ClaimTable]:
-        return (self._gradient_table(), self._accuracy_table())
+        names = {Cell(loss, NORMAL): loss for loss in IN_P}
+        return (
+            tests_table(self.tests()),
+            self._gradient_table(),
+            self._accuracy_table(),
+            search_table(self.searched, names),
+        )
 
     def _gradient_table(self) -> ClaimTable:
         examples = {loss: concatenate(seeds) for loss, seeds in self.examples.items()}
@@ -227,7 +238,7 @@ class ProbabilitySum(Analysis):
                 cells += [f"{inside.sum():,}", *map(magnitude, means)]
             rows.append(tuple(cells))
         fits = "; ".join(
-            f"{loss}: slope {finite_interval([slope(loss, each) for each in seeds]).mean:.6f}, "
+            f"{loss}: slope {np.nanmean([slope(loss, each) for each in seeds]):.6f}, "
             "largest relative difference "
             f"{max(deviation(loss, each) for each in seeds):.1e}"
             for loss, seeds in self.examples.items()
@@ -250,6 +261,7 @@ class ProbabilitySum(Analysis):
             CELLS,
             {
                 "loss, start": lambda cell: f"{cell.loss}, {STARTS[cell.start]}",
+                "learning rate": lambda cell: f"{self.runs[cell][0].config.learning_rate:g}",
                 "test accuracy, %": lambda cell: mean_text(self.accuracies[cell]),
                 "recall of cats, %": lambda cell: mean_text(
                     [
@@ -272,58 +284,52 @@ class ProbabilitySum(Analysis):
         return magnitude(mean(run.evaluations[index].logit_when_wrong for run in self.runs[cell]))
 
     def notes(self) -> Sequence[str]:
-        ours, other = (self.accuracies[Cell(loss, NORMAL)] for loss in IN_P)
-        difference = paired_difference(ours, other)
+        ours, other = (self.runs[Cell(loss, NORMAL)] for loss in (SUM, REFERENCE))
+        difference = accuracy_difference(ours, other).interval(0.95)
         return (
-            "The loss is 1 minus the probability of the right class, so that minimising it "
-            "maximises their sum; it is half the absolute error of the probabilities of both "
-            "classes.",
-            f"Both losses have a learning rate of {RATE:g}. With it, from the normal start, "
-            f"{SUM} is {signed(difference.mean)} points from cross-entropy. This depends on the "
-            "rate too, since its largest gradient is a quarter of the other's.",
-            "The gradient of cross-entropy vanishes at one end only, where the model is right.",
+            "The article leaves the sum because one does not know how large is large. That has an "
+            "answer: of N images it is at most N. 1 - p, the mean of which is minimised here, is "
+            "0 where every image is right, and cannot fall below. What ails the sum is its "
+            "gradient.",
+            f"From the normal start, each at its best rate, {SUM} is "
+            f"{signed(difference.mean)} points from {REFERENCE}.",
+            "The rate of the normal start is kept for the wrong one, because a user does not know "
+            "how a start will be wrong.",
+            "Cross-entropy's gradient vanishes at one end only, where the model is right.",
         )
 
 
-def finite_interval(values: Sequence[float]) -> Interval:
-    """Return the mean of the finite values with its 95 % t interval."""
-    return mean_interval([float(value) for value in values if np.isfinite(value)])
-
-
-def mean_over_seeds(seeds: Sequence[NDArray[np.float64]]) -> Interval:
-    """Return the mean over seeds of each seed's mean; seeds without values do not count."""
-    return finite_interval([float(values.mean()) for values in seeds if values.size])
+def mean_gradient(seeds: Sequence[NDArray[np.float64]]) -> Quantity:
+    """Return the mean |dL/dz| of each seed that has such examples."""
+    return Quantity(tuple(float(v.mean()) for v in seeds if v.size and np.isfinite(v).all()))
 
 
 CLAIM = Claim(
     name="probability-sum",
-    question="Why not maximise the sum of the right classes' probabilities?",
+    question=DESIGN.question,
     claim=(
-        "That trains, but its gradient p (1 - p) vanishes at both ends: where the model is sure of "
-        "the right class, and where it is sure of the wrong one."
+        "Maximising the sum of probabilities trains from a normal start, but its gradient "
+        "p (1 - p) vanishes where the model is sure of the wrong class, and from such a start it "
+        "does not train."
     ),
     refuted_by=(
-        "Test accuracy is not above chance, a measured gradient is not p (1 - p), or it has not "
+        "Test accuracy is not above chance from a normal start, or from a confidently wrong one "
+        "not below that of cross-entropy; a measured gradient is not p (1 - p), or has not "
         "vanished where p is near 0 or near 1; or that of cross-entropy has vanished where the "
         "model is wrong."
     ),
     procedure=(
-        f"Networks are trained with {SUM} and with cross-entropy, with the same seeds and a "
-        f"learning rate of {RATE:g}, from the normal start and from one that gives every image a "
-        f"probability of {WRONG:g} of being a cat. Test accuracy from the normal start must be "
-        "above chance (by above 0 points). For training examples recorded all through training, "
-        "measured |dL/dz| is compared with p (1 - p), p being the probability of the right class: "
-        f"the slope of the regression must be within 1 ± {ROUNDING:g}, and no example may differ "
-        f"by more than {ROUNDING:g} of it, the rounding of float32. Where the right class or the "
-        f"wrong one has p < {SURE:g}, mean |dL/dz| must be below {VANISHED:g}; that of "
-        f"cross-entropy where the right class has it must be above {LARGE:g}. Intervals are 95 % t "
-        "intervals over seeds."
+        f"Networks are trained with {SUM}, which minimises 1 - p, and with cross-entropy, each at "
+        "the rate that is best for it from the normal start on validation images; from the normal "
+        f"start, and from one that gives every image a probability of {WRONG:g} of being a cat. "
+        "The loss must stay within 0, exactly, and 1: how large the sum can become is known. For "
+        "training examples recorded all through training, |dL/dz| is compared with p (1 - p), p "
+        f"being the probability of the right class: no example may differ by more than "
+        f"{ROUNDING:g} of it, the rounding of float32. Where the right class or the wrong one has "
+        f"p < {SURE:g}, mean |dL/dz| must have vanished; that of cross-entropy where the right "
+        "class has it must not."
     ),
     source="Ghosh et al. 2017, arXiv 1712.09482 (as mean absolute error)",
-    sizes={
-        "quick": Size(epochs=2, seeds=3),
-        "standard": Size(epochs=4, seeds=5),
-        "full": Size(epochs=15, seeds=10),
-    },
+    design=DESIGN,
     analysis=ProbabilitySum,
 )

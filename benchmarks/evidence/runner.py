@@ -1,4 +1,4 @@
-"""Examine claims one after the other, each in its own directory."""
+"""Examine claims one after the other, each in its own directory, look by look."""
 
 from __future__ import annotations
 
@@ -17,22 +17,25 @@ from lossbench.benchmarks.config import KERNELS, RunConfig
 from lossbench.benchmarks.console import Reporter
 from lossbench.benchmarks.data.batches import prepare
 from lossbench.benchmarks.data.description import describe_data
-from lossbench.benchmarks.errors import unknown_name
+from lossbench.benchmarks.errors import UserError, unknown_name
 from lossbench.benchmarks.records import experiment
-from lossbench.benchmarks.records.claim import Finding
+from lossbench.benchmarks.records.claim import FILE, Finding, read_claim
 from lossbench.benchmarks.report.claims import write_finding, write_overview
 from lossbench.benchmarks.training.executors.pool import ImageArguments, Pool, image_arguments
-from lossbench.benchmarks.training.rate_search import FIRST_SEARCH_SEED, search
+from lossbench.benchmarks.training.rate_search import FIRST_SEARCH_SEED
 from lossbench.benchmarks.training.result import RunResult
 from lossbench.losses.kernels import closed_forms_only
 
-from .claim import Budget, Claim
+from .claim import Claim
+from .cost import listing
+from .design import FIRST_SEED, Design, Quantity
 
 CLAIMS = (
     "zero-one",
     "probability-sum",
     "likelihood",
     "saturation",
+    "optimiser",
     "error-driven",
     "multiclass",
     "square-loss",
@@ -42,13 +45,6 @@ CLAIMS = (
     "learning-rate",
 )
 """Names of the claims, in the order of the argument."""
-
-GRIDS: dict[Budget, tuple[tuple[float, ...], int]] = {
-    "quick": ((0.01, 0.03, 0.1, 0.3, 1.0), 1),
-    "standard": ((0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0), 2),
-    "full": ((0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0), 3),
-}
-"""Learning rates and number of seeds of a search, by budget."""
 
 
 def claim_of(name: str) -> Claim:
@@ -65,37 +61,6 @@ def claims_of(names: Sequence[str]) -> list[Claim]:
     return [claim_of(name) for name in (CLAIMS if tuple(names) == ("all",) else names)]
 
 
-class PoolTrainer:
-    """`ClaimTrainer` with a pool of processes.
-
-    Attributes:
-        budget: the budget.
-        used: the results that a claim requested.
-    """
-
-    def __init__(
-        self, budget: Budget, pool: Pool, reporter: Reporter, kernels: bool = KERNELS
-    ) -> None:
-        self.budget: Budget = budget
-        self.pool, self.reporter, self.kernels = pool, reporter, kernels
-        self.used: dict[RunConfig, RunResult] = {}
-
-    def train(self, configs: Sequence[RunConfig]) -> list[RunResult]:
-        results = self.pool.train([replace(config, kernels=self.kernels) for config in configs])
-        self.used |= {result.config: result for result in results}
-        return results
-
-    def search(self, configs: Sequence[RunConfig]) -> list[list[RunResult]]:
-        rates, seeds = GRIDS[self.budget]
-        configs = [replace(config, kernels=self.kernels) for config in configs]
-        searches = search(self.pool, configs, rates, seeds)
-        self.used |= {result.config: result for results in searches for result in results}
-        return searches
-
-    def say(self, line: str) -> None:
-        self.reporter.say(line)
-
-
 @dataclass(frozen=True)
 class Examined:
     """A claim, its finding, and the directory of its report."""
@@ -105,29 +70,75 @@ class Examined:
     directory: Path
 
 
+class Registration:
+    """The design of a claim as its report records it, with the seeds that it may use.
+
+    A design that differs from the one in an earlier report of the same directory begins with seeds
+    that the earlier one could not have used.
+
+    Args:
+        claim: the claim.
+        directory: of its report, which may not exist.
+
+    Attributes:
+        first_seed: the first seed of the claim's networks.
+        earlier: earlier designs, with their seeds.
+        record: the design, for claim.json.
+        is_new: whether no report in the directory is of this design.
+
+    Raises:
+        UserError: the earlier report cannot be read, or no seeds are left.
+    """
+
+    def __init__(self, claim: Claim, directory: Path) -> None:
+        design = claim.design
+        before = read_claim(directory)["about"] if (directory / FILE).exists() else {}
+        known = before.get("design")
+        self.is_new = known is None or known["hash"] != design.hash
+        earlier = list(known["earlier"]) if known else []
+        self.first_seed = known["first_seed"] if known else FIRST_SEED
+        if known and self.is_new:
+            end = known["first_seed"] + known["looks"][-1]
+            earlier.append(f"{known['hash']}, seeds {known['first_seed']} to {end - 1}")
+            self.first_seed = end
+        if self.first_seed + design.looks[-1] > FIRST_SEARCH_SEED:
+            raise UserError(
+                f"{directory}: no seeds are left for another design; give another --runs"
+            )
+        self.earlier = earlier
+        self.record = {
+            "hash": design.hash,
+            "looks": list(design.looks),
+            "first_seed": self.first_seed,
+            "in_words": design.in_words(),
+            "earlier": earlier,
+        }
+
+
 def examine(
     claims: Sequence[Claim],
-    budget: Budget,
     runs: Path,
     device: torch.device,
     workers: int | None,
     command: str,
     reporter: Reporter,
     kernels: bool = KERNELS,
+    looks: int | None = None,
 ) -> list[Examined]:
     """Examine claims and write runs/evidence/<name>/ for each, and the page of all claims.
 
-    A claim that was examined before with the same budget uses the trained networks in runs/trials/.
+    Each claim is tested at every look of its design until it is decided. Networks that were trained
+    before are in runs/trials/, and are not trained again.
 
     Args:
         claims: the claims to examine.
-        budget: 'quick', 'standard' or 'full'.
         runs: directory in which evidence/ and trials/ are made.
         device: device to train on.
         workers: networks trained at a time; None: one per core, or what fits on a GPU.
         command: the command line, for the reports.
         reporter: shows the progress.
         kernels: whether the losses are computed by their kernels, where there are any.
+        looks: looks to take at most; None: all.
 
     Raises:
         UserError: images are unavailable, a directory cannot be written, or a worker was killed.
@@ -136,28 +147,77 @@ def examine(
     experiment.make_runs_directory(evidence)
     done = []
     with reporter, Pool(runs / "trials", device, reporter, workers) as pool:
+        registered = {claim.name: Registration(claim, evidence / claim.name) for claim in claims}
+
+        def about() -> dict[str, Any]:
+            return experiment.facts(command, datetime.now().astimezone(), device, kernels)
+
+        # The hash of every design is written before anything is trained.
+        for claim in claims:
+            each = registered[claim.name]
+            if each.is_new:
+                for text in each.earlier[-1:]:
+                    reporter.say(
+                        f"{claim.name}: the design has changed ({text}); it starts again with the "
+                        f"unused seeds from {each.first_seed} on"
+                    )
+                facts = about() | {"design": each.record, "trials": 0, "seconds": 0.0}
+                write_finding(evidence / claim.name, facts, claim, not_begun(claim.design))
+        first_seeds = {name: each.first_seed for name, each in registered.items()}
+        for line in listing(claims, first_seeds, pool, kernels):
+            reporter.say(line)
         for number, claim in enumerate(claims, start=1):
             reporter.say(f"{number}/{len(claims)}  {claim.name}: {claim.question}")
-            trainer = PoolTrainer(budget, pool, reporter, kernels)
-            start = time.perf_counter()
-            with nullcontext() if kernels else closed_forms_only():
-                finding = claim.examine(trainer)
-            seconds = time.perf_counter() - start
-            about = experiment.facts(command, datetime.now().astimezone(), device, kernels)
-            about |= {"budget": budget, "seconds": seconds} | facts_of(trainer, pool)
             directory = evidence / claim.name
-            write_finding(directory, about, claim, finding)
-            write_overview(evidence, CLAIMS)
-            reporter.say(f"{claim.name}: {finding.verdict}. {finding.sentence}  ({seconds:.0f} s)")
+            start = time.perf_counter()
+            first = first_seeds[claim.name]
+            for seeds in claim.design.looks[:looks]:
+                trainer = PoolTrainer(pool, kernels)
+                with nullcontext() if kernels else closed_forms_only():
+                    finding = claim.examine(trainer, range(first, first + seeds))
+                seconds = time.perf_counter() - start
+                facts = about() | {"design": registered[claim.name].record, "seconds": seconds}
+                write_finding(directory, facts | facts_of(trainer.used, pool), claim, finding)
+                write_overview(evidence, CLAIMS)
+                reporter.say(
+                    f"{claim.name}, {seeds} of at most {claim.design.looks[-1]} seeds: "
+                    f"{finding.verdict}. {finding.sentence}  ({seconds:.0f} s)"
+                )
+                if finding.verdict != "undecided":
+                    break
             done.append(Examined(claim, finding, directory))
     return done
 
 
-def facts_of(trainer: PoolTrainer, pool: Pool) -> dict[str, object]:
+def not_begun(design: Design) -> Finding:
+    """Return the finding of a claim before anything is trained."""
+    return Finding(
+        verdict="undecided",
+        sentence="Nothing is trained yet.",
+        measures=tuple(test.measure for test in design.test([Quantity(())] * len(design.expects))),
+        figures=(),
+        tables=(),
+    )
+
+
+class PoolTrainer:
+    """A pool of processes as `Train`, which keeps the results that a claim used."""
+
+    def __init__(self, pool: Pool, kernels: bool) -> None:
+        self.pool, self.kernels = pool, kernels
+        self.used: dict[RunConfig, RunResult] = {}
+
+    def __call__(self, configs: Sequence[RunConfig]) -> list[RunResult]:
+        results = self.pool.train([replace(config, kernels=self.kernels) for config in configs])
+        self.used |= {result.config: result for result in results}
+        return results
+
+
+def facts_of(used: dict[RunConfig, RunResult], pool: Pool) -> dict[str, object]:
     """Return the images and models of a claim's runs, their seeds, number and training time."""
     sources: dict[ImageArguments, dict[str, Any]] = {}
     trained_on: dict[ImageArguments, set[int]] = {}
-    for config, result in trainer.used.items():
+    for config, result in used.items():
         key = image_arguments(config)
         if key not in sources:
             images = pool.image_set(key)
@@ -166,12 +226,12 @@ def facts_of(trainer: PoolTrainer, pool: Pool) -> dict[str, object]:
         trained_on.setdefault(key, set()).add(sum(result.counts))
     for key, numbers in trained_on.items():
         sources[key]["trained_on"] = sorted(numbers)
-    seeds = {config.seed for config in trainer.used}
+    seeds = {config.seed for config in used}
     return {
-        "trials": len(trainer.used),
+        "trials": len(used),
         "seeds": sorted(seed for seed in seeds if seed < FIRST_SEARCH_SEED),
         "search_seeds": sorted(seed for seed in seeds if seed >= FIRST_SEARCH_SEED),
-        "training_seconds": sum(result.seconds for result in trainer.used.values()),
+        "training_seconds": sum(result.seconds for result in used.values()),
         "data": list(sources.values()),
-        "models": sorted({config.model for config in trainer.used}),
+        "models": sorted({config.model for config in used}),
     }

@@ -1,19 +1,19 @@
-"""Steps to an accuracy, and their ratio."""
+"""Steps to an accuracy, and their ratios."""
 
 from __future__ import annotations
 
 import math
-from dataclasses import replace
+from collections.abc import Mapping
+from statistics import fmean as mean
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from lossbench.benchmarks.records.claim import Measure
-from lossbench.benchmarks.stats.intervals import Interval, paired_difference
-from lossbench.benchmarks.stats.significance import minimum_detectable_difference
+from lossbench.benchmarks.records.claim import ClaimTable
 
-from .measures import Side, one_sided, within
+from .design import Quantity
+from .measures import table
 from .runs import Runs
 from .text import optional
 
@@ -46,54 +46,6 @@ class Steps(NamedTuple):
         return f"{self.reached.sum()} of {len(self.reached)} in {self.value.max():.0f}"
 
 
-class StepRatio(NamedTuple):
-    """Ratio of steps, paired by seed.
-
-    Attributes:
-        interval: geometric mean with its 95 % t interval, of the counted steps.
-        least: the true ratio may be larger.
-        most: the true ratio may be smaller.
-        logs: natural logarithm of the ratio of each seed.
-    """
-
-    interval: Interval
-    least: bool
-    most: bool
-    logs: tuple[float, ...]
-
-    @property
-    def bound(self) -> str:
-        """'at least' or 'at most' if the true ratio can differ in one direction only, else ''."""
-        return {(True, False): "at least", (False, True): "at most"}.get(self[1:3], "")
-
-    @property
-    def detectable(self) -> float | None:
-        """Smallest true ratio that so many seeds tell from 1 with power 0.8."""
-        log = minimum_detectable_difference(self.logs)
-        return None if log is None else math.exp(log)
-
-    def one_sided(self, side: Side, name: str, limit: float) -> Measure:
-        """Test whether the ratio is above or below a limit."""
-        text, bounds = f"{limit:g} times", {"least": self.least, "most": self.most}
-        return one_sided(side, self._named(name), self.interval, limit, text, **bounds)
-
-    def within(self, name: str, limit: float) -> Measure:
-        """Test whether the ratio is from 1 / limit to limit; undecided if only a bound is known."""
-        text = f"1/{limit:g} to {limit:g} times"
-        measure = within(self._named(name), self.interval, 1 / limit, limit, text)
-        return replace(measure, verdict="undecided") if self.least or self.most else measure
-
-    def _named(self, name: str) -> str:
-        return f"{name} ({self.bound} that)" if self.bound else name
-
-    def __str__(self) -> str:
-        """'≥ 2.1 (1.7 to 2.6)'."""
-        sign = {"at least": "≥ ", "at most": "≤ "}.get(self.bound, "")
-        low, high = self.interval.low, self.interval.high
-        span = "" if low is None or high is None else f" ({low:.2g} to {high:.2g})"
-        return sign + optional(self.interval.mean, ".2g") + span
-
-
 def count_steps(runs: Runs, accuracy: float) -> Steps:
     """Return the steps to the first evaluation with the accuracy, or all steps of the run."""
     steps, reached = [], []
@@ -105,11 +57,49 @@ def count_steps(runs: Runs, accuracy: float) -> Steps:
     return Steps(np.array(steps, float), np.array(reached))
 
 
-def ratio(over: Steps, under: Steps) -> StepRatio:
-    """Return `over` / `under`. Runs that did not reach the accuracy make it a bound."""
-    a, b = np.log(over.value), np.log(under.value)
-    log = paired_difference(list(map(float, a)), list(map(float, b)))
-    mean, low, high = (None if x is None else math.exp(x) for x in (log.mean, log.low, log.high))
-    interval = Interval(mean, low, high, log.n)
-    logs = tuple(float(x) for x in a - b)
-    return StepRatio(interval, not over.reached.all(), not under.reached.all(), logs)
+def ratio(over: Steps, under: Steps) -> Quantity:
+    """Return the logarithm of `over` / `under`. Runs that did not reach the accuracy make it a
+    bound."""
+    logs = np.log(over.value) - np.log(under.value)
+    return Quantity(
+        tuple(map(float, logs)),
+        least=not over.reached.all(),
+        most=not under.reached.all(),
+    )
+
+
+def quotient(over: Quantity, under: Quantity) -> Quantity:
+    """Return the logarithm of one ratio over another, paired by seed. Bounds stay bounds."""
+    return Quantity(
+        tuple(a - b for a, b in zip(over.values, under.values, strict=True)),
+        least=over.least or under.most,
+        most=over.most or under.least,
+    )
+
+
+def in_times(quantity: Quantity) -> str:
+    """Format the geometric mean of a ratio, with ≥ or ≤ if it is a bound: '≥ 2.1'."""
+    sign = {(True, False): "≥ ", (False, True): "≤ "}.get((quantity.least, quantity.most), "")
+    return sign + f"{math.exp(mean(quantity.values)):.2g}"
+
+
+def search_table(searched: Mapping[str, Mapping[float, float]]) -> ClaimTable:
+    """Return the table of a search whose score is minus the logarithm of the steps.
+
+    Args:
+        searched: by row, the mean score of each learning rate.
+    """
+    rates = sorted({rate for scores in searched.values() for rate in scores})
+    columns = {
+        f"{rate:g}": lambda row, rate=rate: optional(
+            math.exp(-searched[row].get(rate, math.nan)), ".0f"
+        )
+        for rate in rates
+    }
+    return table(
+        "The search: steps by learning rate",
+        searched,
+        {"networks": str, **columns},
+        "Geometric mean over the networks of the search, which are others than those that are "
+        "judged. A network that did not reach the accuracy counts as ten times its training.",
+    )

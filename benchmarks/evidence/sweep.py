@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-
-from lossbench.benchmarks.config import LEARNING_RATES
 
 from .runs import Runs, validation_accuracy
 
@@ -61,9 +59,10 @@ def usable(rates: Sequence[float], accuracy: NDArray[np.float64], best: int) -> 
 
 
 class Sweep(NamedTuple):
-    """Validation accuracies of a loss at LEARNING_RATES, in percent, (seeds, rates)."""
+    """Validation accuracies of a loss in percent, (seeds, rates), at ascending learning rates."""
 
     accuracy: NDArray[np.float64]
+    rates: tuple[float, ...]
 
     @property
     def mean(self) -> NDArray[np.float64]:
@@ -78,17 +77,17 @@ class Sweep(NamedTuple):
     @property
     def best_rate(self) -> float:
         """The best rate over all seeds."""
-        return LEARNING_RATES[self.best]
+        return self.rates[self.best]
 
     @property
     def range(self) -> RateRange:
         """Usable range of the mean accuracies."""
-        return usable(LEARNING_RATES, self.mean, self.best)
+        return usable(self.rates, self.mean, self.best)
 
     @property
     def ranges(self) -> list[RateRange]:
         """Usable range of each seed around the rate that is best over all seeds."""
-        return [usable(LEARNING_RATES, row, self.best) for row in self.accuracy]
+        return [usable(self.rates, row, self.best) for row in self.accuracy]
 
     @property
     def decades(self) -> list[float]:
@@ -102,10 +101,10 @@ class Sweep(NamedTuple):
 
     def at(self, rate: float) -> list[float]:
         """Return the accuracy of each seed at a rate."""
-        return [float(value) for value in self.accuracy[:, LEARNING_RATES.index(rate)]]
+        return [float(value) for value in self.accuracy[:, self.rates.index(rate)]]
 
 
-def sweep(runs: Runs) -> Sweep:
-    """Return the sweep of a loss from its results, by seed and then rate."""
-    values = np.array([validation_accuracy(run) for run in runs])
-    return Sweep(values.reshape(-1, len(LEARNING_RATES)))
+def sweep(runs: Mapping[float, Runs]) -> Sweep:
+    """Return the sweep of a loss from its results by ascending rate, each over the same seeds."""
+    values = [[validation_accuracy(run) for run in each] for each in runs.values()]
+    return Sweep(np.array(values).T, tuple(runs))

@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from statistics import fmean as mean
-from typing import NamedTuple, Self
+from typing import NamedTuple
 
 from lossbench.benchmarks.config import RunConfig
 from lossbench.benchmarks.format import magnitude
 from lossbench.benchmarks.plots.curves import Axis, CurvePanel, draw_curves
 from lossbench.benchmarks.records.claim import ClaimFigure, ClaimTable, Measure
-from lossbench.benchmarks.stats.intervals import mean_interval
 from lossbench.benchmarks.training.result import RunResult
 
-from .claim import Analysis, Claim, ClaimTrainer, Size
+from .claim import Analysis, Claim
+from .design import Design, Expected, Quantity, Tested
 from .figures import figure, training_curve
-from .measures import above, at_most, table
-from .runs import Runs, chance_level, train_seeds, validation_accuracy
+from .measures import at_most, table, tests_table
+from .runs import Runs, chance_level, validation_accuracy
 from .text import mean_text, signed
 
 ZERO_ONE, REFERENCE = "zero-one", "cross-entropy"
@@ -47,22 +46,23 @@ CELLS = tuple(
 UNCHANGED, LEARNS = Cell(PLAIN, ZERO_ONE, RATE), Cell(PLAIN, REFERENCE, RATE)
 
 
-@dataclass
+DESIGN = Design(
+    question="What does a network learn from the count of its errors?",
+    expects=(
+        Expected("cross-entropy from the same start: validation accuracy gained", "above", GAIN),
+    ),
+    cells={
+        cell: RunConfig(
+            cell.loss, 0, cell.rate, model=cell.model, epochs=2, evaluations=6, test=True
+        )
+        for cell in CELLS
+    },
+    looks=(3,),
+)
+
+
 class ZeroOne(Analysis):
     """Runs with zero-one and cross-entropy from the same initial parameters."""
-
-    runs: dict[Cell, list[RunResult]]
-
-    @classmethod
-    def train(cls, trainer: ClaimTrainer, size: Size) -> Self:
-        configs = {
-            cell: RunConfig(
-                cell.loss, 0, cell.rate, model=cell.model, epochs=size.epochs, evaluations=6
-            )
-            for cell in CELLS
-        }
-        trainer.say(f"zero-one and cross-entropy from the same {size.seeds} initial parameters")
-        return cls(train_seeds(trainer, configs, size.seeds))
 
     @property
     def zero_one_runs(self) -> list[RunResult]:
@@ -93,22 +93,18 @@ class ZeroOne(Analysis):
                 0.0,
                 seeds,
             ),
-            above(
-                "cross-entropy from the same start: validation accuracy gained, points",
-                mean_interval([gain(run) for run in self.runs[LEARNS]]),
-                GAIN,
-                f"{signed(GAIN, None)} points",
-            ),
+            *(test.measure for test in self.tests()),
         )
 
+    def tests(self) -> list[Tested]:
+        """Test whether there was anything to learn."""
+        return DESIGN.test([Quantity(tuple(gain(run) for run in self.runs[LEARNS]))])
+
     def sentence(self) -> str:
-        runs, learning = self.zero_one_runs, self.runs[LEARNS]
+        runs = self.zero_one_runs
         return (
             f"Trained with zero-one, the parameters of {len(runs)} networks changed by at most "
-            f"{magnitude(max(run.parameter_distance for run in runs))}, at learning rates of "
-            f"{RATE:g} and {EXTREME:,.0f} alike; from the same start cross-entropy changed them by "
-            f"{magnitude(mean_distance(learning))} and gained "
-            f"{mean_text([gain(run) for run in learning])} points of validation accuracy."
+            f"{magnitude(max(run.parameter_distance for run in runs))}."
         )
 
     def figures(self) -> Sequence[ClaimFigure]:
@@ -147,6 +143,7 @@ class ZeroOne(Analysis):
 
     def tables(self) -> Sequence[ClaimTable]:
         return (
+            tests_table(self.tests()),
             table(
                 "Networks with the same initial parameters",
                 self.runs.items(),
@@ -214,11 +211,8 @@ def gain(run: RunResult) -> float:
 
 CLAIM = Claim(
     name="zero-one",
-    question="What does a network learn from the count of its errors?",
-    claim=(
-        "Nothing: the count of errors has no gradient, so no parameter changes, and accuracy stays "
-        "as it was at the start."
-    ),
+    question=DESIGN.question,
+    claim="The count of errors has no gradient, so that training on it changes no parameter.",
     refuted_by=(
         "A parameter changes, a gradient is not 0, or accuracy changes where only parameters can "
         "change it; or cross-entropy learns nothing from that start either."
@@ -231,13 +225,10 @@ CLAIM = Claim(
         "must be 0, exactly, and so must mean |dL/dz| and the norm of the parameter gradient at "
         "every evaluation, and, without batch normalisation, the change of validation accuracy. "
         f"Cross-entropy must gain more than {signed(GAIN, None)} points of validation accuracy "
-        "from the same start, by the 95 % t interval over seeds."
+        "from the same start."
     ),
     source="a step function has derivative 0 wherever it has one",
-    sizes={
-        "quick": Size(epochs=3, seeds=3),
-        "standard": Size(epochs=4, seeds=5),
-        "full": Size(epochs=15, seeds=10),
-    },
+    kind="proved and checked",
+    design=DESIGN,
     analysis=ZeroOne,
 )

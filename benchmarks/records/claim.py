@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, Literal, get_args
 
 from lossbench.benchmarks.errors import UserError, one_line
 from lossbench.benchmarks.stats.verdict import Verdict
@@ -18,9 +18,14 @@ from .schema import NUMBER, reject_constant, schema_error
 
 FILE = "claim.json"
 TEXTS = ("name", "question", "claim", "refuted_by", "procedure", "source", "verdict", "sentence")
+Kind = Literal["measured", "proved and checked"]
+"""measured: the verdict is about numbers that networks differ in. proved and checked: about an
+identity, which follows from the formulas."""
+KINDS: tuple[Kind, ...] = get_args(Kind)
 # Types of the values of claim.json that reports show.
 RECORD: dict[str, Any] = {
     **dict.fromkeys(TEXTS, str),
+    "kind": KINDS,
     "measures": [dict.fromkeys(("value", "low", "high"), NUMBER | None)],
     "pictures": [{"name": str, "alt": str}],
     "tables": [{"title": str, "columns": list, "rows": [list], "notes": [str]}],
@@ -31,6 +36,13 @@ RECORD: dict[str, Any] = {
         "seconds": NUMBER,
         **dict.fromkeys(("seeds", "search_seeds", "models"), list | None),
         **dict.fromkeys(("versions", "hardware"), dict),
+        "design": {
+            "hash": str,
+            "looks": [int],
+            "first_seed": int,
+            "in_words": str,
+            "earlier": [str],
+        },
     },
 }
 
@@ -42,10 +54,11 @@ class Statement:
     Attributes:
         name: name in commands and directories.
         question: the question, in one sentence.
-        claim: the answer that is tested.
+        claim: the answer that is tested, in one sentence.
         refuted_by: the observation that would refute it.
         procedure: the experiment, in a few sentences, with its thresholds and margins.
         source: publication that makes the claim.
+        kind: how its verdict is known.
     """
 
     name: str
@@ -54,6 +67,7 @@ class Statement:
     refuted_by: str
     procedure: str
     source: str
+    kind: Kind = field(default="measured", kw_only=True)
 
 
 @dataclass(frozen=True)
@@ -63,7 +77,7 @@ class Measure:
     Attributes:
         name: what was measured, with its unit.
         value: the estimate.
-        low, high: its 95 % interval, or None.
+        low, high: its interval, or None.
         wanted: what the claim predicts, such as 'below 1.0 points'.
         verdict: the verdict of this number alone.
     """
@@ -108,7 +122,7 @@ class Finding:
 
     Attributes:
         verdict: computed from the measures by `verdict_of`.
-        sentence: the finding in one or two sentences, made from the measured numbers.
+        sentence: the finding in one sentence with one number.
         measures: the numbers that the verdict rests on.
         figures: figures, the most important one first.
         tables: the numbers behind the measures.
@@ -139,9 +153,10 @@ def write_claim(
 
     Args:
         directory: made if it is missing.
-        about: command, date, budget, trials (number of runs), seeds, search_seeds, seconds,
-            training_seconds, data (a list of data blocks as in experiment.json, each with
-            trained_on, the numbers of training images), models, versions, hardware, git.
+        about: command, date, design (hash, looks, first_seed, in_words, and earlier designs),
+            trials (number of runs), seeds, search_seeds, seconds, training_seconds, data (a list of
+            data blocks as in experiment.json, each with trained_on, the numbers of training
+            images), models, versions, hardware, git.
         statement: the claim.
         finding: what the experiment found.
 
@@ -153,6 +168,7 @@ def write_claim(
     record = _finite(
         {
             **{name: getattr(statement, name) for name in TEXTS[:6]},
+            "kind": statement.kind,
             "verdict": finding.verdict,
             "sentence": finding.sentence,
             "measures": [vars(measure) for measure in finding.measures],

@@ -10,6 +10,7 @@ from lossbench.benchmarks.errors import UserError
 from lossbench.benchmarks.format import MISSING, duration, number, plural
 from lossbench.benchmarks.records.claim import (
     FILE,
+    KINDS,
     Finding,
     Statement,
     data_blocks,
@@ -170,7 +171,6 @@ def _overview(
             Heading(claim_title(record), 2, name),
             _callout(record),
             *figures_of(directory / name, record, f"{name}/")[:1],
-            Paragraph(f"Claim: {record['claim']}", faint=True),
             BulletList((Link(f"{name}: full report", f"{name}/report"),)),
         ]
     blocks += section(article, "article", ".")
@@ -191,12 +191,20 @@ def verdicts_table(claims: Iterable[tuple[Cell, Record]]) -> Table:
     Args:
         claims: for each, the cell that names it, and its record.
     """
-    rows = tuple((name, record["verdict"], record["sentence"]) for name, record in claims)
-    return Table(("claim", "verdict", "what was found"), rows)
+    rows = tuple(
+        (name, record["claim"], record["verdict"], kind_of(record), record["sentence"])
+        for name, record in claims
+    )
+    return Table(("claim", "in words", "verdict", "known how", "what was found"), rows)
+
+
+def kind_of(record: Record) -> str:
+    """Return how the verdict of a claim is known: 'measured' or 'proved and checked'."""
+    return str(record.get("kind", KINDS[0]))
 
 
 def _callout(record: Record) -> Callout:
-    label = f"The claim {VERBS[record['verdict']][0]}."
+    label = f"{record['claim']} The claim {VERBS[record['verdict']][0]}, {kind_of(record)}."
     return Callout(record["verdict"], record["sentence"], label)
 
 
@@ -233,7 +241,7 @@ def _measures(measures: Sequence[Record], warning: str | None) -> Table:
         )
         for each in measures
     )
-    columns = ("measure", "value", "interval, 95 % unless stated", "claimed", "verdict")
+    columns = ("measure", "value", "interval", "claimed", "verdict")
     return Table(columns, rows, warning=warning)
 
 
@@ -257,8 +265,10 @@ def _provenance(about: dict[str, Any]) -> Items:
     for name in ("command", "synthetic", "data", "hardware", "versions", "git", "date"):
         rest.pop(name, None)
     items = []
-    if "budget" in rest:
-        items.append(("budget", str(rest.pop("budget"))))
+    if design := rest.pop("design", None):
+        text = f"{design.get('hash')}, fixed before anything was trained. {design.get('in_words')}"
+        items.append(("design", text))
+        items += [("earlier design", each) for each in design.get("earlier", [])]
     training = rest.pop("training_seconds", None)
     if "trials" in rest:
         spent = f", {duration(training)} of training" if training else ""

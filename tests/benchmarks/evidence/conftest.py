@@ -5,6 +5,7 @@ from functools import partial
 
 import pytest
 
+from lossbench.benchmarks.evidence.design import FIRST_SEED
 from lossbench.benchmarks.evidence.runner import claim_of
 
 from .worlds import WORLDS, FakeTrainer
@@ -24,12 +25,22 @@ def painted():
     """Paint figures."""
 
 
+SEEDS = 8
+"""Seeds of a claim with several looks."""
+
+
+def seeds_of(claim):
+    return range(FIRST_SEED, FIRST_SEED + min(SEEDS, claim.design.looks[-1]))
+
+
 @pytest.fixture
 def examine():
     """Examine a claim in its world, which holds, or with some changes or in another world."""
 
     def run(name, *, world=None, **changes):
-        return claim_of(name).examine(FakeTrainer(world or partial(WORLDS[name], **changes)))
+        claim = claim_of(name)
+        trainer = FakeTrainer(world or partial(WORLDS[name], **changes))
+        return claim.examine(trainer, seeds_of(claim))
 
     return run
 
@@ -41,6 +52,6 @@ def analyse():
     def run(name, *, world=None, **changes):
         trainer = FakeTrainer(world or partial(WORLDS[name], **changes))
         claim = claim_of(name)
-        return claim.analysis.train(trainer, claim.sizes["quick"]), trainer
+        return claim.analyse(trainer, seeds_of(claim)), trainer
 
     return run

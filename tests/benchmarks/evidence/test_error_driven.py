@@ -59,7 +59,7 @@ def test_another_proportional_loss_refutes(analyse, loss):
 
 def test_undecided_for_a_loss_that_diverged(examine):
     def change(config, rows):
-        if config.loss == "mse" and config.seed == 1:
+        if config.loss == "mse" and config.seed == 101:
             rows[50:, 1:] = np.nan
         return rows
 
@@ -75,7 +75,7 @@ def test_numbers_are_those_of_the_examples(examine, analyse):
     finding = examine("error-driven")
     assert f"Over {count:,} examples" in finding.sentence
     assert all("?" in figure.alt.split(":")[0] for figure in finding.figures)
-    rows = {row[0]: row for row in finding.tables[0].rows}
+    rows = {row[0]: row for row in finding.tables[1].rows}
     assert set(rows) == set(IN_WORDS) == set(FORMULAS)
     assert rows["bernoulli-sum"][2] == "2.000"
     assert float(rows["bce"][6]) == pytest.approx(0.5, abs=0.02)

@@ -4,30 +4,37 @@ import pytest
 
 from lossbench.benchmarks.config import RunConfig
 from lossbench.benchmarks.evidence import figures
-from lossbench.benchmarks.evidence.measures import Hypothesis, evaluate_hypotheses
-from lossbench.benchmarks.stats.contrasts import contrast
+from lossbench.benchmarks.evidence.design import Design, Expected, Quantity
 
 from .worlds import evaluation, result
 
 
 @pytest.mark.parametrize(
-    ("side", "expected"), [("above", (2.0, math.inf)), ("below", (-math.inf, 2.0))]
+    ("expected", "shown"),
+    [
+        (Expected("a minus b", "above", 2.0), (2.0, math.inf)),
+        (Expected("a minus b", "within", 2.0), (-2.0, 2.0)),
+        (Expected("a over b", "above", 2.0, "times"), (2.0, math.inf)),
+        (Expected("a over b", "within", 2.0, "times"), (0.5, 2.0)),
+    ],
 )
-def test_rows_show_what_the_claim_expects(monkeypatch, side, expected):
+def test_rows_show_what_the_claim_expects(monkeypatch, expected, shown):
     drawn = []
     monkeypatch.setattr(
         figures, "draw_intervals", lambda panels, **_: drawn.extend(panels) or b"png"
     )
-    found = evaluate_hypotheses(
-        [Hypothesis("a minus b", "mse", contrast([5.0, 5.5, 5.2], [0.0] * 3), side, 2.0)]
-    )
-    figure = figures.hypothesis_figure("points", found)
+    design = Design(question="?", expects=(expected,), cells={"a": RunConfig("mse", 0, 0.1)})
+    found = design.test([Quantity((1.0, 1.1, 1.2, 1.3, 1.4))])
+    figure = figures.tests_figure(found, ["mse"])
     (panel,) = drawn
     (row,) = panel.rows
-    assert panel.x_label == "points"
-    assert (row.expected, row.text, row.verdict) == (expected, "+5.2", found[0].measure.verdict)
+    assert panel.log == expected.is_ratio
+    assert row.expected == pytest.approx(shown)
+    assert (row.text, row.verdict) == (
+        "3.32" if expected.is_ratio else "1.20", found[0].measure.verdict
+    )  # fmt: skip
     assert (figure.name, figure.png) == ("differences.png", b"png")
-    assert f"+5.2, wanted {side} +2 points, {row.verdict}." in figure.alt
+    assert f"expected {expected.wanted}, {row.verdict}." in figure.alt
 
 
 def test_curves_of_training_are_means_over_seeds():
@@ -47,11 +54,10 @@ def test_curves_of_training_are_means_over_seeds():
 def test_a_search_marks_the_best_rate(monkeypatch):
     drawn = []
     monkeypatch.setattr(figures, "draw_curves", lambda panels, **_: drawn.extend(panels) or b"")
-    searched = {"mse": {0.01: 0.6, 0.1: 0.7, 1.0: 0.0}}
+    searched = {"mse": {0.01: 60.0, 0.1: 70.0, 1.0: 50.0}}
     figure = figures.search_figure("Title", searched, {"mse": "square"}, 50.0)
     (curve,) = drawn[0].curves
-    assert (curve.chosen, curve.label) == (1, "square  0.0")
-    assert list(curve.y) == pytest.approx([60, 70, 47])
+    assert (curve.chosen, curve.label) == (1, "square  50.0")
+    assert list(curve.y) == pytest.approx([60, 70, 50])
     assert list(drawn[0].x.ticks.values()) == ["0.01", "0.1", "1"]
-    assert drawn[0].y.limits[0] < 47
     assert figure.alt == "Title. Best validation accuracy in %: square 70.0 at 0.1."

@@ -6,71 +6,58 @@ import pytest
 from lossbench.benchmarks.config import RunConfig
 from lossbench.benchmarks.evidence.runs import (
     accuracies,
+    accuracy_difference,
     chance_level,
     correct,
-    search_rates,
+    hits,
+    margins,
     tested,
-    train_cells,
-    train_seeds,
-    tune,
     validation_accuracy,
 )
 
-from .worlds import RATES, FakeTrainer, correct_in, with_recalls
+from .worlds import correct_in, one_logit, result, with_recalls
 
-CONFIGS = {
-    "a": RunConfig("mse", 7, 0.5, epochs=4),
-    "b": RunConfig("nll", 7, 0.5, epochs=6, label_noise=0.2),
-}
-
-
-@pytest.fixture
-def trainer():
-    """Accuracies 0.65 and 0.85; nll is better at the higher rate."""
-
-    def world(config):
-        if config.loss == "mse":
-            return with_recalls(config, [0.7, 0.6])
-        return with_recalls(config, [0.9, 0.8 if config.learning_rate > 0.05 else 0.6])
-
-    return FakeTrainer(world)
+RUNS = [
+    with_recalls(RunConfig("mse", seed, 0.1, test=True), recalls)
+    for seed, recalls in enumerate(([0.7, 0.6], [0.8, 0.6], [0.7, 0.5]))
+]
 
 
-def test_a_search_is_smaller_and_the_run_is_not(trainer):
-    found = tune(trainer, CONFIGS, epochs=2)
-    assert trainer.searched == [dataclasses.replace(c, epochs=2) for c in CONFIGS.values()]
-    assert found == {
-        # Of equal rates the lowest.
-        "a": dataclasses.replace(CONFIGS["a"], learning_rate=RATES[0]),
-        "b": dataclasses.replace(CONFIGS["b"], learning_rate=RATES[1]),
-    }
-    searched = search_rates(trainer, CONFIGS)
-    assert list(searched["a"]) == list(RATES)
-    assert searched["b"][RATES[1]] == pytest.approx(0.85, abs=0.01)
+def diverged(predictions):
+    outputs = predictions.outputs.copy()
+    outputs[3] = np.nan
+    return dataclasses.replace(predictions, outputs=outputs)
 
 
-def test_seeds_are_paired_and_tested(trainer):
-    found = train_seeds(trainer, CONFIGS, 3)
-    assert list(found) == ["a", "b"]
-    for cell, runs in found.items():
-        assert [run.config for run in runs] == [
-            dataclasses.replace(CONFIGS[cell], seed=seed, test=True) for seed in range(3)
-        ]
-        assert len(tested(runs)) == 3
+def test_accuracies_are_percent_of_the_images():
+    assert accuracies(RUNS) == pytest.approx([100 * run.test.accuracy for run in RUNS])
+    assert correct(RUNS).shape == (3, 1000)
+    np.testing.assert_array_equal(correct(RUNS)[1], RUNS[1].test.correct)
+    assert validation_accuracy(RUNS[0]) == pytest.approx(100 * RUNS[0].validation.accuracy)
+    assert len(tested(RUNS)) == 3
 
 
-def test_cells_may_have_different_numbers_of_runs(trainer):
-    cells = {"a": [CONFIGS["a"]], "b": [CONFIGS["b"], CONFIGS["a"]], "c": []}
-    found = train_cells(trainer, cells)
-    assert {cell: [run.config for run in runs] for cell, runs in found.items()} == cells
+def test_a_network_that_diverged_is_at_chance():
+    """Whatever it still predicts: here it is right in 90 % of the images."""
+    run = result(RunConfig("mse", 0, 0.1, test=True), diverged(correct_in(0.9)))
+    assert accuracies([run]) == [50.0]
+    assert validation_accuracy(run) == 50.0
+    assert hits(run.test).dtype == bool
 
 
-def test_accuracies_are_percent_of_the_images(trainer):
-    runs = train_seeds(trainer, CONFIGS, 3)["a"]
-    assert accuracies(runs) == pytest.approx([100 * run.test.accuracy for run in runs])
-    assert correct(runs).shape == (3, 1000)
-    np.testing.assert_array_equal(correct(runs)[1], runs[1].test.correct)
-    assert validation_accuracy(runs[0]) == pytest.approx(100 * runs[0].validation.accuracy)
+def test_a_difference_is_paired_by_seed():
+    found = accuracy_difference(RUNS, RUNS[::-1])
+    ours = accuracies(RUNS)
+    assert found.values == pytest.approx(np.subtract(ours, ours[::-1]))
+    # Both are right on the same images of each class in about the same order.
+    assert 0 <= found.image_error < 1.5
+
+
+def test_margins_of_one_and_of_two_outputs():
+    one = one_logit(np.array([2.0, -3.0]), np.array([1, 0]))
+    two = dataclasses.replace(one, outputs=np.concatenate([-one.outputs, one.outputs], 1) / 2)
+    np.testing.assert_allclose(margins(one), [2, -3])
+    np.testing.assert_allclose(margins(two), [2, -3])
 
 
 def test_chance_is_the_most_frequent_class():

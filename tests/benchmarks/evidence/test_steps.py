@@ -2,19 +2,26 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
-from scipy import stats
 
 from lossbench.benchmarks.config import RunConfig
-from lossbench.benchmarks.evidence.measures import one_sided
-from lossbench.benchmarks.evidence.steps import Steps, count_steps, ratio
+from lossbench.benchmarks.evidence.steps import (
+    Steps,
+    count_steps,
+    in_times,
+    quotient,
+    ratio,
+    search_table,
+)
 
 from .worlds import evaluation, result, until
 
 
 def reached(*values):
     return Steps(np.array(values, float), np.ones(len(values), bool))
+
+
+def missed(*values):
+    return reached(*values)._replace(reached=np.zeros(len(values), bool))
 
 
 def test_steps_are_counted_to_the_first_evaluation_with_the_accuracy():
@@ -34,71 +41,49 @@ def test_steps_are_counted_to_the_first_evaluation_with_the_accuracy():
     assert found.reached.tolist() == [True, True, False, True, False]
     assert str(found) == "3 of 5 in 200"
     assert str(reached(10, 1000)) == "100 (10 to 1000)"
-
-
-def test_ratio_is_the_geometric_mean_of_pairs():
-    a, b = reached(10, 40, 90), reached(10, 10, 10)
-    found = ratio(a, b)
-    assert found.interval.mean == pytest.approx((1 * 4 * 9) ** (1 / 3))
-    assert found.logs == pytest.approx((0, math.log(4), math.log(9)))
-    assert ratio(b, a).interval.low == pytest.approx(1 / found.interval.high)
-    assert found.bound == ""
-
-
-def test_one_run_that_did_not_reach_the_accuracy_makes_a_bound():
-    all_, some = (
-        reached(10, 20, 30),
-        reached(10, 20, 30)._replace(reached=np.array([1, 0, 1], bool)),
-    )
-    assert (ratio(some, all_).least, ratio(some, all_).most) == (True, False)
-    assert (ratio(all_, some).least, ratio(all_, some).most) == (False, True)
-    assert [ratio(some, all_).bound, ratio(all_, some).bound] == ["at least", "at most"]
-    assert ratio(some, some).bound == ""
-
-
-many = st.lists(st.floats(1, 10_000), min_size=3, max_size=6)
-
-
-@given(needed=many, cap=st.floats(5, 5_000), other=st.floats(1, 5_000), bar=st.floats(0.2, 20))
-def test_early_ends_never_reverse_a_verdict(needed, cap, other, bar):
-    """A verdict from runs that ended early is not refuted by the steps that they would need."""
-
-    def steps(values):
-        return Steps(np.minimum(values, cap), np.array(values) <= cap)
-
-    needed, same = np.array(needed), np.full(len(needed), other)
-    for a, b in ((needed, same), (same, needed)):
-        counted, true = ratio(steps(a), steps(b)), ratio(reached(*a), reached(*b))
-        for side in ("above", "below"):
-            decided = counted.one_sided(side, "", bar).verdict
-            truth = one_sided(side, "", true.interval, bar).verdict
-            assert "undecided" in (decided, truth) or decided == truth
-
-
-def test_measures_of_a_ratio_name_their_bound():
-    """4 of cap 5 against 1: at least 4 times, which is above 2 and not known to be below 20."""
-    missed = Steps(np.array([4.0, 4.1, 4.2]), np.zeros(3, bool))
-    least, most = ratio(missed, reached(1, 1, 1)), ratio(reached(1, 1, 1), missed)
-    assert least.one_sided("above", "x", 2).verdict == "holds"
-    assert least.one_sided("above", "x", 2).name == "x (at least that)"
-    assert least.one_sided("below", "x", 20).verdict == "undecided"
-    assert least.within("x", 9).verdict == "undecided"
-    assert most.one_sided("below", "x", 0.5).verdict == "holds"
-    assert most.one_sided("above", "x", 0.1).verdict == "undecided"
-    exact = ratio(reached(4, 4.1, 4.2), reached(1, 1, 1))
-    within = exact.within("x", 9)
-    assert (within.name, within.wanted, within.verdict) == ("x", "within 1/9 to 9 times", "holds")
-    assert exact.within("x", 2).verdict == "does not hold"
-    assert [str(least), str(most)] == ["≥ 4.1 (3.9 to 4.4)", "≤ 0.24 (0.23 to 0.26)"]
-    assert missed.in_words() == "4 steps without reaching it in 3 of 3 runs"
+    assert missed(4, 4).in_words() == "4 steps without reaching it in 2 of 2 runs"
     assert reached(4, 4, 4).in_words() == "4 steps"
 
 
-def test_smallest_detectable_ratio_by_simulation():
-    measured = ratio(reached(2, 3, 4, 2.5), reached(1, 1, 1, 1))
-    spread = np.std(measured.logs, ddof=1)
-    draws = np.random.default_rng(0).normal(math.log(measured.detectable), spread, (20_000, 4))
-    assert (stats.ttest_1samp(draws, 0, axis=1).pvalue < 0.05).mean() == pytest.approx(
-        0.8, abs=0.02
-    )
-    assert ratio(reached(2), reached(1)).detectable is None
+def test_a_ratio_is_of_pairs():
+    found = ratio(reached(10, 40, 90), reached(10, 10, 10))
+    assert found.values == pytest.approx((0, math.log(4), math.log(9)))
+    assert in_times(found) == "3.3"
+    assert not found.least
+    assert not found.most
+
+
+@pytest.mark.parametrize(
+    ("over", "under", "bounds", "text"),
+    [
+        (missed(8, 8), reached(2, 2), (True, False), "≥ 4"),
+        (reached(8, 8), missed(2, 2), (False, True), "≤ 4"),
+        (missed(8, 8), missed(2, 2), (True, True), "4"),
+    ],
+)
+def test_runs_that_did_not_reach_the_accuracy_make_a_bound(over, under, bounds, text):
+    found = ratio(over, under)
+    assert (found.least, found.most) == bounds
+    assert in_times(found) == text
+
+
+def test_a_quotient_of_ratios_keeps_bounds():
+    """More steps above make it larger, and more steps below smaller."""
+    exact = ratio(reached(6, 8), reached(2, 2))
+    at_least, at_most = ratio(missed(6, 8), reached(2, 2)), ratio(reached(6, 8), missed(2, 2))
+    assert quotient(exact, exact).values == (0, 0)
+    for over, under, bounds in (
+        (at_least, exact, (True, False)),
+        (exact, at_most, (True, False)),
+        (at_most, exact, (False, True)),
+        (exact, at_least, (False, True)),
+        (at_least, at_least, (True, True)),
+    ):
+        found = quotient(over, under)
+        assert (found.least, found.most) == bounds
+
+
+def test_a_search_shows_steps():
+    found = search_table({"a": {0.1: -math.log(50), 1.0: -math.log(20)}, "b": {0.1: -math.log(9)}})
+    assert found.columns == ("networks", "0.1", "1")
+    assert found.rows == (("a", "50", "20"), ("b", "9", "–"))

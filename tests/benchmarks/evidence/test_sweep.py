@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lossbench.benchmarks.config import LEARNING_RATES, RunConfig
+from lossbench.benchmarks.config import RunConfig
 from lossbench.benchmarks.evidence.sweep import USABLE, sweep, usable
 
 from .worlds import correct_in, result
@@ -50,20 +50,30 @@ def test_a_range_scales_with_rates_and_not_with_accuracy(accuracy, factor, lift)
     assert heights[best] - USABLE <= heights[best]
 
 
+RATES = (0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0)
+
+
+def sweep_of(accuracy):
+    return sweep(
+        {
+            rate: [
+                result(RunConfig("mse", seed, rate), correct_in(row[i]))
+                for seed, row in enumerate(accuracy)
+            ]
+            for i, rate in enumerate(RATES)
+        }
+    )
+
+
 def test_a_sweep_has_seeds_and_rates():
     accuracy = np.array([[0.5, 0.6, 0.7, 0.6, 0.6, 0.5, 0.5], [0.5, 0.7, 0.7, 0.7, 0.6, 0.5, 0.5]])
-    runs = [
-        result(RunConfig("mse", seed, rate), correct_in(accuracy[seed, i]))
-        for seed in (0, 1)
-        for i, rate in enumerate(LEARNING_RATES)
-    ]
-    found = sweep(runs)
+    found = sweep_of(accuracy)
     np.testing.assert_allclose(found.accuracy, 100 * accuracy)
     np.testing.assert_allclose(found.mean, 100 * accuracy.mean(0))
-    assert found.best_rate == LEARNING_RATES[found.best] == 0.03
+    assert found.best_rate == RATES[found.best] == 0.03
     assert found.at(0.01) == pytest.approx([60, 70])
     assert found.decades == [each.decades for each in found.ranges]
-    assert found.range == usable(LEARNING_RATES, found.mean, 2)
+    assert found.range == usable(RATES, found.mean, 2)
     assert not found.is_bound
-    flat = sweep([result(RunConfig("mse", 0, rate), correct_in(0.5)) for rate in LEARNING_RATES])
+    flat = sweep_of(np.full((1, 7), 0.5))
     assert (flat.best, flat.is_bound) == (0, True)

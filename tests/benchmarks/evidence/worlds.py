@@ -9,7 +9,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from lossbench.benchmarks.config import ARTICLE_LOSSES, RunConfig
+from lossbench.benchmarks.config import RunConfig
 from lossbench.benchmarks.evidence import (
     calibration,
     learning_rate,
@@ -20,9 +20,9 @@ from lossbench.benchmarks.evidence import (
 )
 from lossbench.benchmarks.evidence.gradients import FORMULAS
 from lossbench.benchmarks.records.results import Evaluation
+from lossbench.benchmarks.training.rate_search import FIRST_SEARCH_SEED
 from lossbench.benchmarks.training.result import Predictions, RunResult
 
-RATES = (0.01, 0.1)
 World = Callable[[RunConfig], RunResult]
 
 
@@ -31,23 +31,13 @@ class FakeTrainer:
     """Trainer of claims whose results `world` makes up; keeps the runs that were requested."""
 
     world: World
-    budget: str = "quick"
     trained: list[RunConfig] = field(default_factory=list)
     searched: list[RunConfig] = field(default_factory=list)
 
-    def train(self, configs: Sequence[RunConfig]) -> list[RunResult]:
-        self.trained += configs
+    def __call__(self, configs: Sequence[RunConfig]) -> list[RunResult]:
+        for config in configs:
+            (self.searched if config.seed >= FIRST_SEARCH_SEED else self.trained).append(config)
         return [self.world(config) for config in configs]
-
-    def search(self, configs: Sequence[RunConfig]) -> list[list[RunResult]]:
-        self.searched += configs
-        return [
-            [self.world(replace(c, learning_rate=rate, seed=1000, test=False)) for rate in RATES]
-            for c in configs
-        ]
-
-    def say(self, line: str) -> None:
-        assert "\n" not in line
 
 
 def evaluation(step: int, accuracy: float = 0.5, gradient: float = 0.5, **known: Any) -> Evaluation:
@@ -100,7 +90,8 @@ def with_recalls(
     classes = len(recalls)
     labels = np.arange(classes * count) % classes
     hard = np.random.default_rng(5).permuted(np.arange(count))
-    rank = (hard + np.random.default_rng(config.seed).normal(0, 0.004 * count, count)) / count
+    draw = np.random.default_rng((config.seed, *config.loss.encode()))
+    rank = (hard + draw.normal(0, 0.004 * count, count)) / count
     right = rank[np.arange(len(labels)) // classes] < np.array(recalls)[labels]
     predicted = np.where(right, labels, (labels + 1) % classes)
     p = np.full((len(labels), classes), (1 - confidence) / (classes - 1))
@@ -117,7 +108,7 @@ def with_recalls(
 def zero_one_world(config, *, distance=0.0, gradient=0.0, change=0.0, learns=0.2):
     """Nothing changes but what is given; with cross-entropy networks learn."""
     if config.loss == zero_one.REFERENCE:
-        end, gradient, distance = 0.5 + learns + 0.01 * config.seed, 0.4, 2.0
+        end, gradient, distance = 0.5 + learns + 0.01 * (config.seed % 3), 0.4, 2.0
     else:
         end = 0.5 + change * (config.model == zero_one.PLAIN)
     evaluations = (evaluation(0, 0.5, gradient), evaluation(100, end, gradient))
@@ -134,17 +125,25 @@ def formula_examples(config, odds, change=lambda _, magnitude: magnitude):
     return np.stack([np.zeros(len(odds)), z, t, g], 1).astype(np.float32)
 
 
-def probability_sum_world(config, *, trained=0.7, change=None, keep=lambda odds: odds):
-    """`change(config, odds, |dL/dz|)` replaces the gradients, `keep` the examples."""
+def probability_sum_world(config, *, trained=0.7, freed=0.7, change=None, keep=lambda odds: odds):
+    """`change(config, odds, |dL/dz|)` replaces the gradients, `keep` the examples.
+
+    `trained` is the accuracy of the sum from a normal start, `freed` that of cross-entropy from a
+    wrong one.
+    """
     ours = config.loss == "probability-sum"
-    share = (0.5 if config.initial_probability else trained) if ours else 0.74
-    share += 0.005 * config.seed
+    wrong = config.initial_probability is not None
+    share = (0.5 if wrong else trained) if ours else (freed if wrong else 0.74)
+    share += 0.005 * ((config.seed * (1 + wrong + 2 * ours)) % 5)
     odds = keep(5 * np.random.default_rng(config.seed).normal(size=400))
     replaced = (lambda odds, g: change(config, odds, g)) if change else (lambda _, g: g)
     return result(
         config,
         correct_in(share),
-        evaluations=(evaluation(0, 0.5, 0.25), evaluation(100, share, 0.1)),
+        evaluations=tuple(
+            evaluation(step, accuracy, gradient, validation_loss=1 - accuracy)
+            for step, accuracy, gradient in ((0, 0.5, 0.25), (100, share, 0.1))
+        ),
         examples=formula_examples(config, odds, replaced),
     )
 
@@ -156,15 +155,25 @@ def ordinary_predictions(seed=0, count=300, size=2.0):
     return one_logit(draw.normal(size * (2 * labels - 1) / 2, size), labels)
 
 
+def jitter(config):
+    """A factor from 1 to 1.2 that differs between all networks."""
+    start = round(1e6 * config.initial_probability)
+    draw = np.random.default_rng((config.seed, start, *(config.loss + config.optimizer).encode()))
+    return draw.uniform(1, 1.2)
+
+
 def steps_needed(config):
-    """Steps grow with the logarithm of the wrong odds; of sigmoid-mse with the odds themselves."""
+    """Steps grow with the logarithm of the wrong odds; of sigmoid-mse with their root, and with
+    Adam with a smaller one."""
     odds = (1 - config.initial_probability) / config.initial_probability
-    off = 1 + abs(math.log10(config.learning_rate / 0.1))
-    slow = 0.05 * odds if config.loss == saturation.OTHER else 0
-    return (40 + 10 * math.log(odds) + slow) * off * (1 + 0.02 * (config.seed % 3))
+    best = 0.003 if config.optimizer == "adam" else 0.3
+    off = 1 + abs(math.log10(config.learning_rate / best))
+    root = 6 if config.optimizer == "adam" else 3
+    slow = odds ** (1 / root) if config.loss == saturation.OTHER else 1
+    return (60 + 5 * math.log(odds)) * slow * off * jitter(config)
 
 
-def until(needed, last=420):
+def until(needed, last=4200):
     """Evaluations every 10 steps up to the first one at or after `needed`, at most to `last`."""
     evaluations = [evaluation(0)]
     for step in range(10, last + 1, 10):
@@ -219,19 +228,20 @@ def error_driven_world(config, *, change=lambda _, rows: rows):
     return result(config, examples=change(config, torch_examples(config)))
 
 
-TEN, BREEDS = "cifar10-ten", "oxford-breeds"
-MULTICLASS = {
-    TEN: dict(zip(multiclass.LOSSES, (0.600, 0.598, 0.560, 0.590), strict=True)),
-    BREEDS: dict(zip(multiclass.LOSSES, (0.80, 0.80, 0.78, 0.79), strict=True)),
-}
+MULTICLASS = dict(zip(multiclass.LOSSES, (0.600, 0.596, 0.560, 0.590), strict=True))
 
 
 def multiclass_world(config, *, change=()):
-    share = {**MULTICLASS[config.data], **dict(change).get(config.data, {})}[config.loss]
-    return with_recalls(config, [share] * {TEN: 10, BREEDS: 3}[config.data], count=200)
+    share = (MULTICLASS | dict(change))[config.loss]
+    found = with_recalls(config, [share] * 10, count=200)
+    if found.test is None:
+        return found
+    # Outputs that differ from class to class, so that gradients have other directions.
+    z = np.random.default_rng(config.seed).normal(0, 2, size=found.test.outputs.shape)
+    return replace(found, test=replace(found.test, outputs=z.astype(np.float32)))
 
 
-SQUARE_LOSS = {"mse": 0.735, "cross-entropy": 0.74, "bce-with-logits": 0.738, "sigmoid-mse": 0.69}
+SQUARE_LOSS = {"mse": 0.735, "cross-entropy": 0.74, "sigmoid-mse": 0.69}
 
 
 def square_loss_world(config, **shares):
@@ -243,25 +253,24 @@ NOISE = {
     "cross-entropy": (0.62, 0.30),
     "generalized-cross-entropy": (0.60, 0.45),
     "symmetric-cross-entropy": (0.61, 0.44),
-    "softmax-focal": (0.60, 0.30),
-    "softmax-probability-sum": (0.35, 0.30),
 }
 
 
 def noise_world(config, *, change=()):
     """Shares that are right without wrong labels and with the most, and a line between them."""
     clean, wrong = (NOISE | dict(change))[config.loss]
-    share = clean + (wrong - clean) * config.label_noise / noise.NOISIEST
+    share = clean + (wrong - clean) * config.label_noise / noise.NOISY
     return with_recalls(config, [share] * 10, count=200)
 
 
 IMBALANCE = {
     "plain": (0.98, 0.10),
+    "shifted": (0.70, 0.70),
     "weighted": (0.70, 0.66),
     "focal": (0.97, 0.14),
     "logit-adjusted": (0.68, 0.69),
 }
-"""Recalls of dogs and of cats."""
+"""Recalls of dogs and of cats; 'shifted' are the plain networks with another threshold."""
 
 
 def method_of(config):
@@ -271,13 +280,23 @@ def method_of(config):
 
 
 def imbalance_world(config, *, change=()):
-    return with_recalls(config, (IMBALANCE | dict(change))[method_of(config)])
+    recalls = IMBALANCE | dict(change)
+    method = method_of(config)
+    found = with_recalls(config, recalls[method])
+    if method == "plain":
+        # z > 0 for what plain networks call a cat, and z > -ln ratio for what shifted ones do.
+        shifted = with_recalls(config, recalls["shifted"]).validation
+        cat = found.validation.predicted == 1
+        z = np.where(cat, 1.0, np.where(shifted.predicted == 1, -1.0, -9.0))
+        test = replace(one_logit(z, found.validation.labels), predicted=found.validation.predicted)
+        found = replace(found, validation=test, test=test if config.test else None)
+    return found
 
 
 CONFIDENCES = dict.fromkeys(calibration.PROPER, 0.77) | {
-    "softmax-focal": 0.65,
-    "label-smoothing": 0.68,
-    "generalized-cross-entropy": 0.90,
+    "softmax-focal": 0.60,
+    "label-smoothing": 0.70,
+    "generalized-cross-entropy": 0.97,
     "probability-sum": 0.99,
 }
 """Mean confidence of each loss, whose accuracy is 75 %."""
@@ -289,7 +308,7 @@ def calibration_world(config, *, change=(), accuracy=()):
     return with_recalls(config, [share] * 2, confidence)
 
 
-BEST_RATES = dict.fromkeys(ARTICLE_LOSSES, 0.05) | {learning_rate.OTHER: 0.3, "mse": 0.01}
+BEST_RATES = {learning_rate.REFERENCE: 0.05, learning_rate.OTHER: 0.3}
 
 
 def learning_rate_world(config, *, best=BEST_RATES, peak=0.70, other=0.70, width=1.0, jitter=0.002):
@@ -302,7 +321,6 @@ def learning_rate_world(config, *, best=BEST_RATES, peak=0.70, other=0.70, width
     decades /= width if config.loss == learning_rate.REFERENCE else 1.0
     share = max(0.5, top - 0.07 * decades**2)
     share += jitter * ((7 * config.seed + len(config.loss)) % 5 - 2)
-    share = 0.5 if config.loss == "zero-one" else share
     evaluations = (evaluation(0, 0.5, 0.5), evaluation(100, share, 0.3))
     return result(config, correct_in(share), evaluations=evaluations)
 
@@ -312,6 +330,7 @@ WORLDS: dict[str, World] = {
     "probability-sum": probability_sum_world,
     "likelihood": lambda config: result(config, ordinary_predictions(config.seed)),
     "saturation": saturation_world,
+    "optimiser": saturation_world,
     "error-driven": error_driven_world,
     "multiclass": multiclass_world,
     "square-loss": square_loss_world,

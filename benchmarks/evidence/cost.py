@@ -1,0 +1,158 @@
+"""What the examination of a claim will cost: networks to train, and about how long that takes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from statistics import fmean as mean
+from typing import NamedTuple
+
+from lossbench.benchmarks.config import RunConfig
+from lossbench.benchmarks.format import duration, plural
+from lossbench.benchmarks.training.executors.pool import Pool, image_arguments
+from lossbench.benchmarks.training.result import RunResult
+
+from .claim import Claim, best_rate
+
+Kind = tuple[str, int | None, str, int | None]
+"""What the time of a training image depends on: model, width, images and their size."""
+
+MEASURED = 3
+"""Kept networks whose time is looked up, of each kind."""
+
+
+class Cost(NamedTuple):
+    """Networks up to a look.
+
+    Attributes:
+        seeds: number of seeds of the look.
+        missing: networks that are not trained yet.
+        kept: number of networks that were trained before.
+    """
+
+    seeds: int
+    missing: list[RunConfig]
+    kept: int
+
+
+def kept(pool: Pool, config: RunConfig) -> RunResult | None:
+    """Return the result of a run if it was trained before."""
+    return pool.cache.get(config, pool.image_set(image_arguments(config)).fingerprint)
+
+
+def costs(claim: Claim, first_seed: int, pool: Pool, kernels: bool) -> list[Cost]:
+    """Return the cost of a claim up to its first and up to its last look.
+
+    Which learning rates are judged is known once all networks of the search are kept. Until then no
+    network that is judged counts as kept.
+    """
+    searches = {
+        cell: {c: kept(pool, replace(c, kernels=kernels)) for c in configs}
+        for cell, configs in claim.search_configs().items()
+    }
+    tried = {config: result for each in searches.values() for config, result in each.items()}
+    rates = {}
+    for cell, results in searches.items():
+        scores: dict[float, list[float]] = {}
+        for config, result in results.items():
+            if result is not None:
+                scores.setdefault(config.learning_rate, []).append(claim.analysis.score(result))
+        if None not in results.values():
+            rates[cell] = best_rate({rate: mean(each) for rate, each in scores.items()})
+    found = []
+    for seeds in dict.fromkeys((claim.design.looks[0], claim.design.looks[-1])):
+        judged = claim.judged_configs(rates, range(first_seed, first_seed + seeds))
+        missing = [config for config, result in tried.items() if result is None]
+        known = len(tried) - len(missing)
+        for cell, configs in judged.items():
+            chosen = cell in rates or cell not in searches
+            each = [] if not chosen else [c for c in configs if is_kept(pool, c, kernels)]
+            known += len(each)
+            missing += [config for config in configs if config not in each]
+        found.append(Cost(seeds, missing, known))
+    return found
+
+
+def is_kept(pool: Pool, config: RunConfig, kernels: bool) -> bool:
+    """Tell whether a run was trained before, without reading it."""
+    config = replace(config, kernels=kernels)
+    fingerprint = pool.image_set(image_arguments(config)).fingerprint
+    return pool.cache.path(config, fingerprint).exists()
+
+
+def training_images(pool: Pool, config: RunConfig) -> float:
+    """Return the number of training images that a run sees, over all epochs, if it does not end
+    early. An evaluated image takes a third of a trained one's time, and counts as that."""
+    images = pool.image_set(image_arguments(config))
+    everything, own = len(images.train.labels), images.validation
+    held_out = everything * config.validation if own is None else len(own.labels)
+    count = everything - (held_out if own is None else 0)
+    if config.train_images is not None:
+        count = min(count, config.train_images)
+    # Class 0 stays whole, the others are made rarer.
+    count *= (1 + 1 / config.imbalance) / 2
+    return config.epochs * (count + config.evaluations * held_out / 3)
+
+
+def seconds_per_image(
+    pool: Pool, claims: Iterable[Claim], first_seeds: Mapping[str, int], kernels: bool
+) -> dict[Kind, float]:
+    """Return the measured seconds per training image of each kind of network in some claims.
+
+    They are those of networks that were trained before. Of a kind without any, one network is
+    trained now, and kept.
+    """
+    wanted: dict[Kind, list[RunConfig]] = {}
+    for claim in claims:
+        seeds = range(first_seeds[claim.name], first_seeds[claim.name] + claim.design.looks[0])
+        for by_cell in (claim.search_configs(), claim.judged_configs({}, seeds)):
+            for each in by_cell.values():
+                for config in each:
+                    config = replace(config, kernels=kernels)
+                    wanted.setdefault(kind(config), []).append(config)
+    found = {}
+    for name, configs in wanted.items():
+        results: list[RunResult] = []
+        for config in configs:
+            if len(results) < MEASURED and (result := kept(pool, config)):
+                results.append(result)
+        if not results:
+            shortest = min(configs, key=lambda config: training_images(pool, config))
+            results = pool.train([shortest], "measuring the time of a network")
+        found[name] = mean(result.seconds / seen(result) for result in results)
+    return found
+
+
+def seen(result: RunResult) -> float:
+    """Return the number of images that a network was trained on, over all epochs."""
+    return max(1.0, result.evaluations[-1].epoch * sum(result.counts))
+
+
+def kind(config: RunConfig) -> Kind:
+    """Return the kind of a network."""
+    return config.model, config.width, config.data, config.image_size
+
+
+def listing(
+    claims: Sequence[Claim], first_seeds: Mapping[str, int], pool: Pool, kernels: bool
+) -> list[str]:
+    """Return lines that say what the first look and the way to the cap of each claim will cost."""
+    speed = seconds_per_image(pool, claims, first_seeds, kernels)
+    at_once = pool.workers or 1
+    lines, totals = [], [0.0, 0.0]
+    width = max(len(claim.name) for claim in claims)
+    for claim in claims:
+        texts = []
+        each = costs(claim, first_seeds[claim.name], pool, kernels)
+        for index, cost in enumerate((each[0], each[-1])):
+            seconds = sum(speed[kind(c)] * training_images(pool, c) for c in cost.missing) / at_once
+            totals[index] += seconds
+            texts.append(
+                f"{plural(cost.seeds, 'seed')}: {plural(len(cost.missing), 'network')} to train, "
+                f"{cost.kept} kept, about {duration(seconds)}"
+            )
+        lines.append(f"{claim.name:{width}}  " + "; at most ".join(dict.fromkeys(texts)))
+    if len(claims) > 1:
+        first, last = map(duration, totals)
+        lines.append(f"first looks of all: about {first}; all to their caps: at most about {last}")
+    return lines

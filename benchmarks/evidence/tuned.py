@@ -1,0 +1,66 @@
+"""Losses at the learning rates that are best for them, and the table of the search."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from lossbench.benchmarks.config import RunConfig
+from lossbench.benchmarks.records.claim import ClaimTable
+
+from .measures import table
+from .text import optional
+
+RATES = (0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0)
+"""Learning rates that are tried. The best one is to lie between the first and the last."""
+
+EPOCHS = 3
+"""Epochs of a network, in the search as well."""
+
+
+def tuned(loss: str, **settings: Any) -> RunConfig:
+    """Return the run of a loss on cats and dogs whose rate is chosen among RATES."""
+    return RunConfig(loss, 0, 0.1, epochs=EPOCHS, evaluations=1, test=True, **settings)
+
+
+def search_table(
+    searched: Mapping[Any, Mapping[float, float]],
+    names: Mapping[Any, str],
+    score: str = "validation accuracy",
+) -> ClaimTable:
+    """Return the table of the mean score, in percent, by learning rate.
+
+    Args:
+        searched: by cell, the score of each rate.
+        names: name of each cell that has a row.
+        score: name of the score.
+    """
+    rates = sorted({rate for scores in searched.values() for rate in scores})
+    columns = {
+        f"{rate:g}": lambda cell, rate=rate: optional(searched[cell].get(rate, math.nan), ".1f")
+        for rate in rates
+    }
+    return table(
+        f"The search: {score}, %, by learning rate",
+        names,
+        {"networks": names.__getitem__, **columns},
+        "The search has its own seeds and does not use the test images. A network that diverged is "
+        "at chance.",
+    )
+
+
+def end_notes(searched: Mapping[Any, Mapping[float, float]], names: Mapping[Any, str]) -> list[str]:
+    """Return a note if the best rate of some cell is an end of those that were tried."""
+    ends = [
+        name
+        for cell, name in names.items()
+        if max(sorted(searched[cell]), key=searched[cell].__getitem__)
+        in (min(searched[cell]), max(searched[cell]))
+    ]
+    if not ends:
+        return []
+    return [
+        f"The best rate is an end of those tried for {', '.join(ends)}: one beyond it may be "
+        "better still."
+    ]
