@@ -96,7 +96,7 @@ def test_a_newcomers_comparison(pictures: Path, capsys) -> None:
         (["tune", "--learning-rate", "1"], "--learning-rate"),
         (["evidence", "zero-wun"], "did you mean 'zero-one'"),
         (["evidence", "zero-one", "--workers", "0"], "--workers 0"),
-        (["evidence", "zero-one", "--budget", "large"], "standard"),
+        (["evidence", "zero-one", "--looks", "0"], "--looks 0"),
         (["report"], "name at least one"),
         (["report", "nowhere"], "nowhere"),
         (["view", "--runs", "nowhere"], "nowhere"),

@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -13,6 +14,7 @@ from lossbench.benchmarks.records.claim import (
 )
 from lossbench.benchmarks.report.claims import (
     claim_document,
+    kind_of,
     tally,
     write_finding,
     write_overview,
@@ -32,7 +34,13 @@ from lossbench.benchmarks.report.document import (
 ABOUT = {
     "command": "lossbench evidence noise",
     "date": "2020-01-01T00:00:00+00:00",
-    "budget": "quick",
+    "design": {
+        "hash": "abc123",
+        "looks": [5, 8],
+        "first_seed": 108,
+        "in_words": "Looks with 5 and at most 8 paired seeds.",
+        "earlier": ["fff000, seeds 100 to 107"],
+    },
     "trials": 12,
     "seeds": [0, 1, 2],
     "search_seeds": [1000],
@@ -98,7 +106,7 @@ def test_the_page_of_a_claim(written):
     document = claim_document(written, read_claim(written))
     assert document.title == "noise: Does it matter?"
     callout, first = document.blocks[:2]
-    assert callout.lead.endswith("The claim holds.")
+    assert callout.lead.endswith("It does. The claim holds, measured.")
     assert (callout.verdict, callout.text) == ("holds", "It is 1.2 points.")
     assert first == Image("one.png", b"1", "one")
     assert of_type(Image, document)[1] == Image("two.png", b"2", "two")
@@ -116,6 +124,8 @@ def test_the_page_of_a_claim(written):
     statement, provenance = (dict(block.items) for block in of_type(DefinitionList, document))
     assert statement["refuted by"] == "No difference."
     assert statement["source"] == "A paper."
+    assert provenance["design"].startswith("abc123, fixed before anything was trained. Looks with")
+    assert provenance["earlier design"] == "fff000, seeds 100 to 107"
     assert provenance["networks trained"] == "12, 1 h 1 min of training"
     assert provenance["seeds"] == "0 1 2"
     assert provenance["search seeds"] == "1000"
@@ -173,11 +183,12 @@ def overview(tmp_path, monkeypatch):
 def test_the_overview_follows_the_order(overview):
     document = overview({"noise": "holds", "mine": "undecided", "zero-one": "does not hold"})
     table = of_type(Table, document)[0]
-    assert [row[:2] for row in table.rows] == [
-        (Link("zero-one", "zero-one/report"), "does not hold"),
-        (Link("noise", "noise/report"), "holds"),
-        (Link("mine", "mine/report"), "undecided"),
-    ]
+    found = "It is 1.2 points."
+    assert table.rows == (
+        (Link("zero-one", "zero-one/report"), "It does.", "does not hold", "measured", found),
+        (Link("noise", "noise/report"), "It does.", "holds", "measured", found),
+        (Link("mine", "mine/report"), "It does.", "undecided", "measured", found),
+    )
     images = [image.path for image in of_type(Image, document)]
     assert images == ["zero-one/one.png", "noise/one.png", "mine/one.png", "./article.png"]
     texts = [block.text for block in of_type(Paragraph, document)]
@@ -185,7 +196,6 @@ def test_the_overview_follows_the_order(overview):
         "3 claims examined: 1 holds, 1 does not hold, 1 is undecided.",
         "Not examined yet: likelihood.",
     ]
-    assert "Claim: It does." in texts
 
 
 def test_the_article_follows_and_leads_to_the_claims(overview, tmp_path):
@@ -211,6 +221,18 @@ def test_an_overview_of_nothing(tmp_path):
         write_overview(tmp_path, ORDER)
 
 
+def test_an_identity_is_told_from_a_measurement(tmp_path):
+    """Also in a claim.json of an earlier version, which does not say."""
+    statement = replace(claim(), kind="proved and checked")
+    write_finding(tmp_path / "noise", ABOUT, statement, finding())
+    write_overview(tmp_path, ("noise",))
+    assert "The claim holds, proved and checked." in (tmp_path / "report.md").read_text()
+    record = read_claim(tmp_path / "noise")
+    assert kind_of(record) == "proved and checked"
+    del record["kind"]
+    assert kind_of(record) == "measured"
+
+
 def test_verdicts_are_counted():
     records = [{"verdict": v} for v in ("holds", "undecided", "holds", "undecided")]
     assert tally(records) == "2 hold, 2 are undecided"
@@ -224,6 +246,7 @@ def test_verdicts_are_counted():
         ({"verdict": None}, "verdict should be str"),
         ({"pictures": [{"name": "../../secret.png", "alt": ""}]}, "no plain file name"),
         ({"pictures": [{}]}, "name"),
+        ({"kind": "guessed"}, "kind should be measured or proved and checked"),
         ({"measures": [1]}, r"measures\[0\] should be dict"),
         ({"tables": [{"columns": []}]}, "rows"),
         ({"about": None}, "about should be dict"),

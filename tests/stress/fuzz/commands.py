@@ -18,7 +18,7 @@ LINES = (
     "compare --start confidently-wrong --validation 0.2 --device cpu --runs r --tuned",
     "tune --rates 0.1 0.3 --seeds 2 --workers 2 --losses all",
     "compare --optimizer adam(eps=1e-6) --schedule cosine --learning-rate 0.01",
-    "evidence noise likelihood --budget quick --device cpu",
+    "evidence noise likelihood --looks 1 --device cpu",
     "report a b --output c",
     "view --runs runs --port 7007 --every-seed",
     "speed --only losses --seconds 0.5",

@@ -103,7 +103,13 @@ def _claims() -> list[bytes]:
         "notes": ["note"],
         "about": {
             "command": "c",
-            "budget": "quick",
+            "design": {
+                "hash": "0",
+                "looks": [5, 8],
+                "first_seed": 100,
+                "in_words": "Two looks.",
+                "earlier": ["1, seeds 100 to 107"],
+            },
             "trials": 3,
             "training_seconds": 61.0,
             "seeds": [0, 1],
