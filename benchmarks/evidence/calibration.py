@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,7 +38,7 @@ RELIABLE = 6.0
 MARGIN = 2.0
 # Accuracies this near to cross-entropy's, in points, are equal.
 EQUAL = 3.0
-DRAWS = 400
+DRAWS = 200
 
 CELLS = {loss: tuned(loss) for loss in LOSSES}
 DESIGN = Design(
@@ -235,10 +236,8 @@ class Errors:
         for predictions in tested(runs):
             p, labels = probabilities(predictions)
             p = link(p)
-            weights = np.random.default_rng(0).multinomial(
-                len(labels), np.full(len(labels), 1 / len(labels)), DRAWS
-            )
             values.append(100 * float(debiased_calibration_error(p, labels)))
+            weights = bootstrap_weights(len(labels))
             draws.append(100 * debiased_calibration_error(p, labels, weights=weights))
         return cls(tuple(values), np.mean(draws, 0))
 
@@ -250,6 +249,13 @@ class Errors:
         return Quantity(
             tuple(a - b for a, b in pairs), float((self.draws - reference.draws).std(ddof=1))
         )
+
+
+@cache
+def bootstrap_weights(images: int) -> NDArray[np.float64]:
+    """Return how often each image is in each draw of as many with replacement, (DRAWS, images)."""
+    even = np.full(images, 1 / images)
+    return np.random.default_rng(0).multinomial(images, even, DRAWS).astype(np.float64)
 
 
 def kind(loss: str) -> str:
