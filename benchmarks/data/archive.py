@@ -156,6 +156,8 @@ def open_reader(path: Path) -> Reader:
     except OSError as error:
         raise UserError(f"can't read {str(path)!r}: {error.strerror or error}") from error
     advice = explain_other_formats([path.name])
+    if name.endswith((".csv", ".tsv")):
+        advice = "give the folder of the table and its images"
     raise UserError(
         f"{str(path)!r} is neither a directory nor an archive; give a directory, .zip, .tar, "
         f".tar.gz, .tgz or .parquet{f'; {advice}' if advice else ''}"

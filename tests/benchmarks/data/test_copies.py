@@ -74,11 +74,11 @@ def test_what_has_only_a_horizon_in_common_is_no_copy(photographs):
 
 def test_what_differs_by_its_light_alone_is_no_copy(photographs):
     (one,) = photographs(1, 64) // 2
-    light = np.linspace(0, 120, 64)[:, None, None]
+    light = np.linspace(0, 30, 64)[:, None, None]
     images = np.stack([one + light, one + light[::-1]]).astype(np.uint8)
     plain, centred = hash_images(images, np.arange(2))
     assert centred[0] @ centred[1] > copies.NEAR * copies.SCALE**2
-    assert plain[0] @ plain[1] < copies.NEAR * copies.SCALE**2
+    assert 0 < plain[0] @ plain[1] < copies.NEAR * copies.SCALE**2
     assert find_copies(images)[:, 1].tolist() == [0, 1]
 
 
@@ -102,7 +102,7 @@ def test_above_a_number_only_identical_ones_are_found(monkeypatch, photographs):
 
 def test_many_near_images_are_one_group_in_time(photographs):
     (one,) = photographs(1, 32)
-    noise = np.random.default_rng(0).integers(-2, 3, (2_000, *one.shape))
+    noise = np.random.default_rng(0).integers(-2, 3, (1_000, *one.shape))
     images = np.clip(one + noise, 0, 255).astype(np.uint8)
     start = time.perf_counter()
     assert not find_copies(images)[:, 1].any()

@@ -222,7 +222,10 @@ def test_other_formats_are_refused_with_what_to_do(pack, kind, form, refusal):
     refusal(lambda: path_source(path), "found 0 dog, 0 cat", advice)
 
 
-@pytest.mark.parametrize(("name", "advice"), [("a.tfrecord", "tf.data"), ("b.txt", "")])
+@pytest.mark.parametrize(
+    ("name", "advice"),
+    [("a.tfrecord", "tf.data"), ("b.txt", ""), ("c.CSV", "the folder of the table")],
+)
 def test_a_file_of_another_format_is_refused_with_what_to_do(tmp_path, name, advice, refusal):
     (tmp_path / name).write_bytes(b"PAR1")
     refusal(lambda: path_source(tmp_path / name), "neither a directory nor an archive", advice)
