@@ -7,14 +7,19 @@ import hashlib
 import json
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple
 
 from lossbench.benchmarks.config import RunConfig
 from lossbench.benchmarks.records.claim import Measure
-from lossbench.benchmarks.stats.intervals import Interval, mean_interval
+from lossbench.benchmarks.stats.intervals import (
+    Interval,
+    mean_interval,
+    standard_deviation,
+    t_interval,
+)
 from lossbench.benchmarks.stats.sequential import ERROR, LOOKS, nominal_level
-from lossbench.benchmarks.stats.significance import minimum_detectable_difference
+from lossbench.benchmarks.stats.significance import detectable_mean
 from lossbench.benchmarks.stats.verdict import MINIMUM_SEEDS, Verdict
 
 from .text import signed
@@ -88,19 +93,32 @@ class Quantity:
     least: bool = False
     most: bool = False
 
+    @property
+    def error(self) -> float:
+        """Standard error of the mean over seeds and test images; 0 without any spread."""
+        return math.hypot(self._seed_error, self.image_error)
+
+    @property
+    def degrees(self) -> float:
+        """Satterthwaite's degrees of freedom of the standard error; many for the images' part."""
+        if not self._seed_error:
+            return math.inf
+        return (len(self.values) - 1) * (self.error / self._seed_error) ** 4
+
+    @property
+    def _seed_error(self) -> float:
+        n = len(self.values)
+        return standard_deviation(self.values) / math.sqrt(n) if n > 1 else 0.0
+
     def interval(self, level: float) -> Interval:
         """Return the mean with an interval for other seeds and other test images.
 
-        Each side is the root of the sum of the squares of the t interval's and of the normal one's.
+        Seeds and images are crossed random effects, see `stats.crossed`.
         """
         seeds = mean_interval(self.values, level)
         if seeds.mean is None or seeds.high is None:
             return seeds
-        from scipy.stats import norm
-
-        images = float(norm.ppf((1 + level) / 2)) * self.image_error
-        half = math.hypot(seeds.high - seeds.mean, images)
-        return replace(seeds, low=seeds.mean - half, high=seeds.mean + half)
+        return t_interval(seeds.mean, self.error, self.degrees, seeds.n, level)
 
 
 class Tested(NamedTuple):
@@ -211,7 +229,9 @@ class Design:
         level = self.level(expected, self.error)
         interval = quantity.interval(level)
         ends = interval.mean, interval.low, interval.high
-        detectable = minimum_detectable_difference(quantity.values, level)
+        detectable = None
+        if quantity.error and len(quantity.values) > 1:
+            detectable = detectable_mean(quantity.error, quantity.degrees, level)
         if expected.is_ratio:
             ends = tuple(None if x is None else math.exp(x) for x in ends)  # type: ignore[assignment]
             detectable = None if detectable is None else math.exp(detectable)

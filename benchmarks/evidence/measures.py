@@ -64,7 +64,7 @@ def tests_table(tests: Sequence[Tested], *notes: str) -> ClaimTable:
         "it allows for other test images too (crossed random effects). It covers the true value "
         "with a probability of 95 % over all looks (90 % where the expectation is 'within'). "
         "Ratios are compared on the logarithmic scale. Smallest detectable: the true distance from "
-        "0, or the true ratio, that so many seeds alone tell at this look with a power of 80 %."
+        "0, or the true ratio, that so many seeds tell at this look with a power of 80 %."
     )
     return table("What was tested", tests, columns, reading, *notes)
 

@@ -17,7 +17,7 @@ from lossbench.benchmarks.records.reading import read_correct
 from lossbench.benchmarks.stats.crossed import CrossedMean, accuracy_difference
 from lossbench.benchmarks.stats.sample_size import images_needed, seeds_needed
 from lossbench.benchmarks.stats.significance import holm
-from lossbench.benchmarks.stats.verdict import MINIMUM_SEEDS, verdict_equivalent
+from lossbench.benchmarks.stats.verdict import MINIMUM_SEEDS, is_equivalent
 
 SIGNIFICANCE = 0.05
 MARGIN = 0.02
@@ -116,7 +116,7 @@ def _compared(found: CrossedMean, p_holm: float, significance: float) -> dict[st
 
 
 def _verdict(found: CrossedMean, p_holm: float) -> str:
-    if verdict_equivalent(found.interval(0.9), MARGIN) == "holds":
+    if is_equivalent(found.interval(0.9), MARGIN):
         return "equivalent"
     if found.seeds < MINIMUM_SEEDS or p_holm >= SIGNIFICANCE:
         return "undecided"

@@ -30,7 +30,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import ArrayLike
 
-from .intervals import Interval, check_fraction
+from .intervals import Interval, check_fraction, t_interval
 
 
 @dataclass(frozen=True)
@@ -90,10 +90,7 @@ class CrossedMean:
         check_fraction("level", level)
         if self.error is None:
             return Interval(self.mean, None, None, self.seeds)
-        from scipy.stats import t
-
-        half = float(t.ppf((1 + level) / 2, self.degrees)) * self.error
-        return Interval(self.mean, self.mean - half, self.mean + half, self.seeds)
+        return t_interval(self.mean, self.error, self.degrees, self.seeds, level)
 
     def pvalue(self, mean: float = 0.0) -> float:
         """Return p of the two-sided test that the true mean is `mean`; 1 without an error."""

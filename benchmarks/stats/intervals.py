@@ -1,14 +1,10 @@
-"""Means with their intervals: over seeds by Student's t, over test examples by the bootstrap."""
+"""Means over seeds with their intervals, by Student's t."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
-from typing import Any
-
-import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from dataclasses import asdict, dataclass
 
 
 @dataclass(frozen=True)
@@ -51,28 +47,23 @@ def mean_interval(values: Sequence[float], level: float = 0.95) -> Interval:
     mean = values[0] if min(values) == max(values) else math.fsum(values) / n
     if n == 1:
         return Interval(mean, None, None, 1)
-    from scipy.stats import t
-
-    half = float(t.ppf((1 + level) / 2, n - 1)) * standard_deviation(values) / math.sqrt(n)
-    return Interval(mean, mean - half, mean + half, n)
+    return t_interval(mean, standard_deviation(values) / math.sqrt(n), n - 1, n, level)
 
 
-def paired_difference(a: Sequence[float], b: Sequence[float], level: float = 0.95) -> Interval:
-    """Return the mean of a - b with its Student interval.
-
-    Pairing removes what a seed does to both alike (initial weights, order of batches): the interval
-    is that of the differences. It is scipy.stats.ttest_rel(a, b).confidence_interval(level) but for
-    rounding, and is also defined for equal differences, where scipy's is NaN.
+def t_interval(mean: float, error: float, degrees: float, n: int, level: float) -> Interval:
+    """Return a mean with the interval mean ± t(degrees) · error.
 
     Args:
-        a: finite numbers, one per seed.
-        b: finite numbers; `a[i]` and `b[i]` share a seed.
+        mean: the mean.
+        error: its standard error.
+        degrees: degrees of freedom of the standard error.
+        n: number of seeds.
         level: coverage of the interval, between 0 and 1.
-
-    Raises:
-        ValueError: the lengths differ, a value is not finite, or `level` is not between 0 and 1.
     """
-    return mean_interval(paired_differences(a, b), level)
+    from scipy.stats import t
+
+    half = float(t.ppf((1 + level) / 2, degrees)) * error
+    return Interval(mean, mean - half, mean + half, n)
 
 
 def paired_differences(a: Sequence[float], b: Sequence[float]) -> list[float]:
@@ -91,80 +82,7 @@ def standard_deviation(values: Sequence[float]) -> float:
     return math.sqrt(math.fsum((value - mean) ** 2 for value in values) / (n - 1))
 
 
-def bootstrap_difference(
-    correct_a: ArrayLike,
-    correct_b: ArrayLike,
-    level: float = 0.95,
-    draws: int = 10_000,
-    seed: int = 0,
-) -> Interval:
-    """Return the difference in accuracy, a - b, with its bootstrap interval over test examples.
-
-    Each draw resamples the N examples with replacement and averages the difference over seeds; the
-    ends are percentiles of the draws. The interval says how much the difference would change with
-    other test images and the same networks.
-
-    Args:
-        correct_a: bool (N,) or (seeds, N), whether classifier a is right on each example.
-        correct_b: the same for classifier b, in the same shape.
-        level: coverage of the interval, between 0 and 1.
-        draws: number of bootstrap samples, at least 1.
-        seed: seed of the random draws.
-
-    Returns:
-        The difference in fractions; `n` is the number of examples.
-
-    Raises:
-        ValueError: the shapes differ, there are no examples, or `level` or `draws` is out of range.
-    """
-    check_fraction("level", level)
-    a, b = _seeds_by_examples(correct_a), _seeds_by_examples(correct_b)
-    if a.shape != b.shape or not a.size:
-        raise ValueError(f"need two arrays of one shape (seeds, N), not {a.shape} and {b.shape}")
-    if draws < 1:
-        raise ValueError(f"draws must be at least 1, not {draws!r}")
-    seeds, n = a.shape
-    # Summed over seeds a difference takes few values, so one multinomial draws all N examples.
-    values, counts = np.unique(a.sum(0) - b.sum(0), return_counts=True)
-    samples = np.random.default_rng(seed).multinomial(n, counts / n, size=draws)
-    means = samples @ values / (n * seeds)
-    low, high = np.quantile(means, [(1 - level) / 2, (1 + level) / 2])
-    return Interval(float(counts @ values / (n * seeds)), float(low), float(high), n)
-
-
-def combine_intervals(seeds: Interval, examples: Interval) -> Interval:
-    """Return the mean over seeds with an interval that covers both seeds and test examples.
-
-    Each side is the root of the sum of the squares of the two intervals' sides, because the two
-    sources of variance add. It is a little too wide: the interaction of network and example is in
-    both intervals.
-
-    Args:
-        seeds: the interval over seeds, on fixed examples.
-        examples: the interval over examples, of fixed networks.
-
-    Returns:
-        The combined interval, without ends if one of the two has none.
-    """
-    mean, ends = seeds.mean, (seeds.low, seeds.high, examples.low, examples.high)
-    if mean is None or None in ends:
-        return replace(seeds, low=None, high=None)
-    seeds_low, seeds_high, examples_low, examples_high = (
-        abs(mean - end) for end in ends if end is not None
-    )
-    low = mean - math.hypot(seeds_low, examples_low)
-    return replace(seeds, low=low, high=mean + math.hypot(seeds_high, examples_high))
-
-
 def check_fraction(name: str, value: float) -> None:
     """Raise ValueError unless 0 < value < 1."""
     if not 0 < value < 1:
         raise ValueError(f"{name} must be between 0 and 1, not {value!r}")
-
-
-def _seeds_by_examples(correct: ArrayLike) -> NDArray[Any]:
-    """Convert bool (N,) or (seeds, N) to int64 (seeds, N)."""
-    array = np.asarray(correct, dtype=bool).astype(np.int64)
-    if array.ndim not in (1, 2):
-        raise ValueError(f"need an array (N,) or (seeds, N), not {array.shape}")
-    return np.atleast_2d(array)

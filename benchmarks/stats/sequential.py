@@ -32,7 +32,7 @@ from numpy.polynomial import chebyshev, legendre
 from numpy.typing import NDArray
 
 from .intervals import Interval, check_fraction, mean_interval
-from .verdict import verdict_equivalent
+from .verdict import is_equivalent
 
 LOOKS = (5, 8, 12, 18, 27, 40)
 """Numbers of paired seeds after which a claim is tested."""
@@ -93,7 +93,7 @@ def look(
         raise ValueError(f"{n} differences: the looks are at {', '.join(map(str, looks))}")
     interval = mean_interval(differences, 1 - nominal_level(looks, error, 2))
     equivalence = mean_interval(differences, 1 - 2 * nominal_level(looks, error, 1))
-    within = verdict_equivalent(equivalence, margin) == "holds"
+    within = is_equivalent(equivalence, margin)
     spread = min(differences) < max(differences)
     low, high = interval.low or 0.0, interval.high or 0.0
     different, equivalent = spread and not low <= 0 <= high, spread and within

@@ -1,4 +1,4 @@
-"""The paired t test, its correction for many comparisons, and its power."""
+"""Correction for many comparisons, and the power of a t test."""
 
 from __future__ import annotations
 
@@ -8,34 +8,7 @@ from functools import cache
 
 import numpy as np
 
-from .intervals import check_fraction, mean_interval, paired_differences, standard_deviation
-
-
-def paired_t_pvalue(a: Sequence[float], b: Sequence[float]) -> float:
-    """Return p of the two-sided paired t test.
-
-    t = mean(a - b) / (s / √n) has n - 1 degrees of freedom, s is the standard deviation of a - b.
-
-    Equal differences have no spread: p is then 1 if they are 0, else 0.
-
-    Args:
-        a: finite numbers, one per seed.
-        b: finite numbers; `a[i]` and `b[i]` share a seed.
-
-    Raises:
-        ValueError: the lengths differ, a value is not finite, or there are fewer than two pairs.
-    """
-    differences = paired_differences(a, b)
-    n = len(differences)
-    if n < 2:
-        raise ValueError(f"a paired t test needs at least 2 pairs, not {n}")
-    mean = mean_interval(differences).mean or 0.0
-    deviation = standard_deviation(differences)
-    if deviation == 0:
-        return 1.0 if mean == 0 else 0.0
-    from scipy.stats import t
-
-    return float(2 * t.sf(abs(mean) / (deviation / math.sqrt(n)), n - 1))
+from .intervals import check_fraction
 
 
 def holm(pvalues: Sequence[float]) -> list[float]:
@@ -61,38 +34,30 @@ def holm(pvalues: Sequence[float]) -> list[float]:
     return adjusted
 
 
-def minimum_detectable_difference(
-    differences: Sequence[float], level: float = 0.95, power: float = 0.8
-) -> float | None:
-    """Return the smallest true difference that a paired t test detects with the given power.
+def detectable_mean(error: float, degrees: float, level: float = 0.95, power: float = 0.8) -> float:
+    """Return the smallest true mean that a two-sided t test tells from 0 with the given power.
 
-    That is the d > 0 with P(|T| > t(n - 1)) = power for T of the noncentral t distribution with
-    n - 1 degrees of freedom and noncentrality d √n / s. The standard deviation s is the sample's,
-    and uncertain where n is small.
+    That is the d > 0 with P(|T| > t(degrees)) = power for T of the noncentral t distribution with
+    noncentrality d / error.
 
     Args:
-        differences: finite numbers, one per seed.
+        error: standard error of the mean.
+        degrees: its degrees of freedom, which may be infinite.
         level: 1 minus the significance level, between 0 and 1.
         power: the probability of detection, between 1 - level and 1.
 
-    Returns:
-        A number in the unit of the differences: None below two differences, 0 if all are equal.
-
     Raises:
-        ValueError: a difference is not finite, or `level` or `power` is out of range.
+        ValueError: `level` or `power` is out of range.
     """
     check_fraction("level", level)
     check_fraction("power", power)
     if power <= 1 - level:
         raise ValueError(f"power {power!r} must be above 1 - level, which chance alone reaches")
-    n = len(differences)
-    if mean_interval(differences).n < 2:
-        return None
-    return _noncentrality(n - 1, level, power) * standard_deviation(differences) / math.sqrt(n)
+    return _noncentrality(min(degrees, 1e6), level, power) * error
 
 
 @cache
-def _noncentrality(degrees: int, level: float, power: float) -> float:
+def _noncentrality(degrees: float, level: float, power: float) -> float:
     """Return the noncentrality at which a two-sided t test rejects with probability `power`.
 
     P(|T| > t) for T = (Z + noncentrality) / (X / √degrees), Z normal and X chi distributed, is

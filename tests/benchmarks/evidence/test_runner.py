@@ -83,7 +83,7 @@ SQUARE = runner.claim_of("square-loss")
 
 def test_a_claim_goes_on_until_it_is_decided(tmp_path, pool):
     """Near the margin it takes more than a look, and every look is an increment."""
-    pool.world = lambda config: square_loss_world(config, mse=0.727)
+    pool.world = lambda config: square_loss_world(config, mse=0.726)
     said = examine(tmp_path, [SQUARE])
     looks = [line for line in said if line.startswith("square-loss, ")]
     assert len(looks) > 1
@@ -103,7 +103,7 @@ def test_a_claim_goes_on_until_it_is_decided(tmp_path, pool):
 
 
 def test_looks_may_be_limited_and_resumed(tmp_path, pool):
-    pool.world = lambda config: square_loss_world(config, mse=0.727)
+    pool.world = lambda config: square_loss_world(config, mse=0.726)
     examine(tmp_path, [SQUARE], looks=1)
     record = read_claim(tmp_path / "evidence" / "square-loss")
     assert record["verdict"] == "undecided"

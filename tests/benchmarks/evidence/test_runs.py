@@ -10,10 +10,12 @@ from lossbench.benchmarks.evidence.runs import (
     chance_level,
     correct,
     hits,
+    image_quantity,
     margins,
     tested,
     validation_accuracy,
 )
+from lossbench.benchmarks.stats.crossed import crossed_mean
 
 from .worlds import correct_in, one_logit, result, with_recalls
 
@@ -51,6 +53,18 @@ def test_a_difference_is_paired_by_seed():
     assert found.values == pytest.approx(np.subtract(ours, ours[::-1]))
     # Both are right on the same images of each class in about the same order.
     assert 0 <= found.image_error < 1.5
+
+
+def test_a_difference_has_the_crossed_interval():
+    random = np.random.default_rng(0)
+    seeds, images = random.normal(0, 3, (5, 1)), random.normal(0, 60, 400)
+    values = seeds + images + random.normal(0, 50, (5, 400))
+    found, crossed = image_quantity(values), crossed_mean(values)
+    assert crossed.image_share > 0.1
+    for level in (0.9, 0.99):
+        ends, expected = found.interval(level), crossed.interval(level)
+        # The images' degrees of freedom, 399, count as infinitely many.
+        assert (ends.low, ends.high) == pytest.approx((expected.low, expected.high), rel=0.01)
 
 
 def test_margins_of_one_and_of_two_outputs():

@@ -7,6 +7,7 @@ from lossbench.benchmarks.errors import UserError
 from lossbench.benchmarks.report.differences import minus_cross_entropy, what_would_decide
 from lossbench.benchmarks.report.summary import summarise
 from lossbench.benchmarks.stats.crossed import accuracy_difference
+from lossbench.benchmarks.stats.sample_size import seeds_needed
 
 from ..written_experiments import write_predictions
 
@@ -70,7 +71,8 @@ def test_verdicts(predicted):
         name: name for name in ("better", "worse", "equivalent", "undecided")
     }
     needed = found.pop("undecided")["seeds_needed"]
-    assert 4 < needed < 100
+    arrays = ([correct(a) for a in accuracies[name]] for name in ("undecided", "cross-entropy"))
+    assert needed == seeds_needed(accuracy_difference(*map(np.stack, arrays)), 0.02, 0.05 / 4)
     assert all(each["seeds_needed"] is None for each in found.values())
 
 

@@ -4,27 +4,10 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from lossbench.benchmarks.stats.intervals import paired_difference
 from lossbench.benchmarks.stats.significance import (
+    detectable_mean,
     holm,
-    minimum_detectable_difference,
-    paired_t_pvalue,
 )
-
-
-@pytest.mark.parametrize("n", [2, 3, 5, 30])
-def test_p_is_scipys_and_agrees_with_the_interval(n):
-    random = np.random.default_rng(n)
-    for shift in (0.0, 0.01, 0.02):
-        a, b = random.normal(0.75 + shift, 0.02, n).tolist(), random.normal(0.75, 0.02, n).tolist()
-        p, interval = paired_t_pvalue(a, b), paired_difference(a, b)
-        assert p == pytest.approx(stats.ttest_rel(a, b).pvalue)
-        assert (p < 0.05) == (interval.low > 0 or interval.high < 0)
-
-
-def test_p_of_equal_differences():
-    assert paired_t_pvalue([0.5, 0.7], [0.5, 0.7]) == 1
-    assert paired_t_pvalue([1.0, 2.0], [0.5, 1.5]) == 0
 
 
 def test_holm_of_a_known_example():
@@ -51,29 +34,25 @@ def test_holm_rejects_what_the_stepwise_procedure_rejects():
     ("n", "level", "power"), [(2, 0.95, 0.8), (10, 0.9, 0.5), (50, 0.95, 0.95)]
 )
 def test_power_is_that_of_scipys_noncentral_t(n, level, power):
-    seen = np.random.default_rng(n).normal(0, 0.02, n)
-    difference = minimum_detectable_difference(seen.tolist(), level=level, power=power)
-    shift = difference * math.sqrt(n) / seen.std(ddof=1)
+    shift = detectable_mean(0.02, n - 1, level=level, power=power) / 0.02
     critical = stats.t.ppf(0.5 + level / 2, n - 1)
     found = stats.nct.sf(critical, n - 1, shift) + stats.nct.cdf(-critical, n - 1, shift)
     assert found == pytest.approx(power, abs=1e-6)
 
 
-def test_a_detectable_difference_without_spread():
-    assert minimum_detectable_difference([0.01]) is None
-    assert minimum_detectable_difference([0.1, 0.1, 0.1]) == 0
+def test_a_detectable_mean_of_many_degrees_is_that_of_the_normal_distribution():
+    expected = stats.norm.ppf(0.975) + stats.norm.ppf(0.8)
+    for degrees in (1e6, math.inf):
+        assert detectable_mean(2.0, degrees) == pytest.approx(2 * expected, rel=1e-4)
 
 
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda: paired_t_pvalue([1.0], [1.0, 2.0]), "equal lengths"),
-        (lambda: paired_t_pvalue([1.0], [1.0]), "at least 2 pairs"),
         (lambda: holm([0.5, math.nan]), "from 0 to 1"),
-        (lambda: minimum_detectable_difference([1.0, 2.0], power=80), "power"),
-        (lambda: minimum_detectable_difference([1.0, 2.0], level=2), "level"),
-        (lambda: minimum_detectable_difference([1.0, 2.0], power=0.04), "chance"),
-        (lambda: minimum_detectable_difference([math.inf]), "finite"),
+        (lambda: detectable_mean(1.0, 1, power=80), "power"),
+        (lambda: detectable_mean(1.0, 1, level=2), "level"),
+        (lambda: detectable_mean(1.0, 1, power=0.04), "chance"),
     ],
 )
 def test_bad_arguments(call, message):
