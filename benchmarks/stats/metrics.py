@@ -40,27 +40,6 @@ def reliability(
     return confidence, accuracy, count
 
 
-def expected_calibration_error(
-    probabilities: ArrayLike, labels: ArrayLike, bins: int = 15
-) -> float:
-    """Return sum over bins of count / N · |accuracy - confidence|, from 0 to 1; 0 is calibrated.
-
-    Guo et al. (2017), arXiv 1706.04599.
-
-    Args:
-        probabilities: (N, K), rows that sum to 1.
-        labels: int (N,), from 0 to K - 1.
-        bins: number of equally wide bins of confidence, at least 1.
-
-    Raises:
-        ValueError: a shape is wrong, or a probability or label is out of range.
-    """
-    confidence, accuracy, count = reliability(probabilities, labels, bins)
-    filled = count > 0
-    gaps = np.abs(accuracy[filled] - confidence[filled])
-    return float(gaps @ count[filled] / count.sum())
-
-
 def debiased_calibration_error(
     probabilities: ArrayLike, labels: ArrayLike, bins: int = 15, weights: ArrayLike | None = None
 ) -> NDArray[np.float64]:
@@ -117,22 +96,6 @@ def brier(probabilities: ArrayLike, labels: ArrayLike) -> float:
     error = p.copy()
     error[np.arange(len(y)), y] -= 1
     return float((error**2).sum(axis=1).mean())
-
-
-def balanced_accuracy(predicted: ArrayLike, labels: ArrayLike) -> float:
-    """Return the mean over classes of the recall, from 0 to 1.
-
-    Args:
-        predicted: int (N,), predicted classes.
-        labels: int (N,), true classes. Classes without a label do not count.
-
-    Raises:
-        ValueError: the shapes differ, are not (N,), or there is no example.
-    """
-    prediction, y = np.asarray(predicted), np.asarray(labels)
-    if prediction.shape != y.shape or y.ndim != 1 or not y.size:
-        raise ValueError(f"need two arrays of one shape (N,), not {prediction.shape} and {y.shape}")
-    return float(np.mean([(prediction[y == c] == c).mean() for c in np.unique(y)]))
 
 
 def area_under_curve(scores: ArrayLike, labels: ArrayLike) -> float:

@@ -4,8 +4,8 @@ Testing at 5 % after 5, 8, 12, 18, 27 and 40 seeds and stopping at the first p b
 in 17.7 % of the cases without a difference. Here every look has the same smaller level, at which
 all looks together are wrong in 5 % (Pocock, 1977, Biometrika 64, 191-199; Jennison and Turnbull,
 1999, Group Sequential Methods, chapters 2, 6 and 8). Their tables hold for a known variance. The
-level here is exact for the t test of normal differences, however few there are. No claim uses these
-tests yet.
+level here is exact for the t test of normal differences, however few there are. The claims use
+these levels (`evidence.design`).
 
 The t statistics of the looks are a Markov chain. With x the differences so far, n of them, and
 c = sum(x) / (sqrt(n) |x|), t = c sqrt((n - 1) / (1 - c²)). The next m differences have the sum
@@ -22,8 +22,7 @@ last to the first.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable
 from functools import cache
 from typing import Literal
 
@@ -31,8 +30,7 @@ import numpy as np
 from numpy.polynomial import chebyshev, legendre
 from numpy.typing import NDArray
 
-from .intervals import Interval, check_fraction, mean_interval
-from .verdict import is_equivalent
+from .intervals import check_fraction
 
 LOOKS = (5, 8, 12, 18, 27, 40)
 """Numbers of paired seeds after which a claim is tested."""
@@ -45,66 +43,6 @@ Floats = NDArray[np.float64]
 
 _NODES = 32
 """Nodes of each quadrature; twice as many change a level by less than 1e-5."""
-
-
-@dataclass(frozen=True)
-class LookResult:
-    """Result of a look at the differences.
-
-    Attributes:
-        interval: of the mean difference. All looks' intervals together cover the true difference
-            with probability 1 - error (repeated confidence intervals).
-        equivalence: of the mean difference, to compare with the margin.
-        different: whether the difference is not 0.
-        equivalent: whether it is smaller than the margin.
-        next_look: number of seeds of the next look; None if it is decided or this was the last.
-    """
-
-    interval: Interval
-    equivalence: Interval
-    different: bool
-    equivalent: bool
-    next_look: int | None
-
-
-def look(
-    differences: Sequence[float],
-    margin: float,
-    looks: tuple[int, ...] = LOOKS,
-    error: float = ERROR,
-) -> LookResult:
-    """Test the paired differences of all seeds so far: are they 0, are they within the margin?
-
-    Each of the two questions has the whole `error` over all looks. They exclude each other only for
-    a difference of more than the margin: a small one can be both proved and equivalent. Equal
-    differences have no spread and decide nothing: that they are all equal is not certainty.
-
-    Args:
-        differences: finite numbers, one per seed, as many as one of the looks.
-        margin: largest difference that counts as none, above 0.
-        looks: numbers of seeds, each at least 2 above the one before.
-        error: probability of a wrong decision, between 0 and 1.
-
-    Raises:
-        ValueError: an argument is out of range.
-    """
-    n = len(differences)
-    if n not in looks:
-        raise ValueError(f"{n} differences: the looks are at {', '.join(map(str, looks))}")
-    interval = mean_interval(differences, 1 - nominal_level(looks, error, 2))
-    equivalence = mean_interval(differences, 1 - 2 * nominal_level(looks, error, 1))
-    within = is_equivalent(equivalence, margin)
-    spread = min(differences) < max(differences)
-    low, high = interval.low or 0.0, interval.high or 0.0
-    different, equivalent = spread and not low <= 0 <= high, spread and within
-    later = [size for size in looks if size > n]
-    return LookResult(
-        interval=interval,
-        equivalence=equivalence,
-        different=different,
-        equivalent=equivalent,
-        next_look=later[0] if later and not (different or equivalent) else None,
-    )
 
 
 @cache

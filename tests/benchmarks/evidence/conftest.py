@@ -7,6 +7,7 @@ import pytest
 
 from lossbench.benchmarks.evidence.design import FIRST_SEED
 from lossbench.benchmarks.evidence.runner import claim_of
+from lossbench.benchmarks.records.claim import verdict_of
 
 from .worlds import WORLDS, FakeTrainer
 
@@ -53,5 +54,15 @@ def analyse():
         trainer = FakeTrainer(world or partial(WORLDS[name], **changes))
         claim = claim_of(name)
         return claim.analyse(trainer, seeds_of(claim)), trainer
+
+    return run
+
+
+@pytest.fixture
+def verdict(analyse):
+    """Return the verdict on a claim in its world, without drawing figures."""
+
+    def run(name, **changes):
+        return verdict_of(analyse(name, **changes)[0].measures())
 
     return run

@@ -28,13 +28,13 @@ from .worlds import calibration_world, one_logit, result
         {"generalized-cross-entropy": 0.80},
     ],
 )
-def test_refuted_where_confidences_are_others(examine, change):
-    assert examine("calibration", change=change).verdict == "does not hold"
+def test_refuted_where_confidences_are_others(verdict, change):
+    assert verdict("calibration", change=change) == "does not hold"
 
 
 @pytest.mark.parametrize("loss", ["probability-sum", "mse", "label-smoothing"])
-def test_losses_beside_the_verdict_decide_nothing(examine, loss):
-    assert examine("calibration", change={loss: 0.6}, accuracy={loss: 0.6}).verdict == "holds"
+def test_losses_beside_the_verdict_decide_nothing(verdict, loss):
+    assert verdict("calibration", change={loss: 0.6}, accuracy={loss: 0.6}) == "holds"
 
 
 def test_refuted_at_another_accuracy(examine):

@@ -12,6 +12,7 @@ from scipy import stats
 from lossbench.benchmarks.config import RunConfig
 from lossbench.benchmarks.evidence.design import Design, Expected, Quantity
 from lossbench.benchmarks.stats.sequential import LOOKS, nominal_level
+from lossbench.benchmarks.stats.sequential_calibration import STREAMS, error_rates
 
 CONFIG = RunConfig("mse", 0, 0.1)
 VALUES = (2.0, 1.5, 3.2, 1.1, 2.4)
@@ -183,3 +184,23 @@ def test_looks_in_words():
     assert "5, 8, 12, 18, 27 and at most 40 paired seeds" in design().in_words()
     assert "p < 0.0119" in design().in_words()
     assert design(looks=(3,)).in_words() == "One look, with 3 seeds; error 5 %."
+
+
+@pytest.mark.parametrize("name", STREAMS)
+def test_errors_are_those_of_the_calibrated_tests(name):
+    """The rates that sequential_calibration reports are those of these verdicts."""
+    streams, margin = 40, 1e6
+    differences = STREAMS[name](np.random.default_rng(3), (streams, LOOKS[-1]))
+    above, within = design(Expected("x", "above", 0.0)), design(Expected("x", "within", margin))
+
+    def decided(each, values, *found):
+        return any(
+            verdicts(each.test([Quantity(tuple(map(float, values[:n])))]))[0] in found
+            for n in LOOKS
+        )
+
+    rates = error_rates(STREAMS[name], streams, seed=3)
+    different = [decided(above, row, "holds", "does not hold") for row in differences]
+    equivalent = [decided(within, row + margin, "holds") for row in differences]
+    assert rates.different == np.mean(different)
+    assert rates.equivalent == np.mean(equivalent)

@@ -30,8 +30,8 @@ from .worlds import IMBALANCE, imbalance_world, method_of, one_logit, result
         {"shifted": (0.90, 0.10)},
     ],
 )
-def test_refuted_where_a_loss_is_ahead_or_nothing_is_gained(examine, change):
-    assert examine("imbalance", change=change).verdict == "does not hold"
+def test_refuted_where_a_loss_is_ahead_or_nothing_is_gained(verdict, change):
+    assert verdict("imbalance", change=change) == "does not hold"
 
 
 def test_numbers_are_those_of_the_runs(examine, analyse):

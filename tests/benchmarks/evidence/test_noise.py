@@ -23,8 +23,8 @@ from lossbench.benchmarks.evidence.noise import (
         {"symmetric-cross-entropy": (0.74, 0.36)},
     ],
 )
-def test_refuted_where_nothing_is_gained(examine, change):
-    assert examine("noise", change=change).verdict == "does not hold"
+def test_refuted_where_nothing_is_gained(verdict, change):
+    assert verdict("noise", change=change) == "does not hold"
 
 
 def test_a_loss_that_is_behind_may_gain(examine):

@@ -8,7 +8,7 @@ from .worlds import square_loss_world
 
 
 @pytest.mark.parametrize(
-    ("shares", "verdict"),
+    ("shares", "expected"),
     [
         ({"mse": 0.68}, "does not hold"),
         ({"mse": 0.80}, "does not hold"),
@@ -18,8 +18,8 @@ from .worlds import square_loss_world
         ({"sigmoid_mse": 0.5}, "holds"),
     ],
 )
-def test_verdict_follows_the_accuracy_of_square_loss(examine, shares, verdict):
-    assert examine("square-loss", **shares).verdict == verdict
+def test_verdict_follows_the_accuracy_of_square_loss(verdict, shares, expected):
+    assert verdict("square-loss", **shares) == expected
 
 
 def test_numbers_are_those_of_the_runs(examine, analyse):

@@ -2,9 +2,9 @@ import numpy as np
 import pytest
 
 from lossbench.benchmarks.stats.metrics import (
-    balanced_accuracy,
+    area_under_curve,
     brier,
-    expected_calibration_error,
+    debiased_calibration_error,
     reliability,
 )
 
@@ -24,8 +24,6 @@ def test_reliability_by_hand():
     assert np.isnan(accuracy[:2]).all()
     assert confidence[2:] == pytest.approx([2 / 3, 0.85])
     assert accuracy[2:] == pytest.approx([1, 0.5])
-    expected = 3 / 5 * (1 - 2 / 3) + 2 / 5 * (0.85 - 0.5)
-    assert expected_calibration_error(p, y, bins=4) == pytest.approx(expected)
 
 
 @pytest.mark.parametrize("bins", [1, 2, 15])
@@ -35,9 +33,67 @@ def test_calibration_error_bin_by_bin(bins):
     for index in range(bins):
         low, high = index / bins, (index + 1) / bins
         inside = [i for i in range(len(y)) if low < max(p[i]) <= high]
-        right = sum(int(np.argmax(p[i])) == y[i] for i in inside)
-        total += abs(right - sum(max(p[i]) for i in inside)) / len(y)
-    assert expected_calibration_error(p, y, bins) == pytest.approx(total)
+        if len(inside) > 1:
+            right = np.array([int(np.argmax(p[i])) == y[i] for i in inside], float)
+            gap = right.mean() - np.mean([max(p[i]) for i in inside])
+            total += len(inside) / len(y) * (gap**2 - right.var(ddof=1) / len(inside))
+    expected = np.sqrt(max(total, 0))
+    assert debiased_calibration_error(p, y, bins) == pytest.approx(expected, abs=1e-12)
+
+
+def calibrated(count, seed, factor=1.0):
+    """Probabilities of log-odds times `factor`, with labels drawn from the log-odds themselves."""
+    random = np.random.default_rng(seed)
+    z = random.normal(0, 1.5, count)
+    f = 1 / (1 + np.exp(-factor * z))
+    labels = (random.random(count) < 1 / (1 + np.exp(-z))).astype(int)
+    return np.stack([1 - f, f], 1), labels
+
+
+def test_right_probabilities_have_a_debiased_square_of_0():
+    """The mean over test sets of what is below the root, which a plain square is not."""
+    found, plain = [], []
+    for seed in range(300):
+        p, y = calibrated(400, seed)
+        confidence, accuracy, count = reliability(p, y)
+        weights = np.where(count > 1, count, 0)[count > 0] / len(y)
+        gap = (accuracy - confidence)[count > 0] ** 2
+        chance = (accuracy * (1 - accuracy) / np.maximum(count - 1, 1))[count > 0]
+        found.append(weights @ (gap - chance))
+        plain.append(weights @ gap)
+        root = float(debiased_calibration_error(p, y))
+        assert root == pytest.approx(np.sqrt(max(found[-1], 0)), abs=1e-9)
+    assert abs(np.mean(found)) < 3 * np.std(found) / np.sqrt(len(found))
+    assert np.mean(plain) > 10 * np.std(plain) / np.sqrt(len(plain))
+
+
+def test_weights_are_repeated_examples():
+    p, y = calibrated(60, 1, factor=3.0)
+    weights = np.random.default_rng(2).integers(0, 4, (5, 60))
+    found = debiased_calibration_error(p, y, weights=weights)
+    for each, w in zip(found, weights, strict=True):
+        rows = np.repeat(np.arange(60), w)
+        assert each == pytest.approx(float(debiased_calibration_error(p[rows], y[rows])))
+
+
+@pytest.mark.parametrize("digits", [0, 1, 9])
+def test_area_under_the_curve_is_the_probability_of_a_higher_score(digits):
+    random = np.random.default_rng(3)
+    y = random.integers(0, 2, 200)
+    z = np.round(random.normal(y, 1.0), digits)  # with ties
+    ones, zeros = z[y == 1][:, None], z[y == 0][None, :]
+    expected = np.mean((ones > zeros) + 0.5 * (ones == zeros))
+    assert area_under_curve(z, y) == pytest.approx(expected)
+    assert area_under_curve(-z, y) == pytest.approx(1 - expected)
+
+
+def test_area_under_the_curve_of_bad_arguments():
+    with pytest.raises(ValueError, match="both classes"):
+        area_under_curve(np.zeros(3), np.ones(3, int))
+    with pytest.raises(ValueError, match="finite"):
+        area_under_curve(np.array([np.nan, 1.0]), np.array([0, 1]))
+    with pytest.raises(ValueError, match="one shape"):
+        area_under_curve(np.zeros(3), np.array([0, 1]))
 
 
 def test_brier_expanded():
@@ -49,16 +105,7 @@ def test_brier_expanded():
     assert brier(np.eye(2), np.array([0, 1])) == 0
 
 
-def test_balanced_accuracy_by_hand():
-    labels = np.array([0] * 8 + [1] * 2)
-    assert balanced_accuracy(np.zeros(10, int), labels) == 0.5
-    assert balanced_accuracy(np.array([0] * 6 + [1] * 3 + [0]), labels) == 0.625
-    assert balanced_accuracy(labels, labels) == 1
-    # A class that is guessed and never there counts as wrong answers and not as a class.
-    assert balanced_accuracy(np.array([2, 1]), np.array([0, 1])) == 0.5
-
-
-@pytest.mark.parametrize("measure", [expected_calibration_error, brier, reliability])
+@pytest.mark.parametrize("measure", [debiased_calibration_error, brier, reliability])
 def test_bad_arguments(measure):
     half = np.full((2, 2), 0.5)
     with pytest.raises(ValueError, match=r"\(2, 2\) and \(3,\)"):
@@ -77,7 +124,3 @@ def test_bad_arguments(measure):
 def test_other_bad_arguments():
     with pytest.raises(ValueError, match="bins"):
         reliability(np.eye(2), np.array([0, 1]), bins=0)
-    with pytest.raises(ValueError, match="one shape"):
-        balanced_accuracy([0, 1], [0])
-    with pytest.raises(ValueError, match="one shape"):
-        balanced_accuracy([], [])

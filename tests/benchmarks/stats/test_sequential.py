@@ -9,7 +9,6 @@ from lossbench.benchmarks.stats.sequential import (
     ERROR,
     LOOKS,
     crossing_probability,
-    look,
     nominal_level,
 )
 
@@ -71,39 +70,8 @@ def test_more_nodes_change_nothing(sides, monkeypatch) -> None:
         (lambda: nominal_level(LOOKS, math.nan), "error"),
         (lambda: nominal_level(LOOKS, 0.05, 3), "1 or 2 sides"),
         (lambda: crossing_probability(LOOKS, 1.0), "level"),
-        (lambda: look([0.1] * 6, 1.0), "6 differences: the looks are at 5, 8"),
-        (lambda: look([], 1.0), "0 differences"),
-        (lambda: look([math.nan] * 5, 1.0), "finite"),
-        (lambda: look([1.0, 2, 3, 4, 5], 0.0), "margin"),
-        (lambda: look([1.0, 2, 3, 4, 5], math.inf), "margin"),
     ],
 )
 def test_bad_arguments(call, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         call()
-
-
-def test_a_look_is_three_t_tests() -> None:
-    random, seen = np.random.default_rng(1), set()
-    two, one = nominal_level(sides=2), nominal_level(sides=1)
-    for trial in range(80):
-        n = LOOKS[trial % len(LOOKS)]
-        values = random.normal(random.uniform(-1.5, 1.5), random.choice([0.3, 1.0]), n)
-        found = look(values.tolist(), margin=1.0)
-        above = stats.ttest_1samp(values, -1.0, alternative="greater").pvalue
-        below = stats.ttest_1samp(values, 1.0, alternative="less").pvalue
-        assert found.different == (stats.ttest_1samp(values, 0).pvalue < two)
-        assert found.equivalent == (max(above, below) < one)
-        assert found.interval.n == n
-        decided = found.different or found.equivalent
-        later = [size for size in LOOKS if size > n]
-        assert found.next_look == (None if decided or not later else later[0])
-        seen.add((found.different, found.equivalent))
-    assert len(seen) == 4  # a small difference can be proved as well
-
-
-@pytest.mark.parametrize("value", [0.0, 0.5, 2.0])
-def test_equal_differences_decide_nothing(value: float) -> None:
-    found = look([value] * 5, margin=1.0)
-    assert (found.different, found.equivalent, found.next_look) == (False, False, 8)
-    assert look([value] * 40, margin=1.0).next_look is None
