@@ -51,7 +51,7 @@ def exponential(z: Tensor, largest: Tensor) -> Tensor:
     # The rounding error of the difference: in float32 a relative error of 4e-6 in exp(-80).
     back = gap - z
     lost = (z - (gap - back)) - (largest + back)
-    return torch.exp(gap) * (1 + torch.where(lost.isfinite(), lost, 0.0))
+    return torch.exp(gap) * (1 + lost.nan_to_num(0.0, 0.0, 0.0))
 
 
 def finite(z: Tensor) -> Tensor:

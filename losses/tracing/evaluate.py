@@ -114,8 +114,6 @@ def _value(node: Node, values: dict[Any, Any], given: dict[str, Tensor]) -> Any:
             return _where(*operands, like=z)
         case "max" | "min":
             return _bounded(node.op, *operands)
-        case "round_to_bfloat16":
-            return operands[0].to(torch.bfloat16).to(operands[0].dtype)
         case "wide":
             return operands[0].double()
         case "narrow":
@@ -147,6 +145,7 @@ OPERATIONS: dict[str, Callable[..., Any]] = {
     "log1p_exp_neg_abs": lambda x: torch.log1p(torch.exp(-x.abs())),
     "not": torch.logical_not,
     "or": operator.or_,
+    "round_to_bfloat16": lambda x: x.to(torch.bfloat16).to(x.dtype),
     "same": operator.eq,
 }
 """Elementwise operations of tensors and Python numbers."""
