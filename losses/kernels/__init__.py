@@ -6,8 +6,10 @@ bfloat16 and float16) and for float64. The torch extension that calls them, `glu
 by `python -m lossbench.losses.kernels build` or the command `lossbench`, into the user's cache;
 then a loss is compiled when it is first used. `cuda/` prints Triton of the same graph, for CUDA.
 
-The closed forms compute everything else: under torch.compile, a trace or `torch.func`, on other
-devices, derivatives by targets and weights, and second derivatives. Results agree within rounding.
+Without a compiler `eager/` computes plain calls on the CPU by torch's operations, arranged by the
+same graph. The closed forms compute everything else: under torch.compile, a trace or `torch.func`,
+on other devices, derivatives by targets and weights, and second derivatives. Results agree within
+rounding.
 
 `losses.backend()` returns what is in use, and why. `LOSSES_KERNELS=0` switches the kernels off.
 """
@@ -24,8 +26,15 @@ import torch
 from torch import Tensor
 
 from ..closed_form import Differentiable
+from .eager import call as eager
 from .source import Request
-from .switches import Backend, NoKernelsError, switched_off, without_cuda_kernels
+from .switches import (
+    Backend,
+    NoKernelsError,
+    by_formulas_only,
+    switched_off,
+    without_cuda_kernels,
+)
 
 __all__ = [
     "Backend",
@@ -129,6 +138,9 @@ def compute(
     if found is True or found is False:
         _native.set(kernel.native, found, kernel.compiled(found))
         found = _native.call(kernel.native, input, target, weight, extra, ignore_index, reduction)
+    if found is None and not _on_cuda(input):
+        call = kernel.eager_call(ignore_index, reduction)
+        return eager.compute(call, input, target, weight, extra)
     return found  # type: ignore[no-any-return]
 
 
@@ -207,13 +219,20 @@ class _Kernel:
             logger.log(level, "the closed forms compute %s: %s", name, reason)
             return None
 
+    def eager_call(self, ignore_index: int, reduction: str) -> eager.Call:
+        """Return the arguments for torch's operations."""
+        forms, kind = self.request.loss.forms, self._kind
+        plain = (kind.matrix, kind.unit_interval, ignore_index, reduction)
+        formula = (self.request, self.by_closed_forms, self._takes_weight, forms.weighted_mean)
+        return eager.Call(*formula, *plain)
+
     def by_closed_forms(self, *arguments: Any) -> Tensor:
         return self._kind.closed_form(self.request.loss, *arguments, self.request.settings)
 
     def _derivative(self, upstream: Tensor, input: Tensor, *rest: Any) -> Tensor:
         """Return dL/dinput, by the closed forms, differentiable where a graph is built."""
         graph = torch.is_grad_enabled()
-        with torch.enable_grad():
+        with torch.enable_grad(), by_formulas_only():
             loss = self.by_closed_forms(input, *rest)
         (gradient,) = torch.autograd.grad(loss, input, upstream, create_graph=graph)
         return gradient

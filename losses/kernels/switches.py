@@ -4,7 +4,11 @@ import os
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import NamedTuple
+from functools import cache
+from typing import Any, NamedTuple
+
+import torch
+from torch.autograd import forward_ad
 
 
 class Backend(NamedTuple):
@@ -23,6 +27,7 @@ class NoKernelsError(Exception):
 
 class _ThisThread(threading.local):
     closed_forms_only = 0
+    formulas_only = 0
 
 
 this_thread = _ThisThread()
@@ -41,3 +46,41 @@ def without_cuda_kernels() -> Iterator[None]:
         yield
     finally:
         this_thread.closed_forms_only -= 1
+
+
+@contextmanager
+def by_formulas_only() -> Iterator[None]:
+    """Compute losses by the autograd functions of their formulas alone, in this thread."""
+    this_thread.formulas_only += 1
+    try:
+        yield
+    finally:
+        this_thread.formulas_only -= 1
+
+
+# --- which calls are plain -----------------------------------------------------------------------
+
+
+def is_intercepted() -> bool:
+    """Return whether a mode, a transform or a trace intercepts torch's operations."""
+    c: Any = torch._C
+    found: bool = (
+        c._is_torch_function_mode_enabled()
+        or c._len_torch_dispatch_stack()
+        or c._dispatch_tls_is_dispatch_key_included(c.DispatchKey.FuncTorchDynamicLayerFrontMode)
+        or c._is_tracing()
+        or forward_ad._current_level >= 0
+    )
+    return found
+
+
+@cache
+def plain_keys(device: str) -> int:
+    """Return the dispatch keys of a plain tensor on a device, which is no wrapper."""
+    return dispatch_keys(torch.empty(0, device=device))
+
+
+def dispatch_keys(x: torch.Tensor) -> int:
+    """Return the dispatch keys of a tensor as bits."""
+    keys: int = torch._C._dispatch_keys(x).raw_repr()
+    return keys

@@ -10,14 +10,20 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import cache
-from typing import Any
 
 import torch
 from torch import Tensor
-from torch.autograd import forward_ad
 
 from ..source import Request
-from ..switches import Backend, NoKernelsError, switched_off, this_thread
+from ..switches import (
+    Backend,
+    NoKernelsError,
+    dispatch_keys,
+    is_intercepted,
+    plain_keys,
+    switched_off,
+    this_thread,
+)
 from .call import Call
 from .launch import LISTED_CLASSES
 
@@ -53,7 +59,8 @@ def compute(
         reduction not in ("mean", "sum", "none")
         or not _plain(*tensors)
         or not _has_kernel(request, *tensors)
-        or not _is_plain_eager()
+        or this_thread.closed_forms_only
+        or is_intercepted()
         or not _usable(input.device)
     ):
         return None
@@ -80,29 +87,6 @@ def compute(
 # --- whether a kernel can serve a call -----------------------------------------------------------
 
 
-def _is_plain_eager() -> bool:
-    """Return whether no mode, transform or trace intercepts operations."""
-    c: Any = torch._C
-    return not (
-        this_thread.closed_forms_only
-        or c._is_torch_function_mode_enabled()
-        or c._len_torch_dispatch_stack()
-        or c._dispatch_tls_is_dispatch_key_included(c.DispatchKey.FuncTorchDynamicLayerFrontMode)
-        or c._is_tracing()
-        or forward_ad._current_level >= 0
-    )
-
-
-@cache
-def _plain_keys(device: str) -> int:
-    return _keys(torch.empty(0, device=device))
-
-
-def _keys(x: Tensor) -> int:
-    keys: int = torch._C._dispatch_keys(x).raw_repr()
-    return keys
-
-
 def _plain(*tensors: Tensor | None) -> bool:
     """Return whether all are plain strided tensors on one device, not wrappers."""
     first = tensors[0]
@@ -112,7 +96,7 @@ def _plain(*tensors: Tensor | None) -> bool:
             type(x) in _PLAIN
             and first is not None
             and x.device == first.device
-            and not _keys(x) & ~_plain_keys(DEVICE)
+            and not dispatch_keys(x) & ~plain_keys(DEVICE)
             and x.layout == torch.strided
         )
         for x in tensors
