@@ -358,3 +358,20 @@ def test_second_derivatives_where_torch_has_none() -> None:
     (ours,) = torch.autograd.grad(functional.multi_margin_loss(z, Y, p=2), z, create_graph=True)
     (second,) = torch.autograd.grad(ours[:, 0].sum(), z)
     assert second.any()
+
+
+@pytest.mark.parametrize("classes", [3, 10, 32, 33, 40])
+def test_lists_that_name_a_class_twice_or_none(classes: int) -> None:
+    generator = torch.Generator().manual_seed(0)
+    z = 2 * torch.randn(37, classes, generator=generator)
+    lists = torch.randint(classes, z.shape, generator=generator)
+    ends = torch.randint(classes + 1, (37, 1), generator=generator)
+    lists = torch.where(torch.arange(classes) < ends, lists, -1)
+    ours = value_and_gradient(
+        lambda z: functional.multilabel_margin_loss(z, lists, reduction="none"), z
+    )
+    torchs = value_and_gradient(
+        lambda z: F.multilabel_margin_loss(z, lists, reduction="none"), z.double()
+    )
+    for a, b in zip(ours, torchs, strict=True):
+        torch.testing.assert_close(a.double(), b, rtol=4e-6, atol=1e-6)
