@@ -8,11 +8,24 @@ from torch import Tensor
 
 from .arguments import rows
 from .base import RowLoss
+from .closed_form import ClosedForms
 from .entries import Entry
 from .numerics import sign
 from .overrides import is_overridden, overridden
 from .probabilities import ProbabilityLoss, error, of_probabilities
+from .right_class import RightClass, of_rows
 from .softmax import Row
+
+# --- of a class index, the errors are p_c and p_y - 1: both losses are a multiple of 1 - p_y ----
+
+
+def _of_index(name: str, factor: float) -> ClosedForms:
+    """Return the forms of factor (1 - p_y)."""
+    phi = RightClass(
+        lambda _s, _p, q: factor * q, lambda _s, p, _q: factor * p, lambda _s, p, _q: -factor * p
+    )
+    return of_rows(name, phi).forms
+
 
 # --- expectation: l = sum_c |p_c - t_c| ----------------------------------------------------------
 
@@ -29,7 +42,9 @@ _expectation = ProbabilityLoss(
     _expectation_slope,
     lambda _r, dp, _t: torch.zeros_like(dp),
 )
-expectation_formula = of_probabilities("expectation", _expectation)
+expectation_formula = of_probabilities(
+    "expectation", _expectation, _of_index("expectation_of_index", 2.0)
+)
 
 
 def expectation(
@@ -100,7 +115,7 @@ _chebyshev = ProbabilityLoss(
     _chebyshev_slope,
     lambda _r, dp, _t: torch.zeros_like(dp),
 )
-chebyshev_formula = of_probabilities("chebyshev", _chebyshev)
+chebyshev_formula = of_probabilities("chebyshev", _chebyshev, _of_index("chebyshev_of_index", 1.0))
 
 
 def chebyshev(

@@ -43,6 +43,8 @@ class ClosedForms(NamedTuple):
             the sum over all such pairs, divided by the number of classes. None: another loss.
         by_target: `by_target(z, t, *rest)`, dL/dt, where autograd of `value` meets inf - inf beside
             an infinite logit. None: dL/dt is autograd's.
+        of_index: the forms of the same loss of a class index, where they are simpler than those of
+            its one-hot row. None: they are not.
         wide_hvp: whether the Hessian-vector product of float32 is computed in float64, because its
             terms can cancel. No kernel computes it.
 
@@ -60,6 +62,11 @@ class ClosedForms(NamedTuple):
     pair: tuple[Formula, Formula] | None = None
     by_target: Formula | None = None
     wide_hvp: bool = False
+    of_index: ClosedForms | None = None
+
+    def given(self, names: tuple[str, ...]) -> ClosedForms:
+        """Return the forms for inputs of these names, of which 'y' is a class index."""
+        return self.of_index if self.of_index and "y" in names else self
 
 
 def summed(name: str, forms: ClosedForms) -> ClosedForms:
@@ -162,7 +169,7 @@ def _target_gradient(value: Formula, z: Tensor, t: Tensor, *rest: Any) -> Tensor
 
 def _of_indices(forms: ClosedForms, order: int) -> Formula:
     """Return value, gradient or Hessian-vector product, which also takes class indices."""
-    formula = (forms.value, forms.gradient, forms.hvp)[order]
+    formula = _formulas(forms)[order]
     if not forms.rows or not forms.indices:
         return formula
     at = 2 if order == 2 else 1
@@ -172,13 +179,18 @@ def _of_indices(forms: ClosedForms, order: int) -> Formula:
             return formula(*inputs)
         tensors = tuple(x for x in inputs if isinstance(x, Tensor))
         names = (("z", "v", "y", "w") if order == 2 else ("z", "y", "w"))[: len(tensors)]
+        of_index = _formulas(forms.given(names))[order]
         # Under torch.compile a setting may be symbolic. The cached graph must hold plain numbers.
         settings = tuple(
             float(x) if isinstance(x, torch.SymFloat) else x for x in inputs[len(tensors) :]
         )
-        return evaluate(formula, names, tensors, settings, per_row=order == 0)
+        return evaluate(of_index, names, tensors, settings, per_row=order == 0)
 
     return computed
+
+
+def _formulas(forms: ClosedForms) -> tuple[Formula, Formula, Formula]:
+    return forms.value, forms.gradient, forms.hvp
 
 
 def _autograd_function(

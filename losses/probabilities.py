@@ -27,8 +27,13 @@ class ProbabilityLoss(NamedTuple):
     change: Formula
 
 
-def of_probabilities(name: str, loss: ProbabilityLoss) -> Differentiable:
-    """Return the differentiable loss of rows of logits and rows of targets."""
+def of_probabilities(
+    name: str, loss: ProbabilityLoss, of_index: ClosedForms | None = None
+) -> Differentiable:
+    """Return the differentiable loss of rows of logits and rows of targets.
+
+    `of_index` are simpler forms of a class index, as in `ClosedForms`.
+    """
 
     def value(z: Tensor, t: Tensor, *settings: Any) -> Tensor:
         return loss.value(row(z), t, *settings)
@@ -43,7 +48,9 @@ def of_probabilities(name: str, loss: ProbabilityLoss) -> Differentiable:
         de = loss.change(r, dp, t, *settings)
         return dp * centred(r, e) + r.p * (centred(r, de) - dot(dp, e))
 
-    return differentiable(ClosedForms(name, value, gradient, hvp, rows=True, wide_hvp=True))
+    return differentiable(
+        ClosedForms(name, value, gradient, hvp, rows=True, wide_hvp=True, of_index=of_index)
+    )
 
 
 def error(r: Row, t: Tensor) -> Tensor:

@@ -44,7 +44,7 @@ class Kernel(NamedTuple):
 @lru_cache(maxsize=4096)
 def kernel(request: Request) -> Kernel:
     """Print the functions of a loss; raise NoKernelsError if its formulas cannot be traced."""
-    forms = request.loss.forms
+    forms = request.loss.forms.given(request.inputs)
     inputs = ("z", "t") if forms.pair else request.inputs
     try:
         value, gradient = (
