@@ -34,11 +34,12 @@ from .numerics import in_float64, times
 from .overrides import is_overridden, overridden
 from .softmax import Row, centred, distance, row, sum_of_others, without
 
-# Newton steps for lambda, measured down to the last digit of a float64 for t2 up to 10. Ten classes
-# need at most 5 with t2 = 2, and 10 with any; a thousand 5 with t2 = 1.2 and 12 with any, where one
-# logit is so far ahead that it weighs as much as all others together. 12 steps leave 32,000 classes
-# an error of 3e-8 at worst, near t2 = 2.3.
-STEPS = 12
+# Newton steps for lambda, measured with a logit far ahead of many others that weigh as much in all,
+# of up to a million classes: FEW suffice for k = t2 - 1 up to 1/4, and MANY for k
+# up to 9 (32,000 classes; there an error of 3e-8 is left at worst, near t2 = 2.3). Two classes need
+# no more than OF_TWO for k up to 1. All but the last two, of which float32 needs one, are rough, in
+# float32: a step from 6 digits gives 12. For k > 1 numbers of that size need not exist in float32.
+OF_TWO, FEW, MANY = 4, 7, 12
 
 
 class Tempered(NamedTuple):
@@ -56,11 +57,15 @@ class Tempered(NamedTuple):
         return torch.exp(-exponent * self.s) if exponent else torch.ones_like(self.s)
 
 
-def tempered(z: Tensor, t2: float) -> Tempered:
+def tempered(z: Tensor, t2: float, last: int = 2, two: bool = False) -> Tempered:
+    """Return the tempered softmax of float64 logits, of `two` classes or more.
+
+    `last` Newton steps are in float64.
+    """
     if t2 == 1:
         r = row(z)
         return Tempered(r.s, r, r)
-    s, top = _minus_log(z, t2 - 1)
+    s, top = _minus_log(z, t2 - 1, last, two)
     p, powers = torch.exp(-s), torch.exp(-t2 * s)
     return Tempered(s, _distribution(p, top), _distribution(powers, top))
 
@@ -74,7 +79,7 @@ def _distribution(x: Tensor, top: Tensor) -> Row:
     return Row(top, rest, others, p, (1 - p).scatter(-1, top, others / total))
 
 
-def _minus_log(z: Tensor, k: float) -> tuple[Tensor, Tensor]:
+def _minus_log(z: Tensor, k: float, last: int, two: bool) -> tuple[Tensor, Tensor]:
     """Return s = -ln p of every class, and the index of the largest p.
 
     With lambda = max(z) + nu and S(nu) the sum of p, nu >= 0 is the root of S^-k = 1. As a function
@@ -84,29 +89,47 @@ def _minus_log(z: Tensor, k: float) -> tuple[Tensor, Tensor]:
     """
     largest, top = z.max(-1, keepdim=True)
     gap = distance(largest, z)
-    nu = torch.zeros_like(largest)
-    for step in range(STEPS):
+    low = torch.float32 if k <= 1 else z.dtype
+    rough = distance(largest.to(low), z.to(low))
+    nu = torch.zeros_like(largest).to(low)
+    steps = OF_TWO if two and k <= 1 else FEW if k <= 0.25 else MANY
+    for step in range(steps):
         # A Newton step from the root has the root's first derivative, two steps have the first
         # three. So autograd needs only the last two steps.
-        if step == STEPS - 2:
+        if step == steps - 2:
             nu = nu.detach()
-        base = k * (nu + gap)
-        s = torch.log1p(base) / k
-        p = torch.exp(-s)
-        # S - 1, which near the root has the digits of the smaller probabilities.
-        excess = without(top, p).sum(-1, keepdim=True) + torch.expm1(-s.gather(-1, top))
-        slope = (p / (1 + base)).sum(-1, keepdim=True)
-        nu = nu + (1 + excess) * torch.expm1(k * torch.log1p(excess)) / (k * slope)
+        if step == steps - last:
+            nu, rough = nu.to(z.dtype), gap
+        nu = _newton(nu, rough, top, k)
     return torch.log1p(k * (nu + gap)) / k, top
 
 
+def _newton(nu: Tensor, gap: Tensor, top: Tensor, k: float) -> Tensor:
+    base = k * (nu + gap)
+    s = torch.log1p(base) / k
+    p = torch.exp(-s)
+    # S - 1, which near the root has the digits of the smaller probabilities.
+    excess = without(top, p).sum(-1, keepdim=True) + torch.expm1(-s.gather(-1, top))
+    slope = (p / (1 + base)).sum(-1, keepdim=True)
+    return nu + (1 + excess) * torch.expm1(k * torch.log1p(excess)) / (k * slope)
+
+
+def _last(z: Tensor) -> int:
+    """Return the number of Newton steps in float64 for the digits of z."""
+    return 2 if z.dtype == torch.float64 else 1
+
+
 def bi_tempered_value(z: Tensor, y: Tensor, t1: float, t2: float) -> Tensor:
+    wide, y = in_float64(z, y)
+    return _value(tempered(wide, t2, _last(z)), y, t1).to(z.dtype)
+
+
+def _value(r: Tempered, y: Tensor, t1: float) -> Tensor:
     # Written so that nothing is lost at y = 0 and at y = 1: y D + (1 - y) p^(2 - t1) / (2 - t1) +
     # y log_t1(y) / (2 - t1), D the divergence of 1 and p.
-    wide, y = in_float64(z, y)
-    r, a = tempered(wide, t2), 1 - t1
+    a = 1 - t1
     each = times(y, _from_one(r.s, a)) + ((1 - y) * r.power(1 + a) + y * _log(y, a)) / (1 + a)
-    return each.sum(-1).to(z.dtype)
+    return each.sum(-1)
 
 
 def _log(y: Tensor, a: float) -> Tensor:
@@ -138,20 +161,25 @@ def _error(r: Tempered, y: Tensor, t1: float, t2: float) -> Tensor:
 
 def bi_tempered_gradient(z: Tensor, y: Tensor, t1: float, t2: float) -> Tensor:
     wide, y = in_float64(z, y)
-    r = tempered(wide, t2)
+    return _gradient(tempered(wide, t2, _last(z)), y, t1, t2).to(z.dtype)
+
+
+def _gradient(r: Tempered, y: Tensor, t1: float, t2: float) -> Tensor:
     u = _error(r, y, t1, t2)
-    return (u * r.e.q - r.e.p * sum_of_others(u)).to(z.dtype)
+    return u * r.e.q - r.e.p * sum_of_others(u)
 
 
 def bi_tempered_hvp(z: Tensor, v: Tensor, y: Tensor, t1: float, t2: float) -> Tensor:
     wide, along, y = in_float64(z, v, y)
-    r = tempered(wide, t2)
+    return _hvp(tempered(wide, t2, _last(z)), along, y, t1, t2).to(z.dtype)
+
+
+def _hvp(r: Tempered, along: Tensor, y: Tensor, t1: float, t2: float) -> Tensor:
     e, w, u = r.e.p, centred(r.e, along), _error(r, y, t1, t2)
     heavy = r.power(t2 - 1)
     du = w * (r.power(2 * t2 - t1) + (t2 - t1) * u * heavy)
     de = t2 * e * centred(r.e, heavy * w)
-    change = du * r.e.q - e * sum_of_others(du) - u.sum(-1, keepdim=True) * de
-    return change.to(z.dtype)
+    return du * r.e.q - e * sum_of_others(du) - u.sum(-1, keepdim=True) * de
 
 
 bi_tempered_formula = differentiable(
@@ -267,26 +295,27 @@ def _tempered_softmax(z: Tensor, t: float) -> Tensor:
 # --- of one logit z: the loss of the row (0, z) with the target (1 - t, t) -----------------------
 
 
-def _rows(z: Tensor, t: Tensor) -> tuple[Tensor, Tensor]:
+def _of_logit(z: Tensor, t: Tensor, t2: float) -> tuple[Tempered, Tensor]:
     # 1 - t of a float32 has no rounding error in float64.
-    z, t = in_float64(z, t)
-    return torch.stack([torch.zeros_like(z), z], -1), torch.stack([1 - t, t], -1)
+    wide, t = in_float64(z, t)
+    row = torch.stack([torch.zeros_like(wide), wide], -1)
+    return tempered(row, t2, _last(z), two=True), torch.stack([1 - t, t], -1)
 
 
 def sigmoid_bi_tempered_value(z: Tensor, t: Tensor, t1: float, t2: float) -> Tensor:
-    return bi_tempered_value(*_rows(z, t), t1, t2).to(z.dtype)
+    return _value(*_of_logit(z, t, t2), t1).to(z.dtype)
 
 
 # The derivatives are copied: forward mode has no use for a view as the output of a function.
 def sigmoid_bi_tempered_gradient(z: Tensor, t: Tensor, t1: float, t2: float) -> Tensor:
-    return bi_tempered_gradient(*_rows(z, t), t1, t2)[..., 1].to(z.dtype, copy=True)
+    return _gradient(*_of_logit(z, t, t2), t1, t2)[..., 1].to(z.dtype, copy=True)
 
 
 def sigmoid_bi_tempered_hvp(z: Tensor, v: Tensor, t: Tensor, t1: float, t2: float) -> Tensor:
-    row, y = _rows(z, t)
+    r, y = _of_logit(z, t, t2)
     # Along the second logit alone.
-    along = torch.stack([torch.zeros_like(v), v], -1)
-    return bi_tempered_hvp(row, along, y, t1, t2)[..., 1].to(z.dtype, copy=True)
+    along = torch.stack([torch.zeros_like(v), v], -1).to(y.dtype)
+    return _hvp(r, along, y, t1, t2)[..., 1].to(z.dtype, copy=True)
 
 
 sigmoid_bi_tempered_formula = differentiable(

@@ -16,18 +16,18 @@ from .closed_form import ClosedForms
 from .numerics import in_float64
 
 
-def cap(z: Tensor, c: float) -> Tensor:
-    return c * torch.tanh(z / c)
-
-
-def cap_gradient(z: Tensor, c: float) -> Tensor:
-    # 1 / cosh^2 x = 4 e / (1 + e)^2 with e = exp(-2 |x|), where 1 - tanh^2 x would cancel.
-    e = torch.exp(-2 * (z / c).abs())
-    return 4 * e / (1 + e).square()
+def cap(z: Tensor, c: float) -> tuple[Tensor, Tensor]:
+    """Return u and u'."""
+    # Both of e = exp(-2 |x|), of which 1 / cosh^2 x does not cancel as 1 - tanh^2 x does. That
+    # 1 - e loses digits near 0 does not matter to a softmax, for which only differences count.
+    e = torch.exp(-(2 / c * z).abs())
+    share = 1 / (1 + e)
+    size = c * ((1 - e) * share)
+    return torch.where(z < 0, -size, size), 4 * e * share * share
 
 
 def cap_second_derivative(z: Tensor, c: float) -> Tensor:
-    return -2 / c * torch.tanh(z / c) * cap_gradient(z, c)
+    return -2 / c * torch.tanh(z / c) * cap(z, c)[1]
 
 
 def capped(forms: ClosedForms) -> ClosedForms:
@@ -35,17 +35,17 @@ def capped(forms: ClosedForms) -> ClosedForms:
 
     def value(z: Tensor, *rest: Any) -> Tensor:
         z64, *others = in_float64(z, *rest[:-1])
-        return forms.value(cap(z64, rest[-1]), *others).to(z.dtype)
+        return forms.value(cap(z64, rest[-1])[0], *others).to(z.dtype)
 
     def gradient(z: Tensor, *rest: Any) -> Tensor:
         z64, *others = in_float64(z, *rest[:-1])
-        c = rest[-1]
-        return (cap_gradient(z64, c) * forms.gradient(cap(z64, c), *others)).to(z.dtype)
+        u, slope = cap(z64, rest[-1])
+        return (slope * forms.gradient(u, *others)).to(z.dtype)
 
     def hvp(z: Tensor, v: Tensor, *rest: Any) -> Tensor:
         z64, v64, *others = in_float64(z, v, *rest[:-1])
         c = rest[-1]
-        u, slope = cap(z64, c), cap_gradient(z64, c)
+        u, slope = cap(z64, c)
         from_loss = slope * forms.hvp(u, slope * v64, *others)
         from_cap = cap_second_derivative(z64, c) * v64 * forms.gradient(u, *others)
         product: Tensor = from_loss + from_cap

@@ -20,6 +20,7 @@ from .bce import bce_with_logits_formula
 from .closed_form import ClosedForms, Formula, differentiable
 from .cross_entropies import cross_entropy_forms
 from .entries import Entry
+from .numerics import times
 from .overrides import is_overridden, overridden
 from .probabilities import ProbabilityLoss, of_probabilities
 from .sigmoid import slope
@@ -170,7 +171,7 @@ def symmetric_cross_entropy_textbook(
 def _both_classes(t: Tensor, log_zero: float) -> tuple[Tensor, Tensor]:
     """Return b of class 1 and of class 0; 1 - t is exact for t >= 1/2 only."""
     near_one = minus_log(1 - t, log_zero)
-    near_zero = -torch.log1p(-t.clamp_max(0.5)).clamp_min(log_zero)
+    near_zero = -torch.log1p(-t.clamp_max(min(0.5, -math.expm1(log_zero))))
     return minus_log(t, log_zero), torch.where(t < 0.5, near_zero, near_one)
 
 
@@ -199,10 +200,15 @@ reverse_cross_entropy_formula = differentiable(
 )
 
 
+def _of_both_classes(z: Tensor, t: Tensor) -> Tensor:
+    # The same of (z, 1) and (-z, 0), which kernels find in the text of a formula.
+    return times(t, -F.logsigmoid(z)) + times(1 - t, -F.logsigmoid(-z))
+
+
 sigmoid_symmetric_cross_entropy_formula = differentiable(
     _symmetric(
         "sigmoid_symmetric_cross_entropy",
-        bce_with_logits_formula.forms,
+        bce_with_logits_formula.forms._replace(value=_of_both_classes),
         reverse_cross_entropy_formula.forms,
     )
 )

@@ -22,6 +22,7 @@ EXPRESSIONS = {
     "wide": "double({})",
     "narrow": "T({})",
     "decay": "decay(-{})",
+    "exp_of_sum": "exp_of_sum({}, {})",
     "exponential": "exponential({}, {})",
     **{
         name: name + "({})"
@@ -33,7 +34,11 @@ EXPRESSIONS = {
 }
 """Operation -> C++ expression of its operands."""
 
-HEADER = '#include "{driver}.h"\n\nnamespace losses {{\n\nusing T = {scalar};\n\n'
+HEADER = (
+    "namespace losses {{\n\nusing T = {scalar};\n\n}}  // namespace losses\n\n"
+    '#include "{driver}.h"\n\nnamespace losses {{\n\n'
+)
+"""The headers read the dtype of the kernel, T."""
 
 
 class Constants:
@@ -110,14 +115,28 @@ class Source(NamedTuple):
 
 
 def elements_source(
-    value: Placeholder, gradient: Placeholder, inputs: tuple[str, ...], scalar: str, driver: str
+    value: Placeholder,
+    gradient: Placeholder,
+    inputs: tuple[str, ...],
+    scalar: str,
+    driver: str,
+    of_right_class: tuple[Node | None, Node | None],
 ) -> Source:
-    """Print a loss of single elements, or of pairs; `driver` is the header that calls it."""
+    """Print a loss of single elements, or of pairs; `driver` is the header that calls it.
+
+    Args:
+        of_right_class: value and gradient of the target 1, each if that of 0 is the same of -z.
+    """
     constants = Constants()
     functions = [
         _element_function("value", value.base, inputs, constants),
         _element_function("gradient", gradient.base, inputs, constants),
     ]
+    for name, node in zip(("value", "gradient"), of_right_class, strict=True):
+        known = str(node is not None).lower()
+        functions.append(f"  static constexpr bool has_right_{name} = {known};\n")
+        if node is not None:
+            functions.append(_element_function(f"right_{name}", node, ("z",), constants))
     text = struct_text(driver, scalar, constants, "\n".join(functions), len(inputs))
     return Source(text, tuple(constants.values))
 

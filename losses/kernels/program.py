@@ -36,6 +36,7 @@ LITERALS = (0.0, 1.0, -1.0, 2.0, 0.5, math.inf, -math.inf)
 
 EXPENSIVE = (
     "exp",
+    "exp_of_sum",
     "expm1",
     "log",
     "log1p",
@@ -236,6 +237,26 @@ def finds_largest(program: Program) -> bool:
     The class that has it must have the same bits in memory and as a number of its own.
     """
     nodes = topological(roots(program.steps, program.value))
-    largest = [x for x in nodes if x.op == "amax" and x.args[0].op != "input"]
+    largest = [x for x in nodes if x.op == "amax" and not _is_read(x.args[0])]
     largest += [x for x in nodes if x.op == "max" and any(y in largest for y in x.operands)]
     return any(x.op == "eq" and any(y in largest for y in x.operands) for x in nodes)
+
+
+def _is_read(node: Node) -> bool:
+    """Return whether no operation rounds a number on its way from memory."""
+    return node.op in _EXACT and all(map(_is_read, node.operands))
+
+
+_EXACT = (
+    "input",
+    "const",
+    "setting",
+    "wide",
+    "neg",
+    "abs",
+    "min",
+    "max",
+    "amax",
+    "argmax",
+    "buffer",
+)

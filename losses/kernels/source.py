@@ -7,15 +7,17 @@ from typing import NamedTuple
 
 import torch
 
-from ..closed_form import Differentiable
+from ..closed_form import Differentiable, Formula
 from ..tracing.evaluate import traced
-from ..tracing.graph import topological
+from ..tracing.graph import Node, same, topological
 from ..tracing.trace import Placeholder
 from .cpp import Constants, Source, elements_source, struct_text
 from .cpp_rows import RowPrinter, is_saved
 from .cpp_tiles import TilePrinter
 from .program import First, Loop, Softmax, Step, finds_largest, program, roots
 from .switches import NoKernelsError
+
+Pair = tuple[Node | None, Node | None]
 
 
 class Request(NamedTuple):
@@ -40,7 +42,7 @@ def source(request: Request) -> Source:
 
     Raises NoKernelsError for formulas that cannot be traced.
     """
-    forms = request.loss.forms
+    forms = request.loss.forms.given(request.inputs)
     formulas = forms.pair or (forms.value, forms.gradient)
     inputs = ("z", "t") if forms.pair else request.inputs
     dtype, scalar = (torch.float64, "double") if request.wide else (torch.float32, "float")
@@ -53,7 +55,30 @@ def source(request: Request) -> Source:
     if forms.rows and not forms.pair:
         return _rows_source(value, gradient, inputs, scalar)
     driver = "lists" if forms.pair else "elements"
-    return elements_source(value, gradient, inputs, scalar, driver)
+    pair: Pair = (None, None)
+    if not forms.pair:
+        pair = _of_right_class(formulas, inputs, request.settings, dtype)
+    return elements_source(value, gradient, inputs, scalar, driver, pair)
+
+
+def _of_right_class(
+    formulas: tuple[Formula, ...],
+    inputs: tuple[str, ...],
+    settings: tuple[float, ...],
+    dtype: torch.dtype,
+) -> Pair:
+    """Return value and gradient of the target 1, each if that of the target 0 is the same of -z."""
+    if inputs != ("z", "t"):
+        return None, None
+    (value, gradient), (value_of_0, gradient_of_0) = (
+        [traced(formula, (z, t), settings, dtype).result for formula in formulas]
+        for z, t in (("z", "1"), ("-z", "0"))
+    )
+    return _if_same(value, value_of_0), _if_same(gradient, -gradient_of_0)
+
+
+def _if_same(a: Placeholder, b: Placeholder) -> Node | None:
+    return a.base if same(a.base, b.base) and a.base.value is None else None
 
 
 def _rows_source(

@@ -36,7 +36,8 @@ def traced(
 
     Args:
         inputs: what its tensors are, in order: 'z', 't' and 'v', a number per class; 'y', the class
-            index in the place of a row of targets; 'w', a number per class for all rows.
+            index in the place of a row of targets; 'w', a number per class for all rows; and
+            what else `Tracer.input` has.
     """
     tracer = Tracer(dtype)
     arguments = [tracer.input(name) for name in inputs]
@@ -140,7 +141,9 @@ OPERATIONS: dict[str, Callable[..., Any]] = {
         for name in ("exp", "expm1", "log", "log1p", "sigmoid", "sign", "sqrt", "tanh", "isinf")
     },
     "and": operator.and_,
+    "decay": lambda x: torch.exp(-x),
     "div": operator.truediv,
+    "exp_of_sum": lambda a, b: torch.exp(a) * torch.exp(b),
     "isnan": torch.isnan,
     "log1p_exp_neg_abs": lambda x: torch.log1p(torch.exp(-x.abs())),
     "not": torch.logical_not,

@@ -10,6 +10,7 @@ import math
 import operator
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Literal
 
 import torch
@@ -138,11 +139,17 @@ class Graph:
                     return args[1]
                 if b == 1:
                     return args[0]
+                for k, x in enumerate(args):
+                    # Signs come last, where they may cancel.
+                    if op == "mul" and self._is_negated(x):
+                        return self.make("neg", self.make("mul", self._negated(x), args[1 - k]))
             case "add":
                 if a == 0:
                     return args[1]
                 if b == 0:
                     return args[0]
+                if all(map(self._is_negated, args)):
+                    return self.make("neg", self.make("add", *map(self._negated, args)))
             case "sub":
                 if b == 0:
                     return args[0]
@@ -163,6 +170,11 @@ class Graph:
                     return args[1]
                 if values[1:] == [True, False] and args[1].sort == "bool":
                     return args[0]
+            case "neg":
+                if args[0].op == "neg":
+                    return args[0].operands[0]
+                if args[0].op == "sub":
+                    return self.make("sub", *args[0].operands[::-1])
             case "same":
                 if args[0] is args[1]:
                     return self.const(True)
@@ -177,10 +189,19 @@ class Graph:
             case "narrow" | "wide":
                 if args[0].value is not None or (args[0].sort == "wide") == (op == "wide"):
                     return args[0]
+                if op == "narrow" and args[0].op == "wide":
+                    return args[0].operands[0]
         return None
 
+    def _is_negated(self, x: Node) -> bool:
+        return x.op == "neg" or (x.sort != "bool" and x.value is not None and x.value < 0)
+
+    def _negated(self, x: Node) -> Node:
+        return self.make("neg", x)
+
     def _lowered(self, op: str, args: tuple[Node, ...]) -> Node | None:
-        """Rewrite sigmoid, exp and log1p by exp(-|x|), which their nodes of x and -x then share."""
+        """Rewrite sigmoid, exp and log1p by exp(-|x|), which their nodes of x and -x then share;
+        and a product of exponentials as one."""
         x = args[0]
         match op:
             case "abs" if x.op == "neg":
@@ -192,6 +213,8 @@ class Graph:
             case "log1p_exp_neg_abs":
                 decay = self.make("decay", self.make("abs", x))
                 return self.make("log1p_of_share", decay)
+            case "mul" if x.op == "exp" and args[1].op == "exp":
+                return self.make("exp_of_sum", *x.operands, *args[1].operands)
             case "sigmoid":
                 y = x.operands[0] if x.op == "neg" else x
                 decay, one = self.make("decay", self.make("abs", y)), self.const(1.0)
@@ -244,3 +267,20 @@ def topological(
     for root in roots:
         visit(root)
     return found
+
+
+def same(a: Node, b: Node, known: dict[tuple[Node, Node], bool] | None = None) -> bool:
+    """Return whether nodes of two graphs compute the same number in the same way."""
+    known = {} if known is None else known
+    if (a, b) not in known:
+        known[a, b] = (a.op, a.sort) == (b.op, b.sort) and any(
+            len(a.args) == len(order) and all(map(partial(_same_argument, known), a.args, order))
+            for order in ((b.args, b.args[::-1]) if a.op in ("add", "mul") else (b.args,))
+        )
+    return known[a, b]
+
+
+def _same_argument(known: dict[tuple[Node, Node], bool], x: Any, y: Any) -> bool:
+    if isinstance(x, Node) and isinstance(y, Node):
+        return same(x, y, known)
+    return bool(x == y)

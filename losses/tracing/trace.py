@@ -227,7 +227,14 @@ class Tracer:
         return Placeholder(inner, at[inner.known[0]], at)
 
     def input(self, name: str) -> Placeholder:
-        """Return the placeholder of a tensor: 'y' is a class index, given as its one-hot row."""
+        """Return the placeholder of a tensor: 'y' is a class index, given as its one-hot row.
+
+        '-z' is minus a tensor, '0' and '1' are numbers in the place of one.
+        """
+        if name in ("0", "1"):
+            return self.of(float(name))
+        if name[0] == "-":
+            return -self.input(name[1:])
         if name != "y":
             return Placeholder(self, self.graph.input(name))
         const, index = self.graph.const, self.graph.input("y", "row", "index")

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from lossbench.losses import kernels, registry
+from lossbench.losses.kernels.source import source
 from lossbench.losses.registry import Entry
 
 from .cases import WIDE, dtypes, labels, parametrized
@@ -111,6 +112,41 @@ def test_the_kernel_is_the_closed_form(entry: Entry, kind: str, dtype: torch.dty
         assert gradient.stride() == z.stride()
         assert_near(value, v, dtype)
         assert_near(gradient, g, dtype, largest(g) if entry.name in CROSSING else 0.0)
+
+
+OF_PROBABILITY = [x for x in CASES if x[0].task == "binary" and x[1] == "probability"]
+
+
+@parametrized(OF_PROBABILITY)
+def test_a_soft_target_among_hard_ones(entry: Entry, kind: str) -> None:
+    """Blocks whose targets are all 0 or 1 are computed by the loss of the right class alone."""
+    z, t = drawn(entry, kind, (4097,), torch.float32)
+    t[5] = 0.25
+    loss = entry.build(reduction="none")
+    for ours, true in zip(results(loss, z, t), truth(loss, z, t), strict=True):
+        assert_near(ours, true, torch.float32)
+
+
+def test_which_losses_are_the_same_of_both_classes() -> None:
+    alike = {
+        entry.name
+        for entry, _ in OF_PROBABILITY
+        for request in requested(entry)
+        if "has_right_gradient = true" in source(request).text
+    }
+    assert alike == {
+        *("bce-with-logits", "probability-sum", "sigmoid-generalized-cross-entropy"),
+        *("sigmoid-mse", "sigmoid-poly-1", "sigmoid-squared-log"),
+        "sigmoid-symmetric-cross-entropy",
+    }
+
+
+def requested(entry: Entry) -> list[kernels.Request]:
+    """The kernels that a loss of single elements asks for."""
+    z, t = drawn(entry, "probability", (3,), torch.float32)
+    with kernels.collected() as requests:
+        entry.build()(z, t)
+    return requests
 
 
 OF_LOGITS = [x for x in CASES if x[0].images and x[0].takes == "logits"]

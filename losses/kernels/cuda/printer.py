@@ -49,6 +49,7 @@ EXPRESSIONS = {
     "sqrt": "root({})",
     "pow": "power({}, {})",
     "decay": "decay(-{}, NARROW)",
+    "exp_of_sum": "exp({}) * exp({})",
     "exponential": "exponential({}, {}, NARROW)",
     **{
         name: name + "({})"

@@ -20,6 +20,24 @@ struct Elements {
   const Loss& loss;
   const Job& job;
 
+  // Calls f(i, z, 1) or f(i, -z, -1) for every element of the block, and returns true, if all targets
+  // are 1 or 0. For a loss of which the two targets are the same of z and -z.
+  template <class F>
+  bool for_each_right(int64_t begin, int64_t size, Block<T>& room, const F& f) const {
+    const T* t = view(job.t, begin, size, room.t);
+    int soft = 0;
+#pragma omp simd reduction(| : soft)
+    for (int64_t i = 0; i < size; ++i) soft |= (t[i] != 0) & (t[i] != 1);
+    if (soft) return false;
+    const T* z = view(job.z, begin, size, room.z);
+#pragma omp simd
+    for (int64_t i = 0; i < size; ++i) {
+      const T sign = 2 * t[i] - 1;
+      f(i, sign * z[i], sign);
+    }
+    return true;
+  }
+
   // Calls f(i, numbers...) for every element of the block.
   template <class F>
   void for_each(int64_t begin, int64_t size, Block<T>& room, const F& f) const {
@@ -51,7 +69,10 @@ struct Elements {
     T* each = place(job.each, job.each_dtype, begin, room.result);
     // A copy, whose constants cannot be what the loop writes to.
     const Loss form = loss;
-    for_each(begin, size, room, [=](int64_t i, auto... x) INLINE_LAMBDA { each[i] = form.value(x...); });
+    bool done = false;
+    if constexpr (Loss::has_right_value)
+      done = for_each_right(begin, size, room, [=](int64_t i, T z, T) INLINE_LAMBDA { each[i] = form.right_value(z); });
+    if (!done) for_each(begin, size, room, [=](int64_t i, auto... x) INLINE_LAMBDA { each[i] = form.value(x...); });
     times(job.weight, begin, size, room.weight, each);
     if (job.each && each == room.result) write(each, size, job.each, job.each_dtype, begin);
     T sum = 0;
@@ -64,7 +85,12 @@ struct Elements {
     T* g = place(job.gradient, job.gradient_dtype, begin, room.result);
     const T scale = static_cast<T>(job.scale);
     const Loss form = loss;
-    for_each(begin, size, room, [=](int64_t i, auto... x) INLINE_LAMBDA { g[i] = scale * form.gradient(x...); });
+    bool done = false;
+    if constexpr (Loss::has_right_gradient)
+      done = for_each_right(begin, size, room, [=](int64_t i, T z, T sign) INLINE_LAMBDA {
+        g[i] = (scale * sign) * form.right_gradient(z);
+      });
+    if (!done) for_each(begin, size, room, [=](int64_t i, auto... x) INLINE_LAMBDA { g[i] = scale * form.gradient(x...); });
     times(job.weight, begin, size, room.weight, g);
     times(job.upstream, begin, size, room.upstream, g);
     if (g == room.result) write(g, size, job.gradient, job.gradient_dtype, begin);
