@@ -18,10 +18,11 @@ from lossbench.losses.kernels import build, collected
 from lossbench.losses.kernels.source import source
 
 CASES = [
-    # Single elements of two inputs, with logarithms, exponentials and branches.
+    # Single elements of two inputs, also of the right class alone, with logarithms, exponentials
+    # and branches.
     ("bce-with-logits", "elements.h", False),
     ("bce-with-logits", "elements.h", True),
-    ("asymmetric", "elements.h", False),
+    ("sigmoid-generalized-cross-entropy", "elements.h", False),
     # Rows and tiles: with a softmax, with sums or largest numbers over classes, without any.
     ("cross-entropy", "softmax.h", False),
     ("cross-entropy", "softmax.h", True),
