@@ -14,11 +14,12 @@ from lossbench.benchmarks.training.result import RunResult
 
 from .claim import Claim, best_rate
 
-Kind = tuple[str, int | None, str, int | None]
-"""What the time of a training image depends on: model, width, images and their size."""
+Kind = tuple[str, int | None, str, int | None, float | None]
+"""What the time of a training image depends on: model, width, images and their size, and the
+accuracy at which training ends early."""
 
-MEASURED = 3
-"""Kept networks whose time is looked up, of each kind."""
+MEASURED = 12
+"""Kept networks whose time is looked up, of each kind, evenly among them."""
 
 
 class Cost(NamedTuple):
@@ -99,8 +100,8 @@ def seconds_per_image(
 ) -> dict[Kind, float]:
     """Return the measured seconds per training image of each kind of network in some claims.
 
-    They are those of networks that were trained before. Of a kind without any, one network is
-    trained now, and kept.
+    They are those of networks that were trained before, early ends included. Of a kind without
+    any, one network is trained now, and kept.
     """
     wanted: dict[Kind, list[RunConfig]] = {}
     for claim in claims:
@@ -112,25 +113,24 @@ def seconds_per_image(
                     wanted.setdefault(kind(config), []).append(config)
     found = {}
     for name, configs in wanted.items():
-        results: list[RunResult] = []
-        for config in configs:
-            if len(results) < MEASURED and (result := kept(pool, config)):
-                results.append(result)
+        known = [config for config in dict.fromkeys(configs) if is_kept(pool, config, kernels)]
+        few = known[:: max(1, len(known) // MEASURED)]
+        results = [result for config in few if (result := kept(pool, config))]
         if not results:
-            shortest = min(configs, key=lambda config: training_images(pool, config))
-            results = pool.train([shortest], "measuring the time of a network")
-        found[name] = mean(result.seconds / seen(result) for result in results)
+            least = min(training_images(pool, config) for config in configs)
+            short = [config for config in configs if training_images(pool, config) == least]
+            middle = short[len(short) // 2]
+            results = pool.train([middle], "measuring the time of a network")
+        found[name] = mean(
+            result.seconds / training_images(pool, result.config) for result in results
+        )
     return found
-
-
-def seen(result: RunResult) -> float:
-    """Return the number of images that a network was trained on, over all epochs."""
-    return max(1.0, result.evaluations[-1].epoch * sum(result.counts))
 
 
 def kind(config: RunConfig) -> Kind:
     """Return the kind of a network."""
-    return config.model, config.width, config.data, config.image_size
+    early = config.stop_at_accuracy
+    return config.model, config.width, config.data, config.image_size, early
 
 
 def listing(
@@ -139,20 +139,25 @@ def listing(
     """Return lines that say what the first look and the way to the cap of each claim will cost."""
     speed = seconds_per_image(pool, claims, first_seeds, kernels)
     at_once = pool.workers or 1
-    lines, totals = [], [0.0, 0.0]
+    lines: list[str] = []
+    # Claims share networks.
+    all_missing: tuple[set[RunConfig], set[RunConfig]] = (set(), set())
+
+    def seconds(configs: Iterable[RunConfig]) -> float:
+        return sum(speed[kind(c)] * training_images(pool, c) for c in configs) / at_once
+
     width = max(len(claim.name) for claim in claims)
     for claim in claims:
         texts = []
         each = costs(claim, first_seeds[claim.name], pool, kernels)
         for index, cost in enumerate((each[0], each[-1])):
-            seconds = sum(speed[kind(c)] * training_images(pool, c) for c in cost.missing) / at_once
-            totals[index] += seconds
+            all_missing[index].update(cost.missing)
             texts.append(
                 f"{plural(cost.seeds, 'seed')}: {plural(len(cost.missing), 'network')} to train, "
-                f"{cost.kept} kept, about {duration(seconds)}"
+                f"{cost.kept} kept, about {duration(seconds(cost.missing))}"
             )
         lines.append(f"{claim.name:{width}}  " + "; at most ".join(dict.fromkeys(texts)))
     if len(claims) > 1:
-        first, last = map(duration, totals)
+        first, last = (duration(seconds(configs)) for configs in all_missing)
         lines.append(f"first looks of all: about {first}; all to their caps: at most about {last}")
     return lines

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import textwrap
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
@@ -16,6 +17,9 @@ from lossbench.benchmarks.stats.intervals import Interval, mean_interval
 
 from .design import Tested
 from .runs import Runs
+
+LABEL_WIDTH = 46
+"""Characters of a line of a quantity's name."""
 
 
 def figure(
@@ -70,7 +74,7 @@ def tests_figure(tests: Sequence[Tested], losses: Sequence[str]) -> ClaimFigure:
     for (expected, quantity, measured, _), loss in zip(tests, losses, strict=True):
         ends = expected.range
         row = IntervalRow(
-            expected.quantity,
+            textwrap.fill(expected.quantity, LABEL_WIDTH),
             loss,
             Interval(measured.value, measured.low, measured.high, len(quantity.values)),
             text=number(measured.value),

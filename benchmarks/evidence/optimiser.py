@@ -57,7 +57,7 @@ DESIGN = Design(
     cells={cell: config_of(cell.loss, cell.confidence, 8, cell.optimizer) for cell in CELLS},
     searches={cell: config_of(cell.loss, EVEN, 2, cell.optimizer) for cell in CELLS},
     rates=RATES,
-    search_seeds=3,
+    search_seeds=2,
 )
 
 

@@ -17,7 +17,7 @@ from lossbench.benchmarks.training.result import RunResult
 
 from .claim import Analysis, Claim
 from .design import Design, Expected, Quantity, Tested
-from .figures import figure
+from .figures import figure, tests_figure
 from .gradients import FORMULAS, Array, concatenate, deviation, error_axis, formula_curve, recorded
 from .measures import at_most, table, tests_table, with_interval
 from .steps import count_steps, in_times, quotient, ratio, search_table
@@ -148,7 +148,11 @@ class Saturation(Analysis):
         )
 
     def figures(self) -> Sequence[ClaimFigure]:
-        return (self._steps_figure(), self._gradient_figure())
+        return (
+            self._steps_figure(),
+            self._gradient_figure(),
+            tests_figure(self.tests(), [OTHER] * 3),
+        )
 
     def _steps_figure(self) -> ClaimFigure:
         curves, ends = [], []

@@ -12,7 +12,7 @@ from lossbench.benchmarks.records.claim import ClaimTable
 from .measures import table
 from .text import optional
 
-RATES = (0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0)
+RATES = (0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0)
 """Learning rates that are tried. The best one is to lie between the first and the last."""
 
 EPOCHS = 3

@@ -9,6 +9,7 @@ from typing import Any
 
 import matplotlib
 from matplotlib.axes import Axes
+from matplotlib.ticker import LogLocator, NullFormatter
 
 from lossbench.benchmarks.stats.intervals import Interval
 
@@ -121,7 +122,9 @@ def draw_panel(axes: Axes, panel: RowPanel) -> None:
     axes.set_xlabel(panel.x_label)
     if panel.log:
         axes.set_xscale("log")
+        axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
         axes.xaxis.set_major_formatter("{x:g}")
+        axes.xaxis.set_minor_formatter(NullFormatter())
     for y, row in enumerate(panel.rows):
         _draw_row(axes, y, row)
     if panel.chance is not None:
@@ -208,12 +211,15 @@ def _set_limits(axes: Axes, panel: RowPanel) -> None:
     """Set the ends of the axis, so that the finite ends of every expected range are in sight."""
     axes.margins(x=0.06)
     low, high = axes.get_xlim()
-    reach = 0.05 * (high - low)
     ends = [end for row in panel.rows for end in row.expected or () if math.isfinite(end)]
-    low, high = (
-        min([low, *(end - reach for end in ends)]),
-        max([high, *(end + reach for end in ends)]),
-    )
+    if panel.log:
+        ratio = (high / low) ** 0.05
+        # exp(-inf) = 0 is no end of a logarithmic axis.
+        outer = [end * factor for end in ends if end > 0 for factor in (ratio, 1 / ratio)]
+    else:
+        reach = 0.05 * (high - low)
+        outer = [end + shift for end in ends for shift in (-reach, reach)]
+    low, high = min([low, *outer]), max([high, *outer])
     least, most = panel.limits
     axes.set_xlim(low if least is None else least, high if most is None else most)
 

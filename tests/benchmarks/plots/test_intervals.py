@@ -63,6 +63,18 @@ def test_expected_values_are_shaded_and_their_ends_in_sight(axes, expected):
     assert limits[1] > max(expected[1], 74) or expected[1] == math.inf
 
 
+@pytest.mark.parametrize("expected", [(2.0, math.inf), (0.0, 2.0), (0.5, 2.0)])
+def test_ratios_have_plain_ticks_and_their_limits_in_sight(axes, expected):
+    interval = Interval(5.0, 4.0, 6.0, 5)
+    draw_panel(axes, RowPanel([IntervalRow("one", "mse", interval, expected=expected)], log=True))
+    low, high = axes.get_xlim()
+    assert 0 < low < 2 < high
+    axes.figure.canvas.draw()
+    shown = [label.get_text() for label in axes.get_xticklabels()]
+    assert {"2", "5"} <= set(shown)
+    assert not any(label.get_text() for label in axes.get_xticklabels(minor=True))
+
+
 def test_reference_lines_and_limits(axes):
     panel = RowPanel([row()], chance=50.0, references={60.0: "limit"}, limits=(0, None))
     draw_panel(axes, panel)
