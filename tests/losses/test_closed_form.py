@@ -11,6 +11,8 @@ from torch.autograd import gradcheck, gradgradcheck
 
 from lossbench.losses import ClosedForms, differentiable, functional
 from lossbench.losses.kernels.__main__ import requests
+from lossbench.losses.kernels.eager import call
+from lossbench.losses.kernels.switches import by_formulas_only
 from lossbench.losses.registry import Entry
 from lossbench.losses.regression import mse_formula
 
@@ -207,12 +209,19 @@ def kept_bytes(loss: Callable[..., Tensor], *inputs: Tensor) -> int:
 
 
 @each_case
-def test_nothing_is_kept_but_the_inputs(entry: Entry, kind: str) -> None:
+def test_nothing_is_kept_but_the_inputs(
+    entry: Entry, kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And of rows the gradient, where torch keeps their log-softmax."""
+    monkeypatch.setattr(call, "SMALL", 0)
     input, target = sample(entry, kind, (64, 16), torch.float32)
     kept = kept_bytes(entry.build(), input.requires_grad_(), target)
     given = input.nbytes + target.nbytes
+    with by_formulas_only():
+        alone = kept_bytes(entry.build(), input, target)
     # A number a row may be kept as well: which rows count, and how much.
-    assert 0 < kept <= given + 64 * 8
+    assert 0 < alone <= given + 64 * 8
+    assert 0 < kept <= given + 64 * 8 + input.nbytes * (entry.task != "binary")
 
 
 @each_case

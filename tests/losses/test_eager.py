@@ -91,6 +91,7 @@ def test_tiles_are_computed_one_by_one(
         torch.testing.assert_close(ours, theirs, rtol=1e-5, atol=1e-6)
 
 
+@pytest.mark.slow
 @each_case
 def test_options_of_a_program(entry: Entry, kind: str) -> None:
     shapes = ((9, 14), (2, 3, 5)) if entry.task == "binary" else ((33, 10), (7, 10))
@@ -127,6 +128,7 @@ def test_edges_of_a_program(entry: Entry, kind: str) -> None:
             torch.testing.assert_close(ours, theirs, rtol=1e-5, atol=1e-6, equal_nan=True)
 
 
+@pytest.mark.slow
 @each_case
 def test_a_graph_of_the_backward_pass(entry: Entry, kind: str) -> None:
     loss = entry.build(reduction="sum")

@@ -341,7 +341,9 @@ class _Assembler(Writer):
             return self.row(lambda x: x.argmax(-1, keepdim=True), self._operand(x))
         dtype, last = self._dtype_of(x), self.graph.classes - 1.0
         backwards = self.room(torch.arange(last, -1.0, -1.0, dtype=dtype))
-        most, places = self.row(row_amax, self._operand(x)), self.register(dtype)
+        most = self.slot.get(self.graph.row("largest", x, sort=x.sort))
+        most = self.row(row_amax, self._operand(x)) if most is None else most
+        places = self.register(dtype)
         self.write(places, torch.eq, self._operand(x), most)
         self.write(places, torch.mul, places, backwards)
         place = self.row(torch.sub, self.constant(last, dtype), self.row(row_amax, places))

@@ -1,6 +1,7 @@
 """Calls of a loss by programs of torch's operations: which calls they serve, tiles, the node.
 
-The gradient is computed with the value and kept if the two share much; else in the backward pass.
+The gradient of rows is computed with the value and kept if the two share much, as torch keeps the
+log-softmax of rows; all others are computed in the backward pass, but for the smallest.
 With create_graph=True the closed forms compute a differentiable gradient.
 """
 
@@ -22,6 +23,8 @@ from .programs import Programs, programs
 TILE = 131072
 """Elements of a tile for each thread: its registers then stay in the processor's cache. Of rows
 twice as many, because the steps for numbers per row cost the same for any number of rows."""
+SMALL = 16384
+"""Elements whose gradient is always kept: two calls of torch's operations take longer than one."""
 _INDICES = (torch.int64, torch.int32, torch.int16, torch.int8, torch.uint8)
 _PLAIN = (Tensor, Parameter)
 _MOST = 2**63
@@ -181,7 +184,10 @@ def _matrix(x: Tensor) -> Tensor:
 def _programs(call: Call, examples: Examples, *, bounded: bool) -> Programs | None:
     z = examples.tensors[0]
     classes = z.shape[-1] if z.dim() > 1 else 0
-    return programs(call.request._replace(wide=z.dtype == torch.float64), classes, bounded)
+    request = call.request
+    if z.dtype == torch.float64:
+        request = request._replace(wide=True)
+    return programs(request, classes, bounded)
 
 
 # --- tiles ---------------------------------------------------------------------------------------
@@ -253,7 +259,10 @@ def _value(call: Call, examples: Examples, input: Tensor, gradient: Tensor | Non
         if call.reduction == "none":
             each = each.expand((*z[rows].shape[:-1], 1) if z.dim() > 1 else z[rows].shape)
             found.append(each.clone())
-        elif each.numel() > 1 or z.shape[0] == 1:
+        elif call.reduction == "mean" and each.dim() and len(each) == len(z) == examples.divisor:
+            mean: Tensor = each.mean()  # one step where a sum and a division are two
+            return mean
+        elif each.numel() > 1 or len(z) == 1:
             found.append(each.sum())
         else:
             found.append(each.sum() * len(z[rows]))
@@ -298,8 +307,9 @@ class EagerLoss(torch.autograd.Function):
         chosen = _programs(call, examples, bounded=False)
         assert chosen is not None
         z = examples.tensors[0]
-        # Pairs of classes are many: they are computed once.
-        keeps = chosen.shares or z.numel() <= TILE or call.request.loss.forms.pair is not None
+        forms = call.request.loss.forms
+        shared = forms.rows and (chosen.shares or forms.pair is not None)
+        keeps = shared or z.numel() <= SMALL
         gradient = torch.empty_like(z) if keeps else None
         loss = _value(call, examples, input, gradient)
         ctx.save_for_backward(input, target, weight, extra, gradient)

@@ -42,9 +42,8 @@ class Program:
         """Return slots with registers for tiles of a shape, which `run` may use many times."""
         slots = self.slots.copy()
         for dtype, registers in self.registers.items():
-            rooms = torch.empty((len(registers), *shape), dtype=dtype)
-            for at, room in zip(registers, rooms.unbind(), strict=True):
-                slots[at] = room
+            for at in registers:
+                slots[at] = torch.empty(shape, dtype=dtype)
         return slots
 
     def run(
