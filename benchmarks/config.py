@@ -43,7 +43,7 @@ REFERENCE = "cross-entropy"
 PLACE = ("data", "split", "classes", "duplicates")
 """Settings that say which images there are. The images' fingerprint covers what they do."""
 
-KERNELS = True
+KERNELS = False
 """Whether losses are computed by their kernels unless the command line says otherwise."""
 
 LEARNING_RATES = (0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0)

@@ -26,7 +26,7 @@ from lossbench.benchmarks.data import ImageSet
 from lossbench.benchmarks.data.batches import prepare
 from lossbench.benchmarks.data.description import data_lines, describe_data
 from lossbench.benchmarks.errors import UserError, one_line
-from lossbench.benchmarks.format import plural
+from lossbench.benchmarks.format import percent, plural
 from lossbench.benchmarks.records import experiment
 from lossbench.benchmarks.records.files import write_atomically, write_json
 from lossbench.benchmarks.report.document import Banner, Code, Document, Paragraph, Table
@@ -39,7 +39,12 @@ from lossbench.benchmarks.training.checks import (
 )
 from lossbench.benchmarks.training.executors.pool import Pool
 from lossbench.benchmarks.training.identities import find_identities
-from lossbench.benchmarks.training.rate_search import accuracy_by_rate, best_rate, search
+from lossbench.benchmarks.training.rate_search import (
+    accuracy_by_rate,
+    best_rate,
+    extend_search,
+    search,
+)
 from lossbench.benchmarks.training.result import RunResult
 
 OF_SPEED = ("evaluations", "channels_last", "compile", "cuda_graphs", "kernels")
@@ -94,7 +99,10 @@ def tune(config: TuneConfig, command: str, reporter: Reporter) -> Path:
         )
         experiment.make_runs_directory(config.runs)
         with Pool(config.runs / "trials", device, reporter, config.workers) as pool:
-            searches = dict(zip(names, search(pool, configs, rates, config.seeds), strict=True))
+            results = search(pool, configs, rates, config.seeds)
+            if config.rates is None:
+                results = extend_search(pool, configs, results, config.seeds)
+        searches = dict(zip(names, results, strict=True))
     directory = search_directory(config, images)
     now = datetime.now().astimezone()
     about = experiment.facts(command, now, device, config.kernels) | {
@@ -171,7 +179,7 @@ def search_page(about: dict[str, Any]) -> Document:
     """Return the page of a search."""
     how = (
         f"Accuracy on {about['data']['validation']:,} validation images in %, mean of "
-        f"{about['seeds']} seeds, for each peak learning rate; the same rates, seeds and steps for "
+        f"{about['seeds']} seeds, for each peak learning rate; the same seeds and steps for "
         f"every loss. Optimizer {about['shared']['optimizer']}, {about['shared']['schedule']} "
         "schedule. The test images were not looked at."
     )
@@ -184,11 +192,12 @@ def search_page(about: dict[str, Any]) -> Document:
 def table(about: dict[str, Any]) -> Table:
     """Return the table with one row per loss: accuracy in % per learning rate, and the chosen
     rate."""
-    rates = [f"{rate:g}" for rate in about["rates"]]
+    tried = {rate for loss in about["losses"].values() for rate in loss["validation_accuracy"]}
+    rates = sorted(tried, key=float)
     rows = (
         (
             name,
-            *(f"{100 * loss['validation_accuracy'][rate]:.1f}" for rate in rates),
+            *(percent(loss["validation_accuracy"].get(rate)) for rate in rates),
             f"{loss['best']:g}",
         )
         for name, loss in about["losses"].items()
@@ -197,12 +206,20 @@ def table(about: dict[str, Any]) -> Table:
 
 
 def notes(about: dict[str, Any]) -> list[str]:
-    """Return notes on losses whose best rate lies at an end of the range."""
-    ends = (min(about["rates"]), max(about["rates"]))
-    edge = [name for name, loss in about["losses"].items() if loss["best"] in ends]
-    if not edge:
-        return []
-    return [f"At the end of the range, so that a rate outside it may be better: {', '.join(edge)}."]
+    """Return notes on losses whose best rate lies at an end of those tried, or does not matter."""
+    edge, same = [], []
+    for name, loss in about["losses"].items():
+        means = loss["validation_accuracy"]
+        if len(set(means.values())) == 1:
+            same.append(name)
+        elif loss["best"] in (min(map(float, means)), max(map(float, means))):
+            edge.append(name)
+    lines = []
+    if edge:
+        lines.append(f"At the end of the rates tried, others may be better: {', '.join(edge)}.")
+    if same:
+        lines.append(f"As accurate with every rate: {', '.join(same)}.")
+    return lines
 
 
 def read(path: Path) -> dict[str, Any]:

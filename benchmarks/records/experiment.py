@@ -77,7 +77,7 @@ def hardware(device: torch.device, kernels: bool = True) -> dict[str, Any]:
         device: of the losses.
         kernels: whether they are computed by their kernels, where there are any.
     """
-    backend = losses.backend(device) if kernels else losses.Backend("closed forms", "--no-kernels")
+    backend = losses.backend(device) if kernels else losses.Backend("closed forms", "no --kernels")
     return {
         "processor": processor(),
         "cores": cpu_count(),

@@ -15,6 +15,9 @@ from .result import RunResult
 FIRST_SEARCH_SEED = 1000
 """First seed of a search; comparisons use lower ones."""
 
+MOST_EXTENSIONS = 4
+"""Rates that are added to a search at most, one after the other: two decades."""
+
 
 def search(
     pool: Pool, configs: Sequence[RunConfig], rates: Sequence[float], seeds: int
@@ -47,6 +50,44 @@ def search(
     flat = [config for grid in grids for config in grid]
     results = dict(zip(flat, pool.train(flat, "trying learning rates"), strict=True))
     return [[results[config] for config in grid] for grid in grids]
+
+
+def extend_search(
+    pool: Pool, configs: Sequence[RunConfig], searches: Sequence[list[RunResult]], seeds: int
+) -> list[list[RunResult]]:
+    """Try further learning rates where the best one lies at an end of those tried.
+
+    Args:
+        pool: trains the runs.
+        configs: configurations, as in `search`.
+        searches: what `search` returned for them.
+        seeds: number of seeds per rate, as in `search`.
+
+    Returns:
+        The results of `searches` and of the further rates, a half-decade apart, until the best
+        rate lies between others, or `MOST_EXTENSIONS` rates were added. A loss whose accuracy is
+        the same at all rates gets no further ones.
+    """
+    found = [list(results) for results in searches]
+    for _ in range(MOST_EXTENSIONS):
+        wanted = {k: rate for k, each in enumerate(found) if (rate := _rate_beyond(each))}
+        if not wanted:
+            break
+        for rate in sorted(set(wanted.values())):
+            chosen = [k for k in wanted if wanted[k] == rate]
+            more = search(pool, [configs[k] for k in chosen], [rate], seeds)
+            for k, results in zip(chosen, more, strict=True):
+                found[k] += results
+    return found
+
+
+def _rate_beyond(results: Sequence[RunResult]) -> float | None:
+    """Return the rate next to the best one if that lies at an end of those tried, else None."""
+    means, best = accuracy_by_rate(results), best_rate(results)
+    if len(set(means.values())) == 1 or min(means) < best < max(means):
+        return None
+    half_decades = round(2 * math.log10(best)) + (1 if best == max(means) else -1)
+    return float(f"{10.0 ** (half_decades // 2) * (3 if half_decades % 2 else 1):g}")
 
 
 def accuracy_by_rate(results: Sequence[RunResult]) -> dict[float, float]:

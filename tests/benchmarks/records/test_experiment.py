@@ -24,7 +24,7 @@ def test_the_facts_are_json_and_complete() -> None:
 def test_the_backend_of_the_losses_is_told() -> None:
     assert experiment.hardware(CPU)["losses"] == str(losses.backend())
     without = experiment.facts("", NOW, CPU, kernels=False)["hardware"]["losses"]
-    assert without == "closed forms: --no-kernels"
+    assert without == "closed forms: no --kernels"
 
 
 def test_outside_git_there_is_no_commit(monkeypatch, tmp_path: Path) -> None:
