@@ -43,6 +43,9 @@ REFERENCE = "cross-entropy"
 PLACE = ("data", "split", "classes", "duplicates")
 """Settings that say which images there are. The images' fingerprint covers what they do."""
 
+Start = Literal["normal", "confidently-wrong"]
+"""Initial model of an experiment."""
+
 KERNELS = False
 """Whether losses are computed by their kernels unless the command line says otherwise."""
 
@@ -224,7 +227,7 @@ class SubjectConfig:
 class ExperimentConfig(TrainingConfig, SubjectConfig):
     """Settings that comparisons and searches share."""
 
-    start: Literal["normal", "confidently-wrong"] = "normal"
+    start: Start = "normal"
     """confidently-wrong: the initial model gives 'dog' the probability 0.9997 for every image."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
     """auto: CUDA if there is a GPU."""
@@ -257,9 +260,11 @@ class CompareConfig(ExperimentConfig):
 
     learning_rate: Annotated[
         float | None,
-        tyro.conf.arg(metavar="RATE", help_behavior_hint="(default: 0.1; 0.01 for adam, adamw)"),
+        tyro.conf.arg(metavar="RATE", help_behavior_hint="(default: of each loss)"),
     ] = None
-    """Peak of the learning rate, the same for every loss."""
+    """Peak of the learning rate, the same for every loss.
+    By default each loss has its own with sgd, which `lossbench tune` found for the default
+    settings; presets have 0.1, adam and adamw 0.01."""
     tuned: bool = False
     """Give each loss the learning rate that `lossbench tune` found for it.
     The search must have used the same data, model and training settings."""

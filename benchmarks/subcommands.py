@@ -12,7 +12,7 @@ from typing import Annotated, Literal
 
 import tyro
 
-from .config import KERNELS, CompareConfig
+from .config import KERNELS, CompareConfig, Start
 
 PROGRAM = ["uv", "run", "lossbench"] if "UV" in os.environ else ["lossbench"]
 """The command as the user types it: under `uv run` it is not on the PATH."""
@@ -58,6 +58,11 @@ class EvidenceCommand:
 class CompareCommand(CompareConfig):
     """Comparison settings plus the flags that only the command line takes."""
 
+    # Wider than in one experiment, which has one start.
+    start: Literal["both", Start] = "both"  # type: ignore[assignment]
+    """confidently-wrong: the initial model gives 'dog' the probability 0.9997 for every image.
+    both: one experiment from each start, and one page for the two.
+    A preset, and more than two classes, have the normal start alone."""
     resume: Annotated[
         Path | None, tyro.conf.arg(metavar="DIR", help_behavior_hint="(default: none)")
     ] = None

@@ -138,5 +138,5 @@ def test_a_project_with_folders_of_the_same_names_trains(install, tmp_path, cats
             *("--seeds", 1, "--epochs", 1, "--batch-size", 4, "--evaluations", 1),
         ]
         checked(command, cwd=tmp_path, env=base | extra)
-        assert "my-loss" in (tmp_path / "runs" / name / "summary.md").read_text()
+        assert "my-loss" in (tmp_path / "runs" / name / "normal" / "summary.md").read_text()
         assert (tmp_path / "runs" / name / "report.html").stat().st_size > 0

@@ -4,25 +4,29 @@ from __future__ import annotations
 
 import os
 import shlex
+from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
+from typing import get_args
 
 from rich.console import Console
 
-from lossbench.benchmarks.config import CompareConfig
+from lossbench.benchmarks.config import CompareConfig, Start
 from lossbench.benchmarks.console import Reporter
 from lossbench.benchmarks.errors import UserError
 from lossbench.benchmarks.records import experiment
 from lossbench.benchmarks.records.files import write_json
 from lossbench.benchmarks.records.reading import EXPERIMENT_FILE, read_description
+from lossbench.benchmarks.report.combined import write_reports
 from lossbench.benchmarks.subcommands import CompareCommand
 from lossbench.benchmarks.training.executors import torchrun
 from lossbench.benchmarks.training.executors.local import run_locally
 from lossbench.benchmarks.training.plan import Plan, load_plan
 from lossbench.benchmarks.training.progress import Executor, ExperimentStatus, train_runs
 
-from .plan import create_plan, experiment_settings
+from .plan import create_plan, create_plans, experiment_settings
 from .results import experiment_lock, print_status, write_results
 
 
@@ -36,7 +40,7 @@ def run(command: CompareCommand, line: str) -> int:
             "begun with; give no other flag but --executor, and --data if the images have moved"
         )
     if not torchrun.has_several_processes():
-        return print_status(train_comparison(command, line))
+        return print_status(*train_comparison(command, line))
     if command.executor == "ray":
         raise UserError("--executor ray: Ray and torchrun both spread work; use one of them")
     if command.resume is None and command.name is None:
@@ -45,21 +49,68 @@ def run(command: CompareCommand, line: str) -> int:
             "is found again when one of them has died"
         )
     with torchrun.process_group() as number:
-        return print_status(train_comparison(command, line)) if number == 0 else follow()
+        if number:
+            return follow()
+        status = print_status(*train_comparison(command, line))
+        torchrun.release()
+        return status
 
 
-def train_comparison(command: CompareCommand, line: str) -> ExperimentStatus:
-    """Start or resume a comparison in this process, or as the leader of several."""
+def train_comparison(
+    command: CompareCommand, line: str
+) -> tuple[list[ExperimentStatus], int | None]:
+    """Start or resume a comparison in this process, or as the leader of several.
+
+    Returns:
+        The status of each experiment, and the number of their runs if there are several.
+    """
     directory = command.resume
     if directory is None and torchrun.has_several_processes() and torchrun.was_restarted():
         # It is missing if the processes died before they had made it.
         named = command.runs / str(command.name)
         directory = named if named.is_dir() else None
-    with open_executor(command) as executor:
+    with open_executor(command) as executor, Reporter() as reporter:
         if directory is None:
-            return compare(experiment_settings(command), line, Reporter(), executor)
-        data = command.data if command.resume is not None else None
-        return resume(directory, line, Reporter(), executor, data)
+            plans = create_plans(*starts_of(command), line, reporter)
+        else:
+            data = command.data if command.resume is not None else None
+            plans = [reopen(each, line, reporter, data) for each in experiments_in(directory)]
+        ended = train_plans(plans, reporter, executor)
+    return ended, sum(len(plan.runs) for plan in plans) if len(plans) > 1 else None
+
+
+def starts_of(command: CompareCommand) -> tuple[CompareConfig, tuple[Start, ...]]:
+    """Return the settings of an experiment, and the starts of those to be made."""
+    if command.start != "both":
+        starts: tuple[Start, ...] = (command.start,)
+    else:
+        starts = ("normal",) if command.preset else ("normal", "confidently-wrong")
+    return replace(experiment_settings(command), start=starts[0]), starts
+
+
+def experiments_in(directory: Path) -> list[Path]:
+    """Return the directories of the experiments that one command made in a directory."""
+    nested = [directory / start for start in get_args(Start)]
+    return [each for each in nested if (each / EXPERIMENT_FILE).is_file()] or [directory]
+
+
+def train_plans(
+    plans: Sequence[Plan], reporter: Reporter, executor: Executor
+) -> list[ExperimentStatus]:
+    """Train and report experiments one after the other, until one is interrupted.
+
+    Several get a report of all of them, in the directory above theirs.
+    """
+    ended: list[ExperimentStatus] = []
+    for plan in plans:
+        with experiment_lock(plan.directory):
+            ended.append(_train_and_report(plan, reporter, executor))
+        if ended[-1].interrupted:
+            break
+    reported = [status.directory for status in ended if status.finished]
+    if len(plans) > 1 and reported:
+        write_reports(reported, plans[0].directory.parent)
+    return ended
 
 
 def open_executor(command: CompareCommand) -> AbstractContextManager[Executor]:
@@ -81,7 +132,7 @@ def follow() -> int:
 def compare(
     config: CompareConfig, command: str, reporter: Reporter, executor: Executor = run_locally
 ) -> ExperimentStatus:
-    """Run a comparison and write its report, if a run is finished.
+    """Run a comparison from one start and write its report, if a run is finished.
 
     Args:
         config: its settings.
@@ -93,9 +144,7 @@ def compare(
         UserError: a setting is wrong, the images are missing, or the directory cannot be written.
     """
     with reporter:
-        plan = create_plan(config, command, reporter)
-        with experiment_lock(plan.directory):
-            return _train_and_report(plan, reporter, executor)
+        return train_plans([create_plan(config, command, reporter)], reporter, executor)[0]
 
 
 def resume(
@@ -118,10 +167,15 @@ def resume(
         UserError: the experiment cannot be resumed, or another process is writing it.
     """
     with reporter:
-        plan = load_plan(directory, reporter, data)
-        with experiment_lock(directory):
-            note_resumption(plan, command, reporter)
-            return _train_and_report(plan, reporter, executor)
+        return train_plans([reopen(directory, command, reporter, data)], reporter, executor)[0]
+
+
+def reopen(directory: Path, command: str, reporter: Reporter, data: str | None) -> Plan:
+    """Return the plan of an experiment that is resumed, and note that in experiment.json."""
+    plan = load_plan(directory, reporter, data)
+    with experiment_lock(directory):
+        note_resumption(plan, command, reporter)
+    return plan
 
 
 def _train_and_report(plan: Plan, reporter: Reporter, executor: Executor) -> ExperimentStatus:

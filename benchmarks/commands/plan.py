@@ -5,13 +5,16 @@ from __future__ import annotations
 import os
 import shlex
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, fields, replace
 from datetime import datetime
 from functools import partial
 from pathlib import Path
+from typing import Any
 
-from lossbench.benchmarks.config import CompareConfig, rates_of
+import torch
+
+from lossbench.benchmarks.config import CompareConfig, Start, rates_of
 from lossbench.benchmarks.console import Reporter
 from lossbench.benchmarks.data import ImageSet
 from lossbench.benchmarks.data.description import data_lines, describe_data, experiment_name
@@ -24,8 +27,9 @@ from lossbench.benchmarks.records.identities import Identity
 from lossbench.benchmarks.records.reading import EXPERIMENT_FILE, read_failure, read_finished_run
 from lossbench.benchmarks.subcommands import PROGRAM, CollectCommand, RunOneCommand
 from lossbench.benchmarks.training.checks import check_model, check_settings, open_image_set
+from lossbench.benchmarks.training.default_rates import default_rates, describe_table
 from lossbench.benchmarks.training.executors.local import run_locally
-from lossbench.benchmarks.training.identities import find_identities, identity_rate
+from lossbench.benchmarks.training.identities import find_identities, identity_rate, is_sgd
 from lossbench.benchmarks.training.plan import Plan, configure_torch, load_plan, run_configs
 from lossbench.benchmarks.training.progress import ExperimentStatus, train_runs
 
@@ -45,7 +49,7 @@ def run(command: CompareConfig, line: str) -> int:
 def train_part(command: RunOneCommand | CollectCommand) -> int:
     """Run `lossbench run-one` or `lossbench collect`."""
     if isinstance(command, CollectCommand):
-        return print_status(collect(command.directory, Reporter(), command.data))
+        return print_status([collect(command.directory, Reporter(), command.data)])
     ended = run_one(command.directory, command.number, Reporter(), command.data)
     for failure in ended.failed:
         print(f"lossbench: {failure}", file=sys.stderr)
@@ -62,22 +66,77 @@ def experiment_settings(command: CompareConfig) -> CompareConfig:
 
 
 def create_plan(config: CompareConfig, command: str, reporter: Reporter) -> Plan:
-    """Create an experiment: its directory and experiment.json.
+    """Create an experiment, see `create_plans`."""
+    return create_plans(config, (config.start,), command, reporter)[0]
+
+
+def create_plans(
+    config: CompareConfig, starts: Sequence[Start], command: str, reporter: Reporter
+) -> list[Plan]:
+    """Create an experiment for each start: its directory and experiment.json.
+
+    Several experiments lie in one directory. More than two classes have the first start alone.
 
     Args:
-        config: its settings.
+        config: settings of the experiments; `starts` takes the place of the start.
+        starts: initial models. If the rates are tuned, they are those found for the first.
         command: the command line, for the record.
         reporter: for messages.
 
     Returns:
-        The plan of its runs.
+        The plans of their runs.
 
     Raises:
-        UserError: a setting is wrong, the images are missing, or the directory cannot be written.
+        UserError: a setting is wrong, the images are missing, or a directory cannot be written.
     """
+    own = [name for name in config.losses or () if ":" in name]
+    config, images, device = _resolve(replace(config, start=starts[0]), reporter)
+    names = config.losses or ()
+    starts = starts if len(images.classes) == 2 else starts[:1]
+    identities = find_identities(names, len(images.classes))
+    rates, source = learning_rates(config, images, identities)
+    now = datetime.now().astimezone()
+    single = starts[0] if len(starts) == 1 else None
+    home = config.runs / experiment_name(config, images, now, single)
+    plans = []
+    for start in starts:
+        directory, settings = home if single else home / start, replace(config, start=start)
+        plans.append(
+            Plan(directory, settings, images, device, run_configs(settings, rates, identities))
+        )
+    parameters = [
+        check_model(plan.runs[0], images.image_size, len(images.classes), device) for plan in plans
+    ]
+    data = describe_data(images, plans[0].dataset)
+    if searched := data_directory():
+        data["data_directory"] = os.path.abspath(searched)
+    description = experiment.facts(command, now, device, config.kernels) | {
+        "synthetic": images.synthetic,
+        "learning_rates_from": source,
+        "identities": {name: asdict(each) for name, each in identities.items()},
+        "own_losses": own,
+        "data": data,
+        "model": {"name": config.model, "parameters": parameters[0]},
+    }
+    if len(plans) > 1:
+        experiment.create(home)
+    for plan in plans:
+        experiment.create(plan.directory)
+        about = description | {
+            "name": plan.directory.name,
+            "config": plan.config.to_json() | {"learning_rates": rates},
+        }
+        write_json(plan.directory / EXPERIMENT_FILE, about)
+    _say_plans(plans, description, reporter)
+    return plans
+
+
+def _resolve(
+    config: CompareConfig, reporter: Reporter
+) -> tuple[CompareConfig, ImageSet, torch.device]:
+    """Check the settings; return them with names resolved, the images and the device."""
     names, device = check_settings(config, reporter.say)
     configure_torch(config)
-    own = [name for name in config.losses or () if ":" in name]
     images = open_image_set(config, reporter)
     config = replace(
         config,
@@ -85,44 +144,30 @@ def create_plan(config: CompareConfig, command: str, reporter: Reporter) -> Plan
         data="synthetic" if images.synthetic else absolute_data(config.data),
         image_size=images.image_size,
     )
-    identities = find_identities(names, len(images.classes))
-    rates = learning_rates(config, images, identities)
-    runs = run_configs(config, rates, identities)
-    parameters = check_model(runs[0], images.image_size, len(images.classes), device)
-    now = datetime.now().astimezone()
-    directory = config.runs / experiment_name(config, images, now)
-    plan = Plan(directory, config, images, device, runs)
-    data = describe_data(images, plan.dataset)
-    if searched := data_directory():
-        data["data_directory"] = os.path.abspath(searched)
-    experiment.create(directory)
-    description = experiment.facts(command, now, device, config.kernels) | {
-        "name": directory.name,
-        "synthetic": images.synthetic,
-        "config": config.to_json() | {"learning_rates": rates},
-        "identities": {name: asdict(each) for name, each in identities.items()},
-        "own_losses": own,
-        "data": data,
-        "model": {"name": config.model, "parameters": parameters},
-    }
-    write_json(directory / EXPERIMENT_FILE, description)
-    for line in data_lines(data):
+    return config, images, device
+
+
+def _say_plans(plans: Sequence[Plan], about: dict[str, Any], reporter: Reporter) -> None:
+    """Print the images and the number of runs."""
+    for line in data_lines(about["data"]):
         reporter.say(line)
-    arms = len(names) - len(identities)
+    config, identities = plans[0].config, about["identities"]
+    arms = len(config.losses or ()) - len(identities)
+    parts = [plural(arms, "loss", "losses"), plural(config.seeds, "seed")]
+    if len(plans) > 1:
+        parts.append(plural(len(plans), "start"))
     more = f" and {plural(len(identities), 'multiple')} of them x 1 seed" if identities else ""
     reporter.say(
-        f"{plural(len(runs), 'run')}: {plural(arms, 'loss', 'losses')} x "
-        f"{plural(config.seeds, 'seed')}{more} of {config.model} "
-        f"({parameters:,} parameters) on {data['train']:,} {images.name} images, "
-        f"{device.type}"
+        f"{plural(sum(len(each.runs) for each in plans), 'run')}: {' x '.join(parts)}{more} of "
+        f"{config.model} ({about['model']['parameters']:,} parameters) on "
+        f"{about['data']['train']:,} {plans[0].images.name} images, {plans[0].device.type}"
     )
-    return plan
 
 
 def learning_rates(
     config: CompareConfig, images: ImageSet, identities: Mapping[str, Identity]
-) -> dict[str, float]:
-    """Return the learning rate of each loss.
+) -> tuple[dict[str, float], str]:
+    """Return the learning rate of each loss, and where the rates come from.
 
     Args:
         config: settings of the experiment, with the names of its losses.
@@ -134,13 +179,17 @@ def learning_rates(
     """
     assert config.losses is not None
     arms = tuple(name for name in config.losses if name not in identities)
+    usual = rates_of(config)
     if config.tuned:
         rates = tuned_rates(config, images, arms)
+        source = f"searched with these settings from a {config.start} start"
+    elif (config.learning_rate, config.preset) == (None, None) and is_sgd(config.optimizer):
+        rates, source = default_rates(arms), describe_table()
     else:
-        rates = dict.fromkeys(arms, *rates_of(config))
+        rates, source = dict.fromkeys(arms, *usual), "one for every loss, not searched"
     for name, identity in identities.items():
         rates[name] = identity_rate(identity, rates[identity.of], config.optimizer)
-    return {name: rates[name] for name in config.losses}
+    return {name: rates[name] for name in config.losses}, source
 
 
 def run_one(

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import shlex
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 
@@ -31,38 +32,49 @@ def write_results(plan: Plan, status: ExperimentStatus) -> None:
         write_board(plan.directory, plan.images)
 
 
-def print_status(ended: ExperimentStatus) -> int:
-    """Print the table of an experiment and how to resume it; return the exit code."""
-    directory = ended.directory
-    if ended.finished:
-        # A pipe has no width; 110 characters show every column.
-        console = Console(width=None if sys.stdout.isatty() else 110)
-        summary = summarise(directory)
-        console.print(terminal_table(summary, console.width))
-        if summary["identities"]:
-            print("\nSame gradient as another loss, trained once to check it:")
-            print_table(identities_table(summary))
-        print(
-            f"\nReport       {directory / 'report.html'}"
-            f"\nTensorBoard  {shlex.join([*PROGRAM, 'view', '--runs', str(directory)])}"
-        )
-    again = shlex.join([*PROGRAM, "compare", "--resume", str(directory)])
-    for failure in ended.failed:
+def print_status(ended: Sequence[ExperimentStatus], planned: int | None = None) -> int:
+    """Print tables of experiments, and how to resume; return the exit code.
+
+    Args:
+        ended: status of each experiment; several lie in one directory with one report.
+        planned: number of runs of all experiments, if some were not begun.
+    """
+    first = ended[0].directory
+    home = first if len(ended) == 1 and planned is None else first.parent
+    finished = [status.directory for status in ended if status.finished]
+    for directory in finished:
+        _print_tables(summarise(directory))
+    if finished:
+        view = shlex.join([*PROGRAM, "view", "--runs", str(home)])
+        print(f"\nReport       {home / 'report.html'}\nTensorBoard  {view}")
+    failures = [failure for status in ended for failure in status.failed]
+    for failure in failures:
         print(f"lossbench: {failure}", file=sys.stderr)
-    if ended.interrupted:
+    again = shlex.join([*PROGRAM, "compare", "--resume", str(home)])
+    runs = sum(status.finished for status in ended)
+    planned = planned or sum(status.planned for status in ended)
+    if stopped := ended[-1].interrupted:
         print(
-            f"lossbench: interrupted after {ended.finished} of {ended.planned} runs; to go on: "
-            f"{again}",
+            f"lossbench: interrupted after {runs} of {planned} runs; to go on: {again}",
             file=sys.stderr,
         )
-        return 128 + ended.interrupted
-    if ended.finished < ended.planned:
+        return 128 + stopped
+    if runs < planned:
         print(
-            f"lossbench: {ended.planned - ended.finished} of {ended.planned} runs are not "
-            f"finished; a run that failed has its error in failure.txt; to go on: {again}",
+            f"lossbench: {planned - runs} of {planned} runs are not finished; a run that failed "
+            f"has its error in failure.txt; to go on: {again}",
             file=sys.stderr,
         )
-    return 1 if ended.failed else 0
+    return 1 if failures else 0
+
+
+def _print_tables(summary: dict[str, Any]) -> None:
+    # A pipe has no width; 110 characters show every column.
+    console = Console(width=None if sys.stdout.isatty() else 110)
+    console.print(terminal_table(summary, console.width))
+    if summary["identities"]:
+        print("\nSame gradient as another loss, trained once to check it:")
+        print_table(identities_table(summary))
 
 
 @contextmanager

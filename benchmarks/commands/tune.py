@@ -217,9 +217,25 @@ def notes(about: dict[str, Any]) -> list[str]:
     lines = []
     if edge:
         lines.append(f"At the end of the rates tried, others may be better: {', '.join(edge)}.")
+    if diverged := _diverged(about):
+        lines.append(f"Diverged, which counts as chance: {', '.join(diverged)}.")
     if same:
         lines.append(f"As accurate with every rate: {', '.join(same)}.")
     return lines
+
+
+def _diverged(about: dict[str, Any]) -> list[str]:
+    """Describe the runs that diverged: 'mse at 3 (2 of 5 runs)'."""
+    runs: dict[tuple[str, float], list[bool]] = {}
+    for name, loss in about["losses"].items():
+        for trial in loss["trials"]:
+            key = (name, trial["learning_rate"])
+            runs.setdefault(key, []).append(trial["validation_accuracy"] is None)
+    return [
+        f"{name} at {rate:g} ({sum(ended)} of {plural(len(ended), 'run')})"
+        for (name, rate), ended in runs.items()
+        if any(ended)
+    ]
 
 
 def read(path: Path) -> dict[str, Any]:

@@ -25,17 +25,26 @@ FEW_TEST_IMAGES = 100
 """Number of test images below which an accuracy is known to no more than 10 points."""
 
 
-def experiment_name(config: CompareConfig, images: ImageSet, now: datetime) -> str:
+def experiment_name(
+    config: CompareConfig, images: ImageSet, now: datetime, start: str | None
+) -> str:
     """Return the name of an experiment: the user's, or data, model, start and date.
 
     The name of an experiment on synthetic images says SYNTHETIC, so nobody takes its numbers for
     results.
+
+    Args:
+        config: its settings.
+        images: its images.
+        now: the date.
+        start: initial model, or None for a directory of one experiment for each.
     """
     model = config.model.rpartition(":")[2]
     data = SYNTHETIC_MARK if images.synthetic else images.name
     if config.name:
         return f"{data}-{config.name}" if images.synthetic else config.name
-    return f"{data}-{model}-{config.start}-{now:%Y%m%d-%H%M%S}"
+    parts = [data, model, *([start] if start else []), f"{now:%Y%m%d-%H%M%S}"]
+    return "-".join(parts)
 
 
 def describe_data(images: ImageSet, dataset: DeviceDataset) -> dict[str, Any]:

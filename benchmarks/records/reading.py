@@ -52,6 +52,7 @@ DATA: dict[str, Any] = {
 }
 DESCRIPTION: dict[str, Any] = {
     "name": str,
+    "learning_rates_from": str,
     "config": {"epochs": int, "losses": [str], "learning_rates": dict, "start": str},
     "data": DATA,
     "model": {"parameters": int},

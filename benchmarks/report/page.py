@@ -30,11 +30,10 @@ from .document import (
     Image,
     Paragraph,
     Table,
-    synthetic_title,
 )
 from .identities import identities_blocks
 from .provenance import Items, data_items, format_mapping, machine_items
-from .table import WOULD_DECIDE, notes, results_table, seed_range
+from .table import WOULD_DECIDE, comparison_title, notes, results_table, seed_range
 
 ALT = {
     "differences.png": "One row per loss: test accuracy minus cross-entropy's, with intervals.",
@@ -101,8 +100,7 @@ def comparison_document(
     blocks += [Heading("How it was measured"), DefinitionList(tuple(provenance(experiment)))]
     if command := experiment.about.get("command"):
         blocks += [Paragraph("To repeat it:"), Code(str(command))]
-    title = synthetic_title(str(summary["experiment"]), summary["synthetic"])
-    return Document(title, tuple(blocks))
+    return Document(comparison_title(summary), tuple(blocks))
 
 
 def compared(summary: dict[str, Any]) -> dict[str, dict[str, Any]]:
@@ -225,14 +223,11 @@ def provenance(experiment: Experiment) -> Items:
     """Describe data, model, learning rates, configuration and machine."""
     about = experiment.about
     model, config = about.get("model", {}), dict(about["config"])
-    rates, tuned = config.pop("learning_rates", {}), config.get("tuned", False)
-    rate = config.pop("learning_rate", None) or next(iter(rates.values()), "?")
+    rates, source = config.pop("learning_rates", {}), about.get("learning_rates_from", "?")
+    config.pop("learning_rate", None)
     items = data_items(about.get("data", {}))
     items.append(("model", f"{model.get('name', '?')}, {model.get('parameters', 0):,} parameters"))
-    if tuned:
-        each = ", ".join(f"{loss} {value:g}" for loss, value in rates.items())
-        items.append(("learning rates", f"tuned per loss on validation images: {each}"))
-    else:
-        items.append(("learning rates", f"not tuned: {rate} for every loss"))
+    each = ", ".join(f"{loss} {value:g}" for loss, value in rates.items())
+    items.append(("learning rates", f"{source}: {each}"))
     items.append(("configuration", format_mapping(config)))
     return items + machine_items(about)

@@ -59,6 +59,15 @@ WOULD_DECIDE = "in 4 of 5 such comparisons if difference and spread are as seen 
 """What a number of seeds or images that would decide promises."""
 
 
+def comparison_title(summary: dict[str, Any]) -> str:
+    """Return the title of a comparison: its name, and the start that it trained from."""
+    name, start = str(summary["experiment"]), str(summary["start"])
+    words = f"from a {start.replace('-', ' ')} start"
+    # Of several experiments made together, each is named like its start.
+    title = words.capitalize() if name == start else f"{name}, {words}"
+    return synthetic_title(title, summary["synthetic"])
+
+
 def rows(summary: dict[str, Any]) -> list[tuple[str, ...]]:
     """Return the cells per loss, by falling accuracy, and the chance level as the last row."""
     losses = sorted(
@@ -85,7 +94,7 @@ def terminal_table(summary: dict[str, Any], width: int) -> rich.table.Table:
             says so.
     """
     columns = COLUMNS if width >= WIDE else COLUMNS[:-WIDE_COLUMNS]
-    title = synthetic_title(str(summary["experiment"]), summary["synthetic"])
+    title = comparison_title(summary)
     # Text, not str: rich would read [...] in a name as markup.
     table = rich.table.Table(
         title=Text(title, style="bold"),

@@ -57,7 +57,12 @@ def identity_rate(identity: Identity, rate: float, optimizer: str) -> float:
         rate: of the other loss.
         optimizer: as in the settings.
     """
-    return rate / identity.factor if optimizer.partition("(")[0] == "sgd" else rate
+    return rate / identity.factor if is_sgd(optimizer) else rate
+
+
+def is_sgd(optimizer: str) -> bool:
+    """Tell whether the optimizer of the settings is `sgd`, with or without settings of its own."""
+    return optimizer.partition("(")[0] == "sgd"
 
 
 def _gradient(name: str, num_classes: int) -> Tensor:

@@ -91,7 +91,7 @@ def _rate_beyond(results: Sequence[RunResult]) -> float | None:
 
 
 def accuracy_by_rate(results: Sequence[RunResult]) -> dict[float, float]:
-    """Return the mean validation accuracy per learning rate; a diverged run counts as 0.
+    """Return the mean validation accuracy per learning rate; a diverged run counts as chance.
 
     Raises:
         ValueError: a result has no validation images.
@@ -101,7 +101,8 @@ def accuracy_by_rate(results: Sequence[RunResult]) -> dict[float, float]:
         if result.validation is None:
             raise ValueError("a learning rate is chosen on validation images, and there are none")
         accuracy = result.validation.accuracy
-        value = 0.0 if math.isnan(accuracy) else accuracy
+        chance = 1 / result.validation.probabilities.shape[1]
+        value = chance if math.isnan(accuracy) else accuracy
         accuracies.setdefault(result.config.learning_rate, []).append(value)
     return {rate: statistics.fmean(values) for rate, values in accuracies.items()}
 

@@ -24,7 +24,7 @@ from lossbench.losses import kernels, registry
 from .samples import FAILING
 
 SMALL = ["--model", "convnet", "--width", "4", "--epochs", "1", "--batch-size", "8"]
-SMALL += ["--evaluations", "1"]
+SMALL += ["--evaluations", "1", "--start", "normal"]
 
 
 @pytest.fixture
@@ -52,6 +52,26 @@ def test_a_newcomers_comparison(pictures: Path, capsys) -> None:
     assert [each["learning_rate"] for each in alike] == [0.1, 0.1, 0.05]
     assert {each["test_accuracy"] for each in alike} == {alike[0]["test_accuracy_of_other"]}
     assert summary["synthetic"] is False
+
+
+def test_both_starts_are_two_experiments_and_one_page(pictures: Path, capsys) -> None:
+    options = ["--data", str(pictures), *SMALL[:-2], "--losses", "cross-entropy", "mse"]
+    assert cli.main(["compare", *options, "--seeds", "2", "--name", "two"]) == 0
+    out, err = capsys.readouterr()
+    assert "8 runs: 2 losses x 2 seeds x 2 starts" in err
+    assert "runs/two/report.html" in out
+    page = Path("runs/two/report.html").read_text(encoding="utf-8")
+    for start in ("normal", "confidently-wrong"):
+        assert f"From a {start.replace('-', ' ')} start" in page
+        about = json.loads(Path("runs/two", start, "experiment.json").read_text())
+        assert about["config"]["start"] == start
+        run = json.loads(Path("runs/two", start, "mse/seed1/config.json").read_text())
+        assert (run["initial_probability"] is None) == (start == "normal")
+    shutil.rmtree("runs/two/confidently-wrong/mse/seed1")
+    Path("runs/two/report.html").unlink()
+    assert cli.main(["compare", "--resume", "runs/two"]) == 0
+    assert Path("runs/two/confidently-wrong/mse/seed1/results.csv").is_file()
+    assert Path("runs/two/report.html").is_file()
 
 
 @pytest.mark.parametrize(
@@ -391,7 +411,7 @@ def test_tune_and_compare_go_together(pictures: Path, capsys) -> None:
     assert "cross-entropy" in out
     assert "tuning.md" in out
     assert cli.main(["compare", *options, "--tuned", "--seeds", "1", "--name", "tuned"]) == 0
-    about = json.loads(Path("runs/tuned/experiment.json").read_text())
+    about = json.loads(Path("runs/tuned/normal/experiment.json").read_text())
     assert set(about["config"]["learning_rates"].values()) <= {0.01, 0.1}
     adam = ["--optimizer", "adam(betas=(0.5, 0.9))", "--tuned"]
     assert cli.main(["compare", *options, *adam]) == 2

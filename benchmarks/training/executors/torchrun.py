@@ -79,17 +79,23 @@ def lead(plan: Plan, configs: Sequence[RunConfig], progress: Progress) -> None:
         progress.finished(config, result.test.accuracy, result.seconds)
 
 
+def release() -> None:
+    """End `follow` on the other ranks, after the last plan."""
+    broadcast(None)
+
+
 def follow(reporter: Reporter) -> None:
-    """Take part in the runs that rank 0 leads, until the last has ended."""
-    description, directory, configs = broadcast(None)
-    plan = parse_plan(description, directory, reporter)
-    with Interruption() as interruption:
-        callbacks = [_StopWithLeader(interruption)]
-        for config in configs:
-            try:
-                train(config, plan.dataset, callbacks, plan.config.log_every, broadcast(None))
-            except (RunInterruptedError, KeyboardInterrupt):
-                return
+    """Take part in the runs that rank 0 leads, until it calls `release`."""
+    while work := broadcast(None):
+        description, directory, configs = work
+        plan = parse_plan(description, directory, reporter)
+        with Interruption() as interruption:
+            callbacks = [_StopWithLeader(interruption)]
+            for config in configs:
+                try:
+                    train(config, plan.dataset, callbacks, plan.config.log_every, broadcast(None))
+                except (RunInterruptedError, KeyboardInterrupt):
+                    break
 
 
 class _StopWithLeader(Callback):

@@ -33,7 +33,9 @@ NOW = datetime(2026, 11, 22, 10, 30, 5, tzinfo=UTC)
 )
 def test_the_name_of_an_experiment(images, synthetic, settings, expected) -> None:
     images = replace(images, synthetic=synthetic)
-    assert experiment_name(CompareConfig(**settings), images, NOW) == expected
+    config = CompareConfig(**settings)
+    assert experiment_name(config, images, NOW, "normal") == expected
+    assert experiment_name(config, images, NOW, None) == expected.replace("-normal", "")
 
 
 def test_images_are_counted_by_split_and_class(images) -> None:

@@ -25,7 +25,7 @@ def test_every_file_is_written_and_the_json_is_strict(experiment):
     summary, document = write_comparison(experiment)
     assert {path.name for path in experiment.iterdir()} - before == FILES
     assert strict((experiment / "summary.json").read_text()) == summary == summarise(experiment)
-    assert document.title == "tiny"
+    assert document.title == "tiny, from a normal start"
     assert not any(b"SYNTHETIC" in (experiment / name).read_bytes() for name in FILES)
 
 

@@ -50,6 +50,7 @@ def wide():
     names = ("cross-entropy", "bce-with-logits", "probability-sum")
     return {
         "experiment": "wide",
+        "start": "normal",
         "synthetic": False,
         "note": None,
         "epochs": 2,

@@ -6,11 +6,13 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
 from lossbench.benchmarks.commands import compare as comparison
 from lossbench.benchmarks.commands.compare import compare
+from lossbench.benchmarks.config import Start
 from lossbench.benchmarks.console import Reporter
 from lossbench.benchmarks.subcommands import CompareCommand
 from lossbench.benchmarks.training import checks
@@ -46,29 +48,34 @@ def torchrun(tmp_path: Path, *arguments: str) -> subprocess.Popen:
 def test_when_a_process_dies_torchrun_resumes_from_the_checkpoint(cats_and_dogs, tmp_path) -> None:
     pictures = cats_and_dogs(tmp_path / "pets", 60)
     arguments = ["--losses", "cross-entropy", "mse", "--data", str(pictures), "--seeds", "1"]
-    arguments += ["--width", "4", "--batch-size", "16", "--epochs", "12", "--evaluations", "1"]
+    arguments += ["--width", "4", "--batch-size", "16", "--epochs", "6", "--evaluations", "1"]
     arguments += ["--checkpoint-every", "0"]
     complete = torchrun(tmp_path, *arguments, "--name", "complete")
     out, err = complete.communicate(timeout=240)
     assert complete.returncode == 0, err
     assert "cross-entropy" in out
     broken = torchrun(tmp_path, *arguments, "--name", "broken")
-    run, until = tmp_path / "runs" / "broken" / "cross-entropy" / "seed0", time.monotonic() + 120
+    normal = tmp_path / "runs" / "broken" / "normal"
+    run, until = normal / "cross-entropy" / "seed0", time.monotonic() + 120
     while not (run / "resume.pt").exists() and time.monotonic() < until:
         time.sleep(0.01)
     children = Path(f"/proc/{broken.pid}/task/{broken.pid}/children").read_text().split()
     os.kill(int(children[-1]), signal.SIGKILL)
     out, err = broken.communicate(timeout=240)
     assert broken.returncode == 0, err
-    equal_but_for_time(tmp_path / "runs" / "complete", tmp_path / "runs" / "broken")
-    about = json.loads((tmp_path / "runs" / "broken" / "experiment.json").read_text())
+    for start in get_args(Start):
+        whole, pieced = (tmp_path / "runs" / name / start for name in ("complete", "broken"))
+        equal_but_for_time(whole, pieced)
+    about = json.loads((normal / "experiment.json").read_text())
     assert len(about["resumed"]) == 1
 
 
 def _compare(rank: int, config, images) -> int:
     checks.open_images = lambda *_, **__: images
     if rank == 0:
-        return compare(config, "", Reporter(), executor.lead).finished
+        finished = compare(config, "", Reporter(), executor.lead).finished
+        executor.release()
+        return finished
     executor.follow(Reporter())
     return 0
 
