@@ -27,6 +27,7 @@ from lossbench.benchmarks.report.claims import (
 ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 REFERENCE = ROOT / "runs" / "reference"
+COMPARISON = REFERENCE / "comparison"
 STARTS = ("normal", "confidently-wrong")
 
 
@@ -38,9 +39,12 @@ def table_of(markdown: str, start: str = "| loss | test accuracy") -> list[str]:
 
 
 def test_the_readmes_table_is_that_of_the_reference_run() -> None:
-    summary = (REFERENCE / "normal" / "summary.md").read_text(encoding="utf-8")
-    assert table_of(README) == table_of(summary)
-    assert len(table_of(README)) == len(ARTICLE_LOSSES) + 3
+    summary = (COMPARISON / "normal" / "summary.md").read_text(encoding="utf-8")
+    heads = ("| loss | test accuracy", "| loss | same gradient")
+    tables = [table_of(README, head) for head in heads]
+    assert tables == [table_of(summary, head) for head in heads]
+    # Two lines of head in each, and one of chance.
+    assert sum(map(len, tables)) == len(ARTICLE_LOSSES) + 5
 
 
 def test_the_readmes_files_exist() -> None:
@@ -59,14 +63,14 @@ def test_ci_runs_the_readmes_test_commands() -> None:
 
 @pytest.mark.parametrize("start", STARTS)
 def test_the_reference_is_a_finished_comparison_on_real_images(start: str) -> None:
-    about = json.loads((REFERENCE / start / "experiment.json").read_text())
+    about = json.loads((COMPARISON / start / "experiment.json").read_text())
     assert about["synthetic"] is False
     assert about["data"]["name"] == "cifar10"
     data = about["data"]
     assert (data["train"], data["validation"], data["test"]) == (9_000, 1_000, 2_000)
     assert about["config"]["start"] == start
-    summary = json.loads((REFERENCE / start / "summary.json").read_text())
-    assert set(summary["losses"]) == set(ARTICLE_LOSSES)
+    summary = json.loads((COMPARISON / start / "summary.json").read_text())
+    assert {*summary["losses"], *summary["identities"]} == set(ARTICLE_LOSSES)
     assert summary["unfinished_runs"] == []
     seeds = {loss["test_accuracy"]["n"] for loss in summary["losses"].values()}
     assert seeds == {CompareConfig().seeds}
@@ -74,11 +78,12 @@ def test_the_reference_is_a_finished_comparison_on_real_images(start: str) -> No
 
 @pytest.mark.parametrize("start", STARTS)
 def test_the_references_events_are_the_means_of_its_results(start: str) -> None:
-    directory = REFERENCE / start
+    directory = COMPARISON / start
     with (directory / "results.csv").open() as file:
         rows = list(csv.DictReader(file))
     compared = 0
-    for loss in ARTICLE_LOSSES:
+    losses = json.loads((directory / "summary.json").read_text())["losses"]
+    for loss in losses:
         path = str(directory / "tensorboard" / loss)
         events = EventAccumulator(path, size_guidance={"scalars": 0}).Reload()
         for part in ("validation", "test"):
@@ -91,7 +96,7 @@ def test_the_references_events_are_the_means_of_its_results(start: str) -> None:
             means = {step: statistics.fmean(values) for step, values in seen.items()}
             assert written == pytest.approx(means, rel=1e-6)
             compared += len(written)
-    assert compared >= 4 * len(ARTICLE_LOSSES)
+    assert compared >= 4 * len(losses)
 
 
 EXAMINED = [name for name in CLAIMS if (REFERENCE / "evidence" / name).is_dir()]
@@ -159,7 +164,8 @@ def test_the_reference_is_small() -> None:
 
 def test_no_photograph_of_the_data_set_is_in_the_references_events() -> None:
     events = [p for p in REFERENCE.rglob("*/tensorboard/*/events*") if p.suffix != ".photographs"]
-    assert len(events) == len(STARTS) * len(ARTICLE_LOSSES)
+    compared = json.loads((COMPARISON / STARTS[0] / "summary.json").read_text())["losses"]
+    assert len(events) == len(STARTS) * len(compared)
     for path in events:
         tags = EventAccumulator(str(path)).Reload().Tags()["images"]
         assert set(tags) <= {"value and gradient of each loss"}
