@@ -15,14 +15,18 @@ from torch import Tensor
 from .closed_form import ClosedForms
 from .numerics import in_float64
 
+SMALL_CAP = 64.0
+"""Largest cap at which the rounding error of one exponential, times the cap, does not count."""
+
 
 def cap(z: Tensor, c: float) -> tuple[Tensor, Tensor]:
     """Return u and u'."""
-    # Both of e = exp(-2 |x|), of which 1 / cosh^2 x does not cancel as 1 - tanh^2 x does. That
-    # 1 - e loses digits near 0 does not matter to a softmax, for which only differences count.
-    e = torch.exp(-(2 / c * z).abs())
+    # Both of e = exp(-2 |x|), of which 1 / cosh^2 x does not cancel as 1 - tanh^2 x does.
+    y = (2 / c * z).abs()
+    e = torch.exp(-y)
     share = 1 / (1 + e)
-    size = c * ((1 - e) * share)
+    # 1 - e loses digits near 0, which a large cap multiplies.
+    size = c * ((1 - e if c <= SMALL_CAP else -torch.expm1(-y)) * share)
     return torch.where(z < 0, -size, size), 4 * e * share * share
 
 

@@ -138,7 +138,7 @@ def compute(
     if found is True or found is False:
         _native.set(kernel.native, found, kernel.compiled(found))
         found = _native.call(kernel.native, input, target, weight, extra, ignore_index, reduction)
-    if found is None and not _on_cuda(input):
+    if found is None and isinstance(input, Tensor) and not _on_cuda(input):
         call = kernel.eager_call(ignore_index, reduction)
         return eager.compute(call, input, target, weight, extra)
     return found  # type: ignore[no-any-return]

@@ -169,8 +169,9 @@ def test_nan_makes_value_and_gradient_of_its_example_nan(
             if entry.name == "nll" and place != (1, int(t[1])):
                 continue  # It reads no other class, as torch's.
             check(place, ours, COUNTS if which else CONSTANT)
-            assert torch.equal(ours[0][others], plain[0][others])
-            assert torch.equal(ours[1][others], plain[1][others])
+            # Torch's operations take another program for a block of rows that has a NaN.
+            for now, before in zip(ours, plain, strict=True):
+                torch.testing.assert_close(now[others], before[others], rtol=4e-6, atol=1e-7)
     if "weight" in getattr(entry.build(), "_settings", ()):
         at = (1, int(t[1])) if kind == "index" else (1, 2) if wide else 1
         weight = torch.ones(z.shape[-1])
