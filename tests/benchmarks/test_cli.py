@@ -19,6 +19,7 @@ from lossbench.benchmarks.data import cifar
 from lossbench.benchmarks.data.augment import AUGMENTATIONS
 from lossbench.benchmarks.data.sources import SOURCES, UnavailableError
 from lossbench.benchmarks.errors import UserError
+from lossbench.benchmarks.training.default_rates import default_rates
 from lossbench.losses import kernels, registry
 
 from .samples import FAILING
@@ -49,7 +50,9 @@ def test_a_newcomers_comparison(pictures: Path, capsys) -> None:
     assert summary["finished_runs"] == 15
     assert {*summary["losses"], *summary["identities"]} == set(ARTICLE_LOSSES)
     alike = [summary["identities"][name] for name in ("nll", "bce-with-logits", "bernoulli-sum")]
-    assert [each["learning_rate"] for each in alike] == [0.1, 0.1, 0.05]
+    assert [each["learning_rate"] for each in alike] == [
+        default_rates([name])[name] for name in ("nll", "bce-with-logits", "bernoulli-sum")
+    ]
     assert {each["test_accuracy"] for each in alike} == {alike[0]["test_accuracy_of_other"]}
     assert summary["synthetic"] is False
 
