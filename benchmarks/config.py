@@ -254,8 +254,10 @@ class CompareConfig(ExperimentConfig):
     """Train the same small network with each loss over paired seeds, and compare the losses.
 
     Every run of a seed has the same initial weights and sees the same batches in the same order:
-    only the loss differs. The test images are used once, at the end of a run. Writes runs/<name>/:
-    results.csv, summary.json, summary.md, report.html, figures and TensorBoard logs.
+    only the loss differs. A loss that is a multiple of another is trained once, to check that. The
+    test images are used once, at the end of a run. Writes runs/<name>/: results.csv, summary.json,
+    summary.md, report.html, figures and TensorBoard logs; from both starts, runs/<name>/normal/ and
+    runs/<name>/confidently-wrong/, and one report of the two.
     """
 
     learning_rate: Annotated[
