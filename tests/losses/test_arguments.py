@@ -245,7 +245,8 @@ def test_indices_of_every_integer_type(entry: Entry, dtype: torch.dtype) -> None
         pytest.skip("takes no indices of that kind")
     input, target = sample(entry, kind)
     loss = entry.build(reduction="none")
-    assert torch.equal(loss(input, target.to(dtype)), loss(input, target))
+    # Torch's operations compute some of these types in other programs.
+    torch.testing.assert_close(loss(input, target.to(dtype)), loss(input, target))
 
 
 @pytest.mark.parametrize("dtype", [torch.uint8, torch.int8], ids=str)

@@ -29,6 +29,10 @@ _INDICES = (torch.int64, torch.int32, torch.int16, torch.int8, torch.uint8)
 _PLAIN = (Tensor, Parameter)
 _MOST = 2**63
 
+# Classes of the widest rows. Torch's products of rows add up float32 in sequence, and lose digits
+# in wider ones.
+_WIDEST = 2**18
+
 
 class Call(NamedTuple):
     """Arguments of a loss that its programs can compute.
@@ -117,6 +121,8 @@ def _is_plain(
             return False
         return t.dtype == dtype and t.shape == z.shape and all(_expands(x, z) for x in others)
     shape = z.shape
+    if shape and shape[min(1, len(shape) - 1)] > _WIDEST:
+        return False
     if not shape or any(x.shape != (shape[min(1, len(shape) - 1)],) for x in others):
         return False
     if forms.pair is not None:

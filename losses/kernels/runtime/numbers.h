@@ -255,8 +255,8 @@ template <class T>
 INLINE T log1p(T x) {
   const T sum = 1 + x;
   const Parts<T> parts = parts_of(sum);
-  // The rounding error of the sum. 2^-e is 0 for the largest e, for which the error is too.
-  const T lost = (x - (sum - 1)) * power_of_two<T>(-parts.e);
+  // The rounding error of the sum. 2^(1 - e) is 0 for the largest e, for which the error is too.
+  const T lost = (x - (sum - 1)) * power_of_two<T>(1 - parts.e) * T(0.5);
   return log_of_parts(sum, (parts.m - 1) + lost, static_cast<T>(parts.e));
 }
 
