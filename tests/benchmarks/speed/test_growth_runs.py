@@ -25,7 +25,8 @@ def experiment():
 
 
 def test_all_runs_are_trained(experiment) -> None:
-    assert len(experiment.plan.runs) == 2 * len(ARTICLE_LOSSES)
+    # Two seeds, but one for a loss that is a multiple of another.
+    assert len(ARTICLE_LOSSES) < len(experiment.plan.runs) < 2 * len(ARTICLE_LOSSES)
     for path in experiment.plan.run_directories:
         for name in ("config.json", RESULTS, "predictions.npz", "checkpoint.pt"):
             assert (path / name).stat().st_size > 0
@@ -37,10 +38,11 @@ def test_report_and_tensorboard_are_measured(experiment, monkeypatch) -> None:
     monkeypatch.setattr(growth_runs, "finished_experiment", lambda: experiment)
     assert growth_runs.report_seconds(0).median > 0
     assert 0.1 < growth_runs.report_megabytes(0).median < 10
-    assert tensorboard_seconds(experiment.plan.directory, 20) > 0
+    runs = len(experiment.plan.runs)
+    assert tensorboard_seconds(experiment.plan.directory, runs) > 0
     monkeypatch.setattr(growth_runs, "TIMEOUT", 5.0)
-    with pytest.raises(TimeoutError, match="of 21 runs"):
-        tensorboard_seconds(experiment.plan.directory, 21)
+    with pytest.raises(TimeoutError, match=f"of {runs + 1} runs"):
+        tensorboard_seconds(experiment.plan.directory, runs + 1)
 
 
 def test_an_interruption_ends_the_measurement(tmp_path, monkeypatch) -> None:
