@@ -356,13 +356,18 @@ def validate(config: CompareConfig | TuneConfig) -> None:
         _check_comparison(config)
 
 
+def optimizer_name(optimizer: str) -> str:
+    """Return the name in the setting of an optimizer, without the settings in parentheses."""
+    return optimizer.partition("(")[0]
+
+
 def rates_of(config: CompareConfig | TuneConfig) -> tuple[float, ...]:
     """Return the learning rates to try, the one of a comparison, or () if it is tuned per loss.
 
     Raises:
         UserError: none are given, and the optimizer has no usual ones.
     """
-    name = config.optimizer.partition("(")[0]
+    name = optimizer_name(config.optimizer)
     if ":" not in name and name not in OPTIMIZERS:
         raise unknown_name("optimizer", name, OPTIMIZERS, "name a class as package.module:Class")
     if isinstance(config, TuneConfig):

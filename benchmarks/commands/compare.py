@@ -27,7 +27,7 @@ from lossbench.benchmarks.training.plan import Plan, load_plan
 from lossbench.benchmarks.training.progress import Executor, ExperimentStatus, train_runs
 
 from .plan import create_plan, create_plans, experiment_settings
-from .results import experiment_lock, print_status, write_results
+from .results import experiment_lock, explain_disk_errors, print_status, write_results
 
 
 def run(command: CompareCommand, line: str) -> int:
@@ -40,7 +40,7 @@ def run(command: CompareCommand, line: str) -> int:
             "begun with; give no other flag but --executor, and --data if the images have moved"
         )
     if not torchrun.has_several_processes():
-        return print_status(*train_comparison(command, line))
+        return print_status(train_comparison(command, line))
     if command.executor == "ray":
         raise UserError("--executor ray: Ray and torchrun both spread work; use one of them")
     if command.resume is None and command.name is None:
@@ -51,19 +51,14 @@ def run(command: CompareCommand, line: str) -> int:
     with torchrun.process_group() as number:
         if number:
             return follow()
-        status = print_status(*train_comparison(command, line))
+        status = print_status(train_comparison(command, line))
         torchrun.release()
         return status
 
 
-def train_comparison(
-    command: CompareCommand, line: str
-) -> tuple[list[ExperimentStatus], int | None]:
-    """Start or resume a comparison in this process, or as the leader of several.
-
-    Returns:
-        The status of each experiment, and the number of their runs if there are several.
-    """
+def train_comparison(command: CompareCommand, line: str) -> list[ExperimentStatus]:
+    """Start or resume a comparison in this process, or as the leader of several; return the status
+    of each of its experiments."""
     directory = command.resume
     if directory is None and torchrun.has_several_processes() and torchrun.was_restarted():
         # It is missing if the processes died before they had made it.
@@ -75,8 +70,7 @@ def train_comparison(
         else:
             data = command.data if command.resume is not None else None
             plans = [reopen(each, line, reporter, data) for each in experiments_in(directory)]
-        ended = train_plans(plans, reporter, executor)
-    return ended, sum(len(plan.runs) for plan in plans) if len(plans) > 1 else None
+        return train_plans(plans, reporter, executor)
 
 
 def starts_of(command: CompareCommand) -> tuple[CompareConfig, tuple[Start, ...]]:
@@ -100,16 +94,23 @@ def train_plans(
     """Train and report experiments one after the other, until one is interrupted.
 
     Several get a report of all of them, in the directory above theirs.
+
+    Returns:
+        The status of each, of those that were not begun as well.
     """
     ended: list[ExperimentStatus] = []
     for plan in plans:
+        if ended and ended[-1].interrupted:
+            signal = ended[-1].interrupted
+            ended.append(ExperimentStatus(plan.directory, len(plan.runs), interrupted=signal))
+            continue
         with experiment_lock(plan.directory):
             ended.append(_train_and_report(plan, reporter, executor))
-        if ended[-1].interrupted:
-            break
     reported = [status.directory for status in ended if status.finished]
     if len(plans) > 1 and reported:
-        write_reports(reported, plans[0].directory.parent)
+        home = plans[0].directory.parent
+        with explain_disk_errors(home):
+            write_reports(reported, home)
     return ended
 
 

@@ -14,7 +14,7 @@ from typing import Any
 
 import torch
 
-from lossbench.benchmarks.config import CompareConfig, Start, rates_of
+from lossbench.benchmarks.config import CompareConfig, Start, optimizer_name, rates_of
 from lossbench.benchmarks.console import Reporter
 from lossbench.benchmarks.data import ImageSet
 from lossbench.benchmarks.data.description import data_lines, describe_data, experiment_name
@@ -29,7 +29,7 @@ from lossbench.benchmarks.subcommands import PROGRAM, CollectCommand, RunOneComm
 from lossbench.benchmarks.training.checks import check_model, check_settings, open_image_set
 from lossbench.benchmarks.training.default_rates import default_rates, describe_table
 from lossbench.benchmarks.training.executors.local import run_locally
-from lossbench.benchmarks.training.identities import find_identities, identity_rate, is_sgd
+from lossbench.benchmarks.training.identities import find_identities, identity_rate
 from lossbench.benchmarks.training.plan import Plan, configure_torch, load_plan, run_configs
 from lossbench.benchmarks.training.progress import ExperimentStatus, train_runs
 
@@ -180,10 +180,11 @@ def learning_rates(
     assert config.losses is not None
     arms = tuple(name for name in config.losses if name not in identities)
     usual = rates_of(config)
+    unnamed = config.learning_rate is None and config.preset is None
     if config.tuned:
         rates = tuned_rates(config, images, arms)
         source = f"searched with these settings from a {config.start} start"
-    elif (config.learning_rate, config.preset) == (None, None) and is_sgd(config.optimizer):
+    elif unnamed and optimizer_name(config.optimizer) == "sgd":
         rates, source = default_rates(arms), describe_table()
     else:
         rates, source = dict.fromkeys(arms, *usual), "one for every loss, not searched"

@@ -32,15 +32,13 @@ def write_results(plan: Plan, status: ExperimentStatus) -> None:
         write_board(plan.directory, plan.images)
 
 
-def print_status(ended: Sequence[ExperimentStatus], planned: int | None = None) -> int:
+def print_status(ended: Sequence[ExperimentStatus]) -> int:
     """Print tables of experiments, and how to resume; return the exit code.
 
     Args:
         ended: status of each experiment; several lie in one directory with one report.
-        planned: number of runs of all experiments, if some were not begun.
     """
-    first = ended[0].directory
-    home = first if len(ended) == 1 and planned is None else first.parent
+    home = ended[0].directory if len(ended) == 1 else ended[0].directory.parent
     finished = [status.directory for status in ended if status.finished]
     for directory in finished:
         _print_tables(summarise(directory))
@@ -52,7 +50,7 @@ def print_status(ended: Sequence[ExperimentStatus], planned: int | None = None) 
         print(f"lossbench: {failure}", file=sys.stderr)
     again = shlex.join([*PROGRAM, "compare", "--resume", str(home)])
     runs = sum(status.finished for status in ended)
-    planned = planned or sum(status.planned for status in ended)
+    planned = sum(status.planned for status in ended)
     if stopped := ended[-1].interrupted:
         print(
             f"lossbench: interrupted after {runs} of {planned} runs; to go on: {again}",

@@ -19,6 +19,7 @@ from lossbench.benchmarks.config import (
     ExperimentConfig,
     TrainingConfig,
     TuneConfig,
+    optimizer_name,
     rates_of,
 )
 from lossbench.benchmarks.console import Reporter
@@ -120,11 +121,10 @@ def tune(config: TuneConfig, command: str, reporter: Reporter) -> Path:
 
 def summarise_loss(results: list[RunResult]) -> dict[str, Any]:
     """Return the search of one loss as JSON values. A diverged run has None."""
+    means = accuracy_by_rate(results)
     return {
-        "best": best_rate(results),
-        "validation_accuracy": {
-            f"{rate:g}": mean for rate, mean in accuracy_by_rate(results).items()
-        },
+        "best": best_rate(means),
+        "validation_accuracy": {f"{rate:g}": mean for rate, mean in means.items()},
         "trials": [
             {
                 "learning_rate": result.config.learning_rate,
@@ -295,6 +295,6 @@ def search_command(config: ExperimentConfig, losses: list[str]) -> str:
         if value is not None and value != getattr(default, field):
             values = value if isinstance(value, tuple) else (value,)
             flags += [f"--{field.replace('_', '-')}", *map(str, values)]
-    if config.optimizer.partition("(")[0] not in OPTIMIZERS:
+    if optimizer_name(config.optimizer) not in OPTIMIZERS:
         flags += ["--rates", "RATE", "RATE"]  # a class has no usual ones
     return shlex.join(["lossbench", "tune", *flags])

@@ -17,7 +17,7 @@ from lossbench.benchmarks.records.claim import (
     Statement,
     verdict_of,
 )
-from lossbench.benchmarks.training.rate_search import FIRST_SEARCH_SEED
+from lossbench.benchmarks.training.rate_search import FIRST_SEARCH_SEED, best_rate
 from lossbench.benchmarks.training.result import RunResult
 
 from .design import Design
@@ -32,7 +32,7 @@ Searched = Mapping[Any, Mapping[float, float]]
 
 @dataclass
 class Analysis(ABC):
-    """What is computed from the trained networks of a claim.
+    """Computation of a finding from the trained networks of a claim.
 
     Attributes:
         runs: results by cell, in the order of the seeds.
@@ -129,11 +129,6 @@ class Claim(Statement):
             ]
             for cell, config in self.design.cells.items()
         }
-
-
-def best_rate(scores: Mapping[float, float]) -> float:
-    """Return the learning rate with the highest score; of ties the lowest rate."""
-    return max(sorted(scores), key=scores.__getitem__)
 
 
 def train_each(

@@ -1,4 +1,4 @@
-"""What the examination of a claim will cost: networks to train, and about how long that takes."""
+"""Cost of examining a claim: networks to train, and about how long that takes."""
 
 from __future__ import annotations
 
@@ -10,9 +10,10 @@ from typing import NamedTuple
 from lossbench.benchmarks.config import RunConfig
 from lossbench.benchmarks.format import duration, plural
 from lossbench.benchmarks.training.executors.pool import Pool, image_arguments
+from lossbench.benchmarks.training.rate_search import best_rate
 from lossbench.benchmarks.training.result import RunResult
 
-from .claim import Claim, best_rate
+from .claim import Claim
 
 Kind = tuple[str, int | None, str, int | None, float | None]
 """What the time of a training image depends on: model, width, images and their size, and the

@@ -1,4 +1,4 @@
-"""What a claim fixes before anything is trained, and the tests of its quantities."""
+"""Design of a claim: all that is fixed before anything is trained, and its tests."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ class Expected:
 
     @property
     def is_ratio(self) -> bool:
-        """Whether the quantity is a ratio."""
+        """True if the quantity is a ratio."""
         return self.unit == "times"
 
     @property
@@ -60,7 +60,7 @@ class Expected:
 
     @property
     def wanted(self) -> str:
-        """What is expected, such as 'above +2 points' or 'within 1/2 to 2 times'."""
+        """The expectation in words, such as 'above +2 points' or 'within 1/2 to 2 times'."""
         if self.is_ratio:
             low = f"1/{self.limit:g} to " if self.direction == "within" else ""
             return f"{self.direction} {low}{self.limit:g} times"
@@ -80,7 +80,7 @@ class Expected:
 
 @dataclass(frozen=True)
 class Quantity:
-    """What was measured: one value per seed.
+    """A measured quantity: one value per seed.
 
     Attributes:
         values: the values; natural logarithms of a ratio.

@@ -182,7 +182,7 @@ class Multiclass(Analysis):
 
 @dataclass(frozen=True)
 class Algebra:
-    """How the losses differ on the test outputs of a network.
+    """Differences of the losses on the test outputs of a network.
 
     Attributes:
         from_logarithm: largest relative difference of softmax cross-entropy from -ln p_y.

@@ -10,6 +10,7 @@ import json
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -127,7 +128,7 @@ class Experiment:
         """Class names by label; empty if the file has none."""
         return tuple(map(str, self.about.get("data", {}).get("classes", [])))
 
-    @property
+    @cached_property
     def compared(self) -> dict[str, list[Run]]:
         """Finished runs by loss, without those of losses that are a multiple of another."""
         runs: dict[str, list[Run]] = {}
@@ -136,7 +137,7 @@ class Experiment:
                 runs.setdefault(run.loss, []).append(run)
         return runs
 
-    @property
+    @cached_property
     def identities(self) -> dict[str, Identity]:
         """Losses that are a multiple of another with a finished run, by name.
 

@@ -1,4 +1,4 @@
-"""How many seeds, or test images, would decide a comparison."""
+"""Numbers of seeds, or of test images, that would decide a comparison."""
 
 from __future__ import annotations
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from lossbench.benchmarks.config import REFERENCE
+from lossbench.benchmarks.config import REFERENCE, optimizer_name
 from lossbench.benchmarks.records.identities import Identity
 
 from .objective import Objective
@@ -57,12 +57,7 @@ def identity_rate(identity: Identity, rate: float, optimizer: str) -> float:
         rate: of the other loss.
         optimizer: as in the settings.
     """
-    return rate / identity.factor if is_sgd(optimizer) else rate
-
-
-def is_sgd(optimizer: str) -> bool:
-    """Tell whether the optimizer of the settings is `sgd`, with or without settings of its own."""
-    return optimizer.partition("(")[0] == "sgd"
+    return rate / identity.factor if optimizer_name(optimizer) == "sgd" else rate
 
 
 def _gradient(name: str, num_classes: int) -> Tensor:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import statistics
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from lossbench.benchmarks.config import RunConfig
@@ -83,7 +83,8 @@ def extend_search(
 
 def _rate_beyond(results: Sequence[RunResult]) -> float | None:
     """Return the rate next to the best one if that lies at an end of those tried, else None."""
-    means, best = accuracy_by_rate(results), best_rate(results)
+    means = accuracy_by_rate(results)
+    best = best_rate(means)
     if len(set(means.values())) == 1 or min(means) < best < max(means):
         return None
     half_decades = round(2 * math.log10(best)) + (1 if best == max(means) else -1)
@@ -107,7 +108,6 @@ def accuracy_by_rate(results: Sequence[RunResult]) -> dict[float, float]:
     return {rate: statistics.fmean(values) for rate, values in accuracies.items()}
 
 
-def best_rate(results: Sequence[RunResult]) -> float:
-    """Return the learning rate with the highest mean validation accuracy; of ties the lowest."""
-    means = accuracy_by_rate(results)
-    return max(sorted(means), key=means.__getitem__)
+def best_rate(scores: Mapping[float, float]) -> float:
+    """Return the learning rate with the highest score; of ties the lowest rate."""
+    return max(sorted(scores), key=scores.__getitem__)

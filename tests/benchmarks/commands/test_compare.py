@@ -7,17 +7,21 @@ import shutil
 import signal
 import sys
 import threading
+from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
 
 from lossbench.benchmarks.commands import compare as comparison
 from lossbench.benchmarks.commands.compare import compare, resume
+from lossbench.benchmarks.commands.results import print_status
 from lossbench.benchmarks.config import CompareConfig
 from lossbench.benchmarks.console import Reporter
 from lossbench.benchmarks.records.files import lock_directory
 from lossbench.benchmarks.records.results import gather_tables
 from lossbench.benchmarks.training import checks, recorder
+from lossbench.benchmarks.training.progress import ExperimentStatus
 from lossbench.losses import registry
 
 from ..rows import assert_same_weights, equal_but_for_time, rows_of
@@ -383,3 +387,25 @@ def test_a_directory_that_goes_away_is_one_line(config, monkeypatch, refusal) ->
 
     monkeypatch.setattr(recorder, "Trainer", removing)
     refusal(lambda: compare(config, "", Reporter()), "No such file", "stopped")
+
+
+def test_after_an_interruption_the_second_start_is_left_for_later(
+    tmp_path: Path, monkeypatch, capsys
+) -> None:
+    plans = [SimpleNamespace(directory=tmp_path / name, runs=(1, 2)) for name in ("a", "b")]
+    for plan in plans:
+        plan.directory.mkdir()
+    begun = []
+
+    def interrupted(plan, *_) -> ExperimentStatus:
+        begun.append(plan)
+        return ExperimentStatus(plan.directory, 2, interrupted=signal.SIGINT)
+
+    monkeypatch.setattr(comparison, "_train_and_report", interrupted)
+    ended = comparison.train_plans(plans, Reporter(), lambda *_: None)
+    assert begun == plans[:1]
+    assert print_status(ended) == 130
+    said = capsys.readouterr().err
+    assert "interrupted after 0 of 4 runs" in said
+    assert said.rstrip().endswith(f"lossbench compare --resume {tmp_path}")
+    assert not (tmp_path / "report.html").exists()

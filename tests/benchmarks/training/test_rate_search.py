@@ -35,12 +35,12 @@ def test_the_best_rate_is_that_of_the_highest_mean() -> None:
     assert accuracy_by_rate(results) == {
         rate: pytest.approx(statistics.fmean(each)) for rate, each in grid.items()
     }
-    assert best_rate(results) == 0.1
+    assert best_rate(accuracy_by_rate(results)) == 0.1
 
 
 def test_of_equals_the_lowest_rate_is_best_whatever_the_order() -> None:
     results = [result(rate, 0, 0.75) for rate in (3.0, 0.1, 1.0)]
-    assert best_rate(results) == 0.1
+    assert best_rate(accuracy_by_rate(results)) == 0.1
 
 
 def test_a_run_that_diverges_counts_as_chance() -> None:
@@ -88,7 +88,7 @@ def test_only_the_losses_that_need_it_get_further_rates() -> None:
 
 def test_a_search_needs_validation_images() -> None:
     with pytest.raises(ValueError, match="validation"):
-        best_rate([dataclasses.replace(result(0.1, 0, 0.5), validation=None)])
+        accuracy_by_rate([dataclasses.replace(result(0.1, 0, 0.5), validation=None)])
 
 
 def test_every_run_gets_the_same_rates_and_seeds_and_no_test_images() -> None:
