@@ -43,6 +43,8 @@ def read_identities(about: Mapping[str, Any]) -> dict[str, Identity]:
         wrong = wrong or schema_error(each, SHAPE, f"identities.{name}")
         if wrong is None and set(each) != set(SHAPE):
             wrong = f"identities.{name} should have {', '.join(SHAPE)}"
+        if wrong is None and each["of"] in listed:
+            wrong = f"identities.{name}.of should be no identity itself, as {each['of']!r:.40} is"
     if wrong:
         raise ValueError(wrong)
     return {name: Identity(**each) for name, each in listed.items()}

@@ -30,6 +30,8 @@ def test_identities_are_read_and_printed() -> None:
         ({"nll": NLL | {"factor": "2"}}, r"identities.nll.factor should be"),
         ({"nll": {"of": "cross-entropy"}}, "should have of, factor, difference"),
         ({"nll": NLL | {"more": 1}}, "should have of, factor, difference"),
+        ({"nll": NLL | {"of": "nll"}}, "identities.nll.of should be no identity itself"),
+        ({"nll": NLL, "cross-entropy": NLL | {"of": "nll"}}, "should be no identity itself"),
     ],
 )
 def test_another_shape_is_refused(identities, words: str, tmp_path) -> None:

@@ -35,3 +35,14 @@ def test_identities_stand_apart_and_get_no_verdict(tmp_path) -> None:
     assert "| bernoulli-sum | 2 × cross-entropy | 3e-08 | 0.05 | 70.3 | 70.0 |" in page
     assert "z above 17" in page
     assert "bernoulli-sum" not in page[: page.index("## Same gradient")]
+
+
+def test_an_identity_is_not_compared_with_another_seed(tmp_path) -> None:
+    about = describe(losses=["cross-entropy", "nll"]) | {
+        "identities": {"nll": {"of": "cross-entropy", "factor": 1.0, "difference": 0.0}}
+    }
+    rows = evaluations("cross-entropy", 1, [0.5, 0.6, 0.8])  # seed 0 has failed
+    rows += evaluations("nll", 0, [0.5, 0.6, 0.7])
+    summary = write_summary(write_experiment(tmp_path / "experiment", about, rows))
+    assert summary["identities"]["nll"]["test_accuracy"] == 0.7
+    assert summary["identities"]["nll"]["test_accuracy_of_other"] is None

@@ -73,9 +73,11 @@ def _experiments() -> list[bytes]:
                 row = dict.fromkeys(COLUMNS, 0.5) | {"loss": loss, "seed": seed, "epoch": step}
                 rows.writerow(row | {"step": 10 * step, "test_accuracy": 0.6 if step else "nan"})
     tuned = ABOUT["config"] | {"tuned": True, "seeds": [0, 1], "learning_rates": {"mse": 0.1}}  # type: ignore[operator]
+    twice = {"of": "cross-entropy", "factor": 2.0, "difference": 1e-8}
+    alike = ABOUT | {"learning_rates_from": "a search", "identities": {"mse": twice}}
     return [
         BREAK.join((json.dumps(about).encode(), file.getvalue().encode(), WARNINGS.encode()))
-        for about in (ABOUT, {"config": ABOUT["config"]}, ABOUT | {"config": tuned})
+        for about in (ABOUT, {"config": ABOUT["config"]}, ABOUT | {"config": tuned}, alike)
     ]
 
 
