@@ -43,8 +43,10 @@ def print_status(ended: Sequence[ExperimentStatus]) -> int:
     for directory in finished:
         _print_tables(summarise(directory))
     if finished:
-        view = shlex.join([*PROGRAM, "view", "--runs", str(home)])
-        print(f"\nReport       {home / 'report.html'}\nTensorBoard  {view}")
+        print(f"\nReport       {home / 'report.html'}")
+        # One by one: TensorBoard has seven colours, too few for the losses of both starts.
+        for directory in finished:
+            print(f"TensorBoard  {shlex.join([*PROGRAM, 'view', '--runs', str(directory)])}")
     failures = [failure for status in ended for failure in status.failed]
     for failure in failures:
         print(f"lossbench: {failure}", file=sys.stderr)

@@ -63,6 +63,9 @@ def test_both_starts_are_two_experiments_and_one_page(pictures: Path, capsys) ->
     out, err = capsys.readouterr()
     assert "8 runs: 2 losses x 2 seeds x 2 starts" in err
     assert "runs/two/report.html" in out
+    assert all(
+        f"view --runs runs/two/{start}\n" in out for start in ("normal", "confidently-wrong")
+    )
     page = Path("runs/two/report.html").read_text(encoding="utf-8")
     for start in ("normal", "confidently-wrong"):
         assert f"From a {start.replace('-', ' ')} start" in page
