@@ -23,7 +23,7 @@ class GradientStats:
         loss, accuracy: of the training batches, before their step.
         logit_mean_abs: mean |dL/dz|.
         logit_when_wrong: mean |dL/dz| over misclassified examples.
-        vanished_fraction: fraction of the misclassified examples whose gradient has vanished.
+        vanished_fraction: fraction of the misclassified examples with |dL/dz| below 1e-6.
         parameter_norm: mean Euclidean norm of the gradient over all parameters.
         layers: mean norm of each parameter's gradient, by parameter name.
         logit_log10: log10 |dL/dz| of every example, at least log10 of `FLOOR`.

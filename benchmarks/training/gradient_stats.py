@@ -17,7 +17,7 @@ from .distributed import all_gather, world_size
 from .objective import Objective
 
 VANISHED_BELOW = 1e-6
-"""Magnitude below which a logit gradient counts as vanished."""
+"""Magnitude below which the logit gradient of a single example counts as vanished."""
 
 
 class GradientMeter:

@@ -12,6 +12,12 @@ from .gradient_stats import VANISHED_BELOW
 EXPLODED_ABOVE = 1e3
 """Norm above which a gradient counts as exploded. Usual norms of a layer are 1e-3 to 1e2."""
 
+SHARE_OF_ERROR = 0.01
+"""Fraction of the error |f - t| below which the gradient of wrong predictions has vanished."""
+
+OFTEN_WRONG = 0.1
+"""Fraction of wrong predictions from which on a gradient is compared with their error."""
+
 LOGIT = "logit"
 """Name of dL/dz among the layers."""
 
@@ -20,7 +26,11 @@ class GradientWarnings:
     """Detector of vanished and exploded gradients of one run.
 
     A gradient has exploded if it is above `EXPLODED_ABOVE` or not finite. It has vanished if it is
-    below `VANISHED_BELOW` while some predictions are wrong, with two exceptions:
+    below `VANISHED_BELOW` while some predictions are wrong. The mean |dL/dz| of wrong predictions
+    has vanished as well if at least `OFTEN_WRONG` of all are wrong and it is below `SHARE_OF_ERROR`
+    of their error. The error |f - t| of a wrong prediction is at least 1/2; its mean over the
+    logits of C classes is at least 1/C. It is the gradient of cross-entropy. Of parameters, two
+    kinds are left out:
 
     - a parameter beside another one of the same module that has a gradient. Batch normalization
       cancels the bias of the convolution before it, and the bias of a head has no gradient where
@@ -29,10 +39,15 @@ class GradientWarnings:
       frozen or unused.
 
     Each layer is warned of once per kind.
+
+    Args:
+        loss, seed: the run.
+        num_classes: of the data.
     """
 
-    def __init__(self, loss: str, seed: int) -> None:
+    def __init__(self, loss: str, seed: int, num_classes: int = 2) -> None:
         self.loss, self.seed = loss, seed
+        self.least_error = 1 / num_classes
         self.warned: set[tuple[WarningKind, str]] = set()
         self.in_use: set[str] = set()
 
@@ -76,7 +91,9 @@ class GradientWarnings:
             for name, norm in stats.layers.items()
             if module_of(name) not in alive and (name in self.in_use or not self.in_use)
         }
-        if stats.logit_when_wrong < VANISHED_BELOW:
+        often = stats.wrong >= OFTEN_WRONG * stats.examples
+        enough = SHARE_OF_ERROR * self.least_error if often else VANISHED_BELOW
+        if stats.logit_when_wrong < enough:
             vanished[LOGIT] = stats.logit_when_wrong
         return vanished
 
@@ -95,10 +112,14 @@ class GradientWarnings:
             where = layer if count == 1 else f"{count} of {layers} layers, first {layer}"
             if LOGIT in values:
                 where = f"the logit and of {where}" if count else "the logit"
+        number = f"{value:.3g}"
+        if kind == "vanished" and list(values) == [LOGIT]:
+            where = "wrong predictions"
+            number = f"mean |dL/dz| {number}, where |f - t| is {self.least_error:.3g} or more"
         comma = "," if ", " in where else ""
         text = (
             f"{self.loss} seed {self.seed}: the gradient of {where}{comma} {kind} at step {step:,} "
-            f"({value:.3g})"
+            f"({number})"
         )
         return GradientWarning(self.loss, self.seed, kind, layer, step, value, text)
 

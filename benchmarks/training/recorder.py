@@ -125,7 +125,8 @@ class Recorder(Callback):
         self.path.mkdir(parents=True, exist_ok=True)
         remove_scratch(self.path)
         (self.path / FAILURE).unlink(missing_ok=True)
-        self.warnings = GradientWarnings(config.loss, config.seed)
+        classes = len(plan.images.classes)
+        self.warnings = GradientWarnings(config.loss, config.seed, classes)
         self.last: Evaluation | None = None
         self.state = self._resume()
         write_json(self.path / "config.json", config.to_json() | {"images": self.images})
@@ -157,7 +158,7 @@ class Recorder(Callback):
             checkpoint.roll_back(self.path, found["files"])
         except (CheckpointError, KeyError, TypeError, ValueError) as error:
             self.monitor.say(f"cannot resume from {path} ({error}): the run starts again")
-            self.warnings = GradientWarnings(self.config.loss, self.config.seed)
+            self.warnings.load_state_dict({"warned": [], "in_use": []})
             self.last = None
             checkpoint.roll_back(self.path, {})
             return None

@@ -1,6 +1,7 @@
 import math
 
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -11,6 +12,7 @@ from lossbench.benchmarks.training.gradient_warnings import (
     GradientWarning,
     GradientWarnings,
 )
+from lossbench.benchmarks.training.objective import Objective
 
 from ..samples import gradient_stats
 
@@ -72,11 +74,51 @@ def test_layers_are_named(gone, words: str) -> None:
 def test_the_logit_is_named() -> None:
     (warning,) = GradientWarnings("bce", 0).check(3, stats(logit=1e-9))
     assert warning.layer == "logit"
-    assert warning.text == "bce seed 0: the gradient of the logit vanished at step 3 (1e-09)"
+    assert warning.text == (
+        "bce seed 0: the gradient of wrong predictions vanished at step 3 (mean |dL/dz| 1e-09, "
+        "where |f - t| is 0.5 or more)"
+    )
     (warning,) = GradientWarnings("bce", 0).check(
         3, stats(ALIVE | {"conv.weight": 1e-9}, logit=1e-9)
     )
     assert "of the logit and of conv.weight vanished" in warning.text
+
+
+@pytest.mark.parametrize(
+    ("classes", "wrong", "logit", "vanished"),
+    [
+        # sigmoid-mse at 50 %, sure of the wrong class; cross-entropy there; one mistake of 64.
+        (2, 32, 3e-4, True),
+        (2, 32, 0.98, False),
+        (2, 32, 0.0049, True),
+        (2, 32, 0.0051, False),
+        (2, 1, 3e-4, False),
+        (2, 1, 9e-7, True),
+        (10, 57, 0.00099, True),
+        (10, 57, 0.00101, False),
+    ],
+)
+def test_a_gradient_far_below_the_error_has_vanished(classes, wrong, logit, vanished) -> None:
+    found = GradientWarnings("sigmoid-mse", 0, classes).check(0, stats(wrong=wrong, logit=logit))
+    assert [(each.kind, each.layer, each.value) for each in found] == (
+        [("vanished", "logit", logit)] if vanished else []
+    )
+
+
+@pytest.mark.parametrize("classes", [2, 3, 10])
+def test_a_wrong_prediction_has_at_least_the_error_that_vanishing_is_measured_by(classes) -> None:
+    objective = Objective("cross-entropy", classes)
+    generator = torch.Generator().manual_seed(0)
+    outputs = torch.randn(4000, objective.num_outputs, generator=generator) * torch.logspace(
+        -6, 2, 4000
+    ).unsqueeze(1)
+    labels = torch.arange(4000) % classes
+    p = objective.probabilities(outputs).double()
+    error = (p - torch.nn.functional.one_hot(labels, classes)).abs().mean(1)
+    wrong = objective.predict(outputs) != labels
+    least = GradientWarnings("cross-entropy", 0, classes).least_error
+    # The least is reached where two classes have 1/2 each.
+    assert least * (1 - 1e-6) <= error[wrong].min().item() <= 1.2 * least
 
 
 def test_what_follows_later_is_warned_later_and_once() -> None:
