@@ -27,10 +27,11 @@ Names = tyro.conf.Positional[tuple[str, ...]]
 class EvidenceCommand:
     """Examine the claims of the argument for cross-entropy, each by experiment.
 
-    Without a name it lists the claims. A claim is tested after 5, 8, 12, 18, 27 and 40 seeds, until
-    it is decided. Its cost is listed before anything is trained. Writes runs/evidence/<name>/ for
-    each: a report with its measurements and the verdict computed from them. Networks that were
-    trained before are not trained again, so an interrupted examination continues where it stopped.
+    Without a name it lists the claims, with the verdicts that are known. A claim is tested after 5,
+    8, 12, 18, 27 and 40 seeds, until it is decided. Its cost is listed before anything is trained.
+    Writes runs/evidence/<name>/ for each: a report with its measurements and the verdict computed
+    from them. Networks that were trained before are not trained again, so an interrupted
+    examination continues where it stopped.
     """
 
     names: Annotated[Names, tyro.conf.arg(metavar="[NAME ...]")] = ()

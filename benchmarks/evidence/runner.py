@@ -181,7 +181,7 @@ def examine(
                 write_overview(evidence, CLAIMS)
                 reporter.say(
                     f"{claim.name}, {seeds} of at most {claim.design.looks[-1]} seeds: "
-                    f"{finding.verdict}. {finding.sentence}  ({seconds:.0f} s)"
+                    f"{finding.verdict}  ({seconds:.0f} s)"
                 )
                 if finding.verdict != "undecided":
                     break

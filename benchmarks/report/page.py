@@ -33,7 +33,7 @@ from .document import (
 )
 from .identities import identities_blocks
 from .provenance import Items, data_items, format_mapping, machine_items
-from .table import WOULD_DECIDE, comparison_title, notes, results_table, seed_range
+from .table import WOULD_DECIDE, comparison_title, notes, results_table, seed_range, short_table
 
 ALT = {
     "differences.png": "One row per loss: test accuracy minus cross-entropy's, with intervals.",
@@ -84,6 +84,8 @@ def comparison_document(
     blocks += verdicts(summary)
     blocks += [Paragraph(sentence(summary)), *figure("differences.png")]
     blocks += figure("comparison.png")
+    if summary["start"] == "confidently-wrong":
+        blocks.append(short_table(summary))
     if summary["warnings"]:
         blocks += [Heading("Warnings"), BulletList(tuple(summary["warnings"]))]
     blocks += [Heading("Numbers"), results_table(summary)]

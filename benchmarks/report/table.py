@@ -85,6 +85,20 @@ def results_table(summary: dict[str, Any]) -> Table:
     return Table(headings, tuple(losses), (chance,), warning)
 
 
+def short_table(summary: dict[str, Any]) -> Table:
+    """Build the table of a confidently wrong start that README shows: three columns.
+
+    The gradient is that of the first batch, over the wrongly classified examples.
+    """
+    gradients = {
+        name: magnitude(loss["gradient"]["logit_when_wrong"]["first"])
+        for name, loss in summary["losses"].items()
+    }
+    found = tuple((name, right, gradients.get(name, "")) for name, right, *_ in rows(summary))
+    heading = "gradient |dL/dz| when confidently wrong"
+    return Table(("loss", "test accuracy, %", heading), found[:-1], found[-1:])
+
+
 def terminal_table(summary: dict[str, Any], width: int) -> rich.table.Table:
     """Build the table for the terminal.
 

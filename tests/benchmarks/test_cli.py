@@ -121,6 +121,7 @@ def test_both_starts_are_two_experiments_and_one_page(pictures: Path, capsys) ->
         (["tune", "--data", "nowhere.zip"], "nowhere.zip"),
         (["tune", "--learning-rate", "1"], "--learning-rate"),
         (["evidence", "zero-wun"], "did you mean 'zero-one'"),
+        (["evidence", "--looks", "1"], "name the claims to examine, or all"),
         (["evidence", "zero-one", "--workers", "0"], "--workers 0"),
         (["evidence", "zero-one", "--looks", "0"], "--looks 0"),
         (["report"], "name at least one"),
@@ -434,6 +435,10 @@ def test_without_a_name_the_claims_are_listed(capsys) -> None:
     for name in CLAIMS:
         assert f"{name} " in out
         assert claim_of(name).question in out
+    reference = Path(__file__).resolve().parents[2] / "runs" / "reference"
+    assert cli.main(["evidence", "--runs", str(reference)]) == 0
+    sentence = json.loads((reference / "evidence/zero-one/claim.json").read_text())["sentence"]
+    assert f"  holds, proved and checked. {sentence}\n" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("command", ["compare", "plan"])

@@ -87,8 +87,10 @@ def test_a_claim_goes_on_until_it_is_decided(tmp_path, pool):
     said = examine(tmp_path, [SQUARE])
     looks = [line for line in said if line.startswith("square-loss, ")]
     assert len(looks) > 1
-    assert all(": undecided. " in line for line in looks[:-1])
+    assert all(": undecided  (" in line for line in looks[:-1])
     record = read_claim(tmp_path / "evidence" / "square-loss")
+    # The command prints the finding at the end.
+    assert not any(record["sentence"] in line for line in said)
     assert record["verdict"] == "holds"
     seeds = record["about"]["seeds"]
     assert seeds == list(range(FIRST_SEED, FIRST_SEED + SQUARE.design.looks[len(looks) - 1]))

@@ -45,6 +45,9 @@ def test_the_order_of_the_page(read):
     assert "one row per loss" in of_type(Image, document)[0].alt.lower()
     few = comparison_document(*read, {"comparison.png": b"one"})
     assert [image.path for image in of_type(Image, few)] == ["comparison.png"]
+    read[1]["start"] = "confidently-wrong"
+    wrong = of_type(Table, comparison_document(*read, FIGURES))
+    assert [len(table.columns) for table in wrong] == [3, 9, 10]
     assert len(of_type(Heading, few)) == len(of_type(Heading, document)) - 1
 
 

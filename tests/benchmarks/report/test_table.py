@@ -10,6 +10,7 @@ from lossbench.benchmarks.report.table import (
     notes,
     results_table,
     rows,
+    short_table,
     terminal_table,
 )
 
@@ -76,6 +77,16 @@ def test_rows_fall_by_accuracy_and_chance_comes_last(experiment):
     assert len(table.columns) == len(COLUMNS) == len(chance)
     text = [name for name, numeric in zip(table.columns, table.numeric, strict=True) if not numeric]
     assert text == ["loss", "verdict"]
+
+
+def test_the_short_table_has_the_gradient_at_the_start(wide):
+    wide["losses"]["mse"] = loss(0.8, first=18.197)
+    wide["losses"]["mse"]["gradient"]["logit_when_wrong"]["last"] = 2.0
+    table = short_table(wide)
+    assert table.rows[0] == ("mse", "80.0", "18.2")
+    assert table.rows[-1] == ("probability-sum", "70.0 ± 1.0", "3.0e-4")
+    assert table.foot == (("chance", "50.0", ""),)
+    assert table.numeric == (False, True, True)
 
 
 @pytest.mark.parametrize(("width", "all_columns"), [(112, True), (111, False), (80, False)])
