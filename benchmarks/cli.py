@@ -6,16 +6,18 @@ import contextlib
 import io
 import os
 import shlex
+import shutil
 import signal
 import sys
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from types import FrameType
 from typing import Annotated, Any
 
 import tyro
 
 from .cli_errors import one_line_error
+from .cli_help import WIDE, help_page
 from .config import TuneConfig
 from .errors import UserError, one_line, unknown_name
 from .presets import PRESETS
@@ -33,6 +35,10 @@ from .subcommands import (
     SpeedCommand,
     ViewCommand,
 )
+
+DESCRIPTION = """Why are classifiers trained with cross-entropy? Measure it.
+
+lossbench COMMAND --help describes a command; lossbench --version prints the version."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -163,18 +169,37 @@ def parse(arguments: list[str]) -> Any:
         | Annotated[ArticleCommand, tyro.conf.subcommand("article")]
     )
     complaint = io.StringIO()
+    # In UTF-8, because the frames that tyro draws with other letters vary.
+    printed = io.TextIOWrapper(io.BytesIO(), encoding="utf-8", write_through=True)
+    width = shutil.get_terminal_size().columns
     try:
-        with contextlib.redirect_stderr(complaint):
+        with (
+            contextlib.redirect_stderr(complaint),
+            contextlib.redirect_stdout(printed),
+            columns(WIDE),
+        ):
             return tyro.cli(
-                commands,
-                prog="lossbench",
-                description="Why are classifiers trained with cross-entropy? Measure it.",
-                args=arguments or ["--help"],
+                commands, prog="lossbench", description=DESCRIPTION, args=arguments or ["--help"]
             )
     except SystemExit as end:
         if end.code:
             raise UserError(one_line_error(complaint.getvalue(), arguments[0])) from None
+        page = printed.buffer.getvalue().decode()
+        print(help_page(page, width) if "╭" in page else page, end="")
         raise
+
+
+@contextlib.contextmanager
+def columns(number: str) -> Iterator[None]:
+    """Pretend that the terminal has this width."""
+    before = os.environ.get("COLUMNS")
+    os.environ["COLUMNS"] = number
+    try:
+        yield
+    finally:
+        del os.environ["COLUMNS"]
+        if before is not None:
+            os.environ["COLUMNS"] = before
 
 
 def preset_fields(arguments: list[str]) -> dict[str, Any]:

@@ -100,7 +100,7 @@ class TrainingConfig:
     width: Annotated[
         int | None, tyro.conf.arg(metavar="N", help_behavior_hint="(default: the model's own)")
     ] = None
-    """Channels of the model's first layer."""
+    """Channels of the first layer."""
     image_size: Annotated[
         int | None,
         tyro.conf.arg(
@@ -123,7 +123,7 @@ class TrainingConfig:
     cosine: it falls from its peak to 0 along half a cosine."""
     weight_decay: float = 0.0
     """Weight decay of all parameters except biases and normalisation.
-    Weights without a gradient decay too. adamw keeps it apart from the gradient."""
+    adamw keeps it apart from the gradient."""
     test_time_augmentation: Literal["none", "mirror", "mirror-shift"] = "none"
     """mirror: average the outputs over the image and its mirror image.
     mirror-shift: also over both shifted towards each corner, by one pixel in 32."""
@@ -131,19 +131,18 @@ class TrainingConfig:
     """Fraction of the training images held out for the curves and for tuning; 0: none.
     A source with its own validation split uses that instead, unless this is 0."""
     evaluations: int = 4
-    """Evaluations on the validation images per epoch."""
+    """Evaluations on validation images per epoch."""
     precision: Literal["float32", "bfloat16"] = "float32"
     """bfloat16: train the layers under torch.autocast; outputs, loss and weights stay float32."""
     kernels: bool = KERNELS
-    """Compute losses by their kernels, where there are any; they are built if need be.
-    Kernels and closed forms differ in the last bits, which training amplifies."""
+    """Compute losses by their kernels, which are built if need be.
+    Their last bits differ from those of the closed forms, and training amplifies that."""
     channels_last: bool = True
     """Use the channels_last memory format."""
     compile: bool = False
     """Compile the network with torch.compile. Compiling takes half a minute per run."""
     cuda_graphs: bool = True
-    """On CUDA, replay each step as one CUDA graph.
-    Not for losses, models and optimizers of your own."""
+    """On CUDA, replay each step as one graph, but not of your own losses and models."""
 
     def to_json(self) -> dict[str, Any]:
         """Return the settings as JSON values."""
@@ -206,9 +205,7 @@ class SubjectConfig:
 
     losses: Annotated[
         tuple[str, ...] | None,
-        tyro.conf.arg(
-            metavar="NAME [NAME ...]", help_behavior_hint="(default: the ten of the article)"
-        ),
+        tyro.conf.arg(metavar="NAME [NAME ...]", help_behavior_hint="(default: the ten)"),
     ] = None
     """Losses to train with: names from losses/README.md, or all.
     Name your own as package.module:Class."""
@@ -232,7 +229,7 @@ class ExperimentConfig(TrainingConfig, SubjectConfig):
     device: Literal["auto", "cpu", "cuda"] = "auto"
     """auto: CUDA if there is a GPU."""
     runs: Annotated[Path, tyro.conf.arg(metavar="DIR")] = Path("runs")
-    """Directory in which the experiment's directory is made."""
+    """Directory of experiments."""
 
     def run_config(self, loss: str, seed: int, learning_rate: float) -> RunConfig:
         """Return the run of one loss, seed and learning rate, evaluated on the test images."""
@@ -255,44 +252,39 @@ class CompareConfig(ExperimentConfig):
 
     Every run of a seed has the same initial weights and sees the same batches in the same order:
     only the loss differs. A loss that is a multiple of another is trained once, to check that. The
-    test images are used once, at the end of a run. Writes runs/<name>/: results.csv, summary.json,
-    summary.md, report.html, figures and TensorBoard logs; from both starts, runs/<name>/normal/ and
-    runs/<name>/confidently-wrong/, and one report of the two.
+    test images are used once, at the end of a run. Writes runs/<name>/: report.html, tables,
+    figures and TensorBoard logs; from both starts, a directory for each and one report of the two.
     """
 
     learning_rate: Annotated[
         float | None,
-        tyro.conf.arg(metavar="RATE", help_behavior_hint="(default: of each loss)"),
+        tyro.conf.arg(metavar="RATE", help_behavior_hint=""),
     ] = None
     """Peak of the learning rate, the same for every loss.
-    By default each loss has its own with sgd, which `lossbench tune` found for the default
-    settings; presets have 0.1, adam and adamw 0.01."""
+    By default presets have 0.1, adam and adamw 0.01, and each loss its own with sgd, which
+    `lossbench tune` found for the default settings."""
     tuned: bool = False
-    """Give each loss the learning rate that `lossbench tune` found for it.
-    The search must have used the same data, model and training settings."""
+    """Give each loss the rate that `lossbench tune` found with these data and settings."""
     seeds: int = 5
     """Runs per loss; the runs of a seed share weights, batches and augmentation."""
     log_every: int = 10
     """Steps between two points in TensorBoard."""
     checkpoint_every: Annotated[float, tyro.conf.arg(metavar="SECONDS")] = 60.0
-    """Seconds between two checkpoints of a run, from which --resume continues; 0: every step."""
+    """Seconds between checkpoints of a run; 0: every step."""
     at_once: Annotated[
         int | None, tyro.conf.arg(metavar="N", help_behavior_hint="(default: what fits in memory)")
     ] = None
-    """Runs trained side by side on a CUDA device."""
+    """Runs side by side on a CUDA device."""
     deterministic: bool = False
-    """On CUDA, use only deterministic algorithms; some are slower.
-    The CPU is deterministic anyway, on the same machine with the same number of threads."""
-    preset: Annotated[
-        str | None, tyro.conf.arg(metavar="NAME", help_behavior_hint="(default: none)")
-    ] = None
+    """On CUDA, use only deterministic algorithms; some are slower. The CPU always does."""
+    preset: Annotated[str | None, tyro.conf.arg(metavar="NAME", help_behavior_hint="")] = None
     """Settings for the best accuracy: photos (takes minutes), photos-full, cifar-full (hours).
     Other flags override the preset's values."""
     name: Annotated[
         str | None,
         tyro.conf.arg(metavar="NAME", help_behavior_hint="(default: data, model, start and date)"),
     ] = None
-    """Name of the experiment and of its directory."""
+    """Name of the experiment's directory."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -27,11 +27,11 @@ Names = tyro.conf.Positional[tuple[str, ...]]
 class EvidenceCommand:
     """Examine the claims of the argument for cross-entropy, each by experiment.
 
-    Without a name it lists the claims, with the verdicts that are known. A claim is tested after 5,
-    8, 12, 18, 27 and 40 seeds, until it is decided. Its cost is listed before anything is trained.
-    Writes runs/evidence/<name>/ for each: a report with its measurements and the verdict computed
-    from them. Networks that were trained before are not trained again, so an interrupted
-    examination continues where it stopped.
+    Without a name it lists the claims, with the verdicts that are known. A claim is tested after
+    each of 5, 8, 12, 18, 27 and 40 seeds, until it is decided. Its cost is listed before anything
+    is trained. Writes runs/evidence/<name>/ for each: a report with its measurements and the
+    verdict computed from them. Networks that were trained before are not trained again, so an
+    interrupted examination continues where it stopped.
     """
 
     names: Annotated[Names, tyro.conf.arg(metavar="[NAME ...]")] = ()
@@ -64,16 +64,13 @@ class CompareCommand(CompareConfig):
     """confidently-wrong: the initial model gives 'dog' the probability 0.9997 for every image.
     both: one experiment from each start, and one page for the two.
     A preset, and more than two classes, have the normal start alone."""
-    resume: Annotated[
-        Path | None, tyro.conf.arg(metavar="DIR", help_behavior_hint="(default: none)")
-    ] = None
-    """Resume the experiment in this directory with its own settings.
-    Finished runs are kept; all others continue from their last checkpoint.
-    Other flags allowed are --executor, and --data if the images have moved."""
+    resume: Annotated[Path | None, tyro.conf.arg(metavar="DIR", help_behavior_hint="")] = None
+    """Resume this experiment with its own settings, from its last checkpoints.
+    Allowed beside it: --executor, and --data if the images have moved."""
     executor: Literal["here", "ray"] = "here"
     """here: one run after the other; on CUDA several at a time.
     ray: each run is a task of a Ray cluster, that of RAY_ADDRESS or `ray start`.
-    Without one, Ray starts on this machine, with one run per core."""
+    Without one, Ray starts here, with one run per core."""
 
 
 CompareCommand.__doc__ = CompareConfig.__doc__
@@ -129,7 +126,8 @@ class ReportCommand:
     """
 
     directories: Annotated[
-        tyro.conf.Positional[tuple[Path, ...]], tyro.conf.arg(metavar="RUN [RUN ...]")
+        tyro.conf.Positional[tuple[Path, ...]],
+        tyro.conf.arg(metavar="RUN [RUN ...]", help_behavior_hint="(required)"),
     ]
     """Directories that compare or evidence wrote."""
     output: Annotated[

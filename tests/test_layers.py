@@ -31,7 +31,7 @@ LAYERS = (
 )
 """The rooms of benchmarks from top to bottom. A room imports itself and the rooms below."""
 LEVEL = {room: level for level, rooms in enumerate(LAYERS) for room in rooms}
-PARTS_OF_CLI = ("cli_errors",)
+PARTS_OF_CLI = ("cli_errors", "cli_help")
 """Modules beside `cli` that belong to it."""
 ENTRANCES = ("cli",)
 """Rooms whose functions import what a command needs, so that --help does without torch."""

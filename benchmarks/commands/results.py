@@ -9,8 +9,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
-
 from lossbench.benchmarks.errors import UserError, one_line
 from lossbench.benchmarks.records.files import lock_directory, remove_scratch
 from lossbench.benchmarks.records.results import gather_tables
@@ -18,7 +16,8 @@ from lossbench.benchmarks.report.board import write_board
 from lossbench.benchmarks.report.comparison import write_summary
 from lossbench.benchmarks.report.identities import identities_table
 from lossbench.benchmarks.report.summary import summarise
-from lossbench.benchmarks.report.table import print_table, terminal_table
+from lossbench.benchmarks.report.table import comparison_title, results_table
+from lossbench.benchmarks.report.terminal import print_table
 from lossbench.benchmarks.subcommands import PROGRAM
 from lossbench.benchmarks.training.plan import Plan
 from lossbench.benchmarks.training.progress import ExperimentStatus
@@ -69,12 +68,10 @@ def print_status(ended: Sequence[ExperimentStatus]) -> int:
 
 
 def _print_tables(summary: dict[str, Any]) -> None:
-    # A pipe has no width; 110 characters show every column.
-    console = Console(width=None if sys.stdout.isatty() else 110)
-    console.print(terminal_table(summary, console.width))
+    print_table(results_table(summary), f"\n{comparison_title(summary)}")
     if summary["identities"]:
-        print("\nSame gradient as another loss, trained once to check it:")
-        print_table(identities_table(summary))
+        title = "\nSame gradient as another loss, trained once to check it:"
+        print_table(identities_table(summary), title)
 
 
 @contextmanager

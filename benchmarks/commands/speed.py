@@ -8,7 +8,7 @@ from datetime import datetime
 
 from lossbench.benchmarks.errors import UserError
 from lossbench.benchmarks.records.experiment import make_runs_directory
-from lossbench.benchmarks.report.table import print_table
+from lossbench.benchmarks.report.terminal import print_table
 from lossbench.benchmarks.speed.table import group_tables, measure, medians, notes, select, write
 from lossbench.benchmarks.subcommands import SpeedCommand
 from lossbench.losses import kernels

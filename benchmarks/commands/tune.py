@@ -31,8 +31,9 @@ from lossbench.benchmarks.format import percent, plural
 from lossbench.benchmarks.records import experiment
 from lossbench.benchmarks.records.files import write_atomically, write_json
 from lossbench.benchmarks.report.document import Banner, Code, Document, Paragraph, Table
+from lossbench.benchmarks.report.provenance import repeating
 from lossbench.benchmarks.report.render import markdown
-from lossbench.benchmarks.report.table import print_table
+from lossbench.benchmarks.report.terminal import print_table
 from lossbench.benchmarks.training.checks import (
     check_model,
     check_settings,
@@ -185,7 +186,7 @@ def search_page(about: dict[str, Any]) -> Document:
     )
     mark = (Banner(f"{experiment.SYNTHETIC_MARK} IMAGES"),) if about["synthetic"] else ()
     blocks = (*mark, Paragraph(how), table(about), *map(Paragraph, notes(about)))
-    again = (Paragraph("To repeat it:"), Code(about["command"]))
+    again = (Paragraph("To repeat it:"), Code(repeating(about["command"])))
     return Document(f"Learning rates: {about['name']}", (*blocks, *again))
 
 

@@ -40,7 +40,7 @@ from .document import (
     section,
     synthetic_title,
 )
-from .provenance import Items, data_items, format_mapping, machine_items
+from .provenance import Items, data_items, format_mapping, machine_items, repeating
 from .render import write_pages
 
 Record = dict[str, Any]
@@ -112,7 +112,7 @@ def claim_document(directory: Path, record: Record) -> Document:
     about = record["about"]
     blocks += [Heading("How it was measured"), DefinitionList(tuple(_provenance(about)))]
     if command := about.get("command"):
-        blocks += [Paragraph("To repeat it:"), Code(str(command))]
+        blocks += [Paragraph("To repeat it:"), Code(repeating(str(command)))]
     return Document(synthetic_title(claim_title(record), synthetic), tuple(blocks))
 
 

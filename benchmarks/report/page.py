@@ -32,7 +32,7 @@ from .document import (
     Table,
 )
 from .identities import identities_blocks
-from .provenance import Items, data_items, format_mapping, machine_items
+from .provenance import Items, data_items, format_mapping, machine_items, repeating
 from .table import WOULD_DECIDE, comparison_title, notes, results_table, seed_range, short_table
 
 ALT = {
@@ -101,7 +101,7 @@ def comparison_document(
         blocks += figure("closed_forms.png")
     blocks += [Heading("How it was measured"), DefinitionList(tuple(provenance(experiment)))]
     if command := experiment.about.get("command"):
-        blocks += [Paragraph("To repeat it:"), Code(str(command))]
+        blocks += [Paragraph("To repeat it:"), Code(repeating(str(command)))]
     return Document(comparison_title(summary), tuple(blocks))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from typing import Any
 
 from lossbench.benchmarks.format import describe_split
@@ -49,6 +50,21 @@ def machine_items(about: dict[str, Any]) -> Items:
         ("git commit", str(about.get("git") or "none")),
         ("date", str(about.get("date", "?"))),
     ]
+
+
+def repeating(command: str) -> str:
+    """Return a recorded command line without --name, whose directory exists by now."""
+    try:
+        words = iter(shlex.split(command))
+    except ValueError:  # a record that was changed by hand
+        return command
+    kept = []
+    for word in words:
+        if word == "--name":
+            next(words, None)
+        elif not word.startswith("--name="):
+            kept.append(word)
+    return shlex.join(kept)
 
 
 def format_mapping(values: dict[str, Any]) -> str:

@@ -1,14 +1,8 @@
-"""The table of results, for pages and for the terminal."""
+"""The table of results of a comparison, and the notes on it."""
 
 from __future__ import annotations
 
-import sys
-from typing import Any, NamedTuple
-
-import rich.table
-from rich import box
-from rich.console import Console
-from rich.text import Text
+from typing import Any
 
 from lossbench.benchmarks.config import REFERENCE
 from lossbench.benchmarks.format import (
@@ -20,33 +14,20 @@ from lossbench.benchmarks.format import (
 )
 from lossbench.benchmarks.stats.verdict import MINIMUM_SEEDS
 
-from .differences import MARGIN, SIGNIFICANCE, what_would_decide
+from .differences import MARGIN, SIGNIFICANCE
 from .document import SYNTHETIC, Table, synthetic_title
 
-WIDE = 112
-"""Width in characters of a terminal that shows every column."""
-
-
-class Column(NamedTuple):
-    """A heading for pages, and a shorter one with line breaks for the terminal."""
-
-    heading: str
-    short: str
-
-
 COLUMNS = (
-    Column("loss", "loss"),
-    Column("test accuracy, %", "test\naccuracy, %"),
-    Column("minus cross-entropy, points", "minus cross\nentropy, pts"),
-    Column("verdict", "verdict"),
-    Column("mean |dL/dz|, first → last", "mean |dL/dz|\nfirst → last"),
-    Column("|dL/dz| when wrong, last", "when\nwrong"),
-    Column("vanished, %", "van-\nished"),
-    Column("parameter gradient, first → last", "param. grad.\nfirst → last"),
-    Column("images/s", "images\n/s"),
+    "loss",
+    "test accuracy, %",
+    "minus cross-entropy, points",
+    "verdict",
+    "mean |dL/dz|, first → last",
+    "|dL/dz| when wrong, last",
+    "vanished, %",
+    "parameter gradient, first → last",
+    "images/s",
 )
-WIDE_COLUMNS = 3
-"""Number of columns, the last ones, that a narrow terminal leaves out."""
 
 GRADIENT_NOTE = (
     "dL/dz: gradient of the loss of one example with respect to its logit. When wrong: over "
@@ -80,9 +61,8 @@ def rows(summary: dict[str, Any]) -> list[tuple[str, ...]]:
 def results_table(summary: dict[str, Any]) -> Table:
     """Build the table with all columns, for a page."""
     *losses, chance = rows(summary)
-    headings = tuple(column.heading for column in COLUMNS)
     warning = SYNTHETIC if summary["synthetic"] else None
-    return Table(headings, tuple(losses), (chance,), warning)
+    return Table(COLUMNS, tuple(losses), (chance,), warning)
 
 
 def short_table(summary: dict[str, Any]) -> Table:
@@ -97,63 +77,6 @@ def short_table(summary: dict[str, Any]) -> Table:
     found = tuple((name, right, gradients.get(name, "")) for name, right, *_ in rows(summary))
     heading = "gradient |dL/dz| when confidently wrong"
     return Table(("loss", "test accuracy, %", heading), found[:-1], found[-1:])
-
-
-def terminal_table(summary: dict[str, Any], width: int) -> rich.table.Table:
-    """Build the table for the terminal.
-
-    Args:
-        summary: the content of summary.json.
-        width: width in characters. Below WIDE the last three columns are left out, and the caption
-            says so.
-    """
-    columns = COLUMNS if width >= WIDE else COLUMNS[:-WIDE_COLUMNS]
-    title = comparison_title(summary)
-    # Text, not str: rich would read [...] in a name as markup.
-    table = rich.table.Table(
-        title=Text(title, style="bold"),
-        caption=Text("\n".join(_captions(summary, columns))),
-        caption_justify="left",
-        box=box.SIMPLE_HEAD,
-        padding=(0, 1, 0, 0),
-        pad_edge=False,
-        show_edge=False,
-    )
-    # Names are wrapped only if the columns of numbers need the width.
-    name_width = min(18, max(len(name) for name in ["chance", *summary["losses"]]))
-    for index, column in enumerate(columns):
-        table.add_column(
-            Text(column.short),
-            justify="right" if index else "left",
-            min_width=None if index else name_width,
-            overflow="fold",
-        )
-    *losses, chance = rows(summary)
-    for row in losses:
-        table.add_row(*(Text(cell) for cell in row[: len(columns)]))
-    table.add_section()
-    table.add_row(*(Text(cell, style="dim") for cell in chance[: len(columns)]))
-    return table
-
-
-def print_table(table: Table) -> None:
-    """Print a table of a document."""
-    printed = rich.table.Table(box=None, pad_edge=False, header_style="")
-    for column, number in zip(table.columns, table.numeric, strict=True):
-        printed.add_column(Text(column), justify="right" if number else "left", no_wrap=True)
-    for row in table.rows:
-        printed.add_row(*map(str, row))
-    Console(width=None if sys.stdout.isatty() else 110).print(printed, highlight=False)
-
-
-def _captions(summary: dict[str, Any], columns: tuple[Column, ...]) -> list[str]:
-    captions = notes(summary)
-    losses = summary["losses"].items()
-    if compared := {n: d for n, loss in losses if (d := loss["minus_cross_entropy"])}:
-        captions += would_decide_lines(compared)
-    if left_out := [column.heading for column in COLUMNS[len(columns) :]]:
-        captions.append(f"Left out in a narrow terminal: {'; '.join(left_out)}. See summary.md.")
-    return captions
 
 
 def notes(summary: dict[str, Any]) -> list[str]:
@@ -208,20 +131,6 @@ def _mse_targets(classes: list[str]) -> str:
     if len(classes) == 2:
         return "to \N{MINUS SIGN}1 for {} and +1 for {}".format(*map(indefinite_article, classes))
     return "to +1 for the target class and \N{MINUS SIGN}1 for every other"
-
-
-def would_decide_lines(differences: dict[str, dict[str, Any]]) -> list[str]:
-    """Return the line on what would decide the undecided differences, or no line.
-
-    Args:
-        differences: `minus_cross_entropy` by loss.
-    """
-    listed = [
-        f"{name} {what_would_decide(each)}"
-        for name, each in differences.items()
-        if each["verdict"] == "undecided"
-    ]
-    return [f"Would decide, {WOULD_DECIDE}: {', '.join(listed)}."] if listed else []
 
 
 def seed_range(counts: set[int]) -> str:

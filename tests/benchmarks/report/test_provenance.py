@@ -1,7 +1,10 @@
+import pytest
+
 from lossbench.benchmarks.report.provenance import (
     data_items,
     format_mapping,
     machine_items,
+    repeating,
 )
 
 
@@ -41,3 +44,16 @@ def test_splits_tell_their_folders_and_what_is_left_out():
     assert ("test images", "4 (2 dog, 2 cat), from Test Data/") in items
     assert [value for name, value in items if name == "left out"] == ["a", "b"]
     assert dict(data_items(data))["test images"] == "4 (2 dog, 2 cat)"
+
+
+@pytest.mark.parametrize(
+    ("command", "again"),
+    [
+        ("uv run lossbench compare --name x --seeds 3", "uv run lossbench compare --seeds 3"),
+        ("lossbench compare --data 'my pets' --name=x", "lossbench compare --data 'my pets'"),
+        ("lossbench compare --name", "lossbench compare"),
+        ("lossbench compare 'torn", "lossbench compare 'torn"),
+    ],
+)
+def test_a_command_is_repeated_without_the_name_that_is_taken(command: str, again: str) -> None:
+    assert repeating(command) == again

@@ -1,7 +1,4 @@
-import io
-
 import pytest
-from rich.console import Console
 
 from lossbench.benchmarks.records.results import GRADIENT_COLUMNS
 from lossbench.benchmarks.report.summary import summarise
@@ -11,14 +8,7 @@ from lossbench.benchmarks.report.table import (
     results_table,
     rows,
     short_table,
-    terminal_table,
 )
-
-
-def printed(summary, width):
-    console = Console(width=width, file=io.StringIO())
-    console.print(terminal_table(summary, width))
-    return console.file.getvalue()
 
 
 def loss(accuracy, *, half=None, first=0.5, last=0.3, n=3):
@@ -89,37 +79,6 @@ def test_the_short_table_has_the_gradient_at_the_start(wide):
     assert table.numeric == (False, True, True)
 
 
-@pytest.mark.parametrize(("width", "all_columns"), [(112, True), (111, False), (80, False)])
-def test_every_loss_fits_on_one_line(wide, width, all_columns):
-    lines = printed(wide, width).splitlines()
-    assert max(len(line.rstrip()) for line in lines) <= width
-    for name in wide["losses"]:
-        (line,) = (line for line in lines if line.startswith(name + " ") and "±" in line)
-        assert "70.0 ± 1.0" in line
-        assert "3.0e-4 → 2.0e-4" in line
-        assert "undecided" in line or name == "cross-entropy"
-        assert ("12,346" in line) is all_columns
-    assert ("See summary.md" in " ".join(" ".join(lines).split())) is not all_columns
-
-
-def test_a_narrow_terminal_has_fewer_columns(experiment):
-    summary = summarise(experiment)
-    assert len(terminal_table(summary, 112).columns) == len(COLUMNS)
-    assert len(terminal_table(summary, 80).columns) == len(COLUMNS) - 3
-    assert terminal_table(summary, 80).row_count == 3
-
-
-def test_markup_in_a_name_is_text(wide):
-    wide["losses"]["[red]x[/red]"] = loss(0.6)
-    assert "[red]x[/red]" in printed(wide, 100)
-
-
-def test_synthetic_images_are_named_in_title_and_caption(wide):
-    assert "SYNTHETIC" not in printed(wide, 100)
-    text = printed(wide | {"synthetic": True, "note": "SYNTHETIC IMAGES: drawn"}, 100)
-    assert text.count("SYNTHETIC IMAGES") == 2
-
-
 def joined(wide):
     return " ".join(notes(wide))
 
@@ -165,12 +124,3 @@ def test_notes_give_the_targets_of_mse(wide, classes, targets):
     assert "mse fits" not in joined(wide)
     wide["losses"]["mse"] = loss(0.6)
     assert targets in joined(wide | {"classes": classes})
-
-
-def test_what_would_decide_is_said_of_the_undecided(wide):
-    text = " ".join(printed(wide, 112).split())
-    assert "bce-with-logits 12 seeds, probability-sum 12 seeds." in text
-    assert "in 4 of 5 such comparisons" in text
-    for each in wide["losses"].values():
-        each["minus_cross_entropy"]["verdict"] = "worse"
-    assert "Would decide" not in printed(wide, 112)
