@@ -96,7 +96,8 @@ class TrainingConfig:
     """keep: warn of copies of an image, across train and test or with two labels.
     drop: take them out of training; test images stay. stop: end the command."""
     model: Annotated[str, tyro.conf.arg(metavar="NAME")] = "convnet"
-    """lenet, convnet, plainnet, resnet9, xception, or your own class as package.module:Class."""
+    """lenet, convnet, plainnet, resnet9, xception, or package.module:name.
+    torchvision.models:resnet18, your own class or function with num_outputs or num_classes."""
     width: Annotated[
         int | None, tyro.conf.arg(metavar="N", help_behavior_hint="(default: the model's own)")
     ] = None
@@ -207,8 +208,8 @@ class SubjectConfig:
         tuple[str, ...] | None,
         tyro.conf.arg(metavar="NAME [NAME ...]", help_behavior_hint="(default: the ten)"),
     ] = None
-    """Losses to train with: names from losses/README.md, or all.
-    Name your own as package.module:Class."""
+    """Losses to train with: names from losses/README.md, all, or package.module:name.
+    torch.nn:CrossEntropyLoss, your own class, function or instance of (input, target)."""
     data: Annotated[
         str | None,
         tyro.conf.arg(

@@ -37,6 +37,7 @@ from . import (
     imbalance,
     log_probabilities,
     multi_margin,
+    own,
     poly,
     regression,
     similarity,
@@ -45,8 +46,19 @@ from . import (
     symmetric_cross_entropies,
 )
 from .entries import TARGETS, Entry, Takes, Target, Task
+from .kinds import stated
 
-__all__ = ["ENTRIES", "Entry", "add", "entry", "get", "installed", "names", "register"]
+__all__ = [
+    "ENTRIES",
+    "Entry",
+    "add",
+    "entry",
+    "get",
+    "installed",
+    "location",
+    "names",
+    "register",
+]
 
 ENTRIES: tuple[Entry, ...] = (
     *error_rate.ENTRIES,
@@ -81,6 +93,7 @@ GROUP = "lossbench.losses"
 Module = TypeVar("Module", bound=Callable[..., nn.Module])
 
 _entries: dict[str, Entry] = {entry.name: entry for entry in ENTRIES}
+_locations: dict[str, str] = {}
 
 
 def names(task: Task | None = None) -> tuple[str, ...]:
@@ -106,26 +119,37 @@ def entry(name: str) -> Entry:
 
     Args:
         name: a registered name, the name of an installed package's entry point, or
-            'package.module:Class', a registered class of one's own.
+            'package.module:name', a class, function or instance of one's own. It is registered
+            under its own name, or as `package.module.name`. Behind '=' stands what it takes, in
+            words of `kinds.KINDS`; what is not stated is found by trying it.
     Raises:
-        TypeError: name is not a string.
+        TypeError: name is not a string, or what it names is no loss.
         KeyError: there is no loss of that name; the message names the nearest one.
-        ImportError: the module cannot be imported, or does not register a loss.
+        ValueError: what a loss of one's own takes is stated wrongly, or is registered otherwise.
+        ImportError: the module cannot be imported, or what its loss takes cannot be found out.
     """
     if not isinstance(name, str):
         raise TypeError(f"a loss is found by its name, not by {name!r}")
     if name in _entries:
         return _entries[name]
     if ":" in name:
-        return _of_class(name, _imported(name))
+        return _of_location(name)
     for point in entry_points(group=GROUP, name=name):
         loaded = _attempt(point.load, f"the installed loss {name!r} ({point.value})")
         return _entries[name] if name in _entries else _of_class(point.value, loaded)
     known = (*_entries, *installed())
     raise KeyError(
         f"unknown loss {name!r}: {checks.did_you_mean(name, known)}registered are "
-        f"{', '.join(known)}; a class of your own is package.module:Class"
+        f"{', '.join(known)}; your own is package.module:name"
     )
+
+
+def location(name: str) -> str | None:
+    """Return where a registered loss of one's own was found, 'package.module:name' as in `entry`.
+
+    In another process `entry` of it registers the same loss. None for the other losses.
+    """
+    return _locations.get(name)
 
 
 def get(name: str, **settings: Any) -> nn.Module:
@@ -199,7 +223,9 @@ def _imported(name: str) -> object:
     module = _attempt(lambda: importlib.import_module(module_name), f"module {module_name!r}")
     loaded = getattr(module, class_name, None)
     if loaded is None:
-        raise ImportError(f"module {module_name!r} has no {class_name!r}")
+        near = checks.did_you_mean(class_name, dir(module))
+        hint = near and f": {near.strip()}"
+        raise ImportError(f"module {module_name!r} has no {class_name!r}{hint}")
     return loaded
 
 
@@ -209,6 +235,25 @@ def _attempt(load: Callable[[], object], what: str) -> object:
     except (Exception, SystemExit) as error:  # what is imported may raise whatever it likes
         reason = f"{type(error).__name__}: {error}".splitlines()[0]
         raise ImportError(f"{what} cannot be imported: {reason}") from error
+
+
+def _of_location(name: str) -> Entry:
+    spec, _, after = name.partition("=")
+    found, words = _imported(spec), after.split(",") if after else []
+    known = next((e for e in _entries.values() if _stands_for(e, found)), None)
+    if known is None:
+        known = own.adopt(spec, found, words, ENTRIES)
+        add(known)
+    elif stated(words) and not set(words) <= {known.task, known.takes, *known.targets}:
+        kind = ",".join((known.task, known.takes, known.targets[0]))
+        raise ValueError(f"{spec} is registered as {kind}, which is not {after}")
+    kind = f"={known.module.kind}" if isinstance(known.module, own.OwnLoss) else ""
+    _locations[known.name] = spec + kind
+    return known
+
+
+def _stands_for(entry: Entry, found: object) -> bool:
+    return entry.module is found or getattr(entry.module, "found", None) is found
 
 
 def _of_class(name: str, module: object) -> Entry:

@@ -32,6 +32,7 @@ from lossbench.benchmarks.training.executors.local import run_locally
 from lossbench.benchmarks.training.identities import find_identities, identity_rate
 from lossbench.benchmarks.training.plan import Plan, configure_torch, load_plan, run_configs
 from lossbench.benchmarks.training.progress import ExperimentStatus, train_runs
+from lossbench.losses import registry
 
 from .results import experiment_lock, explain_disk_errors, print_status, write_results
 from .tune import tuned_rates
@@ -89,7 +90,6 @@ def create_plans(
     Raises:
         UserError: a setting is wrong, the images are missing, or a directory cannot be written.
     """
-    own = [name for name in config.losses or () if ":" in name]
     config, images, device = _resolve(replace(config, start=starts[0]), reporter)
     names = config.losses or ()
     starts = starts if len(images.classes) == 2 else starts[:1]
@@ -114,7 +114,7 @@ def create_plans(
         "synthetic": images.synthetic,
         "learning_rates_from": source,
         "identities": {name: asdict(each) for name, each in identities.items()},
-        "own_losses": own,
+        "own_losses": [each for name in names if (each := registry.location(name))],
         "data": data,
         "model": {"name": config.model, "parameters": parameters[0]},
     }

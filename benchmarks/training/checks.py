@@ -21,6 +21,7 @@ from lossbench.benchmarks.console import Reporter
 from lossbench.benchmarks.data import ImageSet, open_images
 from lossbench.benchmarks.errors import UserError, one_line
 from lossbench.losses import kernels, registry
+from lossbench.losses.own import OwnLoss
 
 from .network import build_model
 from .objective import Objective
@@ -46,7 +47,17 @@ def check_settings(
         check_losses(replace(config, kernels=False))  # a wrong name ends the command before a build
         # Here, because a worker process would build them too.
         kernels.ensure(say)
-    return check_losses(config), device
+    names = check_losses(config)
+    for name in names:
+        say_kind(name, say)
+    return names, device
+
+
+def say_kind(name: str, say: Callable[[str], None]) -> None:
+    """Say what a loss of the user's own takes, and how to state it, if it is not registered."""
+    module = registry.entry(name).module
+    if isinstance(module, OwnLoss):
+        say(f"{name}: {registry.location(name)}, {module.how}; what stands behind = can be stated")
 
 
 def check_losses(config: ExperimentConfig) -> tuple[str, ...]:
@@ -65,7 +76,7 @@ def check_loss(name: str, use_kernels: bool) -> str:
     """Return the registered name of a loss after trying it on noise.
 
     Args:
-        name: a registered name or package.module:Class.
+        name: a registered name, or package.module:name as in `registry.entry`.
         use_kernels: compute it by its kernel, which is compiled now if need be.
 
     Raises:
@@ -119,7 +130,7 @@ def check_model_name(name: str) -> None:
     except Exception as error:  # importing a user's module may raise anything
         raise UserError(
             f"--model {name}: {type(error).__name__}: {one_line(error)}; it has to "
-            "be importable from here as package.module:Class"
+            "be importable from here as package.module:name"
         ) from None
 
 
@@ -141,11 +152,11 @@ def check_model(config: RunConfig, side: int, num_classes: int, device: torch.de
     pixels = torch.randn(2, 3, side, side, device=device)
     objective = Objective(config.loss, num_classes, config.loss_arguments, kernels=config.kernels)
     contract = (
-        "a model is built with num_outputs (and --width, if given) and maps "
+        "a model is built with num_outputs or num_classes (and --width, if given) and maps "
         f"(N, 3, {side}, {side}) to (N, num_outputs)"
     )
     try:
-        model = build_model(config, objective).to(device)
+        model = build_model(replace(config, initial_probability=None), objective).to(device)
         for training in (False, True):
             outputs = model.train(training)(pixels)
             if outputs.shape != (2, objective.num_outputs):
@@ -153,8 +164,11 @@ def check_model(config: RunConfig, side: int, num_classes: int, device: torch.de
                 raise ValueError(f"two images gave {tuple(outputs.shape)}, not {wanted}")
         outputs.sum().backward()
         if config.initial_probability is not None:
-            contract = "--start confidently-wrong needs a torch.nn.Linear as the last layer"
-            _check_last_linear(model.eval(), pixels)
+            contract = (
+                "--start confidently-wrong needs a torch.nn.Linear with a bias as the last layer; "
+                "--start normal does not"
+            )
+            _check_head(model.eval(), pixels)
     except Exception as error:  # a user's model may raise anything
         raise UserError(
             f"--model {config.model}: {type(error).__name__}: {one_line(error)}; {contract}"
@@ -162,7 +176,7 @@ def check_model(config: RunConfig, side: int, num_classes: int, device: torch.de
     return sum(p.numel() for p in model.parameters())
 
 
-def _check_last_linear(model: nn.Module, pixels: Tensor) -> None:
+def _check_head(model: nn.Module, pixels: Tensor) -> None:
     """Check that the bias of the last linear layer moves the output. Raises ValueError."""
     z = [models.set_initial_probability(model, p)(pixels) for p in (0.3, 0.7)]
     if torch.equal(*z):

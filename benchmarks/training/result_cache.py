@@ -55,6 +55,7 @@ class ResultCache:
             fingerprint,
             source_digest(native),
             *map(package_digest, own_packages(config)),
+            *filter(None, [registry.location(config.loss)]),  # what it takes is stated there
             backend if native else "closed forms",
             torch.__version__,
             torch.cuda.get_device_name(self.device) if on_cuda else processor_family(),

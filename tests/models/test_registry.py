@@ -65,6 +65,12 @@ def own_model(tmp_path, monkeypatch):
         "class Tiny(nn.Sequential):\n"
         "    def __init__(self, num_outputs):\n"
         "        super().__init__(nn.Flatten(), nn.Linear(3 * 32 * 32, num_outputs))\n"
+        "def tiny(num_classes=1000):\n"
+        "    return Tiny(num_classes)\n"
+        "def passing(*, weights=None, **arguments):\n"
+        "    return tiny(**arguments)\n"
+        "def neither(n):\n"
+        "    return Tiny(n)\n"
     )
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "path", [p for p in sys.path if p])
@@ -74,6 +80,28 @@ def own_model(tmp_path, monkeypatch):
 
 def test_a_model_of_ones_own_is_found_in_the_working_directory(own_model: str) -> None:
     assert models.build(own_model, num_outputs=3)(torch.zeros(2, 3, 32, 32)).shape == (2, 3)
+
+
+@pytest.mark.parametrize("name", ["tiny", "passing"])
+def test_a_function_gets_the_outputs_as_classes(name: str, own_model: str) -> None:
+    model = models.build(own_model.replace("Tiny", name), num_outputs=3)
+    assert model(torch.zeros(2, 3, 32, 32)).shape == (2, 3)
+
+
+def test_a_function_of_neither_is_refused(own_model: str) -> None:
+    with pytest.raises(TypeError, match="neither num_outputs nor num_classes"):
+        models.build(own_model.replace("Tiny", "neither"))
+
+
+def test_a_name_that_is_nearly_right_is_answered_with_the_nearest(own_model: str) -> None:
+    with pytest.raises(ImportError, match="did you mean 'neither'"):
+        models.build(own_model.replace("Tiny", "neiter"))
+
+
+def test_the_models_of_torchvision_are_models() -> None:
+    pytest.importorskip("torchvision")
+    model = models.build("torchvision.models:squeezenet1_1", num_outputs=3).eval()
+    assert model(torch.zeros(1, 3, 64, 64)).shape == (1, 3)
 
 
 def test_a_model_without_a_width_refuses_one(own_model: str) -> None:

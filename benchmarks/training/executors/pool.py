@@ -26,6 +26,7 @@ from lossbench.benchmarks.training.network import is_builtin
 from lossbench.benchmarks.training.result import RunResult
 from lossbench.benchmarks.training.result_cache import ResultCache
 from lossbench.benchmarks.training.train import Trainer, train
+from lossbench.losses import registry
 
 from .cuda_streams import run_all
 
@@ -148,10 +149,11 @@ class Pool:
             self.executor = ProcessPoolExecutor(
                 self.workers, multiprocessing.get_context("spawn"), _start_worker
             )
+        own = {config.loss: registry.location(config.loss) for config in configs}
         # The longest first, so that no core waits for one of them at the end.
         ordered = sorted(configs, key=lambda c: -c.epochs * (c.train_images or 10**6))
         try:
-            futures = [self.executor.submit(_train_in_worker, config) for config in ordered]
+            futures = [self.executor.submit(_train_in_worker, c, own[c.loss]) for c in ordered]
             for future in as_completed(futures):
                 yield future.result()
         except BrokenProcessPool:
@@ -189,7 +191,9 @@ def _start_worker() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
-def _train_in_worker(config: RunConfig) -> RunResult:
+def _train_in_worker(config: RunConfig, own_loss: str | None) -> RunResult:
+    if own_loss is not None:
+        registry.entry(own_loss)  # registers it here too
     return train(config, _dataset(image_arguments(config), **dataset_arguments(config)))
 
 

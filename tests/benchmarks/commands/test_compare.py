@@ -19,6 +19,7 @@ from lossbench.benchmarks.commands.results import print_status
 from lossbench.benchmarks.config import CompareConfig
 from lossbench.benchmarks.console import Reporter
 from lossbench.benchmarks.records.files import lock_directory
+from lossbench.benchmarks.records.reading import read_description
 from lossbench.benchmarks.records.results import gather_tables
 from lossbench.benchmarks.training import checks, recorder
 from lossbench.benchmarks.training.progress import ExperimentStatus
@@ -105,7 +106,9 @@ class Own(torch.nn.Module):
         return torch.nn.functional.softplus(input * (1 - 2 * target))
 
 class Unregistered(Own):
-    pass
+    def forward(self, input, target):
+        assert input.dim() == 1
+        return super().forward(input, target).mean()
 
 @losses.register("averaging", task="binary")
 class Averaging(Own):
@@ -142,7 +145,8 @@ def own_losses(tmp_path, monkeypatch) -> None:
 @pytest.mark.parametrize(
     ("name", "words"),
     [
-        ("own_losses:Unregistered", "register"),
+        ("own_losses:CALLS", "cannot be called"),
+        ("own_losses:Unregistered=multiclass", "state it"),
         ("own_losses:Nothing", "has no 'Nothing'"),
         ("own_losses:Averaging", "reduction='none'"),
         ("nowhere:Own", "nowhere"),
@@ -151,6 +155,30 @@ def own_losses(tmp_path, monkeypatch) -> None:
 def test_a_user_loss_that_does_not_fit_is_refused(name: str, words: str, config, refusal) -> None:
     bad = dataclasses.replace(config, losses=(name,))
     refusal(lambda: compare(bad, "", Reporter()), f"--losses {name}", words)
+
+
+@pytest.mark.usefixtures("own_losses", "no_report")
+def test_a_loss_that_is_not_registered_is_trained_and_resumed(config, capsys) -> None:
+    names = ("bce-with-logits", "own_losses:Unregistered", "torch.nn:SoftMarginLoss")
+    own = dataclasses.replace(config, losses=names, seeds=1, learning_rate=0.1)
+    status = compare(own, "", Reporter())
+    about = read_description(status.directory)
+    assert about["own_losses"] == [
+        "own_losses:Unregistered=binary,logits,probability",
+        "torch.nn:SoftMarginLoss=binary,logits,sign",
+    ]
+    assert f"{about['own_losses'][0]}, found by trying it" in capsys.readouterr().err
+    # One function in three spellings: the other two are multiples of the first.
+    assert {key: (of["of"], of["factor"]) for key, of in about["identities"].items()} == {
+        "own_losses.unregistered": ("bce-with-logits", 1),
+        "torch.nn.softmarginloss": ("bce-with-logits", 1),
+    }
+    finals = [(d / "results.csv").read_text() for d in status.directory.glob("*/seed0")]
+    assert len(finals) == status.finished == 3
+    # Another process finds it again.
+    registry._entries.pop("own_losses.unregistered")
+    shutil.rmtree(status.directory / "own_losses.unregistered")
+    assert resume(status.directory, "", Reporter()).finished == 3
 
 
 @pytest.mark.usefixtures("own_losses")

@@ -15,6 +15,7 @@ from lossbench.benchmarks.errors import UserError
 from lossbench.benchmarks.training.executors import pool as module
 from lossbench.benchmarks.training.executors.pool import Pool, dataset_arguments
 from lossbench.benchmarks.training.train import train
+from lossbench.losses import registry
 
 from ...processes import PROCESSES
 
@@ -113,3 +114,22 @@ def test_an_interruption_leaves_no_process_behind(configs: list[RunConfig], tmp_
     for child in module.multiprocessing.active_children():
         child.join(10)
     assert not module.multiprocessing.active_children()
+
+
+def test_a_worker_finds_a_loss_of_ones_own(configs: list[RunConfig], tmp_path: Path) -> None:
+    (tmp_path / "pool_losses.py").write_text(
+        "def squared(z, y):\n    return ((z - y) ** 2).mean()\n"
+    )
+    # In this process only: the worker's own registry does not have it.
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(tmp_path)
+        patch.setattr(registry, "_entries", dict(registry._entries))
+        name = registry.entry("pool_losses:squared").name
+        own = dataclasses.replace(configs[0], loss=name)
+        with Pool(tmp_path / "store", CPU, Reporter(), workers=1) as pool:
+            path = pool.cache.path(own, "print")
+            result, squared = pool.train([own, configs[0]])
+        assert np.allclose(result.test.outputs, squared.test.outputs, atol=1e-4)
+        # What it takes is part of what its result depends on.
+        patch.setitem(registry._locations, name, "pool_losses:squared=binary,logits,sign")
+        assert pool.cache.path(own, "print") != path
