@@ -14,7 +14,7 @@ TOPICS = {
     "data": "data split classes duplicates image-size augmentation validation evidence",
     "training": (
         "epochs batch-size optimizer schedule weight-decay test-time-augmentation precision "
-        "kernels channels-last compile cuda-graphs deterministic device executor at-once workers "
+        "kernels channels-last compile cuda-graphs deterministic device executor workers "
         "seconds resume"
     ),
     "output": "name runs output evaluations log-every checkpoint-every port every-seed",

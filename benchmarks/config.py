@@ -52,6 +52,14 @@ KERNELS = False
 LEARNING_RATES = (0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0)
 """The learning rates that are tried for every loss with SGD unless others are named."""
 
+Workers = Annotated[
+    int | None,
+    tyro.conf.arg(
+        metavar="N", help_behavior_hint="(default: one per core; what fits in a GPU's memory)"
+    ),
+]
+"""Number of networks that are trained at a time."""
+
 
 class UsualRates(NamedTuple):
     """Learning rates of an optimizer unless others are named: the default, and those tried."""
@@ -272,10 +280,6 @@ class CompareConfig(ExperimentConfig):
     """Steps between two points in TensorBoard."""
     checkpoint_every: Annotated[float, tyro.conf.arg(metavar="SECONDS")] = 60.0
     """Seconds between checkpoints of a run; 0: every step."""
-    at_once: Annotated[
-        int | None, tyro.conf.arg(metavar="N", help_behavior_hint="(default: what fits in memory)")
-    ] = None
-    """Runs side by side on a CUDA device."""
     deterministic: bool = False
     """On CUDA, use only deterministic algorithms; some are slower. The CPU always does."""
     preset: Annotated[str | None, tyro.conf.arg(metavar="NAME", help_behavior_hint="")] = None
@@ -308,12 +312,7 @@ class TuneConfig(ExperimentConfig):
     """Learning rates to try: peaks of the schedule."""
     seeds: int = 2
     """Runs per loss and learning rate."""
-    workers: Annotated[
-        int | None,
-        tyro.conf.arg(
-            metavar="N", help_behavior_hint="(default: one per core; what fits in a GPU's memory)"
-        ),
-    ] = None
+    workers: Workers = None
     """Networks trained at a time, each with one thread on the CPU."""
 
 
@@ -321,7 +320,7 @@ def validate(config: CompareConfig | TuneConfig) -> None:
     """Raise UserError for a setting out of range. Names of losses, models and images are checked
     when they are looked up."""
     least = {"epochs": 1, "batch_size": 2, "seeds": 1, "width": 1}
-    least |= {"log_every": 1, "evaluations": 1, "workers": 1, "at_once": 1}
+    least |= {"log_every": 1, "evaluations": 1, "workers": 1}
     for flag, bound in least.items():
         value = getattr(config, flag, None)
         if value is not None and value < bound:

@@ -12,7 +12,7 @@ from typing import Annotated, Literal
 
 import tyro
 
-from .config import KERNELS, CompareConfig, Start
+from .config import KERNELS, CompareConfig, Start, Workers
 
 PROGRAM = ["uv", "run", "lossbench"] if "UV" in os.environ else ["lossbench"]
 """The command as the user types it: under `uv run` it is not on the PATH."""
@@ -42,12 +42,7 @@ class EvidenceCommand:
     """Stop after N looks, decided or not; the same command without it goes on later."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
     """auto: CUDA if there is a GPU."""
-    workers: Annotated[
-        int | None,
-        tyro.conf.arg(
-            metavar="N", help_behavior_hint="(default: one per core; what fits in a GPU's memory)"
-        ),
-    ] = None
+    workers: Workers = None
     """Networks trained at a time, each with one thread on the CPU."""
     kernels: bool = KERNELS
     """Compute losses by their kernels, where there are any; they are built if need be."""
@@ -66,11 +61,13 @@ class CompareCommand(CompareConfig):
     A preset, and more than two classes, have the normal start alone."""
     resume: Annotated[Path | None, tyro.conf.arg(metavar="DIR", help_behavior_hint="")] = None
     """Resume this experiment with its own settings, from its last checkpoints.
-    Allowed beside it: --executor, and --data if the images have moved."""
+    Allowed beside it: --executor, --workers, and --data if the images have moved."""
     executor: Literal["here", "ray"] = "here"
-    """here: one run after the other; on CUDA several at a time.
+    """here: this machine.
     ray: each run is a task of a Ray cluster, that of RAY_ADDRESS or `ray start`.
     Without one, Ray starts here, with one run per core."""
+    workers: Workers = None
+    """Runs at a time on this machine, on the CPU in a process each."""
 
 
 CompareCommand.__doc__ = CompareConfig.__doc__

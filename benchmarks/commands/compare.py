@@ -23,6 +23,7 @@ from lossbench.benchmarks.report.combined import write_reports
 from lossbench.benchmarks.subcommands import CompareCommand
 from lossbench.benchmarks.training.executors import torchrun
 from lossbench.benchmarks.training.executors.local import run_locally
+from lossbench.benchmarks.training.executors.processes import local_executor
 from lossbench.benchmarks.training.plan import Plan, load_plan
 from lossbench.benchmarks.training.progress import Executor, ExperimentStatus, train_runs
 
@@ -34,11 +35,17 @@ def run(command: CompareCommand, line: str) -> int:
     """Run the command, alone or as one of torchrun's processes, and return the exit code."""
     # As typed: a flag with its default value may differ from the experiment's.
     typed = {word.partition("=")[0] for word in shlex.split(line) if word.startswith("--")}
-    if command.resume is not None and typed - {"--resume", "--executor", "--data"}:
+    if command.resume is not None and typed - {"--resume", "--executor", "--workers", "--data"}:
         raise UserError(
             f"--resume {command.resume}: the experiment goes on with the settings that it was "
-            "begun with; give no other flag but --executor, and --data if the images have moved"
+            "begun with; give no other flag but --executor, --workers, and --data if the images "
+            "have moved"
         )
+    if command.workers is not None:
+        if command.workers < 1:
+            raise UserError(f"--workers {command.workers}: must be at least 1")
+        if command.executor == "ray" or torchrun.has_several_processes():
+            raise UserError("--workers: Ray and torchrun have their own; leave it out")
     if not torchrun.has_several_processes():
         return print_status(train_comparison(command, line))
     if command.executor == "ray":
@@ -115,12 +122,15 @@ def train_plans(
 
 
 def open_executor(command: CompareCommand) -> AbstractContextManager[Executor]:
-    """Return a context manager that gives the executor: Ray, torchrun's processes or this one."""
+    """Return a context manager that gives the executor: Ray, torchrun's processes or this
+    machine."""
     if command.executor == "ray":
         from lossbench.benchmarks.training.executors.ray import cluster
 
         return cluster()
-    return nullcontext(torchrun.lead if torchrun.has_several_processes() else run_locally)
+    if torchrun.has_several_processes():
+        return nullcontext(torchrun.lead)
+    return local_executor(command.workers)
 
 
 def follow() -> int:
@@ -193,7 +203,7 @@ def note_resumption(plan: Plan, command: str, reporter: Reporter) -> None:
     """
     description = read_description(plan.directory)
     date = datetime.now().astimezone()
-    now = experiment.facts(command, date, plan.device, plan.config.kernels)
+    now = experiment.facts(command, date, plan.device, plan.config.kernels, plan.threads)
     changed = [key for key in ("versions", "hardware", "git") if now[key] != description.get(key)]
     if changed:
         reporter.say(

@@ -30,7 +30,13 @@ from lossbench.benchmarks.training.checks import check_model, check_settings, op
 from lossbench.benchmarks.training.default_rates import default_rates, describe_table
 from lossbench.benchmarks.training.executors.local import run_locally
 from lossbench.benchmarks.training.identities import find_identities, identity_rate
-from lossbench.benchmarks.training.plan import Plan, configure_torch, load_plan, run_configs
+from lossbench.benchmarks.training.plan import (
+    Plan,
+    configure_torch,
+    load_plan,
+    run_configs,
+    threads_per_run,
+)
 from lossbench.benchmarks.training.progress import ExperimentStatus, train_runs
 from lossbench.losses import registry
 
@@ -101,16 +107,16 @@ def create_plans(
     plans = []
     for start in starts:
         directory, settings = home if single else home / start, replace(config, start=start)
-        plans.append(
-            Plan(directory, settings, images, device, run_configs(settings, rates, identities))
-        )
+        runs = run_configs(settings, rates, identities)
+        plans.append(Plan(directory, settings, images, device, runs, threads_per_run(len(runs))))
     parameters = [
         check_model(plan.runs[0], images.image_size, len(images.classes), device) for plan in plans
     ]
     data = describe_data(images, plans[0].dataset)
     if searched := data_directory():
         data["data_directory"] = os.path.abspath(searched)
-    description = experiment.facts(command, now, device, config.kernels) | {
+    threads = plans[0].threads
+    description = experiment.facts(command, now, device, config.kernels, threads) | {
         "synthetic": images.synthetic,
         "learning_rates_from": source,
         "identities": {name: asdict(each) for name, each in identities.items()},

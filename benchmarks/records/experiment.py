@@ -48,13 +48,23 @@ def create(directory: Path) -> None:
         ) from None
 
 
-def facts(command: str, now: datetime, device: torch.device, kernels: bool) -> dict[str, Any]:
-    """Return command, date, versions, hardware and git commit as JSON values."""
+def facts(
+    command: str, now: datetime, device: torch.device, kernels: bool, threads: int = 1
+) -> dict[str, Any]:
+    """Return command, date, versions, hardware and git commit as JSON values.
+
+    Args:
+        command: the command line.
+        now: the date.
+        device: where networks are trained.
+        kernels: whether losses are computed by their kernels, where there are any.
+        threads: of each network on the CPU.
+    """
     return {
         "command": command,
         "date": now.isoformat(timespec="seconds"),
         "versions": versions(),
-        "hardware": hardware(device, kernels),
+        "hardware": hardware(device, kernels) | {"threads": threads},
         "git": commit(),
     }
 

@@ -17,7 +17,7 @@ from lossbench.benchmarks.data import ImageSet
 from lossbench.benchmarks.data.batches import DeviceDataset, prepare
 from lossbench.benchmarks.data.sources import absolute_data
 from lossbench.benchmarks.errors import UserError, one_line
-from lossbench.benchmarks.records.experiment import SYNTHETIC_MARK
+from lossbench.benchmarks.records.experiment import SYNTHETIC_MARK, cpu_count
 from lossbench.benchmarks.records.identities import Identity, read_identities, run_keys
 from lossbench.benchmarks.records.reading import EXPERIMENT_FILE, read_description, runs_error
 from lossbench.benchmarks.records.results import RESULTS, run_directory
@@ -40,6 +40,7 @@ class Plan:
         device: where the runs are trained.
         runs: configurations, seeds first, so that an interrupted experiment still compares losses
             pair by pair.
+        threads: threads that train a run on the CPU.
     """
 
     directory: Path
@@ -47,6 +48,7 @@ class Plan:
     images: ImageSet
     device: torch.device
     runs: tuple[RunConfig, ...]
+    threads: int = 1
 
     @cached_property
     def dataset(self) -> DeviceDataset:
@@ -123,7 +125,7 @@ def parse_plan(
     runs = run_configs(config, rates, identities)
     tried = replace(runs[0], kernels=checked.kernels)
     check_model(tried, images.image_size, len(images.classes), device)
-    return Plan(directory, config, images, device, runs)
+    return Plan(directory, config, images, device, runs, threads_per_run(len(runs)))
 
 
 def _reopen_images(
@@ -193,6 +195,12 @@ def parse_config(
             f"{one_line(error)}): another version of lossbench wrote it; begin a new experiment"
         ) from None
     return config, rates, identities
+
+
+def threads_per_run(runs: int) -> int:
+    """Return the threads that train a run on the CPU: one, or more if there are fewer runs than
+    cores. The number of threads changes the last bits of a result."""
+    return max(1, cpu_count() // runs)
 
 
 def configure_torch(config: CompareConfig) -> None:

@@ -6,6 +6,8 @@ from collections.abc import Iterator, Sequence
 from functools import partial
 from itertools import takewhile
 
+import torch
+
 from lossbench.benchmarks.config import RunConfig
 from lossbench.benchmarks.errors import UserError
 from lossbench.benchmarks.records.results import append_tables, gather_tables
@@ -22,16 +24,23 @@ from .cuda_streams import run_all
 
 
 def run_locally(
-    plan: Plan, configs: Sequence[RunConfig], progress: Progress, tables: bool = True
+    plan: Plan,
+    configs: Sequence[RunConfig],
+    progress: Progress,
+    tables: bool = True,
+    limit: int | None = None,
 ) -> None:
-    """Train runs: on a CUDA device as many at a time as fit into its memory, else one by one; see
-    `run`."""
-    for _ in run(plan, configs, progress, tables):
+    """Train runs in this process; see `run`."""
+    for _ in run(plan, configs, progress, tables, limit):
         pass
 
 
 def run(
-    plan: Plan, configs: Sequence[RunConfig], progress: Progress, tables: bool = True
+    plan: Plan,
+    configs: Sequence[RunConfig],
+    progress: Progress,
+    tables: bool = True,
+    limit: int | None = None,
 ) -> Iterator[RunConfig]:
     """Train runs and yield each that is finished.
 
@@ -41,6 +50,8 @@ def run(
         progress: shows and counts them.
         tables: whether to append the rows of a finished run to the tables of the experiment. Not
             while other processes train other runs of it.
+        limit: runs that take their steps in turn; None: on a CUDA device as many as fit into its
+            memory, elsewhere one.
 
     Raises:
         UserError: another process is writing a run.
@@ -48,15 +59,16 @@ def run(
     """
     directories = dict(zip(plan.runs, plan.run_directories, strict=True))
     if tables:
-        missing = set(configs)
-        gather_tables(plan.directory, [directories[c] for c in plan.runs if c not in missing])
+        gather_finished(plan, configs)
     # A loss or model of the user's own may draw from the process-wide random numbers.
-    limit = plan.config.at_once if all(map(is_builtin, configs)) else 1
+    limit = limit if all(map(is_builtin, configs)) else 1
     runs = (
         (config, partial(recorded_trainer, plan, config, progress))
         for config in takewhile(lambda _: not progress.should_stop(), configs)
     )
     errors: list[Exception] = []
+    threads = torch.get_num_threads()
+    torch.set_num_threads(plan.threads)
     try:
         for config, ended in run_all(runs, plan.device, limit):
             try:
@@ -77,5 +89,13 @@ def run(
                 yield config
     except KeyboardInterrupt:
         return
+    finally:
+        torch.set_num_threads(threads)
     if errors:
         raise errors[0]
+
+
+def gather_finished(plan: Plan, missing: Sequence[RunConfig]) -> None:
+    """Write the tables of the experiment from all runs but the missing ones."""
+    directories = zip(plan.runs, plan.run_directories, strict=True)
+    gather_tables(plan.directory, [path for config, path in directories if config not in missing])

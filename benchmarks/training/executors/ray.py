@@ -26,14 +26,8 @@ from lossbench.benchmarks.training.checkpoint import CHECKPOINT_FILE, appended_f
 from lossbench.benchmarks.training.plan import Plan
 from lossbench.benchmarks.training.progress import Executor, Progress
 
-from .ray_worker import (
-    Files,
-    Update,
-    description_for_workers,
-    read_files,
-    train_remotely,
-    write_files,
-)
+from .ray_worker import description_for_workers, read_files, train_remotely, write_files
+from .update import Files, Update
 
 RETRIES = 3
 """Times that a run starts again after its machine or process has died."""
@@ -262,16 +256,10 @@ class _RayTasks:
     def _handle(self, generator: Any, update: Update) -> None:
         task = self.active[generator]
         task.started = True
-        for line in update.messages:
-            self.progress.say(line)
         if update.files is not None:
             write_files(task.path, update.files)
-        if update.stats is not None:
-            self.progress.update(task.config, update.fraction, update.stats)
-        if update.failure is not None:
-            self.progress.failed(task.config, update.failure)
+        update.show(task.config, self.progress)
         if update.result is not None:
-            self.progress.finished(task.config, *update.result)
             self._gather()
         if update.ended:
             self._remove(generator)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 from platform import node
@@ -22,7 +22,6 @@ from lossbench.benchmarks.console import Reporter
 from lossbench.benchmarks.data.sources import absolute_data
 from lossbench.benchmarks.errors import UserError
 from lossbench.benchmarks.records.files import write_atomically
-from lossbench.benchmarks.records.gradient_stats import GradientStats
 from lossbench.benchmarks.records.reading import EXPERIMENT_FILE, read_description
 from lossbench.benchmarks.records.results import FAILURE, RESULTS, run_directory
 from lossbench.benchmarks.training.checkpoint import CHECKPOINT_FILE, appended_files
@@ -34,31 +33,7 @@ from lossbench.benchmarks.training.recorder import (
 )
 from lossbench.benchmarks.training.step import side_stream
 
-Files = dict[str, bytes]
-"""Contents of the files of a run, by name."""
-
-
-@dataclass(frozen=True)
-class Update:
-    """Progress of a run since the previous update.
-
-    Attributes:
-        messages: lines for the user.
-        fraction: of the steps taken, from 0 to 1.
-        stats: the latest; None: no new ones.
-        files: of the run, if it can be resumed from them; None: no newer ones.
-        ended: whether this is the last update. Without result and failure the run was interrupted.
-        result: of a finished run, the accuracy on the test images and the seconds of training.
-        failure: of a failed run, the error in one line.
-    """
-
-    messages: tuple[str, ...] = ()
-    fraction: float = 0.0
-    stats: GradientStats | None = None
-    files: Files | None = None
-    ended: bool = False
-    result: tuple[float, float] | None = None
-    failure: str | None = None
+from .update import BufferedMonitor, Files, Update
 
 
 def description_for_workers(plan: Plan) -> bytes:
@@ -95,7 +70,7 @@ def train_remotely(
         plan.dataset = shared.dataset
         path = run_directory(plan.directory, config.loss, config.seed)
         write_files(path, files)
-        monitor, last = _BufferedMonitor(), Update(ended=True)
+        monitor, last = BufferedMonitor(), Update(ended=True)
         try:
             with side_stream(plan.device)(), recorded_trainer(plan, config, monitor) as trainer:
                 sent, version = monotonic(), _version(path)
@@ -118,33 +93,6 @@ def train_remotely(
             _plan.cache_clear()  # its test images may have been used
             raise
         yield monitor.update_with(read_files(path), last)
-
-
-class _BufferedMonitor:
-    """Monitor that keeps what a run reports for the next update."""
-
-    def __init__(self) -> None:
-        self.stopping = False
-        self.messages: list[str] = []
-        self.fraction = 0.0
-        self.stats: GradientStats | None = None
-
-    def should_stop(self) -> bool:
-        return self.stopping
-
-    def update(self, config: RunConfig, fraction: float, stats: GradientStats) -> None:  # noqa: ARG002
-        # The means are enough to show progress.
-        means = replace(stats, layers={}, logit_log10=stats.logit_log10.new_zeros(0))
-        self.fraction, self.stats = fraction, means
-
-    def say(self, line: str) -> None:
-        self.messages.append(line)
-
-    def update_with(self, files: Files | None, update: Update = Update()) -> Update:
-        """Add what was reported since the last update, and files, to an update."""
-        messages, self.messages = tuple(self.messages), []
-        stats, self.stats = self.stats, None
-        return replace(update, messages=messages, fraction=self.fraction, stats=stats, files=files)
 
 
 @lru_cache(maxsize=1)

@@ -7,6 +7,7 @@ import shutil
 import signal
 import sys
 import threading
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -22,6 +23,7 @@ from lossbench.benchmarks.records.files import lock_directory
 from lossbench.benchmarks.records.reading import read_description
 from lossbench.benchmarks.records.results import gather_tables
 from lossbench.benchmarks.training import checks, recorder
+from lossbench.benchmarks.training.executors.local import run_locally
 from lossbench.benchmarks.training.progress import ExperimentStatus
 from lossbench.losses import registry
 
@@ -231,7 +233,12 @@ def test_memory_that_is_short_fails_one_run(config: CompareConfig, monkeypatch) 
 def test_runs_side_by_side_write_what_they_write_one_by_one(config: CompareConfig) -> None:
     longer = dataclasses.replace(config, epochs=8, log_every=1)
     one, other = (
-        compare(dataclasses.replace(longer, name=f"{limit}", at_once=limit), "", Reporter())
+        compare(
+            dataclasses.replace(longer, name=f"{limit}"),
+            "",
+            Reporter(),
+            partial(run_locally, limit=limit),
+        )
         for limit in (1, 4)
     )
     assert (one.finished, other.finished) == (4, 4)
@@ -317,9 +324,9 @@ def test_interrupted_it_saves_the_step_and_resumes(
 
 @pytest.mark.usefixtures("no_report")
 def test_interrupted_all_runs_side_by_side_save_and_resume(config, monkeypatch) -> None:
-    config = dataclasses.replace(config, log_every=1, epochs=12, at_once=4)
+    config = dataclasses.replace(config, log_every=1, epochs=12)
     interrupting = Interrupting(monkeypatch, 40, signal.SIGTERM)
-    status = compare(config, "", Reporter())
+    status = compare(config, "", Reporter(), partial(run_locally, limit=4))
     assert (status.interrupted, status.finished) == (signal.SIGTERM, 0)
     assert len(interrupting.recorders) > 1
     assert all((path / "resume.pt").exists() for path in interrupting.recorders)

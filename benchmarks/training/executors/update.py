@@ -1,0 +1,75 @@
+"""What a process that trains a run tells the process that leads the experiment."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from lossbench.benchmarks.config import RunConfig
+from lossbench.benchmarks.records.gradient_stats import GradientStats
+from lossbench.benchmarks.training.progress import Progress
+
+Files = dict[str, bytes]
+"""Contents of the files of a run, by name."""
+
+
+@dataclass(frozen=True)
+class Update:
+    """Progress of a run since the previous update.
+
+    Attributes:
+        messages: lines for the user.
+        fraction: of the steps taken, from 0 to 1.
+        stats: the latest; None: no new ones.
+        files: of the run, if it can be resumed from them; None: no newer ones.
+        ended: whether this is the last update. Without result and failure the run was interrupted.
+        result: of a finished run, the accuracy on the test images and the seconds of training.
+        failure: of a failed run, the error in one line.
+        error: one that ends the whole experiment.
+    """
+
+    messages: tuple[str, ...] = ()
+    fraction: float = 0.0
+    stats: GradientStats | None = None
+    files: Files | None = None
+    ended: bool = False
+    result: tuple[float, float] | None = None
+    failure: str | None = None
+    error: Exception | None = None
+
+    def show(self, config: RunConfig, progress: Progress) -> None:
+        """Show and count what is new about a run."""
+        for line in self.messages:
+            progress.say(line)
+        if self.stats is not None:
+            progress.update(config, self.fraction, self.stats)
+        if self.failure is not None:
+            progress.failed(config, self.failure)
+        if self.result is not None:
+            progress.finished(config, *self.result)
+
+
+class BufferedMonitor:
+    """Monitor that keeps what a run reports for the next update."""
+
+    def __init__(self) -> None:
+        self.stopping = False
+        self.messages: list[str] = []
+        self.fraction = 0.0
+        self.stats: GradientStats | None = None
+
+    def should_stop(self) -> bool:
+        return self.stopping
+
+    def update(self, config: RunConfig, fraction: float, stats: GradientStats) -> None:  # noqa: ARG002
+        # The means are enough to show progress.
+        means = replace(stats, layers={}, logit_log10=stats.logit_log10.new_zeros(0))
+        self.fraction, self.stats = fraction, means
+
+    def say(self, line: str) -> None:
+        self.messages.append(line)
+
+    def update_with(self, files: Files | None, update: Update = Update()) -> Update:
+        """Add what was reported since the last update, and files, to an update."""
+        messages, self.messages = tuple(self.messages), []
+        stats, self.stats = self.stats, None
+        return replace(update, messages=messages, fraction=self.fraction, stats=stats, files=files)
