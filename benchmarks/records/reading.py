@@ -8,6 +8,7 @@ from __future__ import annotations
 import csv
 import json
 import math
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
@@ -80,6 +81,11 @@ class Run:
     failure: str | None = None
 
     @property
+    def diverged(self) -> bool:
+        """True if the network ended with outputs that are no numbers."""
+        return self.finished and self.last("test_accuracy") is None
+
+    @property
     def epoch(self) -> float | None:
         """Last evaluated epoch, or None."""
         return self.rows[-1].epoch if self.rows else None
@@ -127,6 +133,16 @@ class Experiment:
     def classes(self) -> tuple[str, ...]:
         """Class names by label; empty if the file has none."""
         return tuple(map(str, self.about.get("data", {}).get("classes", [])))
+
+    @property
+    def chance(self) -> float | None:
+        """Test accuracy of always answering the most frequent class; None if it is not known."""
+        counts = self.about.get("data", {}).get("test_counts")
+        return float(max(counts) / sum(counts)) if counts and sum(counts) else None
+
+    def test_accuracy(self, run: Run) -> float | None:
+        """Return the accuracy of a run on the test images; that of chance if it has diverged."""
+        return self.chance if run.diverged else run.last("test_accuracy")
 
     @cached_property
     def compared(self) -> dict[str, list[Run]]:
@@ -208,9 +224,11 @@ def read_failure(directory: Path) -> str | None:
         return None
 
 
-def read_correct(directory: Path, loss: str, seed: int) -> NDArray[np.bool_] | None:
+def read_correct(
+    directory: Path, loss: str, seed: int, diverged: bool = False
+) -> NDArray[np.bool_] | None:
     """Return whether a run classified each test image correctly, (N,), or None without
-    predictions.npz.
+    predictions.npz. One that has diverged is taken to answer the most frequent class.
 
     Raises:
         UserError: the file is unreadable or its arrays have other types or shapes.
@@ -229,6 +247,8 @@ def read_correct(directory: Path, loss: str, seed: int) -> NDArray[np.bool_] | N
             f"cannot use {path}: predicted {predicted.shape} and labels {labels.shape} should "
             "both be (N,)"
         )
+    if diverged and len(labels):
+        predicted[:] = Counter(labels.tolist()).most_common(1)[0][0]
     right: NDArray[np.bool_] = predicted == labels
     return right
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -34,13 +34,14 @@ Accuracies = dict[int, float]
 
 
 def minus_cross_entropy(
-    directory: Path, accuracies: dict[str, Accuracies]
+    directory: Path, accuracies: dict[str, Accuracies], diverged: Collection[tuple[str, int]] = ()
 ) -> dict[str, dict[str, Any]]:
     """Compare the test accuracy of each loss with that of cross-entropy.
 
     Args:
         directory: of the experiment.
         accuracies: per loss with a finished run. Without cross-entropy nothing is compared.
+        diverged: loss and seed of runs that count as chance.
 
     Returns:
         Per loss, in fractions, as in summary.json. mean: difference paired by seed and test image.
@@ -58,7 +59,7 @@ def minus_cross_entropy(
         UserError: predictions are unreadable, or of different test images.
     """
     reference = accuracies.get(REFERENCE, {})
-    read = cache(lambda loss, seed: read_correct(directory, loss, seed))
+    read = cache(lambda loss, seed: read_correct(directory, loss, seed, (loss, seed) in diverged))
     differences: dict[str, dict[str, Any]] = {}
     found: dict[str, CrossedMean] = {}
     for loss, own in accuracies.items():

@@ -27,7 +27,7 @@ def identities_table(summary: dict[str, Any]) -> Table:
             str(Identity(each["of"], each["factor"], each["difference"])),
             f"{each['difference']:.0e}",
             MISSING if each["learning_rate"] is None else f"{each['learning_rate']:g}",
-            percent(each["test_accuracy"]),
+            percent(each["test_accuracy"]) + " (diverged)" * bool(each.get("diverged")),
             percent(each["test_accuracy_of_other"]),
         )
         for name, each in summary["identities"].items()

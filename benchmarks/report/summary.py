@@ -25,8 +25,9 @@ def summarise(directory: Path) -> dict[str, Any]:
 
     Accuracies and their differences are fractions. Accuracy is that on the test images, which are
     used once, after the last epoch. Only finished runs count; the others are listed under
-    `unfinished_runs`. Losses that are a multiple of another are not compared: they stand under
-    `identities`, not under `losses`.
+    `unfinished_runs`. A run that has diverged counts as chance; its seed stands under `diverged`.
+    Losses that are a multiple of another are not compared: they stand under `identities`, not under
+    `losses`.
 
     Raises:
         UserError: a file is missing or unreadable, or no run has finished.
@@ -39,8 +40,9 @@ def summarise_experiment(experiment: Experiment) -> dict[str, Any]:
     about, finished = experiment.about, experiment.finished
     data, config = about.get("data", {}), about["config"]
     by_loss = experiment.compared
-    accuracies = {loss: _accuracies(runs) for loss, runs in by_loss.items()}
-    differences = minus_cross_entropy(experiment.directory, accuracies)
+    accuracies = {loss: _accuracies(experiment, runs) for loss, runs in by_loss.items()}
+    diverged = {(run.loss, run.seed) for run in finished if run.diverged}
+    differences = minus_cross_entropy(experiment.directory, accuracies, diverged)
     return {
         "experiment": about.get("name", experiment.directory.name),
         "synthetic": experiment.synthetic,
@@ -50,7 +52,7 @@ def summarise_experiment(experiment: Experiment) -> dict[str, Any]:
         "tuned": bool(config.get("tuned", False)),
         "learning_rates": config.get("learning_rates", {}),
         "classes": list(experiment.classes),
-        "chance": _chance(data),
+        "chance": experiment.chance,
         "test_images": data.get("test"),
         "curve": "validation_accuracy" if experiment.held_out else "train_accuracy",
         "seeds": sorted({run.seed for runs in by_loss.values() for run in runs}),
@@ -97,7 +99,8 @@ def _summarise_loss(
     return {
         "test_accuracy": {
             **mean_interval(list(accuracies.values())).as_dict(),
-            "per_seed": {str(run.seed): run.last("test_accuracy") for run in runs},
+            "per_seed": {str(run.seed): accuracies.get(run.seed) for run in runs},
+            "diverged": [run.seed for run in runs if run.diverged],
         },
         "validation_accuracy": _mean(run.last("validation_accuracy") for run in runs),
         "gradient": {
@@ -126,22 +129,17 @@ def _summarise_identity(experiment: Experiment, run: Run) -> dict[str, Any]:
         "seed": run.seed,
         "learning_rate": rates.get(run.loss),
         "learning_rate_of_other": rates.get(identity.of),
-        "test_accuracy": run.last("test_accuracy"),
-        "test_accuracy_of_other": other[0].last("test_accuracy") if other else None,
+        "test_accuracy": experiment.test_accuracy(run),
+        "test_accuracy_of_other": experiment.test_accuracy(other[0]) if other else None,
+        "diverged": run.diverged,
     }
 
 
-def _accuracies(runs: list[Run]) -> dict[int, float]:
+def _accuracies(experiment: Experiment, runs: list[Run]) -> dict[int, float]:
     """Return the final test accuracy by seed, of the runs that have one."""
-    final = {run.seed: run.last("test_accuracy") for run in runs}
+    final = {run.seed: experiment.test_accuracy(run) for run in runs}
     return {seed: value for seed, value in final.items() if value is not None}
 
 
 def _mean(values: Iterable[float | None]) -> float | None:
     return mean_interval([value for value in values if value is not None]).mean
-
-
-def _chance(data: dict[str, Any]) -> float | None:
-    """Return the accuracy of always predicting the largest class of the test images."""
-    counts = data.get("test_counts")
-    return float(max(counts) / sum(counts)) if counts and sum(counts) else None

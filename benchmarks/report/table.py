@@ -87,9 +87,8 @@ def notes(summary: dict[str, Any]) -> list[str]:
     if "mse" in losses:
         lines.append(f"mse fits the raw output, {_mse_targets(summary['classes'])}.")
     for name, loss in losses.items():
-        missing = [s for s, value in loss["test_accuracy"]["per_seed"].items() if value is None]
-        if missing:
-            lines.append(f"{name} ended without a finite accuracy for seed {', '.join(missing)}.")
+        if seeds := ", ".join(map(str, loss["test_accuracy"].get("diverged", []))):
+            lines.append(f"{name} has diverged with seed {seeds}, which counts as chance.")
     if unfinished := summary["unfinished_runs"]:
         runs = ", ".join(map(_describe_unfinished, unfinished))
         lines.append(f"Unfinished runs (of {summary['epochs']} epochs) are left out: {runs}.")
@@ -144,7 +143,7 @@ def _cells(name: str, loss: dict[str, Any]) -> tuple[str, ...]:
     speed = loss["images_per_second"]
     return (
         name,
-        interval_points(loss["test_accuracy"]),
+        _accuracy(loss["test_accuracy"]),
         "reference" if name == REFERENCE else interval_points(difference, signed=True),
         (difference or {}).get("verdict", ""),
         _first_to_last(gradient["logit_mean_abs"]),
@@ -153,6 +152,14 @@ def _cells(name: str, loss: dict[str, Any]) -> tuple[str, ...]:
         _first_to_last(gradient["parameter_norm"]),
         MISSING if speed is None else f"{speed:,.0f}",
     )
+
+
+def _accuracy(accuracy: dict[str, Any]) -> str:
+    """Format the accuracy of a loss, with the number of its networks that have diverged."""
+    text, diverged = interval_points(accuracy), len(accuracy.get("diverged", []))
+    if not diverged:
+        return text
+    return f"{text} ({'' if diverged == accuracy['n'] else f'{diverged} '}diverged)"
 
 
 def _first_to_last(value: dict[str, float | None]) -> str:

@@ -30,6 +30,7 @@ def test_identities_stand_apart_and_get_no_verdict(tmp_path) -> None:
         "learning_rate_of_other": 0.1,
         "test_accuracy": 0.703,
         "test_accuracy_of_other": 0.7,
+        "diverged": False,
     }
     page = (directory / "summary.md").read_text(encoding="utf-8")
     assert "| bernoulli-sum | 2 × cross-entropy | 3e-08 | 0.05 | 70.3 | 70.0 |" in page

@@ -1,9 +1,14 @@
 import json
+import math
+import re
 
+import numpy as np
 import pytest
 from scipy import stats
 
 from lossbench.benchmarks.records.results import GradientWarning
+from lossbench.benchmarks.report import table
+from lossbench.benchmarks.report.identities import identities_table
 from lossbench.benchmarks.report.summary import summarise, warning_lines
 
 from ..written_experiments import describe, evaluations, write_experiment
@@ -33,6 +38,7 @@ def test_the_numbers(experiment):
         "high": pytest.approx(high),
         "n": 2,
         "per_seed": {"0": 0.7, "1": 0.8},
+        "diverged": [],
     }
     assert entropy["gradient"] == {
         "logit_mean_abs": {"first": 0.5, "last": pytest.approx(0.3)},
@@ -86,8 +92,8 @@ def test_one_loss_one_seed_without_cross_entropy(tmp_path):
     assert summary["seeds"] == [3]
     loss = summary["losses"]["mse"]
     assert loss["minus_cross_entropy"] is None
-    accuracy = {"mean": None, "low": None, "high": None, "n": 0, "per_seed": {"3": None}}
-    assert loss["test_accuracy"] == accuracy
+    accuracy = {"mean": 0.6, "low": None, "high": None, "n": 1, "per_seed": {"3": 0.6}}
+    assert loss["test_accuracy"] == accuracy | {"diverged": [3]}
 
 
 def test_chance_is_the_share_of_the_largest_test_class(experiment):
@@ -125,3 +131,38 @@ def test_warnings_are_one_line_per_loss_and_kind():
         "zero-one, seed 0: logit vanished. 2 more such warnings of zero-one, over seeds 0, 2.",
     ]
     assert warning_lines(warnings[1:3])[0].endswith("1 more such warning of zero-one, over seed 0.")
+
+
+def test_a_network_that_has_diverged_is_at_chance_in_every_table(tmp_path):
+    """Outputs that are no numbers give predictions of class 0, which here is the rarer one."""
+    labels = np.array([0] * 8 + [1] * 12)
+    about = describe(losses=["cross-entropy", "mse"])
+    about["data"]["test_counts"] = [8, 12]
+    right = {"cross-entropy": [16, 18], "mse": [14, None]}
+    rows = []
+    for loss, counts in right.items():
+        for seed, count in enumerate(counts):
+            accuracy = math.nan if count is None else count / 20
+            rows += evaluations(loss, seed, [0.5, 0.6, accuracy])
+            predicted = np.where(np.arange(20) < (count or 0), labels, 1 - labels)
+            path = tmp_path / "e" / loss / f"seed{seed}"
+            path.mkdir(parents=True)
+            predicted = np.zeros(20, int) if count is None else predicted
+            np.savez(path / "predictions.npz", predicted=predicted, labels=labels)
+    about["identities"] = {"nll": {"of": "mse", "factor": 1.0, "difference": 0.0}}
+    about["config"]["losses"].append("nll")
+    rows += evaluations("nll", 0, [0.5, 0.6, math.nan])
+    summary = summarise(write_experiment(tmp_path / "e", about, rows))
+    found = summary["losses"]["mse"]
+    assert found["test_accuracy"]["mean"] == pytest.approx((0.7 + 0.6) / 2)
+    assert found["test_accuracy"]["per_seed"] == {"0": 0.7, "1": 0.6}
+    assert found["test_accuracy"]["diverged"] == [1]
+    assert found["test_accuracy"]["n"] == found["minus_cross_entropy"]["n"] == 2
+    assert found["minus_cross_entropy"]["mean"] == pytest.approx((0.7 + 0.6 - 0.8 - 0.9) / 2)
+    (entropy, mse, chance) = (row[:2] for row in table.rows(summary))
+    assert "diverged" not in entropy[1]
+    assert re.fullmatch(r"65.0 ± 63.5 \(1 diverged\)", mse[1])
+    assert chance == ("chance", "60.0")
+    assert identities_table(summary).rows[0][4:] == ("60.0 (diverged)", "70.0")
+    found["test_accuracy"]["diverged"] = [0, 1]
+    assert table.rows(summary)[1][1].endswith("(diverged)")

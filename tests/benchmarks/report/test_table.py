@@ -102,11 +102,11 @@ def test_notes_name_runs_and_losses_without_a_result(wide):
         {"loss": "nll", "seed": 2, "epoch": None, "failure": None},
     ]
     wide["losses"]["nll"] = loss(None) | {"minus_cross_entropy": None}
-    wide["losses"]["nll"]["test_accuracy"]["per_seed"] = {"0": 0.5, "1": None}
+    wide["losses"]["nll"]["test_accuracy"]["diverged"] = [1, 3]
     text = joined(wide)
     assert "mse seed 1 failed at epoch 1 with ValueError: odd" in text
     assert "bce seed 0 at epoch 0.5, nll seed 2 not started." in text
-    assert "nll ended without a finite accuracy for seed 1." in text
+    assert "nll has diverged with seed 1, 3, which counts as chance." in text
     assert "predictions.npz" not in text
     wide["losses"]["bce-with-logits"]["minus_cross_entropy"]["images"] = None
     assert "predictions.npz: bce-with-logits." in joined(wide)
