@@ -15,6 +15,8 @@ import tyro
 from .errors import UserError, unknown_name
 
 MAX_SEEDS = 100_000
+MAX_NAME = 200
+"""Bytes of an experiment's name at most, with which its directory fits any file system."""
 RESERVED_NAMES = ("evidence", "trials", "tuning")
 """Directories of `runs` that are no comparisons."""
 
@@ -397,6 +399,8 @@ def _check_comparison(config: CompareConfig) -> None:
 def _check_name(name: str | None) -> None:
     if name is not None and (name in ("", ".", "..") or any(c in name for c in "/\\\0")):
         raise UserError(f"--name {name!r}: must be a plain directory name without slashes")
+    if name is not None and len(name.encode()) > MAX_NAME:
+        raise UserError(f"--name: {len(name)} letters are too many; give at most {MAX_NAME}")
     if name in RESERVED_NAMES:
         raise UserError(f"--name {name}: lossbench keeps its own files there; choose another")
 

@@ -112,7 +112,7 @@ def create_plans(
     parameters = [
         check_model(plan.runs[0], images.image_size, len(images.classes), device) for plan in plans
     ]
-    data = describe_data(images, plans[0].dataset)
+    data = describe_data(images, plans[0].dataset, config.batch_size)
     if searched := data_directory():
         data["data_directory"] = os.path.abspath(searched)
     threads = plans[0].threads

@@ -91,7 +91,7 @@ def tune(config: TuneConfig, command: str, reporter: Reporter) -> Path:
         configs = [replace(config.run_config(name, 0, 1.0), test=False) for name in names]
         check_model(configs[0], images.image_size, len(images.classes), device)
         dataset = prepare(images, device, validation=config.validation)
-        data = describe_data(images, dataset)
+        data = describe_data(images, dataset, config.batch_size)
         for line in data_lines(data):
             reporter.say(line)
         reporter.say(

@@ -47,8 +47,16 @@ def experiment_name(
     return "-".join(parts)
 
 
-def describe_data(images: ImageSet, dataset: DeviceDataset) -> dict[str, Any]:
-    """Describe an image set and count the images that a run uses, by split and class."""
+def describe_data(
+    images: ImageSet, dataset: DeviceDataset, batch_size: int | None = None
+) -> dict[str, Any]:
+    """Describe an image set and count the images that a run uses, by split and class.
+
+    Args:
+        images: the image set.
+        dataset: its images as a run uses them.
+        batch_size: if given, more of it than images to train on are worth a warning.
+    """
     classes, validation = len(images.classes), dataset.validation
     counts = {
         "train": list(dataset.counts),
@@ -72,7 +80,11 @@ def describe_data(images: ImageSet, dataset: DeviceDataset) -> dict[str, Any]:
         **{f"{split}_counts": each for split, each in counts.items()},
         "origins": origins,
         "left_out": left_out,
-        "warnings": [*composition.warnings, *_count_warnings(counts, images.classes)],
+        "warnings": [
+            *composition.warnings,
+            *_count_warnings(counts, images.classes),
+            *_batch_warning(sum(counts["train"]), batch_size),
+        ],
         "skipped": list(images.skipped),
     }
 
@@ -108,6 +120,15 @@ def _count_warnings(counts: dict[str, list[int]], classes: Sequence[str]) -> lis
             "points (95 %), and smaller differences between losses say little"
         )
     return warnings
+
+
+def _batch_warning(train: int, batch_size: int | None) -> list[str]:
+    if batch_size is None or train >= batch_size:
+        return []
+    return [
+        f"{plural(train, 'training image')} and --batch-size {batch_size}: a batch has all of "
+        "them, so an epoch is one step; a smaller --batch-size or more --epochs train longer"
+    ]
 
 
 def _counts(labels: Tensor, classes: int) -> list[int]:

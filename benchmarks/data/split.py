@@ -65,12 +65,12 @@ def select(
     if images.validation is None:
         held_out = stratified(labels, images.train.names, validation)
     rows = np.flatnonzero(~held_out)
-    _check_classes(images, labels[rows], f"with {validation:.3g} of them for validation")
+    _check_classes(images, labels[rows], f"with --validation {validation:.3g}; give less, or 0")
     rows = rows[balanced_subset(labels[rows], order_draws[rows], train_images)]
-    _check_classes(images, labels[rows], f"with train_images {train_images}")
+    _check_classes(images, labels[rows], f"with train_images {train_images}; give more")
     if imbalance > 1:
         rows = rows[thin_class_one(labels[rows], order_draws[rows], imbalance, images)]
-        _check_classes(images, labels[rows], f"with imbalance {imbalance:g}")
+        _check_classes(images, labels[rows], f"with imbalance {imbalance:g}; give less")
     noisy = corrupt_labels(labels[rows], noise_draws[rows], steps[rows], label_noise, classes)
     return rows, noisy, np.flatnonzero(held_out)
 
@@ -167,11 +167,10 @@ def _check_range(name: str, value: float, valid: bool, wanted: str) -> None:
 
 
 def _check_classes(images: ImageSet, labels: IntArray, when: str) -> None:
-    """Raise UserError unless every class has an image."""
+    """Raise UserError unless every class has an image; `when` says when, and what to give."""
     counts = np.bincount(labels, minlength=len(images.classes))
     missing = [name for name, count in zip(images.classes, counts, strict=True) if not count]
     if missing:
         raise UserError(
-            f"{images.name}: no image of {missing[0]} is left to train on {when}; choose another "
-            "number, or add images"
+            f"{images.name}: no image of {missing[0]} is left to train on {when}, or add images"
         )

@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 from lossbench.benchmarks.errors import UserError, one_line
 
-from .files import write_atomically
+from .files import naming, write_atomically
 
 RESULTS, WARNINGS = "results.csv", "warnings.csv"
 """File names, in the directory of a run and in that of an experiment."""
@@ -122,7 +122,7 @@ def append_row(path: Path, row: Evaluation | GradientWarning) -> None:
 
 def _append(path: Path, headings: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
     text = _csv_text(rows if path.exists() else [headings, *rows])
-    with path.open("ab") as file:
+    with naming(path), path.open("ab") as file:
         file.write(text.encode())
 
 

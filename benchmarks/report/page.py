@@ -189,7 +189,9 @@ def sentence(summary: dict[str, Any]) -> str:
     if not means:
         return f"{start} no run ended with a finite accuracy."
     low, high = min(means.values()), max(means.values())
-    if len(means) == 1:
+    if percent(low) == percent(high) and len(means) > 1:
+        text = f"{start} every loss is right on {percent(high)} % of {images}"
+    elif len(means) == 1:
         text = f"{start} {next(iter(means))} is right on {percent(high)} % of {images}"
     else:
         text = (
@@ -210,10 +212,11 @@ def _gradient_clause(losses: dict[str, Any]) -> str:
     if len(final) < 2:
         return ""
     low, high = min(final.values()), max(final.values())
-    return (
-        f", and the mean |dL/dz| of wrongly classified examples at the end from "
-        f"{magnitude(low)} ({_names(final, low)}) to {magnitude(high)} ({_names(final, high)})"
-    )
+    ends = [f"{magnitude(value)} ({_names(final, value)})" for value in (low, high)]
+    span = f"from {' to '.join(ends)}"
+    if magnitude(low) == magnitude(high):
+        span = f"is {magnitude(low)}"
+    return f", and the mean |dL/dz| of wrongly classified examples at the end {span}"
 
 
 def _names(values: dict[str, float], value: float) -> str:

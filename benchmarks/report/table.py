@@ -11,6 +11,7 @@ from lossbench.benchmarks.format import (
     interval_points,
     magnitude,
     percent,
+    plural,
 )
 from lossbench.benchmarks.stats.verdict import MINIMUM_SEEDS
 
@@ -90,8 +91,13 @@ def notes(summary: dict[str, Any]) -> list[str]:
         if seeds := ", ".join(map(str, loss["test_accuracy"].get("diverged", []))):
             lines.append(f"{name} has diverged with seed {seeds}, which counts as chance.")
     if unfinished := summary["unfinished_runs"]:
-        runs = ", ".join(map(_describe_unfinished, unfinished))
-        lines.append(f"Unfinished runs (of {summary['epochs']} epochs) are left out: {runs}.")
+        begun = [run for run in unfinished if run["failure"] or run["epoch"] is not None]
+        runs = [_describe_unfinished(run) for run in begun]
+        if waiting := len(unfinished) - len(begun):
+            runs.append(f"{plural(waiting, 'run')} not started")
+        lines.append(
+            f"Unfinished runs (of {summary['epochs']} epochs) are left out: {', '.join(runs)}."
+        )
     return lines
 
 
@@ -115,14 +121,21 @@ def _interval_notes(losses: dict[str, Any]) -> list[str]:
         )
     if without := [name for name, each in compared.items() if not each["images"]]:
         lines.append(f"Undecided for want of predictions.npz: {', '.join(without)}.")
+    if any(_agrees(loss["test_accuracy"]) for loss in losses.values()):
+        lines.append("± 0.0 says that these seeds agree, not that others would.")
     if single := [name for name, loss in losses.items() if loss["test_accuracy"]["n"] < 2]:
         lines.append(f"No interval with fewer than 2 finished seeds: {', '.join(single)}.")
     return lines
 
 
+def _agrees(accuracy: dict[str, Any]) -> bool:
+    """Return whether all seeds have the same accuracy."""
+    return accuracy["low"] is not None and accuracy["high"] - accuracy["low"] < 1e-9
+
+
 def _describe_unfinished(run: dict[str, Any]) -> str:
     at = "" if run["epoch"] is None else f" at epoch {run['epoch']:g}"
-    state = f" failed{at} with {run['failure']}" if run["failure"] else at or " not started"
+    state = f" failed{at} with {run['failure']}" if run["failure"] else at
     return f"{run['loss']} seed {run['seed']}{state}"
 
 

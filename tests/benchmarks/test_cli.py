@@ -114,6 +114,7 @@ def test_both_starts_are_two_experiments_and_one_page(pictures: Path, capsys) ->
         (["compare", "--preset", "photo"], "preset"),
         (["compare", "--preset"], "preset"),
         (["compare", "--name", "evidence"], "--name evidence"),
+        (["compare", "--name", "a" * 300], "--name: 300 letters are too many; give at most 200"),
         (["compare", "--validation", "1"], "--validation 1"),
         (["compare", "--device", "cuda", "--data", "pets"], "--device cuda"),
         (["run-one", "runs/x"], "N Number of the run, counted from 0. (required); see lossbench"),

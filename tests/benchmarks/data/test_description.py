@@ -110,6 +110,14 @@ def test_counts_that_say_little_are_warned_of(counts, words) -> None:
     assert all(word in warnings[0] for word in words or ())
 
 
+def test_a_batch_that_has_every_image_is_warned_of(images) -> None:
+    dataset = prepare(images, CPU, validation=0.0)
+    count = len(dataset.train.labels)
+    assert not describe_data(images, dataset, count)["warnings"][1:]
+    *_, warning = describe_data(images, dataset, count + 1)["warnings"]
+    assert f"{count} training images and --batch-size {count + 1}: " in warning
+
+
 def test_without_validation_none_are_counted(images) -> None:
     data = describe_data(images, prepare(images, CPU, validation=0.0))
     assert (data["validation"], data["validation_counts"]) == (0, [0, 0])

@@ -222,7 +222,7 @@ def test_ranks_are_a_permutation_within_each_class():
         ({"train_images": 1}, ("no image of dog is left", "train_images 1")),
         ({"train_images": 0}, ("train_images 0",)),
         ({"train_images": -4}, ("train_images -4",)),
-        ({"validation": 0.999}, ("no image of dog is left", "0.999")),
+        ({"validation": 0.999}, ("no image of dog is left", "--validation 0.999; give less")),
     ],
 )
 def test_impossible_values_are_refused(images, refusal, settings, words):

@@ -1,5 +1,7 @@
+import errno
 import json
 import math
+import os
 import subprocess
 import sys
 import threading
@@ -35,6 +37,17 @@ def test_what_cannot_be_written_leaves_nothing(tmp_path: Path) -> None:
     with pytest.raises(OSError, match="taken"):
         write_atomically(tmp_path / "taken", b"content")
     assert [p.name for p in tmp_path.iterdir()] == ["taken"]
+
+
+def test_a_full_disk_names_the_file(tmp_path: Path, monkeypatch) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "fsync", full)
+    path = tmp_path / "results.json"
+    with pytest.raises(OSError, match=f"No space left on device: '{path}'"):
+        write_json(path, {})
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_arrays_come_back_by_name(tmp_path: Path) -> None:

@@ -151,6 +151,10 @@ def test_the_sentence_is_made_of_the_numbers(read):
     assert sentence(read[1]).endswith("from 1.0e-4 (mse) to 0.500 (cross-entropy).")
     losses["nll"] = losses["cross-entropy"]
     assert "75.0 % (cross-entropy, nll)" in sentence(read[1])
+    alike = dict.fromkeys(("cross-entropy", "nll"), losses["nll"])
+    text = sentence(read[1] | {"losses": alike})
+    assert "every loss is right on 75.0 % of test images, where chance" in text
+    assert text.endswith(" at the end is 0.500.")
     summary = read[1] | {"epochs": 1, "seeds": [0], "chance": None}
     single = sentence(summary | {"losses": {"mse": losses["mse"]}})
     assert single.startswith("After 1 epoch from a normal start, over 1 seed, mse is right on 60.0")

@@ -86,6 +86,9 @@ def joined(wide):
 def test_notes_say_which_intervals_are_missing(wide):
     assert "over 3 seeds" in joined(wide)
     assert "better or worse: p that" in joined(wide)
+    assert "these seeds agree" not in joined(wide)
+    wide["losses"]["mse"] = loss(0.5, half=0.0)
+    assert "± 0.0 says that these seeds agree, not that others would." in joined(wide)
     wide["losses"]["mse"] = loss(0.6, n=1)
     assert "over 1 to 3 seeds" in joined(wide)
     assert "fewer than 2 finished seeds: mse." in joined(wide)
@@ -105,7 +108,7 @@ def test_notes_name_runs_and_losses_without_a_result(wide):
     wide["losses"]["nll"]["test_accuracy"]["diverged"] = [1, 3]
     text = joined(wide)
     assert "mse seed 1 failed at epoch 1 with ValueError: odd" in text
-    assert "bce seed 0 at epoch 0.5, nll seed 2 not started." in text
+    assert "bce seed 0 at epoch 0.5, 1 run not started." in text
     assert "nll has diverged with seed 1, 3, which counts as chance." in text
     assert "predictions.npz" not in text
     wide["losses"]["bce-with-logits"]["minus_cross_entropy"]["images"] = None
