@@ -119,7 +119,7 @@ class CollectCommand:
 class ReportCommand:
     """Rewrite the reports of finished experiments and claims.
 
-    Several directories also get one combined page.
+    Several directories also get one combined page, as do the two starts of a comparison.
     """
 
     directories: Annotated[

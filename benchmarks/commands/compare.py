@@ -9,7 +9,6 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
-from typing import get_args
 
 from rich.console import Console
 
@@ -18,8 +17,13 @@ from lossbench.benchmarks.console import Reporter
 from lossbench.benchmarks.errors import UserError
 from lossbench.benchmarks.records import experiment
 from lossbench.benchmarks.records.files import write_json
-from lossbench.benchmarks.records.reading import EXPERIMENT_FILE, read_description
+from lossbench.benchmarks.records.reading import (
+    EXPERIMENT_FILE,
+    experiments_in,
+    read_description,
+)
 from lossbench.benchmarks.report.combined import write_reports
+from lossbench.benchmarks.report.comparison import SUMMARY_FILE
 from lossbench.benchmarks.subcommands import CompareCommand
 from lossbench.benchmarks.training.executors import torchrun
 from lossbench.benchmarks.training.executors.local import run_locally
@@ -89,18 +93,12 @@ def starts_of(command: CompareCommand) -> tuple[CompareConfig, tuple[Start, ...]
     return replace(experiment_settings(command), start=starts[0]), starts
 
 
-def experiments_in(directory: Path) -> list[Path]:
-    """Return the directories of the experiments that one command made in a directory."""
-    nested = [directory / start for start in get_args(Start)]
-    return [each for each in nested if (each / EXPERIMENT_FILE).is_file()] or [directory]
-
-
 def train_plans(
     plans: Sequence[Plan], reporter: Reporter, executor: Executor
 ) -> list[ExperimentStatus]:
     """Train and report experiments one after the other, until one is interrupted.
 
-    Several get a report of all of them, in the directory above theirs.
+    Those that were made together get a report of all of them, in the directory above theirs.
 
     Returns:
         The status of each, of those that were not begun as well.
@@ -113,12 +111,21 @@ def train_plans(
             continue
         with experiment_lock(plan.directory):
             ended.append(_train_and_report(plan, reporter, executor))
-    reported = [status.directory for status in ended if status.finished]
-    if len(plans) > 1 and reported:
-        home = plans[0].directory.parent
+    write_combined(plans[0].directory)
+    return ended
+
+
+def write_combined(directory: Path) -> None:
+    """Write the report of all experiments that were made together with the one in `directory`.
+
+    They lie beside it; nothing is written if there is no other one, or none has a report.
+    """
+    home = directory.resolve().parent
+    together = experiments_in(home)
+    reported = [each for each in together if (each / SUMMARY_FILE).is_file()]
+    if len(together) > 1 and directory.resolve() in together and reported:
         with explain_disk_errors(home):
             write_reports(reported, home)
-    return ended
 
 
 def open_executor(command: CompareCommand) -> AbstractContextManager[Executor]:

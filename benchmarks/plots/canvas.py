@@ -10,6 +10,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from numpy.typing import NDArray
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
@@ -85,8 +86,6 @@ def label_lines(axes: Axes, labels: list[Label], gap: float, *, left: bool = Fal
         gap: height of a label, as a fraction of the axes.
         left: write at the left of the axes instead of the right.
     """
-    from scipy.optimize import isotonic_regression
-
     if not labels:
         return
     axes.set(xlim=axes.get_xlim(), ylim=axes.get_ylim())
@@ -98,11 +97,7 @@ def label_lines(axes: Axes, labels: list[Label], gap: float, *, left: bool = Fal
     height = axes.get_window_extent().height / axes.figure.dpi * 72
     size = min(10.5, 0.85 * gap * height)
     ends = np.array([height for height, _ in ordered])
-    # The nearest heights with at least `gap` between neighbours: without the gaps, that is the
-    # nearest rising sequence, an isotonic regression.
-    steps = gap * np.arange(len(ordered))
-    heights = isotonic_regression(ends - steps).x
-    heights = np.clip(heights, 0.02, max(0.02, 0.99 - steps[-1])) + steps
+    heights = spread(ends, gap, 0.02, 0.99)
 
     def beside(distance: float) -> float:
         return -distance if left else 1 + distance
@@ -118,6 +113,23 @@ def label_lines(axes: Axes, labels: list[Label], gap: float, *, left: bool = Fal
         axes.plot([beside(0.036), beside(0.10)], [height, height], **style, **options)
         side = "right" if left else "left"
         axes.text(beside(0.11), height, label.text, va="center", ha=side, fontsize=size, **options)
+
+
+def spread(ends: NDArray[np.float64], gap: float, low: float, high: float) -> NDArray[np.float64]:
+    """Return the heights nearest to `ends` with at least `gap` between neighbours.
+
+    Args:
+        ends: rising heights, (N,), N > 0.
+        gap: the least distance.
+        low, high: limits of the heights; if they do not fit, some are above `high`.
+    """
+    from scipy.optimize import isotonic_regression
+
+    # Without the gaps, that is the nearest rising sequence, an isotonic regression.
+    steps = gap * np.arange(len(ends))
+    heights = isotonic_regression(ends - steps).x
+    within: NDArray[np.float64] = np.clip(heights, low, max(low, high - steps[-1])) + steps
+    return within
 
 
 def short_name(name: str) -> str:

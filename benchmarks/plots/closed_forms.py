@@ -8,7 +8,6 @@ from typing import Any
 import matplotlib
 import numpy as np
 import torch
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from torch import Tensor
@@ -19,17 +18,14 @@ from lossbench.losses.registry import Entry
 
 from .canvas import (
     DPI,
-    FAINT,
     RC,
-    Label,
     figure_height,
-    label_lines,
     label_margin,
-    line_style,
     render_png,
     short_name,
     stamp_synthetic,
 )
+from .curves import Axis, Curve, CurvePanel, draw_panel
 
 Z_LIMIT = 8.0
 # The squared error of a raw output would flatten all others; its line leaves the axes instead.
@@ -56,18 +52,12 @@ def evaluate_at_logits(entry: Entry, z: Tensor, label: int = 1) -> tuple[Tensor,
     return value.detach(), gradient
 
 
-def draw_closed_forms(
-    losses: list[str], *, synthetic: bool, classes: Sequence[str] = ()
-) -> bytes | None:
-    """Draw two panels over the logit: value and gradient.
+def closed_form_panels(losses: Sequence[str], classes: Sequence[str] = ()) -> list[CurvePanel]:
+    """Return two panels over the logit, value and gradient; none if no loss is registered.
 
     Args:
         losses: names; those that are not registered are left out.
-        synthetic: stamp the figure.
         classes: class names by label; two of them label the axis.
-
-    Returns:
-        A PNG, None if no loss is registered.
     """
     # An even number of points: the jump of a step function at z = 0 falls between two.
     z = np.linspace(-Z_LIMIT, Z_LIMIT, 802)
@@ -76,7 +66,7 @@ def draw_closed_forms(
         loss: evaluate_at_logits(registry.entry(loss), logits) for loss in losses if loss in known
     }
     if not curves:
-        return None
+        return []
     wrong, right = classes if len(classes) == 2 else ("", "")
     two = len(classes) == 2
     target = f"the image is {indefinite_article(right)}" if two else "its class is the right one"
@@ -85,46 +75,60 @@ def draw_closed_forms(
         if two
         else ("another class", "this class")
     )
-    with matplotlib.rc_context(RC):
-        height = figure_height(len(curves))
-        figure = Figure(figsize=(10, height), dpi=DPI)
-        upper, lower = figure.subplots(2, 1, sharex=True)
-        left, top, bottom = 0.30 + label_margin(curves), 1 - 0.46 / height, 0.88 / height
-        figure.subplots_adjust(left=left, right=0.925, top=top, bottom=bottom, hspace=0.24)
-        upper.set_title(f"What does a logit z cost when {target} (t = 1)?")
-        upper.set_ylabel("loss L")
-        lower.set_title("How large is the gradient with respect to that logit?")
-        lower.set_ylabel("gradient dL/dz")
-        lower.set_xlabel(
-            f"logit z\n← confidently wrong: sure of {ends[0]}        sure of {ends[1]} →"
+    x = Axis(
+        f"logit z\n← confidently wrong: sure of {ends[0]}        sure of {ends[1]} →",
+        limits=(-Z_LIMIT, Z_LIMIT),
+    )
+    titles = (
+        f"What does a logit z cost when {target} (t = 1)?",
+        "How large is the gradient with respect to that logit?",
+    )
+    axes = (Axis("loss L", limits=VALUE_LIMITS), Axis("gradient dL/dz", limits=GRADIENT_LIMITS))
+    return [
+        CurvePanel(
+            [_curve(loss, z, parts[index].numpy(), axes[index]) for loss, parts in curves.items()],
+            x,
+            axes[index],
+            titles[index],
+            verticals=(0,),
+            horizontals={0: ""},
+            label_side="left",
         )
-        values = {loss: value.numpy() for loss, (value, _) in curves.items()}
-        gradients = {loss: gradient.numpy() for loss, (_, gradient) in curves.items()}
-        _draw(upper, z, values, VALUE_LIMITS)
-        _draw(lower, z, gradients, GRADIENT_LIMITS)
-        upper.tick_params(labelbottom=True)
+        for index in (0, 1)
+    ]
+
+
+def _curve(loss: str, z: NDArray[Any], values: NDArray[Any], axis: Axis) -> Curve:
+    low, high = axis.limits
+    outside = low is None or high is None or not low <= values[0] <= high
+    return Curve(loss, z, values, short_name(loss) + (" (off scale)" if outside else ""))
+
+
+def draw_closed_forms(panels: Sequence[CurvePanel], *, synthetic: bool) -> bytes | None:
+    """Draw the panels of `closed_form_panels`.
+
+    Args:
+        panels: two panels, or none.
+        synthetic: stamp the figure.
+
+    Returns:
+        A PNG, None without panels.
+    """
+    if not panels:
+        return None
+    with matplotlib.rc_context(RC):
+        count = len(panels[0].curves)
+        height = figure_height(count)
+        figure = Figure(figsize=(10, height), dpi=DPI)
+        grid = figure.subplots(2, 1, sharex=True)
+        margin = label_margin(curve.loss for curve in panels[0].curves)
+        left, top, bottom = 0.30 + margin, 1 - 0.46 / height, 0.88 / height
+        figure.subplots_adjust(left=left, right=0.925, top=top, bottom=bottom, hspace=0.24)
+        for axes, panel in zip(grid, panels, strict=True):
+            draw_panel(axes, panel, gap=0.085)
+        grid[0].set_xlabel("")
+        grid[0].tick_params(labelbottom=True)
         figure.align_ylabels()
         if synthetic:
             stamp_synthetic(figure)
         return render_png(figure, "SYNTHETIC IMAGES" if synthetic else "closed forms of the losses")
-
-
-def _draw(
-    axes: Axes, z: NDArray[Any], curves: dict[str, NDArray[Any]], limits: tuple[float, float]
-) -> None:
-    """Draw the curves, with labels at the left, where the losses differ most."""
-    labels = []
-    for loss, values in curves.items():
-        axes.plot(z, values, **line_style(loss))
-        y = min(max(float(values[0]), limits[0]), limits[1])
-        suffix = "" if y == values[0] else " (off scale)"
-        labels.append(Label(y, short_name(loss) + suffix, loss))
-    axes.set_xlim(-Z_LIMIT, Z_LIMIT)
-    axes.set_ylim(*limits)
-    axes.axvline(0, color=FAINT, linewidth=0.8, zorder=1)
-    axes.axhline(0, color=FAINT, linewidth=0.8, zorder=1)
-    axes.yaxis.tick_right()
-    axes.yaxis.set_label_position("right")
-    axes.spines[["left", "right"]].set_visible(False)
-    axes.grid(color="#E6E6E6", zorder=0)
-    label_lines(axes, labels, gap=0.085, left=True)

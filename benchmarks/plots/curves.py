@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 import matplotlib
@@ -19,6 +20,7 @@ from .intervals import marker_style
 from .layout import figure_with_heading
 
 LABEL_HEIGHT = 0.235  # inches
+MUTED = "#9A9A9A"
 
 
 @dataclass(frozen=True)
@@ -37,6 +39,9 @@ class Curve:
         point_marker: marker of these: '' is that of the loss.
         arrows: x and y of points of which only a lower bound is known.
         emphasis: whether the line is thick (True) or thin (False); None is the width of the loss.
+        band: lowest and highest y at every x, drawn as an area.
+        muted: whether it is grey, for other curves to be compared with.
+        name: name beside a value; empty: the loss.
     """
 
     loss: str
@@ -51,6 +56,9 @@ class Curve:
     point_marker: str = ""
     arrows: Sequence[tuple[float, float]] = ()
     emphasis: bool | None = None
+    band: tuple[ArrayLike, ArrayLike] | None = None
+    muted: bool = False
+    name: str = ""
 
 
 @dataclass(frozen=True)
@@ -62,12 +70,14 @@ class Axis:
         log: whether it is logarithmic.
         ticks: text by position; empty: matplotlib's.
         limits: its ends; None: what is drawn.
+        floor: where smaller values are drawn; a logarithmic axis has no zero.
     """
 
     label: str = ""
     log: bool = False
     ticks: Mapping[float, str] = field(default_factory=dict)
     limits: tuple[float | None, float | None] = (None, None)
+    floor: float | None = None
 
 
 @dataclass(frozen=True)
@@ -82,6 +92,7 @@ class CurvePanel:
         verticals: x of grey lines.
         horizontals: y of grey lines, with their text.
         text: text at the top left corner, inside.
+        label_side: side of the labels; at the left they stand beside the first points.
     """
 
     curves: Sequence[Curve]
@@ -92,6 +103,7 @@ class CurvePanel:
     verticals: Sequence[float] = ()
     horizontals: Mapping[float, str] = field(default_factory=dict)
     text: str = ""
+    label_side: Literal["left", "right"] = "right"
 
 
 def draw_curves(
@@ -137,10 +149,11 @@ def draw_panel(axes: Axes, panel: CurvePanel, gap: float = 0.06) -> None:
         panel: the panel.
         gap: height of a label beside the curves, as a fraction of the axes.
     """
-    axes.set_title(panel.title, fontsize=11)
+    if panel.title:
+        axes.set_title(panel.title, fontsize=11)
     _scale(axes.xaxis, axes.set_xscale, panel.x)
     _scale(axes.yaxis, axes.set_yscale, panel.y)
-    labels = [label for curve in panel.curves for label in _draw_curve(axes, curve)]
+    labels = [label for curve in panel.curves for label in _draw_curve(axes, curve, panel)]
     for x in panel.verticals:
         axes.axvline(x, color=FAINT, linewidth=0.8)
     for y, text in panel.horizontals.items():
@@ -152,7 +165,7 @@ def draw_panel(axes: Axes, panel: CurvePanel, gap: float = 0.06) -> None:
         labels.append(Label(panel.chance, f"chance  {panel.chance:.1f}", None))
     axes.set_xlim(*panel.x.limits)
     axes.set_ylim(*panel.y.limits)
-    if panel.y.log:
+    if panel.y.log and not panel.y.ticks:
         low, high = axes.get_ylim()
         axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if high < 100 * low else (1,)))
         axes.yaxis.set_major_formatter("{x:g}")
@@ -162,7 +175,12 @@ def draw_panel(axes: Axes, panel: CurvePanel, gap: float = 0.06) -> None:
         axes.annotate(panel.text, (0.04, 0.98), **corner)
     axes.grid(color="#EEEEEE")
     axes.set_axisbelow(True)
-    label_lines(axes, labels, gap=gap)
+    left = panel.label_side == "left"
+    if left:
+        axes.yaxis.tick_right()
+        axes.yaxis.set_label_position("right")
+        axes.spines[["left", "right"]].set_visible(False)
+    label_lines(axes, labels, gap=gap, left=left)
 
 
 def log_odds_ticks(probabilities: Sequence[float]) -> dict[float, str]:
@@ -194,14 +212,30 @@ def _scale(axis: Any, set_scale: Any, spec: Axis) -> None:
         axis.set_ticks([], minor=True)
 
 
-def _draw_curve(axes: Axes, curve: Curve) -> list[Label]:
-    style = line_style(curve.loss)
-    color = style["color"]
-    x, y = np.asarray(curve.x, float), np.asarray(curve.y, float)
+def label_of(curve: Curve, panel: CurvePanel) -> Label | None:
+    """Return the label of a curve, at the height of its last point (its first, at the left)."""
+    y = np.asarray(curve.y, float)
+    finite = y[np.isfinite(y)]
+    if not curve.label or not len(finite):
+        return None
+    end = float(finite[0 if panel.label_side == "left" else -1])
+    low, high = panel.y.limits
+    end = end if low is None else max(low, end)
+    end = end if high is None else min(high, end)
+    return Label(end, curve.label, curve.loss)
+
+
+def _draw_curve(axes: Axes, curve: Curve, panel: CurvePanel) -> list[Label]:
+    style = line_style(curve.loss) | ({"color": MUTED} if curve.muted else {})
+    color, floor = style["color"], -math.inf if panel.y.floor is None else panel.y.floor
+    x, y = np.asarray(curve.x, float), np.asarray(curve.y, float).clip(floor)
     if curve.emphasis is not None:
         style |= (
             {"linewidth": 3.4, "zorder": 7} if curve.emphasis else {"linewidth": 1.3, "alpha": 0.8}
         )
+    if curve.band is not None:
+        low, high = (np.asarray(edge, float).clip(floor) for edge in curve.band)
+        axes.fill_between(x, low, high, color=color, alpha=0.1, linewidth=0)
     for seed in curve.seeds:
         axes.plot(x, seed, color=color, linewidth=0.8, alpha=0.6)
     axes.plot(x, y, **style)
@@ -227,7 +261,5 @@ def _draw_curve(axes: Axes, curve: Curve) -> list[Label]:
         axes.annotate("", (at, value * 1.16), (at, value), arrowprops=arrow)
         axes.update_datalim([(at, value * 1.2)])
         axes.autoscale_view()
-    finite = y[np.isfinite(y)]
-    if not curve.label or not len(finite):
-        return []
-    return [Label(float(finite[-1]), curve.label, curve.loss)]
+    label = label_of(replace(curve, y=y), panel)
+    return [] if label is None else [label]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import matplotlib
 from matplotlib.axes import Axes
@@ -13,13 +13,16 @@ from matplotlib.ticker import LogLocator, NullFormatter
 
 from lossbench.benchmarks.stats.intervals import Interval
 
-from .canvas import CHANCE_STYLE, FAINT, INK, RC, render_png
+from .canvas import CHANCE_STYLE, FAINT, INK, RC, render_png, stamp_synthetic
 from .layout import figure_with_heading
 from .palette import loss_style
 
 EXPECTED_COLOR = "#E3F1EA"
 """Colour of the values that a claim expects."""
 
+
+Limits = tuple[float | None, float | None]
+"""Ends of an axis; None: what the rows need."""
 
 SEEDS = "Marker: mean over seeds; bar: its 95 % interval; ticks: the seeds."
 """Caption of rows with values per seed."""
@@ -41,6 +44,7 @@ class IntervalRow:
         ends: two values with names, joined by a grey line.
         floor: value of a grey tick.
         continues: whether the bar goes on beyond its low and its high end: an arrow.
+        inner: ends of a thick part of the bar.
     """
 
     label: str
@@ -54,6 +58,7 @@ class IntervalRow:
     ends: Sequence[tuple[float, str]] = ()
     floor: float | None = None
     continues: tuple[bool, bool] = (False, False)
+    inner: tuple[float, float] | None = None
 
 
 @dataclass(frozen=True)
@@ -76,7 +81,7 @@ class RowPanel:
     chance: float | None = None
     references: Mapping[float, str] = field(default_factory=dict)
     log: bool = False
-    limits: tuple[float | None, float | None] = (None, None)
+    limits: Limits = (None, None)
 
 
 def draw_intervals(
@@ -86,6 +91,7 @@ def draw_intervals(
     caption: str,
     description: str,
     side_by_side: bool = False,
+    synthetic: bool = False,
 ) -> bytes:
     """Draw panels of rows.
 
@@ -95,6 +101,7 @@ def draw_intervals(
         caption: text below the title.
         description: the Description entry of the PNG.
         side_by_side: whether panels lie beside each other instead of below.
+        synthetic: stamp the figure.
 
     Returns:
         A PNG of 1600 pixels width.
@@ -113,6 +120,8 @@ def draw_intervals(
         if side_by_side:
             for axes in grid.flat[1:]:
                 axes.set_yticklabels([])
+        if synthetic:
+            stamp_synthetic(figure)
         return render_png(figure, description)
 
 
@@ -126,7 +135,7 @@ def draw_panel(axes: Axes, panel: RowPanel) -> None:
         axes.xaxis.set_major_formatter("{x:g}")
         axes.xaxis.set_minor_formatter(NullFormatter())
     for y, row in enumerate(panel.rows):
-        _draw_row(axes, y, row)
+        _draw_row(axes, y, row, panel)
     if panel.chance is not None:
         axes.axvline(panel.chance, **CHANCE_STYLE)
         _name_line(axes, panel.chance, f"chance {panel.chance:.0f}")
@@ -162,7 +171,41 @@ def marker_style(loss: str, *, hollow: bool = False) -> dict[str, Any]:
     }
 
 
-def _draw_row(axes: Axes, y: int, row: IntervalRow) -> None:
+class Visible(NamedTuple):
+    """The part of a bar between the ends of an axis, and whether it goes on beyond either end."""
+
+    low: float
+    high: float
+    continues: tuple[bool, bool]
+
+
+def visible(row: IntervalRow, limits: Limits) -> Visible | None:
+    """Return the visible part of a row's bar, None without a bar.
+
+    Of a bar that lies outside altogether a short part is left at the end of the axis.
+    """
+    low, high = row.interval.low, row.interval.high
+    if low is None or high is None:
+        return None
+    least, most = limits
+    before = least is not None and low < least
+    after = most is not None and high > most
+    inside = _within(low, high, limits)
+    if inside is None and least is not None and most is not None:
+        length = 0.08 * (most - least)
+        inside = (least, least + length) if before else (most - length, most)
+    low, high = inside or (low, high)
+    return Visible(low, high, (row.continues[0] or before, row.continues[1] or after))
+
+
+def _within(low: float, high: float, limits: Limits) -> tuple[float, float] | None:
+    """Return the part of a range between the ends of an axis, None if there is none."""
+    low = low if limits[0] is None else max(low, limits[0])
+    high = high if limits[1] is None else min(high, limits[1])
+    return (low, high) if low <= high else None
+
+
+def _draw_row(axes: Axes, y: int, row: IntervalRow, panel: RowPanel) -> None:
     color = loss_style(row.loss)["color"]
     interval = row.interval
     ticks: dict[str, Any] = {"linestyle": "none", "marker": "|", "markersize": 6, "alpha": 0.75}
@@ -170,14 +213,21 @@ def _draw_row(axes: Axes, y: int, row: IntervalRow) -> None:
     _draw_ends(axes, y, row)
     if row.floor is not None:
         axes.plot([row.floor] * 2, [y - 0.3, y + 0.3], color=FAINT, linewidth=1.4)
-    if interval.low is not None and interval.high is not None:
+    shown = visible(row, panel.limits)
+    if shown is not None:
         bar: dict[str, Any] = {"color": color, "linewidth": 2.4, "solid_capstyle": "butt"}
-        axes.plot([interval.low, interval.high], [y, y], **bar)
-        ends = (interval.low, interval.high)
-        for end, arrow, continues in zip(ends, "<>", row.continues, strict=True):
+        axes.plot([shown.low, shown.high], [y, y], **bar)
+        # An open arrow: a filled one is the marker of a loss.
+        arrow = {"arrowstyle": "->", "color": color, "linewidth": 2.4, "mutation_scale": 18}
+        arrow |= {"shrinkA": 0, "shrinkB": 0}
+        ends = (shown.low, shown.high)
+        for end, start, continues in zip(ends, reversed(ends), shown.continues, strict=True):
             if continues:
-                axes.plot([end], [y], arrow, color=color, markersize=11, clip_on=False)
-    if interval.mean is not None:
+                axes.annotate("", (end, y), (start, y), arrowprops=arrow, annotation_clip=False)
+    if row.inner is not None and (inner := _within(*row.inner, panel.limits)):
+        thick: dict[str, Any] = {"color": color, "linewidth": 7, "solid_capstyle": "butt"}
+        axes.plot(inner, [y, y], **thick, alpha=0.45)
+    if interval.mean is not None and _within(interval.mean, interval.mean, panel.limits):
         axes.plot([interval.mean], [y], **marker_style(row.loss, hollow=row.hollow))
     for text, offset, side in ((row.text, 46, "right"), (row.verdict, 56, "left")):
         if text:

@@ -26,6 +26,25 @@ VERMILLION, ORANGE, PURPLE = "#D55E00", "#E69F00", "#CC79A7"
 GREEN, BLACK, GREY = "#009E73", "#000000", "#6B6B6B"
 LEAF, VIOLET, BROWN, UMBER, LILAC = "#7FAF5A", "#9A1CF0", "#885533", "#442200", "#9988FF"
 
+ON_DARK: dict[str, str] = {
+    BLUE: "#3993B9",
+    SKY: SKY,
+    NAVY: "#B6CFF1",
+    INDIGO: "#8F86F0",
+    VERMILLION: "#EC6336",
+    ORANGE: ORANGE,
+    PURPLE: "#C69FBC",
+    GREEN: "#14E994",
+    BLACK: "#F2F2F2",
+    GREY: "#828282",
+    LEAF: LEAF,
+    VIOLET: "#9054C3",
+    BROWN: "#B57C65",
+    UMBER: "#E9BB59",
+    LILAC: "#6352FF",
+}
+"""The colour on a dark page, by that on a light one."""
+
 # Lengths in points: offset, then on, off, ...
 SOLID: LineStyle = "-"
 DASHED: LineStyle = (0, (7, 3.5))

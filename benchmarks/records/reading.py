@@ -13,9 +13,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
-from lossbench.benchmarks.config import MAX_SEEDS
+from lossbench.benchmarks.config import MAX_SEEDS, Start
 from lossbench.benchmarks.errors import UserError, one_line
 
 from .files import read_arrays
@@ -199,6 +199,12 @@ def read_experiment(directory: Path) -> Experiment:
             f"been trained for all {epochs} epochs"
         )
     return Experiment(directory, about, tuple(runs), _read_warnings(directory / WARNINGS))
+
+
+def experiments_in(directory: Path) -> list[Path]:
+    """Return the directories of the experiments that one command made in a directory."""
+    nested = [directory / start for start in get_args(Start)]
+    return [each for each in nested if (each / EXPERIMENT_FILE).is_file()] or [directory]
 
 
 def read_finished_run(directory: Path, epochs: int) -> tuple[float, float] | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 from lossbench.benchmarks.errors import UserError
 from lossbench.benchmarks.format import plural
@@ -13,7 +14,7 @@ from lossbench.benchmarks.records.claim import read_claim
 from lossbench.benchmarks.records.reading import EXPERIMENT_FILE
 
 from . import claims
-from .comparison import write_comparison
+from .comparison import Comparison, write_comparison
 from .document import (
     SYNTHETIC,
     SYNTHETIC_NOTE,
@@ -27,7 +28,17 @@ from .document import (
     section,
     synthetic_title,
 )
+from .lead import listed
 from .render import write_pages
+from .starts import differ_in_start, starts_lead, starts_title
+
+
+class Part(NamedTuple):
+    """A report on a page of several: its directory, its page, and its comparison if it is one."""
+
+    source: Path
+    document: Document
+    comparison: Comparison | None = None
 
 
 def write_reports(directories: Sequence[Path], output: Path | None = None) -> list[Path]:
@@ -52,12 +63,14 @@ def write_reports(directories: Sequence[Path], output: Path | None = None) -> li
         raise UserError(f"{', '.join(twice)}: name each directory once")
     # Check all of them before writing anything.
     are_claims = [_is_claim(source) for source in sources]
-    written, documents = [], []
+    written: list[Path] = []
+    parts: list[Part] = []
     for source, is_claim in zip(sources, are_claims, strict=True):
         if is_claim:
-            documents.append(claims.write_report(source))
+            parts.append(Part(source, claims.write_report(source)))
         else:
-            documents.append(write_comparison(source)[1])
+            made = write_comparison(source)
+            parts.append(Part(source, made.document, made))
         written += [source / "report.html", source / ("report.md" if is_claim else "summary.md")]
     if len(sources) == 1 and output is None:
         return written
@@ -70,7 +83,7 @@ def write_reports(directories: Sequence[Path], output: Path | None = None) -> li
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise UserError(f"cannot write {folder}: {error.strerror or error}") from None
-    return [*write_pages(folder, _combine(sources, documents, folder)), *written]
+    return [*write_pages(folder, _combine(parts, folder)), *written]
 
 
 def _is_claim(source: Path) -> bool:
@@ -84,26 +97,36 @@ def _is_claim(source: Path) -> bool:
     )
 
 
-def _combine(sources: Sequence[Path], documents: Sequence[Document], folder: Path) -> Document:
-    """Build one document with a section per report, below a table of contents."""
+def _combine(parts: Sequence[Part], folder: Path) -> Document:
+    """Build one document with a section per report, below its lead and a table of contents."""
     comparisons: list[Cell] = []
     examined: list[tuple[Cell, claims.Record]] = []
     sections: list[Block] = []
-    for index, (source, document) in enumerate(zip(sources, documents, strict=True), start=1):
+    for index, part in enumerate(parts, start=1):
         anchor = f"part-{index}"
-        if _is_claim(source):
-            record = read_claim(source)
+        if part.comparison is None:
+            record = read_claim(part.source)
             examined.append((Link(record["name"], f"#{anchor}"), record))
         else:
-            comparisons.append(Link(document.title, f"#{anchor}"))
-        path = Path(os.path.relpath(source.resolve(), folder.resolve())).as_posix()
-        sections += section(document, anchor, path)
-    synthetic = any(document.title.startswith(SYNTHETIC) for document in documents)
+            comparisons.append(Link(part.document.title, f"#{anchor}"))
+        sections += section(part.document, anchor, _relative(part.source, folder))
+    synthetic = any(part.document.title.startswith(SYNTHETIC) for part in parts)
     blocks: list[Block] = [Banner(SYNTHETIC_NOTE)] if synthetic else []
+    starts = [part.comparison for part in parts if part.comparison is not None]
+    if differ_in_start(starts) and len(starts) == len(parts):
+        title = starts_title([made.summary for made in starts])
+        blocks += starts_lead(starts, lambda made: _relative(made.experiment.directory, folder))
+    else:
+        counts = ((examined, "claim"), (comparisons, "comparison"))
+        title = listed(plural(len(each), word) for each, word in counts if each)
     if examined:
         verdicts = claims.tally(record for _, record in examined)
         blocks.append(Paragraph(f"Of {plural(len(examined), 'claim')}, {verdicts}."))
         blocks.append(claims.verdicts_table(examined))
     if comparisons:
         blocks += [Paragraph("Comparisons of losses:"), BulletList(tuple(comparisons))]
-    return Document(synthetic_title("Losses compared", synthetic), (*blocks, *sections))
+    return Document(synthetic_title(title, synthetic), (*blocks, *sections))
+
+
+def _relative(source: Path, folder: Path) -> str:
+    return Path(os.path.relpath(source.resolve(), folder.resolve())).as_posix()

@@ -95,6 +95,26 @@ def what_would_decide(difference: dict[str, Any]) -> str:
     return "more seeds and more test images"
 
 
+def compared(summary: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """Return the differences from cross-entropy, of the losses that have one."""
+    losses = summary["losses"].items()
+    return {n: loss["minus_cross_entropy"] for n, loss in losses if loss["minus_cross_entropy"]}
+
+
+def verdict_words(difference: dict[str, Any]) -> str:
+    """Return the verdict, or what an undecided one would be without the correction.
+
+    That is 'better before correction' or 'worse before correction' if the 95 % interval excludes 0
+    and there are enough seeds: the difference would count if no other loss were compared.
+    """
+    low, high = difference["low"], difference["high"]
+    if difference["verdict"] != "undecided" or low is None or high is None or low <= 0 <= high:
+        return str(difference["verdict"])
+    if difference["n"] < MINIMUM_SEEDS:
+        return "undecided"
+    return f"{'better' if low > 0 else 'worse'} before correction"
+
+
 def _compared(found: CrossedMean, p_holm: float, significance: float) -> dict[str, Any]:
     wide, narrow = found.interval(0.95), found.interval(0.9)
     seeds = images = None

@@ -9,6 +9,8 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
+from lossbench.benchmarks.plots.svg import Chart
+
 SYNTHETIC = "SYNTHETIC IMAGES"
 SYNTHETIC_NOTE = (
     "SYNTHETIC IMAGES: drawn by code, not photographs. These numbers say nothing about real "
@@ -19,6 +21,8 @@ MARKS = {
     "worse": "\N{DOWNWARDS ARROW}",
     "equivalent": "\N{ALMOST EQUAL TO}",
     "undecided": "?",
+    "better before correction": "\N{UPWARDS ARROW}?",
+    "worse before correction": "\N{DOWNWARDS ARROW}?",
     "holds": "\N{CHECK MARK}",
     "does not hold": "\N{CIRCLED DIVISION SLASH}",
 }
@@ -75,12 +79,22 @@ class Image:
         png: the file.
         alt: the alternative text.
         small: whether it stays small on a wide screen.
+        charts: the same figure as charts, which an HTML page has instead of the PNG.
     """
 
     path: str
     png: bytes
     alt: str
     small: bool = False
+    charts: tuple[Chart, ...] = ()
+
+
+@dataclass(frozen=True)
+class SmallCharts:
+    """Small charts beside each other, on an HTML page alone."""
+
+    charts: tuple[Chart, ...]
+    alt: str
 
 
 @dataclass(frozen=True)
@@ -141,7 +155,18 @@ class BulletList:
     items: tuple[Cell, ...]
 
 
-Block = Heading | Paragraph | Banner | Callout | Image | Table | DefinitionList | Code | BulletList
+Block = (
+    Heading
+    | Paragraph
+    | Banner
+    | Callout
+    | Image
+    | SmallCharts
+    | Table
+    | DefinitionList
+    | Code
+    | BulletList
+)
 
 
 @dataclass(frozen=True)

@@ -3,61 +3,86 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import matplotlib
 import numpy as np
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
+from lossbench.benchmarks.config import REFERENCE
 from lossbench.benchmarks.format import magnitude, percent
 from lossbench.benchmarks.plots.canvas import (
-    CHANCE_STYLE,
     DPI,
     RC,
-    Label,
     figure_height,
-    label_lines,
     label_margin,
-    line_style,
     render_png,
     short_name,
     stamp_synthetic,
 )
-from lossbench.benchmarks.plots.closed_forms import draw_closed_forms
-from lossbench.benchmarks.plots.forest import draw_differences
-from lossbench.benchmarks.plots.palette import loss_style
+from lossbench.benchmarks.plots.closed_forms import closed_form_panels, draw_closed_forms
+from lossbench.benchmarks.plots.curves import Axis, Curve, CurvePanel, draw_panel
+from lossbench.benchmarks.plots.forest import differences_panel, draw_differences
+from lossbench.benchmarks.plots.svg import Chart
+from lossbench.benchmarks.plots.svg_curves import curve_chart
+from lossbench.benchmarks.plots.svg_rows import row_chart
 from lossbench.benchmarks.records.reading import Experiment, Run
 
-from .differences import MARGIN
+from .differences import MARGIN, compared, verdict_words
+from .document import SYNTHETIC
 
 LOWEST_DECADE = -9  # smaller gradients are rounding errors of float32
 
 
-def draw_figures(experiment: Experiment, summary: dict[str, Any]) -> dict[str, bytes]:
+class Drawn(NamedTuple):
+    """A figure as a PNG and as charts of an HTML page."""
+
+    png: bytes
+    charts: tuple[Chart, ...]
+
+
+def draw_figures(experiment: Experiment, summary: dict[str, Any]) -> dict[str, Drawn]:
     """Draw the figures of an experiment, and return them by file name.
 
     differences.png is left out if nothing was compared with cross-entropy, closed_forms.png if
     none of the losses is registered.
     """
-    losses = summary["losses"].items()
-    differences = {n: loss["minus_cross_entropy"] for n, loss in losses}
-    figures = {
-        "differences.png": draw_differences(
-            {name: each for name, each in differences.items() if each is not None},
-            MARGIN,
-            synthetic=summary["synthetic"],
-        ),
-        "comparison.png": draw_comparison(experiment, summary),
-        "closed_forms.png": draw_closed_forms(
-            list(summary["losses"]),
-            synthetic=summary["synthetic"],
-            classes=summary["classes"],
-        ),
+    synthetic, classes = summary["synthetic"], summary["classes"]
+    stamp = SYNTHETIC if synthetic else ""
+    differences, runs = compared(summary), experiment.compared
+    words = {name: verdict_words(each) for name, each in differences.items()}
+    curves = (accuracy_panel(runs, summary), gradient_panel(runs))
+    forms = closed_form_panels(list(summary["losses"]), classes)
+    charts = {
+        "differences.png": [row_chart(differences_panel(differences, MARGIN, words), stamp=stamp)]
+        if differences
+        else [],
+        "comparison.png": [curve_chart(panel, stamp=stamp) for panel in curves],
+        "closed_forms.png": [curve_chart(panel, stamp=stamp) for panel in forms],
     }
-    return {name: png for name, png in figures.items() if png is not None}
+    figures = {
+        "differences.png": draw_differences(differences, MARGIN, words, synthetic=synthetic),
+        "comparison.png": draw_comparison(experiment, summary),
+        "closed_forms.png": draw_closed_forms(forms, synthetic=synthetic),
+    }
+    return {
+        name: Drawn(png, tuple(charts[name])) for name, png in figures.items() if png is not None
+    }
+
+
+def charts_beside_reference(experiment: Experiment, summary: dict[str, Any]) -> tuple[Chart, ...]:
+    """Draw the accuracy of each loss beside that of cross-entropy, in grey; () without one."""
+    runs = {name: experiment.compared[name] for name in summary["losses"]}
+    if REFERENCE not in runs:
+        return ()
+    panel = accuracy_panel(runs, summary)
+    stamp = SYNTHETIC if summary["synthetic"] else ""
+    return tuple(
+        curve_chart(each, small=True, stamp=stamp) for each in beside_reference(panel, runs)
+    )
 
 
 def draw_comparison(experiment: Experiment, summary: dict[str, Any]) -> bytes:
@@ -75,8 +100,13 @@ def draw_comparison(experiment: Experiment, summary: dict[str, Any]) -> bytes:
         right, top, bottom = 0.735 - label_margin(runs), 1 - 1.05 / height, 0.63 / height
         figure.subplots_adjust(left=0.095, right=right, top=top, bottom=bottom, hspace=0.24)
         figure.text(0.012, 1 - 0.2 / height, caption(experiment, summary), va="top", fontsize=10.5)
-        _draw_accuracy(upper, runs, summary)
-        _draw_gradient(lower, runs)
+        for axes, panel in (
+            (upper, accuracy_panel(runs, summary)),
+            (lower, gradient_panel(runs)),
+        ):
+            draw_panel(axes, panel, gap=0.088)
+        upper.set_xlabel("")
+        upper.tick_params(labelbottom=True)
         figure.align_ylabels()
         if summary["synthetic"]:
             stamp_synthetic(figure)
@@ -105,64 +135,92 @@ def caption(experiment: Experiment, summary: dict[str, Any]) -> str:
     )
 
 
-def _draw_accuracy(axes: Axes, runs: dict[str, list[Run]], summary: dict[str, Any]) -> None:
-    curve, chance = summary["curve"], summary["chance"]
-    held_out = curve == "validation_accuracy"
-    axes.set_title(f"How often is the model right{' on images it never saw' * held_out}?")
-    axes.set_ylabel("accuracy, %")
-    axes.tick_params(labelbottom=True)
-    axes.xaxis.set_major_formatter("{x:,.0f}")
-    ends = {label.loss: label for label in _draw_lines(axes, runs, curve, _percents, percent)}
-    axes.margins(x=0.015)
-    labels = []
+def accuracy_panel(runs: dict[str, list[Run]], summary: dict[str, Any]) -> CurvePanel:
+    """Return the curves of accuracy over steps, with a marker for the accuracy on test images.
+
+    A curve ends at its label; the label of a marker replaces it.
+    """
+    column, chance = summary["curve"], summary["chance"]
+    held_out = column == "validation_accuracy"
+    curves = []
     for loss, group in runs.items():
         tested = summary["losses"][loss]["test_accuracy"]["mean"]
-        if tested is None:
-            labels += [ends[loss]] if loss in ends else []
-            continue
-        last = max(run.rows[-1].step for run in group)
-        style = loss_style(loss)
-        axes.plot(
-            last,
-            100 * tested,
-            color=style["color"],
-            marker=style["marker"],
-            markersize=9,
-            markeredgecolor="white",
-            zorder=8,
-            clip_on=False,
-        )
-        labels.append(Label(100 * tested, f"{short_name(loss)}  {percent(tested)}", loss))
-    if chance is not None:
-        axes.axhline(100 * chance, **CHANCE_STYLE, zorder=7)
-        labels.append(Label(100 * chance, f"chance  {percent(chance)}", None))
-    label_lines(axes, labels, gap=0.088)
+        curve = _mean_curve(loss, group, column, percent, 100)
+        if curve is not None:
+            curves.append(curve if tested is None else replace(curve, label=""))
+        if tested is not None:
+            last = max(run.rows[-1].step for run in group)
+            label = f"{short_name(loss)}  {percent(tested)}"
+            name = f"{loss}, test images"
+            mark = Curve(loss, [last], [100 * tested], label, markers="filled", name=name)
+            curves.append(mark)
+    return CurvePanel(
+        curves,
+        _steps_axis(runs),
+        Axis("accuracy, %"),
+        f"How often is the model right{' on images it never saw' * held_out}?",
+        None if chance is None else 100 * chance,
+    )
 
 
-def _percents(values: NDArray[np.float64]) -> NDArray[np.float64]:
-    return 100 * values
-
-
-def _draw_gradient(axes: Axes, runs: dict[str, list[Run]]) -> None:
+def gradient_panel(runs: dict[str, list[Run]]) -> CurvePanel:
+    """Return the curves of |dL/dz| over steps: of wrong predictions, or of all without any."""
     column = "logit_when_wrong"
     if not _measured(runs, column):
         column = "logit_mean_abs"
     wrong = column == "logit_when_wrong"
-    axes.set_title(f"How large is the logit gradient{' of wrong predictions' * wrong}?")
-    axes.set_ylabel("mean |dL/dz| when wrong" if wrong else "mean |dL/dz|")
-    axes.set_xlabel("training steps")
     low, high, below = decades_of(_measured(runs, column))
     # A logarithmic axis has no zero, so zeros are drawn a decade below all else, with a label.
     floor = 10.0 ** (low - 1)
-    labels = _draw_lines(axes, runs, column, lambda values: values.clip(floor), magnitude)
-    axes.set_yscale("log")
-    axes.set_ylim(10.0 ** (low - (1.15 if below else 0.1)), 10.0 ** (high + 0.1))
     ticks = {10.0**d: power_of_ten(d) for d in range(low, high + 1, max(1, (high - low) // 5))}
     if below:
         ticks[floor] = below
-    axes.set_yticks(list(ticks), list(ticks.values()))
-    axes.minorticks_off()
-    label_lines(axes, labels, gap=0.088)
+    limits = 10.0 ** (low - (1.15 if below else 0.1)), 10.0 ** (high + 0.1)
+    label = "mean |dL/dz| when wrong" if wrong else "mean |dL/dz|"
+    found = [_mean_curve(loss, group, column, magnitude) for loss, group in runs.items()]
+    return CurvePanel(
+        [curve for curve in found if curve is not None],
+        _steps_axis(runs),
+        Axis(label, log=True, ticks=ticks, limits=limits, floor=floor),
+        f"How large is the logit gradient{' of wrong predictions' * wrong}?",
+    )
+
+
+def beside_reference(panel: CurvePanel, losses: Iterable[str]) -> list[CurvePanel]:
+    """Return a panel per loss, with the curves of that loss and those of cross-entropy in grey.
+
+    All panels have the same limits, and no labels.
+    """
+    ends = [
+        np.concatenate([np.ravel(np.asarray(part, float)) for part in (c.y, *(c.band or ()))])
+        for c in panel.curves
+    ]
+    values = np.concatenate(ends)
+    least, most = float(np.nanmin(values)), float(np.nanmax(values))
+    limits = panel.y.limits if panel.y.log else (least, most)
+    grey = [
+        replace(curve, muted=True, label="", markers="")
+        for curve in panel.curves
+        if curve.loss == REFERENCE
+    ]
+    return [
+        replace(
+            panel,
+            curves=[
+                *grey,
+                *(replace(curve, label="") for curve in panel.curves if curve.loss == loss),
+            ],
+            y=replace(panel.y, limits=limits),
+            title=loss,
+        )
+        for loss in losses
+        if loss != REFERENCE
+    ]
+
+
+def _steps_axis(runs: dict[str, list[Run]]) -> Axis:
+    last = max(run.rows[-1].step for group in runs.values() for run in group)
+    return Axis("training steps", limits=(-0.015 * last, 1.015 * last) if last else (None, None))
 
 
 class Decades(NamedTuple):
@@ -195,31 +253,26 @@ def power_of_ten(exponent: int) -> str:
     return f"{10.0**exponent:g}" if -4 < exponent < 4 else f"1e{exponent}"
 
 
-def _draw_lines(
-    axes: Axes,
-    runs: dict[str, list[Run]],
-    column: str,
-    scale: Callable[[NDArray[np.float64]], NDArray[np.float64]],
-    form: Callable[[float], str],
-) -> list[Label]:
-    """Draw a line and a band per loss, and return their labels with the final mean."""
-    labels = []
-    for loss, group in runs.items():
-        steps, values = _over_steps(group, column)
-        if not len(steps):
-            continue
-        style = line_style(loss)
-        points, mean = scale(values), scale(np.nanmean(values, axis=0))
-        if len(group) > 1:
-            low, high = np.nanmin(points, axis=0), np.nanmax(points, axis=0)
-            axes.fill_between(steps, low, high, color=style["color"], alpha=0.10, linewidth=0)
-        axes.plot(steps, mean, **style)
-        final = float(np.nanmean(values[:, -1]))
-        labels.append(Label(float(mean[-1]), f"{short_name(loss)}  {form(final)}", loss))
-    axes.margins(x=0.0)
-    axes.grid(axis="y", color="#E6E6E6", zorder=0)
-    axes.set_axisbelow(True)
-    return labels
+def _mean_curve(
+    loss: str, runs: list[Run], column: str, form: Callable[[float], str], scale: float = 1
+) -> Curve | None:
+    """Return the mean of a column over runs, with a band from the lowest to the highest run.
+
+    Args:
+        loss: loss of the runs.
+        runs: its runs.
+        column: column of results.csv.
+        form: formats the last mean for the label.
+        scale: factor of the values.
+    """
+    steps, values = _over_steps(runs, column)
+    if not len(steps):
+        return None
+    ends = np.nanmin(values, axis=0), np.nanmax(values, axis=0)
+    mean = np.nanmean(values, axis=0)
+    label = f"{short_name(loss)}  {form(float(mean[-1]))}"
+    band = (scale * ends[0], scale * ends[1]) if len(runs) > 1 else None
+    return Curve(loss, steps, scale * mean, label, band=band)
 
 
 def _over_steps(runs: list[Run], column: str) -> tuple[NDArray[np.int64], NDArray[np.float64]]:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from lossbench.benchmarks.format import MISSING, percent
-from lossbench.benchmarks.records.identities import Identity
 
 from .document import Block, Heading, Paragraph, Table
 
@@ -24,7 +24,7 @@ def identities_table(summary: dict[str, Any]) -> Table:
     rows = tuple(
         (
             name,
-            str(Identity(each["of"], each["factor"], each["difference"])),
+            f"{each['of']}, {_times(each)}",
             f"{each['difference']:.0e}",
             MISSING if each["learning_rate"] is None else f"{each['learning_rate']:g}",
             percent(each["test_accuracy"]) + " (diverged)" * bool(each.get("diverged")),
@@ -33,6 +33,15 @@ def identities_table(summary: dict[str, Any]) -> Table:
         for name, each in summary["identities"].items()
     )
     return Table(COLUMNS, rows)
+
+
+def same_gradient(identity: Mapping[str, Any]) -> str:
+    """Say of which loss an identity has the gradient: 'same gradient as mse, × 2'."""
+    return f"same gradient as {identity['of']}, {_times(identity)}"
+
+
+def _times(identity: Mapping[str, Any]) -> str:
+    return f"\N{MULTIPLICATION SIGN} {identity['factor']:g}"
 
 
 def identities_note(summary: dict[str, Any]) -> str:

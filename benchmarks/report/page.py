@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from lossbench.benchmarks.config import REFERENCE
@@ -15,9 +16,10 @@ from lossbench.benchmarks.format import (
     pvalue,
     signed_points,
 )
+from lossbench.benchmarks.plots import forest
 from lossbench.benchmarks.records.reading import Experiment
 
-from .differences import MARGIN, what_would_decide
+from .differences import MARGIN, compared, verdict_words, what_would_decide
 from .document import (
     Banner,
     Block,
@@ -29,9 +31,12 @@ from .document import (
     Heading,
     Image,
     Paragraph,
+    SmallCharts,
     Table,
 )
-from .identities import identities_blocks
+from .figures import Drawn, caption, charts_beside_reference
+from .identities import identities_blocks, same_gradient
+from .lead import done, found
 from .provenance import Items, data_items, format_mapping, machine_items, repeating
 from .table import WOULD_DECIDE, comparison_title, notes, results_table, seed_range, short_table
 
@@ -45,6 +50,7 @@ CLOSED_FORMS_TEXT = (
     "are the formulas alone, without network and data, for an example of {target} (t = 1). Softmax "
     "losses are given the two logits \N{MINUS SIGN}z/2 and +z/2 of the one logit z."
 )
+BESIDE = "Accuracy of each loss, beside that of cross-entropy in grey"
 UNCERTAINTY_NOTE = (
     "Differences on the same test images, paired by seed, in points. Both intervals allow for "
     "other seeds and other test images together (crossed random effects, Satterthwaite's degrees "
@@ -67,25 +73,32 @@ UNCERTAINTY_COLUMNS = (
 
 
 def comparison_document(
-    experiment: Experiment, summary: dict[str, Any], figures: dict[str, bytes]
+    experiment: Experiment, summary: dict[str, Any], figures: Mapping[str, Drawn]
 ) -> Document:
     """Build the document of report.html and summary.md.
+
+    It begins with what was done, what was found, and the figure that shows it.
 
     Args:
         experiment: what was run.
         summary: its numbers, as in summary.json.
-        figures: PNG by file name; those that are missing are left out.
+        figures: by file name; those that are missing are left out.
     """
 
     def figure(name: str) -> list[Block]:
-        return [Image(name, figures[name], ALT[name])] if name in figures else []
+        return figure_blocks(figures, name)
 
     blocks: list[Block] = [Banner(summary["note"])] if summary["synthetic"] else []
-    blocks += verdicts(summary)
-    blocks += [Paragraph(sentence(summary)), *figure("differences.png")]
-    blocks += figure("comparison.png")
+    blocks += [Paragraph(done(experiment, [summary])), Paragraph(finding(summary))]
+    if drawn := figure("comparison.png"):
+        blocks += [*drawn, Paragraph(caption(experiment, summary), faint=True)]
     if summary["start"] == "confidently-wrong":
         blocks.append(short_table(summary))
+    blocks += verdicts(summary)
+    if drawn := figure("differences.png"):
+        blocks += [*drawn, Paragraph(forest.caption(compared(summary), MARGIN), faint=True)]
+    if charts := charts_beside_reference(experiment, summary):
+        blocks += [Heading(BESIDE), SmallCharts(charts, f"{BESIDE}: one chart per loss.")]
     if summary["warnings"]:
         blocks += [Heading("Warnings"), BulletList(tuple(summary["warnings"]))]
     blocks += [Heading("Numbers"), results_table(summary)]
@@ -105,10 +118,23 @@ def comparison_document(
     return Document(comparison_title(summary), tuple(blocks))
 
 
-def compared(summary: dict[str, Any]) -> dict[str, dict[str, Any]]:
-    """Return the differences from cross-entropy, of the losses that have one."""
-    losses = summary["losses"].items()
-    return {n: loss["minus_cross_entropy"] for n, loss in losses if loss["minus_cross_entropy"]}
+def figure_blocks(figures: Mapping[str, Drawn], name: str, folder: str = "") -> list[Block]:
+    """Return the image of a figure, in a list that is empty without it.
+
+    Args:
+        figures: by file name.
+        name: file name.
+        folder: where the file is, with a slash, if it is not beside the page.
+    """
+    drawn = figures.get(name)
+    if drawn is None:
+        return []
+    return [Image(f"{folder}{name}", drawn.png, ALT[name], charts=drawn.charts)]
+
+
+def finding(summary: dict[str, Any]) -> str:
+    """Say in a sentence what was found."""
+    return found(summary) or sentence(summary)
 
 
 def verdicts(summary: dict[str, Any]) -> list[Block]:
@@ -131,6 +157,9 @@ def verdicts(summary: dict[str, Any]) -> list[Block]:
         if names or verdict in ("better", "worse"):
             listed = ", ".join(f"{n} ({_in_brackets(differences[n])})" for n in names)
             blocks.append(Callout(verdict, f"{listed or 'none'}.", label))
+    if summary["identities"]:
+        same = [f"{name} ({same_gradient(each)})" for name, each in summary["identities"].items()]
+        blocks.append(Paragraph(f"Without a verdict of their own: {', '.join(same)}."))
     images = f" and {summary['test_images']:,} test images" if summary["test_images"] else ""
     over = f"{seed_range({each['n'] for each in differences.values()})}{images}"
     blocks.append(
@@ -143,7 +172,9 @@ def _in_brackets(difference: dict[str, Any]) -> str:
     points = interval_points(difference, signed=True)
     if difference["verdict"] != "undecided":
         return points
-    return f"{points}; would decide: {what_would_decide(difference)}"
+    word = verdict_words(difference)
+    before = "" if word == "undecided" else f"; {word}"
+    return f"{points}{before}; would decide: {what_would_decide(difference)}"
 
 
 def uncertainty_table(summary: dict[str, Any]) -> Table:
@@ -159,7 +190,7 @@ def uncertainty_table(summary: dict[str, Any]) -> Table:
             pvalue(each["p_holm"]),
             percent(each["image_share"], 0),
             str(each["n"]),
-            each["verdict"],
+            verdict_words(each),
             what_would_decide(each),
         )
         for name, each in ranked

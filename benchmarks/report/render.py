@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import hashlib
 import re
 from collections.abc import Sequence
 from dataclasses import replace
@@ -12,10 +13,12 @@ from urllib.parse import quote
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from lossbench.benchmarks.plots.canvas import compress_png
+from lossbench.benchmarks.plots.svg import palette_css
 from lossbench.benchmarks.records.files import write_files
 
-from .document import MARKS, Block, Document, Image, Link
+from .document import MARKS, Block, Document, Image, Link, SmallCharts
 
+TEMPLATES = Path(__file__).parent / "templates"
 MAX_IMAGE_BYTES = 2_000_000
 """Bytes of PNG in one HTML page. Base64 adds a third, and the page stays below 3 MB."""
 
@@ -55,7 +58,7 @@ def escape_markdown(text: str) -> str:
 
 def _render(template: str, document: Document) -> str:
     environment = Environment(
-        loader=FileSystemLoader(Path(__file__).parent / "templates"),
+        loader=FileSystemLoader(TEMPLATES),
         autoescape=template.endswith(".html.j2"),
         undefined=StrictUndefined,
         trim_blocks=True,
@@ -72,7 +75,45 @@ def _render(template: str, document: Document) -> str:
     }
     environment.tests["link"] = lambda cell: isinstance(cell, Link)
     page = environment.get_template(template)
-    return page.render(title=document.title, blocks=document.blocks, marks=MARKS)
+    style = _source("style.css") + palette_css()
+    script = script_source() if any(map(_has_charts, document.blocks)) else ""
+    return page.render(
+        title=document.title,
+        blocks=document.blocks,
+        marks=MARKS,
+        style=style,
+        script=script,
+        policy=content_policy(style, script),
+    )
+
+
+def content_policy(style: str, script: str) -> str:
+    """Return the Content-Security-Policy of a page: its own style and script, and images in it.
+
+    So that no text that was taken for markup by mistake could run or fetch anything.
+    """
+
+    def digest(text: str) -> str:
+        return base64.b64encode(hashlib.sha256(text.encode()).digest()).decode("ascii")
+
+    scripts = f"'sha256-{digest(script)}'" if script else "'none'"
+    return (
+        f"default-src 'none'; img-src data:; style-src 'sha256-{digest(style)}'; "
+        f"script-src {scripts}; base-uri 'none'; form-action 'none'"
+    )
+
+
+def script_source() -> str:
+    """Return the script that shows the values of charts."""
+    return _source("charts.js")
+
+
+def _source(name: str) -> str:
+    return (TEMPLATES / name).read_text(encoding="utf-8")
+
+
+def _has_charts(block: Block) -> bool:
+    return isinstance(block, Image | SmallCharts) and bool(block.charts)
 
 
 def _href(link: Link, suffix: str) -> str:
@@ -94,7 +135,7 @@ def _one_line(text: str) -> str:
 
 def _fit_images(blocks: Sequence[Block]) -> list[Block]:
     """Compress the images so that together they keep to MAX_IMAGE_BYTES."""
-    sizes = [len(block.png) for block in blocks if isinstance(block, Image)]
+    sizes = [len(block.png) for block in blocks if isinstance(block, Image) and not block.charts]
     if sum(sizes) <= MAX_IMAGE_BYTES:
         return list(blocks)
     # The largest share at which all fit: what small images do not need, large ones have.
@@ -105,6 +146,8 @@ def _fit_images(blocks: Sequence[Block]) -> list[Block]:
             break
         left -= size
     return [
-        replace(block, png=compress_png(block.png, share)) if isinstance(block, Image) else block
+        replace(block, png=compress_png(block.png, share))
+        if isinstance(block, Image) and not block.charts
+        else block
         for block in blocks
     ]

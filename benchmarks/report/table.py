@@ -15,8 +15,10 @@ from lossbench.benchmarks.format import (
 )
 from lossbench.benchmarks.stats.verdict import MINIMUM_SEEDS
 
-from .differences import MARGIN, SIGNIFICANCE
+from .differences import MARGIN, SIGNIFICANCE, compared, verdict_words
 from .document import SYNTHETIC, Table, synthetic_title
+from .identities import same_gradient
+from .lead import start_words, what_was_compared
 
 COLUMNS = (
     "loss",
@@ -25,14 +27,14 @@ COLUMNS = (
     "verdict",
     "mean |dL/dz|, first → last",
     "|dL/dz| when wrong, last",
-    "vanished, %",
+    "below 1e-6 when wrong, %",
     "parameter gradient, first → last",
     "images/s",
 )
 
 GRADIENT_NOTE = (
     "dL/dz: gradient of the loss of one example with respect to its logit. When wrong: over "
-    "wrongly classified examples. Vanished: share of these below 1e-6 at the end. Parameter "
+    "wrongly classified examples. Below 1e-6: share of these at the end. Parameter "
     "gradient: norm over all parameters. First: the first batch. Last: mean over the steps since "
     "the last evaluation but one."
 )
@@ -42,11 +44,11 @@ WOULD_DECIDE = "in 4 of 5 such comparisons if difference and spread are as seen 
 
 
 def comparison_title(summary: dict[str, Any]) -> str:
-    """Return the title of a comparison: its name, and the start that it trained from."""
-    name, start = str(summary["experiment"]), str(summary["start"])
-    words = f"from a {start.replace('-', ' ')} start"
+    """Return the title of a comparison: losses and classes, the start, and the name given to it."""
+    title = f"{what_was_compared(summary)}, from {start_words(summary)}"
     # Of several experiments made together, each is named like its start.
-    title = words.capitalize() if name == start else f"{name}, {words}"
+    if (name := str(summary["experiment"])) != summary["start"]:
+        title += f" ({name})"
     return synthetic_title(title, summary["synthetic"])
 
 
@@ -63,7 +65,12 @@ def results_table(summary: dict[str, Any]) -> Table:
     """Build the table with all columns, for a page."""
     *losses, chance = rows(summary)
     warning = SYNTHETIC if summary["synthetic"] else None
-    return Table(COLUMNS, tuple(losses), (chance,), warning)
+    blank = ("",) * (len(COLUMNS) - 4)
+    identities = tuple(
+        (name, percent(each["test_accuracy"]), "", same_gradient(each), *blank)
+        for name, each in summary["identities"].items()
+    )
+    return Table(COLUMNS, tuple(losses), (*identities, chance), warning)
 
 
 def short_table(summary: dict[str, Any]) -> Table:
@@ -110,16 +117,17 @@ def _interval_notes(losses: dict[str, Any]) -> list[str]:
         f"{accuracy}: mean ± half the 95 % t interval over {seed_range(seeds)}. The difference to "
         "cross-entropy is paired by seed."
     ]
-    compared = {n: d for n, loss in losses.items() if (d := loss["minus_cross_entropy"])}
-    if compared:
+    differences = compared({"losses": losses})
+    if differences:
         lines.append(
             f"Equivalent: the 90 % interval of the difference lies within ±{100 * MARGIN:g} "
             "points, too little to matter, even if it is not 0. Else better or worse: p that there "
             "is no difference, Holm-corrected for all losses compared, is below "
-            f"{SIGNIFICANCE:g}. Intervals and p allow for other seeds and other test images. With "
-            f"fewer than {MINIMUM_SEEDS} seeds nothing is decided."
+            f"{SIGNIFICANCE:g}; better or worse before correction: the 95 % interval excludes 0, "
+            "but not so corrected. Intervals and p allow for other seeds and other test images. "
+            f"With fewer than {MINIMUM_SEEDS} seeds nothing is decided."
         )
-    if without := [name for name, each in compared.items() if not each["images"]]:
+    if without := [name for name, each in differences.items() if not each["images"]]:
         lines.append(f"Undecided for want of predictions.npz: {', '.join(without)}.")
     if any(_agrees(loss["test_accuracy"]) for loss in losses.values()):
         lines.append("± 0.0 says that these seeds agree, not that others would.")
@@ -158,7 +166,7 @@ def _cells(name: str, loss: dict[str, Any]) -> tuple[str, ...]:
         name,
         _accuracy(loss["test_accuracy"]),
         "reference" if name == REFERENCE else interval_points(difference, signed=True),
-        (difference or {}).get("verdict", ""),
+        verdict_words(difference) if difference else "",
         _first_to_last(gradient["logit_mean_abs"]),
         magnitude(gradient["logit_when_wrong"]["last"]),
         percent(gradient["vanished_fraction"]["last"]),

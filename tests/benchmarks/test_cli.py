@@ -68,16 +68,22 @@ def test_both_starts_are_two_experiments_and_one_page(pictures: Path, capsys) ->
     )
     page = Path("runs/two/report.html").read_text(encoding="utf-8")
     for start in ("normal", "confidently-wrong"):
-        assert f"From a {start.replace('-', ' ')} start" in page
+        assert f"from a {start.replace('-', ' ')} start" in page
         about = json.loads(Path("runs/two", start, "experiment.json").read_text())
         assert about["config"]["start"] == start
         run = json.loads(Path("runs/two", start, "mse/seed1/config.json").read_text())
         assert (run["initial_probability"] is None) == (start == "normal")
-    shutil.rmtree("runs/two/confidently-wrong/mse/seed1")
+    # Resumed together, or one of them alone, they have the page of both again.
+    for resumed in ("runs/two", "runs/two/confidently-wrong"):
+        shutil.rmtree("runs/two/confidently-wrong/mse/seed1")
+        Path("runs/two/report.html").unlink()
+        assert cli.main(["compare", "--resume", resumed]) == 0
+        assert Path("runs/two/confidently-wrong/mse/seed1/results.csv").is_file()
+        assert Path("runs/two/report.html").read_text(encoding="utf-8").count("<h1>") == 1
     Path("runs/two/report.html").unlink()
-    assert cli.main(["compare", "--resume", "runs/two"]) == 0
-    assert Path("runs/two/confidently-wrong/mse/seed1/results.csv").is_file()
-    assert Path("runs/two/report.html").is_file()
+    capsys.readouterr()
+    assert cli.main(["report", "runs/two"]) == 0
+    assert capsys.readouterr().out.split()[0] == "runs/two/report.html"
 
 
 @pytest.mark.parametrize(

@@ -24,7 +24,7 @@ from torch import nn
 from lossbench.benchmarks.commands import compare as command
 from lossbench.benchmarks.config import REFERENCE
 from lossbench.benchmarks.console import Reporter
-from lossbench.benchmarks.records.reading import read_correct
+from lossbench.benchmarks.records.reading import experiments_in, read_correct
 from lossbench.benchmarks.stats.crossed import accuracy_difference
 from lossbench.benchmarks.subcommands import CompareCommand
 from lossbench.benchmarks.training import train
@@ -59,7 +59,7 @@ def compare_again(repetition: int, settings: CompareCommand) -> dict[str, Path]:
         finally:
             train.build_model = real  # type: ignore[attr-defined]
         kept = plans[0].directory.parent
-    return {each.name: each for each in command.experiments_in(kept)}
+    return {each.name: each for each in experiments_in(kept)}
 
 
 def verdicts(experiments: dict[str, Path]) -> dict[tuple[str, str], str]:

@@ -4,7 +4,11 @@ import numpy as np
 import pytest
 import torch
 
-from lossbench.benchmarks.plots.closed_forms import draw_closed_forms, evaluate_at_logits
+from lossbench.benchmarks.plots.closed_forms import (
+    closed_form_panels,
+    draw_closed_forms,
+    evaluate_at_logits,
+)
 from lossbench.losses import registry
 
 from ..samples import opened
@@ -33,7 +37,7 @@ def test_the_curves_are_the_formulas(name):
 
 @cache
 def drawn(*losses: str, synthetic: bool = False, classes: tuple[str, ...] = ("dog", "cat")):
-    return draw_closed_forms(list(losses), synthetic=synthetic, classes=classes)
+    return draw_closed_forms(closed_form_panels(losses, classes), synthetic=synthetic)
 
 
 @pytest.mark.slow

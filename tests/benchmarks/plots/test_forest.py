@@ -30,7 +30,8 @@ def test_the_axis_fits_most_losses(differences, points):
 
 
 def drawn(*, synthetic=False, **differences):
-    png = draw_differences(differences, 0.02, synthetic=synthetic)
+    words = {name: each["verdict"] for name, each in differences.items()}
+    png = draw_differences(differences, 0.02, words, synthetic=synthetic)
     return opened(png)
 
 
@@ -64,7 +65,11 @@ def test_intervals_and_verdicts_are_drawn():
 
 def test_the_band_is_twice_the_margin_wide():
     def band(margin):
-        image = opened(draw_differences({"mse": difference(0.05)}, margin, synthetic=False))
+        image = opened(
+            draw_differences(
+                {"mse": difference(0.05)}, margin, {"mse": "undecided"}, synthetic=False
+            )
+        )
         row = np.asarray(image.convert("RGB"), int)[image.height // 4]
         inside = np.abs(row - [0xEE, 0xF1, 0xF4]).max(axis=1) < 2
         return int(inside.sum())
@@ -76,8 +81,8 @@ def test_the_figure_grows_with_the_losses_and_says_synthetic():
     one = drawn(mse=difference(0.01, 0.01))
     three = drawn(mse=difference(0.01, 0.01), bce=difference(-0.3, 0.01), nll=difference(0.0))
     assert one.width == three.width == 1600
-    assert three.height - one.height == pytest.approx(2 * 0.36 * 160, abs=2)
+    assert three.height - one.height == pytest.approx(2 * 0.43 * 160, abs=2)
     assert "SYNTHETIC" not in one.text["Description"]
     stamped = drawn(synthetic=True, mse=difference(0.01, 0.01))
     assert "SYNTHETIC" in stamped.text["Description"]
-    assert draw_differences({}, 0.02, synthetic=False) is None
+    assert draw_differences({}, 0.02, {}, synthetic=False) is None

@@ -7,7 +7,7 @@ from matplotlib.lines import Line2D
 
 from lossbench.benchmarks.config import ARTICLE_LOSSES
 from lossbench.benchmarks.plots.canvas import line_style
-from lossbench.benchmarks.plots.palette import STYLES, loss_style
+from lossbench.benchmarks.plots.palette import ON_DARK, STYLES, loss_style
 from lossbench.losses import registry
 
 # Brettel-like projections of linear RGB for readers without one kind of cone, as Machado, Oliveira
@@ -59,6 +59,14 @@ def test_no_two_colours_are_one_to_anyone():
     colors = sorted({style["color"] for style in STYLES.values()})
     for one, other in itertools.combinations(colors, 2):
         assert distance(one, other) > 12, (one, other)
+
+
+def test_every_colour_has_one_on_dark_that_is_told_apart_there():
+    assert {loss_style(name)["color"] for name in [*STYLES, "my own loss"]} <= set(ON_DARK)
+    for one, other in itertools.combinations(ON_DARK.values(), 2):
+        assert distance(one, other) > 12, (one, other)
+    for color in ON_DARK.values():
+        assert distance(color, "#15181c") > 30, color
 
 
 def test_every_colour_shows_on_white():

@@ -31,7 +31,9 @@ def test_several_on_one_page(claims, experiment, tmp_path):
     assert len(paths) == 8
     text = (output / "report.md").read_text()
     assert text.index("1 holds, 1 does not hold") < text.index("## noise: Does it matter?")
-    assert text.index("## noise") < text.index("## tiny") < text.index("## zero-one")
+    (tiny,) = re.findall(r"^## .*from a normal start \(tiny\)$", text, re.MULTILINE)
+    assert text.index("## noise") < text.index(tiny) < text.index("## zero-one")
+    assert text.startswith("# 2 claims and 1 comparison\n")
     linked = re.findall(r"!\[.*?\]\((.*?)\)", text)
     assert len(linked) >= 6
     assert [link for link in linked if not (output / link).is_file()] == []

@@ -22,10 +22,14 @@ def strict(text):
 
 def test_every_file_is_written_and_the_json_is_strict(experiment):
     before = {path.name for path in experiment.iterdir()}
-    summary, document = write_comparison(experiment)
+    made = write_comparison(experiment)
+    summary, document = made.summary, made.document
     assert {path.name for path in experiment.iterdir()} - before == FILES
     assert strict((experiment / "summary.json").read_text()) == summary == summarise(experiment)
-    assert document.title == "tiny, from a normal start"
+    assert (
+        document.title
+        == "cross-entropy and mse compared on dog and cat, from a normal start (tiny)"
+    )
     assert not any(b"SYNTHETIC" in (experiment / name).read_bytes() for name in FILES)
 
 

@@ -1,3 +1,5 @@
+import re
+
 from lossbench.benchmarks.report.comparison import write_summary
 
 from ..written_experiments import describe, evaluations, write_experiment
@@ -33,9 +35,12 @@ def test_identities_stand_apart_and_get_no_verdict(tmp_path) -> None:
         "diverged": False,
     }
     page = (directory / "summary.md").read_text(encoding="utf-8")
-    assert "| bernoulli-sum | 2 × cross-entropy | 3e-08 | 0.05 | 70.3 | 70.0 |" in page
+    assert "| bernoulli-sum | cross-entropy, × 2 | 3e-08 | 0.05 | 70.3 | 70.0 |" in page
     assert "z above 17" in page
-    assert "bernoulli-sum" not in page[: page.index("## Same gradient")]
+    # Wherever the page names it before, it says why it has no verdict.
+    before = page[: page.index("## Same gradient")]
+    assert len(re.findall("bernoulli-sum", before)) == 2
+    assert len(re.findall(r"bernoulli-sum.{1,20}same gradient as cross-entropy, × 2", before)) == 2
 
 
 def test_an_identity_is_not_compared_with_another_seed(tmp_path) -> None:

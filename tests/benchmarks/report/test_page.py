@@ -1,5 +1,6 @@
 import pytest
 
+from lossbench.benchmarks.plots.svg import Chart
 from lossbench.benchmarks.records.reading import read_experiment
 from lossbench.benchmarks.report.document import (
     BulletList,
@@ -9,8 +10,10 @@ from lossbench.benchmarks.report.document import (
     Heading,
     Image,
     Paragraph,
+    SmallCharts,
     Table,
 )
+from lossbench.benchmarks.report.figures import Drawn
 from lossbench.benchmarks.report.page import (
     comparison_document,
     provenance,
@@ -21,7 +24,10 @@ from lossbench.benchmarks.report.page import (
 from lossbench.benchmarks.report.render import markdown
 from lossbench.benchmarks.report.summary import summarise_experiment
 
-FIGURES = {"differences.png": b"zero", "comparison.png": b"one", "closed_forms.png": b"two"}
+FIGURES = {
+    name: Drawn(name.encode(), (Chart("title", "<svg></svg>"),))
+    for name in ("comparison.png", "differences.png", "closed_forms.png")
+}
 
 
 @pytest.fixture
@@ -36,14 +42,20 @@ def of_type(kind, document):
 
 def test_the_order_of_the_page(read):
     document = comparison_document(*read, FIGURES)
-    assert document.title == "tiny, from a normal start"
+    assert (
+        document.title
+        == "cross-entropy and mse compared on dog and cat, from a normal start (tiny)"
+    )
     assert [image.path for image in of_type(Image, document)] == list(FIGURES)
     assert [len(table.columns) for table in of_type(Table, document)] == [9, 10]
     kinds = [type(block) for block in document.blocks]
-    first = [kinds.index(kind) for kind in (Callout, Image, Table, DefinitionList, Code)]
+    first = [kinds.index(kind) for kind in (Image, Callout, SmallCharts, Table, DefinitionList)]
     assert first == sorted(first)
-    assert "one row per loss" in of_type(Image, document)[0].alt.lower()
-    few = comparison_document(*read, {"comparison.png": b"one"})
+    # A sentence of what was done, one of what was found, and the figure.
+    assert kinds[:3] == [Paragraph, Paragraph, Image]
+    assert "one line per loss" in of_type(Image, document)[0].alt.lower()
+    assert of_type(Image, document)[0].charts == FIGURES["comparison.png"].charts
+    few = comparison_document(*read, {"comparison.png": FIGURES["comparison.png"]})
     assert [image.path for image in of_type(Image, few)] == ["comparison.png"]
     read[1]["start"] = "confidently-wrong"
     wrong = of_type(Table, comparison_document(*read, FIGURES))
@@ -64,7 +76,7 @@ def test_synthetic_pages_say_so_first(read):
     read[1].update(synthetic=True, note="SYNTHETIC IMAGES: no photographs")
     document = comparison_document(*read, FIGURES)
     first, _, second = markdown(document).splitlines()[:3]
-    assert first == "# SYNTHETIC IMAGES: tiny, from a normal start"
+    assert first.startswith("# SYNTHETIC IMAGES: cross-entropy and mse compared")
     assert second == "**SYNTHETIC IMAGES: no photographs**"
     results, uncertainty = of_type(Table, document)
     assert (results.warning, uncertainty.warning) == ("SYNTHETIC IMAGES", None)
@@ -99,7 +111,8 @@ def test_the_verdicts_and_the_numbers_behind_them(read):
         ("bernoulli-sum", 0.001, "equivalent"),
     ):
         losses[name] = losses["cross-entropy"] | {"minus_cross_entropy": difference(mean, verdict)}
-    *blocks, over = verdicts(read[1])
+    read[1]["identities"] = {"softmax-mse": {"of": "sigmoid-mse", "factor": 4.0}}
+    *blocks, same, over = verdicts(read[1])
     better, worse, equivalent, undecided = blocks
     assert [b.verdict for b in blocks] == ["better", "worse", "equivalent", "undecided"]
     assert better.text == "bce (+3.0 ± 1.0), mse (+2.0 ± 1.0)."
@@ -107,7 +120,8 @@ def test_the_verdicts_and_the_numbers_behind_them(read):
     assert worse.text == "zero-one (−20.0 ± 1.0)."
     assert equivalent.text == "bernoulli-sum (+0.1 ± 1.0)."
     assert "within 2 points" in equivalent.lead
-    assert undecided.text == "nll (+1.5 ± 1.0; would decide: 14 seeds)."
+    assert undecided.text == "nll (+1.5 ± 1.0; better before correction; would decide: 14 seeds)."
+    assert "softmax-mse (same gradient as sigmoid-mse, × 4)" in same.text
     assert "3 seeds and 20 test images" in over.text
     table = uncertainty_table(read[1])
     assert [row[0] for row in table.rows] == [
@@ -116,7 +130,7 @@ def test_the_verdicts_and_the_numbers_behind_them(read):
     assert table.rows[0][1:] == (
         *("+3.0", "+2.0 to +4.0", "+2.2 to +3.8", "< 0.001", "0.012", "26", "3", "better", "–"),
     )
-    assert table.rows[2][-2:] == ("undecided", "14 seeds")
+    assert table.rows[2][-2:] == ("better before correction", "14 seeds")
     losses["bce"]["minus_cross_entropy"].update(p=None, low=None, image_share=None)
     assert uncertainty_table(read[1]).rows[0][2:7] == ("–", "+2.2 to +3.8", "–", "0.012", "–")
 

@@ -49,6 +49,7 @@ def wide():
         "chance": 0.5,
         "unfinished_runs": [],
         "losses": {name: loss(0.7, half=0.01, first=3e-4, last=2e-4) for name in names},
+        "identities": {},
     }
 
 
@@ -81,6 +82,13 @@ def test_the_short_table_has_the_gradient_at_the_start(wide):
 
 def joined(wide):
     return " ".join(notes(wide))
+
+
+def test_an_identity_has_its_accuracy_and_says_of_which_loss_it_has_the_gradient(wide):
+    identity = {"of": "bce", "factor": 2.0, "test_accuracy": 0.703}
+    foot = results_table(wide | {"identities": {"bernoulli-sum": identity}}).foot
+    assert foot[0][:4] == ("bernoulli-sum", "70.3", "", "same gradient as bce, × 2")
+    assert [len(row) for row in foot] == [len(COLUMNS)] * 2
 
 
 def test_notes_say_which_intervals_are_missing(wide):

@@ -1,0 +1,320 @@
+"""SVG charts of curves, from the same panels as the PNG figures."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from .canvas import Label, line_style, spread
+from .curves import Axis, Curve, CurvePanel, label_of
+from .svg import (
+    TEXT,
+    Chart,
+    Scale,
+    color_class,
+    element,
+    line,
+    marker,
+    path,
+    short_number,
+    text,
+    ticks_of,
+    widest,
+)
+
+WIDTH, HEIGHT = 480.0, 330.0
+SMALL_WIDTH, SMALL_HEIGHT = 240.0, 180.0
+MAX_POINTS = 400
+"""Points of a line that are drawn."""
+MAX_READ = 200
+"""Positions whose values can be read."""
+
+Values = NDArray[np.float64]
+
+
+def curve_chart(panel: CurvePanel, *, small: bool = False, stamp: str = "") -> Chart:
+    """Draw a panel of curves.
+
+    Args:
+        panel: the panel; its title is that of the chart.
+        small: draw one of many small charts beside each other, without names of axes.
+        stamp: a warning across the chart.
+    """
+    labels = [] if small else _labels(panel)
+    names = [] if small else panel.x.label.splitlines()
+    width = SMALL_WIDTH if small else WIDTH
+    height = SMALL_HEIGHT if small else max(HEIGHT, 90 + 1.15 * TEXT * len(labels))
+    x_ends = _ends(panel.x, [_floats(curve.x) for curve in panel.curves], 0.02)
+    y_ends = _ends(panel.y, [part for curve in panel.curves for part in _heights(curve)], 0.06)
+    x_ticks = panel.x.ticks or ticks_of(*x_ends, log=panel.x.log, count=3 if small else 5)
+    y_ticks = panel.y.ticks or ticks_of(*y_ends, log=panel.y.log, count=4 if small else 6)
+    at_left = panel.label_side == "left"
+    beside = 44 + widest(label.text for label in labels) if labels else 0.7 * TEXT
+    before = 8 + widest(y_ticks.values())
+    start, end = (beside, width - before) if at_left else (before, width - beside)
+    foot = height - TEXT * (1.7 + 1.25 * len(names))
+    x = Scale(*x_ends, start, end, panel.x.log)
+    y = Scale(*y_ends, foot, (0.7 if small else 2.0) * TEXT, panel.y.log, panel.y.floor)
+    middle = (start + end) / 2
+    drawn = sorted(panel.curves, key=_order)
+    parts = [
+        _grid(panel, x, y, x_ticks, y_ticks),
+        "" if small else text(panel.y.label, 0, TEXT, "faint"),
+        *(
+            text(name, middle, foot + TEXT * (2.6 + 1.25 * row), "faint", "middle")
+            for row, name in enumerate(names)
+        ),
+        _inside(x, y, "".join(_line(curve, x, y) for curve in drawn)),
+        *(_markers(curve, x, y) for curve in drawn),
+        _write_labels(labels, y, start if at_left else end, at_left),
+        text(panel.text, start + 8, y.end + TEXT, "faint") if panel.text else "",
+        text(stamp, middle, (y.start + y.end) / 2, "stamp", "middle") if stamp else "",
+        line(0, y.end, 0, y.start, "cursor"),
+    ]
+    svg = element(
+        "svg",
+        "".join(parts),
+        class_="chart",
+        viewBox=f"0 0 {width:g} {height:g}",
+        role="img",
+        tabindex="0",
+        aria_label=_described(panel),
+        data_values=json.dumps(readings(panel, x), separators=(",", ":")),
+    )
+    return Chart(panel.title, svg)
+
+
+def readings(panel: CurvePanel, x: Scale) -> dict[str, Any]:
+    """Return what a reader sees beside the pointer.
+
+    Returns:
+        x: positions, rising. at: the value at each, as text. lines: per curve its name, its class,
+        and the text of its value at each position, None where it has none.
+    """
+    grid = np.unique(np.concatenate([np.empty(0), *(_floats(c.x) for c in panel.curves)]))
+    if len(grid) > MAX_READ:
+        grid = grid[np.linspace(0, len(grid) - 1, MAX_READ).round().astype(int)]
+    lines = []
+    for curve in panel.curves:
+        values = _texts(curve)
+        if any(value is not None for value in values.values()):
+            each = [values.get(float(at)) for at in grid]
+            lines.append([curve.name or curve.loss, _class(curve), each])
+    name = panel.x.label.partition("\n")[0]
+    at = [f"{name} {panel.x.ticks.get(float(v)) or short_number(v)}".strip() for v in grid]
+    return {"x": [round(x(float(v)), 1) for v in grid], "at": at, "lines": lines}
+
+
+def _texts(curve: Curve) -> dict[float, str | None]:
+    """Return the text of each value of a curve, by x: '64.4 (62.9 to 66.1)'."""
+    if curve.band is not None:
+        ends = list(zip(*map(_floats, curve.band), strict=True))
+    elif curve.seeds:
+        seeds = np.array(curve.seeds, float)
+        ends = list(zip(np.nanmin(seeds, axis=0), np.nanmax(seeds, axis=0), strict=True))
+    else:
+        known = [(each.low, each.high) for each in curve.intervals]
+        ends = [(math.nan if a is None else a, math.nan if b is None else b) for a, b in known]
+    texts: dict[float, str | None] = {}
+    for index, (x, y) in enumerate(zip(_floats(curve.x), _floats(curve.y), strict=True)):
+        value = None if math.isnan(y) else short_number(y)
+        if value and index < len(ends) and not math.isnan(sum(ends[index])):
+            value += f" ({short_number(ends[index][0])} to {short_number(ends[index][1])})"
+        texts[float(x)] = value
+    return texts
+
+
+def _floats(values: ArrayLike) -> Values:
+    return np.asarray(values, float)
+
+
+def _heights(curve: Curve) -> list[Values]:
+    """Return all y of a curve, for the limits of the axis."""
+    ends = [end for each in curve.intervals for end in (each.low, each.high) if end is not None]
+    parts = (curve.y, *(curve.band or ()), *curve.seeds, curve.points[1], ends)
+    return [*map(_floats, parts), _floats([1.2 * value for _, value in curve.arrows])]
+
+
+def _ends(axis: Axis, values: Iterable[Values], margin: float) -> tuple[float, float]:
+    """Return the limits of an axis: its own, or those of the values with a margin."""
+    every = np.concatenate([np.empty(0), *(each.ravel() for each in values)])
+    every = every[np.isfinite(every) & ((every > 0) | (not axis.log))]
+    least, most = (float(every.min()), float(every.max())) if len(every) else (1.0, 1.0)
+    if axis.log:
+        ratio = max(most / least, 1.2) ** margin
+        low, high = least / ratio, most * ratio
+    else:
+        reach = margin * ((most - least) or abs(most) or 1)
+        low, high = least - reach, most + reach
+    own = axis.limits
+    low, high = (low if own[0] is None else own[0]), (high if own[1] is None else own[1])
+    return (low, high) if low < high else (low, low + (abs(low) or 1))
+
+
+def _labels(panel: CurvePanel) -> list[Label]:
+    labels = [label for curve in panel.curves if (label := label_of(curve, panel)) is not None]
+    if panel.chance is not None:
+        labels.append(Label(panel.chance, f"chance  {panel.chance:.1f}", None))
+    return labels
+
+
+def _described(panel: CurvePanel) -> str:
+    """Say in words what the chart shows: every label, with its last value."""
+    ends = [" ".join(label.text.split()) for label in _labels(panel)]
+    what = " ".join(f"{panel.title} {panel.y.label}".split())
+    return f"{what}: {'; '.join(ends)}." if ends else f"{what}."
+
+
+def _grid(
+    panel: CurvePanel,
+    x: Scale,
+    y: Scale,
+    x_ticks: Mapping[float, str],
+    y_ticks: Mapping[float, str],
+) -> str:
+    """Draw grid and ticks, and the reference lines of the panel."""
+    at_left = panel.label_side == "left"
+    parts = []
+    for value, name in y_ticks.items():
+        if y.low <= value <= y.high:
+            side = x.end + 5 if at_left else x.start - 5
+            parts.append(line(x.start, y(value), x.end, y(value), "grid"))
+            anchor = None if at_left else "end"
+            parts.append(text(name, side, y(value) + 0.35 * TEXT, "faint", anchor))
+    for value, name in x_ticks.items():
+        if x.low <= value <= x.high:
+            parts.append(line(x(value), y.start, x(value), y.start + 4, "axis"))
+            parts.append(text(name, x(value), y.start + 1.35 * TEXT, "faint", "middle"))
+    parts.append(line(x.start, y.start, x.end, y.start, "axis"))
+    parts += [line(x(value), y.start, x(value), y.end, "axis") for value in panel.verticals]
+    for value, name in panel.horizontals.items():
+        parts.append(line(x.start, y(value), x.end, y(value), "axis"))
+        parts.append(text(name, x.start + 4, y(value) - 4, "faint") if name else "")
+    if panel.chance is not None:
+        at = y(panel.chance)
+        parts.append(line(x.start, at, x.end, at, "chance", stroke_dasharray="2 2"))
+    return "".join(parts)
+
+
+def _order(curve: Curve) -> tuple[bool, float]:
+    return not curve.muted, line_style(curve.loss)["zorder"]
+
+
+def _class(curve: Curve) -> str:
+    return "c-muted" if curve.muted else color_class(curve.loss)
+
+
+def _inside(x: Scale, y: Scale, content: str) -> str:
+    """Cut content at the ends of the axes."""
+    box = (x.start, y.end, x.end - x.start, y.start - y.end)
+    view = " ".join(f"{each:.1f}" for each in box)
+    sizes = dict(zip(("x", "y", "width", "height"), box, strict=True))
+    return element("svg", content, viewBox=view, **sizes)
+
+
+def _line(curve: Curve, x: Scale, y: Scale) -> str:
+    """Draw band, seeds and line of a curve."""
+    at = [x(value) for value in _floats(curve.x).ravel()]
+
+    def heights(values: ArrayLike) -> list[tuple[float, float]]:
+        points = list(zip(at, map(y, _floats(values).tolist()), strict=True))
+        if len(points) <= MAX_POINTS:
+            return points
+        kept = np.linspace(0, len(points) - 1, MAX_POINTS).round().astype(int)
+        return [points[index] for index in kept]
+
+    parts = []
+    if curve.band is not None:
+        low, high = map(heights, curve.band)
+        parts.append(path([*low, *reversed(high)], "band"))
+    parts += [path(heights(seed), "thin") for seed in curve.seeds]
+    points = heights(curve.y)
+    if sum(not math.isnan(height) for _, height in points) > 1:
+        style = dashes(curve.loss, False if curve.muted else curve.emphasis)
+        parts.append(path(points, "line", **style))
+    for place, each in zip(at, curve.intervals, strict=False):
+        if each.low is not None and each.high is not None:
+            parts.append(line(place, y(each.low), place, y(each.high), "bar"))
+    for place, value in curve.arrows:
+        tip = y(value) - 12
+        head = f"M{x(place):.1f} {y(value):.1f}V{tip:.1f}m-4 5l4 -5l4 5"
+        parts.append(element("path", d=head, class_="bar"))
+    return element("g", "".join(parts), class_=_class(curve))
+
+
+def dashes(loss: str, emphasis: bool | None = None) -> dict[str, str]:
+    """Return width and dashes of the line of a loss, as attributes."""
+    style = line_style(loss)
+    width = {None: 0.8 * style["linewidth"], True: 3.4, False: 1.3}[emphasis]
+    found = {"stroke_width": f"{width:.1f}"}
+    if not isinstance(style["linestyle"], str):
+        offset, lengths = style["linestyle"]
+        found["stroke_dasharray"] = " ".join(f"{length:g}" for length in lengths)
+        found["stroke_dashoffset"] = f"{offset:g}"
+    return found
+
+
+def _markers(curve: Curve, x: Scale, y: Scale) -> str:
+    """Draw the markers of a curve that lie between the ends of the axes."""
+
+    def seen(at: float, height: float) -> bool:
+        inside = x.low <= at <= x.high and (y.floor is not None or y.low <= height)
+        return inside and height <= y.high
+
+    parts = []
+    for at, height in zip(*(_floats(part).tolist() for part in curve.points), strict=True):
+        if not seen(at, height):
+            continue
+        if curve.point_marker == "_":
+            parts.append(line(x(at) - 5, y(height), x(at) + 5, y(height), "bar"))
+        elif curve.point_marker:
+            parts.append(element("circle", cx=x(at), cy=y(height), r=2.2, class_="point"))
+        else:
+            parts.append(marker(curve.loss, x(at), y(height), size=4, hollow=True))
+    points = list(zip(_floats(curve.x).tolist(), _floats(curve.y).tolist(), strict=True))
+    for index, (at, height) in enumerate(points):
+        chosen = index == curve.chosen
+        if (curve.markers or chosen) and seen(at, height):
+            hollow = curve.markers == "hollow" and not chosen
+            size = 7.0 if chosen else 5.0
+            parts.append(marker(curve.loss, x(at), y(height), size=size, hollow=hollow))
+    return element("g", "".join(parts), class_=_class(curve)) if parts else ""
+
+
+def _write_labels(labels: list[Label], y: Scale, edge: float, at_left: bool) -> str:
+    """Write each label beside the axes, with a sample of its line, as near to its end as fits."""
+    if not labels:
+        return ""
+    # Heights rise from below, positions from above.
+    ordered = sorted(labels, key=lambda label: -y(label.y))
+    ends = np.array([y.start - y(label.y) for label in ordered])
+    room = y.start - y.end
+    gap = min(1.2 * TEXT, 0.97 * room / max(1, len(ordered) - 1))
+    places = y.start - spread(ends, gap, 0.02 * room, 0.99 * room)
+    away = -1 if at_left else 1
+    parts = []
+    for label, place in zip(ordered, places.tolist(), strict=True):
+        sample = dashes(label.loss) if label.loss else {"stroke_dasharray": "2 2"}
+        sample.pop("stroke_dashoffset", None)  # the sample is too short for it
+        ends_at = edge + away * 12, edge + away * 32
+        parts += [
+            line(edge + away * 2, y(label.y), edge + away * 10, place, "leader"),
+            element(
+                "g",
+                line(ends_at[0], place, ends_at[1], place, "line", **sample),
+                class_=color_class(label.loss) if label.loss else "c-muted",
+            ),
+            text(
+                label.text,
+                edge + away * 37,
+                place + 0.35 * TEXT,
+                "",
+                "end" if at_left else None,
+            ),
+        ]
+    return "".join(parts)
