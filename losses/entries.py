@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Literal, get_args
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -152,6 +153,19 @@ class Entry:
             case "distances":
                 return F.softplus(-logits)
         return logits
+
+    def two_class_logits(self, z: Tensor) -> Tensor:
+        """Return what stands for the one logit z of two classes, (N,) or (N, 2) from z (N,).
+
+        A binary loss is given z. A loss of rows is given (-z/2, z/2): their softmax is
+        (1 - sigmoid(z), sigmoid(z)). If it fits rows to the target itself, it is given
+        (1/2 - z/2, 1/2 + z/2): one-hot for z = -1 and z = 1, the targets of a binary loss of
+        outputs.
+        """
+        if self.task == "binary":
+            return z
+        rows = torch.stack([-z, z], -1) / 2
+        return rows + 0.5 if self.takes == "outputs" else rows
 
     def target_from_labels(
         self, labels: Tensor, logits: Tensor, kind: Target | None = None

@@ -36,7 +36,7 @@ GRADIENT_LIMITS = (-2.25, 0.75)
 def evaluate_at_logits(entry: Entry, z: Tensor, label: int = 1) -> tuple[Tensor, Tensor]:
     """Return value and gradient dL/dz of a loss at each logit, (N,) each.
 
-    A loss of rows gets the two logits (-z/2, z/2), whose difference is z. A multilabel loss gets
+    They are the one logit z of two classes, see `Entry.two_class_logits`. A multilabel loss gets
     class `label` as present and the other one as absent.
 
     Args:
@@ -45,9 +45,9 @@ def evaluate_at_logits(entry: Entry, z: Tensor, label: int = 1) -> tuple[Tensor,
         label: the right class, 0 or 1.
     """
     z = z.detach().requires_grad_()
-    logits = z if entry.task == "binary" else torch.stack([-z / 2, z / 2], -1)
     labels = torch.full((len(z),), label)
-    value = entry.per_example_loss(entry.build(reduction="none"), logits, labels)
+    loss = entry.build(reduction="none")
+    value = entry.per_example_loss(loss, entry.two_class_logits(z), labels)
     (gradient,) = torch.autograd.grad(value.sum(), z)
     return value.detach(), gradient
 

@@ -68,18 +68,10 @@ class Objective:
     def logits(self, outputs: Tensor) -> Tensor:
         """Return what a network's outputs are to the loss, (N,) or (N, num_classes).
 
-        Of the one logit z of two classes, a loss of rows is given (-z/2, z/2): their softmax is
-        (1 - sigmoid(z), sigmoid(z)). If it fits rows to the target itself, it is given
-        (1/2 - z/2, 1/2 + z/2): one-hot for z = -1 and z = 1, the targets of a binary loss of
-        outputs. Every loss thus trains the same parameters from the same function.
+        Two classes have one logit z, of which `registry.Entry.two_class_logits` makes what the loss
+        takes. Every loss thus trains the same parameters from the same function.
         """
-        if self.num_outputs > 1:
-            return outputs
-        z = outputs.squeeze(1)
-        if self.binary:
-            return z
-        rows = torch.stack([-z, z], 1) / 2
-        return rows + 0.5 if self.fitted else rows
+        return outputs if self.num_outputs > 1 else self.entry.two_class_logits(outputs.squeeze(1))
 
     def predict(self, outputs: Tensor) -> Tensor:
         """Return the predicted classes (N,), int64; of two equal ones the first."""

@@ -61,8 +61,6 @@ EXAMPLE = Images(("cat 1", "cat 2", "dog"), (2.0, -4.0, -1.0), (1, 1, 0))
 def evaluate(loss: str, images: Images, *, third_class: bool = False) -> tuple[Array, Array]:
     """Return value and gradient of a loss for each image, (N,) each, in float64.
 
-    A loss of rows gets the logits (-z/2, z/2) of dog and cat.
-
     Args:
         loss: its name.
         images: the images.
@@ -73,7 +71,7 @@ def evaluate(loss: str, images: Images, *, third_class: bool = False) -> tuple[A
     """
     entry, labels = registry.entry(loss), torch.tensor(images.targets)
     z = torch.tensor(images.logits, dtype=torch.float64, requires_grad=True)
-    logits = z if entry.task == "binary" else torch.stack([-z / 2, z / 2], 1)
+    logits = entry.two_class_logits(z)
     source: Tensor = z
     if third_class:
         third = torch.full((len(z), 1), THIRD_CLASS_LOGIT, dtype=z.dtype)

@@ -9,7 +9,9 @@ from lossbench.benchmarks.plots.closed_forms import (
     draw_closed_forms,
     evaluate_at_logits,
 )
+from lossbench.benchmarks.training.objective import Objective
 from lossbench.losses import registry
+from lossbench.losses.kernels import closed_forms_only
 
 from ..samples import opened
 
@@ -33,6 +35,19 @@ def test_the_curves_are_the_formulas(name):
     value, gradient = evaluate_at_logits(registry.entry(name), torch.tensor(Z))
     np.testing.assert_allclose(value, EXPECTED[name][0], rtol=1e-5, atol=1e-9)
     np.testing.assert_allclose(gradient, EXPECTED[name][1], rtol=1e-5, atol=1e-9)
+
+
+@pytest.mark.parametrize("label", [0, 1])
+@pytest.mark.parametrize("name", registry.names())
+def test_the_curve_is_what_a_network_of_two_classes_is_given(name: str, label: int) -> None:
+    z = torch.linspace(-6, 6, 50, dtype=torch.float64)
+    outputs = z[:, None].clone().requires_grad_()
+    values = Objective(name, kernels=False)(outputs, torch.full((50,), label))
+    (gradients,) = torch.autograd.grad(values.sum(), outputs)
+    with closed_forms_only():
+        drawn = evaluate_at_logits(registry.entry(name), z, label)
+    assert torch.equal(drawn[0], values.detach())
+    assert torch.equal(drawn[1], gradients[:, 0])
 
 
 @cache
