@@ -221,7 +221,7 @@ def preset_fields(arguments: list[str]) -> dict[str, Any]:
         return {}
     if flag.preset not in PRESETS:
         raise unknown_name("preset", flag.preset, PRESETS)
-    return {"preset": flag.preset, **PRESETS[flag.preset]}
+    return {"preset": flag.preset, "start": "normal", **PRESETS[flag.preset]}
 
 
 if __name__ == "__main__":

@@ -58,7 +58,7 @@ class CompareCommand(CompareConfig):
     start: Literal["both", Start] = "both"  # type: ignore[assignment]
     """confidently-wrong: the initial model gives 'dog' the probability 0.9997 for every image.
     both: one experiment from each start, and one page for the two.
-    A preset, and more than two classes, have the normal start alone."""
+    More than two classes have the normal start alone, and so has a preset by default."""
     resume: Annotated[Path | None, tyro.conf.arg(metavar="DIR", help_behavior_hint="")] = None
     """Resume this experiment with its own settings, from its last checkpoints.
     Allowed beside it: --executor, --workers, and --data if the images have moved."""

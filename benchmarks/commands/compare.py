@@ -86,10 +86,8 @@ def train_comparison(command: CompareCommand, line: str) -> list[ExperimentStatu
 
 def starts_of(command: CompareCommand) -> tuple[CompareConfig, tuple[Start, ...]]:
     """Return the settings of an experiment, and the starts of those to be made."""
-    if command.start != "both":
-        starts: tuple[Start, ...] = (command.start,)
-    else:
-        starts = ("normal",) if command.preset else ("normal", "confidently-wrong")
+    both: tuple[Start, ...] = ("normal", "confidently-wrong")
+    starts = both if command.start == "both" else (command.start,)
     return replace(experiment_settings(command), start=starts[0]), starts
 
 
