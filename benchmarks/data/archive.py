@@ -20,17 +20,21 @@ from typing import IO, Any
 
 from lossbench.benchmarks.errors import UserError
 
-from .directory import DirectoryReader, FileFilter, FileInfo, digest, size_error
+from .directory import (
+    DirectoryReader,
+    FileFilter,
+    FileInfo,
+    digest,
+    max_unpacked_bytes,
+    size_error,
+    unpacked_error,
+)
 from .other_files import TAR_SUFFIXES, explain_other_formats
 from .parquet import ParquetReader
 from .sources import MAX_FILE_BYTES, UnusableError
 
 MAX_MEMBERS = 2_000_000
 """Upper bound of files per archive. ImageNet has 1.4 million images."""
-MAX_RATIO = 200
-"""Upper bound of the ratio of unpacked size to archive size, plus one file of the maximum size.
-Photographs hardly compress; an archive that expands a thousandfold was made to fill a disk."""
-
 _OPENERS: dict[bytes, Any] = {
     b"\x1f\x8b": gzip.open,
     b"BZh": bz2.open,
@@ -69,7 +73,7 @@ class ZipReader(_ArchiveReader):
             raise _corrupt(self.path, error) from error
         _check_members(self.path, len(members))
         if sum(member.file_size for *_, member in members) > max_unpacked_bytes(self.path):
-            raise _too_large(self.path)
+            raise unpacked_error(self.path)
         # The archive's own checksums are enough; nothing is unpacked to look for a cached copy.
         return _deduplicate(
             FileInfo(parts, index, f"{member.CRC:08x}:{member.file_size}" if wanted(parts) else "")
@@ -191,22 +195,17 @@ class _Bounded:
 
     def read(self, size: int) -> bytes:
         if size > MAX_FILE_BYTES + tarfile.BLOCKSIZE or self.tell() + size > self.limit:
-            raise _too_large(self.path)
+            raise unpacked_error(self.path)
         return self.file.read(size)
 
     def seek(self, position: int) -> int:
         # Skipping a member of a compressed archive decompresses it.
         if position > self.limit:
-            raise _too_large(self.path)
+            raise unpacked_error(self.path)
         return self.file.seek(position)
 
     def tell(self) -> int:
         return self.file.tell()
-
-
-def max_unpacked_bytes(path: Path) -> int:
-    """Return the maximum size in bytes that an archive may unpack to."""
-    return MAX_RATIO * path.stat().st_size + MAX_FILE_BYTES
 
 
 def _read_zip_member(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> bytes | UnusableError:
@@ -238,13 +237,6 @@ def _check_members(path: Path, count: int) -> None:
         raise UserError(
             f"{str(path)!r} has more than {MAX_MEMBERS:,} files; give fewer files, or a directory"
         )
-
-
-def _too_large(path: Path) -> UserError:
-    return UserError(
-        f"{str(path)!r} would unpack to more than {MAX_RATIO} times its size, which no archive of "
-        "photographs does; give a directory, or make the archive again"
-    )
 
 
 def _is_tar(path: Path) -> bool:

@@ -48,8 +48,7 @@ def decode_square(data: bytes | np.ndarray, size: int) -> np.ndarray:
             # The JPEG decoder may shrink large photographs, never below twice the wanted size.
             file.draft(None, (2 * size, 2 * size))
             file.load()
-            # ImageOps.exif_transpose rewrites the other tags and fails if one of them is damaged.
-            turn = ORIENTATIONS.get(file.getexif().get(ExifTags.Base.Orientation, 1))
+            turn = ORIENTATIONS.get(_orientation(file))
             image = _rgb(file if turn is None else file.transpose(turn))
         return np.asarray(ImageOps.fit(image, (size, size), Image.Resampling.BICUBIC))
     except UnusableError:
@@ -59,6 +58,17 @@ def decode_square(data: bytes | np.ndarray, size: int) -> np.ndarray:
     # Damaged bytes make PIL's decoders raise nearly anything, from struct.error to MemoryError.
     except Exception as error:
         raise UnusableError(f"damaged image: {error or type(error).__name__}") from error
+
+
+def _orientation(file: Image.Image) -> int:
+    """Return the EXIF orientation, 1 if there is none or the tags cannot be read."""
+    # ImageOps.exif_transpose rewrites the other tags and fails if one of them is damaged.
+    try:
+        found: int = file.getexif().get(ExifTags.Base.Orientation, 1)
+    # Damaged tags make PIL raise nearly anything. The pixels may be whole.
+    except Exception:
+        return 1
+    return found
 
 
 def _describe_unknown(data: bytes | np.ndarray) -> str:

@@ -17,6 +17,10 @@ from .sources import MAX_FILE_BYTES, UnusableError
 CHUNK = 32
 """Files per task when a thread computes checksums."""
 
+MAX_RATIO = 200
+"""Upper bound of the ratio of unpacked size to archive size, plus one file of the maximum size.
+Photographs hardly compress; an archive that expands a thousandfold was made to fill a disk."""
+
 FileFilter = Callable[[tuple[str, ...]], bool]
 
 
@@ -108,6 +112,19 @@ def size_error(size: int) -> UnusableError | None:
     if size > MAX_FILE_BYTES:
         return UnusableError(f"larger than {MAX_FILE_BYTES // 2**20} MiB")
     return None if size else UnusableError("empty file")
+
+
+def max_unpacked_bytes(path: Path) -> int:
+    """Return the maximum size in bytes that an archive or a table may unpack to."""
+    return MAX_RATIO * path.stat().st_size + MAX_FILE_BYTES
+
+
+def unpacked_error(path: Path) -> UserError:
+    """Return the error of an archive or a table that would unpack to more."""
+    return UserError(
+        f"{str(path)!r} would unpack to more than {MAX_RATIO} times its size, which no archive of "
+        "photographs does; give a directory, or make the archive again"
+    )
 
 
 def digest(content: bytes | UnusableError) -> str:

@@ -16,7 +16,7 @@ from typing import Any
 
 from lossbench.benchmarks.errors import UserError, one_line
 
-from .directory import FileFilter, FileInfo, size_error
+from .directory import FileFilter, FileInfo, max_unpacked_bytes, size_error, unpacked_error
 from .sources import UnusableError, printable
 
 MAX_ROWS = 2_000_000
@@ -26,8 +26,8 @@ LABEL_COLUMNS = ("label", "labels", "class", "category", "target")
 """Names of columns, in small letters, if the table's metadata do not say what they hold."""
 NUMBER = re.compile(r"[ ._-]*\d*(-of-\d+)?\.parquet", re.IGNORECASE)
 """End of a table's name: its number among those of a split."""
-BATCH = 16
-"""Rows that are read at a time."""
+BATCH = 4
+"""Images that are read at a time. A table may hold one only once for all its rows."""
 
 
 class ParquetReader:
@@ -92,11 +92,22 @@ def _labels(path: Path) -> Iterator[str]:
         about = features.get(column)
         names = about.get("names") if isinstance(about, dict) else None
         names = names if isinstance(names, list) else []
+    # A long text that stands once in the file for all rows stays one.
+    with _open_table(path, read_dictionary=[column]) as (table, _):
         for batch in table.iter_batches(columns=[column]):
-            for value in batch.column(0).to_pylist():
+            values = batch.column(0)
+            if hasattr(values, "dictionary"):
+                labels = [*map(_label, values.dictionary.to_pylist()), "none"]
+                yield from (labels[-1 if k is None else k] for k in values.indices.to_pylist())
+                continue
+            for value in values.to_pylist():
                 if isinstance(value, int) and 0 <= value < len(names):
                     value = names[value]
-                yield str(value).strip() or "none"
+                yield _label(value)
+
+
+def _label(value: Any) -> str:
+    return str(value).strip() or "none"
 
 
 def _contents(path: Path) -> Iterator[bytes | UnusableError]:
@@ -104,7 +115,8 @@ def _contents(path: Path) -> Iterator[bytes | UnusableError]:
     with _open_table(path) as (table, features):
         column = _find_column(path, table, features, "Image", IMAGE_COLUMNS)
         for batch in table.iter_batches(batch_size=BATCH, columns=[column]):
-            for value in batch.column(0).to_pylist():
+            for scalar in batch.column(0):
+                value = scalar.as_py()
                 content = value.get("bytes") if isinstance(value, dict) else value
                 if isinstance(content, bytes):
                     yield size_error(len(content)) or content
@@ -113,11 +125,23 @@ def _contents(path: Path) -> Iterator[bytes | UnusableError]:
 
 
 @contextmanager
-def _open_table(path: Path) -> Iterator[tuple[Any, Mapping[str, Any]]]:
-    """Open a table; give it with the types of columns that Hugging Face's metadata name."""
+def _open_table(path: Path, **options: Any) -> Iterator[tuple[Any, Mapping[str, Any]]]:
+    """Open a table; give it with the types of columns that Hugging Face's metadata name.
+
+    Args:
+        path: of the table.
+        options: of pyarrow's ParquetFile.
+
+    Raises:
+        UserError: it is damaged, or would fill the memory.
+    """
     arrow = _pyarrow(path)
     try:
-        with arrow.parquet.ParquetFile(path) as table:
+        with arrow.parquet.ParquetFile(path, **options) as table:
+            groups = map(table.metadata.row_group, range(table.metadata.num_row_groups))
+            columns = (group.column(k) for group in groups for k in range(group.num_columns))
+            if sum(column.total_uncompressed_size for column in columns) > max_unpacked_bytes(path):
+                raise unpacked_error(path)
             yield table, _features(table.schema_arrow.metadata or {})
     except (arrow.ArrowException, OSError, ValueError, KeyError, TypeError, MemoryError) as error:
         raise UserError(
