@@ -135,11 +135,12 @@ def ticks_of(low: float, high: float, *, log: bool, count: int) -> dict[float, s
         values = LogLocator(subs=subs, numticks=count + 2).tick_values(low, high)
     else:
         values = MaxNLocator(count, steps=[1, 2, 5, 10]).tick_values(low, high)
-    reach = 1e-9 * abs(high - low)
+    # Round values may miss an end by a rounding error.
+    reach = (1e-9 * low, 1e-9 * high) if log else (1e-9 * (high - low),) * 2
     return {
         float(value): tick_text(float(value))
         for value in values
-        if low - reach <= value <= high + reach
+        if low - reach[0] <= value <= high + reach[1]
     }
 
 
