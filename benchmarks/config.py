@@ -101,7 +101,8 @@ class TrainingConfig:
         ),
     ] = ()
     """Names of each class's folders below --data, such as cat=kitten,gatos dog=perros,puppy.
-    Any two classes will do: cat=tabby dog=wolf. The others are left out."""
+    Any two classes will do: cat=tabby dog=wolf. The others are left out.
+    With --data cifar10-ten: two or more of the ten, such as ship truck."""
     duplicates: DuplicatePolicy = "keep"
     """keep: warn of copies of an image, across train and test or with two labels.
     drop: take them out of training; test images stay. stop: end the command."""
@@ -179,11 +180,14 @@ class RunConfig(TrainingConfig):
         data: name or path of the images, as `open_images` takes it.
         initial_probability: probability of class 1 that a model of two classes starts with for
             every image; None keeps the initial head.
+        flipped_epochs: epochs of cross-entropy on flipped labels that come before the run. The
+            network, the same for every loss, thus starts out trained into error. Two classes only.
         train_images: upper bound of the number of training images, the same for each class.
         label_noise: fraction of training labels replaced by another class, drawn uniformly.
         imbalance: number of images of class 0 per image of class 1 in training. Two classes only.
         stop_at_accuracy: validation accuracy at which training stops early; None: never.
         record_examples: record the margin and dL/dz of some training examples.
+        record_curvature: record the parameter gradient, and the curvature along it, at the start.
         test: evaluate on the test images, once, at the end.
     """
 
@@ -193,11 +197,13 @@ class RunConfig(TrainingConfig):
     loss_arguments: tuple[tuple[str, Any], ...] = ()
     data: str = "cifar10"
     initial_probability: float | None = None
+    flipped_epochs: int = 0
     train_images: int | None = None
     label_noise: float = 0.0
     imbalance: float = 1.0
     stop_at_accuracy: float | None = None
     record_examples: bool = False
+    record_curvature: bool = False
     test: bool = False
 
     def key(self, *, of: str = "") -> str:

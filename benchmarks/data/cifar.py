@@ -10,6 +10,7 @@ import numpy as np
 
 from lossbench.benchmarks.errors import UserError
 
+from .class_names import Labels, class_labels, parse_classes
 from .download import Archive, download
 from .folder import path_source
 from .sources import (
@@ -66,26 +67,36 @@ def cifar10(say: Say) -> ImageSource:
     return _find("cifar10", "cats and dogs of CIFAR-10", CATS_AND_DOGS, zips, say)
 
 
-def cifar10_ten(say: Say) -> ImageSource:
-    """Find all ten classes of CIFAR-10: 50,000 training and 10,000 test images, 32x32.
+def cifar10_ten(say: Say, class_names: Sequence[str] = ()) -> ImageSource:
+    """Find the ten classes of CIFAR-10: each has 5,000 training and 1,000 test images, 32x32.
 
     LOSSBENCH_DATA is searched first, then earlier downloads. Each may hold `cifar10.zip` or
     `cifar-10-batches-py`. Otherwise the images are downloaded.
 
     Args:
         say: takes a message when a download begins.
+        class_names: the classes, such as 'ship' or 'vehicle=ship,truck'; others are left out. None
+            given: all ten.
 
     Raises:
-        UserError: the files found are damaged, or LOSSBENCH_DATA is not a directory.
+        UserError: the files found are damaged, there is no such class, or LOSSBENCH_DATA is not a
+            directory.
         UnavailableError: the images are neither found nor downloaded.
     """
-    return _find("cifar10-ten", "ten classes of CIFAR-10", CLASSES, ("cifar10.zip",), say)
+    about = f"{', '.join(class_names) or 'ten classes'} of CIFAR-10"
+    return _find("cifar10-ten", about, CLASSES, ("cifar10.zip",), say, class_names)
 
 
 def _find(
-    name: str, about: str, classes: tuple[str, ...], zips: tuple[str, ...], say: Say
+    name: str,
+    about: str,
+    classes: tuple[str, ...],
+    zips: tuple[str, ...],
+    say: Say,
+    class_names: Sequence[str] = (),
 ) -> ImageSource:
     """Find the given classes of CIFAR-10, or download them."""
+    names, labels = parse_classes(class_names) if class_names else (classes, class_labels(classes))
     for directory in (data_directory(), cache_home() / "downloads"):
         if directory is None:
             continue
@@ -97,18 +108,22 @@ def _find(
                     description=f"{about} (JPEG copies in {file})",
                     image_size=IMAGE_SIZE,
                     classes=classes,
+                    class_names=class_names,
                 )
         if (directory / FOLDER).is_dir():
-            return _batches_source(directory, name, about, classes)
+            return _batches_source(directory, name, about, names, labels)
     downloads = download("CIFAR-10 (170 MB)", FOLDER, [ARCHIVE], MEMBERS, say)
-    return _batches_source(downloads, name, about, classes)
+    return _batches_source(downloads, name, about, names, labels)
 
 
-def _batches_source(root: Path, name: str, about: str, classes: tuple[str, ...]) -> ImageSource:
-    """Create the source of the given classes of the batch files. Raises UserError."""
+def _batches_source(
+    root: Path, name: str, about: str, classes: tuple[str, ...], named: Labels
+) -> ImageSource:
+    """Create the source of the classes of the batch files, whose labels are given by name. Raises
+    UserError."""
     # The files are compared with these checksums, so the checksums stand for the content.
     sums = hashlib.sha256(repr([*TRAIN, *TEST]).encode()).hexdigest()
-    labels = {CLASSES.index(each): label for label, each in enumerate(classes)}
+    labels = {target: named[each] for target, each in enumerate(CLASSES) if each in named}
     files: dict[SplitName, list[list[str]]] = {"train": TRAIN, "test": TEST}
     pixels: dict[SplitName, np.ndarray] = {}
     images = []

@@ -1,7 +1,8 @@
 """Resolve the value of `--data` to images ready for training."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 from lossbench.benchmarks.config import DuplicatePolicy
@@ -47,7 +48,8 @@ def open_images(
         image_size: height and width in pixels, 32 to 224. None: the source's own size (32 for
             CIFAR-10 and synthetic, 64 for photographs).
         split: what folders of a path are, such as 'test=Test Data'; as in `path_source`.
-        classes: what classes of a path are called, such as 'cat=kitten'; as in `path_source`.
+        classes: what classes of a path are called, such as 'cat=kitten'; as in `path_source`. Of
+            cifar10-ten: those to take.
         duplicates: what to do with copies of an image; as in `handle_duplicates`.
         say: takes lines for the user: downloads, decoding, skipped images.
         progress: takes (done, total) while images are decoded or drawn.
@@ -77,13 +79,15 @@ def _find_source(
     say: Say,
 ) -> ImageSource:
     """Return the source that `data` names, or the synthetic one if CIFAR-10 is unavailable."""
-    finders = {
+    finders: dict[str, Callable[[Say], ImageSource]] = {
         "cifar10": cifar10,
-        "cifar10-ten": cifar10_ten,
+        "cifar10-ten": partial(cifar10_ten, class_names=classes),
         "oxford-pets": oxford_pets,
         "oxford-breeds": oxford_breeds,
     }
     for flag, given in (("split", split), ("classes", classes)):
+        if flag == "classes" and data == "cifar10-ten":
+            continue
         if given and (data is None or data in SOURCES):
             own = "splits" if flag == "split" else flag
             raise UserError(

@@ -15,9 +15,9 @@ from lossbench.benchmarks.training.result import RunResult
 
 from .claim import Claim
 
-Kind = tuple[str, int | None, str, int | None, float | None]
-"""What the time of a training image depends on: model, width, images and their size, and the
-accuracy at which training ends early."""
+Kind = tuple[str, int | None, str, int | None, float | None, int]
+"""What the time of a training image depends on: model, width, images and their size, the accuracy
+at which training ends early, and the epochs on flipped labels, which never do."""
 
 MEASURED = 12
 """Kept networks whose time is looked up, of each kind, evenly among them."""
@@ -93,7 +93,8 @@ def training_images(pool: Pool, config: RunConfig) -> float:
         count = min(count, config.train_images)
     # Class 0 stays whole, the others are made rarer.
     count *= (1 + 1 / config.imbalance) / 2
-    return config.epochs * (count + config.evaluations * held_out / 3)
+    evaluated = config.evaluations * held_out / 3
+    return config.flipped_epochs * count + config.epochs * (count + evaluated)
 
 
 def seconds_per_image(
@@ -131,7 +132,8 @@ def seconds_per_image(
 def kind(config: RunConfig) -> Kind:
     """Return the kind of a network."""
     early = config.stop_at_accuracy
-    return config.model, config.width, config.data, config.image_size, early
+    before = config.flipped_epochs
+    return config.model, config.width, config.data, config.image_size, early, before
 
 
 def listing(

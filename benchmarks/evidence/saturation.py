@@ -108,7 +108,7 @@ class Saturation(Analysis):
     @staticmethod
     def score(run: RunResult) -> float:
         """Return minus the logarithm of the steps; never reached counts as ten times the run."""
-        steps = count_steps([run], ACCURACY)
+        steps = count_steps([run], run.config.stop_at_accuracy or ACCURACY)
         return -math.log(float(steps.value[0]) * (1 if steps.reached[0] else 10))
 
     def over(self, confidence: float, tuned_from: float = EVEN) -> Quantity:

@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 from lossbench.benchmarks.config import RunConfig
 from lossbench.benchmarks.records.results import Evaluation
 
+from .curvature import Curvature
+
 
 @dataclass(frozen=True)
 class Predictions:
@@ -56,6 +58,7 @@ class RunResult:
             for.
         seconds: training time, without evaluations and the turns of runs side by side.
         test_loss: mean loss over the test images, or NaN.
+        curvature: of the training loss at the start; None unless asked for.
     """
 
     config: RunConfig
@@ -68,3 +71,4 @@ class RunResult:
     examples: NDArray[np.float32] | None
     seconds: float
     test_loss: float = math.nan
+    curvature: Curvature | None = None

@@ -20,6 +20,7 @@ from lossbench.benchmarks.records.files import read_arrays, write_arrays
 from lossbench.benchmarks.records.results import Evaluation
 from lossbench.losses import registry
 
+from .curvature import Curvature
 from .optimizer import find_class, parse_settings
 from .result import Predictions, RunResult
 
@@ -89,6 +90,7 @@ def to_arrays(result: RunResult) -> dict[str, Any]:
         "counts": result.counts,
         "seconds": result.seconds,
         "test_loss": result.test_loss,
+        "curvature": result.curvature,
     }
     arrays: dict[str, Any] = {"about": np.array(json.dumps(about))}
     for split in SPLITS:
@@ -121,6 +123,7 @@ def from_arrays(arrays: dict[str, Any], config: RunConfig) -> RunResult:
         examples=arrays.get("examples"),
         seconds=about["seconds"],
         test_loss=about["test_loss"],
+        curvature=None if about["curvature"] is None else Curvature(*about["curvature"]),
         **predictions,
     )
 

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import fields, replace
+from itertools import islice
 
 import torch
 from torch import Tensor, nn
 
-from lossbench.benchmarks.config import RunConfig
+from lossbench.benchmarks.config import REFERENCE, RunConfig, TrainingConfig
 from lossbench.benchmarks.data.batches import DeviceDataset, DeviceSplit, TrainingBatches
 from lossbench.benchmarks.records.gradient_stats import GradientStats
 from lossbench.benchmarks.records.results import Evaluation
 
 from .allocator import keep_freed_memory
 from .checkpoint import State
+from .curvature import BATCHES, Curvature, measure_curvature
 from .distributed import rank_slice, world_size
 from .evaluate import evaluate
 from .gradient_stats import GradientMeter
@@ -24,6 +27,9 @@ from .objective import Objective
 from .optimizer import SCHEDULES, build_optimizer, load_optimizer_state, set_learning_rate
 from .result import Predictions, RunResult
 from .step import CudaGraph, side_stream
+
+FLIPPED_RATE = 0.1
+"""Learning rate with which flipped labels are learned: the peak of a one-cycle schedule of SGD."""
 
 EXAMPLES_PER_INTERVAL = 256
 """Training examples recorded per logging interval, if any are."""
@@ -88,6 +94,31 @@ def fit(trainer: Trainer) -> RunResult:
     return trainer.finish()
 
 
+def train_flipped(config: RunConfig, dataset: DeviceDataset) -> nn.Module:
+    """Return the network of a seed after `flipped_epochs` epochs on flipped labels.
+
+    Cross-entropy trains it, whatever the loss of the run, so that every loss starts from the same.
+
+    Args:
+        config: the run.
+        dataset: images of this run, of two classes.
+    """
+    labels = 1 - dataset.train.labels
+    flipped = replace(dataset, train=dataset.train._replace(labels=labels), validation=None)
+    before = RunConfig(
+        REFERENCE,
+        config.seed,
+        FLIPPED_RATE,
+        initial_probability=config.initial_probability,
+        **{f.name: getattr(config, f.name) for f in fields(TrainingConfig)}
+        | {"epochs": config.flipped_epochs, "evaluations": 1}
+        | {"optimizer": "sgd", "schedule": "one-cycle"},
+    )
+    trainer = Trainer(before, flipped)
+    fit(trainer)
+    return trainer.model
+
+
 class Trainer:
     """A run in training.
 
@@ -126,11 +157,8 @@ class Trainer:
         self.objective = Objective(
             config.loss, len(dataset.classes), config.loss_arguments, kernels=config.kernels
         )
-        self.model = build_model(config, self.objective).to(
-            self.device,
-            memory_format=torch.channels_last if config.channels_last else torch.contiguous_format,  # type: ignore[call-overload]
-        )
-        self.initial_parameters = [p.detach().clone() for p in self.model.parameters()]
+        with self.stopwatch:
+            self.model = self._initial_model()
         self.loader = TrainingBatches(
             dataset.train,
             dataset.normalise,
@@ -139,6 +167,8 @@ class Trainer:
             seed=config.seed,
             augmentation=config.augmentation,
         )
+        self.initial_parameters = [p.detach().clone() for p in self.model.parameters()]
+        self.curvature = self._measure_curvature() if config.record_curvature else None
         self.forward = build_forward(config, self.model)
         self.optimizer = build_optimizer(config, self.model)
         self.gradient_meter = GradientMeter(self.model, self.objective)
@@ -152,6 +182,20 @@ class Trainer:
             self.load_state_dict(state)
         self.batches = self.loader.from_step(self.global_step, rank_slice(self.loader.size))
         self.done = self.global_step == self.total_steps
+
+    def _initial_model(self) -> nn.Module:
+        """Return the network that the run starts with, the same for every loss."""
+        if self.config.flipped_epochs:
+            return train_flipped(self.config, self.dataset)
+        layout = torch.channels_last if self.config.channels_last else torch.contiguous_format
+        model = build_model(self.config, self.objective)
+        model.to(self.device, memory_format=layout)  # type: ignore[call-overload]
+        return model
+
+    def _measure_curvature(self) -> Curvature:
+        with self.stopwatch:
+            batches = islice(self.loader, min(BATCHES, self.loader.per_epoch))
+            return measure_curvature(self.model, self.objective, batches)
 
     def step(self) -> None:
         """Call the callbacks after the last step, and take the next one."""
@@ -244,6 +288,7 @@ class Trainer:
             test=test,
             examples=torch.cat(self.examples).numpy() if self.examples else None,
             seconds=evaluations[-1].seconds,
+            curvature=self.curvature,
             test_loss=test_loss,
         )
         for callback in self.callbacks:

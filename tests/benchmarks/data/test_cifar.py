@@ -166,6 +166,36 @@ def test_ten_classes_of_the_batches(tiny_cifar, given):
         np.testing.assert_array_equal(pixels, expected)
 
 
+@pytest.mark.parametrize("kind", ["zip", "batches"])
+def test_some_of_the_ten_classes(kind, tiny_cifar, given, pack, pets, monkeypatch, tmp_path):
+    if kind == "batches":
+        given(tiny_cifar)
+    else:
+        files = [f"cifar10/{s}/{c}/{{}}.jpg" for s in ("train", "test") for c in CLASSES]
+        pack(pets(*files, count=2), "zip", "cifar10")
+        monkeypatch.setenv("LOSSBENCH_DATA", str(tmp_path))
+    source = cifar10_ten(pytest.fail, ("deer", "vehicle=ship,truck"))
+    assert source.classes == ("deer", "vehicle")
+    assert source.description.startswith("deer, vehicle=ship,truck of CIFAR-10")
+    named = {(image.name.split("/")[1], image.label) for image in source.images()}
+    assert named == {("deer", 0), ("ship", 1), ("truck", 1)}
+    other = cifar10_ten(pytest.fail, ("ship", "truck"))
+    assert len({each.fingerprint for each in (source, other, cifar10_ten(pytest.fail))}) == 3
+
+
+@pytest.mark.parametrize("kind", ["zip", "batches"])
+def test_a_class_that_is_none_of_the_ten(
+    kind, tiny_cifar, given, pack, pets, monkeypatch, tmp_path, refusal
+):
+    if kind == "batches":
+        given(tiny_cifar)
+    else:
+        files = [f"cifar10/{s}/{c}/{{}}.jpg" for s in ("train", "test") for c in CLASSES]
+        pack(pets(*files, count=2), "zip", "cifar10")
+        monkeypatch.setenv("LOSSBENCH_DATA", str(tmp_path))
+    refusal(lambda: cifar10_ten(pytest.fail, ("ship", "submarine")), "submarine")
+
+
 def test_ten_classes_need_the_zip_of_all_classes(pack, pets, monkeypatch, tmp_path):
     files = [f"cifar10/{s}/{c}/{{}}.jpg" for s in ("train", "test") for c in CLASSES]
     pack(pets(*files, count=2), "zip", "cifar10")

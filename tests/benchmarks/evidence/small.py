@@ -12,7 +12,12 @@ def small(claim: Claim, monkeypatch, *, images: int, seeds: int = 3, epochs: int
 
     def shrunk(cells):
         return {
-            cell: replace(config, epochs=min(epochs, config.epochs), train_images=images)
+            cell: replace(
+                config,
+                epochs=min(epochs, config.epochs),
+                flipped_epochs=min(epochs, config.flipped_epochs),
+                train_images=images,
+            )
             for cell, config in cells.items()
         }
 

@@ -20,6 +20,7 @@ from lossbench.benchmarks.evidence import (
 )
 from lossbench.benchmarks.evidence.gradients import FORMULAS
 from lossbench.benchmarks.records.results import Evaluation
+from lossbench.benchmarks.training.curvature import Curvature
 from lossbench.benchmarks.training.rate_search import FIRST_SEARCH_SEED
 from lossbench.benchmarks.training.result import Predictions, RunResult
 
@@ -157,15 +158,20 @@ def ordinary_predictions(seed=0, count=300, size=2.0):
 
 def jitter(config):
     """A factor from 1 to 1.2 that differs between all networks."""
-    start = round(1e6 * config.initial_probability)
+    start = round(1e6 * (config.initial_probability or 0))
     draw = np.random.default_rng((config.seed, start, *(config.loss + config.optimizer).encode()))
     return draw.uniform(1, 1.2)
+
+
+LEARNED = 1e-4
+"""Probability of the right class after training on flipped labels."""
 
 
 def steps_needed(config):
     """Steps grow with the logarithm of the wrong odds; of sigmoid-mse with their root, and with
     Adam with a smaller one."""
-    odds = (1 - config.initial_probability) / config.initial_probability
+    p = config.initial_probability or LEARNED
+    odds = (1 - p) / p
     best = 0.003 if config.optimizer == "adam" else 0.3
     off = 1 + abs(math.log10(config.learning_rate / best))
     root = 6 if config.optimizer == "adam" else 3
@@ -173,11 +179,11 @@ def steps_needed(config):
     return (60 + 5 * math.log(odds)) * slow * off * jitter(config)
 
 
-def until(needed, last=4200):
+def until(needed, accuracy=0.6, last=4200):
     """Evaluations every 10 steps up to the first one at or after `needed`, at most to `last`."""
     evaluations = [evaluation(0)]
     for step in range(10, last + 1, 10):
-        evaluations.append(evaluation(step, 0.61 if step >= needed else 0.5))
+        evaluations.append(evaluation(step, accuracy + 0.01 if step >= needed else 0.5))
         if step >= needed:
             break
     return tuple(evaluations)
@@ -189,6 +195,21 @@ def saturation_world(config, *, needed=steps_needed, change=lambda _, magnitude:
     odds = np.random.default_rng(config.seed).normal(even, 1.5, 300) * side
     examples = formula_examples(config, odds, change)
     return result(config, evaluations=until(needed(config)), examples=examples)
+
+
+def interactions_world(config, *, needed=steps_needed):
+    return result(config, evaluations=until(needed(config), config.stop_at_accuracy))
+
+
+def curvature_world(config, *, change=lambda _, curvature: curvature):
+    """The wrong start of sigmoid-mse has a short gradient, as clear as that of cross-entropy, and
+    a negative curvature."""
+    wrong, mse = config.initial_probability < 0.1, config.loss == saturation.OTHER
+    norm = (2e-4 if mse else 2.0) if wrong else 0.25
+    growth = (4.0 if mse else 0.0) if wrong else -5.0
+    factor = jitter(config)
+    curvature = Curvature(norm, factor * (2.5 if wrong else 0.4), -factor * growth * norm)
+    return result(config, curvature=change(config, curvature))
 
 
 def two(z):
@@ -330,6 +351,10 @@ WORLDS: dict[str, World] = {
     "probability-sum": probability_sum_world,
     "likelihood": lambda config: result(config, ordinary_predictions(config.seed)),
     "saturation": saturation_world,
+    "learned-confidence": interactions_world,
+    "depth": interactions_world,
+    "other-classes": interactions_world,
+    "curvature": curvature_world,
     "optimiser": saturation_world,
     "error-driven": error_driven_world,
     "multiclass": multiclass_world,

@@ -41,6 +41,7 @@ def same(a: RunResult, b: RunResult) -> bool:
         {"test": False},
         {"validation": 0.0},
         {"record_examples": True},
+        {"record_curvature": True},
         {"loss": "cross-entropy", "loss_arguments": (("weight", (1.0, 2.0)),)},
     ],
 )

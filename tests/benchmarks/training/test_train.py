@@ -15,7 +15,14 @@ from lossbench.benchmarks.data.batches import prepare
 from lossbench.benchmarks.training.gradient_stats import VANISHED_BELOW
 from lossbench.benchmarks.training.network import build_model
 from lossbench.benchmarks.training.objective import Objective
-from lossbench.benchmarks.training.train import Callback, Trainer, fit, is_due, train
+from lossbench.benchmarks.training.train import (
+    FLIPPED_RATE,
+    Callback,
+    Trainer,
+    fit,
+    is_due,
+    train,
+)
 from lossbench.losses import registry
 from lossbench.losses.kernels.switches import this_thread
 
@@ -185,6 +192,39 @@ def test_a_run_ends_when_it_is_accurate_enough(trained) -> None:
     assert short.test is not None
     none = trained(stop_at_accuracy=0.0)
     assert ([e.step for e in none.evaluations], none.parameter_distance) == ([0], 0)
+
+
+def test_flipped_labels_are_learned_first_and_by_every_loss_alike(images) -> None:
+    dataset = prepare(images, CPU, validation=0.25)
+    settings = {"flipped_epochs": 6, "epochs": 6, "schedule": "constant"}
+    one, other = (
+        Trainer(dataclasses.replace(SMALL, loss=loss, **settings), dataset)
+        for loss in ("cross-entropy", "sigmoid-mse")
+    )
+    for name, weights in one.model.state_dict().items():
+        assert torch.equal(weights, other.model.state_dict()[name]), name
+    wrong = one.evaluate(dataset.validation)[1]
+    assert wrong.accuracy < 0.2
+    # A network of right labels, with all labels flipped, is the same thing.
+    before = dataclasses.replace(SMALL, epochs=6, learning_rate=FLIPPED_RATE)
+    labels = 1 - dataset.train.labels
+    flipped = dataclasses.replace(dataset, train=dataset.train._replace(labels=labels))
+    trainer = Trainer(before, flipped)
+    fit(trainer)
+    assert np.array_equal(trainer.evaluate(dataset.validation)[1].outputs, wrong.outputs)
+    # The run itself begins with step 0 and the right labels.
+    result = fit(one)
+    assert result.evaluations[0].step == 0
+    assert result.evaluations[0].validation_accuracy == wrong.accuracy
+    assert result.evaluations[-1].validation_accuracy > 0.8
+
+
+def test_curvature_is_measured_at_the_start_and_changes_nothing(trained) -> None:
+    without, measured = trained(), trained(record_curvature=True)
+    assert without.curvature is None
+    assert measured.curvature.norm > 0
+    assert np.array_equal(without.test.outputs, measured.test.outputs)
+    assert trained(record_curvature=True, epochs=5).curvature == measured.curvature
 
 
 def test_a_callback_ends_the_training_before_a_step(trained) -> None:

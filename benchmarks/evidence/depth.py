@@ -1,0 +1,89 @@
+"""Claim: does saturation hold without batch normalisation, and in a deeper network?"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from .claim import Claim
+from .design import Design, Expected, Tested
+from .interactions import CONTRAST, Interactions, Starts, cells_of, searches_of
+from .measures import with_interval
+from .saturation import EVEN, PERCENT, REFERENCE, SUREST, config_of
+
+PLAIN, DEEP = "plainnet", "resnet9"
+RATES = (0.01, 0.03, 0.1, 0.3, 1.0, 3.0)
+# Half the width of convnet: eight convolutions at its cost and a half.
+WIDTHS = {PLAIN: None, DEEP: 8}
+
+
+def starts_of(model: str) -> Starts:
+    """Return the runs of a model from both starts."""
+    return Starts(
+        *(
+            replace(
+                config_of(REFERENCE, each, 8),
+                model=model,
+                width=WIDTHS[model],
+                evaluations=12,
+                record_examples=False,
+            )
+            for each in (EVEN, SUREST)
+        )
+    )
+
+
+SETTINGS = {model: starts_of(model) for model in WIDTHS}
+DESIGN = Design(
+    question="Does saturation hold without batch normalisation, and in a deeper network?",
+    expects=tuple(Expected(f"{CONTRAST}: {model}", "above", 1.25, "times") for model in SETTINGS),
+    cells=cells_of(SETTINGS),
+    searches=searches_of(SETTINGS, epochs=4),
+    rates=RATES,
+    search_seeds=1,
+)
+
+
+@dataclass
+class Depth(Interactions):
+    """Runs of both networks."""
+
+    kind = "network"
+    start = f"{SUREST:g}"
+
+    def tests(self) -> list[Tested]:
+        return DESIGN.test([self.interactions[model] for model in SETTINGS])
+
+    def sentence(self) -> str:
+        return (
+            f"Relative to an even start, sigmoid-mse takes {with_interval(self.tests()[0])} times "
+            f"the steps of cross-entropy from a start that is {100 * SUREST:g} % sure of the wrong "
+            "class, in a network without batch normalisation."
+        )
+
+    def notes(self) -> list[str]:
+        return [
+            "plainnet is convnet without batch normalisation; resnet9 has eight convolutions, here "
+            f"with {WIDTHS[DEEP]} channels in the first, and batch normalisation.",
+            *super().notes(),
+        ]
+
+
+CLAIM = Claim(
+    name="depth",
+    question=DESIGN.question,
+    claim=(
+        "Without batch normalisation and in a network of eight convolutions, too, sigmoid-mse "
+        "loses on cross-entropy by a confidently wrong start."
+    ),
+    refuted_by="In one of the two networks it loses no more than from an even start.",
+    procedure=(
+        f"As in saturation, with plainnet and resnet9 on cats and dogs: steps to {PERCENT} "
+        "validation accuracy at a constant rate, which is the fastest from the even start for each "
+        f"network and loss, chosen on other networks of one grid, {RATES[0]:g} to {RATES[-1]:g}. "
+        f"The ratio of steps, sigmoid-mse over cross-entropy, from {SUREST:g} over that from "
+        f"{EVEN:g}, paired by seed."
+    ),
+    source="He et al. 2016, arXiv 1512.03385 (residual networks); David Page 2018 (ResNet-9)",
+    design=DESIGN,
+    analysis=Depth,
+)

@@ -1,0 +1,178 @@
+"""Saturation's measure in other settings: steps from a wrong start over those from an even one."""
+
+from __future__ import annotations
+
+import math
+from abc import abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import ClassVar, NamedTuple
+
+from lossbench.benchmarks.config import RunConfig
+from lossbench.benchmarks.plots.intervals import SEEDS, IntervalRow, RowPanel, draw_intervals
+from lossbench.benchmarks.records.claim import ClaimFigure, ClaimTable, Measure
+from lossbench.benchmarks.stats.intervals import Interval, mean_interval
+from lossbench.benchmarks.training.result import RunResult
+
+from .claim import Analysis
+from .design import Cells, Quantity, Tested
+from .figures import figure, tests_figure
+from .measures import table, tests_table
+from .saturation import ACCURACY, EVEN, OTHER, REFERENCE, SUREST, Saturation
+from .steps import count_steps, in_times, quotient, ratio, search_table
+
+RATES = (0.03, 0.1, 0.3, 1.0, 3.0, 10.0)
+"""Learning rates that are tried from the even start."""
+
+OVER = "sigmoid-mse over cross-entropy, steps"
+CONTRAST = f"{OVER} from {SUREST:g} over those from {EVEN:g}"
+
+
+class Cell(NamedTuple):
+    """Setting, loss, and whether the network starts out confidently wrong."""
+
+    setting: str
+    loss: str
+    wrong: bool
+
+
+class Starts(NamedTuple):
+    """Runs of a setting from an even and from a wrong start, with any loss."""
+
+    even: RunConfig
+    wrong: RunConfig
+
+
+def cells_of(settings: Mapping[str, Starts]) -> Cells:
+    """Return the networks of both losses from both starts."""
+    return {
+        Cell(setting, loss, wrong): replace(starts.wrong if wrong else starts.even, loss=loss)
+        for setting, starts in settings.items()
+        for loss in (REFERENCE, OTHER)
+        for wrong in (False, True)
+    }
+
+
+def searches_of(settings: Mapping[str, Starts], epochs: int = 2) -> Cells:
+    """Return the networks that choose the rate of each loss: those from the even start, for the
+    wrong one as well."""
+    return {
+        cell: replace(settings[cell.setting].even, loss=cell.loss, epochs=epochs)
+        for cell in cells_of(settings)
+    }
+
+
+@dataclass
+class Interactions(Analysis):
+    """Runs of both losses from both starts, in some settings.
+
+    A subclass says what the settings are and what the wrong start is, for tables and figures.
+    """
+
+    kind: ClassVar[str]
+    start: ClassVar[str]
+
+    def __post_init__(self) -> None:
+        self.accuracy = next(iter(self.runs.values()))[0].config.stop_at_accuracy or ACCURACY
+        self.steps = {cell: count_steps(runs, self.accuracy) for cell, runs in self.runs.items()}
+        self.rates = {cell: runs[0].config.learning_rate for cell, runs in self.runs.items()}
+        self.settings = tuple(dict.fromkeys(cell.setting for cell in self.runs))
+        self.interactions = {
+            setting: quotient(self.over(setting, True), self.over(setting, False))
+            for setting in self.settings
+        }
+
+    @property
+    def percent(self) -> str:
+        """The accuracy to which steps are counted, as text."""
+        return f"{100 * self.accuracy:g} %"
+
+    @staticmethod
+    def score(run: RunResult) -> float:
+        """Return minus the logarithm of the steps."""
+        return Saturation.score(run)
+
+    def over(self, setting: str, wrong: bool) -> Quantity:
+        """Return the ratio of the steps of sigmoid-mse over those of cross-entropy."""
+        return ratio(*(self.steps[Cell(setting, loss, wrong)] for loss in (OTHER, REFERENCE)))
+
+    @abstractmethod
+    def tests(self) -> list[Tested]:
+        """Test the interactions."""
+
+    def measures(self) -> Sequence[Measure]:
+        return [test.measure for test in self.tests()]
+
+    def figures(self) -> Sequence[ClaimFigure]:
+        rows = []
+        for setting, quantity in self.interactions.items():
+            logs = mean_interval(quantity.values)
+            value, low, high = (
+                None if x is None else math.exp(x) for x in (logs.mean, logs.low, logs.high)
+            )
+            rows.append(
+                IntervalRow(
+                    setting,
+                    OTHER,
+                    Interval(value, low, high, logs.n),
+                    [math.exp(value) for value in quantity.values],
+                    in_times(quantity),
+                )
+            )
+        panel = RowPanel(rows, "ratio of ratios of steps", references={1.0: ""}, log=True)
+        interactions = figure(
+            "interactions.png",
+            draw_intervals,
+            [panel],
+            title="What does sigmoid-mse lose by a confidently wrong start?",
+            caption=(
+                f"Steps to {self.percent} validation accuracy, sigmoid-mse over cross-entropy, "
+                f"from {self.start} over those from an even start. {SEEDS}"
+            ),
+            alt=f"Mean: {'; '.join(f'{row.label} {row.text}' for row in rows)}.",
+        )
+        tests = self.tests()
+        return (interactions, tests_figure(tests, [OTHER] * len(tests)))
+
+    def tables(self) -> Sequence[ClaimTable]:
+        steps = table(
+            f"Steps to {self.percent} validation accuracy",
+            self.runs,
+            {
+                self.kind: lambda cell: cell.setting,
+                "loss": lambda cell: cell.loss,
+                "start": lambda cell: self.start if cell.wrong else f"{EVEN:g}",
+                "rate": lambda cell: f"{self.rates[cell]:g}",
+                "steps": lambda cell: str(self.steps[cell]),
+                "sigmoid-mse over cross-entropy": (
+                    lambda cell: in_times(self.over(cell.setting, cell.wrong))
+                ),
+                "from the wrong start over even": (
+                    lambda cell: in_times(self.interactions[cell.setting])
+                ),
+            },
+            "Steps: geometric mean over seeds (least to most); '1 of 3 in 281': one of three runs "
+            "reached the accuracy, training ended after 281 steps. Such a run counts with the "
+            "steps of its training, which makes a ratio a bound (≥, ≤).",
+        )
+        search = search_table(
+            {
+                f"{cell.setting}, {cell.loss}": scores
+                for cell, scores in self.searched.items()
+                if not cell.wrong
+            }
+        )
+        return (steps, tests_table(self.tests()), search)
+
+    def notes(self) -> Sequence[str]:
+        ends = dict.fromkeys(
+            f"{cell.setting}, {cell.loss}: the fastest rate from the even start, {rate:g}, is an "
+            "end of those tried; one beyond it may be faster still."
+            for cell, rate in self.rates.items()
+            if rate in (min(self.searched[cell]), max(self.searched[cell]))
+        )
+        return (
+            "The learning rate is constant, and the one that is fastest for the loss from the even "
+            "start, chosen on other networks.",
+            *ends,
+        )
