@@ -81,7 +81,7 @@ def _find_source(
     """Return the source that `data` names, or the synthetic one if CIFAR-10 is unavailable."""
     finders: dict[str, Callable[[Say], ImageSource]] = {
         "cifar10": cifar10,
-        "cifar10-ten": partial(cifar10_ten, class_names=classes),
+        "cifar10-ten": partial(cifar10_ten, class_names=classes) if classes else cifar10_ten,
         "oxford-pets": oxford_pets,
         "oxford-breeds": oxford_breeds,
     }
