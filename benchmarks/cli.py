@@ -131,7 +131,7 @@ def run(command: Any, line: str) -> int:
         case ViewCommand():
             from .commands import view
 
-            return view.view(command.runs, command.port, command.every_seed)
+            return view.run(command)
         case ArticleCommand():
             from .commands import article
 

@@ -136,17 +136,27 @@ class ReportCommand:
 
 @dataclass(frozen=True)
 class ViewCommand:
-    """Open TensorBoard on finished and running experiments.
+    """Open TensorBoard on one experiment: the newest, or the one named.
 
-    A finished experiment shows one line per loss with its band over seeds.
+    A finished experiment shows one line per loss with its band over seeds, a running one the first
+    seed of each loss. Prints the address of the charts, unsmoothed. Of a comparison from both
+    starts it opens the normal one, and prints the command for the other.
     """
 
     runs: Annotated[Path, tyro.conf.arg(metavar="DIR")] = Path("runs")
-    """Directory of the experiments, or one experiment."""
+    """An experiment, or a directory of experiments, whose newest is opened."""
+    losses: Annotated[
+        tuple[str, ...] | None,
+        tyro.conf.arg(metavar="LOSS [LOSS ...]", help_behavior_hint="(default: the first seven)"),
+    ] = None
+    """Losses to show. TensorBoard has seven colours, so at most seven.
+    Of more losses, the commands for the others are printed, each with cross-entropy."""
+    all: bool = False
+    """Overlay all experiments below DIR. Beyond seven lines colours repeat."""
+    every_seed: bool = False
+    """Also load the runs of every seed; the seeds of a loss share its colour."""
     port: int = 6006
     """Port of TensorBoard on this machine."""
-    every_seed: bool = False
-    """Also load the runs of every seed."""
 
 
 @dataclass(frozen=True)

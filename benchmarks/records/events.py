@@ -10,24 +10,36 @@ import math
 import os
 import socket
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from tensorboard.compat.proto.event_pb2 import Event, SessionLog
-from tensorboard.compat.proto.summary_pb2 import HistogramProto, Summary
+from tensorboard.compat.proto.summary_pb2 import (
+    DATA_CLASS_BLOB_SEQUENCE,
+    DATA_CLASS_SCALAR,
+    DATA_CLASS_TENSOR,
+    HistogramProto,
+    Summary,
+)
 from tensorboard.plugins.text.summary_v2 import text_pb
 from tensorboard.summary.writer.record_writer import RecordWriter
 
 from .gradient_stats import FLOOR, GradientStats
+from .tags import LAYER, LOGIT_HISTOGRAM, describe
 
 PREFIX = "events.out.tfevents."
 """Start of the name of an event file; its creation time in seconds follows."""
 
-LOGIT_HISTOGRAM = "gradient/logit_log10"
-"""Tag of the histogram of log10 |dL/dz|."""
+PAGES = {
+    "simple_value": ("scalars", DATA_CLASS_SCALAR),
+    "histo": ("histograms", DATA_CLASS_TENSOR),
+    "image": ("images", DATA_CLASS_BLOB_SEQUENCE),
+}
+"""TensorBoard's page and class of data for each kind of value, which its reader of event files
+otherwise infers, dropping the description."""
 
 # Four bins per power of ten, from `FLOOR` to 100.
 BINS = np.arange(round(math.log10(FLOOR)), 2.25, 0.25)
@@ -43,12 +55,22 @@ class EventFile:
         suffix: end of the file name.
         since: step that the run resumes from. TensorBoard then discards later steps of earlier
             files.
+        describe: returns the description of a tag, "" for none. TensorBoard shows the one that
+            it reads first, so a run begun without descriptions stays without them when it is
+            resumed.
 
     Raises:
         OSError: the file cannot be written; all methods raise it.
     """
 
-    def __init__(self, directory: Path, suffix: str = "", since: int | None = None) -> None:
+    def __init__(
+        self,
+        directory: Path,
+        suffix: str = "",
+        since: int | None = None,
+        describe: Callable[[str], str] = describe,
+    ) -> None:
+        self.describe, self.described = describe, set[str]()
         directory.mkdir(parents=True, exist_ok=True)
         there = [int(path.name.split(".")[3]) for path in event_files(directory)]
         second = max([int(time.time()), *(1 + each for each in there)])
@@ -84,7 +106,7 @@ class EventFile:
             "gradient/vanished_fraction": stats.vanished_fraction,
             "gradient/parameter_norm": stats.parameter_norm,
         }
-        scalars |= {f"gradient/layer/{name}": norm for name, norm in stats.layers.items()}
+        scalars |= {LAYER.format(name): norm for name, norm in stats.layers.items()}
         log10 = stats.logit_log10[stats.logit_log10.isfinite()].double().numpy()
         counts, _ = np.histogram(log10.clip(BINS[0], BINS[-1]), BINS)
         histogram = make_histogram(counts, float(log10.sum()), float((log10**2).sum()))
@@ -118,10 +140,22 @@ class EventFile:
         summary = Summary(value=values)
         if not summary.value:
             return
+        for value in summary.value:
+            self._describe(value)
         wall_time = time.time() if wall_time is None else wall_time
         event = Event(wall_time=wall_time, step=step, summary=summary)
         self.records.write(event.SerializeToString())
         self.file.flush()
+
+    def _describe(self, value: Summary.Value) -> None:
+        """Add the description of a tag to the first value that the file has of it."""
+        if value.tag in self.described:
+            return
+        self.described.add(value.tag)
+        if text := self.describe(value.tag):
+            value.metadata.summary_description = text
+            if page := PAGES.get(value.WhichOneof("value")):
+                value.metadata.plugin_data.plugin_name, value.metadata.data_class = page
 
 
 def event_files(directory: Path) -> list[Path]:

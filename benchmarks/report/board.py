@@ -1,8 +1,8 @@
 """The TensorBoard of a finished experiment: one run per loss, averaged over seeds.
 
-Custom Scalars has a line with its band per loss, HParams a row per loss. There are histograms of
-the logit gradient, precision-recall curves, the most confident mistakes, the curves of the loss
-functions, and the summary as text.
+Time Series and Custom Scalars begin with accuracy and gradients, a line per loss, HParams has a row
+per loss. There are histograms of the logit gradient, precision-recall curves, the most confident
+mistakes, the curves of the loss functions, and the summary as text.
 """
 
 from __future__ import annotations
@@ -20,23 +20,13 @@ from tensorboard.compat.proto.summary_pb2 import Summary
 
 from lossbench.benchmarks.data import ImageSet
 from lossbench.benchmarks.errors import UserError, one_line
-from lossbench.benchmarks.records.events import LOGIT_HISTOGRAM, EventFile, scalar_values
+from lossbench.benchmarks.records.events import EventFile, scalar_values
 from lossbench.benchmarks.records.reading import Experiment, read_experiment
 from lossbench.benchmarks.records.results import run_directory
 
-from .board_layout import (
-    CHARTS,
-    HIGH,
-    LOG10,
-    LOW,
-    MEAN,
-    Chart,
-    hparams_of,
-    layout,
-    metrics_of,
-    table_heading,
-    table_row,
-)
+from .board_descriptions import HISTOGRAM, ZERO_HISTOGRAM, describe
+from .board_hparams import hparams_of, metrics_of, table_heading, table_row
+from .board_layout import BY_LAYER, CHARTS, HIGH, LOW, Chart, layer_names, layout
 from .board_predictions import (
     draw_mistakes,
     image_summary,
@@ -45,14 +35,16 @@ from .board_predictions import (
     worst_mistakes,
 )
 from .board_seeds import (
-    Band,
     RunEvents,
+    gradient_is_zero,
     merged_histograms,
+    norms_by_layer,
     over_seeds,
     positive_band,
     read_seed,
     share_band,
 )
+from .board_texts import sections
 
 BOARD = "tensorboard"
 """Name of the directory in that of the experiment."""
@@ -122,14 +114,17 @@ def write_loss(
     directories = [run_directory(experiment.directory, loss, run.seed) for run in runs]
     seeds = [read_seed(directory) for directory in directories if directory.is_dir()]
     last = max(run.rows[-1].step for run in runs)
+    layers = layer_names(list(seeds[0].scalars)) if seeds else []
+    for seed in seeds:
+        seed.scalars[BY_LAYER] = norms_by_layer(seed, layers)
     times = {step: time for seed in reversed(seeds) for step, time in seed.times.items()}
 
     events: dict[int, list[Summary.Value]] = defaultdict(list)
     events[0] += table_row(
         f"{experiment.directory.name}/{loss}", hparams_of(experiment.about, loss)
     )
-    if loss == main_loss(summary):
-        events[0] += [layout(), table_heading()]
+    # In every run, because any of them may be shown without the others; TensorBoard merges them.
+    events[0] += [layout(layers), table_heading()]
     for step, values in curves(seeds, last):
         events[step] += values
     events[last] += scalar_values(metrics_of(summary["losses"][loss]))
@@ -143,9 +138,9 @@ def write_loss(
         events[last].append(image)
     if predictions and images is not None and (mistakes := worst_mistakes(predictions)):
         jpeg = draw_mistakes(loss, len(predictions.probabilities), mistakes, images)
-        with EventFile(path, PHOTOGRAPHS) as file:
+        with EventFile(path, PHOTOGRAPHS, describe=describe) as file:
             file.write(last, [image_summary("surest wrong answers", jpeg)])
-    with EventFile(path) as file:
+    with EventFile(path, describe=describe) as file:
         for step in sorted(events):
             file.write(step, events[step], times.get(step))
         for tag, text in texts(loss, experiment, summary).items():
@@ -153,40 +148,40 @@ def write_loss(
 
 
 def main_loss(summary: dict[str, Any]) -> str:
-    """Return the loss whose run also holds the layout, figure and summary of the experiment."""
+    """Return the loss whose run also holds the figure and summary of the experiment."""
     losses = list(summary["losses"])
     return "cross-entropy" if "cross-entropy" in losses else str(losses[0])
 
 
 def curves(seeds: list[RunEvents], last: int) -> Iterator[tuple[int, list[Summary.Value]]]:
     """Yield by step: means over seeds of all scalars, bands, and histograms of dL/dz."""
-    charts = {chart.tag: chart for chart in CHARTS}
+    banded_tags = {chart.tag for chart in CHARTS}
     for tag in sorted(set().union(*(seed.scalars for seed in seeds))):
         steps, values = over_seeds(seeds, tag)
-        means = np.nanmean(values, axis=0)
-        yield from by_step({tag: (steps, means)})
-        if tag in charts:
-            yield from by_step(banded(charts[tag], steps, values, last))
+        if len(steps) == 1 and tag != BY_LAYER:
+            # A single point is hard to see: draw it as a constant over all steps.
+            steps, values = np.array([0, last]), np.repeat(values, 2, axis=1)
+        if tag not in banded_tags and tag != BY_LAYER:
+            yield from by_step({tag: (steps, np.nanmean(values, axis=0))})
+        for chart in CHARTS:
+            if chart.source == tag:
+                yield from by_step(banded(chart, steps, values))
+    tag = ZERO_HISTOGRAM if gradient_is_zero(seeds) else HISTOGRAM
     for step, histogram in merged_histograms(seeds).items():
-        yield step, [Summary.Value(tag=LOGIT_HISTOGRAM, histo=histogram)]
+        yield step, [Summary.Value(tag=tag, histo=histogram)]
 
 
-def banded(chart: Chart, steps: Any, values: Any, last: int) -> dict[str, tuple[Any, Any]]:
+def banded(chart: Chart, steps: Any, values: Any) -> dict[str, tuple[Any, Any]]:
     """Return steps and values of the mean and of both ends of the band, by tag."""
     band = share_band(steps, values) if chart.share else positive_band(steps, values)
-    if len(steps) == 1:
-        # A single point is invisible: draw it as a constant over all steps.
-        band = Band(np.array([0, last]), *(np.repeat(part, 2) for part in band[1:]))
-    curves = {
-        name.format(chart.tag): (band.steps, part)
-        for name, part in zip((MEAN, LOW, HIGH), band[1:], strict=True)
+    names = (chart.tag, LOW.format(chart.tag), HIGH.format(chart.tag))
+    if not chart.log:
+        return {name: (band.steps, part) for name, part in zip(names, band[1:], strict=True)}
+    kept = band.mean > 0
+    return {
+        name: (band.steps[kept], np.log10(part[kept]))
+        for name, part in zip(names, band[1:], strict=True)
     }
-    if chart.log and (positive := band.mean > 0).any():
-        curves |= {
-            name.format(LOG10.format(chart.tag)): (band.steps[positive], np.log10(part[positive]))
-            for name, part in zip((MEAN, LOW, HIGH), band[1:], strict=True)
-        }
-    return curves
 
 
 def by_step(curves: dict[str, tuple[Any, Any]]) -> Iterator[tuple[int, list[Summary.Value]]]:
@@ -205,18 +200,3 @@ def texts(loss: str, experiment: Experiment, summary: dict[str, Any]) -> dict[st
     if loss == main_loss(summary) and page.exists():
         texts |= sections(page.read_text(encoding="utf-8"))
     return texts
-
-
-def sections(page: str) -> dict[str, str]:
-    """Split Markdown at its headings of level 2, by tag, without images.
-
-    TensorBoard shows the beginning of each text, and does not serve the image files.
-    """
-    parts: dict[str, list[str]] = {"summary/0": []}
-    for line in page.splitlines():
-        if line.startswith("## "):
-            parts[f"summary/{len(parts)} {line[3:].strip()}"] = []
-        elif not line.startswith("!["):
-            parts[list(parts)[-1]].append(line)
-    texts = {tag: "\n".join(lines).strip() for tag, lines in parts.items()}
-    return {tag: text for tag, text in texts.items() if text}

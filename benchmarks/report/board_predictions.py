@@ -84,27 +84,35 @@ def pr_curves(predictions: SeedPredictions, classes: Sequence[str]) -> list[Summ
 
 
 def pr_curve(tag: str, truth: NDArray[np.bool_], scores: NDArray[np.float32]) -> Summary.Value:
-    """Return precision and recall at THRESHOLDS evenly spaced thresholds from 0 to 1.
+    """Return precision and recall at THRESHOLDS evenly spaced thresholds from 0 to below 1.
+
+    A last point, at the threshold 1, has recall 0, where every curve begins. The precision there,
+    and wherever no positive is found, is that of the next lower threshold that finds one: a
+    precision of 0 would draw a line to the origin. TensorBoard drops points at the end without a
+    count, so the last point repeats the counts of that threshold.
 
     Args:
         tag: tag of the curve.
         truth: (N,), whether each example is of the class.
         scores: (N,); an example is predicted positive if its score is at least the threshold.
-            Precision is 0 without positive predictions.
     """
-    last = THRESHOLDS - 1
-    bins = np.floor(scores.astype(np.float64).clip(0, 1) * last).astype(int)
+    bins = np.floor(scores.astype(np.float64).clip(0, 1) * THRESHOLDS).astype(int)
+    bins = bins.clip(max=THRESHOLDS - 1)
 
     def count_at_least(selected: NDArray[np.bool_]) -> NDArray[np.int64]:
         return np.bincount(bins[selected], minlength=THRESHOLDS)[::-1].cumsum()[::-1]
 
     true, false = count_at_least(truth), count_at_least(~truth)
+    finding = np.flatnonzero(true)
+    highest = int(finding[-1]) if len(finding) else 0
+    true, false = np.append(true, true[highest]), np.append(false, false[highest])
     precision = true / np.maximum(true + false, 1)
     recall = true / max(truth.sum(), 1)
+    precision[highest:], recall[highest + 1 :] = precision[highest], 0
     rows = [true, false, false[0] - false, true[0] - true, precision, recall]
     return Summary.Value(
         tag=tag,
-        metadata=metadata.create_summary_metadata(tag, "", THRESHOLDS),
+        metadata=metadata.create_summary_metadata(tag, "", THRESHOLDS + 1),
         tensor=tensor_util.make_tensor_proto(np.array(rows, dtype=np.float32)),
     )
 

@@ -13,9 +13,12 @@ from numpy.typing import NDArray
 from tensorboard.backend.event_processing import event_accumulator
 from tensorboard.compat.proto.summary_pb2 import HistogramProto
 
-from lossbench.benchmarks.records.events import LOGIT_HISTOGRAM, bucket_counts, make_histogram
+from lossbench.benchmarks.records.events import bucket_counts, make_histogram
+from lossbench.benchmarks.records.tags import LAYER, LOGIT_HISTOGRAM
 
 Array = NDArray[np.float64]
+
+MEAN_ABS = "gradient/logit_mean_abs"
 
 MAX_POINTS = 500
 """Points of a curve. TensorBoard drops random points above 1000 scalars or 500 histograms."""
@@ -81,6 +84,25 @@ def subsample(steps: list[int]) -> list[int]:
         return steps
     chosen = np.linspace(0, len(steps) - 1, MAX_POINTS).round().astype(int)
     return [steps[i] for i in chosen]
+
+
+def norms_by_layer(seed: RunEvents, layers: Sequence[str]) -> dict[int, float]:
+    """Return the gradient norm of each parameter, mean over the training, by number from 1.
+
+    A layer without a finite value is left out.
+    """
+    means = {}
+    for number, layer in enumerate(layers, 1):
+        norms = list(seed.scalars.get(LAYER.format(layer), {}).values())
+        if norms and math.isfinite(mean := float(np.mean(norms))):
+            means[number] = mean
+    return means
+
+
+def gradient_is_zero(seeds: Sequence[RunEvents]) -> bool:
+    """Return whether |dL/dz| was exactly 0 for every example of every seed, at every step."""
+    means = [each for seed in seeds for each in seed.scalars.get(MEAN_ABS, {}).values()]
+    return bool(means) and not any(means)
 
 
 def share_band(steps: NDArray[np.int64], values: Array) -> Band:

@@ -72,6 +72,7 @@ def make_run(directory: Path, loss: str, seed: int, number: int) -> None:
                 logit_when_wrong=push * rng.uniform(1.3, 1.5) if step else float("nan"),
                 vanished_fraction=float(not learns),
                 parameter_norm=2 * push * rng.uniform(0.9, 1.1),
+                layers={"body.weight": push / 2, "body.bias": push / 4, "head.weight": push},
                 logit_log10=torch.tensor(rng.normal(np.log10(max(push, FLOOR)), 0.2, 64)),
             )
             events.training(min(step, STEPS - 1), stats)

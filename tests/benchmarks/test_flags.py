@@ -83,6 +83,8 @@ ELSEWHERE = {
     ("collect", "directory"): "test_runs_can_be_trained_each_by_itself",
     ("view", "runs"): "test_view",
     ("view", "port"): "test_view",
+    ("view", "losses"): "test_view",
+    ("view", "all"): "test_view",
     ("view", "every_seed"): "test_view",
 }
 """Flags that other tests cover, with their names."""

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -18,14 +21,14 @@ from lossbench.benchmarks.commands.compare import compare
 from lossbench.benchmarks.config import CompareConfig
 from lossbench.benchmarks.console import Reporter
 
-LOSSES = ("cross-entropy", "sigmoid-mse")
+LOSSES = ("cross-entropy", "sigmoid-mse", "zero-one")
 SEEDS = 3
 ARGUMENTS = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking"]
 
 
 @pytest.fixture(scope="session")
 def experiment(tmp_path_factory, cats_and_dogs) -> Path:
-    """Train two losses with three seeds each on images of noise; cats are brighter."""
+    """Train three losses with three seeds each on images of noise; cats are brighter."""
     home = tmp_path_factory.mktemp("comparison")
     pictures = cats_and_dogs(home / "pictures", 60)
     config = CompareConfig(
@@ -50,31 +53,44 @@ def experiment(tmp_path_factory, cats_and_dogs) -> Path:
         return compare(config, "lossbench compare --data pictures", Reporter()).directory
 
 
-@pytest.fixture(scope="session")
-def tensorboard(experiment: Path) -> Iterator[str]:
-    """Open TensorBoard by the command, and return its address."""
+@contextmanager
+def serving(command: Sequence[str]) -> Iterator[tuple[str, list[str]]]:
+    """Run a command that serves TensorBoard; return its address, and the lines that it printed."""
     with socket.socket() as free:
         free.bind(("localhost", 0))
         port = free.getsockname()[1]
-    command = [sys.executable, "-m", "lossbench.benchmarks.cli", "view"]
-    process = subprocess.Popen(
-        [*command, "--runs", str(experiment), "--port", str(port)],
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-    )
     home = f"http://localhost:{port}/"
-    try:
-        for _ in range(600):
-            assert process.poll() is None, process.stderr.read().decode()
-            try:
-                urllib.request.urlopen(home + "data/plugins_listing").close()
-                break
-            except OSError:
-                time.sleep(0.1)
-        yield home
-    finally:
-        process.terminate()
-        process.communicate()
+    with tempfile.TemporaryFile() as printed:
+        process = subprocess.Popen(
+            [sys.executable, "-m", *command, "--port", str(port)],
+            stdout=printed,
+            stderr=subprocess.DEVNULL,
+        )
+        try:
+            for _ in range(600):
+                assert process.poll() is None, f"{command} ended"
+                try:
+                    urllib.request.urlopen(home + "data/plugins_listing").close()
+                    break
+                except OSError:
+                    time.sleep(0.1)
+            yield home, os.pread(printed.fileno(), 10_000, 0).decode().splitlines()
+        finally:
+            process.terminate()
+            process.wait()
+
+
+@pytest.fixture(scope="session")
+def view(experiment: Path) -> Iterator[tuple[str, list[str]]]:
+    """Open TensorBoard by the command, and return its address and what it printed."""
+    with serving(["lossbench.benchmarks.cli", "view", "--runs", str(experiment)]) as opened:
+        yield opened
+
+
+@pytest.fixture(scope="session")
+def tensorboard(view) -> str:
+    """Return the address of TensorBoard."""
+    return view[0]
 
 
 @pytest.fixture(scope="session")
@@ -106,7 +122,7 @@ def page_log() -> PageLog:
 @pytest.fixture
 def page(browser, page_log: PageLog) -> Iterator:
     """Open a page; the test fails if its console has an error."""
-    opened = browser.new_page(viewport={"width": 2000, "height": 1400})
+    opened = browser.new_page(viewport={"width": 1440, "height": 900})
     opened.set_default_timeout(120_000)
 
     def console(message) -> None:

@@ -43,6 +43,48 @@ def test_what_is_written_is_read_back(tmp_path: Path) -> None:
     assert scalars["loss/train"] == [(3, pytest.approx(0.7))]
 
 
+def test_every_tag_says_what_it_is(tmp_path: Path) -> None:
+    with EventFile(tmp_path) as events:
+        events.training(0, gradient_stats())
+        events.evaluation(4, 0.6, 0.75)
+        events.speed(4, 1234.5)
+        events.test(5, 0.65, 0.7)
+        events.warning(5, "vanished")
+    found = read_events(tmp_path)
+    tags = [tag for kind in ("scalars", "histograms", "tensors") for tag in found.Tags()[kind]]
+    assert len(tags) == 15
+    for tag in tags:
+        metadata = found.SummaryMetadata(tag)
+        assert len(metadata.summary_description) > 30
+        # Without it TensorBoard's server infers both, and drops the description.
+        assert metadata.data_class or tag == "warnings"
+        assert metadata.plugin_data.plugin_name in ("scalars", "histograms", "text")
+    layer = found.SummaryMetadata("gradient/layer/head.weight").summary_description
+    assert "`head.weight`" in layer
+
+
+def test_a_description_is_written_once_per_file(tmp_path: Path) -> None:
+    with EventFile(tmp_path) as events:
+        events.speed(1, 2.0)
+        events.speed(2, 2.0)
+    (file,) = tmp_path.iterdir()
+    described = [
+        value.metadata.summary_description != ""
+        for event in map(Event.FromString, RawEventFileLoader(str(file)).Load())
+        for value in event.summary.value
+    ]
+    assert described == [True, False]
+
+
+def test_a_run_begun_without_descriptions_goes_on(tmp_path: Path) -> None:
+    with EventFile(tmp_path, describe=lambda _: "") as events:
+        events.speed(1, 2.0)
+    with EventFile(tmp_path, since=2) as events:
+        events.speed(2, 3.0)
+    found = read_events(tmp_path).Scalars("speed/images_per_second")
+    assert [(point.step, point.value) for point in found] == [(1, 2.0), (2, 3.0)]
+
+
 def test_the_scalars_of_a_step_are_one_event(tmp_path: Path) -> None:
     with EventFile(tmp_path) as events:
         events.training(0, gradient_stats())

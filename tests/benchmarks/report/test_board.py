@@ -7,14 +7,16 @@ from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from tensorboard.plugins.custom_scalar.metadata import CONFIG_SUMMARY_TAG
 
+from lossbench.benchmarks.records.events import EventFile
 from lossbench.benchmarks.report import board
 from lossbench.benchmarks.report.board import write_board
-from lossbench.benchmarks.report.board_layout import CHARTS, HIGH, LOW, MEAN
+from lossbench.benchmarks.report.board_descriptions import HISTOGRAM, ZERO_HISTOGRAM
+from lossbench.benchmarks.report.board_layout import CHARTS, FIRST_CHARTS, HIGH, LOW
 from lossbench.benchmarks.stats.intervals import mean_interval
 
 from ..made_experiments import make_experiment
 from ..rows import rows_of
-from ..samples import read_events
+from ..samples import gradient_stats, read_events
 
 
 def curve(events: EventAccumulator, tag: str) -> dict[int, float]:
@@ -44,29 +46,78 @@ def test_every_loss_has_one_run_and_what_it_needs(directory) -> None:
     assert runs == ["cross-entropy", "sigmoid-mse", "zero-one"]
     for loss in runs:
         tags = read_events(directory / "tensorboard" / loss).Tags()
-        assert tags["histograms"] == ["gradient/logit_log10"]
+        assert tags["histograms"] == [ZERO_HISTOGRAM if loss == "zero-one" else HISTOGRAM]
         assert {"test/fox", "_hparams_/session_start_info"} <= set(tags["tensors"])
+        # In every run, because any of them can be shown without the others.
+        assert {CONFIG_SUMMARY_TAG, "_hparams_/experiment"} <= set(tags["tensors"])
         assert "surest wrong answers" in tags["images"]
         # What belongs to the experiment is there once.
         main = loss == "cross-entropy"
-        assert (CONFIG_SUMMARY_TAG in tags["tensors"]) is main
-        assert ("_hparams_/experiment" in tags["tensors"]) is main
         assert ("summary/0" in tags["tensors"]) is main
         assert ("value and gradient of each loss" in tags["images"]) is main
+
+
+def test_every_tag_says_what_it_is(directory) -> None:
+    for loss in ("cross-entropy", "zero-one"):
+        events = read_events(directory / "tensorboard" / loss)
+        kinds = ("scalars", "histograms", "tensors", "images")
+        tags = [tag for kind in kinds for tag in events.Tags()[kind]]
+        assert len(tags) > 30
+        for tag in tags:
+            if tag != CONFIG_SUMMARY_TAG and not tag.startswith("_hparams_"):
+                assert len(events.SummaryMetadata(tag).summary_description) > 30, tag
 
 
 def test_every_run_has_the_series_of_every_chart(directory) -> None:
     for loss in ("cross-entropy", "sigmoid-mse", "zero-one"):
         events = read_events(directory / "tensorboard" / loss)
         for chart in CHARTS:
-            mean, low, high = (curve(events, name.format(chart.tag)) for name in (MEAN, LOW, HIGH))
+            names = (chart.tag, LOW.format(chart.tag), HIGH.format(chart.tag))
+            # A logarithm has no zero.
+            if chart.log and loss == "zero-one":
+                assert not {*names} & {*events.Tags()["scalars"]}
+                continue
+            mean, low, high = (curve(events, name) for name in names)
             assert list(mean) == list(low) == list(high)
             # A line needs two points, and TensorBoard draws at most a thousand.
             assert 2 <= len(mean) <= 1000
-            assert all(0 <= low[step] <= mean[step] <= high[step] for step in mean)
-        # A logarithm has no zero.
-        log = MEAN.format("log10 gradient/logit_when_wrong")
-        assert (log in events.Tags()["scalars"]) is (loss != "zero-one")
+            assert all(low[step] <= mean[step] <= high[step] for step in mean)
+            assert chart.log or all(low[step] >= 0 for step in mean)
+
+
+def test_a_chart_is_its_source_or_its_logarithm(directory) -> None:
+    events = read_events(directory / "tensorboard" / "sigmoid-mse")
+    for chart in CHARTS:
+        if chart.source in ("gradient/by_layer", "accuracy/test"):
+            continue
+        source, drawn = curve(events, chart.source), curve(events, chart.tag)
+        expected = {k: math.log10(v) if chart.log else v for k, v in source.items()}
+        assert drawn == pytest.approx(expected, rel=1e-5)
+
+
+def test_the_norm_of_each_layer_is_its_mean_over_the_training(tmp_path: Path) -> None:
+    directory = make_experiment(tmp_path / "made", seeds=2)
+    for seed in range(2):
+        path = directory / "cross-entropy" / f"seed{seed}"
+        for file in path.glob("events*"):
+            file.unlink()
+        with EventFile(path) as events:
+            for step in range(4):
+                layers = {"f.10.weight": 10.0**step, "f.10.bias": 7.0, "f.2.weight": 4.0 + 2 * seed}
+                events.training(step, gradient_stats(layers=layers))
+    write_board(directory)
+    found = curve(read_events(directory / "tensorboard" / "cross-entropy"), FIRST_CHARTS[-1].tag)
+    # The weights in the order of the model; the step is the number of the layer.
+    expected = {1: math.log10(1111 / 4), 2: math.log10(5)}
+    assert found == pytest.approx(expected, rel=1e-6)
+
+
+def test_no_curve_is_a_single_point(directory) -> None:
+    events = read_events(directory / "tensorboard" / "cross-entropy")
+    single = {tag for tag in events.Tags()["scalars"] if len(events.Scalars(tag)) == 1}
+    # Those of the page HParams stand after all others.
+    assert {tag.partition("/")[0] for tag in single} == {"table"}
+    assert min(single) > max(set(events.Tags()["scalars"]) - single)
 
 
 @pytest.mark.parametrize("seeds", [1, 3])
@@ -84,23 +135,22 @@ def test_the_figures_are_those_of_the_results(tmp_path: Path, seeds) -> None:
             values = {step: [float(row[column]) for row in at] for step, at in rows.items()}
             expected = {step: each for step, each in values.items() if not math.isnan(each[0])}
             found = curve(events, tag)
-            assert list(found) == list(expected)
+            # A single point is drawn as a level line.
+            assert list(found) == (list(expected) if len(expected) > 1 else [0, *expected])
             for step, each in expected.items():
                 assert found[step] == pytest.approx(np.mean(each), rel=1e-6)
         last = max(rows)
         interval = mean_interval([float(row["test_accuracy"]) for row in rows[last]])
-        for name, end in ((MEAN, interval.mean), (LOW, interval.low), (HIGH, interval.high)):
-            level = curve(events, name.format("accuracy/test"))
+        for name, end in (("{}", interval.mean), (LOW, interval.low), (HIGH, interval.high)):
+            level = curve(events, name.format(FIRST_CHARTS[0].tag))
             assert list(level) == [0, last]
             expected_end = interval.mean if end is None else min(max(end, 0), 1)
             assert list(level.values()) == pytest.approx([expected_end] * 2, rel=1e-6)
-        assert curve(events, "final/test_accuracy") == {last: pytest.approx(interval.mean, 1e-6)}
+        assert curve(events, "table/test_accuracy") == {last: pytest.approx(interval.mean, 1e-6)}
 
 
 def test_the_histograms_hold_every_example_of_every_seed(directory) -> None:
-    merged = read_events(directory / "tensorboard" / "sigmoid-mse").Histograms(
-        "gradient/logit_log10"
-    )
+    merged = read_events(directory / "tensorboard" / "sigmoid-mse").Histograms(HISTOGRAM)
     seeds = [
         read_events(directory / "sigmoid-mse" / f"seed{k}").Histograms("gradient/logit_log10")
         for k in range(3)
@@ -126,7 +176,7 @@ def test_the_summary_and_the_warnings_are_texts(tmp_path: Path) -> None:
     other = read_events(directory / "tensorboard" / "cross-entropy")
     assert "warnings" not in other.Tags()["tensors"]
     assert text("cross-entropy", "summary/0") == "# made"
-    assert "| cross-entropy | 74.1 ± 1.4 |" in text("cross-entropy", "summary/1 Numbers")
+    assert "cross-entropy  74.1 ± 1.4" in text("cross-entropy", "summary/1 Numbers")
 
 
 def test_runs_that_were_not_finished_do_not_count(tmp_path: Path) -> None:
@@ -141,7 +191,7 @@ def test_runs_that_were_not_finished_do_not_count(tmp_path: Path) -> None:
     accuracies = [float(row["test_accuracy"]) for row in rows[max(rows)]]
     assert len(accuracies) == 2
     found = curve(read_events(directory / "tensorboard" / "zero-one"), "accuracy/test")
-    assert found == {max(rows): pytest.approx(np.mean(accuracies), 1e-6)}
+    assert found == pytest.approx(dict.fromkeys([0, max(rows)], np.mean(accuracies)), 1e-6)
 
 
 def test_a_board_is_replaced_whole(tmp_path: Path, monkeypatch, refusal) -> None:
@@ -189,5 +239,5 @@ def test_event_files_that_are_gone_leave_the_table(tmp_path: Path) -> None:
         path.unlink()
     write_board(directory)
     tags = read_events(directory / "tensorboard" / "sigmoid-mse").Tags()
-    assert "final/test_accuracy" in tags["scalars"]
+    assert "table/test_accuracy" in tags["scalars"]
     assert "accuracy/validation" not in tags["scalars"]

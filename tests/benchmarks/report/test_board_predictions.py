@@ -43,9 +43,9 @@ def test_a_pr_curve_counts_at_every_threshold(examples) -> None:
     truth = np.array([t for t, _ in examples])
     scores = np.array([s for _, s in examples], dtype=np.float32)
     rows = tensor_util.make_ndarray(pr_curve("x", truth, scores).tensor)
-    assert rows.shape == (6, THRESHOLDS)
+    assert rows.shape == (6, THRESHOLDS + 1)
     for i in range(THRESHOLDS):
-        found = scores.astype(float) * (THRESHOLDS - 1) >= i
+        found = np.minimum(scores.astype(float) * THRESHOLDS, THRESHOLDS - 1) >= i
         right, wrong = (found & truth).sum(), (found & ~truth).sum()
         assert rows[:4, i].tolist() == [
             right,
@@ -53,15 +53,33 @@ def test_a_pr_curve_counts_at_every_threshold(examples) -> None:
             (~found & ~truth).sum(),
             (~found & truth).sum(),
         ]
-        assert rows[4, i] == pytest.approx(right / max(right + wrong, 1))
         assert rows[5, i] == pytest.approx(right / max(truth.sum(), 1))
+        if right:
+            assert rows[4, i] == pytest.approx(right / (right + wrong))
+
+
+@given(
+    st.lists(st.tuples(st.booleans(), st.floats(0, 1, width=32)), min_size=1, max_size=60),
+)
+def test_a_pr_curve_starts_at_recall_0_on_a_level(examples) -> None:
+    truth = np.array([True, *(t for t, _ in examples)])
+    scores = np.array([0.25, *(s for _, s in examples)], dtype=np.float32)
+    true, false, _, _, precision, recall = tensor_util.make_ndarray(
+        pr_curve("x", truth, scores).tensor
+    )
+    assert recall[-1] == 0
+    # TensorBoard drops points at the end that count nothing.
+    assert true[-1] + false[-1] > 0
+    first = np.flatnonzero(recall)[-1]
+    assert (precision[first:] == precision[first]).all()
+    assert precision.min() > 0
 
 
 def test_of_two_classes_one_has_a_curve_and_of_more_each() -> None:
     two = pr_curves(predictions_of([[[0.9, 0.1], [0.2, 0.8]]], [0, 1]), ["dog", "cat"])
     assert [value.tag for value in two] == ["test/cat"]
     assert two[0].metadata.plugin_data.plugin_name == metadata.PLUGIN_NAME
-    # The scores of cats are 0.1 for the dog and 0.8 for the cat: at threshold 0.5 all is right.
+    # The scores of cats are 0.1 for the dog and 0.8 for the cat: at one half all is right.
     assert tensor_util.make_ndarray(two[0].tensor)[:4, 100].tolist() == [1, 0, 1, 0]
     three = pr_curves(predictions_of([np.eye(3)], [0, 1, 2]), ["a", "b", "c"])
     assert [value.tag for value in three] == ["test/a", "test/b", "test/c"]
