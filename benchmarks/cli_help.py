@@ -17,7 +17,7 @@ TOPICS = {
         "kernels channels-last compile cuda-graphs deterministic device executor workers "
         "seconds resume"
     ),
-    "output": "name runs output evaluations log-every checkpoint-every port every-seed",
+    "output": "name runs output evaluations log-every checkpoint-every all every-seed port",
 }
 """Flags by topic, in this order and without their hyphens. Others follow."""
 
