@@ -87,13 +87,16 @@ class Reporter:
         self.work.update(self.task, completed=done, description=doing, visible=True)
 
     @contextmanager
-    def table(self, runs: Iterable[tuple[str, int]]) -> Iterator[LossTable]:
+    def table(
+        self, runs: Iterable[tuple[str, int]], chance: float = math.nan
+    ) -> Iterator[LossTable]:
         """Show one row per loss in a terminal, or one line per finished run in a pipe.
 
         Args:
             runs: loss and seed of each, all different.
+            chance: accuracy that a network which has diverged counts as; NaN: it is left out.
         """
-        table = LossTable(self, runs)
+        table = LossTable(self, runs, chance)
         try:
             yield table
         finally:
@@ -108,8 +111,8 @@ class LossTable:
     A loss gets its row in the terminal when its first run begins.
     """
 
-    def __init__(self, reporter: Reporter, runs: Iterable[tuple[str, int]]) -> None:
-        self.reporter = reporter
+    def __init__(self, reporter: Reporter, runs: Iterable[tuple[str, int]], chance: float) -> None:
+        self.reporter, self.chance = reporter, chance
         self.shares: dict[str, dict[int, float]] = {}
         for loss, seed in runs:
             self.shares.setdefault(loss, {})[seed] = 0.0
@@ -164,7 +167,7 @@ class LossTable:
             seconds: training time.
         """
         tested = self.tested[loss]
-        tested.append(accuracy)
+        tested.append(self.chance if math.isnan(accuracy) else accuracy)
         valid = [value for value in tested if math.isfinite(value)]
         mean = sum(valid) / len(valid) if valid else None
         self._row(loss, seed, 1.0, finished=len(tested), test=percent(mean))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import textwrap
 from collections.abc import Iterator, Sequence
 
 import rich.table
@@ -18,6 +19,9 @@ PIPE = 10_000
 
 GAP = 2
 """Width between two columns."""
+
+HEADING_LINES = 3
+"""Lines of a heading at most."""
 
 MOST_OF_A_LINE = 0.6
 """Share of a line that the names of rows take at most; longer ones are broken."""
@@ -56,10 +60,13 @@ def parts(table: Table, width: int) -> Iterator[rich.table.Table]:
 
 
 def _width(table: Table, index: int) -> int:
-    """Return the width of a column whose heading is broken between words."""
-    words = table.columns[index].split() or [""]
+    """Return the width of a column whose heading has at most HEADING_LINES lines."""
+    heading = table.columns[index]
+    width = max(map(cell_len, heading.split() or [""]))
+    while len(textwrap.wrap(heading, width or 1, break_on_hyphens=False)) > HEADING_LINES:
+        width += 1
     cells = [_text(row[index]) for row in (*table.rows, *table.foot)]
-    return max(map(cell_len, (*words, *cells)))
+    return max(width, *map(cell_len, cells))
 
 
 def _part(table: Table, chosen: Sequence[int], widths: Sequence[int]) -> rich.table.Table:

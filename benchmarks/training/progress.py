@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import signal
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -95,7 +96,9 @@ def train_runs(plan: Plan, reporter: Reporter, executor: Executor) -> Experiment
     The first Ctrl-C or SIGTERM ends the current steps and saves them, the second ends at once.
     """
     keys = [(config.loss, config.seed) for config in plan.runs]
-    with reporter.table(keys) as table, Interruption() as interruption:
+    counts = Counter(plan.images.test.labels.tolist()).values()
+    chance = max(counts) / sum(counts)
+    with reporter.table(keys, chance) as table, Interruption() as interruption:
         progress = Progress(plan, table, interruption, reporter)
         missing = []
         for config, path in zip(plan.runs, plan.run_directories, strict=True):

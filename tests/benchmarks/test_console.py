@@ -62,6 +62,15 @@ def test_a_pipe_gets_a_line_a_finished_run(capsys, monkeypatch) -> None:
     ]
 
 
+def test_a_network_that_has_diverged_counts_as_chance() -> None:
+    reporter, screen = terminal()
+    with reporter, reporter.table(runs_of(["mse"], range(2)), chance=0.5) as table:
+        table.finished("mse", 0, 0.7, 1)
+        table.finished("mse", 1, math.nan, 1)
+        reporter.screen.refresh()
+    assert "test 60.0 %" in screen.getvalue()
+
+
 def test_a_terminal_gets_a_bar_with_what_is_being_done() -> None:
     reporter, screen = terminal()
     with reporter:
@@ -219,4 +228,4 @@ def test_it_needs_no_torch() -> None:
 
 def test_a_loss_that_is_not_there_is_a_mistake() -> None:
     with pytest.raises(KeyError):
-        LossTable(terminal()[0], runs_of(TEN, [0])).update("another", 0, 0.5)
+        LossTable(terminal()[0], runs_of(TEN, [0]), 0.5).update("another", 0, 0.5)
