@@ -7,6 +7,7 @@ import json
 import os
 import secrets
 import shutil
+import time
 import zipfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -71,12 +72,18 @@ def write_files(directory: Path, files: dict[str, bytes]) -> None:
             raise UserError(f"cannot write {directory / name}: {reason}") from None
 
 
-def remove_scratch(directory: Path) -> None:
+def remove_scratch(directory: Path, older_than: float | None = None) -> None:
     """Remove scratch files and directories, `.*.tmp`, that killed processes left behind.
 
-    No other process may be writing to the directory.
+    Args:
+        directory: the directory.
+        older_than: age in seconds below which one is left, because another process may be writing
+            it; None: no other process may be writing to the directory.
     """
     for scratch in directory.glob(".*.tmp"):
+        with suppress(FileNotFoundError):
+            if older_than is not None and time.time() - scratch.stat().st_mtime < older_than:
+                continue
         if scratch.is_dir():
             shutil.rmtree(scratch, ignore_errors=True)
         else:

@@ -16,7 +16,7 @@ import torch
 from lossbench import losses, models
 from lossbench.benchmarks.config import RunConfig
 from lossbench.benchmarks.records.experiment import processor_family
-from lossbench.benchmarks.records.files import read_arrays, write_arrays
+from lossbench.benchmarks.records.files import read_arrays, remove_scratch, write_arrays
 from lossbench.benchmarks.records.results import Evaluation
 from lossbench.losses import registry
 
@@ -26,6 +26,8 @@ from .result import Predictions, RunResult
 
 ROOT = Path(__file__).resolve().parents[2]
 """Directory of losses, models and benchmarks."""
+
+ONE_DAY = 86400.0
 
 SPLITS = ("validation", "test")
 
@@ -41,6 +43,7 @@ class ResultCache:
 
     def __init__(self, directory: Path, device: torch.device) -> None:
         self.directory, self.device = directory, device
+        remove_scratch(directory, older_than=ONE_DAY)
 
     def path(self, config: RunConfig, fingerprint: str) -> Path:
         """Return the file of a run, whether it exists or not.

@@ -50,6 +50,16 @@ def test_a_full_disk_names_the_file(tmp_path: Path, monkeypatch) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+def test_scratch_of_others_is_removed_when_it_is_old(tmp_path: Path) -> None:
+    for name in (".new.tmp", ".old.tmp"):
+        (tmp_path / name).touch()
+    os.utime(tmp_path / ".old.tmp", (0, 0))
+    files.remove_scratch(tmp_path, older_than=60)
+    assert [path.name for path in tmp_path.iterdir()] == [".new.tmp"]
+    files.remove_scratch(tmp_path)
+    assert not list(tmp_path.iterdir())
+
+
 def test_arrays_come_back_by_name(tmp_path: Path) -> None:
     path = tmp_path / "a.npz"
     write_arrays(path, {"x": np.arange(3), "y": np.ones((2, 2), np.float32)})
