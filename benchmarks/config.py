@@ -101,10 +101,9 @@ class TrainingConfig:
         ),
     ] = ()
     """Names of each class's folders below --data, such as cat=kitten,gatos dog=perros,puppy.
-    Any two classes will do: cat=tabby dog=wolf. The others are left out.
-    With --data cifar10-ten: two or more of the ten, such as ship truck."""
+    Any two will do: cat=tabby dog=wolf. Of cifar10-ten also more."""
     duplicates: DuplicatePolicy = "keep"
-    """keep: warn of copies of an image, across train and test or with two labels.
+    """keep: warn of copies of an image, across splits or with two labels.
     drop: take them out of training; test images stay. stop: end the command."""
     model: Annotated[str, tyro.conf.arg(metavar="NAME")] = "convnet"
     """lenet, convnet, plainnet, resnet9, xception, or package.module:name.
@@ -121,8 +120,8 @@ class TrainingConfig:
     ] = None
     """Height and width of the images in pixels, 32 to 224."""
     augmentation: Literal["none", "shift", "photographs"] = "shift"
-    """shift: flip, and shift by up to an eighth of the side.
-    photographs: random resized crop, flip and color jitter."""
+    """shift: flip, and shift by an eighth of the side at most.
+    photographs: crop, flip, color jitter."""
     epochs: int = 2
     """Passes over the training images."""
     batch_size: int = 64
@@ -140,19 +139,19 @@ class TrainingConfig:
     """mirror: average the outputs over the image and its mirror image.
     mirror-shift: also over both shifted towards each corner, by one pixel in 32."""
     validation: float = 0.1
-    """Fraction of the training images held out for the curves and for tuning; 0: none.
-    A source with its own validation split uses that instead, unless this is 0."""
+    """Share of the training images held out for curves and tuning; 0: none.
+    Unless 0, a validation split of the data is used instead."""
     evaluations: int = 4
     """Evaluations on validation images per epoch."""
     precision: Literal["float32", "bfloat16"] = "float32"
     """bfloat16: train the layers under torch.autocast; outputs, loss and weights stay float32."""
     kernels: bool = KERNELS
     """Compute losses by their kernels, which are built if need be.
-    Their last bits differ from those of the closed forms, and training amplifies that."""
+    Their last bits differ from the closed forms'; training amplifies that."""
     channels_last: bool = True
     """Use the channels_last memory format."""
     compile: bool = False
-    """Compile the network with torch.compile. Compiling takes half a minute per run."""
+    """Use torch.compile: half a minute more per run."""
     cuda_graphs: bool = True
     """On CUDA, replay each step as one graph, but not of your own losses and models."""
 
@@ -283,11 +282,11 @@ class CompareConfig(ExperimentConfig):
     tuned: bool = False
     """Give each loss the rate that `lossbench tune` found with these data and settings."""
     seeds: int = 5
-    """Runs per loss; the runs of a seed share weights, batches and augmentation."""
+    """Runs per loss, paired by weights and batches."""
     log_every: int = 10
     """Steps between two points in TensorBoard."""
     checkpoint_every: Annotated[float, tyro.conf.arg(metavar="SECONDS")] = 60.0
-    """Seconds between checkpoints of a run; 0: every step."""
+    """Seconds between checkpoints; 0: every step."""
     deterministic: bool = False
     """On CUDA, use only deterministic algorithms; some are slower. The CPU always does."""
     preset: Annotated[str | None, tyro.conf.arg(metavar="NAME", help_behavior_hint="")] = None
@@ -295,7 +294,7 @@ class CompareConfig(ExperimentConfig):
     Other flags override the preset's values."""
     name: Annotated[
         str | None,
-        tyro.conf.arg(metavar="NAME", help_behavior_hint="(default: data, model, start and date)"),
+        tyro.conf.arg(metavar="NAME", help_behavior_hint="(default: data, model and date)"),
     ] = None
     """Name of the experiment's directory."""
 

@@ -60,8 +60,8 @@ class CompareCommand(CompareConfig):
     both: one experiment from each start, and one page for the two.
     More than two classes have the normal start alone, and so has a preset by default."""
     resume: Annotated[Path | None, tyro.conf.arg(metavar="DIR", help_behavior_hint="")] = None
-    """Resume this experiment with its own settings, from its last checkpoints.
-    Allowed beside it: --executor, --workers, and --data if the images have moved."""
+    """Resume this experiment with its own settings, from its checkpoints.
+    Allowed: --executor, --workers, and --data if the images have moved."""
     executor: Literal["here", "ray"] = "here"
     """here: this machine.
     ray: each run is a task of a Ray cluster, that of RAY_ADDRESS or `ray start`.
