@@ -20,7 +20,7 @@ SHOWN_FIRST = "confidently-wrong"
 
 
 def differ_in_start(comparisons: Sequence[Comparison]) -> bool:
-    """Return whether there are several, of the same losses and images, each with its own start."""
+    """Return whether all are of the same losses and images, each with its own start."""
     starts = {str(each.summary["start"]) for each in comparisons}
     alike = [
         (
@@ -29,7 +29,7 @@ def differ_in_start(comparisons: Sequence[Comparison]) -> bool:
         )
         for each in comparisons
     ]
-    return 1 < len(comparisons) == len(starts) and all(each == alike[0] for each in alike)
+    return 0 < len(comparisons) == len(starts) and all(each == alike[0] for each in alike)
 
 
 def starts_title(summaries: Sequence[dict[str, Any]]) -> str:
