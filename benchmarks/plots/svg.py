@@ -75,7 +75,7 @@ def element(name: str, content: str = "", **attributes: Any) -> str:
     others become hyphens. Attributes that are None are left out.
     """
     parts = [
-        f' {key.rstrip("_").replace("_", "-")}="{_attribute(value)}"'
+        f" {key.rstrip('_').replace('_', '-')}={_attribute(value)}"
         for key, value in attributes.items()
         if value is not None
     ]
@@ -168,6 +168,10 @@ def _class_of(color: str) -> str:
 
 
 def _attribute(value: Any) -> str:
+    """Return a value in quotes; in single ones if it has more of the others, as JSON has."""
     if isinstance(value, float):
-        return f"{value:.1f}".removesuffix(".0")
-    return escape(str(value), quote=True)
+        return f'"{value:.1f}"'.replace('.0"', '"')
+    content = escape(str(value), quote=False)
+    if content.count('"') > content.count("'"):
+        return "'" + content.replace("'", "&#x27;") + "'"
+    return '"' + content.replace('"', "&quot;") + '"'

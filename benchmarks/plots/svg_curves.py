@@ -29,10 +29,12 @@ from .svg import (
 
 WIDTH, HEIGHT = 480.0, 330.0
 SMALL_WIDTH, SMALL_HEIGHT = 240.0, 180.0
-MAX_POINTS = 400
-"""Points of a line that are drawn."""
-MAX_READ = 200
-"""Positions whose values can be read."""
+MAX_POINTS, ALL_POINTS = 400, 4000
+"""Points of a line that are drawn, and of all lines of a chart: a page stays small."""
+MAX_READ, ALL_READ = 200, 2000
+"""Positions whose values can be read, and values of a chart."""
+FEWEST = 40
+"""Points and positions that every line keeps."""
 
 Values = NDArray[np.float64]
 
@@ -62,6 +64,8 @@ def curve_chart(panel: CurvePanel, *, small: bool = False, stamp: str = "") -> C
     y = Scale(*y_ends, foot, (0.7 if small else 2.0) * TEXT, panel.y.log, panel.y.floor)
     middle = (start + end) / 2
     drawn = sorted(panel.curves, key=_order)
+    points = _share(MAX_POINTS, ALL_POINTS, panel) if not small else FEWEST
+    positions = _share(MAX_READ, ALL_READ, panel) if not small else FEWEST
     parts = [
         _grid(panel, x, y, x_ticks, y_ticks),
         "" if small else text(panel.y.label, 0, TEXT, "faint"),
@@ -69,7 +73,7 @@ def curve_chart(panel: CurvePanel, *, small: bool = False, stamp: str = "") -> C
             text(name, middle, foot + TEXT * (2.6 + 1.25 * row), "faint", "middle")
             for row, name in enumerate(names)
         ),
-        _inside(x, y, "".join(_line(curve, x, y) for curve in drawn)),
+        _inside(x, y, "".join(_line(curve, x, y, points) for curve in drawn)),
         *(_markers(curve, x, y) for curve in drawn),
         _write_labels(labels, y, start if at_left else end, at_left),
         text(panel.text, start + 8, y.end + TEXT, "faint") if panel.text else "",
@@ -84,21 +88,30 @@ def curve_chart(panel: CurvePanel, *, small: bool = False, stamp: str = "") -> C
         role="img",
         tabindex="0",
         aria_label=_described(panel),
-        data_values=json.dumps(readings(panel, x), separators=(",", ":")),
+        data_values=json.dumps(readings(panel, x, positions), separators=(",", ":")),
     )
     return Chart(panel.title, svg)
 
 
-def readings(panel: CurvePanel, x: Scale) -> dict[str, Any]:
+def _share(most: int, total: int, panel: CurvePanel) -> int:
+    return max(FEWEST, min(most, total // max(1, len(panel.curves))))
+
+
+def readings(panel: CurvePanel, x: Scale, positions: int) -> dict[str, Any]:
     """Return what a reader sees beside the pointer.
+
+    Args:
+        panel: the panel.
+        x: its horizontal scale.
+        positions: the most positions; more are thinned evenly.
 
     Returns:
         x: positions, rising. at: the value at each, as text. lines: per curve its name, its class,
         and the text of its value at each position, None where it has none.
     """
     grid = np.unique(np.concatenate([np.empty(0), *(_floats(c.x) for c in panel.curves)]))
-    if len(grid) > MAX_READ:
-        grid = grid[np.linspace(0, len(grid) - 1, MAX_READ).round().astype(int)]
+    if len(grid) > positions:
+        grid = grid[np.linspace(0, len(grid) - 1, positions).round().astype(int)]
     lines = []
     for curve in panel.curves:
         values = _texts(curve)
@@ -217,15 +230,15 @@ def _inside(x: Scale, y: Scale, content: str) -> str:
     return element("svg", content, viewBox=view, **sizes)
 
 
-def _line(curve: Curve, x: Scale, y: Scale) -> str:
-    """Draw band, seeds and line of a curve."""
+def _line(curve: Curve, x: Scale, y: Scale, most: int) -> str:
+    """Draw band, seeds and line of a curve, of at most `most` points each."""
     at = [x(value) for value in _floats(curve.x).ravel()]
 
     def heights(values: ArrayLike) -> list[tuple[float, float]]:
         points = list(zip(at, map(y, _floats(values).tolist()), strict=True))
-        if len(points) <= MAX_POINTS:
+        if len(points) <= most:
             return points
-        kept = np.linspace(0, len(points) - 1, MAX_POINTS).round().astype(int)
+        kept = np.linspace(0, len(points) - 1, most).round().astype(int)
         return [points[index] for index in kept]
 
     parts = []
