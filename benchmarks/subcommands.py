@@ -175,7 +175,15 @@ class SpeedCommand:
     """Measure only rows with this text in their name or group.
     Dtypes and targets: float32, bfloat16, float16, float64, float64 targets, soft targets.
     Other groups: channels_last, no compiler, compiled, memory, training, start, growth, cuda."""
-    seconds: float = 0.2
+    against: Annotated[
+        str | None, tyro.conf.arg(metavar="REV", help_behavior_hint="(default: none)")
+    ] = None
+    """Instead time the losses beside those of another commit of this clone, such as HEAD~1.
+    The exit code is 1 if one is slower now, by more than 2 %. Writes nothing."""
+    seconds: Annotated[
+        float | None,
+        tyro.conf.arg(metavar="S", help_behavior_hint="(default: 0.2; 10 with --against)"),
+    ] = None
     """Minimum time per row; slow rows take longer."""
     runs: Annotated[Path, tyro.conf.arg(metavar="DIR")] = Path("runs")
     """Directory in which speed/ is made."""

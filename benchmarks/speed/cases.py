@@ -102,6 +102,9 @@ STRICTER = {"cross-entropy": 0.30, "bce-with-logits": 0.20, "focal": 0.20}
 
 Cross-entropy that keeps no more memory than torch's reads the logits once more: memory binds it.
 """
+NOTES = {"nll": "both sides are a memset: the gradient is 0 but for one number in each row"}
+"""What to know of a loss's rows."""
+
 PAIRS = ("multi-margin", "multilabel-margin")
 PAIRS_WITHOUT_COMPILER = 10.0
 """Bound of the losses of pairs of classes by their closed forms."""
@@ -173,7 +176,8 @@ class Case:
 
     def measure(self, seconds: float) -> Ratio:
         """Measure our time relative to theirs."""
-        return measure_works(self.works(), self.condition, seconds)
+        ratio = measure_works(self.works(), self.condition, seconds)
+        return replace(ratio, note=NOTES.get(self.loss, ""))
 
     def target(self) -> SpeedTarget:
         """Return the row of `lossbench speed`."""

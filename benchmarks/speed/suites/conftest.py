@@ -12,7 +12,7 @@ import torch
 from pytest_benchmark.fixture import BenchmarkFixture
 
 from lossbench.benchmarks.records.experiment import hardware
-from lossbench.benchmarks.speed.cases import Case, Works, measure_works
+from lossbench.benchmarks.speed.cases import NOTES, Case, Works, measure_works
 from lossbench.benchmarks.speed.interleaved import Ratio, Work, synchronised, time_ratio
 from lossbench.losses import kernels
 
@@ -82,6 +82,7 @@ def facts(case: Case, ratio: Ratio) -> dict[str, Any]:
         "verdict": target.verdict(ratio),
         "gigabytes_per_second": (ratio.bandwidth or 0) / 1e9,
         "share_of_copy": ratio.share_of_copy,
+        "note": NOTES.get(case.loss, ""),
         "machine": machine(),
     }
 
@@ -93,8 +94,8 @@ def line(case: Case, ratio: Ratio) -> str:
     return (
         f"{f'{case.group} {case.condition.name}':54} {ours:>9} {theirs:>9}  {ratio!s:22} "
         f"{target!s:>6}  {target.verdict(ratio):12} {(ratio.bandwidth or 0) / 1e9:6.2f}  "
-        f"{ratio.share_of_copy or 0:9.2f}"
-    )
+        f"{ratio.share_of_copy or 0:9.2f}  {NOTES.get(case.loss, '')}"
+    ).rstrip()
 
 
 @pytest.fixture
