@@ -44,8 +44,8 @@ lossbench COMMAND --help describes a command; lossbench --version prints the ver
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit code.
 
-    The code is 0, 1 if a run has failed, 2 for a user's mistake, 130 after Ctrl-C, 143 after
-    SIGTERM.
+    The code is 0, 1 if a run has failed or a loss is slower now, 2 for a user's mistake, 130 after
+    Ctrl-C, 143 after SIGTERM.
     """
     words = list(sys.argv[1:] if arguments is None else arguments)
     for stream in (sys.stdout, sys.stderr):

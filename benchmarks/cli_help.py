@@ -10,7 +10,7 @@ import textwrap
 from collections.abc import Iterator
 
 TOPICS = {
-    "what": "losses model width seeds start preset learning-rate tuned rates looks only",
+    "what": "losses model width seeds start preset learning-rate tuned rates looks only against",
     "data": "data split classes duplicates image-size augmentation validation evidence",
     "training": (
         "epochs batch-size optimizer schedule weight-decay test-time-augmentation precision "

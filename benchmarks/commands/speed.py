@@ -24,6 +24,8 @@ def run(command: SpeedCommand) -> int:
     if command.seconds is not None and not 0 < command.seconds < math.inf:
         raise UserError(f"--seconds {command.seconds:g}: must be above 0 and finite")
     if command.against is not None:
+        if command.runs != SpeedCommand.runs:
+            raise UserError("--runs beside --against, which writes nothing: leave one of them out")
         return compare_revisions(command.against, command.only, command.seconds or against.SECONDS)
     targets = select(command.only)
     make_runs_directory(command.runs)

@@ -81,6 +81,7 @@ ELSEWHERE = {
     ("run-one", "directory"): "test_runs_can_be_trained_each_by_itself",
     ("run-one", "number"): "test_runs_can_be_trained_each_by_itself",
     ("collect", "directory"): "test_runs_can_be_trained_each_by_itself",
+    ("speed", "against"): "test_against",
     ("view", "runs"): "test_view",
     ("view", "port"): "test_view",
     ("view", "losses"): "test_view",

@@ -80,6 +80,11 @@ def test_wasted_time_is_measured() -> None:
     assert np.quantile(here, 0.1) / np.quantile(there, 0.1) == pytest.approx(1.5, rel=0.1)
 
 
+def test_a_flag_that_would_do_nothing_is_refused(capsys) -> None:
+    assert main(["speed", "--against", "HEAD", "--runs", "elsewhere"]) == 2
+    assert "--runs beside --against" in capsys.readouterr().err
+
+
 def test_rows_are_chosen_by_their_names(refusal) -> None:
     assert [x.group for x in against.select("bfloat16 mse (64)")] == ["mse (64)"]
     assert len(against.select(None)) > 100
