@@ -5,8 +5,8 @@
 Each repetition has the same seeds, but initial weights that differ in the last bit, as another
 processor would round them. A verdict that depends on rounding changes between repetitions. Two
 repetitions of cross-entropy are an A/A comparison: the share of pairs that the test calls different
-is the error that it should state. Finished repetitions are kept in DIR, so that an interrupted
-series goes on.
+is the error that it should state. What is trained stays in DIR, so that an interrupted series goes
+on.
 """
 
 from __future__ import annotations
@@ -14,20 +14,26 @@ from __future__ import annotations
 import argparse
 import itertools
 import json
+import multiprocessing
+import os
+import sys
 from collections import Counter
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 import numpy as np
 import torch
+from rich.console import Console
 from torch import nn
 
 from lossbench.benchmarks.commands import compare as command
 from lossbench.benchmarks.config import REFERENCE
 from lossbench.benchmarks.console import Reporter
-from lossbench.benchmarks.records.reading import experiments_in, read_correct
+from lossbench.benchmarks.records.reading import read_correct
 from lossbench.benchmarks.stats.crossed import accuracy_difference
 from lossbench.benchmarks.subcommands import CompareCommand
 from lossbench.benchmarks.training import train
+from lossbench.benchmarks.training.executors.local import run_locally
 
 SIGNIFICANCE = 0.05
 
@@ -46,20 +52,24 @@ def perturb(model: nn.Module, repetition: int) -> nn.Module:
 
 def compare_again(repetition: int, settings: CompareCommand) -> dict[str, Path]:
     """Train and report the comparison with perturbed weights; return its experiments by start."""
+    real = train.build_model
+    train.build_model = lambda *arguments: perturb(real(*arguments), repetition)  # type: ignore[attr-defined]
     # The name of one on synthetic images is longer.
-    kept = next(settings.runs.glob(f"*{settings.name}"), None)
-    if kept is None:
-        real = train.build_model
-        train.build_model = lambda *arguments: perturb(real(*arguments), repetition)  # type: ignore[attr-defined]
-        try:
-            reporter = Reporter()
-            with reporter:
+    home = next(settings.runs.glob(f"*{settings.name}"), None)
+    try:
+        with open(os.devnull, "w") as nowhere, Reporter(Console(file=nowhere)) as reporter:
+            if home is None:
                 plans = command.create_plans(*command.starts_of(settings), "", reporter)
-                command.train_plans(plans, reporter, command.run_locally)
-        finally:
-            train.build_model = real  # type: ignore[attr-defined]
-        kept = plans[0].directory.parent
-    return {each.name: each for each in experiments_in(kept)}
+                home = plans[0].directory.parent
+            else:
+                plans = [
+                    command.reopen(each, "", reporter, None)
+                    for each in command.experiments_in(home)
+                ]
+            command.train_plans(plans, reporter, run_locally)
+    finally:
+        train.build_model = real  # type: ignore[attr-defined]
+    return {each.name: each for each in command.experiments_in(home)}
 
 
 def verdicts(experiments: dict[str, Path]) -> dict[tuple[str, str], str]:
@@ -87,13 +97,15 @@ def main() -> None:
     parser.add_argument("--data", default=None)
     parser.add_argument("--runs", type=Path, default=Path("runs/repeat"), metavar="DIR")
     options = parser.parse_args()
-    experiments = []
-    for repetition in range(options.times):
-        settings = CompareCommand(
-            **{name: getattr(options, name) for name in ("data", "seeds", "epochs", "runs")},
-            name=f"repetition-{repetition}",
-        )
-        experiments.append(compare_again(repetition, settings))
+    settings = {name: getattr(options, name) for name in ("data", "seeds", "epochs", "runs")}
+    repetitions = range(options.times)
+    commands = [CompareCommand(**settings, name=f"repetition-{k}") for k in repetitions]
+    # In processes of one thread, as `compare` trains its runs.
+    with ProcessPoolExecutor(mp_context=multiprocessing.get_context("spawn")) as processes:
+        experiments = []
+        for each in processes.map(compare_again, repetitions, commands):
+            experiments.append(each)
+            print(f"repetition {len(experiments)}/{options.times}", file=sys.stderr, flush=True)
 
     counts: dict[tuple[str, str], Counter[str]] = {}
     for each in experiments:
