@@ -116,7 +116,7 @@ def write_loss(
     last = max(run.rows[-1].step for run in runs)
     layers = layer_names(list(seeds[0].scalars)) if seeds else []
     for seed in seeds:
-        seed.scalars[BY_LAYER] = norms_by_layer(seed, layers)
+        seed.scalars[BY_LAYER] = norms_by_layer(seed)
     times = {step: time for seed in reversed(seeds) for step, time in seed.times.items()}
 
     events: dict[int, list[Summary.Value]] = defaultdict(list)

@@ -59,12 +59,12 @@ FIRST_CHARTS = (
     ),
     Chart(
         f"{FIRST}/4 norm by layer, log10",
-        "log10 of gradient norm; x: layer, 1 is the first",
+        "log10 of gradient norm by layer, 1 is the first",
         BY_LAYER,
         log=True,
-        note="Euclidean norm of the gradient of a batch's mean loss with respect to the weight of "
-        "a layer, averaged over the whole training. The horizontal axis counts these layers, from "
-        "the image to the logit.",
+        note="Euclidean norm of the gradient of a batch's mean loss with respect to the parameters "
+        "of a layer, averaged over the whole training. The horizontal axis counts the layers from "
+        "the image to the logit; a convolution with its normalisation is one.",
     ),
 )
 """The charts of the first screen."""

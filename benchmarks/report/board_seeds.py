@@ -86,17 +86,32 @@ def subsample(steps: list[int]) -> list[int]:
     return [steps[i] for i in chosen]
 
 
-def norms_by_layer(seed: RunEvents, layers: Sequence[str]) -> dict[int, float]:
-    """Return the gradient norm of each parameter, mean over the training, by number from 1.
+def norms_by_layer(seed: RunEvents) -> dict[int, float]:
+    """Return the gradient norm of each layer, mean over the training, by its number from 1.
 
-    A layer without a finite value is left out.
+    A layer is what `layer_of` says. Its norm is the root of the sum of squares of its parameters'
+    mean norms. The order is that of the tags, which is that of the model. A layer without a finite
+    value is left out.
     """
-    means = {}
-    for number, layer in enumerate(layers, 1):
-        norms = list(seed.scalars.get(LAYER.format(layer), {}).values())
-        if norms and math.isfinite(mean := float(np.mean(norms))):
-            means[number] = mean
-    return means
+    squares: dict[str, float] = {}
+    prefix = LAYER.format("")
+    for tag, points in seed.scalars.items():
+        if tag.startswith(prefix):
+            layer = layer_of(tag.removeprefix(prefix))
+            mean = float(np.mean(list(points.values())))
+            squares[layer] = squares.get(layer, 0.0) + mean * mean
+    numbered = enumerate(squares.values(), 1)
+    return {number: math.sqrt(each) for number, each in numbered if math.isfinite(each)}
+
+
+def layer_of(parameter: str) -> str:
+    """Return the first two parts of the name of the module that has a parameter.
+
+    So a convolution and its normalisation, features.0.0 and features.0.2, are one layer: the norms
+    of the two differ by their numbers of elements.
+    """
+    module = parameter.rpartition(".")[0] or parameter
+    return ".".join(module.split(".")[:2])
 
 
 def gradient_is_zero(seeds: Sequence[RunEvents]) -> bool:

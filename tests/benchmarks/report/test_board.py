@@ -103,12 +103,13 @@ def test_the_norm_of_each_layer_is_its_mean_over_the_training(tmp_path: Path) ->
             file.unlink()
         with EventFile(path) as events:
             for step in range(4):
-                layers = {"f.10.weight": 10.0**step, "f.10.bias": 7.0, "f.2.weight": 4.0 + 2 * seed}
+                layers = {"f.10.0.weight": 10.0**step, "f.2.weight": 4.0 + 2 * seed}
+                layers |= {"f.10.1.bias": 7.0}
                 events.training(step, gradient_stats(layers=layers))
     write_board(directory)
     found = curve(read_events(directory / "tensorboard" / "cross-entropy"), FIRST_CHARTS[-1].tag)
-    # The weights in the order of the model; the step is the number of the layer.
-    expected = {1: math.log10(1111 / 4), 2: math.log10(5)}
+    # The order is that of the model; the step is the number of the layer.
+    expected = {1: math.log10(math.hypot(1111 / 4, 7)), 2: math.log10(5)}
     assert found == pytest.approx(expected, rel=1e-6)
 
 

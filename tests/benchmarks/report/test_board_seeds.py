@@ -12,6 +12,7 @@ from lossbench.benchmarks.report.board_seeds import (
     MAX_POINTS,
     BinnedHistogram,
     RunEvents,
+    layer_of,
     merged_histograms,
     over_seeds,
     positive_band,
@@ -88,6 +89,20 @@ def test_thinning_keeps_both_ends_and_the_order(count) -> None:
     assert (kept[0], kept[-1]) == (steps[0], steps[-1])
     assert kept == sorted(set(kept))
     assert set(kept) <= set(steps)
+
+
+@pytest.mark.parametrize(
+    ("parameter", "layer"),
+    [
+        ("features.0.0.weight", "features.0"),
+        ("features.0.2.bias", "features.0"),
+        ("features.10.body.1.weight", "features.10"),
+        ("head.weight", "head"),
+        ("scale", "scale"),
+    ],
+)
+def test_the_layer_of_a_parameter(parameter: str, layer: str) -> None:
+    assert layer_of(parameter) == layer
 
 
 def test_a_run_is_read_with_nothing_left_out(tmp_path: Path) -> None:
