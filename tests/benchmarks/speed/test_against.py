@@ -31,6 +31,7 @@ def called(ratio: float, runs: int = 30) -> list[str]:
     return [verdicts([measured(ratio, seed)])[0][0] for seed in range(runs)]
 
 
+@pytest.mark.slow
 def test_a_slowdown_of_5_percent_is_found_and_no_other() -> None:
     assert called(1.05).count("slower") >= 29
     assert called(1.0).count("alike") >= 29
