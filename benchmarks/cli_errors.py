@@ -10,11 +10,17 @@ import re
 REWORDED = (
     (r"Argument helptext:.*?(?=For full helptext)", ""),
     (r"\.? *For full helptext, (?:see|run:?) ", "; see "),
+    # Of a number that may be left out, tyro says so of each type that it tried.
+    (r"(Error parsing \S+: )no type matching .*?(invalid literal|could not convert)", r"\1\2"),
     (
         r"Error parsing (\S+): invalid literal for int\(\).*?: (.*?);",
         r"\1 \2: give a whole number;",
     ),
     (r"Error parsing (\S+): could not convert string to float: (.*?);", r"\1 \2: give a number;"),
+    (
+        r"Error parsing (\S+): no type matching .*?FLOAT.*? instantiated from \[(.*?)\]\..*?;",
+        r"\1 \2: give numbers;",
+    ),
     (r"Unrecognized options: (.*?) Available subcommands:", r"unknown command \1: choose from"),
     (r"(Unrecognized options: .*?) Perhaps you meant: (\S+).*;", r"\1: did you mean \2?"),
 )

@@ -107,6 +107,14 @@ def test_both_starts_are_two_experiments_and_one_page(pictures: Path, capsys) ->
             ["speed", "--seconds", "long"],
             "--seconds 'long': give a number; see lossbench speed --help",
         ),
+        (
+            ["compare", "--workers", "x"],
+            "--workers 'x': give a whole number; see lossbench compare --help",
+        ),
+        (
+            ["tune", "--rates", "0.1", "x"],
+            "--rates '0.1', 'x': give numbers; see lossbench tune --help",
+        ),
         (["compare", "--bogus"], "--bogus; see lossbench compare --help"),
         (["compare", "--epoch", "3"], "did you mean --epochs? see lossbench compare --help"),
         (["compare", "--start", "wrong"], "confidently-wrong"),
