@@ -147,6 +147,9 @@ class Odd(Tensor):
     """A subclass, whose operations somebody may have changed."""
 
 
+# torch.jit is deprecated, and its tracer warns of every condition.
+@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")
+@pytest.mark.filterwarnings("ignore::torch.jit.TracerWarning")
 def test_whoever_intercepts_operations_sees_the_closed_forms() -> None:
     z = numbers((8, 3), torch.float64)
     y, t = torch.arange(8) % 3, shares((8, 3), torch.float64)

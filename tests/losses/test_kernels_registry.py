@@ -101,7 +101,7 @@ def each_dtype() -> Iterator[Any]:
         yield pytest.param(entry, kind, dtype, id=f"{entry.name}-{kind}-{str(dtype)[6:]}")
 
 
-@pytest.mark.parametrize(("entry", "kind", "dtype"), each_dtype())
+@pytest.mark.parametrize(("entry", "kind", "dtype"), list(each_dtype()))
 def test_the_kernel_is_the_closed_form(entry: Entry, kind: str, dtype: torch.dtype) -> None:
     loss = entry.build(reduction="none")
     shapes = ((4097,),) if entry.task == "binary" else SHAPES if entry.images else SHAPES[:-1]
