@@ -1,4 +1,5 @@
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -77,3 +78,12 @@ def refusal():
         return text
 
     return check
+
+
+@pytest.fixture
+def pictures(tmp_path: Path, monkeypatch, cats_and_dogs) -> Path:
+    """A folder of 30 cats and 30 dogs of noise, and a cache and a working directory of its own."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.delenv("LOSSBENCH_DATA", raising=False)
+    monkeypatch.chdir(tmp_path)
+    return cats_and_dogs(tmp_path / "pets")

@@ -10,6 +10,10 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from lossbench.benchmarks.records.gradient_stats import GradientStats
 
+SMALL = ["--model", "convnet", "--width", "4", "--epochs", "1", "--batch-size", "8"]
+SMALL += ["--evaluations", "1", "--start", "normal"]
+"""Flags of a comparison that takes seconds."""
+
 FAILING = """
 import torch
 from lossbench import losses

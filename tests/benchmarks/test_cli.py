@@ -1,8 +1,6 @@
-import csv
 import json
 import os
 import re
-import shlex
 import shutil
 import signal
 import subprocess
@@ -15,26 +13,13 @@ import pytest
 from lossbench import models
 from lossbench.benchmarks import cli
 from lossbench.benchmarks.config import ARTICLE_LOSSES
-from lossbench.benchmarks.data import cifar
 from lossbench.benchmarks.data.augment import AUGMENTATIONS
-from lossbench.benchmarks.data.sources import SOURCES, UnavailableError
+from lossbench.benchmarks.data.sources import SOURCES
 from lossbench.benchmarks.errors import UserError
 from lossbench.benchmarks.training.default_rates import default_rates
 from lossbench.losses import kernels, registry
 
-from .samples import FAILING
-
-SMALL = ["--model", "convnet", "--width", "4", "--epochs", "1", "--batch-size", "8"]
-SMALL += ["--evaluations", "1", "--start", "normal"]
-
-
-@pytest.fixture
-def pictures(tmp_path: Path, monkeypatch, cats_and_dogs) -> Path:
-    """A folder of 30 cats and 30 dogs of noise, and a cache and a working directory of its own."""
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    monkeypatch.delenv("LOSSBENCH_DATA", raising=False)
-    monkeypatch.chdir(tmp_path)
-    return cats_and_dogs(tmp_path / "pets")
+from .samples import FAILING, SMALL
 
 
 def test_a_newcomers_comparison(pictures: Path, capsys) -> None:
@@ -84,80 +69,6 @@ def test_both_starts_are_two_experiments_and_one_page(pictures: Path, capsys) ->
     capsys.readouterr()
     assert cli.main(["report", "runs/two"]) == 0
     assert capsys.readouterr().out.split()[0] == "runs/two/report.html"
-
-
-@pytest.mark.parametrize(
-    ("arguments", "words"),
-    [
-        (["compare", "--losses", "cross-entrpy"], "did you mean 'cross-entropy'"),
-        (["compare", "--losses"], "--losses"),
-        (["compare", "--model", "convnett"], "did you mean 'convnet'"),
-        (["compare", "--optimizer", "adm"], "did you mean 'adam'"),
-        (["plan", "--optimizer", "torch.optim:Rprop"], "give --learning-rate"),
-        (["tune", "--optimizer", "torch.optim:LBFGS", "--rates", "1", "2"], "no closure"),
-        (["compare", "--optimizer", "adam(betas=2)"], "adam(betas=2)"),
-        (["compare", "--schedule", "linear"], "cosine"),
-        (["compare", "--epochs", "0"], "--epochs 0"),
-        (
-            ["compare", "--epochs", "many"],
-            "--epochs 'many': give a whole number; see lossbench compare",
-        ),
-        (["view", "--port=x"], "--port 'x': give a whole number; see lossbench view --help"),
-        (
-            ["speed", "--seconds", "long"],
-            "--seconds 'long': give a number; see lossbench speed --help",
-        ),
-        (
-            ["compare", "--workers", "x"],
-            "--workers 'x': give a whole number; see lossbench compare --help",
-        ),
-        (
-            ["tune", "--rates", "0.1", "x"],
-            "--rates '0.1', 'x': give numbers; see lossbench tune --help",
-        ),
-        (["compare", "--bogus"], "--bogus; see lossbench compare --help"),
-        (["compare", "--epoch", "3"], "did you mean --epochs? see lossbench compare --help"),
-        (["compare", "--start", "wrong"], "confidently-wrong"),
-        (["compare", "--data", "cifar11"], "cifar10"),
-        (["compare", "--data", "nowhere.zip"], "nowhere.zip"),
-        (["compare", "--image-size", "10"], "32 to 224"),
-        (["compre"], "unknown command compre: choose from compare, plan"),
-        (["compre"], "see lossbench --help"),
-        (["compare", "--data", "~nosuchuser/cats"], "~nosuchuser"),
-        (["compare", "--data", "./" + "a" * 300], "use another path"),
-        (["compare", "--preset", "photo"], "preset"),
-        (["compare", "--preset"], "preset"),
-        (["compare", "--name", "evidence"], "--name evidence"),
-        (["compare", "--name", "a" * 300], "--name: 300 letters are too many; give at most 200"),
-        (["compare", "--validation", "1"], "--validation 1"),
-        (["compare", "--device", "cuda", "--data", "pets"], "--device cuda"),
-        (["run-one", "runs/x"], "N Number of the run, counted from 0. (required); see lossbench"),
-        (["tune", "--rates", "0.1"], "--rates 0.1"),
-        (["tune", "--data", "nowhere.zip"], "nowhere.zip"),
-        (["tune", "--learning-rate", "1"], "--learning-rate"),
-        (["evidence", "zero-wun"], "did you mean 'zero-one'"),
-        (["evidence", "--looks", "1"], "name the claims to examine, or all"),
-        (["evidence", "zero-one", "--workers", "0"], "--workers 0"),
-        (["evidence", "zero-one", "--looks", "0"], "--looks 0"),
-        (["report"], "name at least one"),
-        (["report", "nowhere"], "nowhere"),
-        (["view", "--runs", "nowhere"], "nowhere"),
-        (["view", "--runs", ".", "--port", "99999"], "--port 99999"),
-        (["catalogue", "--output", "nowhere"], "nowhere"),
-        (["article", "--output", "nowhere"], "nowhere"),
-        (["article", "--output", ".", "--evidence", "nowhere"], "nowhere"),
-    ],
-)
-@pytest.mark.usefixtures("pictures")
-def test_a_mistake_is_one_line_and_exit_code_2(arguments, words: str, monkeypatch, capsys) -> None:
-    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
-    assert cli.main(arguments) == 2
-    out, err = capsys.readouterr()
-    assert out == ""
-    assert err.count("\n") == 1
-    assert err.startswith("lossbench: ")
-    assert words in err
-    assert not Path("runs").exists()
 
 
 def test_help_needs_no_torch() -> None:
@@ -243,78 +154,6 @@ def test_a_signal_keeps_what_is_done_and_says_how_to_go_on(
     assert json.loads(Path("runs/cut/summary.json").read_text())["finished_runs"] == 12
 
 
-@pytest.mark.usefixtures("pictures")
-def test_folders_that_may_be_a_test_set_are_not_trained_on(
-    tmp_path: Path, cats_and_dogs, capsys
-) -> None:
-    cats_and_dogs(tmp_path / "two" / "Lernen")
-    cats_and_dogs(tmp_path / "two" / "Unit 2")
-    options = ["--data", "two", *SMALL, "--losses", "mse", "--seeds", "1"]
-    assert cli.main(["compare", *options, "--name", "pooled"]) == 2
-    (line,) = capsys.readouterr().err.splitlines()
-    assert "Lernen (60 images), 'Unit 2' (60 images)" in line
-    assert not Path("runs/pooled").exists()
-    command = line.partition("for example ")[2].partition(" (")[0]
-    assert cli.main(["compare", *options, *shlex.split(command), "--name", "split"]) == 0
-    about = json.loads(Path("runs/split/experiment.json").read_text())
-    assert about["config"]["split"] == ["train=Lernen", "test=Unit 2"]
-    assert [about["data"][f"{split}_counts"] for split in ("train", "validation", "test")] == [
-        [27, 27],
-        [3, 3],
-        [30, 30],
-    ]
-    assert cli.main(["run-one", "runs/split", "0"]) == 0
-    assert cli.main(["compare", "--data", "cifar10", "--split", "test=a", "--name", "none"]) == 2
-    assert "cifar10 has splits of its own" in capsys.readouterr().err
-
-
-@pytest.mark.usefixtures("pictures")
-def test_copies_of_images_are_told_and_taken_out_if_asked_for(
-    tmp_path: Path, cats_and_dogs, capsys
-) -> None:
-    train = cats_and_dogs(tmp_path / "twice" / "train", 40)
-    for number in range(30, 40):
-        for kind in ("cat", "dog"):
-            picture = tmp_path / "twice" / "test" / kind / f"{number}.png"
-            picture.parent.mkdir(parents=True, exist_ok=True)
-            (train / kind / f"{number}.png").rename(picture)
-    shutil.copy(tmp_path / "twice/test/cat/33.png", train / "cat/3.png")
-    shutil.copy(train / "dog/5.png", train / "cat/5.png")
-    options = ["--data", "twice", *SMALL, "--losses", "mse", "--seeds", "1", "--validation", "0"]
-    for flag, code in (("stop", 2), ("keep", 0), ("drop", 0)):
-        assert cli.main(["plan", *options, "--name", flag, "--duplicates", flag]) == code
-        told = " ".join(capsys.readouterr().err.split())
-        leak = "1 training image is a copy of a test image (identical): train/cat/3.png = "
-        assert leak + "test/cat/33.png" in told
-        assert "2 images have copies with another label" in told
-    kept, dropped = (
-        json.loads(Path("runs", name, "experiment.json").read_text()) for name in ("keep", "drop")
-    )
-    assert not Path("runs/stop").exists()
-    assert [each["config"]["duplicates"] for each in (kept, dropped)] == ["keep", "drop"]
-    assert kept["data"]["train_counts"] == [30, 30]
-    assert dropped["data"]["train_counts"] == [29, 28]
-    assert dropped["data"]["test_counts"] == [10, 10]
-    assert len(dropped["data"]["left_out"]) == len(kept["data"]["warnings"]) - 1 == 2
-    assert kept["data"]["fingerprint"] != dropped["data"]["fingerprint"]
-    assert cli.main(["run-one", "runs/drop", "0"]) == 0
-
-
-@pytest.mark.usefixtures("pictures")
-def test_any_two_folders_are_classes_if_they_are_named(tmp_path: Path, cats_and_dogs) -> None:
-    pets = cats_and_dogs(tmp_path / "named")
-    (pets / "cat").rename(pets / "Gatto")
-    (pets / "dog").rename(pets / "Wolf")
-    options = ["--data", "named", *SMALL, "--losses", "mse", "--seeds", "1", "--name", "named"]
-    assert cli.main(["plan", *options]) == 2
-    assert cli.main(["plan", *options, "--classes", "cat=gatto,tabby", "wolf"]) == 0
-    about = json.loads(Path("runs/named/experiment.json").read_text())
-    assert about["config"]["classes"] == ["cat=gatto,tabby", "wolf"]
-    assert about["data"]["classes"] == ["wolf", "cat"]
-    assert about["data"]["test_counts"] == [6, 6]
-    assert cli.main(["run-one", "runs/named", "0"]) == 0
-
-
 def test_an_experiment_goes_on_with_its_own_settings(pictures: Path, capsys) -> None:
     # The last one has the default value, which may not be the experiment's.
     others = (["--epochs", "3"], ["--preset", "photos"], ["--name=other"], ["--optimizer", "sgd"])
@@ -323,59 +162,6 @@ def test_an_experiment_goes_on_with_its_own_settings(pictures: Path, capsys) -> 
         assert "give no other flag" in capsys.readouterr().err
     assert cli.main(["compare", "--resume", str(pictures)]) == 2
     assert "no experiment in" in capsys.readouterr().err
-
-
-def test_an_experiment_goes_on_anywhere_and_after_its_images_have_moved(
-    pictures: Path, tmp_path: Path, monkeypatch, capsys
-) -> None:
-    options = ["--data", "pets", *SMALL, "--losses", "mse", "--seeds", "2", "--name", "moving"]
-    assert cli.main(["plan", *options]) == 0
-    about = json.loads(Path("runs/moving/experiment.json").read_text())
-    assert about["config"]["data"] == str(pictures)
-    (tmp_path / "elsewhere").mkdir()
-    monkeypatch.chdir(tmp_path / "elsewhere")
-    assert cli.main(["run-one", "../runs/moving", "0"]) == 0
-    pictures.rename(tmp_path / "cats")
-    capsys.readouterr()
-    assert cli.main(["compare", "--resume", "../runs/moving"]) == 2
-    (line,) = capsys.readouterr().err.splitlines()
-    assert f"no such file or directory: '{pictures}'" in line
-    assert line.endswith("if the images have moved, say where with --data")
-    shutil.copytree(tmp_path / "cats" / "cat", tmp_path / "others" / "cat")
-    shutil.copytree(tmp_path / "cats" / "cat", tmp_path / "others" / "dog")
-    assert cli.main(["compare", "--resume", "../runs/moving", "--data", "../others"]) == 2
-    assert "was begun with other images" in capsys.readouterr().err
-    assert cli.main(["run-one", "../runs/moving", "1", "--data", "../cats"]) == 0
-    assert cli.main(["compare", "--resume=../runs/moving", "--data=../cats"]) == 0
-    with Path("../runs/moving/results.csv").open() as file:
-        rows = list(csv.DictReader(file))
-    assert {row["images"] for row in rows} == {"pets"}
-    assert {row["seed"] for row in rows} == {"0", "1"}
-    # The new place is kept.
-    monkeypatch.chdir(tmp_path)
-    assert cli.main(["run-one", "runs/moving", "1"]) == 0
-
-
-@pytest.mark.usefixtures("pictures")
-def test_a_data_directory_that_is_not_set_any_more_is_named(
-    tmp_path: Path, monkeypatch, capsys
-) -> None:
-    shutil.make_archive(str(tmp_path / "data" / "cifar10-catdog"), "zip", tmp_path / "pets")
-    monkeypatch.setenv("LOSSBENCH_DATA", "data")
-    assert cli.main(["plan", *SMALL, "--losses", "mse", "--seeds", "1", "--name", "found"]) == 0
-
-    def unavailable(*_: object) -> None:
-        raise UnavailableError("there is no network")
-
-    monkeypatch.setattr(cifar, "download", unavailable)
-    monkeypatch.delenv("LOSSBENCH_DATA")
-    capsys.readouterr()
-    assert cli.main(["compare", "--resume", "runs/found"]) == 2
-    (line,) = capsys.readouterr().err.splitlines()
-    assert "there is no network" in line
-    assert line.endswith(f"LOSSBENCH_DATA was {tmp_path / 'data'} and is not set now")
-    monkeypatch.setenv("LOSSBENCH_DATA", str(tmp_path / "data"))
-    assert cli.main(["run-one", "runs/found", "0"]) == 0
 
 
 def test_runs_can_be_trained_each_by_itself(pictures: Path, capsys, monkeypatch) -> None:
