@@ -1,4 +1,7 @@
-"""Claim: does saturation hold for other images than cats and dogs?"""
+"""Claim: does saturation hold for other images than cats and dogs?
+
+The limit is that of saturation; there was no prototype.
+"""
 
 from __future__ import annotations
 

@@ -77,11 +77,7 @@ def found(summary: Mapping[str, Any]) -> str | None:
     clauses = [
         f"From {start_words(summary)}, {REFERENCE} ends with {_accuracy(losses[REFERENCE])} of the "
         f"{kind} right",
-        *(
-            f"{word} are {names}"
-            for word, verdict in (("worse", "worse"), ("better", "better"))
-            if (names := named(verdict))
-        ),
+        *(f"{verdict} are {names}" for verdict in ("worse", "better") if (names := named(verdict))),
     ]
     if len(clauses) == 1:
         clauses.append("no other loss is shown to be better or worse")
