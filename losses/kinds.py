@@ -21,7 +21,7 @@ Loss = Callable[[Tensor, Tensor], Tensor]
 
 
 class Kind(NamedTuple):
-    """What a loss takes, in the words of `Entry`."""
+    """Kind of a loss: its task, input and target, in the words of `Entry`."""
 
     task: Task
     takes: Takes

@@ -92,22 +92,20 @@ def _labels(path: Path) -> Iterator[str]:
         about = features.get(column)
         names = about.get("names") if isinstance(about, dict) else None
         names = names if isinstance(names, list) else []
+
+    def label(value: Any) -> str:
+        named = isinstance(value, int) and 0 <= value < len(names)
+        return str(names[value] if named else value).strip() or "none"
+
     # A long text that stands once in the file for all rows stays one.
     with _open_table(path, read_dictionary=[column]) as (table, _):
         for batch in table.iter_batches(columns=[column]):
             values = batch.column(0)
             if hasattr(values, "dictionary"):
-                labels = [*map(_label, values.dictionary.to_pylist()), "none"]
+                labels = [*map(label, values.dictionary.to_pylist()), label(None)]
                 yield from (labels[-1 if k is None else k] for k in values.indices.to_pylist())
-                continue
-            for value in values.to_pylist():
-                if isinstance(value, int) and 0 <= value < len(names):
-                    value = names[value]
-                yield _label(value)
-
-
-def _label(value: Any) -> str:
-    return str(value).strip() or "none"
+            else:
+                yield from map(label, values.to_pylist())
 
 
 def _contents(path: Path) -> Iterator[bytes | UnusableError]:

@@ -2,11 +2,12 @@
 
 A prototype with the seeds 0 and 1 fixed images, accuracy and limit. After the flipped labels the
 mean probability of the wrong class was 0.994 over the training images (median 0.9993) and 0.925
-over validation images. At the rates that are fastest from the even start, 0.1 and 0.3, cross-
-entropy took 50 and 48 steps from there, sigmoid-mse 89 and 71; from the even start they took 44 and
-52, and 50 and 48: an interaction of 1.57 and 1.60. The accuracy was chosen of four after both seeds
-had been seen (to 80 % the interaction was 1.9 and 0.64, to 60 % below 1 for one), so that these two
-numbers may be luck. Cats and dogs are not learned well enough to be surely wrong of new images.
+over validation images. At the rates that are fastest from the even start, 0.1 and 0.3,
+cross-entropy took 50 and 48 steps from there, sigmoid-mse 89 and 71; from the even start they took
+44 and 52, and 50 and 48: an interaction of 1.57 and 1.60. The accuracy was chosen of four after
+both seeds had been seen (to 80 % the interaction was 1.9 and 0.64, to 60 % below 1 for one), so
+that these two numbers may be luck. Cats and dogs are not learned well enough to be surely wrong of
+new images.
 """
 
 from __future__ import annotations

@@ -17,6 +17,7 @@ from matplotlib.ticker import LogLocator, MaxNLocator
 
 from lossbench.benchmarks.format import MINUS
 
+from .intervals import Limits
 from .palette import ON_DARK, loss_style
 
 TEXT = 14.0
@@ -66,6 +67,32 @@ class Scale:
             low, high, value = math.log(low), math.log(high), math.log(value)
         share = (value - low) / (high - low)
         return self.start + min(2.0, max(-1.0, share)) * (self.end - self.start)
+
+
+def axis_ends(
+    values: Iterable[float], limits: Limits, *, log: bool, margin: float
+) -> tuple[float, float]:
+    """Return the ends of an axis: its own limits, or those of the values with a margin.
+
+    Args:
+        values: what is drawn; those that the axis cannot show do not count.
+        limits: ends of the axis; None: what the values need.
+        log: whether the axis is logarithmic.
+        margin: share of the range of the values.
+    """
+    shown = [v for v in values if math.isfinite(v) and (v > 0 or not log)] or [1.0]
+    low, high = min(shown), max(shown)
+    if log:
+        ratio = max(high / low, 1.2) ** margin
+        low, high = low / ratio, high * ratio
+    else:
+        reach = margin * ((high - low) or abs(high) or 1)
+        low, high = low - reach, high + reach
+    low, high = (
+        (low if limits[0] is None else limits[0]),
+        (high if limits[1] is None else limits[1]),
+    )
+    return (low, high) if low < high else (low, low + (abs(low) or 1))
 
 
 def element(name: str, content: str = "", **attributes: Any) -> str:

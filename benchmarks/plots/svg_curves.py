@@ -16,6 +16,7 @@ from .svg import (
     TEXT,
     Chart,
     Scale,
+    axis_ends,
     color_class,
     element,
     line,
@@ -154,19 +155,8 @@ def _heights(curve: Curve) -> list[Values]:
 
 
 def _ends(axis: Axis, values: Iterable[Values], margin: float) -> tuple[float, float]:
-    """Return the limits of an axis: its own, or those of the values with a margin."""
-    every = np.concatenate([np.empty(0), *(each.ravel() for each in values)])
-    every = every[np.isfinite(every) & ((every > 0) | (not axis.log))]
-    least, most = (float(every.min()), float(every.max())) if len(every) else (1.0, 1.0)
-    if axis.log:
-        ratio = max(most / least, 1.2) ** margin
-        low, high = least / ratio, most * ratio
-    else:
-        reach = margin * ((most - least) or abs(most) or 1)
-        low, high = least - reach, most + reach
-    own = axis.limits
-    low, high = (low if own[0] is None else own[0]), (high if own[1] is None else own[1])
-    return (low, high) if low < high else (low, low + (abs(low) or 1))
+    every = np.concatenate([np.empty(0), *(each.ravel() for each in values)]).tolist()
+    return axis_ends(every, axis.limits, log=axis.log, margin=margin)
 
 
 def _labels(panel: CurvePanel) -> list[Label]:

@@ -5,7 +5,6 @@ The texts of a row stand above its bar, which has all of the width: it is read o
 
 from __future__ import annotations
 
-import math
 from html import escape
 from typing import Any
 
@@ -14,6 +13,7 @@ from .svg import (
     TEXT,
     Chart,
     Scale,
+    axis_ends,
     color_class,
     element,
     line,
@@ -152,13 +152,4 @@ def _limits(panel: RowPanel) -> tuple[float, float]:
         shown += [value for value, _ in row.ends]
         shown += row.expected or ()
     shown += [*panel.references, *([] if panel.chance is None else [panel.chance])]
-    shown = [v for v in shown if math.isfinite(v) and (v > 0 or not panel.log)] or [1.0]
-    low, high = min(shown), max(shown)
-    if panel.log:
-        ratio = max(high / low, 1.2) ** 0.05
-        low, high = low / ratio, high * ratio
-    else:
-        reach = 0.05 * ((high - low) or abs(high) or 1)
-        low, high = low - reach, high + reach
-    least, most = panel.limits
-    return low if least is None else least, high if most is None else most
+    return axis_ends(shown, panel.limits, log=panel.log, margin=0.05)

@@ -1,4 +1,4 @@
-"""Tags of event files, and what TensorBoard says of each: what it is, its unit, how averaged."""
+"""Tags of event files, and their descriptions in TensorBoard: meaning, unit, and average."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What TensorBoard says of each tag of a board: what it is, its unit, how it is averaged."""
+"""Descriptions of the tags of a board in TensorBoard: meaning, unit, and average."""
 
 from __future__ import annotations
 

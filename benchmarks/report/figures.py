@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple
 
@@ -52,9 +52,9 @@ def draw_figures(experiment: Experiment, summary: dict[str, Any]) -> dict[str, D
     """
     synthetic, classes = summary["synthetic"], summary["classes"]
     stamp = SYNTHETIC if synthetic else ""
-    differences, runs = compared(summary), experiment.compared
+    differences = compared(summary)
     words = {name: verdict_words(each) for name, each in differences.items()}
-    curves = (accuracy_panel(runs, summary), gradient_panel(runs))
+    curves = comparison_panels(experiment, summary)
     forms = closed_form_panels(list(summary["losses"]), classes)
     charts = {
         "differences.png": [row_chart(differences_panel(differences, MARGIN, words), stamp=stamp)]
@@ -65,7 +65,7 @@ def draw_figures(experiment: Experiment, summary: dict[str, Any]) -> dict[str, D
     }
     figures = {
         "differences.png": draw_differences(differences, MARGIN, words, synthetic=synthetic),
-        "comparison.png": draw_comparison(experiment, summary),
+        "comparison.png": draw_comparison(experiment, summary, curves),
         "closed_forms.png": draw_closed_forms(forms, synthetic=synthetic),
     }
     return {
@@ -85,28 +85,32 @@ def charts_beside_reference(experiment: Experiment, summary: dict[str, Any]) -> 
     )
 
 
-def draw_comparison(experiment: Experiment, summary: dict[str, Any]) -> bytes:
-    """Draw two panels over training steps: accuracy, and |dL/dz| of wrong examples.
+def comparison_panels(experiment: Experiment, summary: dict[str, Any]) -> list[CurvePanel]:
+    """Return two panels over training steps: accuracy, and |dL/dz| of wrong examples.
 
     Accuracy is that on validation images, or on training images without a validation split. A line
     is the mean over finished seeds, its band reaches from the lowest to the highest. The marker at
     its end is the mean accuracy on the test images.
     """
+    return [accuracy_panel(experiment.compared, summary), gradient_panel(experiment.compared)]
+
+
+def draw_comparison(
+    experiment: Experiment, summary: dict[str, Any], panels: Sequence[CurvePanel]
+) -> bytes:
+    """Draw the panels of `comparison_panels` below each other."""
     runs = experiment.compared
     with matplotlib.rc_context(RC):
         height = figure_height(len(runs))
         figure = Figure(figsize=(10, height), dpi=DPI)
-        upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=(1.15, 1))
+        grid = figure.subplots(2, 1, sharex=True, height_ratios=(1.15, 1))
         right, top, bottom = 0.735 - label_margin(runs), 1 - 1.05 / height, 0.63 / height
         figure.subplots_adjust(left=0.095, right=right, top=top, bottom=bottom, hspace=0.24)
         figure.text(0.012, 1 - 0.2 / height, caption(experiment, summary), va="top", fontsize=10.5)
-        for axes, panel in (
-            (upper, accuracy_panel(runs, summary)),
-            (lower, gradient_panel(runs)),
-        ):
+        for axes, panel in zip(grid, panels, strict=True):
             draw_panel(axes, panel, gap=0.088)
-        upper.set_xlabel("")
-        upper.tick_params(labelbottom=True)
+        grid[0].set_xlabel("")
+        grid[0].tick_params(labelbottom=True)
         figure.align_ylabels()
         if summary["synthetic"]:
             stamp_synthetic(figure)

@@ -1,4 +1,4 @@
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -22,9 +22,13 @@ def drawn_split(count: int, seed: int, classes: int = 2) -> Split:
 
 
 @pytest.fixture(scope="session", autouse=True)
-def single_thread() -> None:
-    """Use one thread: with two, small batches wait for each other on a busy machine."""
+def single_thread() -> Iterator[None]:
+    """Use one thread: with two, small batches wait for each other on a busy machine. So do runs of
+    an experiment, however many cores there are."""
     torch.set_num_threads(1)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("lossbench.benchmarks.training.plan.cpu_count", lambda: 1)
+        yield
 
 
 @pytest.fixture(scope="session")

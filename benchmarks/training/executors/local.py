@@ -97,5 +97,5 @@ def run(
 
 def gather_finished(plan: Plan, missing: Sequence[RunConfig]) -> None:
     """Write the tables of the experiment from all runs but the missing ones."""
-    directories = zip(plan.runs, plan.run_directories, strict=True)
-    gather_tables(plan.directory, [path for config, path in directories if config not in missing])
+    directories, left_out = zip(plan.runs, plan.run_directories, strict=True), set(missing)
+    gather_tables(plan.directory, [path for config, path in directories if config not in left_out])

@@ -1,4 +1,4 @@
-"""What a process that trains a run tells the process that leads the experiment."""
+"""Progress of a run, from the process that trains it to the one that leads the experiment."""
 
 from __future__ import annotations
 

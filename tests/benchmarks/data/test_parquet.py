@@ -7,6 +7,7 @@ import pytest
 
 from lossbench.benchmarks.data import open_images
 from lossbench.benchmarks.data.folder import path_source
+from lossbench.benchmarks.data.parquet import _labels
 
 pa = pytest.importorskip("pyarrow")
 pq = pytest.importorskip("pyarrow.parquet")
@@ -74,6 +75,25 @@ def test_labels_may_be_text_and_columns_have_other_names(pack, table, columns, k
     assert source.composition.left_out == ("1 file of no class: bird/ (1)",)
     alone = path_source(path / "0000.parquet")
     assert counts(alone) == counts(source)
+
+
+@pytest.mark.parametrize(
+    "labels",
+    [
+        pa.array([0, 1, 1, None, 0]),
+        pa.array([0, 1, 1, None, 0]).dictionary_encode(),
+        pa.array(["cat", "dog", "dog", None, "cat"]),
+    ],
+    ids=["numbers", "numbers in a dictionary", "texts"],
+)
+def test_labels_have_the_same_names_in_any_column(pack, jpeg, labels) -> None:
+    columns = {"image": pa.array([jpeg(number) for number in range(5)]), "label": labels}
+    names = {"label": {"names": ["cat", "dog"], "_type": "ClassLabel"}}
+    about = json.dumps({"info": {"features": names}})
+    sink = pa.BufferOutputStream()
+    pq.write_table(pa.table(columns).replace_schema_metadata({"huggingface": about}), sink)
+    path = pack({"train.parquet": sink.getvalue().to_pybytes()}) / "train.parquet"
+    assert list(_labels(path)) == ["cat", "dog", "dog", "None", "cat"]
 
 
 def test_each_row_has_its_own_image(pack, table, jpeg):

@@ -3,7 +3,13 @@ import pytest
 
 from lossbench.benchmarks.config import ARTICLE_LOSSES
 from lossbench.benchmarks.records.reading import read_experiment
-from lossbench.benchmarks.report.figures import caption, decades_of, draw_comparison, power_of_ten
+from lossbench.benchmarks.report.figures import (
+    caption,
+    comparison_panels,
+    decades_of,
+    draw_comparison,
+    power_of_ten,
+)
 from lossbench.benchmarks.report.summary import summarise_experiment
 from lossbench.losses import registry
 
@@ -15,7 +21,11 @@ LIMIT = 250_000  # bytes
 
 def drawn(directory):
     experiment = read_experiment(directory)
-    return draw_comparison(experiment, summarise_experiment(experiment))
+    return draw_summary(experiment, summarise_experiment(experiment))
+
+
+def draw_summary(experiment, summary):
+    return draw_comparison(experiment, summary, comparison_panels(experiment, summary))
 
 
 @pytest.mark.slow
@@ -82,7 +92,7 @@ def test_the_picture_says_over_how_many_seeds(experiment):
 def test_synthetic_is_stamped_across(experiment):
     found = read_experiment(experiment)
     synthetic = summarise_experiment(found) | {"synthetic": True, "note": "SYNTHETIC IMAGES"}
-    plain, stamped = opened(drawn(experiment)), opened(draw_comparison(found, synthetic))
+    plain, stamped = opened(drawn(experiment)), opened(draw_summary(found, synthetic))
     assert "SYNTHETIC" in stamped.text["Description"]
     gray, other = (np.asarray(image.convert("L"), dtype=int) for image in (plain, stamped))
     # The letters reach over both panels.
