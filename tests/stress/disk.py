@@ -21,6 +21,7 @@ ON_PATHS = ("replace", "rename", "unlink", "remove", "mkdir", "rmdir", "truncate
 """Functions of os whose first argument is a path."""
 
 PACKAGE = f"{os.sep}benchmarks{os.sep}"
+WRITERS = os.path.join("records", "files.py")
 
 
 class Operation(NamedTuple):
@@ -142,12 +143,15 @@ class _File:
 
 
 def _place() -> str:
-    """Return the innermost function of lossbench that is running, as file:function."""
+    """Return the innermost function of lossbench that is running, as file:function.
+
+    The functions that all others write files with are left out.
+    """
     frame = sys._getframe(2)
     while frame is not None:
         file = frame.f_code.co_filename
-        if PACKAGE in file and f"{os.sep}tests{os.sep}" not in file:
-            name = file.rpartition(PACKAGE)[2]
+        name = file.rpartition(PACKAGE)[2]
+        if PACKAGE in file and f"{os.sep}tests{os.sep}" not in file and name != WRITERS:
             return f"{name}:{frame.f_code.co_name}"
         frame = frame.f_back  # type: ignore[assignment]
     return "elsewhere"
