@@ -130,7 +130,7 @@ def test_a_signal_keeps_what_is_done_and_says_how_to_go_on(
         # A shell that starts us in the background has us, and our children, ignore Ctrl-C.
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
-    results, until = Path("runs/cut/results.csv"), time.monotonic() + 60
+    results, until = Path("runs/cut/results.csv"), time.monotonic() + 300
     while time.monotonic() < until and process.poll() is None:
         # Two rows a run: five of them are two finished runs.
         if results.exists() and len(results.read_text().splitlines()) >= 5:
@@ -138,7 +138,7 @@ def test_a_signal_keeps_what_is_done_and_says_how_to_go_on(
         time.sleep(0.01)
     process.send_signal(number)
     try:
-        out, err = process.communicate(timeout=60)
+        out, err = process.communicate(timeout=300)
     finally:
         process.kill()
     assert process.returncode == 128 + number
@@ -146,7 +146,10 @@ def test_a_signal_keeps_what_is_done_and_says_how_to_go_on(
     assert "interrupted after" in err
     summary = json.loads(Path("runs/cut/summary.json").read_text())
     assert 2 <= summary["finished_runs"] < 12
-    assert "zero-one" in out
+    # Which of two workers ends first is chance.
+    done = [name for name, each in summary["losses"].items() if each["test_accuracy"]]
+    assert done
+    assert all(name in out for name in done)
     (line,) = (line for line in err.splitlines() if "to go on" in line)
     command = line.partition("lossbench compare ")[2].split()
     assert command == ["--resume", "runs/cut"]
