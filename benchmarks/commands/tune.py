@@ -29,7 +29,7 @@ from lossbench.benchmarks.data.description import data_lines, describe_data
 from lossbench.benchmarks.errors import UserError, one_line
 from lossbench.benchmarks.format import percent, plural
 from lossbench.benchmarks.records import experiment
-from lossbench.benchmarks.records.files import write_atomically, write_json
+from lossbench.benchmarks.records.files import make_directory, write_atomically, write_json
 from lossbench.benchmarks.report.document import Banner, Code, Document, Paragraph, Table
 from lossbench.benchmarks.report.provenance import repeating
 from lossbench.benchmarks.report.render import markdown
@@ -154,7 +154,7 @@ def write(directory: Path, about: dict[str, Any]) -> None:
     if kept and (kept["rates"], kept["seeds"]) == (about["rates"], about["seeds"]):
         about = about | {"losses": kept["losses"] | about["losses"]}
     try:
-        directory.mkdir(parents=True, exist_ok=True)
+        make_directory(directory)
         write_atomically(directory / "trials.csv", trials_csv(about).encode())
         write_atomically(directory / "tuning.md", markdown(search_page(about)).encode())
         write_json(directory / "tuning.json", about)

@@ -8,7 +8,6 @@ import hashlib
 import os
 import re
 import shutil
-import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from http.client import HTTPException
@@ -18,7 +17,7 @@ from urllib.parse import urlsplit
 from urllib.request import HTTPRedirectHandler, Request, build_opener
 
 from lossbench.benchmarks.errors import UserError, one_line
-from lossbench.benchmarks.records.files import lock_directory
+from lossbench.benchmarks.records.files import lock_directory, remove_scratch, sync_directory
 
 from .archive import open_tar, path_parts, read_tar_member
 from .sources import Say, UnavailableError, cache_home
@@ -93,7 +92,8 @@ def download(
 def fetch(archive: Archive, path: Path) -> None:
     """Download an archive to `path`, continuing an earlier download.
 
-    After a broken connection the download continues, as long as each connection delivers bytes.
+    After a broken connection the download continues, as long as each connection delivers bytes. If
+    an earlier part was damaged, it begins again.
 
     Raises:
         UnavailableError: the archive cannot be downloaded or is another file. A wrong file is
@@ -103,6 +103,7 @@ def fetch(archive: Archive, path: Path) -> None:
     received = path.stat().st_size if path.exists() else 0
     if received > archive.size:
         received = 0
+    earlier = received
     while received < archive.size:
         before = received
         failure: Exception | None = None
@@ -116,6 +117,9 @@ def fetch(archive: Archive, path: Path) -> None:
         found = hashlib.file_digest(file, "sha256").hexdigest()
     if found != archive.sha256:
         path.unlink()
+        if earlier:
+            fetch(archive, path)
+            return
         raise UnavailableError(
             f"the download failed: {archive.url} is corrupted or another file (its "
             f"SHA-256 begins with {found[:12]}, not with {archive.sha256[:12]})"
@@ -190,8 +194,10 @@ def _receive(archive: Archive, path: Path, received: int) -> int:
 def _unpack(archives: Sequence[Path], folder: str, members: re.Pattern[str]) -> None:
     """Extract the regular files whose names match into `folder`, beside the archives."""
     downloads = archives[0].parent
-    scratch = Path(tempfile.mkdtemp(prefix=f".{folder}-", dir=downloads))
+    remove_scratch(downloads)
+    scratch = downloads / f".{folder}.tmp"
     try:
+        scratch.mkdir()
         for path in archives:
             with open_tar(path) as archive:
                 for member in archive:
@@ -201,7 +207,11 @@ def _unpack(archives: Sequence[Path], folder: str, members: re.Pattern[str]) -> 
                         target = scratch / folder / wanted["path"]
                         target.parent.mkdir(parents=True, exist_ok=True)
                         target.write_bytes(content)
+        # Thousands of files at once: the folder's name says that they are complete.
+        if hasattr(os, "sync"):
+            os.sync()
         os.rename(scratch / folder, downloads / folder)
+        sync_directory(downloads)
         for path in archives:
             path.unlink()
     finally:

@@ -20,6 +20,7 @@ from lossbench.benchmarks.data.description import describe_data
 from lossbench.benchmarks.errors import UserError, unknown_name
 from lossbench.benchmarks.records import experiment
 from lossbench.benchmarks.records.claim import FILE, Finding, read_claim
+from lossbench.benchmarks.records.files import ONE_DAY, remove_scratch
 from lossbench.benchmarks.report.claims import write_finding, write_overview
 from lossbench.benchmarks.training.executors.pool import ImageArguments, Pool, image_arguments
 from lossbench.benchmarks.training.rate_search import FIRST_SEARCH_SEED
@@ -149,6 +150,8 @@ def examine(
     """
     evidence = runs / "evidence"
     experiment.make_runs_directory(evidence)
+    for directory in (evidence, *(evidence / claim.name for claim in claims)):
+        remove_scratch(directory, older_than=ONE_DAY)
     done = []
     with reporter, Pool(runs / "trials", device, reporter, workers) as pool:
         registered = {claim.name: Registration(claim, evidence / claim.name) for claim in claims}

@@ -12,7 +12,7 @@ from typing import Any, Literal, get_args
 from lossbench.benchmarks.errors import UserError, one_line
 from lossbench.benchmarks.stats.verdict import Verdict
 
-from .files import write_files
+from .files import make_directory, write_files
 from .reading import DATA
 from .schema import NUMBER, reject_constant, schema_error
 
@@ -179,7 +179,7 @@ def write_claim(
         }
     )
     try:
-        directory.mkdir(parents=True, exist_ok=True)
+        make_directory(directory)
     except OSError as error:
         raise UserError(f"cannot write {directory}: {error.strerror or error}") from None
     files = {figure.name: figure.png for figure in finding.figures}

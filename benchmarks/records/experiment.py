@@ -15,6 +15,8 @@ import torch
 from lossbench import losses
 from lossbench.benchmarks.errors import UserError
 
+from .files import make_directory, sync_directory
+
 SYNTHETIC_MARK = "SYNTHETIC"
 
 
@@ -24,7 +26,7 @@ def make_runs_directory(directory: Path) -> None:
     Raises UserError before hours of work are lost.
     """
     try:
-        directory.mkdir(parents=True, exist_ok=True)
+        make_directory(directory)
     except FileExistsError:
         raise UserError(f"--runs: {directory} is no directory; choose another") from None
     except OSError as error:
@@ -38,6 +40,7 @@ def create(directory: Path) -> None:
     make_runs_directory(directory.parent)
     try:
         directory.mkdir()
+        sync_directory(directory.parent)
     except FileExistsError:
         raise UserError(
             f"{directory} already exists: choose another --name or --runs, or remove it"

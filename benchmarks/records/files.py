@@ -1,7 +1,8 @@
-"""Write files atomically, read arrays without running code, and lock directories."""
+"""Write files that survive a power failure, read arrays without running code, lock directories."""
 
 from __future__ import annotations
 
+import errno
 import io
 import json
 import os
@@ -19,14 +20,17 @@ from filelock import FileLock, Timeout
 
 from lossbench.benchmarks.errors import UserError, one_line
 
+ONE_DAY = 86400.0
+
 MAX_ARRAY_BYTES = 2 * 2**30
 """Maximum unpacked size of an .npz file; a larger one is not read."""
 
 
 def write_atomically(path: Path, content: bytes) -> None:
-    """Write a file under another name, sync it and rename it.
+    """Write a file under another name, sync it, rename it and sync the directory.
 
-    Readers see the old file or the whole new one, even after a power failure.
+    Readers see the old file or the whole new one, even after a power failure. Once this has
+    returned, they see the new one.
 
     Raises:
         OSError: the file cannot be written; nothing is left behind.
@@ -39,9 +43,66 @@ def write_atomically(path: Path, content: bytes) -> None:
                 file.flush()
                 os.fsync(file.fileno())
             os.replace(scratch, path)
+            sync_directory(path.parent)
     finally:
         with suppress(OSError):
             scratch.unlink(missing_ok=True)
+
+
+def make_directory(directory: Path) -> None:
+    """Make a directory unless it exists, and those above it; they survive a power failure.
+
+    Raises:
+        OSError: it cannot be made; FileExistsError if it or one above is a file.
+    """
+    if not directory.is_dir():
+        make_directory(directory.parent)
+        directory.mkdir(exist_ok=True)
+        sync_directory(directory.parent)
+
+
+def sync_directory(directory: Path) -> None:
+    """Make the names in a directory survive a power failure, where the system allows that.
+
+    Raises:
+        OSError: the disk fails.
+    """
+    try:
+        descriptor = os.open(directory, os.O_RDONLY)
+    except PermissionError:  # Windows opens no directory
+        return
+    try:
+        os.fsync(descriptor)
+    except OSError as error:
+        if error.errno != errno.EINVAL:  # some network file systems sync no directory
+            raise
+    finally:
+        os.close(descriptor)
+
+
+def sync_tree(directory: Path) -> None:
+    """Make a directory with all that is below it survive a power failure, but for its own name.
+
+    Raises:
+        OSError: the disk fails.
+    """
+    for path in directory.rglob("*"):
+        if path.is_dir():
+            sync_directory(path)
+        else:
+            sync_file(path)
+    sync_directory(directory)
+
+
+def sync_file(path: Path) -> int:
+    """Make the content of a file survive a power failure, and return its length in bytes.
+
+    Raises:
+        OSError: the file cannot be read, or the disk fails.
+    """
+    with path.open("rb") as file:
+        os.fsync(file.fileno())
+        return os.fstat(file.fileno()).st_size
 
 
 @contextmanager

@@ -12,6 +12,7 @@ import os
 import shutil
 from collections import defaultdict
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from tensorboard.compat.proto.summary_pb2 import Summary
 from lossbench.benchmarks.data import ImageSet
 from lossbench.benchmarks.errors import UserError, one_line
 from lossbench.benchmarks.records.events import EventFile, scalar_values
+from lossbench.benchmarks.records.files import sync_directory, sync_tree
 from lossbench.benchmarks.records.reading import Experiment, read_experiment
 from lossbench.benchmarks.records.results import run_directory
 
@@ -92,14 +94,14 @@ def read_summary(directory: Path) -> dict[str, Any]:
 
 
 def replace_directory(new: Path, old: Path) -> None:
-    """Move the directory `new` to `old`, and delete what was there."""
-    if not old.exists():
-        new.rename(old)
-        return
-    backup = new.with_name(new.name + ".old")
-    old.rename(backup)
+    """Move the directory `new`, `.NAME.tmp`, to `old`, and delete what was there."""
+    sync_tree(new)
+    backup = new.with_suffix(".old.tmp")
+    with suppress(FileNotFoundError):
+        old.rename(backup)
     new.rename(old)
-    shutil.rmtree(backup)
+    sync_directory(old.parent)
+    shutil.rmtree(backup, ignore_errors=True)
 
 
 def write_loss(

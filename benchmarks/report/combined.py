@@ -11,6 +11,7 @@ from lossbench.benchmarks.errors import UserError
 from lossbench.benchmarks.format import plural
 from lossbench.benchmarks.records.claim import FILE as CLAIM_FILE
 from lossbench.benchmarks.records.claim import read_claim
+from lossbench.benchmarks.records.files import make_directory
 from lossbench.benchmarks.records.reading import EXPERIMENT_FILE
 
 from . import claims
@@ -80,7 +81,7 @@ def write_reports(directories: Sequence[Path], output: Path | None = None) -> li
             f"{folder} has a report of its own: choose another --output for the combined page"
         )
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        make_directory(folder)
     except OSError as error:
         raise UserError(f"cannot write {folder}: {error.strerror or error}") from None
     return [*write_pages(folder, _combine(parts, folder)), *written]

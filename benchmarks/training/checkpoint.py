@@ -11,7 +11,7 @@ from typing import Any
 import torch
 
 from lossbench.benchmarks.records.events import event_files
-from lossbench.benchmarks.records.files import write_atomically
+from lossbench.benchmarks.records.files import sync_directory, sync_file, write_atomically
 from lossbench.benchmarks.records.results import RESULTS, WARNINGS
 
 CHECKPOINT_FILE = "resume.pt"
@@ -85,16 +85,14 @@ def appended_files(directory: Path) -> list[Path]:
 
 
 def sync_files(directory: Path) -> dict[str, int]:
-    """Flush the growing files of a run to the disk and return their lengths in bytes by name.
+    """Flush the growing files of a run to the disk, with their names; return their lengths in bytes
+    by name.
 
     Raises:
         OSError: a file cannot be flushed.
     """
-    lengths = {}
-    for path in appended_files(directory):
-        with path.open("rb") as file:
-            os.fsync(file.fileno())
-            lengths[path.name] = os.fstat(file.fileno()).st_size
+    lengths = {path.name: sync_file(path) for path in appended_files(directory)}
+    sync_directory(directory)
     return lengths
 
 

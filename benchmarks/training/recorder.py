@@ -18,6 +18,7 @@ from lossbench.benchmarks.records.events import EventFile
 from lossbench.benchmarks.records.experiment import SYNTHETIC_MARK
 from lossbench.benchmarks.records.files import (
     lock_directory,
+    make_directory,
     remove_scratch,
     write_arrays,
     write_atomically,
@@ -80,7 +81,7 @@ def recorded_trainer(plan: Plan, config: RunConfig, monitor: Monitor) -> Iterato
         OSError: a file cannot be written.
     """
     path = run_directory(plan.directory, config.loss, config.seed)
-    path.mkdir(parents=True, exist_ok=True)
+    make_directory(path)
     with lock_directory(path), Recorder(plan, config, monitor) as recorder:
         try:
             state = broadcast(recorder.state)
@@ -122,7 +123,7 @@ class Recorder(Callback):
         self.batch_size = min(config.batch_size, len(plan.dataset.train.labels))
         self.checkpoint_every = plan.config.checkpoint_every
         self.path = run_directory(plan.directory, config.loss, config.seed)
-        self.path.mkdir(parents=True, exist_ok=True)
+        make_directory(self.path)
         remove_scratch(self.path)
         (self.path / FAILURE).unlink(missing_ok=True)
         classes = len(plan.images.classes)

@@ -16,7 +16,13 @@ import torch
 from lossbench import losses, models
 from lossbench.benchmarks.config import RunConfig
 from lossbench.benchmarks.records.experiment import processor_family
-from lossbench.benchmarks.records.files import read_arrays, remove_scratch, write_arrays
+from lossbench.benchmarks.records.files import (
+    ONE_DAY,
+    make_directory,
+    read_arrays,
+    remove_scratch,
+    write_arrays,
+)
 from lossbench.benchmarks.records.results import Evaluation
 from lossbench.losses import registry
 
@@ -26,8 +32,6 @@ from .result import Predictions, RunResult
 
 ROOT = Path(__file__).resolve().parents[2]
 """Directory of losses, models and benchmarks."""
-
-ONE_DAY = 86400.0
 
 SPLITS = ("validation", "test")
 
@@ -79,7 +83,7 @@ class ResultCache:
         Raises:
             OSError: it cannot be written.
         """
-        self.directory.mkdir(parents=True, exist_ok=True)
+        make_directory(self.directory)
         write_arrays(self.path(result.config, fingerprint), to_arrays(result))
 
 

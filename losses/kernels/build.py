@@ -30,6 +30,8 @@ from .switches import NoKernelsError
 logger = logging.getLogger(__name__)
 
 MODULE = "lossbench_kernels"
+SCRATCH = "building-"
+ONE_DAY = 86400.0
 GLUE, RUNTIME = (Path(__file__).parent / name for name in ("glue", "runtime"))
 FLAGS = ("-std=c++20", "-O3", "-march=native", "-fPIC", "-fopenmp-simd")
 # Errno and traps are not used; NaN and infinity are.
@@ -151,14 +153,14 @@ def compile_kernel(request: Request, printed: Source) -> Path:
     logger.info("compiling the kernel of %s", request.loss.forms.name)
     try:
         library.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=library.parent, prefix="building-") as name:
-            file = Path(name) / "kernel.cpp"
+        with _scratch(library.parent) as work:
+            file = work / "kernel.cpp"
             file.write_text(printed.text)
             flags = [*FLAGS, *MATH_FLAGS, *["-ffp-contract=off"] * printed.exact]
             command = [str(compiler()), *flags, "-shared", f"-I{RUNTIME}", str(file)]
             _run_all([[*command, "-o", str(file.with_suffix(".so"))]], library.with_suffix(".log"))
             # Another process may have been first: its library is the same.
-            file.with_suffix(".so").replace(library)
+            _move(file.with_suffix(".so"), library)
     except OSError as error:
         raise NoKernelsError(f"{library.parent} cannot be written: {error.strerror}") from error
     return library
@@ -239,8 +241,7 @@ def _compile(path: str, version: str, directory: Path) -> None:
         *("-isystem", sysconfig.get_paths()["include"]),
         *(word for include in includes for word in ("-isystem", str(include))),
     ]
-    with tempfile.TemporaryDirectory(dir=directory, prefix="building-") as name:
-        work = Path(name)
+    with _scratch(directory) as work:
         sources = sorted(GLUE.glob("*.cpp"))
         objects = [work / f"{source.stem}.o" for source in sources]
         _run_all(
@@ -253,10 +254,33 @@ def _compile(path: str, version: str, directory: Path) -> None:
         _run_all(
             [[*map(str, link), "-ltorch_python", "-ltorch_cpu", "-lc10"]], directory / "build.log"
         )
-        (directory / "compiler.txt").write_text(f"{version}, for torch {torch.__version__}\n")
-        with open(library, "rb") as file:
-            os.fsync(file.fileno())
-        library.replace(directory / library.name)
+        about = work / "compiler.txt"
+        about.write_text(f"{version}, for torch {torch.__version__}\n")
+        for finished in (about, library):
+            _move(finished, directory / finished.name)
+
+
+@contextlib.contextmanager
+def _scratch(directory: Path) -> Iterator[Path]:
+    """Make a temporary directory below another, and remove those that killed processes left."""
+    for left in directory.glob(f"{SCRATCH}*"):
+        with contextlib.suppress(FileNotFoundError):
+            if time.time() - left.stat().st_mtime > ONE_DAY:
+                shutil.rmtree(left, ignore_errors=True)
+    with tempfile.TemporaryDirectory(dir=directory, prefix=SCRATCH) as name:
+        yield Path(name)
+
+
+def _move(file: Path, place: Path) -> None:
+    """Move a finished file into place; after a power failure all of it is there, or nothing."""
+    with open(file, "rb") as written:
+        os.fsync(written.fileno())
+    file.replace(place)
+    directory = os.open(place.parent, os.O_RDONLY)
+    try:
+        os.fsync(directory)
+    finally:
+        os.close(directory)
 
 
 def _run_all(commands: list[list[str]], log: Path) -> None:

@@ -13,14 +13,16 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
+import numpy as np
+
 Failure = Literal["EIO", "ENOSPC", "kill before", "kill after"]
 FAILURES: tuple[Failure, ...] = ("EIO", "ENOSPC", "kill before", "kill after")
 """Input/output error, full disk (half of a write is done), and SIGKILL before and after."""
 
-ON_PATHS = ("replace", "rename", "unlink", "remove", "mkdir", "rmdir", "truncate", "open")
+ON_PATHS = ("replace", "rename", "unlink", "remove", "mkdir", "rmdir", "truncate", "utime", "open")
 """Functions of os whose first argument is a path."""
 
-PACKAGE = f"{os.sep}benchmarks{os.sep}"
+ROOMS = tuple(f"{os.sep}{name}{os.sep}" for name in ("benchmarks", "losses"))
 WRITERS = os.path.join("records", "files.py")
 
 
@@ -28,7 +30,7 @@ class Operation(NamedTuple):
     """An operation on the disk.
 
     Attributes:
-        kind: open, write, fsync, lock, or the name of the function of os.
+        kind: open, write, fsync (of a memory map as well), lock, or the name of the function of os.
         path: of the file, relative to the directory.
         place: the function of lossbench that asked for it.
     """
@@ -59,6 +61,9 @@ class Disk:
         for name in ON_PATHS:
             setattr(os, name, self._on_path(name, getattr(os, name)))
         os.fsync = self._on_descriptor("fsync", os.fsync)
+        os.posix_fallocate = self._on_descriptor("posix_fallocate", os.posix_fallocate)
+        os.sync = self._on_nothing("sync", os.sync)
+        np.memmap.flush = self._on_map(np.memmap.flush)  # type: ignore[method-assign]
         fcntl.flock = self._on_descriptor("lock", fcntl.flock)
         builtins.open = io.open = self._opener(io.open)
 
@@ -95,15 +100,25 @@ class Disk:
 
     def _on_path(self, name: str, real: Callable[..., Any]) -> Callable[..., Any]:
         def operation(path: Any, *rest: Any, **options: Any) -> Any:
-            return self.run(name, path, lambda: real(path, *rest, **options), lambda: None)
+            place = options.get("dir_fd")
+            full = path if place is None else os.path.join(_path_of(place), path)
+            return self.run(name, full, lambda: real(path, *rest, **options), lambda: None)
 
         return operation
 
     def _on_descriptor(self, name: str, real: Callable[..., Any]) -> Callable[..., Any]:
         def operation(file: Any, *rest: Any) -> Any:
             number = file if isinstance(file, int) else file.fileno()
-            path = os.readlink(f"/proc/self/fd/{number}")
-            return self.run(name, path, lambda: real(file, *rest), lambda: None)
+            return self.run(name, _path_of(number), lambda: real(file, *rest), lambda: None)
+
+        return operation
+
+    def _on_nothing(self, name: str, real: Callable[[], None]) -> Callable[[], None]:
+        return lambda: self.run(name, self.root, real, lambda: None)
+
+    def _on_map(self, real: Callable[..., None]) -> Callable[..., None]:
+        def operation(array: np.memmap[Any, Any]) -> None:
+            self.run("fsync", array.filename, lambda: real(array), lambda: None)
 
         return operation
 
@@ -142,6 +157,10 @@ class _File:
         return getattr(self._file, name)
 
 
+def _path_of(descriptor: int) -> str:
+    return os.readlink(f"/proc/self/fd/{descriptor}")
+
+
 def _place() -> str:
     """Return the innermost function of lossbench that is running, as file:function.
 
@@ -150,8 +169,8 @@ def _place() -> str:
     frame = sys._getframe(2)
     while frame is not None:
         file = frame.f_code.co_filename
-        name = file.rpartition(PACKAGE)[2]
-        if PACKAGE in file and f"{os.sep}tests{os.sep}" not in file and name != WRITERS:
+        name = next((file.rpartition(room)[2] for room in ROOMS if room in file), WRITERS)
+        if name != WRITERS and f"{os.sep}tests{os.sep}" not in file:
             return f"{name}:{frame.f_code.co_name}"
         frame = frame.f_back  # type: ignore[assignment]
     return "elsewhere"

@@ -20,7 +20,7 @@ from typing import Any
 
 from lossbench.benchmarks.config import RunConfig
 from lossbench.benchmarks.errors import UserError, one_line
-from lossbench.benchmarks.records.files import lock_directory
+from lossbench.benchmarks.records.files import lock_directory, make_directory
 from lossbench.benchmarks.records.results import gather_tables, run_directory
 from lossbench.benchmarks.training.checkpoint import CHECKPOINT_FILE, appended_files
 from lossbench.benchmarks.training.plan import Plan
@@ -225,7 +225,7 @@ class _RayTasks:
 
     def _add(self, config: RunConfig) -> None:
         task = _RayTask(config, run_directory(self.plan.directory, config.loss, config.seed))
-        task.path.mkdir(parents=True, exist_ok=True)
+        make_directory(task.path)
         task.lock.enter_context(lock_directory(task.path))
         self._start(task)
 

@@ -21,7 +21,7 @@ from lossbench.benchmarks.config import RunConfig
 from lossbench.benchmarks.console import Reporter
 from lossbench.benchmarks.data.sources import absolute_data
 from lossbench.benchmarks.errors import UserError
-from lossbench.benchmarks.records.files import write_atomically
+from lossbench.benchmarks.records.files import make_directory, write_atomically
 from lossbench.benchmarks.records.reading import EXPERIMENT_FILE, read_description
 from lossbench.benchmarks.records.results import FAILURE, RESULTS, run_directory
 from lossbench.benchmarks.training.checkpoint import CHECKPOINT_FILE, appended_files
@@ -141,7 +141,7 @@ def write_files(path: Path, files: Files) -> None:
     Raises:
         OSError: a file cannot be written.
     """
-    path.mkdir(parents=True, exist_ok=True)
+    make_directory(path)
     for name in files.keys() - {RESULTS, CHECKPOINT_FILE}:
         write_atomically(path / name, files[name])
     for stale in (*appended_files(path), path / FAILURE):

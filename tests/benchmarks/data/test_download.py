@@ -210,3 +210,25 @@ def test_an_unwritable_cache_is_an_error(home):
     home.write_text("a file where a directory should be")
     with pytest.raises(UserError, match="XDG_CACHE_HOME"):
         cifar.cifar10(str)
+
+
+def test_a_damaged_part_is_downloaded_again(server, path):
+    archive = server.publish("archive", CONTENT)
+    for damaged in (bytes(5000), bytes(len(CONTENT))):
+        server.asked.clear()
+        path.write_bytes(damaged)
+        fetch(archive, path)
+        assert path.read_bytes() == CONTENT
+        assert server.asked[-1] is None
+
+
+def test_files_are_synced_before_their_folder_appears(server, home, monkeypatch):
+    archive = server.publish("malicious.tar.gz", malicious())
+    seen = []
+    folder = home / "downloads" / "folder"
+    monkeypatch.setattr(os, "sync", lambda: seen.append(folder.exists()))
+    monkeypatch.setattr(download_module, "sync_directory", lambda each: seen.append(each))
+    download("it", "folder", [archive], MEMBERS, str)
+    assert seen == [False, home / "downloads"]
+    monkeypatch.delattr(os, "sync")  # Windows has none
+    download("it", "other", [archive], MEMBERS, str)

@@ -2,10 +2,12 @@ import errno
 import json
 import math
 import os
+import stat
 import subprocess
 import sys
 import threading
 import zipfile
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -166,3 +168,47 @@ def test_a_directory_that_does_not_exist_cannot_be_locked(tmp_path: Path) -> Non
     with pytest.raises(FileNotFoundError), lock_directory(tmp_path / "gone"):
         pass
     assert not (tmp_path / "gone").exists()
+
+
+def test_a_new_directory_is_synced_and_so_are_those_above(tmp_path, monkeypatch):
+    synced = []
+    monkeypatch.setattr(files, "sync_directory", synced.append)
+    files.make_directory(tmp_path / "a" / "b")
+    assert synced == [tmp_path, tmp_path / "a"]
+    files.make_directory(tmp_path / "a" / "b")
+    assert len(synced) == 2
+    (tmp_path / "file").touch()
+    with pytest.raises(FileExistsError):
+        files.make_directory(tmp_path / "file" / "below")
+
+
+@pytest.mark.parametrize("number", [errno.EINVAL, errno.EIO])
+def test_a_file_system_need_not_sync_directories_but_may_not_fail(tmp_path, monkeypatch, number):
+    def refuse(descriptor):
+        assert stat.S_ISDIR(os.fstat(descriptor).st_mode)
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(os, "fsync", refuse)
+    with nullcontext() if number == errno.EINVAL else pytest.raises(OSError, match="Input"):
+        files.sync_directory(tmp_path)
+
+
+def test_a_directory_that_may_not_be_read_is_not_synced(tmp_path, monkeypatch):
+    def refuse(*_):
+        raise PermissionError
+
+    monkeypatch.setattr(os, "open", refuse)
+    files.sync_directory(tmp_path)
+
+
+def test_all_below_a_directory_is_synced(tmp_path, monkeypatch):
+    synced = []
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a" / "file").write_bytes(b"12345")
+    real = os.fsync
+    name = lambda descriptor: os.readlink(f"/proc/self/fd/{descriptor}")  # noqa: E731
+    monkeypatch.setattr(os, "fsync", lambda file: synced.append(name(file)) or real(file))
+    files.sync_tree(tmp_path)
+    paths = (tmp_path, tmp_path / "a", tmp_path / "a" / "file")
+    assert sorted(synced) == sorted(map(str, paths))
+    assert files.sync_file(tmp_path / "a" / "file") == 5
