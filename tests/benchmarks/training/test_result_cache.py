@@ -17,6 +17,7 @@ from lossbench.benchmarks.training.result_cache import (
     own_packages,
     package_digest,
     source_files,
+    without_comments,
     to_arrays,
 )
 
@@ -128,12 +129,22 @@ def test_a_changed_file_of_ones_own_is_other_code(tmp_path, monkeypatch) -> None
     cache, paths = ResultCache(tmp_path / "cache", CPU), set()
     for changed in (None, alone, package / "part.py"):
         if changed:
-            changed.write_text(changed.read_text() + "\n# changed")
+            changed.write_text(changed.read_text() + "\nY = 2\n")
         package_digest.cache_clear()
         paths.add(cache.path(config, "print"))
     assert len(paths) == 3
     for name in ("own_net", "own_package", "own_package.sgd"):
         monkeypatch.delitem(sys.modules, name)
+
+
+def test_comments_and_docstrings_are_not_code() -> None:
+    code = b'"""Module."""\nX = 1\nclass A:\n    """One."""\n    y: int = 2\n    """Field."""\n'
+    said = code.replace(b"Module", b"Room").replace(b"One", b"Two").replace(b"Field", b"Number")
+    assert without_comments(said + b"# Why.\n\n") == without_comments(code)
+    for changed in (code.replace(b"X = 1", b"X = '1'"), code.replace(b"int = 2", b"int = 3")):
+        assert without_comments(changed) != without_comments(code)
+    torn = b"def f(:"
+    assert without_comments(torn) == torn
 
 
 @pytest.mark.parametrize("damage", [b"", b"PK\x03\x04 torn", b"not an archive"])
