@@ -14,6 +14,7 @@ from torch import Tensor
 
 from lossbench.benchmarks.format import indefinite_article
 from lossbench.losses import registry
+from lossbench.losses.kernels import closed_forms_only
 from lossbench.losses.registry import Entry
 
 from .canvas import (
@@ -37,7 +38,8 @@ def evaluate_at_logits(entry: Entry, z: Tensor, label: int = 1) -> tuple[Tensor,
     """Return value and gradient dL/dz of a loss at each logit, (N,) each.
 
     They are the one logit z of two classes, see `Entry.two_class_logits`. A multilabel loss gets
-    class `label` as present and the other one as absent.
+    class `label` as present and the other one as absent. The closed forms compute them, so that
+    a figure needs no compiler and is the same on every machine.
 
     Args:
         entry: the loss.
@@ -47,8 +49,9 @@ def evaluate_at_logits(entry: Entry, z: Tensor, label: int = 1) -> tuple[Tensor,
     z = z.detach().requires_grad_()
     labels = torch.full((len(z),), label)
     loss = entry.build(reduction="none")
-    value = entry.per_example_loss(loss, entry.two_class_logits(z), labels)
-    (gradient,) = torch.autograd.grad(value.sum(), z)
+    with closed_forms_only():
+        value = entry.per_example_loss(loss, entry.two_class_logits(z), labels)
+        (gradient,) = torch.autograd.grad(value.sum(), z)
     return value.detach(), gradient
 
 

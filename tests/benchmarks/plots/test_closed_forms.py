@@ -11,7 +11,7 @@ from lossbench.benchmarks.plots.closed_forms import (
 )
 from lossbench.benchmarks.training.objective import Objective
 from lossbench.losses import registry
-from lossbench.losses.kernels import closed_forms_only
+from lossbench.losses.kernels.switches import this_thread
 
 from ..samples import opened
 
@@ -44,10 +44,21 @@ def test_the_curve_is_what_a_network_of_two_classes_is_given(name: str, label: i
     outputs = z[:, None].clone().requires_grad_()
     values = Objective(name, kernels=False)(outputs, torch.full((50,), label))
     (gradients,) = torch.autograd.grad(values.sum(), outputs)
-    with closed_forms_only():
-        drawn = evaluate_at_logits(registry.entry(name), z, label)
+    drawn = evaluate_at_logits(registry.entry(name), z, label)
     assert torch.equal(drawn[0], values.detach())
     assert torch.equal(drawn[1], gradients[:, 0])
+
+
+def test_curves_are_computed_without_kernels(monkeypatch) -> None:
+    depths, per_example_loss = [], registry.Entry.per_example_loss
+
+    def noted(*arguments) -> torch.Tensor:
+        depths.append(this_thread.closed_forms_only)
+        return per_example_loss(*arguments)
+
+    monkeypatch.setattr(registry.Entry, "per_example_loss", noted)
+    evaluate_at_logits(registry.entry("nll"), torch.zeros(2))
+    assert depths == [1]
 
 
 @cache

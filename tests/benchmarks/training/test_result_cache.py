@@ -17,8 +17,8 @@ from lossbench.benchmarks.training.result_cache import (
     own_packages,
     package_digest,
     source_files,
-    without_comments,
     to_arrays,
+    without_comments,
 )
 
 CPU = torch.device("cpu")
