@@ -23,7 +23,6 @@ RESERVED_NAMES = ("evidence", "trials", "tuning")
 WRONG_START_PROBABILITY = 0.0003
 """The probability of a cat with which the confidently-wrong start begins, whatever is shown."""
 
-
 ARTICLE_LOSSES = (
     "zero-one",
     "probability-sum",
@@ -37,7 +36,6 @@ ARTICLE_LOSSES = (
     "bernoulli-sum",
 )
 """The losses of the argument for cross-entropy, which are compared unless others are named."""
-
 
 REFERENCE = "cross-entropy"
 """The loss that the others are compared with."""
@@ -54,12 +52,14 @@ KERNELS = False
 LEARNING_RATES = (0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0)
 """The learning rates that are tried for every loss with SGD unless others are named."""
 
-Workers = Annotated[
-    int | None,
-    tyro.conf.arg(
-        metavar="N", help_behavior_hint="(default: one per core; what fits in a GPU's memory)"
-    ),
-]
+
+def option(value: str, default: str = "") -> Any:
+    """Return how --help shows an option: its value, and what it is if it is not given."""
+    hint = f"(default: {default})" if default else ""
+    return tyro.conf.arg(metavar=value, help_behavior_hint=hint)
+
+
+Workers = Annotated[int | None, option("N", "one per core; what fits in a GPU's memory")]
 """Number of networks that are trained at a time."""
 
 
@@ -77,7 +77,6 @@ _ADAM = UsualRates(0.01, (0.0001, 0.0003, 0.001, 0.003, 0.01, 0.03, 0.1))
 OPTIMIZERS = {"sgd": UsualRates(0.1, LEARNING_RATES), "adam": _ADAM, "adamw": _ADAM}
 """The optimizers that have a name here."""
 
-
 DuplicatePolicy = Literal["keep", "drop", "stop"]
 """What to do with images that are in a data set more than once."""
 
@@ -88,17 +87,13 @@ class TrainingConfig:
 
     split: Annotated[
         tuple[str, ...],
-        tyro.conf.arg(
-            metavar="SPLIT=DIR [SPLIT=DIR ...]", help_behavior_hint="(default: by their names)"
-        ),
+        option("SPLIT=DIR [SPLIT=DIR ...]", "by their names"),
     ] = ()
     """What folders below --data hold, such as train=photos test='My Test'.
     Needed if a folder's name does not say train, validation or test. '.' is every other folder."""
     classes: Annotated[
         tuple[str, ...],
-        tyro.conf.arg(
-            metavar="CLASS=NAME,NAME [CLASS=NAME ...]", help_behavior_hint="(default: cat dog)"
-        ),
+        option("CLASS=NAME,NAME [CLASS=NAME ...]", "cat dog"),
     ] = ()
     """Names of each class's folders below --data, such as cat=kitten,gatos dog=perros,puppy.
     Any two will do: cat=tabby dog=wolf. Of cifar10-ten also more."""
@@ -108,16 +103,9 @@ class TrainingConfig:
     model: Annotated[str, tyro.conf.arg(metavar="NAME")] = "convnet"
     """lenet, convnet, plainnet, resnet9, xception, or package.module:name.
     torchvision.models:resnet18, your own class or function with num_outputs or num_classes."""
-    width: Annotated[
-        int | None, tyro.conf.arg(metavar="N", help_behavior_hint="(default: the model's own)")
-    ] = None
+    width: Annotated[int | None, option("N", "the model's own")] = None
     """Channels of the first layer."""
-    image_size: Annotated[
-        int | None,
-        tyro.conf.arg(
-            metavar="PX", help_behavior_hint="(default: 32 for cifar10, 64 for photographs)"
-        ),
-    ] = None
+    image_size: Annotated[int | None, option("PX", "32 for cifar10, 64 for photographs")] = None
     """Height and width of the images in pixels, 32 to 224."""
     augmentation: Literal["none", "shift", "photographs"] = "shift"
     """shift: flip, and shift by an eighth of the side at most.
@@ -219,18 +207,12 @@ class RunConfig(TrainingConfig):
 class SubjectConfig:
     """Losses and images of an experiment, the first options that --help shows."""
 
-    losses: Annotated[
-        tuple[str, ...] | None,
-        tyro.conf.arg(metavar="NAME [NAME ...]", help_behavior_hint="(default: the ten)"),
-    ] = None
+    losses: Annotated[tuple[str, ...] | None, option("NAME [NAME ...]", "the ten")] = None
     """Losses to train with: names from losses/README.md, all, or package.module:name.
     torch.nn:CrossEntropyLoss, your own class, function or instance of (input, target)."""
     data: Annotated[
         str | None,
-        tyro.conf.arg(
-            metavar="SOURCE",
-            help_behavior_hint="(default: cifar10; synthetic if it is not available)",
-        ),
+        option("SOURCE", "cifar10; synthetic if it is not available"),
     ] = None
     """Cats and dogs: cifar10, oxford-pets, synthetic, or a path (directory, .zip, .tar, .parquet).
     More classes: cifar10-ten, oxford-breeds."""
@@ -272,10 +254,7 @@ class CompareConfig(ExperimentConfig):
     figures and TensorBoard logs; from both starts, a directory for each and one report of the two.
     """
 
-    learning_rate: Annotated[
-        float | None,
-        tyro.conf.arg(metavar="RATE", help_behavior_hint=""),
-    ] = None
+    learning_rate: Annotated[float | None, option("RATE")] = None
     """Peak of the learning rate, the same for every loss.
     By default presets have 0.1, adam and adamw 0.01, and each loss its own with sgd, which
     `lossbench tune` found for the default settings."""
@@ -289,13 +268,10 @@ class CompareConfig(ExperimentConfig):
     """Seconds between checkpoints; 0: every step."""
     deterministic: bool = False
     """On CUDA, use only deterministic algorithms; some are slower. The CPU always does."""
-    preset: Annotated[str | None, tyro.conf.arg(metavar="NAME", help_behavior_hint="")] = None
+    preset: Annotated[str | None, option("NAME")] = None
     """Settings for the best accuracy: photos (takes minutes), photos-full, cifar-full (hours).
     Other flags override the preset's values."""
-    name: Annotated[
-        str | None,
-        tyro.conf.arg(metavar="NAME", help_behavior_hint="(default: data, model and date)"),
-    ] = None
+    name: Annotated[str | None, option("NAME", "data, model and date")] = None
     """Name of the experiment's directory."""
 
 
@@ -311,10 +287,7 @@ class TuneConfig(ExperimentConfig):
 
     rates: Annotated[
         tuple[float, ...] | None,
-        tyro.conf.arg(
-            metavar="RATE [RATE ...]",
-            help_behavior_hint="(default: 0.003 to 3; 0.0001 to 0.1 for adam, adamw)",
-        ),
+        option("RATE [RATE ...]", "0.003 to 3; 0.0001 to 0.1 for adam, adamw"),
     ] = None
     """Learning rates to try: peaks of the schedule."""
     seeds: int = 2
@@ -326,12 +299,10 @@ class TuneConfig(ExperimentConfig):
 def validate(config: CompareConfig | TuneConfig) -> None:
     """Raise UserError for a setting out of range. Names of losses, models and images are checked
     when they are looked up."""
-    least = {"epochs": 1, "batch_size": 2, "seeds": 1, "width": 1}
-    least |= {"log_every": 1, "evaluations": 1, "workers": 1}
-    for flag, bound in least.items():
-        value = getattr(config, flag, None)
-        if value is not None and value < bound:
-            raise UserError(f"{flag_of(flag)} {value}: must be at least {bound}")
+    for name in ("epochs", "batch_size", "seeds", "width", "log_every", "evaluations", "workers"):
+        value, least = getattr(config, name, None), 2 if name == "batch_size" else 1
+        if value is not None and value < least:
+            raise UserError(f"--{name.replace('_', '-')} {value}: must be at least {least}")
     if config.seeds > MAX_SEEDS:
         raise UserError(f"--seeds {config.seeds}: must be at most {MAX_SEEDS:,}")
     rates = rates_of(config)
@@ -372,10 +343,8 @@ def rates_of(config: CompareConfig | TuneConfig) -> tuple[float, ...]:
     if isinstance(config, TuneConfig):
         flag, given = "--rates", config.rates
     else:
-        flag = "--learning-rate"
-        given = () if config.tuned else None
-        if config.learning_rate is not None:
-            given = (config.learning_rate,)
+        flag, rate = "--learning-rate", config.learning_rate
+        given = (rate,) if rate is not None else () if config.tuned else None
     if given is not None:
         return given
     if name not in OPTIMIZERS:
@@ -408,7 +377,3 @@ def _check_name(name: str | None) -> None:
         raise UserError(f"--name: {len(name)} letters are too many; give at most {MAX_NAME}")
     if name in RESERVED_NAMES:
         raise UserError(f"--name {name}: lossbench keeps its own files there; choose another")
-
-
-def flag_of(field: str) -> str:
-    return f"--{field.replace('_', '-')}"

@@ -12,14 +12,12 @@ from typing import Annotated, Literal
 
 import tyro
 
-from .config import KERNELS, CompareConfig, Start, Workers
+from .config import KERNELS, CompareConfig, Start, Workers, option
 
 PROGRAM = ["uv", "run", "lossbench"] if "UV" in os.environ else ["lossbench"]
 """The command as the user types it: under `uv run` it is not on the PATH."""
 
-MovedData = Annotated[
-    str | None, tyro.conf.arg(metavar="SOURCE", help_behavior_hint="(default: where they were)")
-]
+MovedData = Annotated[str | None, option("SOURCE", "where they were")]
 Names = tyro.conf.Positional[tuple[str, ...]]
 
 
@@ -36,9 +34,7 @@ class EvidenceCommand:
 
     names: Annotated[Names, tyro.conf.arg(metavar="[NAME ...]")] = ()
     """Claims to examine, or all."""
-    looks: Annotated[
-        int | None, tyro.conf.arg(metavar="N", help_behavior_hint="(default: until it is decided)")
-    ] = None
+    looks: Annotated[int | None, option("N", "until it is decided")] = None
     """Stop after N looks, decided or not; the same command without it goes on later."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
     """auto: CUDA if there is a GPU."""
@@ -59,7 +55,7 @@ class CompareCommand(CompareConfig):
     """confidently-wrong: the initial model gives 'dog' the probability 0.9997 for every image.
     both: one experiment from each start, and one page for the two.
     More than two classes have the normal start alone, and so has a preset by default."""
-    resume: Annotated[Path | None, tyro.conf.arg(metavar="DIR", help_behavior_hint="")] = None
+    resume: Annotated[Path | None, option("DIR")] = None
     """Resume this experiment with its own settings, from its checkpoints.
     Allowed: --executor, --workers, and --data if the images have moved."""
     executor: Literal["here", "ray"] = "here"
@@ -127,10 +123,7 @@ class ReportCommand:
         tyro.conf.arg(metavar="RUN [RUN ...]", help_behavior_hint="(required)"),
     ]
     """Directories that compare or evidence wrote."""
-    output: Annotated[
-        Path | None,
-        tyro.conf.arg(metavar="DIR", help_behavior_hint="(default: the working directory)"),
-    ] = None
+    output: Annotated[Path | None, option("DIR", "the working directory")] = None
     """Directory of the combined page: report.html and report.md."""
 
 
@@ -145,10 +138,7 @@ class ViewCommand:
 
     runs: Annotated[Path, tyro.conf.arg(metavar="DIR")] = Path("runs")
     """An experiment, or a directory of experiments, whose newest is opened."""
-    losses: Annotated[
-        tuple[str, ...] | None,
-        tyro.conf.arg(metavar="LOSS [LOSS ...]", help_behavior_hint="(default: the first seven)"),
-    ] = None
+    losses: Annotated[tuple[str, ...] | None, option("LOSS [LOSS ...]", "the first seven")] = None
     """Losses to show. TensorBoard has seven colours, so at most seven.
     Of more losses, the commands for the others are printed, each with cross-entropy."""
     all: bool = False
@@ -169,21 +159,14 @@ class SpeedCommand:
     runs/speed/<date>/.
     """
 
-    only: Annotated[
-        str | None, tyro.conf.arg(metavar="TEXT", help_behavior_hint="(default: all)")
-    ] = None
+    only: Annotated[str | None, option("TEXT", "all")] = None
     """Measure only rows with this text in their name or group.
     Dtypes and targets: float32, bfloat16, float16, float64, float64 targets, soft targets.
     Other groups: channels_last, no compiler, compiled, memory, training, start, growth, cuda."""
-    against: Annotated[
-        str | None, tyro.conf.arg(metavar="REV", help_behavior_hint="(default: none)")
-    ] = None
+    against: Annotated[str | None, option("REV", "none")] = None
     """Instead time the losses beside those of another commit of this clone, such as HEAD~1.
     The exit code is 1 if one is slower now, by more than 2 %. Writes nothing."""
-    seconds: Annotated[
-        float | None,
-        tyro.conf.arg(metavar="S", help_behavior_hint="(default: 0.2; 10 with --against)"),
-    ] = None
+    seconds: Annotated[float | None, option("S", "0.2; 10 with --against")] = None
     """Minimum time per row; slow rows take longer."""
     runs: Annotated[Path, tyro.conf.arg(metavar="DIR")] = Path("runs")
     """Directory in which speed/ is made."""

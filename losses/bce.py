@@ -80,10 +80,22 @@ def binary_cross_entropy(
     checks.same_shape(input, target)
     checks.same_dtype(input, target=target)
     checks.floating("binary_cross_entropy", input=input)
-    checks.in_unit_interval(input=input, target=target)
+    _check_unit_interval("input", input)
+    _check_unit_interval("target", target)
     if weight is not None:
         checks.broadcasts_to_input(input, weight=weight)
     return elements(bce_formula, *arguments, input.dtype)
+
+
+def _check_unit_interval(name: str, x: Tensor) -> None:
+    """Raise RuntimeError for an element outside [0, 1] (NaN included)."""
+    if checks.all_within(x, 1):
+        return
+    if (at := checks.first(x, lambda x: ~((x >= 0) & (x <= 1)))) is not None:
+        raise RuntimeError(
+            f"all elements of {name} should be between 0 and 1 but {x[at].item()} is at "
+            f"position {at}; for logits use the loss 'with logits'"
+        )
 
 
 class BCELoss(TorchWeighted, nn.BCELoss):

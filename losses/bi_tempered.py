@@ -57,15 +57,15 @@ class Tempered(NamedTuple):
         return torch.exp(-exponent * self.s) if exponent else torch.ones_like(self.s)
 
 
-def tempered(z: Tensor, t2: float, last: int = 2, two: bool = False) -> Tempered:
-    """Return the tempered softmax of float64 logits, of `two` classes or more.
-
-    `last` Newton steps are in float64.
-    """
+def tempered(
+    z: Tensor, t2: float, dtype: torch.dtype = torch.float64, two: bool = False
+) -> Tempered:
+    """Return the tempered softmax, with the digits of `dtype`, of float64 logits of `two` classes
+    or more."""
     if t2 == 1:
         r = row(z)
         return Tempered(r.s, r, r)
-    s, top = _minus_log(z, t2 - 1, last, two)
+    s, top = _minus_log(z, t2 - 1, dtype, two)
     p, powers = torch.exp(-s), torch.exp(-t2 * s)
     return Tempered(s, _distribution(p, top), _distribution(powers, top))
 
@@ -79,7 +79,7 @@ def _distribution(x: Tensor, top: Tensor) -> Row:
     return Row(top, rest, others, p, (1 - p).scatter(-1, top, others / total))
 
 
-def _minus_log(z: Tensor, k: float, last: int, two: bool) -> tuple[Tensor, Tensor]:
+def _minus_log(z: Tensor, k: float, dtype: torch.dtype, two: bool) -> tuple[Tensor, Tensor]:
     """Return s = -ln p of every class, and the index of the largest p.
 
     With lambda = max(z) + nu and S(nu) the sum of p, nu >= 0 is the root of S^-k = 1. As a function
@@ -93,6 +93,7 @@ def _minus_log(z: Tensor, k: float, last: int, two: bool) -> tuple[Tensor, Tenso
     rough = distance(largest.to(low), z.to(low))
     nu = torch.zeros_like(largest).to(low)
     steps = OF_TWO if two and k <= 1 else FEW if k <= 0.25 else MANY
+    last = 2 if dtype == torch.float64 else 1
     for step in range(steps):
         # A Newton step from the root has the root's first derivative, two steps have the first
         # three. So autograd needs only the last two steps.
@@ -114,29 +115,20 @@ def _newton(nu: Tensor, gap: Tensor, top: Tensor, k: float) -> Tensor:
     return nu + (1 + excess) * torch.expm1(k * torch.log1p(excess)) / (k * slope)
 
 
-def _last(z: Tensor) -> int:
-    """Return the number of Newton steps in float64 for the digits of z."""
-    return 2 if z.dtype == torch.float64 else 1
-
-
 def bi_tempered_value(z: Tensor, y: Tensor, t1: float, t2: float) -> Tensor:
     wide, y = in_float64(z, y)
-    return _value(tempered(wide, t2, _last(z)), y, t1).to(z.dtype)
+    return _value(tempered(wide, t2, z.dtype), y, t1).to(z.dtype)
 
 
 def _value(r: Tempered, y: Tensor, t1: float) -> Tensor:
     # Written so that nothing is lost at y = 0 and at y = 1: y D + (1 - y) p^(2 - t1) / (2 - t1) +
     # y log_t1(y) / (2 - t1), D the divergence of 1 and p.
     a = 1 - t1
-    each = times(y, _from_one(r.s, a)) + ((1 - y) * r.power(1 + a) + y * _log(y, a)) / (1 + a)
-    return each.sum(-1)
-
-
-def _log(y: Tensor, a: float) -> Tensor:
-    """Return log_t y for t = 1 - a. At y = 0 it is log_t of the smallest normal number, with
-    derivative 0."""
+    # At y = 0 it is the logarithm of the smallest normal number, with derivative 0.
     log = torch.log(y.clamp_min(torch.finfo(y.dtype).tiny))
-    return torch.expm1(a * log) / a if a else log
+    log = torch.expm1(a * log) / a if a else log
+    each = times(y, _from_one(r.s, a)) + ((1 - y) * r.power(1 + a) + y * log) / (1 + a)
+    return each.sum(-1)
 
 
 def _from_one(s: Tensor, a: float) -> Tensor:
@@ -161,7 +153,7 @@ def _error(r: Tempered, y: Tensor, t1: float, t2: float) -> Tensor:
 
 def bi_tempered_gradient(z: Tensor, y: Tensor, t1: float, t2: float) -> Tensor:
     wide, y = in_float64(z, y)
-    return _gradient(tempered(wide, t2, _last(z)), y, t1, t2).to(z.dtype)
+    return _gradient(tempered(wide, t2, z.dtype), y, t1, t2).to(z.dtype)
 
 
 def _gradient(r: Tempered, y: Tensor, t1: float, t2: float) -> Tensor:
@@ -171,7 +163,7 @@ def _gradient(r: Tempered, y: Tensor, t1: float, t2: float) -> Tensor:
 
 def bi_tempered_hvp(z: Tensor, v: Tensor, y: Tensor, t1: float, t2: float) -> Tensor:
     wide, along, y = in_float64(z, v, y)
-    return _hvp(tempered(wide, t2, _last(z)), along, y, t1, t2).to(z.dtype)
+    return _hvp(tempered(wide, t2, z.dtype), along, y, t1, t2).to(z.dtype)
 
 
 def _hvp(r: Tempered, along: Tensor, y: Tensor, t1: float, t2: float) -> Tensor:
@@ -183,13 +175,7 @@ def _hvp(r: Tempered, along: Tensor, y: Tensor, t1: float, t2: float) -> Tensor:
 
 
 bi_tempered_formula = differentiable(
-    ClosedForms(
-        "bi_tempered",
-        bi_tempered_value,
-        bi_tempered_gradient,
-        bi_tempered_hvp,
-        rows=True,
-    )
+    ClosedForms("bi_tempered", bi_tempered_value, bi_tempered_gradient, bi_tempered_hvp, rows=True)
 )
 
 
@@ -262,10 +248,6 @@ class BiTemperedLogisticLoss(Loss):
         )
 
 
-# Newton's steps reach 160 digits within 11 for t2 up to 10 and for 1,000 classes.
-TEXTBOOK_STEPS = 12
-
-
 def bi_tempered_logistic_textbook(z: Tensor, t: Tensor, t1: float, t2: float) -> Tensor:
     p = _tempered_softmax(z, t2)
     each = _tempered_xlogy(t, t, t1) - _tempered_xlogy(t, p, t1)
@@ -285,7 +267,7 @@ def _tempered_softmax(z: Tensor, t: float) -> Tensor:
     k = t - 1
     gap = k * (z.amax(-1, keepdim=True) - z)
     w = 1 + 0 * gap.amax(-1, keepdim=True)
-    for _ in range(TEXTBOOK_STEPS):
+    for _ in range(12):  # 11 reach 160 digits for t2 up to 10 and for 1,000 classes
         p = (w + gap) ** (-1 / k)
         total = p.sum(-1, keepdim=True)
         w = w + (1 - total**-k) * total ** (k + 1) / (p / (w + gap)).sum(-1, keepdim=True)
@@ -299,7 +281,7 @@ def _of_logit(z: Tensor, t: Tensor, t2: float) -> tuple[Tempered, Tensor]:
     # 1 - t of a float32 has no rounding error in float64.
     wide, t = in_float64(z, t)
     row = torch.stack([torch.zeros_like(wide), wide], -1)
-    return tempered(row, t2, _last(z), two=True), torch.stack([1 - t, t], -1)
+    return tempered(row, t2, z.dtype, two=True), torch.stack([1 - t, t], -1)
 
 
 def sigmoid_bi_tempered_value(z: Tensor, t: Tensor, t1: float, t2: float) -> Tensor:
@@ -318,14 +300,8 @@ def sigmoid_bi_tempered_hvp(z: Tensor, v: Tensor, t: Tensor, t1: float, t2: floa
     return _hvp(r, along, y, t1, t2)[..., 1].to(z.dtype, copy=True)
 
 
-sigmoid_bi_tempered_formula = differentiable(
-    ClosedForms(
-        "sigmoid_bi_tempered",
-        sigmoid_bi_tempered_value,
-        sigmoid_bi_tempered_gradient,
-        sigmoid_bi_tempered_hvp,
-    )
-)
+_FORMS = (sigmoid_bi_tempered_value, sigmoid_bi_tempered_gradient, sigmoid_bi_tempered_hvp)
+sigmoid_bi_tempered_formula = differentiable(ClosedForms("sigmoid_bi_tempered", *_FORMS))
 
 
 def sigmoid_bi_tempered_logistic(
@@ -346,8 +322,7 @@ def sigmoid_bi_tempered_logistic(
         input: logits, any shape, floating point.
         target: the probability of class 1, in [0, 1], of input's shape, floating point or bool.
         weight: a factor for each element, broadcastable to input's shape.
-        t1: the temperature of the logarithm, in [0, 1]; below 1 the loss is bounded.
-        t2: the temperature of the softmax, in [1, 10]; above 1 its tails fall as a power.
+        t1, t2: the temperatures, as in `bi_tempered_logistic`.
         reduction: 'mean' over the elements, 'sum' or 'none'.
     Raises:
         ValueError: target has another shape than input; unknown reduction; t1 or t2 out of range.

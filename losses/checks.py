@@ -4,7 +4,7 @@ There are no others: kernels know which calls are plain (`kernels.Kind`) and lea
 these. What one family alone asks for stands in its file. A function checks types first, then
 shapes, dtypes and values.
 
-Checks of shapes, dtypes and settings always run. Checks of values (`in_unit_interval`,
+Checks of shapes, dtypes and settings always run. Checks of values (`first`,
 `class_indices`, `positive`) run in eager mode on the CPU alone: on CUDA they would synchronise,
 under `torch.compile` break the graph, and under `torch.func.vmap` there are no values. There an
 index out of range is an error of torch's gather or scatter (on CUDA a device-side assertion), an
@@ -15,7 +15,7 @@ goes unnoticed.
 import math
 import operator
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from difflib import get_close_matches
 from typing import Any
 
@@ -332,9 +332,7 @@ def positive(*, least: float = 0.0, **numbers: Tensor) -> None:
     """Raise ValueError for a tensor with an element that is not above 0, or is below `least`."""
     wanted = f"at least {least:g}" if least else "above 0"
     for name, tensor in numbers.items():
-        if not _has_values(tensor):
-            continue
-        if (at := _first_true(~((tensor > 0) & (tensor >= least)))) is not None:
+        if (at := first(tensor, lambda x: ~((x > 0) & (x >= least)))) is not None:
             raise ValueError(
                 f"all elements of {name} must be {wanted} but {tensor[at].item()} is at position "
                 f"{at}"
@@ -345,22 +343,28 @@ def _has_values(tensor: Tensor) -> bool:
     return tensor.device.type == "cpu" and not torch.compiler.is_compiling()
 
 
-def _all_within(tensor: Tensor, low: float, high: float) -> bool:
-    """Return whether every element is in [low, high]; False where values cannot be read."""
+def all_within(tensor: Tensor, high: float) -> bool:
+    """Return whether every element is in [0, high]; False where values cannot be read."""
+    if not _has_values(tensor):
+        return False
     if tensor.numel() == 0:
         return True
     try:
         least, greatest = tensor.aminmax()
-        return bool(least >= low) and bool(greatest <= high)
-    except RuntimeError:
+        return bool(least >= 0) and bool(greatest <= high)
+    except RuntimeError:  # under vmap
         return False
 
 
-def _first_true(bad: Tensor) -> tuple[int, ...] | None:
-    """Return the position of the first True; None if there is none, or under vmap."""
+def first(tensor: Tensor, is_bad: Callable[[Tensor], Tensor]) -> tuple[int, ...] | None:
+    """Return the position of the first bad element; None if there is none, or where values cannot
+    be read."""
+    if not _has_values(tensor):
+        return None
     try:
+        bad = is_bad(tensor)
         return tuple(bad.nonzero()[0].tolist()) if bool(bad.any()) else None
-    except RuntimeError:
+    except RuntimeError:  # under vmap
         return None
 
 
@@ -379,29 +383,17 @@ def class_indices(
 
     Returns whether all indices are known to be in the range.
     """
-    if not _has_values(target):
-        return False
-    if _all_within(target, 0, classes - 1):
+    if all_within(target, classes - 1):
         return True
-    bad = (target < 0) | (target >= classes)
-    if ignore_index is not None:
-        bad = bad & (target != ignore_index)
-    if (at := _first_true(bad)) is not None:
+
+    def outside(y: Tensor) -> Tensor:
+        bad = (y < 0) | (y >= classes)
+        return bad if ignore_index is None else bad & (y != ignore_index)
+
+    if (at := first(target, outside)) is not None:
         ignored = "" if ignore_index is None else f" or equal to {name}={ignore_index}"
         raise error(
             f"Target {int(target[at])} is out of bounds at position {at}: class indices must be "
             f"in [0, {classes}){ignored}"
         )
     return False
-
-
-def in_unit_interval(**tensors: Tensor) -> None:
-    """Raise RuntimeError for a tensor with an element outside [0, 1] (NaN included)."""
-    for name, tensor in tensors.items():
-        if not _has_values(tensor) or _all_within(tensor, 0, 1):
-            continue
-        if (at := _first_true(~((tensor >= 0) & (tensor <= 1)))) is not None:
-            raise RuntimeError(
-                f"all elements of {name} should be between 0 and 1 but {tensor[at].item()} is at "
-                f"position {at}; for logits use the loss 'with logits'"
-            )

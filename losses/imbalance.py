@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Callable
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -18,27 +17,23 @@ from .overrides import is_overridden, overridden
 
 # --- cross-entropy of u = k (z + shift): dL/dz = k g, H v = k^2 H_u v, g and H_u those at u -------
 
-_PLAIN = (0.0, 0.0)
-"""Settings of cross-entropy: neither smoothing nor a z-loss."""
-
 
 def _of_shifted_logits(name: str, change: Callable[..., tuple[Tensor, Tensor]]) -> Differentiable:
     """Return the cross-entropy of u = change(z, t, w, k), w a number per class, k a factor."""
     of_value, of_gradient, of_hvp = cross_entropy_forms[1:4]
 
-    def value(z: Tensor, *rest: Any) -> Tensor:
-        u, t = change(z, *rest)
-        return of_value(u, t, *_PLAIN).to(z.dtype)
+    # The zeros: neither smoothing nor a z-loss.
+    def value(z: Tensor, t: Tensor, w: Tensor, k: float) -> Tensor:
+        u, t = change(z, t, w, k)
+        return of_value(u, t, 0.0, 0.0).to(z.dtype)
 
-    def gradient(z: Tensor, *rest: Any) -> Tensor:
-        u, t = change(z, *rest)
-        found: Tensor = rest[-1] * of_gradient(u, t, *_PLAIN)
-        return found.to(z.dtype)
+    def gradient(z: Tensor, t: Tensor, w: Tensor, k: float) -> Tensor:
+        u, t = change(z, t, w, k)
+        return (k * of_gradient(u, t, 0.0, 0.0)).to(z.dtype)
 
-    def hvp(z: Tensor, v: Tensor, *rest: Any) -> Tensor:
-        u, t = change(z, *rest)
-        found: Tensor = rest[-1] * rest[-1] * of_hvp(u, v, t, *_PLAIN)
-        return found.to(z.dtype)
+    def hvp(z: Tensor, v: Tensor, t: Tensor, w: Tensor, k: float) -> Tensor:
+        u, t = change(z, t, w, k)
+        return (k * k * of_hvp(u, v, t, 0.0, 0.0)).to(z.dtype)
 
     return differentiable(ClosedForms(name, value, gradient, hvp, rows=True))
 

@@ -136,26 +136,23 @@ class EventFile:
     def write(
         self, step: int, values: Iterable[Summary.Value], wall_time: float | None = None
     ) -> None:
-        """Write one event of summaries, dated `wall_time` (seconds since 1970), by default now."""
+        """Write one event of summaries, dated `wall_time` (seconds since 1970), by default now.
+
+        The first value that the file has of a tag carries the tag's description.
+        """
         summary = Summary(value=values)
         if not summary.value:
             return
         for value in summary.value:
-            self._describe(value)
+            if value.tag not in self.described and (text := self.describe(value.tag)):
+                value.metadata.summary_description = text
+                if page := PAGES.get(value.WhichOneof("value")):
+                    value.metadata.plugin_data.plugin_name, value.metadata.data_class = page
+            self.described.add(value.tag)
         wall_time = time.time() if wall_time is None else wall_time
         event = Event(wall_time=wall_time, step=step, summary=summary)
         self.records.write(event.SerializeToString())
         self.file.flush()
-
-    def _describe(self, value: Summary.Value) -> None:
-        """Add the description of a tag to the first value that the file has of it."""
-        if value.tag in self.described:
-            return
-        self.described.add(value.tag)
-        if text := self.describe(value.tag):
-            value.metadata.summary_description = text
-            if page := PAGES.get(value.WhichOneof("value")):
-                value.metadata.plugin_data.plugin_name, value.metadata.data_class = page
 
 
 def event_files(directory: Path) -> list[Path]:

@@ -168,7 +168,11 @@ class Trainer:
             augmentation=config.augmentation,
         )
         self.initial_parameters = [p.detach().clone() for p in self.model.parameters()]
-        self.curvature = self._measure_curvature() if config.record_curvature else None
+        self.curvature: Curvature | None = None
+        if config.record_curvature:
+            with self.stopwatch:
+                batches = islice(self.loader, min(BATCHES, self.loader.per_epoch))
+                self.curvature = measure_curvature(self.model, self.objective, batches)
         self.forward = build_forward(config, self.model)
         self.optimizer = build_optimizer(config, self.model)
         self.gradient_meter = GradientMeter(self.model, self.objective)
@@ -176,8 +180,7 @@ class Trainer:
         graphed = single and config.cuda_graphs and is_builtin(config)
         self.graph = CudaGraph() if graphed else None
         self.examples: list[Tensor] = []
-        self.global_step, self.total_steps = 0, len(self.loader)
-        self.step_open = False
+        self.global_step, self.total_steps, self.step_open = 0, len(self.loader), False
         if state is not None:
             self.load_state_dict(state)
         self.batches = self.loader.from_step(self.global_step, rank_slice(self.loader.size))
@@ -191,11 +194,6 @@ class Trainer:
         model = build_model(self.config, self.objective)
         model.to(self.device, memory_format=layout)  # type: ignore[call-overload]
         return model
-
-    def _measure_curvature(self) -> Curvature:
-        with self.stopwatch:
-            batches = islice(self.loader, min(BATCHES, self.loader.per_epoch))
-            return measure_curvature(self.model, self.objective, batches)
 
     def step(self) -> None:
         """Call the callbacks after the last step, and take the next one."""
@@ -297,14 +295,13 @@ class Trainer:
 
     def state_dict(self) -> State:
         """Return a checkpoint: all that later steps depend on, and the record of earlier ones."""
+        on_cuda = self.device.type == "cuda"
         return {
             "global_step": self.global_step,
             "model": self.model.state_dict(),
             "optimizer": self.optimizer.state_dict(),
             "rng": torch.get_rng_state(),
-            "cuda_rng": torch.cuda.get_rng_state(self.device)
-            if self.device.type == "cuda"
-            else None,
+            "cuda_rng": torch.cuda.get_rng_state(self.device) if on_cuda else None,
             "gradient_steps": list(self.gradient_meter.steps),
             "curve": self.validation.curve.state_dict(),
             "examples": self.examples,

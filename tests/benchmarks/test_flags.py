@@ -20,7 +20,7 @@ from lossbench.benchmarks.commands import (
     speed,
     tune,
 )
-from lossbench.benchmarks.config import PLACE, CompareConfig, TrainingConfig, TuneConfig, flag_of
+from lossbench.benchmarks.config import PLACE, CompareConfig, TrainingConfig, TuneConfig
 from lossbench.benchmarks.console import Reporter
 from lossbench.benchmarks.errors import UserError
 from lossbench.benchmarks.records.experiment import make_runs_directory
@@ -128,8 +128,12 @@ def flags_of(name: str) -> list[str]:
     """Return a flag with another value than its default; a switch is turned over."""
     switches = {f.name: f.default for f in dataclasses.fields(CompareConfig) if f.type == "bool"}
     if name in switches:
-        return [flag_of(("no_" if switches[name] else "") + name)]
-    return [flag_of(name), *OTHER[name]]
+        return [option(("no_" if switches[name] else "") + name)]
+    return [option(name), *OTHER[name]]
+
+
+def option(field: str) -> str:
+    return f"--{field.replace('_', '-')}"
 
 
 @pytest.fixture
