@@ -25,7 +25,7 @@ from lossbench.losses import registry
 
 from ..benchmarks.samples import SMALL
 from ..browser.conftest import ARGUMENTS, serving
-from .faults import make_images
+from .scenarios import make_images
 
 MIBIBYTE = 2**20
 
