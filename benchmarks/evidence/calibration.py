@@ -9,9 +9,10 @@ from functools import cache
 import numpy as np
 from numpy.typing import NDArray
 
-from lossbench.benchmarks.plots.intervals import SEEDS, RowPanel, draw_intervals
-from lossbench.benchmarks.plots.reliability import draw_reliability
-from lossbench.benchmarks.records.claim import ClaimFigure, ClaimTable, Measure
+from lossbench.benchmarks.plots.intervals import SEEDS, RowPanel
+from lossbench.benchmarks.plots.panels import PanelFigure
+from lossbench.benchmarks.plots.reliability import reliability_panel
+from lossbench.benchmarks.records.claim import ClaimTable, Measure
 from lossbench.benchmarks.stats.metrics import brier, debiased_calibration_error
 from lossbench.benchmarks.training.result import Predictions
 
@@ -97,43 +98,45 @@ class Calibration(Analysis):
             f"{with_interval(self.tests()[0])} points on test images."
         )
 
-    def figures(self) -> Sequence[ClaimFigure]:
+    def figures(self) -> Sequence[PanelFigure]:
         return (
             self._reliability_figure(),
             self._error_figure(),
             tests_figure(self.tests(), [*CALIBRATED, *BENT, *BENT, *CALIBRATED[1:], *BENT]),
         )
 
-    def _reliability_figure(self) -> ClaimFigure:
-        pooled, texts, parts = {}, {}, []
+    def _reliability_figure(self) -> PanelFigure:
+        panels, parts = [], []
         for loss, runs in self.runs.items():
             finite = [each for each in tested(runs) if is_finite(each)]
             if not finite:
                 continue
-            pooled[loss] = (
-                np.concatenate([each.probabilities for each in finite]),
-                np.concatenate([each.labels for each in finite]),
-            )
             # Not of the pooled predictions: seeds that err on opposite sides would cancel out.
             error, accuracy = np.mean(self.errors[loss].values), np.mean(self.accuracies[loss])
-            texts[loss] = f"{kind(loss)}\ncalibration error {error:.1f}\naccuracy {accuracy:.1f}"
+            panels.append(
+                reliability_panel(
+                    loss,
+                    np.concatenate([each.probabilities for each in finite]),
+                    np.concatenate([each.labels for each in finite]),
+                    f"{kind(loss)}\ncalibration error {error:.1f}\naccuracy {accuracy:.1f}",
+                )
+            )
             parts.append(f"{loss} {error:.1f}")
         return figure(
             "reliability.png",
-            draw_reliability,
-            pooled,
-            texts,
+            panels,
             title="Is the accuracy of a network as high as its confidence?",
+            columns=3,
             caption=(
-                "On the dotted line accuracy equals confidence. Below it, the network is "
-                "overconfident; above it, underconfident. The larger a marker, the more "
+                "Accuracy over confidence, %. On the grey line they are equal. Below it, the "
+                "network is overconfident; above it, underconfident. The larger a marker, the more "
                 "predictions it stands for. Points: the predictions of all seeds together; "
                 "calibration error and accuracy: mean over seeds."
             ),
             alt=f"Calibration error in points, mean over seeds: {'; '.join(parts)}.",
         )
 
-    def _error_figure(self) -> ClaimFigure:
+    def _error_figure(self) -> PanelFigure:
         order = sorted(LOSSES, key=lambda x: (x in IMPROPER, np.mean(self.errors[x].values)))
         rows = []
         for loss in order:
@@ -150,7 +153,6 @@ class Calibration(Analysis):
         listed = "; ".join(f"{row.label} {row.text}" for row in rows)
         return figure(
             "errors.png",
-            draw_intervals,
             [panel],
             title="How far are probabilities from calibration?",
             caption=SEEDS,

@@ -9,8 +9,8 @@ from statistics import fmean as mean
 from typing import Any
 
 from lossbench.benchmarks.config import RunConfig
+from lossbench.benchmarks.plots.panels import PanelFigure
 from lossbench.benchmarks.records.claim import (
-    ClaimFigure,
     ClaimTable,
     Finding,
     Measure,
@@ -56,7 +56,7 @@ class Analysis(ABC):
         """Return the finding in one sentence with one number."""
 
     @abstractmethod
-    def figures(self) -> Sequence[ClaimFigure]:
+    def figures(self) -> Sequence[PanelFigure]:
         """Return the figures, the most important one first."""
 
     @abstractmethod

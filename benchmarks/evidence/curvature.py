@@ -10,8 +10,9 @@ from typing import NamedTuple
 
 from lossbench.benchmarks.config import RunConfig
 from lossbench.benchmarks.format import magnitude
-from lossbench.benchmarks.plots.intervals import RowPanel, draw_intervals
-from lossbench.benchmarks.records.claim import ClaimFigure, ClaimTable, Measure
+from lossbench.benchmarks.plots.intervals import RowPanel
+from lossbench.benchmarks.plots.panels import PanelFigure
+from lossbench.benchmarks.records.claim import ClaimTable, Measure
 from lossbench.benchmarks.training.curvature import BATCHES, Curvature
 
 from .claim import Analysis, Claim
@@ -118,7 +119,7 @@ class CurvatureAnalysis(Analysis):
             "cross-entropy's."
         )
 
-    def figures(self) -> Sequence[ClaimFigure]:
+    def figures(self) -> Sequence[PanelFigure]:
         panels, parts = [], []
         for name, label in LABELS.items():
             rows = [
@@ -135,7 +136,6 @@ class CurvatureAnalysis(Analysis):
             parts += [f"{label}: {row.label} {row.text}" for row in rows]
         starts = figure(
             "starts.png",
-            draw_intervals,
             panels,
             title="What is the gradient like at a confidently wrong start?",
             caption=(

@@ -10,8 +10,9 @@ import numpy as np
 
 from lossbench.benchmarks.config import WRONG_START_PROBABILITY, RunConfig
 from lossbench.benchmarks.format import MINUS, MISSING
-from lossbench.benchmarks.plots.curves import Axis, Curve, CurvePanel, draw_curves, thin
-from lossbench.benchmarks.records.claim import ClaimFigure, ClaimTable, Measure
+from lossbench.benchmarks.plots.curves import Axis, Curve, CurvePanel, thin
+from lossbench.benchmarks.plots.panels import PanelFigure
+from lossbench.benchmarks.records.claim import ClaimTable, Measure
 
 from .claim import Analysis, Claim
 from .design import Design, Expected, Quantity, Tested
@@ -120,41 +121,37 @@ class ErrorDriven(Analysis):
             f"forms, differs from (a multiple of) |f - t| by at most {residual:.0e}."
         )
 
-    def figures(self) -> Sequence[ClaimFigure]:
+    def figures(self) -> Sequence[PanelFigure]:
         return (self._proportion_figure(), self._formula_figure())
 
-    def _proportion_figure(self) -> ClaimFigure:
+    def _proportion_figure(self) -> PanelFigure:
         panels: list[CurvePanel] = []
         for loss, examples in self.examples.items():
             e, regression = error(examples.odds), self.mean_fits[loss]
-            few = thin(e, np.append(np.arange(60) / 60, np.inf), 12)
+            few = thin(e, np.append(np.arange(60) / 60, np.inf), 4)
             points = (e[few], examples.magnitude[few])
             line = Curve(loss, (0, 1), (0, regression.slope), points=points, point_marker="o")
             finite = np.isfinite(regression.r2)
             r2 = f"R² = {regression.r2:.2f}".replace("-", MINUS) if finite else "no gradient"
             top = max(float(examples.magnitude.max(initial=0)), 1e-9) if finite else 1.0
-            label = "error |f - t|" if len(panels) >= len(FORMULAS) - COLUMNS else ""
-            x = Axis(label, ticks={0: "0", 0.5: "0.5", 1: "1"}, limits=(-0.04, 1.04))
-            label = "" if len(panels) % COLUMNS else "|dL/dz|"
-            y = Axis(label, limits=(-0.04 * top, 1.28 * top))
+            x = Axis("error |f - t|", ticks={0: "0", 0.5: "0.5", 1: "1"}, limits=(-0.04, 1.04))
+            y = Axis("|dL/dz|", limits=(-0.04 * top, 1.28 * top))
             panels.append(CurvePanel([line], x, y, loss, text=r2))
         listed = "; ".join(f"{loss} {r2_text(each.r2)}" for loss, each in self.mean_fits.items())
         return figure(
             "proportion.png",
-            draw_curves,
             panels,
             title="Is the gradient of an example proportional to its error?",
             caption=(
-                "Ring: a training example. Line: the regression k |f - t|; R²: the fraction of the "
-                "variation that it explains. Half of the networks had a confidently wrong start. "
-                "Each panel has its own scale."
+                "|dL/dz| over |f - t|. Ring: a training example. Line: the regression k |f - t|; "
+                "R²: the fraction of the variation that it explains. Half of the networks had a "
+                "confidently wrong start. Each panel has its own scale."
             ),
             alt=f"R² of a regression through the origin: {listed}.",
             columns=COLUMNS,
-            height=2.6,
         )
 
-    def _formula_figure(self) -> ClaimFigure:
+    def _formula_figure(self) -> PanelFigure:
         grid, curves, ends = np.linspace(-LIMIT, LIMIT, 361), [], []
         for loss, examples in self.examples.items():
             magnitude = FORMULAS[loss].magnitude
@@ -171,12 +168,11 @@ class ErrorDriven(Analysis):
             curves,
             error_axis(LIMIT),
             Axis("|dL/dz|, relative to that at |f - t| = 0.5", log=True, limits=(1.2e-4, 30)),
-            verticals=(0,),
+            verticals={0: ""},
             horizontals={1: ""},
         )
         return figure(
             "pushes.png",
-            draw_curves,
             [panel],
             title="How large is the gradient of a confidently wrong example?",
             caption=(

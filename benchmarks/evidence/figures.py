@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import math
 import textwrap
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from lossbench.benchmarks.format import magnitude, number
-from lossbench.benchmarks.plots.curves import Axis, Curve, CurvePanel, draw_curves
-from lossbench.benchmarks.plots.intervals import IntervalRow, RowPanel, draw_intervals
-from lossbench.benchmarks.records.claim import ClaimFigure
+from lossbench.benchmarks.plots.curves import Axis, Curve, CurvePanel
+from lossbench.benchmarks.plots.intervals import IntervalRow, RowPanel
+from lossbench.benchmarks.plots.panels import PanelFigure
 from lossbench.benchmarks.stats.intervals import Interval, mean_interval
 
 from .design import Tested
@@ -24,27 +24,25 @@ LABEL_WIDTH = 46
 
 def figure(
     name: str,
-    draw: Callable[..., bytes],
-    *content: Any,
+    panels: Sequence[CurvePanel] | Sequence[RowPanel],
+    *,
     title: str,
     caption: str,
     alt: str,
-    **layout: Any,
-) -> ClaimFigure:
-    """Draw a figure with a title and a caption.
+    columns: int = 1,
+) -> PanelFigure:
+    """Return a figure with a title and a caption.
 
     Args:
         name: file name.
-        draw: function of plots/ that draws it.
-        content: panels of the figure.
+        panels: panels of the figure.
         title: title of the figure.
         caption: text below the title.
         alt: the numbers of the figure in words, for readers who do not see it.
-        layout: further arguments of `draw`.
+        columns: panels beside each other.
     """
     alt = f"{title} {alt}" if title.endswith("?") else f"{title}. {alt}"
-    png = draw(*content, title=title, caption=caption, description=alt, **layout)
-    return ClaimFigure(name, png, alt)
+    return PanelFigure(name, alt, title, caption, panels, columns)
 
 
 def seed_row(
@@ -63,8 +61,8 @@ def seed_row(
     return IntervalRow(label, loss, interval, values, text.format(interval.mean), **style)
 
 
-def tests_figure(tests: Sequence[Tested], losses: Sequence[str]) -> ClaimFigure:
-    """Draw the interval of each tested quantity; green is where the claim expects it.
+def tests_figure(tests: Sequence[Tested], losses: Sequence[str]) -> PanelFigure:
+    """Show the interval of each tested quantity; the shade is where the claim expects it.
 
     Args:
         tests: the quantities; those of one unit share a panel.
@@ -98,11 +96,10 @@ def tests_figure(tests: Sequence[Tested], losses: Sequence[str]) -> ClaimFigure:
     )
     return figure(
         "differences.png",
-        draw_intervals,
         panels,
         title="Expected and measured",
         caption=(
-            "Marker: mean over seeds; bar: its interval over all looks. Green: where the claim "
+            "Marker: mean over seeds; bar: its interval over all looks. Shaded: where the claim "
             "expects it."
         ),
         alt=f"{results}.",
@@ -134,8 +131,8 @@ def search_figure(
     names: Mapping[str, str],
     chance: float,
     y_label: str = "validation accuracy, %",
-) -> ClaimFigure:
-    """Draw the search for learning rates: its score against the rate, per loss.
+) -> PanelFigure:
+    """Show the search for learning rates: its score against the rate, per loss.
 
     Args:
         title: title of the figure.
@@ -155,10 +152,8 @@ def search_figure(
     x = rate_axis(rate for scores in searched.values() for rate in scores)
     return figure(
         "rates.png",
-        draw_curves,
         [CurvePanel(curves, x, Axis(y_label), chance=chance)],
         title=title,
         caption="Marker: mean over the seeds of the search; filled: the rate chosen.",
         alt=f"Best {y_label.removesuffix(', %')} in %: {'; '.join(best)}.",
-        height=3.8,
     )

@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lossbench.benchmarks.plots.intervals import SEEDS, IntervalRow, RowPanel, draw_intervals
-from lossbench.benchmarks.records.claim import ClaimFigure, ClaimTable, Measure
+from lossbench.benchmarks.plots.intervals import SEEDS, IntervalRow, RowPanel
+from lossbench.benchmarks.plots.panels import PanelFigure
+from lossbench.benchmarks.records.claim import ClaimTable, Measure
 from lossbench.benchmarks.stats.intervals import mean_interval
 from lossbench.benchmarks.stats.metrics import area_under_curve
 from lossbench.benchmarks.training.result import Predictions, RunResult
@@ -129,11 +130,11 @@ class Imbalance(Analysis):
             f"training gains {with_interval(self.tests()[0])} points of balanced accuracy."
         )
 
-    def figures(self) -> Sequence[ClaimFigure]:
+    def figures(self) -> Sequence[PanelFigure]:
         losses = [LOSSES[method] for method, _, _ in PAIRS]
         return (self._recall_figure(), tests_figure(self.tests(), losses))
 
-    def _recall_figure(self) -> ClaimFigure:
+    def _recall_figure(self) -> PanelFigure:
         panels, parts = [], []
         for ratio in RATIOS:
             dogs, cats = self.runs[PLAIN, ratio][0].counts
@@ -165,7 +166,6 @@ class Imbalance(Analysis):
             parts.append(f"1:{ratio}: {means}")
         return figure(
             "recall.png",
-            draw_intervals,
             panels,
             title="Cats are rare in training: which loss still finds them in the test?",
             caption=(

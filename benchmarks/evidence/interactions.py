@@ -9,8 +9,9 @@ from dataclasses import dataclass, replace
 from typing import ClassVar, NamedTuple
 
 from lossbench.benchmarks.config import RunConfig
-from lossbench.benchmarks.plots.intervals import SEEDS, IntervalRow, RowPanel, draw_intervals
-from lossbench.benchmarks.records.claim import ClaimFigure, ClaimTable, Measure
+from lossbench.benchmarks.plots.intervals import SEEDS, IntervalRow, RowPanel
+from lossbench.benchmarks.plots.panels import PanelFigure
+from lossbench.benchmarks.records.claim import ClaimTable, Measure
 from lossbench.benchmarks.stats.intervals import Interval, mean_interval
 from lossbench.benchmarks.training.result import RunResult
 
@@ -103,7 +104,7 @@ class Interactions(Analysis):
     def measures(self) -> Sequence[Measure]:
         return [test.measure for test in self.tests()]
 
-    def figures(self) -> Sequence[ClaimFigure]:
+    def figures(self) -> Sequence[PanelFigure]:
         rows = []
         for setting, quantity in self.interactions.items():
             logs = mean_interval(quantity.values)
@@ -122,7 +123,6 @@ class Interactions(Analysis):
         panel = RowPanel(rows, "ratio of ratios of steps", references={1.0: ""}, log=True)
         interactions = figure(
             "interactions.png",
-            draw_intervals,
             [panel],
             title="What does sigmoid-mse lose by a confidently wrong start?",
             caption=(

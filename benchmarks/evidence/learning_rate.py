@@ -9,9 +9,10 @@ from typing import NamedTuple
 import numpy as np
 
 from lossbench.benchmarks.config import RunConfig
-from lossbench.benchmarks.plots.curves import Axis, Curve, CurvePanel, draw_curves
-from lossbench.benchmarks.plots.intervals import IntervalRow, RowPanel, draw_intervals
-from lossbench.benchmarks.records.claim import ClaimFigure, ClaimTable, Measure
+from lossbench.benchmarks.plots.curves import Axis, Curve, CurvePanel
+from lossbench.benchmarks.plots.intervals import IntervalRow, RowPanel
+from lossbench.benchmarks.plots.panels import PanelFigure
+from lossbench.benchmarks.records.claim import ClaimTable, Measure
 from lossbench.benchmarks.stats.intervals import Interval, mean_interval, paired_differences
 
 from .claim import Analysis, Claim
@@ -125,14 +126,14 @@ class LearningRate(Analysis):
             f"points of validation accuracy on {REFERENCE}."
         )
 
-    def figures(self) -> Sequence[ClaimFigure]:
+    def figures(self) -> Sequence[PanelFigure]:
         return (
             self._rate_figure(),
             tests_figure(self.tests(), [OTHER, OTHER, OTHER, REFERENCE]),
             self._range_figure(),
         )
 
-    def _rate_figure(self) -> ClaimFigure:
+    def _rate_figure(self) -> PanelFigure:
         curves, best = [], []
         for loss, each in self.sweeps.items():
             shift = {REFERENCE: 1.03, OTHER: 1 / 1.03}[loss]
@@ -153,15 +154,13 @@ class LearningRate(Analysis):
         panel = CurvePanel(curves, rate_axis(rates), y, chance=self.chance)
         return figure(
             "curves.png",
-            draw_curves,
             [panel],
             title="Does it depend on the learning rate which loss is ahead?",
             caption="Mean over seeds; bar: its 95 % interval. Star: the best rate.",
             alt=f"Best validation accuracy in %: {'; '.join(best)}.",
-            height=4.8,
         )
 
-    def _range_figure(self) -> ClaimFigure:
+    def _range_figure(self) -> PanelFigure:
         ranges, reached, parts = [], [], []
         for loss, found in self.sweeps.items():
             each, best, values = found.range, found.best_rate, self.accuracies[loss]
@@ -180,7 +179,6 @@ class LearningRate(Analysis):
         ]
         return figure(
             "ranges.png",
-            draw_intervals,
             panels,
             title="Which learning rates suit which loss, and how accurate is it then?",
             caption=(
@@ -189,7 +187,7 @@ class LearningRate(Analysis):
                 "ticks: the seeds."
             ),
             alt=f"Usable learning rates: {'; '.join(parts)}.",
-            side_by_side=True,
+            columns=2,
         )
 
     def tables(self) -> Sequence[ClaimTable]:

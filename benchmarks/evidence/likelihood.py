@@ -13,9 +13,10 @@ from numpy.typing import NDArray
 
 from lossbench.benchmarks.config import RunConfig
 from lossbench.benchmarks.format import MINUS, magnitude
-from lossbench.benchmarks.plots.curves import Axis, Curve, CurvePanel, draw_curves
-from lossbench.benchmarks.plots.intervals import RowPanel, draw_intervals
-from lossbench.benchmarks.records.claim import ClaimFigure, ClaimTable, Measure
+from lossbench.benchmarks.plots.curves import Axis, Curve, CurvePanel
+from lossbench.benchmarks.plots.intervals import RowPanel
+from lossbench.benchmarks.plots.panels import PanelFigure
+from lossbench.benchmarks.records.claim import ClaimTable, Measure
 
 from .claim import Analysis, Claim
 from .design import Design, Expected, Quantity, Tested
@@ -111,10 +112,10 @@ class Likelihood(Analysis):
             f"differ by at most {value_error:.0e} of their value in float64."
         )
 
-    def figures(self) -> Sequence[ClaimFigure]:
+    def figures(self) -> Sequence[PanelFigure]:
         return (self._forms_figure(), self._slip_figure())
 
-    def _forms_figure(self) -> ClaimFigure:
+    def _forms_figure(self) -> PanelFigure:
         rows = [
             seed_row(name, loss, [forms.values[name] for forms in self.forms], "{:.4f}")
             for name, loss in FORMS.items()
@@ -127,7 +128,6 @@ class Likelihood(Analysis):
         listed = "; ".join(f"{row.label} {row.text}" for row in rows)
         return figure(
             "forms.png",
-            draw_intervals,
             [RowPanel(rows, "nats per image", references={product: "", 0.0: ""})],
             title="Five names of one number, and two slips",
             caption=(
@@ -137,7 +137,7 @@ class Likelihood(Analysis):
             alt=f"Nats per image: {listed}. The product itself: {product:.4f}.",
         )
 
-    def _slip_figure(self) -> ClaimFigure:
+    def _slip_figure(self) -> PanelFigure:
         forms = self.forms[0]
         order = np.argsort(forms.f)
         few = order[:: max(1, len(order) // 40)]
@@ -178,7 +178,6 @@ class Likelihood(Analysis):
         ]
         return figure(
             "slip.png",
-            draw_curves,
             panels,
             title="ln(1 - ln f) in place of ln(1 - f), on one network's predictions for dogs",
             caption="Markers of the first panel: images of dogs.",
@@ -187,7 +186,6 @@ class Likelihood(Analysis):
                 f"lowered by {SHIFTS[-1]:g} binary cross-entropy is at "
                 f"{forms.bce_shifted[-1]:.4f}, the slip at {forms.slip_shifted[-1]:.1f}."
             ),
-            height=2.9,
         )
 
     def tables(self) -> Sequence[ClaimTable]:

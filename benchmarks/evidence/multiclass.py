@@ -10,8 +10,9 @@ import torch
 from numpy.typing import NDArray
 
 from lossbench.benchmarks.config import RunConfig
-from lossbench.benchmarks.plots.intervals import SEEDS, RowPanel, draw_intervals
-from lossbench.benchmarks.records.claim import ClaimFigure, ClaimTable, Measure
+from lossbench.benchmarks.plots.intervals import SEEDS, RowPanel
+from lossbench.benchmarks.plots.panels import PanelFigure
+from lossbench.benchmarks.records.claim import ClaimTable, Measure
 from lossbench.benchmarks.training.result import Predictions
 from lossbench.losses import functional as F
 
@@ -120,7 +121,7 @@ class Multiclass(Analysis):
             f"of Bernoullis is {with_interval(self.tests()[0])} points of test accuracy from it."
         )
 
-    def figures(self) -> Sequence[ClaimFigure]:
+    def figures(self) -> Sequence[PanelFigure]:
         reference = self.runs[REFERENCE]
         rows = [seed_row(name, loss, self.accuracies[loss]) for loss, name in LOSSES.items()]
         heading = (
@@ -130,7 +131,6 @@ class Multiclass(Analysis):
         listed = ", ".join(f"{row.label} {row.text}" for row in rows)
         accuracy = figure(
             "accuracies.png",
-            draw_intervals,
             [RowPanel(rows, "test accuracy, %", heading, self.chance)],
             title="More than two classes: which loss is most accurate?",
             caption=SEEDS,

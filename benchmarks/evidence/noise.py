@@ -8,8 +8,9 @@ from statistics import fmean as mean
 
 from lossbench.benchmarks.config import RunConfig
 from lossbench.benchmarks.format import percent
-from lossbench.benchmarks.plots.curves import Axis, Curve, CurvePanel, draw_curves
-from lossbench.benchmarks.records.claim import ClaimFigure, ClaimTable, Measure
+from lossbench.benchmarks.plots.curves import Axis, Curve, CurvePanel
+from lossbench.benchmarks.plots.panels import PanelFigure
+from lossbench.benchmarks.records.claim import ClaimTable, Measure
 from lossbench.benchmarks.stats.intervals import mean_interval
 
 from .claim import Analysis, Claim
@@ -101,7 +102,7 @@ class Noise(Analysis):
             "to right labels."
         )
 
-    def figures(self) -> Sequence[ClaimFigure]:
+    def figures(self) -> Sequence[PanelFigure]:
         clean, noisy = (
             {loss: self.searched[loss, fraction] for loss in LOSSES} for fraction in FRACTIONS
         )
@@ -121,7 +122,7 @@ class Noise(Analysis):
             replace(other, name="rates-clean.png"),
         )
 
-    def _accuracy_figure(self) -> ClaimFigure:
+    def _accuracy_figure(self) -> PanelFigure:
         curves, parts = [], []
         for place, (loss, label) in enumerate(LOSSES.items()):
             intervals = [mean_interval(self.accuracies[loss, each]) for each in FRACTIONS]
@@ -144,7 +145,6 @@ class Noise(Analysis):
         fractions = " and ".join(map(in_percent, FRACTIONS))
         return figure(
             "shares.png",
-            draw_curves,
             [panel],
             title="Do robust losses gain on cross-entropy when training labels are wrong?",
             caption="Mean over seeds; bar: 95 % interval. The test labels are not changed.",

@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from lossbench.benchmarks.plots.intervals import RowPanel, draw_intervals
-from lossbench.benchmarks.records.claim import ClaimFigure, ClaimTable, Measure
+from lossbench.benchmarks.plots.intervals import RowPanel
+from lossbench.benchmarks.plots.panels import PanelFigure
+from lossbench.benchmarks.records.claim import ClaimTable, Measure
 from lossbench.benchmarks.training.result import RunResult
 
 from .claim import Analysis, Claim
@@ -99,7 +100,7 @@ class Optimiser(Analysis):
             f"is {100 * SUREST:g} % sure of the wrong class, relative to an even start."
         )
 
-    def figures(self) -> Sequence[ClaimFigure]:
+    def figures(self) -> Sequence[PanelFigure]:
         panels, parts = [], []
         for optimizer in (SGD, ADAM):
             rows = [
@@ -117,7 +118,6 @@ class Optimiser(Analysis):
             parts += [f"{optimizer}, {row.label} {row.text}" for row in rows]
         steps = figure(
             "steps.png",
-            draw_intervals,
             panels,
             title="How long does it take to recover from a confidently wrong start?",
             caption=(

@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 
 from lossbench.benchmarks.config import WRONG_START_PROBABILITY
 from lossbench.benchmarks.format import magnitude
-from lossbench.benchmarks.plots.curves import Axis, CurvePanel, draw_curves, log_odds_ticks
-from lossbench.benchmarks.records.claim import ClaimFigure, ClaimTable, Measure
+from lossbench.benchmarks.plots.curves import Axis, CurvePanel, log_odds_ticks
+from lossbench.benchmarks.plots.panels import PanelFigure
+from lossbench.benchmarks.records.claim import ClaimTable, Measure
 
 from .claim import Analysis, Claim
 from .design import Design, Expected, Quantity, Tested
@@ -152,18 +153,18 @@ class ProbabilitySum(Analysis):
             "at the learning rate that is best for it from a normal start."
         )
 
-    def figures(self) -> Sequence[ClaimFigure]:
+    def figures(self) -> Sequence[PanelFigure]:
         return (
             self._gradient_figure(),
             self._training_figure(),
             tests_figure(self.tests(), [SUM, REFERENCE, SUM, SUM, REFERENCE]),
         )
 
-    def _gradient_figure(self) -> ClaimFigure:
+    def _gradient_figure(self) -> PanelFigure:
         curves, ends = [], []
         for loss, formula in IN_P.items():
             examples = concatenate(self.examples[loss])
-            curves.append(formula_curve(loss, examples, f"{loss}: {formula}", LIMIT, 50, 1))
+            curves.append(formula_curve(loss, examples, f"{loss}\n{formula}", LIMIT, 50, 1))
             wrong = examples.sure_wrong
             ends.append(f"{loss} {magnitude(float(wrong.mean()) if len(wrong) else None)}")
         panel = CurvePanel(
@@ -175,11 +176,10 @@ class ProbabilitySum(Analysis):
                 limits=(-LIMIT, LIMIT),
             ),
             Axis("|dL/dz|", limits=(-0.03, 1.04)),
-            verticals=(SURE_LOG_ODDS, -SURE_LOG_ODDS),
+            verticals={SURE_LOG_ODDS: "", -SURE_LOG_ODDS: ""},
         )
         return figure(
             "gradient.png",
-            draw_curves,
             [panel],
             title="Where does the gradient of the logit vanish?",
             caption=(
@@ -192,19 +192,23 @@ class ProbabilitySum(Analysis):
             ),
         )
 
-    def _training_figure(self) -> ClaimFigure:
+    def _training_figure(self) -> PanelFigure:
         panels, results = [], []
-        for start, name in STARTS.items():
-            curves = [
+        trained = {
+            name: [
                 training_curve(self.runs[Cell(loss, start)], "validation_accuracy", 100)
                 for loss in IN_P
             ]
-            x, y_axis = Axis("training steps"), Axis("validation accuracy, %")
-            panels.append(CurvePanel(curves, x, y_axis, f"{name} start", self.chance))
+            for start, name in STARTS.items()
+        }
+        seeds = np.array([each.seeds for curves in trained.values() for each in curves])
+        ends = (float(seeds.min()) - 1, float(seeds.max()) + 1)
+        for name, curves in trained.items():
+            x, y = Axis("training steps"), Axis("validation accuracy, %", limits=ends)
+            panels.append(CurvePanel(curves, x, y, f"{name} start", self.chance))
             results.append(f"{name} start: " + ", ".join(curve.label for curve in curves))
         return figure(
             "training.png",
-            draw_curves,
             panels,
             title="Training from a normal and from a confidently wrong start",
             caption=f"Thin: each of {len(self.runs[CELLS[0]])} seeds; thick: their mean.",
@@ -212,8 +216,6 @@ class ProbabilitySum(Analysis):
                 f"Validation accuracy at the end, %. {'; '.join(results)}; "
                 f"chance {self.chance:.1f}."
             ),
-            height=3.2,
-            share_y=True,
         )
 
     def tables(self) -> Sequence[ClaimTable]:

@@ -11,8 +11,9 @@ from typing import NamedTuple
 import numpy as np
 
 from lossbench.benchmarks.config import RunConfig
-from lossbench.benchmarks.plots.curves import Axis, Curve, CurvePanel, draw_curves
-from lossbench.benchmarks.records.claim import ClaimFigure, ClaimTable, Measure
+from lossbench.benchmarks.plots.curves import Axis, Curve, CurvePanel
+from lossbench.benchmarks.plots.panels import PanelFigure
+from lossbench.benchmarks.records.claim import ClaimTable, Measure
 from lossbench.benchmarks.training.result import RunResult
 
 from .claim import Analysis, Claim
@@ -147,14 +148,14 @@ class Saturation(Analysis):
             f"{100 * SUREST:g} % sure of the wrong class."
         )
 
-    def figures(self) -> Sequence[ClaimFigure]:
+    def figures(self) -> Sequence[PanelFigure]:
         return (
             self._steps_figure(),
             self._gradient_figure(),
             tests_figure(self.tests(), [OTHER] * 3),
         )
 
-    def _steps_figure(self) -> ClaimFigure:
+    def _steps_figure(self) -> PanelFigure:
         curves, ends = [], []
         for shift, loss in zip((-0.05, 0.05), IN_F, strict=True):
             each = [self.steps[Cell(loss, confidence, EVEN)] for confidence in CONFIDENCES]
@@ -167,7 +168,7 @@ class Saturation(Analysis):
                     loss,
                     x,
                     [s.mean for s in each],
-                    f"{loss}, rate {self.rates[Cell(loss, EVEN, EVEN)]:g}",
+                    f"{loss}\nrate {self.rates[Cell(loss, EVEN, EVEN)]:g}",
                     markers="filled",
                     points=(at[reached], values[reached]),
                     point_marker="_",
@@ -178,14 +179,13 @@ class Saturation(Analysis):
         panel = CurvePanel(
             curves,
             Axis(
-                "probability of a dog that the network gives every image at the start",
+                "probability of a dog at the start",
                 ticks={i: f"{c:g}" for i, c in enumerate(CONFIDENCES)},
             ),
             Axis("training steps", log=True),
         )
         return figure(
             "steps.png",
-            draw_curves,
             [panel],
             title="How long does it take to recover from a confidently wrong start?",
             caption=(
@@ -196,10 +196,10 @@ class Saturation(Analysis):
             alt=f"From the surest start: {'; '.join(ends)}.",
         )
 
-    def _gradient_figure(self) -> ClaimFigure:
+    def _gradient_figure(self) -> PanelFigure:
         curves, ends = [], []
         for loss, formula in IN_F.items():
-            label = f"{loss}: {formula}"
+            label = f"{loss}\n{formula}"
             curves.append(
                 formula_curve(loss, concatenate(self.examples[loss]), label, -LIMIT, 120, 4)
             )
@@ -209,11 +209,10 @@ class Saturation(Analysis):
             curves,
             error_axis(LIMIT),
             Axis("|dL/dz| of an example", log=True, limits=(2e-5, 3)),
-            verticals=(0,),
+            verticals={0: ""},
         )
         return figure(
             "gradients.png",
-            draw_curves,
             [panel],
             title="What is left of the gradient where the model is confidently wrong?",
             caption="Ring: a training example of some network. Line: the formula.",

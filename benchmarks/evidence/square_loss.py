@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from lossbench.benchmarks.plots.intervals import SEEDS, RowPanel, draw_intervals
-from lossbench.benchmarks.records.claim import ClaimFigure, ClaimTable, Measure
+from lossbench.benchmarks.plots.intervals import SEEDS, RowPanel
+from lossbench.benchmarks.plots.panels import PanelFigure
+from lossbench.benchmarks.records.claim import ClaimTable, Measure
 
 from .claim import Analysis, Claim
 from .design import Design, Expected, Tested
@@ -58,7 +59,7 @@ class SquareLoss(Analysis):
             "at its own best learning rate."
         )
 
-    def figures(self) -> Sequence[ClaimFigure]:
+    def figures(self) -> Sequence[PanelFigure]:
         rows = [
             seed_row(f"{loss}\n{IN_WORDS[loss]}", loss, values, "{:.1f} %")
             for loss, values in self.accuracies.items()
@@ -66,7 +67,6 @@ class SquareLoss(Analysis):
         listed = "; ".join(f"{row.label.partition(chr(10))[0]} {row.text}" for row in rows)
         accuracy = figure(
             "accuracy.png",
-            draw_intervals,
             [RowPanel(rows, "test accuracy, %", chance=self.chance)],
             title="Each loss at its own best learning rate",
             caption=SEEDS,

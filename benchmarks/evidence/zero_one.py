@@ -8,8 +8,9 @@ from typing import NamedTuple
 
 from lossbench.benchmarks.config import RunConfig
 from lossbench.benchmarks.format import magnitude
-from lossbench.benchmarks.plots.curves import Axis, CurvePanel, draw_curves
-from lossbench.benchmarks.records.claim import ClaimFigure, ClaimTable, Measure
+from lossbench.benchmarks.plots.curves import Axis, CurvePanel
+from lossbench.benchmarks.plots.panels import PanelFigure
+from lossbench.benchmarks.records.claim import ClaimTable, Measure
 from lossbench.benchmarks.training.result import RunResult
 
 from .claim import Analysis, Claim
@@ -107,7 +108,7 @@ class ZeroOne(Analysis):
             f"{magnitude(max(run.parameter_distance for run in runs))}."
         )
 
-    def figures(self) -> Sequence[ClaimFigure]:
+    def figures(self) -> Sequence[PanelFigure]:
         seeds, cells = len(self.runs[UNCHANGED]), (LEARNS, UNCHANGED)
         chance = chance_level(self.runs[UNCHANGED][0].validation)
         accuracy = [training_curve(self.runs[cell], "validation_accuracy", 100) for cell in cells]
@@ -125,7 +126,6 @@ class ZeroOne(Analysis):
         ]
         start = figure(
             "start.png",
-            draw_curves,
             panels,
             title="Does a network learn from the count of its errors?",
             caption=(
@@ -137,7 +137,6 @@ class ZeroOne(Analysis):
                 f"in %: {accuracies}; chance  {chance:.1f}. Mean |dL/dz|: {gradients}. "
                 f"Distance of the parameters from their initial values: {distances}."
             ),
-            height=3.3,
         )
         return (start,)
 

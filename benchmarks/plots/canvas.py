@@ -92,6 +92,7 @@ def label_lines(axes: Axes, labels: list[Label], gap: float, *, left: bool = Fal
     to_fraction = axes.transData + axes.transAxes.inverted()
     x_end = axes.get_xlim()[0 if left else 1]
     ordered = sorted((to_fraction.transform((x_end, label.y))[1], label) for label in labels)
+    gap *= max(label.text.count("\n") + 1 for label in labels)
     # More labels than fit are closer together, in smaller type if necessary.
     gap = min(gap, 0.97 / max(1, len(ordered) - 1))
     height = axes.get_window_extent().height / axes.figure.dpi * 72
@@ -166,39 +167,6 @@ def render_png(figure: Figure, description: str) -> bytes:
         if len(data) <= MAX_BYTES:
             break
     return data
-
-
-def compress_png(data: bytes, limit: int) -> bytes:
-    """Compress a PNG to `limit` bytes, by fewer colours and then by a smaller size.
-
-    It stays at least 400 pixels wide, or its text could not be read; the smallest PNG found is
-    returned if none fits.
-
-    Args:
-        data: a PNG.
-        limit: bytes.
-    """
-    if len(data) <= limit:
-        return data
-    opened = Image.open(io.BytesIO(data))
-    description = str(opened.info.get("Description", ""))
-    image, best = opened.convert("RGB"), data
-    for scale, palettes in (
-        (1, (48, 24)),
-        (0.75, (48,)),
-        (0.55, (48,)),
-        (0.4, (24,)),
-        (0.3, (24,)),
-    ):
-        size = (round(image.width * scale), round(image.height * scale))
-        if size[0] < min(400, image.width):
-            break
-        scaled = image.resize(size, Image.Resampling.LANCZOS) if scale < 1 else image
-        for colors in palettes:
-            best = min(best, _encoded(scaled, colors, description), key=len)
-            if len(best) <= limit:
-                return best
-    return best
 
 
 def _encoded(image: Any, colors: int, description: str) -> bytes:

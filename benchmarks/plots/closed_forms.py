@@ -93,7 +93,7 @@ def closed_form_panels(losses: Sequence[str], classes: Sequence[str] = ()) -> li
             x,
             axes[index],
             titles[index],
-            verticals=(0,),
+            verticals={0: ""},
             horizontals={0: ""},
             label_side="left",
         )

@@ -15,7 +15,16 @@ from numpy.typing import ArrayLike, NDArray
 
 from lossbench.benchmarks.stats.intervals import Interval
 
-from .canvas import CHANCE_STYLE, FAINT, RC, Label, label_lines, line_style, render_png
+from .canvas import (
+    CHANCE_STYLE,
+    FAINT,
+    RC,
+    Label,
+    label_lines,
+    line_style,
+    render_png,
+    stamp_synthetic,
+)
 from .intervals import marker_style
 from .layout import figure_with_heading
 
@@ -35,6 +44,7 @@ class Curve:
         intervals: one per x, drawn as vertical bars.
         markers: markers at every x.
         chosen: index of a point that is marked: filled among hollow markers, else a star.
+        shares: one per x, the share of all that a point stands for: the area of its marker.
         points: x and y of single measurements.
         point_marker: marker of these: '' is that of the loss.
         arrows: x and y of points of which only a lower bound is known.
@@ -52,6 +62,7 @@ class Curve:
     intervals: Sequence[Interval] = ()
     markers: Literal["", "filled", "hollow"] = ""
     chosen: int | None = None
+    shares: Sequence[float] = ()
     points: tuple[ArrayLike, ArrayLike] = ((), ())
     point_marker: str = ""
     arrows: Sequence[tuple[float, float]] = ()
@@ -89,7 +100,7 @@ class CurvePanel:
         x, y: the axes.
         title: title of the panel.
         chance: chance level on the y axis, drawn as a dotted line with a label.
-        verticals: x of grey lines.
+        verticals: x of grey lines, with their text.
         horizontals: y of grey lines, with their text.
         text: text at the top left corner, inside.
         label_side: side of the labels; at the left they stand beside the first points.
@@ -100,7 +111,7 @@ class CurvePanel:
     y: Axis
     title: str = ""
     chance: float | None = None
-    verticals: Sequence[float] = ()
+    verticals: Mapping[float, str] = field(default_factory=dict)
     horizontals: Mapping[float, str] = field(default_factory=dict)
     text: str = ""
     label_side: Literal["left", "right"] = "right"
@@ -113,8 +124,7 @@ def draw_curves(
     caption: str,
     description: str,
     columns: int = 1,
-    height: float = 4.4,
-    share_y: bool = False,
+    synthetic: bool = False,
 ) -> bytes:
     """Draw panels of curves.
 
@@ -124,20 +134,22 @@ def draw_curves(
         caption: text below the title.
         description: the Description entry of the PNG.
         columns: panels beside each other.
-        height: height of a row of panels in inches.
-        share_y: whether all panels have the same limits of y.
+        synthetic: stamp the figure.
 
     Returns:
         A PNG of 1600 pixels width.
     """
     rows = -(-len(panels) // columns)
+    height = 2.6 if columns > 1 else 3.2 if rows > 1 else 4.4  # of a row, in inches
     with matplotlib.rc_context(RC):
         figure = figure_with_heading(height * rows, title, caption)
-        grid = figure.subplots(rows, columns, squeeze=False, sharey=share_y)
+        grid = figure.subplots(rows, columns, squeeze=False)
         for axes in grid.flat[len(panels) :]:
             axes.set_visible(False)
         for axes, panel in zip(grid.flat, panels, strict=False):
             draw_panel(axes, panel, gap=LABEL_HEIGHT / (height - 0.9))
+        if synthetic:
+            stamp_synthetic(figure)
         return render_png(figure, description)
 
 
@@ -154,8 +166,10 @@ def draw_panel(axes: Axes, panel: CurvePanel, gap: float = 0.06) -> None:
     _scale(axes.xaxis, axes.set_xscale, panel.x)
     _scale(axes.yaxis, axes.set_yscale, panel.y)
     labels = [label for curve in panel.curves for label in _draw_curve(axes, curve, panel)]
-    for x in panel.verticals:
+    for x, text in panel.verticals.items():
         axes.axvline(x, color=FAINT, linewidth=0.8)
+        top: dict[str, Any] = {"xycoords": ("data", "axes fraction"), "ha": "center"}
+        axes.annotate(text, (x, 1.01), fontsize=9.5, color=FAINT, **top)
     for y, text in panel.horizontals.items():
         axes.axhline(y, color=FAINT, linewidth=0.8)
         style: dict[str, Any] = {"xycoords": ("axes fraction", "data"), "xytext": (2, 4)}
@@ -181,6 +195,11 @@ def draw_panel(axes: Axes, panel: CurvePanel, gap: float = 0.06) -> None:
         axes.yaxis.set_label_position("right")
         axes.spines[["left", "right"]].set_visible(False)
     label_lines(axes, labels, gap=gap, left=left)
+
+
+def area_of(share: float) -> float:
+    """Return the area in square points of the marker of a share."""
+    return 12 + 320 * share
 
 
 def log_odds_ticks(probabilities: Sequence[float]) -> dict[float, str]:
@@ -241,6 +260,9 @@ def _draw_curve(axes: Axes, curve: Curve, panel: CurvePanel) -> list[Label]:
     axes.plot(x, y, **style)
     if curve.markers:
         axes.plot(x, y, **marker_style(curve.loss, hollow=curve.markers == "hollow"), zorder=8)
+    if curve.shares:
+        areas = [area_of(share) for share in curve.shares]
+        axes.scatter(x, y, s=areas, color=color, alpha=0.85, linewidth=0, zorder=8)
     if curve.chosen is not None:
         chosen: dict[str, Any] = {"marker": "*", "markersize": 16, "markeredgecolor": "white"}
         if curve.markers == "hollow":

@@ -90,23 +90,23 @@ def draw_intervals(
     title: str,
     caption: str,
     description: str,
-    side_by_side: bool = False,
+    columns: int = 1,
     synthetic: bool = False,
 ) -> bytes:
     """Draw panels of rows.
 
     Args:
-        panels: the panels. Side by side they have the same rows, named at the left panel.
+        panels: the panels. Beside each other they have the same rows, named at the left panel.
         title: title of the figure.
         caption: text below the title.
         description: the Description entry of the PNG.
-        side_by_side: whether panels lie beside each other instead of below.
+        columns: 1, or as many as panels: they lie beside each other instead of below.
         synthetic: stamp the figure.
 
     Returns:
         A PNG of 1600 pixels width.
     """
-    counts = [len(panel.rows) for panel in panels]
+    counts, side_by_side = [len(panel.rows) for panel in panels], columns > 1
     lines = max(counts) if side_by_side else sum(counts)
     extra = 0.95 if side_by_side else 0.95 * len(panels)
     with matplotlib.rc_context(RC):

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import math
+import textwrap
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -11,8 +13,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from .canvas import Label, line_style, spread
-from .curves import Axis, Curve, CurvePanel, label_of
+from .curves import Axis, Curve, CurvePanel, area_of, label_of
 from .svg import (
+    LETTER,
     TEXT,
     Chart,
     Scale,
@@ -34,6 +37,10 @@ MAX_POINTS, ALL_POINTS = 400, 4000
 """Points of a line that are drawn, and of all lines of a chart: a page stays small."""
 MAX_READ, ALL_READ = 200, 2000
 """Positions whose values can be read, and values of a chart."""
+LONG = 22
+"""Letters of a label that stands on one line."""
+GAP = "   "
+"""What stands between the two parts of a name of an axis."""
 FEWEST = 40
 """Points and positions that every line keeps."""
 
@@ -49,15 +56,17 @@ def curve_chart(panel: CurvePanel, *, small: bool = False, stamp: str = "") -> C
         stamp: a warning across the chart.
     """
     labels = [] if small else _labels(panel)
-    names = [] if small else panel.x.label.splitlines()
+    names = [] if small else _name_lines(panel.x.label)
     width = SMALL_WIDTH if small else WIDTH
-    height = SMALL_HEIGHT if small else max(HEIGHT, 90 + 1.15 * TEXT * len(labels))
+    lines = sum(len(label.text.splitlines()) for label in labels)
+    height = SMALL_HEIGHT if small else max(HEIGHT, 90 + 1.15 * TEXT * lines)
     x_ends = _ends(panel.x, [_floats(curve.x) for curve in panel.curves], 0.02)
     y_ends = _ends(panel.y, [part for curve in panel.curves for part in _heights(curve)], 0.06)
     x_ticks = panel.x.ticks or ticks_of(*x_ends, log=panel.x.log, count=3 if small else 5)
     y_ticks = panel.y.ticks or ticks_of(*y_ends, log=panel.y.log, count=4 if small else 6)
     at_left = panel.label_side == "left"
-    beside = 44 + widest(label.text for label in labels) if labels else 0.7 * TEXT
+    texts = [each for label in labels for each in label.text.splitlines()]
+    beside = 44 + widest(texts) if labels else 0.7 * TEXT
     before = 8 + widest(y_ticks.values())
     start, end = (beside, width - before) if at_left else (before, width - beside)
     foot = height - TEXT * (1.7 + 1.25 * len(names))
@@ -71,13 +80,16 @@ def curve_chart(panel: CurvePanel, *, small: bool = False, stamp: str = "") -> C
         _grid(panel, x, y, x_ticks, y_ticks),
         "" if small else text(panel.y.label, 0, TEXT, "faint"),
         *(
-            text(name, middle, foot + TEXT * (2.6 + 1.25 * row), "faint", "middle")
+            _name(name, x, width, foot + TEXT * (2.6 + 1.25 * row))
             for row, name in enumerate(names)
         ),
         _inside(x, y, "".join(_line(curve, x, y, points) for curve in drawn)),
         *(_markers(curve, x, y) for curve in drawn),
         _write_labels(labels, y, start if at_left else end, at_left),
-        text(panel.text, start + 8, y.end + TEXT, "faint") if panel.text else "",
+        *(
+            text(each, start + 8, y.end + TEXT * (1 + 1.2 * row), "faint")
+            for row, each in enumerate([] if small else panel.text.splitlines())
+        ),
         text(stamp, middle, (y.start + y.end) / 2, "stamp", "middle") if stamp else "",
         line(0, y.end, 0, y.start, "cursor"),
     ]
@@ -91,7 +103,29 @@ def curve_chart(panel: CurvePanel, *, small: bool = False, stamp: str = "") -> C
         aria_label=_described(panel),
         data_values=json.dumps(readings(panel, x, positions), separators=(",", ":")),
     )
-    return Chart(panel.title, svg)
+    inside = panel.text.splitlines() if small else []
+    return Chart(f"{panel.title}: {', '.join(inside)}" if inside else panel.title, svg)
+
+
+def _name_lines(name: str) -> list[str]:
+    """Return the lines of the name of an axis; one that is too long is wrapped."""
+    letters = int(WIDTH / LETTER)
+    return [
+        each
+        for line in name.splitlines()
+        for each in ([line] if GAP in line else textwrap.wrap(line, letters))
+    ]
+
+
+def _name(name: str, x: Scale, width: float, at: float) -> str:
+    """Write the name of the horizontal axis; what stands apart in it stands at the ends."""
+    parts = [each.strip() for each in name.split(GAP) if each.strip()]
+    apart = max(2 * TEXT, x.end - x.start - widest(["".join(parts)])) if parts[1:] else 0.0
+    total = widest(["".join(parts)]) + apart * (len(parts) - 1)
+    start = max(0.0, min((x.start + x.end - total) / 2, width - total))
+    if not parts[1:]:
+        return text(name, start + total / 2, at, "faint", "middle")
+    return text(parts[0], start, at, "faint") + text(parts[-1], start + total, at, "faint", "end")
 
 
 def _share(most: int, total: int, panel: CurvePanel) -> int:
@@ -160,10 +194,16 @@ def _ends(axis: Axis, values: Iterable[Values], margin: float) -> tuple[float, f
 
 
 def _labels(panel: CurvePanel) -> list[Label]:
-    labels = [label for curve in panel.curves if (label := label_of(curve, panel)) is not None]
+    found = [label_of(curve, panel) for curve in panel.curves]
+    labels = [label._replace(text=_stacked(label.text)) for label in found if label is not None]
     if panel.chance is not None:
         labels.append(Label(panel.chance, f"chance  {panel.chance:.1f}", None))
     return labels
+
+
+def _stacked(label: str) -> str:
+    """Put the value of a long label below its name."""
+    return label if len(label) <= LONG else label.replace("  ", "\n")
 
 
 def _described(panel: CurvePanel) -> str:
@@ -189,12 +229,13 @@ def _grid(
             parts.append(line(x.start, y(value), x.end, y(value), "grid"))
             anchor = None if at_left else "end"
             parts.append(text(name, side, y(value) + 0.35 * TEXT, "faint", anchor))
-    for value, name in x_ticks.items():
-        if x.low <= value <= x.high:
-            parts.append(line(x(value), y.start, x(value), y.start + 4, "axis"))
-            parts.append(text(name, x(value), y.start + 1.35 * TEXT, "faint", "middle"))
+    inside = {x(value): name for value, name in x_ticks.items() if x.low <= value <= x.high}
+    parts += [line(at, y.start, at, y.start + 4, "axis") for at in inside]
+    parts += [text(n, at, y.start + 1.35 * TEXT, "faint", "middle") for at, n in _fit(inside)]
     parts.append(line(x.start, y.start, x.end, y.start, "axis"))
-    parts += [line(x(value), y.start, x(value), y.end, "axis") for value in panel.verticals]
+    for value, name in panel.verticals.items():
+        parts.append(line(x(value), y.start, x(value), y.end, "axis"))
+        parts.append(text(name, x(value), y.end - 4, "faint", "middle") if name else "")
     for value, name in panel.horizontals.items():
         parts.append(line(x.start, y(value), x.end, y(value), "axis"))
         parts.append(text(name, x.start + 4, y(value) - 4, "faint") if name else "")
@@ -202,6 +243,19 @@ def _grid(
         at = y(panel.chance)
         parts.append(line(x.start, at, x.end, at, "chance", stroke_dasharray="2 2"))
     return "".join(parts)
+
+
+def _fit(names: Mapping[float, str]) -> list[tuple[float, str]]:
+    """Return the names of ticks, by position, that stand apart: all, every second one, ..."""
+    ordered = sorted(names.items())
+    for step in range(1, len(ordered)):
+        kept = ordered[len(ordered) // 2 % step :: step]
+        if all(
+            b[0] - a[0] > widest([a[1] + b[1]]) / 2 + 0.3 * TEXT
+            for a, b in itertools.pairwise(kept)
+        ):
+            return kept
+    return ordered[:1]
 
 
 def _order(curve: Curve) -> tuple[bool, float]:
@@ -282,6 +336,9 @@ def _markers(curve: Curve, x: Scale, y: Scale) -> str:
     points = list(zip(_floats(curve.x).tolist(), _floats(curve.y).tolist(), strict=True))
     for index, (at, height) in enumerate(points):
         chosen = index == curve.chosen
+        if curve.shares and seen(at, height):
+            radius = 1.3 * math.sqrt(area_of(curve.shares[index]) / math.pi)
+            parts.append(element("circle", cx=x(at), cy=y(height), r=radius, class_="mark"))
         if (curve.markers or chosen) and seen(at, height):
             hollow = curve.markers == "hollow" and not chosen
             size = 7.0 if chosen else 5.0
@@ -297,7 +354,8 @@ def _write_labels(labels: list[Label], y: Scale, edge: float, at_left: bool) -> 
     ordered = sorted(labels, key=lambda label: -y(label.y))
     ends = np.array([y.start - y(label.y) for label in ordered])
     room = y.start - y.end
-    gap = min(1.2 * TEXT, 0.97 * room / max(1, len(ordered) - 1))
+    most = max(len(label.text.splitlines()) for label in labels)
+    gap = min(1.2 * TEXT * most, 0.97 * room / max(1, len(ordered) - 1))
     places = y.start - spread(ends, gap, 0.02 * room, 0.99 * room)
     away = -1 if at_left else 1
     parts = []
@@ -312,12 +370,15 @@ def _write_labels(labels: list[Label], y: Scale, edge: float, at_left: bool) -> 
                 line(ends_at[0], place, ends_at[1], place, "line", **sample),
                 class_=color_class(label.loss) if label.loss else "c-muted",
             ),
-            text(
-                label.text,
-                edge + away * 37,
-                place + 0.35 * TEXT,
-                "",
-                "end" if at_left else None,
+            *(
+                text(
+                    each,
+                    edge + away * 37,
+                    place + TEXT * (0.35 + 1.15 * (row - label.text.count("\n") / 2)),
+                    "",
+                    "end" if at_left else None,
+                )
+                for row, each in enumerate(label.text.splitlines())
             ),
         ]
     return "".join(parts)

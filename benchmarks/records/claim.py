@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, get_args
 
 from lossbench.benchmarks.errors import UserError, one_line
+from lossbench.benchmarks.plots.panels import PanelFigure
 from lossbench.benchmarks.stats.verdict import Verdict
 
 from .files import make_directory, write_files
+from .plain import from_plain, to_plain
 from .reading import DATA
 from .schema import NUMBER, reject_constant, schema_error
 
@@ -27,7 +30,6 @@ RECORD: dict[str, Any] = {
     **dict.fromkeys(TEXTS, str),
     "kind": KINDS,
     "measures": [dict.fromkeys(("value", "low", "high"), NUMBER | None)],
-    "pictures": [{"name": str, "alt": str}],
     "tables": [{"title": str, "columns": list, "rows": [list], "notes": [str]}],
     "notes": [str],
     "about": {
@@ -108,15 +110,6 @@ class ClaimTable:
 
 
 @dataclass(frozen=True)
-class ClaimFigure:
-    """A PNG with its file name and alternative text."""
-
-    name: str
-    png: bytes
-    alt: str
-
-
-@dataclass(frozen=True)
 class Finding:
     """The result of testing a claim.
 
@@ -132,7 +125,7 @@ class Finding:
     verdict: Verdict
     sentence: str
     measures: tuple[Measure, ...]
-    figures: tuple[ClaimFigure, ...]
+    figures: tuple[PanelFigure, ...]
     tables: tuple[ClaimTable, ...]
     notes: tuple[str, ...] = ()
 
@@ -149,7 +142,7 @@ def verdict_of(measures: Sequence[Measure]) -> Verdict:
 def write_claim(
     directory: Path, about: dict[str, Any], statement: Statement, finding: Finding
 ) -> None:
-    """Write claim.json and the figures of a finding into `directory`.
+    """Write claim.json into `directory`, with what the figures of the finding show.
 
     Args:
         directory: made if it is missing.
@@ -163,8 +156,6 @@ def write_claim(
     Raises:
         UserError: a file cannot be written.
     """
-    for figure in finding.figures:
-        check_file_name(figure.name, "a figure")
     record = _finite(
         {
             **{name: getattr(statement, name) for name in TEXTS[:6]},
@@ -172,7 +163,7 @@ def write_claim(
             "verdict": finding.verdict,
             "sentence": finding.sentence,
             "measures": [vars(measure) for measure in finding.measures],
-            "pictures": [{"name": each.name, "alt": each.alt} for each in finding.figures],
+            "pictures": to_plain(finding.figures),
             "tables": [vars(table) for table in finding.tables],
             "notes": finding.notes,
             "about": about,
@@ -182,13 +173,14 @@ def write_claim(
         make_directory(directory)
     except OSError as error:
         raise UserError(f"cannot write {directory}: {error.strerror or error}") from None
-    files = {figure.name: figure.png for figure in finding.figures}
     text = json.dumps(record, indent=2, allow_nan=False) + "\n"
-    write_files(directory, files | {FILE: text.encode()})
+    # A list without lists is one line: a figure has thousands of numbers.
+    text = re.sub(r"\[\n[^\[\]{}]*\]", lambda found: " ".join(found[0].split()), text)
+    write_files(directory, {FILE: text.encode()})
 
 
 def read_claim(directory: Path) -> dict[str, Any]:
-    """Read claim.json from `directory`.
+    """Read claim.json from `directory`; its pictures are `PanelFigure`s.
 
     Raises:
         UserError: it is missing or unreadable, or a value has the wrong type.
@@ -212,8 +204,10 @@ def read_claim(directory: Path) -> dict[str, Any]:
             raise ValueError(wrong)
         if record["verdict"] not in get_args(Verdict):
             raise ValueError(f"{record['verdict']!r} is no verdict")
-        for figure in record["pictures"]:
-            check_file_name(figure["name"], path)
+        figures = from_plain(Sequence[PanelFigure], record["pictures"], "pictures")
+        record["pictures"] = figures
+        for figure in figures:
+            check_file_name(figure.name, path)
         for measure in record["measures"]:
             _ = [measure[key] for key in ("name", "value", "wanted", "verdict")]
         for table in record["tables"]:

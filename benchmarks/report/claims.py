@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
-from lossbench.benchmarks.errors import UserError
+from lossbench.benchmarks.errors import UserError, one_line
 from lossbench.benchmarks.format import MISSING, duration, number, plural
 from lossbench.benchmarks.records.claim import (
     FILE,
@@ -20,7 +20,7 @@ from lossbench.benchmarks.records.claim import (
 )
 from lossbench.benchmarks.records.files import write_files
 
-from .article.document import FIGURE, article_document
+from .article.document import article_document, article_png
 from .document import (
     SYNTHETIC,
     SYNTHETIC_NOTE,
@@ -43,6 +43,7 @@ from .document import (
 from .provenance import Items, data_items, format_mapping, machine_items, repeating
 from .render import write_pages
 
+Drawing = TypeVar("Drawing")
 Record = dict[str, Any]
 """claim.json as `records.claim.read_claim` returns it."""
 
@@ -73,31 +74,30 @@ def write_finding(
 
 
 def write_report(directory: Path) -> Document:
-    """Write report.html and report.md of a claim from its claim.json and figures.
+    """Write report.html, report.md and the figures of a claim from its claim.json.
 
     Raises:
-        UserError: claim.json or a figure cannot be read, or a file cannot be written.
+        UserError: claim.json cannot be read or drawn, or a file cannot be written.
     """
-    document = claim_document(directory, read_claim(directory))
+    record = read_claim(directory)
+    document = claim_document(record)
+    synthetic = is_synthetic(record)
+    known = [figure for figure in record["pictures"] if figure.panels]
+    write_files(directory, {figure.name: drawn(figure.png, synthetic) for figure in known})
     write_pages(directory, document)
     return document
 
 
-def claim_document(directory: Path, record: Record) -> Document:
+def claim_document(record: Record) -> Document:
     """Build the report of a claim: verdict, figures, measures, tables, question, provenance.
 
-    Args:
-        directory: where the figures are.
-        record: claim.json.
-
-    Raises:
-        UserError: a figure cannot be read.
+    Raises UserError if a figure cannot be drawn.
     """
     synthetic = is_synthetic(record)
     warning = SYNTHETIC if synthetic else None
     blocks: list[Block] = [Banner(SYNTHETIC_NOTE)] if synthetic else []
     blocks.append(_callout(record))
-    figures = figures_of(directory, record)
+    figures = figures_of(record)
     blocks += figures[:1]
     if record["measures"]:
         blocks += [Heading("Measures behind the verdict"), _measures(record["measures"], warning)]
@@ -143,9 +143,8 @@ def write_overview(evidence_directory: Path, order: Sequence[str]) -> None:
     records = {name: examined[name] for name in names if name in examined}
     missing = [name for name in order if name not in examined]
     article = article_document(lambda name, _figures: (_link_of(name, records),))
-    figure = next(block for block in article.blocks if isinstance(block, Image))
-    write_files(evidence_directory, {FIGURE: figure.png})
-    write_pages(evidence_directory, _overview(evidence_directory, records, missing, article))
+    write_files(evidence_directory, article_png())
+    write_pages(evidence_directory, _overview(records, missing, article))
 
 
 def _link_of(name: str, records: dict[str, Record]) -> BulletList:
@@ -154,9 +153,7 @@ def _link_of(name: str, records: dict[str, Record]) -> BulletList:
     return BulletList((Link(text, f"#{name}") if name in records else f"{text}, not examined yet",))
 
 
-def _overview(
-    directory: Path, records: dict[str, Record], missing: Sequence[str], article: Document
-) -> Document:
+def _overview(records: dict[str, Record], missing: Sequence[str], article: Document) -> Document:
     synthetic = any(map(is_synthetic, records.values()))
     examined = f"{plural(len(records), 'claim')} examined: {tally(records.values())}."
     blocks: list[Block] = [Banner(SYNTHETIC_NOTE)] if synthetic else []
@@ -170,7 +167,7 @@ def _overview(
         blocks += [
             Heading(claim_title(record), 2, name),
             _callout(record),
-            *figures_of(directory / name, record, f"{name}/")[:1],
+            *figures_of(record, f"{name}/", 1),
             BulletList((Link(f"{name}: full report", f"{name}/report"),)),
         ]
     blocks += section(article, "article", ".")
@@ -208,22 +205,34 @@ def _callout(record: Record) -> Callout:
     return Callout(record["verdict"], record["sentence"], label)
 
 
-def figures_of(directory: Path, record: Record, folder: str = "") -> list[Image]:
-    """Return the figures of a claim, with `folder` before their names.
+def figures_of(record: Record, folder: str = "", most: int | None = None) -> list[Image]:
+    """Return the first figures of a claim, with `folder` before their names.
 
-    Raises:
-        UserError: a figure cannot be read.
+    Raises UserError if one cannot be drawn.
     """
-    images = []
-    for each in record["pictures"]:
-        path = directory / each["name"]
-        try:
-            images.append(Image(f"{folder}{each['name']}", path.read_bytes(), each.get("alt", "")))
-        except OSError as error:
-            raise UserError(
-                f"cannot read {path}: {error.strerror or error}; examine the claim again"
-            ) from None
-    return images
+    synthetic = is_synthetic(record)
+    return [
+        Image(
+            f"{folder}{figure.name}",
+            figure.alt,
+            drawn(figure.charts, synthetic),
+            figure.title,
+            figure.caption,
+            figure.columns,
+        )
+        for figure in record["pictures"][:most]
+    ]
+
+
+def drawn(draw: Callable[[bool], Drawing], synthetic: bool) -> Drawing:
+    """Return what `draw` returns. Raises UserError for panels that nothing can be drawn of."""
+    try:
+        return draw(synthetic)
+    except (ArithmeticError, LookupError, TypeError, ValueError) as error:
+        raise UserError(
+            f"cannot draw a figure of {FILE}: {type(error).__name__}: {one_line(error)}; examine "
+            "the claim again"
+        ) from None
 
 
 def _measures(measures: Sequence[Record], warning: str | None) -> Table:

@@ -72,29 +72,23 @@ class Callout:
 
 @dataclass(frozen=True)
 class Image:
-    """A PNG with its alternative text.
+    """A figure: a PNG for Markdown, and charts for an HTML page.
 
     Attributes:
-        path: of the PNG, relative to the Markdown file.
-        png: the file.
+        path: of the PNG, relative to the Markdown file; empty: none, for an HTML page alone.
         alt: the alternative text.
-        small: whether it stays small on a wide screen.
-        charts: the same figure as charts, which an HTML page has instead of the PNG.
+        charts: the figure on an HTML page.
+        title: text above the charts; a PNG has its own.
+        caption: text below them.
+        columns: charts beside each other; in more than one they are small.
     """
 
     path: str
-    png: bytes
     alt: str
-    small: bool = False
     charts: tuple[Chart, ...] = ()
-
-
-@dataclass(frozen=True)
-class SmallCharts:
-    """Small charts beside each other, on an HTML page alone."""
-
-    charts: tuple[Chart, ...]
-    alt: str
+    title: str = ""
+    caption: str = ""
+    columns: int = 1
 
 
 @dataclass(frozen=True)
@@ -155,18 +149,7 @@ class BulletList:
     items: tuple[Cell, ...]
 
 
-Block = (
-    Heading
-    | Paragraph
-    | Banner
-    | Callout
-    | Image
-    | SmallCharts
-    | Table
-    | DefinitionList
-    | Code
-    | BulletList
-)
+Block = Heading | Paragraph | Banner | Callout | Image | Table | DefinitionList | Code | BulletList
 
 
 @dataclass(frozen=True)
@@ -191,7 +174,7 @@ def section(document: Document, anchor: str, folder: str) -> Iterator[Block]:
     for block in document.blocks:
         if isinstance(block, Heading):
             yield replace(block, level=block.level + 1, anchor=None)
-        elif isinstance(block, Image):
+        elif isinstance(block, Image) and block.path:
             yield replace(block, path=f"{folder}/{block.path}")
         else:
             yield block

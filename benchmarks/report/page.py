@@ -31,7 +31,6 @@ from .document import (
     Heading,
     Image,
     Paragraph,
-    SmallCharts,
     Table,
 )
 from .figures import Drawn, caption, charts_beside_reference
@@ -98,7 +97,7 @@ def comparison_document(
     if drawn := figure("differences.png"):
         blocks += [*drawn, Paragraph(forest.caption(compared(summary), MARGIN), faint=True)]
     if charts := charts_beside_reference(experiment, summary):
-        blocks += [Heading(BESIDE), SmallCharts(charts, f"{BESIDE}: one chart per loss.")]
+        blocks += [Heading(BESIDE), Image("", f"{BESIDE}: one chart per loss.", charts, columns=4)]
     if summary["warnings"]:
         blocks += [Heading("Warnings"), BulletList(tuple(summary["warnings"]))]
     blocks += [Heading("Numbers"), results_table(summary)]
@@ -129,7 +128,7 @@ def figure_blocks(figures: Mapping[str, Drawn], name: str, folder: str = "") -> 
     drawn = figures.get(name)
     if drawn is None:
         return []
-    return [Image(f"{folder}{name}", drawn.png, ALT[name], charts=drawn.charts)]
+    return [Image(f"{folder}{name}", ALT[name], drawn.charts)]
 
 
 def finding(summary: dict[str, Any]) -> str:

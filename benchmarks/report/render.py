@@ -5,27 +5,22 @@ from __future__ import annotations
 import base64
 import hashlib
 import re
-from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 from urllib.parse import quote
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from lossbench.benchmarks.plots.canvas import compress_png
 from lossbench.benchmarks.plots.svg import palette_css
 from lossbench.benchmarks.records.files import write_files
 
-from .document import MARKS, Block, Document, Image, Link, SmallCharts
+from .document import MARKS, Block, Document, Image, Link
 
 TEMPLATES = Path(__file__).parent / "templates"
-MAX_IMAGE_BYTES = 2_000_000
-"""Bytes of PNG in one HTML page. Base64 adds a third, and the page stays below 3 MB."""
 
 
 def html(document: Document) -> str:
-    """Render a page that contains its images and style, for light and dark mode."""
-    return _render("page.html.j2", replace(document, blocks=tuple(_fit_images(document.blocks))))
+    """Render a page that contains its charts and style, for light and dark mode."""
+    return _render("page.html.j2", document)
 
 
 def markdown(document: Document) -> str:
@@ -66,7 +61,6 @@ def _render(template: str, document: Document) -> str:
         keep_trailing_newline=True,
     )
     environment.filters |= {
-        "base64": lambda data: base64.b64encode(data).decode("ascii"),
         "kind": lambda block: type(block).__name__,
         "href": _href,
         "md": escape_markdown,
@@ -88,7 +82,7 @@ def _render(template: str, document: Document) -> str:
 
 
 def content_policy(style: str, script: str) -> str:
-    """Return the Content-Security-Policy of a page: its own style and script, and images in it.
+    """Return the Content-Security-Policy of a page: its own style and script alone.
 
     So that no text that was taken for markup by mistake could run or fetch anything.
     """
@@ -113,7 +107,7 @@ def _source(name: str) -> str:
 
 
 def _has_charts(block: Block) -> bool:
-    return isinstance(block, Image | SmallCharts) and bool(block.charts)
+    return isinstance(block, Image) and bool(block.charts)
 
 
 def _href(link: Link, suffix: str) -> str:
@@ -131,23 +125,3 @@ def _fenced(text: str) -> str:
 
 def _one_line(text: str) -> str:
     return " ".join(text.split())
-
-
-def _fit_images(blocks: Sequence[Block]) -> list[Block]:
-    """Compress the images so that together they keep to MAX_IMAGE_BYTES."""
-    sizes = [len(block.png) for block in blocks if isinstance(block, Image) and not block.charts]
-    if sum(sizes) <= MAX_IMAGE_BYTES:
-        return list(blocks)
-    # The largest share at which all fit: what small images do not need, large ones have.
-    left, share = MAX_IMAGE_BYTES, 0
-    for index, size in enumerate(sorted(sizes)):
-        share = left // (len(sizes) - index)
-        if size > share:
-            break
-        left -= size
-    return [
-        replace(block, png=compress_png(block.png, share))
-        if isinstance(block, Image) and not block.charts
-        else block
-        for block in blocks
-    ]

@@ -1,42 +1,60 @@
 """report.html in a browser: it needs no other file, fits the window, and shows its values."""
 
 import csv
+import json
 import re
 from pathlib import Path
 
 import pytest
 
+from lossbench.benchmarks.evidence.runner import CLAIMS, claim_of
+from lossbench.benchmarks.report.claims import write_finding, write_overview
+
+from ..benchmarks.evidence.conftest import seeds_of
+from ..benchmarks.evidence.worlds import WORLDS, FakeTrainer
 from .conftest import LOSSES, SEEDS
 
 pytestmark = pytest.mark.slow
 
-EVIDENCE = Path(__file__).resolve().parents[2] / "runs" / "reference" / "evidence"
+CLAIM = "noise"
+
+
+@pytest.fixture(scope="module")
+def evidence(tmp_path_factory) -> Path:
+    """Write the pages of all claims, each of which holds in its made-up world."""
+    directory = tmp_path_factory.mktemp("evidence")
+    for name in CLAIMS:
+        claim = claim_of(name)
+        finding = claim.examine(FakeTrainer(WORLDS[name]), seeds_of(claim))
+        write_finding(directory / name, {"trials": 0, "seconds": 0.0}, claim, finding)
+    write_overview(directory, CLAIMS)
+    return directory
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [390, 1440])
-@pytest.mark.parametrize("what", ["comparison", "evidence"])
-def test_the_pictures_load_and_nothing_overflows(
-    page, page_log, experiment: Path, what, width, scheme
+@pytest.mark.parametrize("what", ["comparison", "evidence", "claim"])
+def test_the_charts_are_there_and_nothing_overflows(
+    page, page_log, experiment: Path, evidence: Path, what, width, scheme
 ):
     page.set_viewport_size({"width": width, "height": 900})
     page.emulate_media(color_scheme=scheme)
-    directory = experiment if what == "comparison" else EVIDENCE
+    directories = {"comparison": experiment, "evidence": evidence, "claim": evidence / CLAIM}
+    directory = directories[what]
     address = (directory / "report.html").as_uri()
     page.goto(address)
-    pictures = page.locator("img")
-    assert pictures.count() + page.locator("svg.chart").count() >= 2
-    for number in range(pictures.count()):
-        pictures.nth(number).evaluate("image => image.decode()")
-        assert pictures.nth(number).evaluate("image => image.naturalWidth") > 0
-        assert pictures.nth(number).get_attribute("alt")
+    assert page.locator("svg.chart").count() >= 4
+    assert page.locator("img").count() == 0
+    cut = """charts => charts.flatMap(chart => {
+      const outer = chart.getBoundingClientRect();
+      const texts = [...chart.querySelectorAll(":scope > text, :scope > g > text")];
+      return texts.filter(text => {
+        const inner = text.getBoundingClientRect();
+        return inner.left < outer.left - 1 || inner.right > outer.right + 1;
+      }).map(text => text.textContent);
+    })"""
+    assert page.locator("svg.chart").evaluate_all(cut) == []
     assert page.evaluate("document.scrollingElement.scrollWidth") <= width
-    cut = "cards => cards.filter(card => card.scrollWidth > card.clientWidth).length"
-    assert page.locator(".card").evaluate_all(cut) == 0
-    if width < 700 and pictures.count():
-        page.locator(".card").first.click()
-        assert pictures.first.evaluate("image => image.clientWidth") > 2 * width
-        assert page.evaluate("document.scrollingElement.scrollWidth") <= width
     assert all(url == address or url.startswith("data:") for url in page_log.requests)
     assert len((directory / "report.html").read_bytes()) < 3_000_000
 
@@ -116,6 +134,40 @@ def test_charts_follow_light_and_dark(page, experiment: Path) -> None:
     assert found["light", "text"] != found["dark", "text"]
     assert found["light", ".line"] != found["dark", ".line"]
     assert "none" not in found.values()
+
+
+@pytest.mark.parametrize("width", [390, 1440])
+def test_the_pointer_shows_the_values_of_claim_json(page, evidence: Path, width) -> None:
+    """The first figure of this claim has curves, with an interval for each value."""
+    chart = opened(page, evidence / CLAIM, width)
+    record = json.loads((evidence / CLAIM / "claim.json").read_text())
+    (panel,) = record["pictures"][0]["panels"]
+    box, seen = chart.bounding_box(), {}
+    for share in range(0, 100, 2):
+        chart.hover(position={"x": share / 100 * box["width"], "y": box["height"] / 2})
+        for line in page.locator(".tip div").all_inner_texts()[1:]:
+            name, values = line.split("  ")
+            found = [float(each) for each in re.findall(r"[\d.]+", values)]
+            seen.setdefault(name, set()).add(tuple(found))
+    for curve in panel["curves"]:
+        told = [
+            tuple(float(f"{value:.4g}") for value in (y, each["low"], each["high"]))
+            for y, each in zip(curve["y"], curve["intervals"], strict=True)
+        ]
+        assert seen[curve["loss"]] == set(told)
+
+
+@pytest.mark.parametrize("width", [390, 1440])
+def test_rows_tell_the_values_of_claim_json(page, evidence: Path, width) -> None:
+    page.set_viewport_size({"width": width, "height": 900})
+    page.goto((evidence / "square-loss" / "report.html").as_uri())
+    record = json.loads((evidence / "square-loss" / "claim.json").read_text())
+    (panel,) = record["pictures"][0]["panels"]
+    told = page.locator("svg.chart").first.locator("title").all_text_contents()
+    for text, row in zip(told, panel["rows"], strict=True):
+        interval = row["interval"]
+        wanted = [float(f"{interval[end]:.4g}") for end in ("mean", "low", "high")]
+        assert [float(each) for each in re.findall(r"\d[\d.]*", text)] == wanted
 
 
 @pytest.mark.parametrize("width", [390, 1440])

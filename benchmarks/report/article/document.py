@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from lossbench.benchmarks.format import number
-from lossbench.benchmarks.plots.confidence import draw_confidence, gradient_sizes
+from lossbench.benchmarks.plots.confidence import confidence_panel, gradient_sizes
+from lossbench.benchmarks.plots.panels import PanelFigure
 from lossbench.benchmarks.report.document import (
     Block,
     Code,
@@ -32,8 +33,10 @@ def article_document(show_claim: ShowClaim, images: Images = EXAMPLE) -> Documen
         show_claim: what stands below a step for each claim that measures it.
         images: two cats and a dog.
     """
-    marks = dict(zip(images.names, images.p.tolist(), strict=True))
-    blocks: list[Block] = [Image(FIGURE, draw_confidence(marks), _alt(marks), small=True)]
+    shown = _figure(images)
+    blocks: list[Block] = [
+        Image(shown.name, shown.alt, shown.charts(), shown.title, shown.caption, shown.columns)
+    ]
     blocks += [Paragraph(text) for text in _introduction(images)]
     predicted = (images.z > 0).astype(float)
     rows = (("z", images.z), ("f", images.f), ("predicted t", predicted), ("t", images.t))
@@ -41,6 +44,23 @@ def article_document(show_claim: ShowClaim, images: Images = EXAMPLE) -> Documen
     for index, build in enumerate(STEPS, start=1):
         blocks += _section(index, build(images), show_claim)
     return Document(TITLE, tuple(blocks))
+
+
+def article_png(images: Images = EXAMPLE) -> dict[str, bytes]:
+    """Return the figure for a Markdown page, by file name."""
+    shown = _figure(images)
+    return {shown.name: shown.png()}
+
+
+def _figure(images: Images) -> PanelFigure:
+    marks = dict(zip(images.names, images.p.tolist(), strict=True))
+    return PanelFigure(
+        FIGURE,
+        _alt(marks),
+        "What is left of the gradient where the model is confidently wrong?",
+        "Markers: the three images.",
+        [confidence_panel(marks)],
+    )
 
 
 def _introduction(images: Images) -> tuple[str, str]:

@@ -10,10 +10,10 @@ from lossbench.benchmarks.errors import UserError
 from lossbench.benchmarks.records.claim import read_claim
 from lossbench.benchmarks.records.files import write_files
 from lossbench.benchmarks.report.claims import VERBS, figures_of
-from lossbench.benchmarks.report.document import Block, BulletList, Callout, Image, Link
+from lossbench.benchmarks.report.document import Block, BulletList, Callout, Link
 from lossbench.benchmarks.report.render import markdown
 
-from .document import FIGURE, article_document
+from .document import article_document, article_png
 
 PAGE = "article.md"
 OPENING = "<!-- Written by `uv run lossbench article`; change benchmarks/report/article/. -->\n\n"
@@ -45,8 +45,7 @@ def article_files(directory: Path, evidence: Path) -> dict[str, bytes]:
     Links and figures of claims lead from `directory` to `evidence`. Raises UserError as above.
     """
     document = article_document(lambda name, figures: _claim(evidence, directory, name, figures))
-    drawn = {block.path: block.png for block in document.blocks if isinstance(block, Image)}
-    return {PAGE: (OPENING + markdown(document)).encode(), FIGURE: drawn[FIGURE]}
+    return {PAGE: (OPENING + markdown(document)).encode(), **article_png()}
 
 
 def _claim(evidence: Path, page: Path, name: str, figures: Sequence[int]) -> list[Block]:
@@ -54,7 +53,7 @@ def _claim(evidence: Path, page: Path, name: str, figures: Sequence[int]) -> lis
     directory = evidence / name
     record = read_claim(directory)
     folder = Path(os.path.relpath(directory, page)).as_posix()
-    known = figures_of(directory, record, f"{folder}/")
+    known = figures_of(record, f"{folder}/")
     blocks: list[Block] = [known[index] for index in figures if index < len(known)]
     if 0 in figures:
         label = f"The claim {name} {VERBS[record['verdict']][0]}."

@@ -1,6 +1,5 @@
 """Fixtures for the tests of claims."""
 
-import importlib
 from functools import partial
 
 import pytest
@@ -10,21 +9,6 @@ from lossbench.benchmarks.evidence.runner import claim_of
 from lossbench.benchmarks.records.claim import verdict_of
 
 from .worlds import WORLDS, FakeTrainer
-
-
-@pytest.fixture(autouse=True)
-def unpainted(request, monkeypatch):
-    """Lay out figures without painting them, which takes most of the time."""
-    if "painted" not in request.fixturenames:
-        for name in ("curves", "intervals", "reliability"):
-            module = importlib.import_module(f"lossbench.benchmarks.plots.{name}")
-            monkeypatch.setattr(module, "render_png", lambda *_: b"")
-
-
-@pytest.fixture
-def painted():
-    """Paint figures."""
-
 
 SEEDS = 8
 """Seeds of a claim with several looks."""

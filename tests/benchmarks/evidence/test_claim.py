@@ -12,8 +12,9 @@ from PIL import Image
 from lossbench.benchmarks.data.batches import prepare
 from lossbench.benchmarks.evidence.design import FIRST_SEED
 from lossbench.benchmarks.evidence.runner import CLAIMS, claim_of
-from lossbench.benchmarks.plots import curves
-from lossbench.benchmarks.records.claim import verdict_of
+from lossbench.benchmarks.plots.curves import CurvePanel
+from lossbench.benchmarks.records.claim import read_claim, verdict_of, write_claim
+from lossbench.benchmarks.records.plain import to_plain
 from lossbench.benchmarks.stats.sequential import LOOKS
 from lossbench.benchmarks.training.executors.pool import dataset_arguments
 from lossbench.benchmarks.training.train import train
@@ -22,23 +23,11 @@ from .conftest import seeds_of
 from .small import small
 from .worlds import WORLDS, FakeTrainer
 
-
-@pytest.fixture
-def lines(monkeypatch):
-    """Record the lines of all figures that are drawn."""
-    drawn = []
-
-    def draw_panel(axes, panel, original=curves.draw_panel, **options):
-        original(axes, panel, **options)
-        drawn.extend(panel.curves)
-
-    monkeypatch.setattr(curves, "draw_panel", draw_panel)
-    return drawn
+ABOUT = {"design": {}, "trials": 0, "seconds": 0.0}
 
 
-@pytest.mark.usefixtures("painted")
 @pytest.mark.parametrize("name", CLAIMS)
-def test_a_claim_holds_in_its_world(name, lines):
+def test_a_claim_holds_in_its_world(name):
     claim, trainer = claim_of(name), FakeTrainer(WORLDS[name])
     finding = claim.examine(trainer, seeds_of(claim))
     assert finding.verdict == verdict_of(finding.measures) == "holds", finding.measures
@@ -47,10 +36,6 @@ def test_a_claim_holds_in_its_world(name, lines):
     assert "nan" not in finding.sentence
     assert len({figure.name for figure in finding.figures}) == len(finding.figures) >= 1
     for figure in finding.figures:
-        image = Image.open(io.BytesIO(figure.png))
-        assert image.width == 1600
-        assert len(figure.png) < 250_000
-        assert image.text["Description"] == figure.alt
         assert figure.alt.endswith(".")
         assert "nan" not in figure.alt
     assert finding.tables
@@ -59,9 +44,35 @@ def test_a_claim_holds_in_its_world(name, lines):
         assert table.rows
         assert {len(row) for row in table.rows} == {len(table.columns)}
     # A line whose x goes back and forth is a scribble.
-    for line in lines:
+    panels = [panel for figure in finding.figures for panel in figure.panels]
+    for line in (
+        line for panel in panels if isinstance(panel, CurvePanel) for line in panel.curves
+    ):
         assert (np.diff(line.x) >= 0).all(), line.label
     check_fairness(trainer)
+
+
+@pytest.mark.parametrize("name", CLAIMS)
+def test_the_figures_of_a_claim_are_kept_as_numbers(name, tmp_path, examine):
+    """claim.json holds all that charts and PNG show, and is small."""
+    finding = examine(name)
+    write_claim(tmp_path, ABOUT, claim_of(name), finding)
+    kept = read_claim(tmp_path)["pictures"]
+    assert [figure.charts() for figure in kept] == [figure.charts() for figure in finding.figures]
+    assert to_plain(kept) == to_plain(finding.figures)
+    assert (tmp_path / "claim.json").stat().st_size < 300_000
+    assert sum(len(chart.svg) for figure in kept for chart in figure.charts()) < 600_000
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", CLAIMS)
+def test_the_figures_of_a_claim_are_drawn_for_markdown(name, examine):
+    for figure in examine(name).figures:
+        png = figure.png()
+        image = Image.open(io.BytesIO(png))
+        assert image.width == 1600
+        assert len(png) < 250_000
+        assert image.text["Description"] == figure.alt
 
 
 def check_fairness(trainer):

@@ -6,7 +6,6 @@ from lossbench.benchmarks.plots import canvas
 from lossbench.benchmarks.plots.canvas import (
     MAX_NAME,
     Label,
-    compress_png,
     figure_height,
     label_lines,
     label_margin,
@@ -72,16 +71,9 @@ def noisy_figure():
     return figure
 
 
-def test_a_png_is_compressed_only_as_far_as_asked(monkeypatch):
+def test_a_large_png_has_fewer_colours(monkeypatch):
     data = render_png(noisy_figure(), "a description")
     assert opened(data).text["Description"] == "a description"
-    assert compress_png(data, len(data)) is data
-    for limit in (len(data) - 1, len(data) // 2):
-        smaller = compress_png(data, limit)
-        assert len(smaller) <= limit
-        assert opened(smaller).text["Description"] == "a description"
-    assert 400 <= opened(compress_png(data, 1)).width < 1000
-    # A large one gets fewer colours.
     monkeypatch.setattr(canvas, "MAX_BYTES", len(data) - 1)
     fewer = render_png(noisy_figure(), "a description")
     assert len(opened(fewer).getcolors()) < len(opened(data).getcolors())

@@ -1,9 +1,6 @@
 import numpy as np
-import pytest
 
-from lossbench.benchmarks.plots.confidence import draw_confidence, gradient_sizes
-
-from ..samples import opened
+from lossbench.benchmarks.plots.confidence import confidence_panel, gradient_sizes
 
 MARKS = {"cat 1": 0.88, "cat 2": 0.02, "dog": 0.73}
 
@@ -15,10 +12,11 @@ def test_the_sizes_are_the_formulas() -> None:
     np.testing.assert_allclose(gradient_sizes("sigmoid-mse", p.tolist()), squared, rtol=1e-9)
 
 
-def test_the_figure_is_light_and_narrow_and_the_same_whenever_it_is_drawn() -> None:
-    data = draw_confidence(MARKS)
-    assert data == draw_confidence(MARKS)
-    assert len(data) < 50_000
-    # Letters of 11 points are 10 pixels high where the figure is 340 pixels wide.
-    assert opened(data).width == pytest.approx(800)
-    assert data != draw_confidence(MARKS | {"dog": 0.5})
+def test_the_images_are_marked_on_both_curves() -> None:
+    panel = confidence_panel(MARKS)
+    assert panel.verticals == {p: name for name, p in MARKS.items()}
+    p = np.array(list(MARKS.values()))
+    for curve, wanted in zip(panel.curves, (1 - p, (1 - p) * p * (1 - p)), strict=True):
+        x, y = curve.points
+        np.testing.assert_array_equal(x, p)
+        np.testing.assert_allclose(y, wanted, rtol=1e-9)

@@ -73,11 +73,11 @@ def test_intervals_points_and_arrows(axes):
 
 def test_lines_and_texts_of_a_panel(axes):
     draw(
-        axes, Curve("mse", X, (math.nan, 0.7, math.nan), "label"), chance=50.0, verticals=(3.0,),
-        horizontals={0.2: "low"}, text="R² = 1", title="title",
+        axes, Curve("mse", X, (math.nan, 0.7, math.nan), "label"), chance=50.0,
+        verticals={3.0: "three"}, horizontals={0.2: "low"}, text="R² = 1", title="title",
     )  # fmt: skip
     texts = {text.get_text() for text in axes.texts}
-    assert texts == {"low", "R² = 1", "label", "chance  50.0"}
+    assert texts == {"low", "three", "R² = 1", "label", "chance  50.0"}
     assert any(set(line.get_xdata()) == {3.0} for line in axes.lines)
     assert any(set(line.get_ydata()) == {0.2} for line in axes.lines)
 
@@ -126,12 +126,10 @@ def test_thinning_keeps_some_of_every_bin(values, per_bin):
 @pytest.mark.parametrize("columns", [1, 2])
 def test_figures_are_images(columns):
     panels = [CurvePanel([Curve("mse", X, Y, "label")], Axis("x"), Axis("y"))] * 3
-    png = draw_curves(
-        panels, title="T", caption="C " * 100, description="D.", columns=columns, height=2.0,
-        share_y=True,
-    )  # fmt: skip
+    png = draw_curves(panels, title="T", caption="C " * 100, description="D.", columns=columns)
     image = opened(png)
     assert image.width == 1600
     assert image.text["Description"] == "D."
-    # Rows of 2 inches, the title and two lines of the caption.
-    assert image.height == pytest.approx(160 * (2.0 * -(-3 // columns) + 0.9), abs=2)
+    # The rows, the title and two lines of the caption.
+    rows = {1: 3 * 3.2, 2: 2 * 2.6}[columns]
+    assert image.height == pytest.approx(160 * (rows + 0.9), abs=2)

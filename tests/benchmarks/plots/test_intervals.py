@@ -94,12 +94,12 @@ def test_named_ends_and_open_intervals(axes):
     assert axes.get_xscale() == "log"
 
 
-@pytest.mark.parametrize("side_by_side", [False, True])
-def test_figures_are_images(side_by_side):
+@pytest.mark.parametrize("columns", [1, 2])
+def test_figures_are_images(columns):
     panels = [RowPanel([row(), row("two")]), RowPanel([row(), row("two")])]
     texts = {"title": "T", "caption": "C", "description": "D."}
-    png = opened(draw_intervals(panels, **texts, side_by_side=side_by_side))
+    png = opened(draw_intervals(panels, **texts, columns=columns))
     assert png.width == 1600
     assert png.text["Description"] == "D."
-    inches = 0.7 + (0.95 + 2 * 0.43 if side_by_side else 2 * 0.95 + 4 * 0.43)
+    inches = 0.7 + (0.95 + 2 * 0.43 if columns == 2 else 2 * 0.95 + 4 * 0.43)
     assert png.height == pytest.approx(160 * inches, abs=2)

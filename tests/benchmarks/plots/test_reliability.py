@@ -1,11 +1,13 @@
+import xml.etree.ElementTree as ET
+
 import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
-from lossbench.benchmarks.plots.reliability import draw_diagram, draw_reliability
+from lossbench.benchmarks.plots.curves import draw_panel
+from lossbench.benchmarks.plots.reliability import reliability_panel
+from lossbench.benchmarks.plots.svg_curves import curve_chart
 from lossbench.benchmarks.stats.metrics import reliability
-
-from ..samples import opened
 
 
 def predictions(count=300):
@@ -14,34 +16,25 @@ def predictions(count=300):
 
 
 def test_a_diagram_is_that_of_stats():
-    axes = Figure().subplots()
     probabilities, labels = predictions()
-    draw_diagram(axes, "mse", probabilities, labels)
+    panel = reliability_panel("mse", probabilities, labels, "text")
     confidence, accuracy, count = reliability(probabilities, labels)
     filled = count > 0
-    diagonal, line = axes.lines
-    assert list(diagonal.get_xdata()) == list(diagonal.get_ydata()) == [50, 100]
-    np.testing.assert_allclose(line.get_xdata(), 100 * confidence[filled])
-    np.testing.assert_allclose(line.get_ydata(), 100 * accuracy[filled])
-    scatter, gaps = axes.collections
-    # The area of a marker grows with its share.
-    areas, shares = scatter.get_sizes(), count[filled] / count.sum()
-    np.testing.assert_allclose((areas - areas[0]), 320 * (shares - shares[0]), atol=1e-9)
-    assert len(gaps.get_segments()) == filled.sum()
+    diagonal, line = panel.curves
+    assert list(diagonal.x) == list(diagonal.y) == [50, 100]
+    np.testing.assert_allclose(line.x, 100 * confidence[filled])
+    np.testing.assert_allclose(line.y, 100 * accuracy[filled])
+    np.testing.assert_allclose(line.shares, count[filled] / count.sum())
 
 
-@pytest.mark.parametrize("losses", [1, 4])
-def test_figures_have_a_panel_per_loss(losses):
-    names = [f"loss {i}" for i in range(losses)]
-    png = draw_reliability(
-        dict.fromkeys(names, predictions()),
-        dict.fromkeys(names, "text"),
-        title="T",
-        caption="C",
-        description="D.",
-    )
-    image = opened(png)
-    assert image.width == 1600
-    assert image.text["Description"] == "D."
-    rows = -(-losses // 3)
-    assert image.height == pytest.approx(160 * (0.4 + 2.7 * rows + 0.7), abs=2)
+def test_the_area_of_a_marker_grows_with_its_share():
+    panel = reliability_panel("mse", *predictions(), "text")
+    shares = np.array(panel.curves[1].shares)
+    axes = Figure().subplots()
+    draw_panel(axes, panel)
+    (scatter,) = axes.collections
+    areas = scatter.get_sizes()
+    np.testing.assert_allclose(areas - areas[0], 320 * (shares - shares[0]), atol=1e-9)
+    circles = ET.fromstring(curve_chart(panel, small=True).svg).iter("circle")
+    drawn = np.array([float(circle.get("r")) for circle in circles]) ** 2
+    assert drawn / drawn.max() == pytest.approx(areas / areas.max(), abs=0.05)

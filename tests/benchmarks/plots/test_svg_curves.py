@@ -116,8 +116,10 @@ def test_what_is_long_is_thinned_but_keeps_its_ends():
 def test_parts_of_a_panel():
     curve = Curve("mse", X, Y, markers="hollow", chosen=1, points=([5.0], [55.0]),
                   point_marker="o", arrows=[(10, 61.0)])  # fmt: skip
-    read = drawn(curve, verticals=(5,), horizontals={60.0: "limit"}, text="R² = 1", stamp="STAMP")
-    assert {"limit", "R² = 1", "STAMP"} <= set(texts(read))
+    read = drawn(
+        curve, verticals={5: "five"}, horizontals={60.0: "limit"}, text="R²\n= 1", stamp="STAMP"
+    )
+    assert {"five", "limit", "R²", "= 1", "STAMP"} <= set(texts(read))
     assert len(of_class(read, "hollow")) == 2
     assert len(of_class(read, "mark")) == 3
     assert len(of_class(read, "point")) == 1

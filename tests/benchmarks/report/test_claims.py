@@ -1,11 +1,14 @@
 import json
+import math
 from dataclasses import replace
 
 import pytest
 
 from lossbench.benchmarks.errors import UserError
+from lossbench.benchmarks.plots.curves import Axis, Curve, CurvePanel
+from lossbench.benchmarks.plots.intervals import IntervalRow, RowPanel
+from lossbench.benchmarks.plots.panels import PanelFigure
 from lossbench.benchmarks.records.claim import (
-    ClaimFigure,
     ClaimTable,
     Finding,
     Measure,
@@ -30,6 +33,7 @@ from lossbench.benchmarks.report.document import (
     Paragraph,
     Table,
 )
+from lossbench.benchmarks.stats.intervals import Interval
 
 ABOUT = {
     "command": "lossbench evidence noise",
@@ -61,6 +65,8 @@ ABOUT = {
     "hardware": {"processor": "abacus"},
     "git": None,
 }
+ROWS = (RowPanel([IntervalRow("a", "mse", Interval(0.5, 0.25, None, 3), (0.4, 0.6))]),)
+CURVES = (CurvePanel([Curve("mse", [0, 1], [0.25, math.nan])], Axis("steps"), Axis("accuracy")),)
 ORDER = ("zero-one", "likelihood", "noise")
 
 
@@ -79,7 +85,10 @@ def finding(verdict="holds", **fields):
             Measure("steps, number", 1234.6, 1000.0, 2000.0, "above 10", "undecided"),
             Measure("ratio", float("nan"), None, None, "above 10", "undecided"),
         ),
-        "figures": (ClaimFigure("one.png", b"1", "one"), ClaimFigure("two.png", b"2", "two")),
+        "figures": (
+            PanelFigure("one.png", "one", "Title", "Caption.", ROWS),
+            PanelFigure("two.png", "two", "Other", "", CURVES, columns=2),
+        ),
         "tables": (
             ClaimTable("By rate", ("loss", "0.1"), (("mse", "74.1"), ("bce",)), ("A note.",)),
         ),
@@ -103,13 +112,14 @@ def test_the_page_of_a_claim(written):
     assert {path.name for path in written.iterdir()} == {
         "claim.json", "report.html", "report.md", "one.png", "two.png",
     }  # fmt: skip
-    document = claim_document(written, read_claim(written))
+    document = claim_document(read_claim(written))
     assert document.title == "noise: Does it matter?"
     callout, first = document.blocks[:2]
     assert callout.lead.endswith("It does. The claim holds, measured.")
     assert (callout.verdict, callout.text) == ("holds", "It is 1.2 points.")
-    assert first == Image("one.png", b"1", "one")
-    assert of_type(Image, document)[1] == Image("two.png", b"2", "two")
+    one, two = finding().figures
+    assert first == Image("one.png", "one", one.charts(), "Title", "Caption.")
+    assert of_type(Image, document)[1] == Image("two.png", "two", two.charts(), "Other", "", 2)
     measures, by_rate = of_type(Table, document)
     assert measures.rows == (
         ("difference, points", "−1.23", "–", "below 0", "holds"),
@@ -139,13 +149,13 @@ def test_the_page_of_a_claim(written):
 def test_provenance_shows_what_it_does_not_know(written):
     record = read_claim(written)
     record["about"] = {"workers": 2, "training_seconds": 3.0, "data": {"name": "x"}}
-    (_, provenance) = of_type(DefinitionList, claim_document(written, record))
+    (_, provenance) = of_type(DefinitionList, claim_document(record))
     assert dict(provenance.items)["other settings"] == "workers 2"
 
 
-def test_a_report_is_written_again_from_the_directory_alone(written):
+def test_a_report_is_written_again_from_claim_json_alone(written):
     before = {path.name: path.read_bytes() for path in written.iterdir()}
-    for name in ("report.html", "report.md"):
+    for name in {*before} - {"claim.json"}:
         (written / name).unlink()
     write_report(written)
     assert {path.name: path.read_bytes() for path in written.iterdir()} == before
@@ -207,7 +217,8 @@ def test_the_article_follows_and_leads_to_the_claims(overview, tmp_path):
     ]  # fmt: skip
     assert Link("measured by the claim zero-one", "#zero-one") in links
     assert "measured by the claim likelihood, not examined yet" in links
-    assert (tmp_path / "article.png").read_bytes() == of_type(Image, document)[-1].png
+    assert (tmp_path / "article.png").read_bytes().startswith(b"\x89PNG")
+    assert of_type(Image, document)[-1].charts
 
 
 def test_the_overview_of_one_claim(overview):
@@ -245,7 +256,29 @@ def test_verdicts_are_counted():
         ({"verdict": "sure"}, "'sure' is no verdict"),
         ({"verdict": None}, "verdict should be str"),
         ({"pictures": [{"name": "../../secret.png", "alt": ""}]}, "no plain file name"),
-        ({"pictures": [{}]}, "name"),
+        ({"pictures": [{}]}, r"pictures\[0\] has no name"),
+        ({"pictures": [{"name": "a.png", "panels": 3}]}, r"panels should be"),
+        (
+            {
+                "pictures": [
+                    {"name": "a.png", "panels": [{"curves": [{"loss": "mse", "x": ["y"]}]}]}
+                ]
+            },
+            r"x\[0\] should be float, not 'y'",
+        ),
+        (
+            {
+                "pictures": [
+                    {
+                        "name": "a.png",
+                        "panels": [
+                            {"curves": [{"loss": "mse", "x": [1, 2], "y": [1]}], "x": {}, "y": {}}
+                        ],
+                    }
+                ]
+            },
+            "cannot draw a figure of claim.json",
+        ),
         ({"kind": "guessed"}, "kind should be measured or proved and checked"),
         ({"measures": [1]}, r"measures\[0\] should be dict"),
         ({"tables": [{"columns": []}]}, "rows"),
@@ -260,10 +293,20 @@ def test_bad_claims(written, change, message):
     assert "\n" not in str(caught.value)
 
 
+def test_a_claim_of_an_earlier_version_has_no_charts(written):
+    """Its figures are files alone, which its Markdown shows; none of them is written again."""
+    path = written / "claim.json"
+    record = json.loads(path.read_text())
+    record["pictures"] = [{"name": "one.png", "alt": "one"}]
+    path.write_text(json.dumps(record))
+    (written / "one.png").write_bytes(b"kept")
+    write_report(written)
+    assert "<svg" not in (written / "report.html").read_text()
+    assert "![one](one.png)" in (written / "report.md").read_text()
+    assert (written / "one.png").read_bytes() == b"kept"
+
+
 def test_missing_files_of_a_claim(written):
-    (written / "one.png").unlink()
-    with pytest.raises(UserError, match=r"cannot read .*one\.png"):
-        write_report(written)
     (written / "claim.json").write_text("{")
     with pytest.raises(UserError, match=r"cannot read .*claim\.json"):
         write_report(written)

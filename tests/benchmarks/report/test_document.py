@@ -29,11 +29,14 @@ def test_columns_of_numbers_stand_at_the_right(cells, numeric):
 
 
 def test_a_part_is_a_level_lower_and_finds_its_pictures():
-    inner = Document("inner", (Heading("h", 2), Image("p.png", b"", "alt"), Paragraph("text")))
+    inner = Document(
+        "inner", (Heading("h", 2), Image("p.png", "alt"), Image("", "alone"), Paragraph("text"))
+    )
     assert list(section(inner, "part-1", "../runs")) == [
         Heading("inner", 2, "part-1"),
         Heading("h", 3),
-        Image("../runs/p.png", b"", "alt"),
+        Image("../runs/p.png", "alt"),
+        Image("", "alone"),
         Paragraph("text"),
     ]
 

@@ -1,11 +1,9 @@
-import base64
-import re
 from html.parser import HTMLParser
 
 import pytest
 from markdown_it import MarkdownIt
 
-from lossbench.benchmarks.report import render
+from lossbench.benchmarks.plots.svg import Chart
 from lossbench.benchmarks.report.document import (
     MARKS,
     Banner,
@@ -20,7 +18,13 @@ from lossbench.benchmarks.report.document import (
     Paragraph,
     Table,
 )
-from lossbench.benchmarks.report.render import escape_markdown, html, markdown, write_pages
+from lossbench.benchmarks.report.render import (
+    escape_markdown,
+    html,
+    markdown,
+    script_source,
+    write_pages,
+)
 
 EVIL = "<script>alert('x')</script> & [a](b) `c` *d* | $e$ #f\n\n# g"
 SHOWN = " ".join(EVIL.split())
@@ -57,7 +61,7 @@ BLOCKS = (
     Banner(EVIL),
     Callout("holds", EVIL),
     Callout("worse", EVIL, EVIL),
-    Image("a b/<c>.png", b"png", EVIL),
+    Image("a b/<c>.png", EVIL, (Chart(EVIL, "<svg></svg>"),), EVIL, EVIL),
     Table((EVIL, "n"), ((EVIL, "1.0"), (Link(EVIL, "x y/report"), "2")), (("foot", ""),), EVIL),
     DefinitionList(((EVIL, EVIL),)),
     Code(EVIL),
@@ -68,11 +72,12 @@ BLOCKS = (
 def test_nothing_in_a_text_is_taken_as_html():
     page = html(Document(EVIL, BLOCKS))
     read = Parsed(page)
-    assert "script" not in read.tags
+    # The only script is that of the charts.
+    assert read.tags.count("script") == 1
+    assert script_source() in read.text
     assert sum(text.strip() == EVIL for text in read.text) >= 13
     assert read.fetched == [
         "data:,",
-        "data:image/png;base64," + base64.b64encode(b"png").decode(),
         "x%20y/report.html",
         "#here",
     ]
@@ -80,7 +85,8 @@ def test_nothing_in_a_text_is_taken_as_html():
 
 def test_a_page_fetches_nothing_and_knows_the_dark():
     page = html(Document("title", BLOCKS))
-    assert {"iframe", "script"}.isdisjoint(Parsed(page).tags)
+    assert {"iframe", "img"}.isdisjoint(Parsed(page).tags)
+    assert "script" not in Parsed(html(Document("title", BLOCKS[:3]))).tags
     assert "url(" not in page
     assert "@import" not in page
     assert "http:" not in page
@@ -129,7 +135,7 @@ def test_every_block_is_in_both_forms():
         Paragraph(next(words)),
         Banner(next(words)),
         Callout("better", next(words), next(words)),
-        Image("p.png", b"", next(words)),
+        Image("p.png", next(words), (Chart("", "<svg></svg>"),)),
         Table((next(words), next(words)), ((next(words), next(words)),), warning=next(words)),
         DefinitionList(((next(words), next(words)),)),
         Code(next(words)),
@@ -187,21 +193,6 @@ def test_a_verdict_never_rests_on_colour_alone():
 )
 def test_escaped_markdown_is_one_line_of_plain_text(text, escaped):
     assert escape_markdown(text) == escaped
-
-
-def test_a_page_of_many_images_stays_below_its_limit(monkeypatch):
-    monkeypatch.setattr(render, "MAX_IMAGE_BYTES", 1600)
-    monkeypatch.setattr(render, "compress_png", lambda png, limit: png[:limit])
-    large, small = bytes(range(250)) * 4, b"small"
-    blocks = tuple(Image(f"{i}.png", data, "") for i, data in enumerate((large, small, large)))
-
-    def embedded(blocks):
-        found = re.findall(r'base64,(.*?)"', html(Document("t", blocks)))
-        return [base64.b64decode(data) for data in found]
-
-    # The small one is left as it is; the large ones share the rest.
-    assert embedded(blocks) == [large[:797], small, large[:797]]
-    assert embedded(blocks[:2]) == [large, small]
 
 
 def test_write_pages(tmp_path):

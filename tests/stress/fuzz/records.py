@@ -59,6 +59,21 @@ ABOUT = {
     "hardware": {"processor": "abacus", "cores": 2, "gpu": None},
     "git": None,
 }
+INTERVAL = {"mean": 0.5, "low": None, "high": 1, "n": 3}
+ROWS = [
+    {
+        "rows": [{"label": "a", "loss": "mse", "interval": INTERVAL, "expected": [0.0, "inf"]}],
+        "references": [[1.0, "one"]],
+        "log": True,
+    }
+]
+CURVES = [
+    {
+        "curves": [{"loss": "mse", "x": [1, 2], "y": [0.5, "nan"], "seeds": [[0.5, 0.6]]}],
+        "x": {"label": "steps", "ticks": [[1, "one"]]},
+        "y": {"limits": [0.0, None]},
+    }
+]
 WARNINGS = "loss,seed,kind,layer,step,value,text\nmse,1,vanished,head,30,1e9,mse is flat\n"
 BREAK = b"\n--8<--\n"
 
@@ -100,7 +115,10 @@ def _claims() -> list[bytes]:
         "measures": [
             {"name": "m", "value": 1.0, "low": 0.5, "high": None, "wanted": "x", "verdict": "holds"}
         ],
-        "pictures": [],
+        "pictures": [
+            {"name": "a.png", "alt": "a", "title": "t", "caption": "c", "panels": ROWS},
+            {"name": "b.png", "panels": CURVES, "columns": 2},
+        ],
         "tables": [{"title": "t", "columns": ["a", "b"], "rows": [["1"], [2, 3]], "notes": ["n"]}],
         "notes": ["note"],
         "about": {
@@ -128,7 +146,7 @@ def _claims() -> list[bytes]:
 
 def _read_claim(data: bytes, scratch: Path) -> None:
     (scratch / claim.FILE).write_bytes(data)
-    document = claim_document(scratch, claim.read_claim(scratch))
+    document = claim_document(claim.read_claim(scratch))
     assert html(document)
     assert markdown(document)
 
