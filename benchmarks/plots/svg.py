@@ -115,6 +115,12 @@ def text(content: str, x: float, y: float, kind: str = "", anchor: str | None = 
     return element("text", escape(content), x=x, y=y, **attributes)
 
 
+def centred(content: str, x: float, y: float, kind: str, width: float) -> str:
+    """Return a text in the middle of a position, or as near as it fits into a width."""
+    half = (widest([content]) + LETTER) / 2
+    return text(content, max(half, min(x, width - half)), y, kind, "middle")
+
+
 def line(x1: float, y1: float, x2: float, y2: float, kind: str, **attributes: Any) -> str:
     """Return a straight line."""
     return element("line", x1=x1, y1=y1, x2=x2, y2=y2, class_=kind, **attributes)

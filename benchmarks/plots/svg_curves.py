@@ -7,13 +7,13 @@ import json
 import math
 import textwrap
 from collections.abc import Iterable, Mapping
-from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from .canvas import Label, line_style, spread
 from .curves import Axis, Curve, CurvePanel, area_of, label_of
+from .readings import class_of, floats, readings
 from .svg import (
     LETTER,
     TEXT,
@@ -25,7 +25,6 @@ from .svg import (
     line,
     marker,
     path,
-    short_number,
     text,
     ticks_of,
     widest,
@@ -44,8 +43,6 @@ GAP = "   "
 FEWEST = 40
 """Points and positions that every line keeps."""
 
-Values = NDArray[np.float64]
-
 
 def curve_chart(panel: CurvePanel, *, small: bool = False, stamp: str = "") -> Chart:
     """Draw a panel of curves.
@@ -60,7 +57,7 @@ def curve_chart(panel: CurvePanel, *, small: bool = False, stamp: str = "") -> C
     width = SMALL_WIDTH if small else WIDTH
     lines = sum(len(label.text.splitlines()) for label in labels)
     height = SMALL_HEIGHT if small else max(HEIGHT, 90 + 1.15 * TEXT * lines)
-    x_ends = _ends(panel.x, [_floats(curve.x) for curve in panel.curves], 0.02)
+    x_ends = _ends(panel.x, [floats(curve.x) for curve in panel.curves], 0.02)
     y_ends = _ends(panel.y, [part for curve in panel.curves for part in _heights(curve)], 0.06)
     x_ticks = panel.x.ticks or ticks_of(*x_ends, log=panel.x.log, count=3 if small else 5)
     y_ticks = panel.y.ticks or ticks_of(*y_ends, log=panel.y.log, count=4 if small else 6)
@@ -132,63 +129,14 @@ def _share(most: int, total: int, panel: CurvePanel) -> int:
     return max(FEWEST, min(most, total // max(1, len(panel.curves))))
 
 
-def readings(panel: CurvePanel, x: Scale, positions: int) -> dict[str, Any]:
-    """Return what a reader sees beside the pointer.
-
-    Args:
-        panel: the panel.
-        x: its horizontal scale.
-        positions: the most positions; more are thinned evenly.
-
-    Returns:
-        x: positions, rising. at: the value at each, as text. lines: per curve its name, its class,
-        and the text of its value at each position, None where it has none.
-    """
-    grid = np.unique(np.concatenate([np.empty(0), *(_floats(c.x) for c in panel.curves)]))
-    if len(grid) > positions:
-        grid = grid[np.linspace(0, len(grid) - 1, positions).round().astype(int)]
-    lines = []
-    for curve in panel.curves:
-        values = _texts(curve)
-        if any(value is not None for value in values.values()):
-            each = [values.get(float(at)) for at in grid]
-            lines.append([curve.name or curve.loss, _class(curve), each])
-    name = panel.x.label.partition("\n")[0]
-    at = [f"{name} {panel.x.ticks.get(float(v)) or short_number(v)}".strip() for v in grid]
-    return {"x": [round(x(float(v)), 1) for v in grid], "at": at, "lines": lines}
-
-
-def _texts(curve: Curve) -> dict[float, str | None]:
-    """Return the text of each value of a curve, by x: '64.4 (62.9 to 66.1)'."""
-    if curve.band is not None:
-        ends = list(zip(*map(_floats, curve.band), strict=True))
-    elif curve.seeds:
-        seeds = np.array(curve.seeds, float)
-        ends = list(zip(np.nanmin(seeds, axis=0), np.nanmax(seeds, axis=0), strict=True))
-    else:
-        known = [(each.low, each.high) for each in curve.intervals]
-        ends = [(math.nan if a is None else a, math.nan if b is None else b) for a, b in known]
-    texts: dict[float, str | None] = {}
-    for index, (x, y) in enumerate(zip(_floats(curve.x), _floats(curve.y), strict=True)):
-        value = None if math.isnan(y) else short_number(y)
-        if value and index < len(ends) and not math.isnan(sum(ends[index])):
-            value += f" ({short_number(ends[index][0])} to {short_number(ends[index][1])})"
-        texts[float(x)] = value
-    return texts
-
-
-def _floats(values: ArrayLike) -> Values:
-    return np.asarray(values, float)
-
-
-def _heights(curve: Curve) -> list[Values]:
+def _heights(curve: Curve) -> list[NDArray[np.float64]]:
     """Return all y of a curve, for the limits of the axis."""
     ends = [end for each in curve.intervals for end in (each.low, each.high) if end is not None]
     parts = (curve.y, *(curve.band or ()), *curve.seeds, curve.points[1], ends)
-    return [*map(_floats, parts), _floats([1.2 * value for _, value in curve.arrows])]
+    return [*map(floats, parts), floats([1.2 * value for _, value in curve.arrows])]
 
 
-def _ends(axis: Axis, values: Iterable[Values], margin: float) -> tuple[float, float]:
+def _ends(axis: Axis, values: Iterable[NDArray[np.float64]], margin: float) -> tuple[float, float]:
     every = np.concatenate([np.empty(0), *(each.ravel() for each in values)]).tolist()
     return axis_ends(every, axis.limits, log=axis.log, margin=margin)
 
@@ -262,10 +210,6 @@ def _order(curve: Curve) -> tuple[bool, float]:
     return not curve.muted, line_style(curve.loss)["zorder"]
 
 
-def _class(curve: Curve) -> str:
-    return "c-muted" if curve.muted else color_class(curve.loss)
-
-
 def _inside(x: Scale, y: Scale, content: str) -> str:
     """Cut content at the ends of the axes."""
     box = (x.start, y.end, x.end - x.start, y.start - y.end)
@@ -276,10 +220,10 @@ def _inside(x: Scale, y: Scale, content: str) -> str:
 
 def _line(curve: Curve, x: Scale, y: Scale, most: int) -> str:
     """Draw band, seeds and line of a curve, of at most `most` points each."""
-    at = [x(value) for value in _floats(curve.x).ravel()]
+    at = [x(value) for value in floats(curve.x).ravel()]
 
     def heights(values: ArrayLike) -> list[tuple[float, float]]:
-        points = list(zip(at, map(y, _floats(values).tolist()), strict=True))
+        points = list(zip(at, map(y, floats(values).tolist()), strict=True))
         if len(points) <= most:
             return points
         kept = np.linspace(0, len(points) - 1, most).round().astype(int)
@@ -301,7 +245,7 @@ def _line(curve: Curve, x: Scale, y: Scale, most: int) -> str:
         tip = y(value) - 12
         head = f"M{x(place):.1f} {y(value):.1f}V{tip:.1f}m-4 5l4 -5l4 5"
         parts.append(element("path", d=head, class_="bar"))
-    return element("g", "".join(parts), class_=_class(curve))
+    return element("g", "".join(parts), class_=class_of(curve))
 
 
 def dashes(loss: str, emphasis: bool | None = None) -> dict[str, str]:
@@ -324,7 +268,7 @@ def _markers(curve: Curve, x: Scale, y: Scale) -> str:
         return inside and height <= y.high
 
     parts = []
-    for at, height in zip(*(_floats(part).tolist() for part in curve.points), strict=True):
+    for at, height in zip(*(floats(part).tolist() for part in curve.points), strict=True):
         if not seen(at, height):
             continue
         if curve.point_marker == "_":
@@ -333,7 +277,7 @@ def _markers(curve: Curve, x: Scale, y: Scale) -> str:
             parts.append(element("circle", cx=x(at), cy=y(height), r=2.2, class_="point"))
         else:
             parts.append(marker(curve.loss, x(at), y(height), size=4, hollow=True))
-    points = list(zip(_floats(curve.x).tolist(), _floats(curve.y).tolist(), strict=True))
+    points = list(zip(floats(curve.x).tolist(), floats(curve.y).tolist(), strict=True))
     for index, (at, height) in enumerate(points):
         chosen = index == curve.chosen
         if curve.shares and seen(at, height):
@@ -343,7 +287,7 @@ def _markers(curve: Curve, x: Scale, y: Scale) -> str:
             hollow = curve.markers == "hollow" and not chosen
             size = 7.0 if chosen else 5.0
             parts.append(marker(curve.loss, x(at), y(height), size=size, hollow=hollow))
-    return element("g", "".join(parts), class_=_class(curve)) if parts else ""
+    return element("g", "".join(parts), class_=class_of(curve)) if parts else ""
 
 
 def _write_labels(labels: list[Label], y: Scale, edge: float, at_left: bool) -> str:

@@ -14,6 +14,7 @@ from .svg import (
     Chart,
     Scale,
     axis_ends,
+    centred,
     color_class,
     element,
     line,
@@ -48,12 +49,12 @@ def row_chart(panel: RowPanel, *, stamp: str = "") -> Chart:
     behind = [line(x(value), head, x(value), top, "grid") for value in ticks]
     for value, name in panel.references.items():
         behind.append(line(x(value), head, x(value), top, "axis"))
-        behind.append(text(name, x(value), head - 4, "faint", "middle") if name else "")
+        behind.append(centred(name, x(value), head - 4, "faint", WIDTH) if name else "")
     if panel.chance is not None:
         at, name = x(panel.chance), f"chance {panel.chance:.0f}"
         behind.append(line(at, head, at, top, "chance", stroke_dasharray="2 2"))
-        behind.append(text(name, at, head - 4, "faint", "middle"))
-    below = [text(name, x(value), top + LINE, "faint", "middle") for value, name in ticks.items()]
+        behind.append(centred(name, at, head - 4, "faint", WIDTH))
+    below = [centred(name, x(v), top + LINE, "faint", WIDTH) for v, name in ticks.items()]
     below += [
         text(name, WIDTH / 2, top + (2.2 + number) * LINE, "faint", "middle")
         for number, name in enumerate(names)
@@ -89,8 +90,8 @@ def _row(row: IntervalRow, x: Scale, top: float) -> tuple[str, float]:
     if row.ends:
         (least, first), (most, last) = min(row.ends), max(row.ends)
         parts.append(line(_within(least, x), middle, _within(most, x), middle, "axis"))
-        parts.append(text(first, _within(least, x), foot + BAR, "faint", "middle"))
-        parts.append(text(last, _within(most, x), foot + BAR, "faint", "middle"))
+        parts.append(centred(first, _within(least, x), foot + BAR, "faint", WIDTH))
+        parts.append(centred(last, _within(most, x), foot + BAR, "faint", WIDTH))
     if row.floor is not None:
         parts.append(line(_within(row.floor, x), middle - 8, _within(row.floor, x), middle + 8,
                           "axis"))  # fmt: skip

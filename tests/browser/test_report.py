@@ -9,9 +9,9 @@ import pytest
 
 from lossbench.benchmarks.evidence.runner import CLAIMS, claim_of
 from lossbench.benchmarks.report.claims import write_finding, write_overview
+from tests.benchmarks.evidence.conftest import seeds_of
+from tests.benchmarks.evidence.worlds import WORLDS, FakeTrainer
 
-from ..benchmarks.evidence.conftest import seeds_of
-from ..benchmarks.evidence.worlds import WORLDS, FakeTrainer
 from .conftest import LOSSES, SEEDS
 
 pytestmark = pytest.mark.slow

@@ -140,3 +140,25 @@ def test_texts_from_outside_are_escaped():
     read = drawn(Curve(evil, X, Y, evil), x=Axis(evil), y=Axis(evil), title=evil)
     assert evil in texts(read)
     assert readings(read)["lines"][0][0] == evil
+
+
+def test_points_that_stand_beside_each_other_are_read_together():
+    """Shifted so that bars do not hide each other; a tick names both."""
+    ticks = {0.0: "none", 40.0: "many"}
+    curves = (Curve("mse", [-0.4, 39.6], [1, 2]), Curve("bce", [0.4, 40.4], [3, 4]))
+    found = readings(drawn(*curves, x=Axis("labels", ticks=ticks)))
+    assert found["at"] == ["labels none", "labels many"]
+    assert [values for _, _, values in found["lines"]] == [["1", "2"], ["3", "4"]]
+    near = (Curve("mse", [0, 0.1, 40], [1, 2, 3]), Curve("bce", [0, 40], [4, 5]))
+    assert len(readings(drawn(*near))["at"]) == 3
+
+
+def test_names_of_ticks_do_not_overlap():
+    ticks = {float(n): f"0.{n}999" for n in range(20)}
+    named = texts(drawn(Curve("mse", X, Y), x=Axis("p", ticks=ticks)))
+    assert 3 < sum(each in ticks.values() for each in named) < 10
+
+
+def test_a_long_label_has_its_value_below():
+    read = drawn(Curve("mse", X, Y, "generalized cross-entropy  60.5"))
+    assert {"generalized cross-entropy", "60.5"} <= set(texts(read))
