@@ -151,6 +151,7 @@ def open_reader(path: Path) -> Reader:
     name = path.name.lower()
     try:
         if path.is_file():
+            path.open("rb").close()
             if name.endswith(".zip") or zipfile.is_zipfile(path):
                 return ZipReader(path)
             if name.endswith(".parquet"):

@@ -25,6 +25,7 @@ from lossbench.benchmarks.records.schema import NUMBER, dataclass_shape, schema_
 
 from .checks import check_loss, check_model, check_settings, open_image_set
 
+MAX_THREADS = 1024
 SETTINGS = dataclass_shape(CompareConfig)
 """Shape of the settings in an experiment.json."""
 
@@ -125,7 +126,9 @@ def parse_plan(
     runs = run_configs(config, rates, identities)
     tried = replace(runs[0], kernels=checked.kernels)
     check_model(tried, images.image_size, len(images.classes), device)
-    return Plan(directory, config, images, device, runs, threads_per_run(len(runs)))
+    # As it was begun, however many cores there are now: the last bits depend on it.
+    threads = description.get("hardware", {}).get("threads", threads_per_run(len(runs)))
+    return Plan(directory, config, images, device, runs, threads)
 
 
 def _reopen_images(
@@ -178,9 +181,12 @@ def parse_config(
         }
         if unknown := sorted(set(given) - set(SETTINGS)):
             raise ValueError(f"unknown settings: {', '.join(unknown)}")
-        wrong = schema_error(given, SETTINGS) or schema_error(description, {"own_losses": [str]})
+        about = {"own_losses": [str], "hardware": {"threads": int}}
+        wrong = schema_error(given, SETTINGS) or schema_error(description, about)
         if wrong := wrong or runs_error(description["config"]):
             raise ValueError(wrong)
+        if not 1 <= description.get("hardware", {}).get("threads", 1) <= MAX_THREADS:
+            raise ValueError(f"hardware.threads should be 1 to {MAX_THREADS}")
         given |= {name: float(given[name]) for name in given if SETTINGS[name] == NUMBER}
         given |= {"runs": directory.parent, "name": directory.name}
         names = tuple(map(str, given["losses"]))

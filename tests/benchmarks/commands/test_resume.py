@@ -18,6 +18,7 @@ from lossbench.benchmarks.console import Reporter
 from lossbench.benchmarks.records.files import lock_directory
 from lossbench.benchmarks.training import checks, recorder
 from lossbench.benchmarks.training.executors.local import run_locally
+from lossbench.benchmarks.training.plan import load_plan
 from lossbench.benchmarks.training.progress import ExperimentStatus
 
 from ..rows import assert_same_weights, equal_but_for_time
@@ -194,3 +195,17 @@ def test_after_an_interruption_the_second_start_is_left_for_later(
     assert "interrupted after 0 of 4 runs" in said
     assert said.rstrip().endswith(f"lossbench compare --resume {tmp_path}")
     assert not (tmp_path / "report.html").exists()
+
+
+@pytest.mark.usefixtures("no_report")
+def test_with_more_cores_a_run_keeps_its_threads(config, refusal, monkeypatch) -> None:
+    directory = compare(config, "", Reporter()).directory
+    monkeypatch.setattr("lossbench.benchmarks.training.plan.cpu_count", lambda: 64)
+    assert load_plan(directory, Reporter()).threads == 1
+    about = json.loads((directory / "experiment.json").read_text())
+    for threads, words in ((0, "1 to 1024"), (10**9, "1 to 1024"), ("2", "should be int")):
+        wrong = about | {"hardware": about["hardware"] | {"threads": threads}}
+        (directory / "experiment.json").write_text(json.dumps(wrong))
+        refusal(lambda: load_plan(directory, Reporter()), "hardware.threads", words)
+    (directory / "experiment.json").write_text(json.dumps(about | {"hardware": {}}))
+    assert load_plan(directory, Reporter()).threads == 16

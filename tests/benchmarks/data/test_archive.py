@@ -16,6 +16,7 @@ from lossbench.benchmarks.data import directory
 from lossbench.benchmarks.data.archive import open_reader, path_parts
 from lossbench.benchmarks.data.directory import read_file
 from lossbench.benchmarks.data.sources import UnusableError
+from lossbench.benchmarks.errors import UserError
 
 FILES = {"a/one": b"1", "a/two": b"22", "three": b"333"}
 KINDS = ("directory", "zip", "tar", "tar.gz", "tgz")
@@ -268,3 +269,53 @@ def test_other_files_and_missing_ones_are_errors(tmp_path, refusal):
         lambda: open_reader(tmp_path / "pets.rar"), "neither a directory nor an archive", ".zip"
     )
     refusal(lambda: open_reader(tmp_path / "nothing.zip"), "no such file")
+
+
+@pytest.mark.parametrize("kind", ["zip", "tar"])
+def test_an_archive_that_is_damaged_after_it_was_listed(pack, kind):
+    path = pack(FILES, kind)
+    reader = open_reader(path)
+    keys = [file.key for file in reader.infolist(bool)]
+    path.write_bytes(b"no archive")
+    with pytest.raises(UserError, match=DAMAGED):
+        list(reader.load(keys))
+
+
+def test_folders_of_a_tar_are_no_files_and_some_files_can_be_read(tmp_path):
+    path = tmp_path / "folders.tar"
+    with tarfile.open(path, "w") as archive:
+        for name, content in {"a": None, "a/one": b"1", "": b"nameless", "a/two": b"22"}.items():
+            member = tarfile.TarInfo(name)
+            member.type = tarfile.DIRTYPE if content is None else tarfile.REGTYPE
+            member.size = len(content or b"")
+            archive.addfile(member, io.BytesIO(content or b""))
+    reader = open_reader(path)
+    listed = {"/".join(file.parts): file.key for file in reader.infolist(bool)}
+    assert list(listed) == ["a/one", "a/two"]
+    assert list(reader.load([listed["a/two"]])) == [(0, b"22")]
+
+
+def test_what_is_no_archive_is_refused(tmp_path, refusal, monkeypatch):
+    pipe, table = tmp_path / "pipe", tmp_path / "table.csv"
+    os.mkfifo(pipe)
+    refusal(lambda: open_reader(pipe), "neither a directory nor an archive")
+    table.write_text("name,label\n")
+    refusal(lambda: open_reader(table), "give the folder of the table and its images")
+
+    def refuse(*_):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "open", refuse)
+    refusal(lambda: open_reader(table), "can't read", "Permission denied")
+
+
+def test_no_more_is_skipped_than_an_archive_may_hold(tmp_path, monkeypatch):
+    path = tmp_path / "bomb.tar.gz"
+    with tarfile.open(path, "w:gz") as archive:
+        for name in ("big", "small"):
+            member = tarfile.TarInfo(name)
+            member.size = 20_000 if name == "big" else 1
+            archive.addfile(member, io.BytesIO(bytes(member.size)))
+    monkeypatch.setattr(archive_module, "max_unpacked_bytes", lambda _: 10_000)
+    with pytest.raises(UserError, match="would unpack to more"):
+        open_reader(path).infolist(lambda _: False)

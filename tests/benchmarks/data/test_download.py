@@ -1,6 +1,7 @@
 """Downloads use https, are checked, continue after a break and write only where they should."""
 
 import io
+import itertools
 import os
 import re
 import socket
@@ -8,6 +9,7 @@ import tarfile
 import threading
 import time
 from dataclasses import replace
+from http.client import HTTPResponse
 from urllib.request import Request
 
 import pytest
@@ -232,3 +234,18 @@ def test_files_are_synced_before_their_folder_appears(server, home, monkeypatch)
     assert seen == [False, home / "downloads"]
     monkeypatch.delattr(os, "sync")  # Windows has none
     download("it", "other", [archive], MEMBERS, str)
+
+
+def test_a_connection_that_is_reset_is_opened_again(server, path, monkeypatch):
+    archive = server.publish("archive", CONTENT)
+    real, calls = HTTPResponse.read, itertools.count()
+
+    def read(this, *size):
+        if next(calls) == 1:
+            raise ConnectionResetError
+        return real(this, *size)
+
+    monkeypatch.setattr(HTTPResponse, "read", read)
+    fetch(archive, path)
+    assert path.read_bytes() == CONTENT
+    assert server.asked == [None, f"bytes={download_module.BLOCK}-"]

@@ -1,7 +1,10 @@
 import json
+import platform
+import subprocess
 from datetime import UTC, datetime
 from pathlib import Path
 
+import pytest
 import torch
 
 from lossbench import losses
@@ -31,3 +34,38 @@ def test_outside_git_there_is_no_commit(monkeypatch, tmp_path: Path) -> None:
     monkeypatch.setattr(experiment, "__file__", str(tmp_path / "a" / "b" / "c.py"))
     (tmp_path / "a" / "b").mkdir(parents=True)
     assert experiment.commit() is None
+
+
+def test_a_directory_that_cannot_be_made_is_refused(tmp_path: Path, refusal, monkeypatch) -> None:
+    runs = tmp_path / "runs"
+    experiment.create(runs / "one")
+    refusal(lambda: experiment.create(runs / "one"), "already exists", "--name")
+    (tmp_path / "file").touch()
+    refusal(lambda: experiment.make_runs_directory(tmp_path / "file"), "is no directory")
+    refusal(lambda: experiment.create(runs / ("x" * 300)), "cannot make", "--name")
+
+    def refuse(*_: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(experiment, "make_directory", refuse)
+    refusal(lambda: experiment.make_runs_directory(runs), "cannot write to", "Permission denied")
+
+
+def test_facts_of_a_bare_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without /proc, without git, and with a package that is not installed."""
+
+    def missing(*_: object, **__: object) -> None:
+        raise FileNotFoundError
+
+    def unknown(name: str) -> str:
+        raise experiment.PackageNotFoundError(name)
+
+    capability = torch.backends.cpu.get_cpu_capability()
+    assert experiment.processor_family().startswith(f"{platform.machine()}, {capability}, ")
+    monkeypatch.setattr(Path, "read_text", missing)
+    monkeypatch.setattr(subprocess, "run", missing)
+    monkeypatch.setattr(experiment, "version", unknown)
+    assert experiment.processor() in (platform.processor(), platform.machine())
+    assert experiment.processor_family() == f"{platform.machine()}, {capability}"
+    assert experiment.commit() is None
+    assert experiment.versions()["torchvision"] is None

@@ -212,3 +212,12 @@ def test_all_below_a_directory_is_synced(tmp_path, monkeypatch):
     paths = (tmp_path, tmp_path / "a", tmp_path / "a" / "file")
     assert sorted(synced) == sorted(map(str, paths))
     assert files.sync_file(tmp_path / "a" / "file") == 5
+
+
+def test_scratch_directories_are_removed_and_refused_files_are_named(tmp_path):
+    scratch = tmp_path / ".board.tmp"
+    (scratch / "below").mkdir(parents=True)
+    files.remove_scratch(tmp_path)
+    assert not scratch.exists()
+    with pytest.raises(UserError, match=r"cannot write .*none/a: No such file"):
+        files.write_files(tmp_path / "none", {"a": b""})

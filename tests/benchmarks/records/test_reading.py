@@ -6,8 +6,10 @@ import pytest
 from lossbench.benchmarks.errors import UserError
 from lossbench.benchmarks.records.reading import (
     COLUMNS,
+    experiments_in,
     read_correct,
     read_experiment,
+    read_finished_run,
 )
 from lossbench.benchmarks.records.results import GradientWarning
 
@@ -183,3 +185,43 @@ def test_bad_predictions(tmp_path):
     np.savez(path, predicted=np.array([{}]), labels=np.zeros(1))
     with pytest.raises(UserError, match="cannot read"):
         read_correct(tmp_path, "mse", 0)
+    np.savez(path, predicted=np.array(["cat"]), labels=np.zeros(1))
+    with pytest.raises(UserError, match="should be numbers"):
+        read_correct(tmp_path, "mse", 0)
+
+
+def test_a_diverged_network_is_taken_to_answer_the_most_frequent_class(tmp_path):
+    labels = np.array([1, 1, 0])
+    path = write_predictions(tmp_path, "mse", 0, np.array([True, True, True]))
+    np.savez(path, predicted=np.array([0, 0, 0]), labels=labels)
+    assert read_correct(tmp_path, "mse", 0, diverged=True).tolist() == [True, True, False]
+    np.savez(path, predicted=labels[:0], labels=labels[:0])
+    assert read_correct(tmp_path, "mse", 0, diverged=True).tolist() == []
+
+
+def test_a_run_is_finished_with_the_row_of_its_last_epoch(tmp_path):
+    rows = evaluations("mse", 0, [0.5, 0.6, 0.7])
+    directory = write_experiment(tmp_path / "e", describe(seeds=[0]), rows)
+    assert read_finished_run(directory, 2) == (0.7, 3.0)
+    assert read_finished_run(directory, 3) is None
+    assert read_finished_run(tmp_path / "none", 2) is None
+
+
+def test_rows_that_cannot_be_read(experiment):
+    path = experiment / "results.csv"
+    path.write_bytes(path.read_bytes() + b"\xff\n")
+    with pytest.raises(UserError, match="cannot read"):
+        read_experiment(experiment)
+
+
+def test_a_last_row_may_lack_cells(experiment):
+    path, before = experiment / "results.csv", read_experiment(experiment).runs
+    path.write_text(path.read_text() + "mse,7,0\n")
+    assert read_experiment(experiment).runs == before
+
+
+def test_one_command_may_have_made_an_experiment_for_each_start(tmp_path):
+    assert experiments_in(tmp_path) == [tmp_path]
+    for start in ("confidently-wrong", "normal"):
+        write_experiment(tmp_path / start, describe(), [])
+    assert experiments_in(tmp_path) == [tmp_path / "normal", tmp_path / "confidently-wrong"]

@@ -135,3 +135,8 @@ def test_merging_leaves_out_what_has_no_value() -> None:
 
 def test_a_non_finite_gradient_has_not_vanished() -> None:
     assert math.isnan(stats_of([math.nan, 0.5], [True, True]).vanished_fraction)
+
+
+def test_nothing_cannot_be_merged() -> None:
+    with pytest.raises(ValueError, match="no statistics"):
+        merge_stats([])
