@@ -8,6 +8,8 @@ from typing import Any
 
 MISSING = "\N{EN DASH}"
 MINUS = "\N{MINUS SIGN}"
+FEW_IMAGES = 100
+"""Number of images below which an accuracy is known to no more than 10 points."""
 
 
 def percent(fraction: float | None, digits: int = 1) -> str:
@@ -82,6 +84,23 @@ def indefinite_article(noun: str) -> str:
 def plural(count: int, one: str, more: str = "") -> str:
     """Format a count with its noun: '1 loss', '2 losses'; `more` is `one` with an s by default."""
     return f"{count:,} {one if count == 1 else more or one + 's'}"
+
+
+def few_images(count: int | None, split: str) -> list[str]:
+    """Return the caution that accuracies of a split need, if it is small: a line, or none.
+
+    Args:
+        count: number of its images; None or 0 if it is not known.
+        split: test or validation.
+    """
+    if not count or count >= FEW_IMAGES:
+        return []
+    # Half the 95 % interval of a share of one half, the widest.
+    margin = 1.96 * math.sqrt(0.25 / count)
+    return [
+        f"only {plural(count, f'{split} image')}: an accuracy is known to ± {100 * margin:.0f} "
+        "points (95 %), and smaller differences between losses say little"
+    ]
 
 
 def describe_split(total: int, counts: Sequence[int], classes: Sequence[str]) -> str:

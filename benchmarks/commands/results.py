@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from lossbench.benchmarks.errors import UserError, one_line
+from lossbench.benchmarks.format import few_images
 from lossbench.benchmarks.records.files import lock_directory, remove_scratch
 from lossbench.benchmarks.records.results import gather_tables
 from lossbench.benchmarks.report.board import write_board
@@ -69,6 +70,8 @@ def print_status(ended: Sequence[ExperimentStatus]) -> int:
 
 def _print_tables(summary: dict[str, Any]) -> None:
     print_table(results_table(summary), f"\n{comparison_title(summary)}")
+    for line in few_images(summary["test_images"], "test"):
+        print(f"caution: {line}")
     if summary["identities"]:
         title = "\nSame gradient as another loss, trained once to check it:"
         print_table(identities_table(summary), title)

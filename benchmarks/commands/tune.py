@@ -27,7 +27,7 @@ from lossbench.benchmarks.data import ImageSet
 from lossbench.benchmarks.data.batches import prepare
 from lossbench.benchmarks.data.description import data_lines, describe_data
 from lossbench.benchmarks.errors import UserError, one_line
-from lossbench.benchmarks.format import percent, plural
+from lossbench.benchmarks.format import few_images, percent, plural
 from lossbench.benchmarks.records import experiment
 from lossbench.benchmarks.records.files import make_directory, write_atomically, write_json
 from lossbench.benchmarks.report.document import Banner, Code, Document, Paragraph, Table
@@ -215,7 +215,7 @@ def notes(about: dict[str, Any]) -> list[str]:
             same.append(name)
         elif loss["best"] in (min(map(float, means)), max(map(float, means))):
             edge.append(name)
-    lines = []
+    lines = few_images(about["data"]["validation"], "validation")
     if edge:
         lines.append(f"At the end of the rates tried, others may be better: {', '.join(edge)}.")
     if diverged := _diverged(about):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
@@ -11,7 +10,7 @@ import torch
 from torch import Tensor
 
 from lossbench.benchmarks.config import CompareConfig
-from lossbench.benchmarks.format import describe_split, percent, plural
+from lossbench.benchmarks.format import describe_split, few_images, percent, plural
 from lossbench.benchmarks.records.experiment import SYNTHETIC_MARK
 
 from .batches import DeviceDataset
@@ -20,9 +19,6 @@ from .sources import SPLITS
 
 IMBALANCE = 1.5
 """How many times as many training images of one class as of another are worth a warning."""
-
-FEW_TEST_IMAGES = 100
-"""Number of test images below which an accuracy is known to no more than 10 points."""
 
 
 def experiment_name(
@@ -112,14 +108,7 @@ def _count_warnings(counts: dict[str, list[int]], classes: Sequence[str]) -> lis
             f"imbalance: {most / least:.1f} times as many training images of {large} as of "
             f"{small}; always answering {large} is right on {percent(share)} % of the test images"
         )
-    if (total := sum(test)) < FEW_TEST_IMAGES:
-        # Half the 95 % interval of a share of one half, the widest.
-        margin = 1.96 * math.sqrt(0.25 / total)
-        warnings.append(
-            f"only {plural(total, 'test image')}: an accuracy is known to ± {100 * margin:.0f} "
-            "points (95 %), and smaller differences between losses say little"
-        )
-    return warnings
+    return [*warnings, *few_images(sum(test), "test")]
 
 
 def _batch_warning(train: int, batch_size: int | None) -> list[str]:

@@ -156,9 +156,11 @@ def _mean_and_half(values: Array) -> tuple[Array, Array]:
 
     n = np.isfinite(values).sum(axis=0)
     mean = np.nanmean(values, axis=0)
-    squares = np.nansum((values - mean) ** 2, axis=0)
     freedom = np.maximum(n - 1, 1)
-    half = t.ppf(0.975, freedom) * np.sqrt(squares / freedom / n)
+    # The gradient of a network that diverges is infinite before it is NaN.
+    with np.errstate(invalid="ignore", divide="ignore"):
+        squares = np.nansum((values - mean) ** 2, axis=0)
+        half = t.ppf(0.975, freedom) * np.sqrt(squares / freedom / n)
     return mean, np.where(n > 1, half, 0.0)
 
 

@@ -29,6 +29,8 @@ def test_a_newcomers_comparison(pictures: Path, capsys) -> None:
     assert all(name in out for name in ARTICLE_LOSSES)
     assert "runs/first/report.html" in out
     assert "lossbench view --runs runs/first" in out
+    # Beside the table, and not only among the lines on the data.
+    assert re.search(r"^caution: only \d+ test images: .* ± \d+ points", out, re.MULTILINE)
     assert "15 runs: 5 losses x 2 seeds and 5 multiples of them x 1 seed" in err
     assert "15/15" in err
     summary = json.loads(Path("runs/first/summary.json").read_text())

@@ -162,6 +162,14 @@ def test_a_best_rate_at_the_end_of_the_range_is_said(config: TuneConfig) -> None
     assert any("cross-entropy" in note for note in tuning.notes(about))
 
 
+def test_a_search_on_few_validation_images_says_so(config: TuneConfig) -> None:
+    about = about_of(tune(config, "", Reporter()))
+    count = about["data"]["validation"]
+    assert any(f"only {count} validation images: " in note for note in tuning.notes(about))
+    about["data"]["validation"] = 100
+    assert not any("validation images" in note for note in tuning.notes(about))
+
+
 def test_a_damaged_search_is_one_line(config: TuneConfig, refusal) -> None:
     path = tune(config, "", Reporter()) / "tuning.json"
     for text in ("", "{", "{}", "[1]", '{"shared": 1}'):
