@@ -153,7 +153,7 @@ def compile_kernel(request: Request, printed: Source) -> Path:
     logger.info("compiling the kernel of %s", request.loss.forms.name)
     try:
         library.parent.mkdir(parents=True, exist_ok=True)
-        with _scratch(library.parent) as work:
+        with _scratch(library.parents[1]) as work:
             file = work / "kernel.cpp"
             file.write_text(printed.text)
             flags = [*FLAGS, *MATH_FLAGS, *["-ffp-contract=off"] * printed.exact]

@@ -1,6 +1,7 @@
 """Building the kernels, and what happens where that cannot be done."""
 
 import math
+import os
 import platform
 import subprocess
 import sys
@@ -260,3 +261,14 @@ def test_a_loss_that_cannot_be_compiled_warns_once_and_is_computed(
     assert warning.startswith("WARNING the closed forms compute mse: ")
     assert ("cannot be written" if cause == "directory" else "cannot compile") in warning
     assert [line.split()[1] for line in values] == ["4.25", "2.5"]
+
+
+def test_what_a_killed_compiler_left_is_removed_after_a_day(tmp_path: Path) -> None:
+    old, new = (tmp_path / f"{building.SCRATCH}{name}" for name in ("old", "new"))
+    for left in (old, new):
+        left.mkdir()
+        (left / "node.o").touch()
+    os.utime(old, (0, 0))
+    with building._scratch(tmp_path) as work:
+        assert sorted(tmp_path.iterdir()) == sorted((new, work))
+    assert list(tmp_path.iterdir()) == [new]

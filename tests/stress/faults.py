@@ -137,9 +137,8 @@ class Trial:
 
     def go_on(self, place: Path, log: Path) -> str | None:
         """Go on without a failure, and return what differs from the complete scenario."""
-        for pattern in (".*.tmp", f"{SCRATCH}*"):  # as if a night had passed
-            for scratch in place.rglob(pattern):
-                os.utime(scratch, (0, 0))
+        for scratch in place.rglob(".*.tmp"):  # as if a night had passed
+            os.utime(scratch, (0, 0))
         code = run(self.name, place, None, log)
         empty = place / "runs" / "small"
         if code == 2 and empty.is_dir() and not (empty / "experiment.json").exists():
@@ -163,9 +162,11 @@ class Trial:
 def _is_kept(path: Path) -> bool:
     """Return whether a file is to be the same.
 
-    A list of images is kept if they are not new. An archive that was unpacked may stay.
+    A list of images is kept if they are not new. An archive that was unpacked may stay, and what
+    the next compilation removes.
     """
-    return path.is_file() and path.parent.name != "sources" and path.suffix != ".part"
+    may_stay = path.suffix == ".part" or path.parent.name.startswith(SCRATCH)
+    return path.is_file() and path.parent.name != "sources" and not may_stay
 
 
 def _steady(path: Path) -> str:
