@@ -20,7 +20,7 @@ from .entries import Entry, Takes, Target, Task
 Loss = Callable[[Tensor, Tensor], Tensor]
 
 
-class Kind(NamedTuple):
+class LossKind(NamedTuple):
     """Kind of a loss: its task, input and target, in the words of `Entry`."""
 
     task: Task
@@ -34,21 +34,21 @@ class Kind(NamedTuple):
 # In the order in which they are tried. A loss of single numbers takes rows of numbers as well, and
 # one that fits outputs to targets falls on most logits too: what takes less comes first.
 KINDS = (
-    Kind("multiclass", "outputs", "index"),
-    Kind("multiclass", "logits", "index"),
-    Kind("multiclass", "log-probabilities", "index"),
-    Kind("multiclass", "probabilities", "index"),
-    Kind("binary", "outputs", "sign"),
-    Kind("binary", "logits", "probability"),
-    Kind("binary", "logits", "sign"),
-    Kind("binary", "probabilities", "probability"),
-    Kind("binary", "distances", "sign"),
-    Kind("multiclass", "outputs", "distribution"),
-    Kind("multiclass", "logits", "distribution"),
-    Kind("multiclass", "log-probabilities", "distribution"),
-    Kind("multiclass", "probabilities", "distribution"),
-    Kind("multilabel", "logits", "probability"),
-    Kind("multilabel", "logits", "labels"),
+    LossKind("multiclass", "outputs", "index"),
+    LossKind("multiclass", "logits", "index"),
+    LossKind("multiclass", "log-probabilities", "index"),
+    LossKind("multiclass", "probabilities", "index"),
+    LossKind("binary", "outputs", "sign"),
+    LossKind("binary", "logits", "probability"),
+    LossKind("binary", "logits", "sign"),
+    LossKind("binary", "probabilities", "probability"),
+    LossKind("binary", "distances", "sign"),
+    LossKind("multiclass", "outputs", "distribution"),
+    LossKind("multiclass", "logits", "distribution"),
+    LossKind("multiclass", "log-probabilities", "distribution"),
+    LossKind("multiclass", "probabilities", "distribution"),
+    LossKind("multilabel", "logits", "probability"),
+    LossKind("multilabel", "logits", "labels"),
 )
 """The kinds that can be stated."""
 
@@ -66,7 +66,7 @@ class NoKindError(ImportError):
     """Raised when what a loss takes cannot be found out, or it fails on what it is said to take."""
 
 
-def stated(words: Sequence[str]) -> tuple[Kind, ...]:
+def stated(words: Sequence[str]) -> tuple[LossKind, ...]:
     """Return the kinds that have all of some words, which stand in any order.
 
     Raises ValueError for an unknown word, or if no kind has all of them.
@@ -82,7 +82,7 @@ def stated(words: Sequence[str]) -> tuple[Kind, ...]:
     return kinds
 
 
-def find_kind(loss: Loss, kinds: Sequence[Kind], *, trusted: bool) -> tuple[Kind, bool]:
+def find_kind(loss: Loss, kinds: Sequence[LossKind], *, trusted: bool) -> tuple[LossKind, bool]:
     """Return the first of some kinds that a loss is of, by trying it.
 
     And whether its number for a batch is another than the mean over the examples.
@@ -97,8 +97,8 @@ def find_kind(loss: Loss, kinds: Sequence[Kind], *, trusted: bool) -> tuple[Kind
         TypeError: the loss adds up its examples.
     """
     errors: list[Exception] = []
-    ran: list[Kind] = []
-    whole: list[Kind] = []
+    ran: list[LossKind] = []
+    whole: list[LossKind] = []
     for kind in kinds:
         try:
             with warnings.catch_warnings(), torch.no_grad():
@@ -121,7 +121,9 @@ def find_kind(loss: Loss, kinds: Sequence[Kind], *, trusted: bool) -> tuple[Kind
     raise NoKindError("it falls on no kind of input and target when the right class gets surer")
 
 
-def _batch(kind: Kind, margins: Sequence[float], labels: Sequence[int]) -> tuple[Tensor, Tensor]:
+def _batch(
+    kind: LossKind, margins: Sequence[float], labels: Sequence[int]
+) -> tuple[Tensor, Tensor]:
     """Return an input and a target: the logits of the right classes, and these classes."""
     entry = Entry("tried", nn.Module, kind.task, kind.takes, (kind.target,), None, "")
     right, classes = torch.tensor(margins), torch.tensor(labels)
@@ -132,7 +134,7 @@ def _batch(kind: Kind, margins: Sequence[float], labels: Sequence[int]) -> tuple
     return entry.input_from_logits(logits), entry.target_from_labels(classes, logits, kind.target)
 
 
-def _value(loss: Loss, kind: Kind, margins: Sequence[float], labels: Sequence[int]) -> float:
+def _value(loss: Loss, kind: LossKind, margins: Sequence[float], labels: Sequence[int]) -> float:
     """Return the mean loss of a batch. Raises what the loss raises, ValueError for its shape."""
     input, target = _batch(kind, margins, labels)
     each = loss(input, target)
@@ -141,12 +143,12 @@ def _value(loss: Loss, kind: Kind, margins: Sequence[float], labels: Sequence[in
     return float(each.sum() / len(input) if each.dim() else each)
 
 
-def _curve(loss: Loss, kind: Kind, label: int) -> dict[float, float]:
+def _curve(loss: Loss, kind: LossKind, label: int) -> dict[float, float]:
     """Return the loss at each margin for one class."""
     return {x: _value(loss, kind, [x] * COPIES, [label] * COPIES) for x in MARGINS}
 
 
-def _fits(kind: Kind, loss: dict[float, float]) -> bool:
+def _fits(kind: LossKind, loss: dict[float, float]) -> bool:
     """Return whether a loss behaves as one of a kind does."""
     if not all(math.isfinite(loss[x]) for x in MARGINS if x < 30):
         return False
@@ -163,14 +165,14 @@ def _fits(kind: Kind, loss: dict[float, float]) -> bool:
     return not (falls_for_ever or stands_still)
 
 
-def _is_coupled(loss: Loss, kind: Kind) -> bool:
+def _is_coupled(loss: Loss, kind: LossKind) -> bool:
     """Return whether the loss of two kinds of examples together is not the mean of their losses."""
     apart = [_value(loss, kind, [x] * 4, [label] * 4) for x, label in ((-0.5, 0), (1.5, 1))]
     together = _value(loss, kind, [-0.5, -0.5, 1.5, 1.5], [0, 0, 1, 1])
     return not math.isclose(together, sum(apart) / 2, rel_tol=1e-4, abs_tol=1e-6)
 
 
-def _refuse_sums(loss: Loss, kind: Kind) -> None:
+def _refuse_sums(loss: Loss, kind: LossKind) -> None:
     """Raise TypeError if twice as many examples give twice the loss."""
     few, many = (_value(loss, kind, [-0.5] * count, [1] * count) for count in (4, 8))
     if few and math.isclose(many, 2 * few, rel_tol=1e-4):

@@ -19,7 +19,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from .entries import Entry
-from .kinds import Kind, Loss, NoKindError, find_kind, stated
+from .kinds import Loss, LossKind, NoKindError, find_kind, stated
 
 
 class OwnLoss:
@@ -31,7 +31,7 @@ class OwnLoss:
         how: how that is known, in a few words.
     """
 
-    def __init__(self, found: Callable[..., Any], kind: Kind, how: str, module: str) -> None:
+    def __init__(self, found: Callable[..., Any], kind: LossKind, how: str, module: str) -> None:
         self.found, self.kind, self.how = found, kind, how
         self.__module__ = module  # whose code the results depend on
 
@@ -123,20 +123,20 @@ def _arguments(found: Callable[..., Any]) -> tuple[str, ...]:
         return ()
 
 
-def _kind_in_torch(found: object, known: Iterable[Entry]) -> Kind | None:
+def _kind_in_torch(found: object, known: Iterable[Entry]) -> LossKind | None:
     """Return what a class of torch.nn takes, by the registered loss that stands for it."""
     for entry in known:
         module = entry.module
         if isinstance(module, type) and found in module.__mro__[1:] and found is not nn.Module:
-            kind = Kind(entry.task, entry.takes, entry.targets[0])
+            kind = LossKind(entry.task, entry.takes, entry.targets[0])
             fitted = kind.task == "binary" and kind.takes == "outputs"
             return kind._replace(target="sign") if fitted else kind
     return None
 
 
 def _tried(
-    spec: str, found: Callable[..., Any], kinds: Sequence[Kind], *, trusted: bool
-) -> tuple[Kind, bool]:
+    spec: str, found: Callable[..., Any], kinds: Sequence[LossKind], *, trusted: bool
+) -> tuple[LossKind, bool]:
     try:
         loss = unreduced(found)
     except Exception as error:  # a user's class may raise anything

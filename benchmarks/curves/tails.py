@@ -28,7 +28,7 @@ DOUBTFUL = 1e-6
 _FINITE = (1e4, 89.0, 1.0, 1e-30, 1e-40, 1e-45, 0.0)
 
 
-class Errors(NamedTuple):
+class RelativeErrors(NamedTuple):
     """Largest relative errors of value and gradient; NaN where one of them was NaN."""
 
     value: float
@@ -53,14 +53,14 @@ class Batch(NamedTuple):
     gradient: Tensor
 
 
-def measure(entry: Entry, loss: Callable[[Tensor, Tensor], Tensor], batch: Batch) -> Errors:
+def measure(entry: Entry, loss: Callable[[Tensor, Tensor], Tensor], batch: Batch) -> RelativeErrors:
     """Return the largest errors over all examples and forms of the target."""
     return worst([_measure(entry, loss, batch, target) for target in batch.targets])
 
 
-def worst(errors: list[Errors]) -> Errors:
+def worst(errors: list[RelativeErrors]) -> RelativeErrors:
     """Return the largest errors of several measurements."""
-    return Errors(*(_largest(column) for column in zip(*errors, strict=True)))
+    return RelativeErrors(*(_largest(column) for column in zip(*errors, strict=True)))
 
 
 def _largest(numbers: tuple[float, ...]) -> float:
@@ -69,7 +69,7 @@ def _largest(numbers: tuple[float, ...]) -> float:
 
 def _measure(
     entry: Entry, loss: Callable[[Tensor, Tensor], Tensor], batch: Batch, target: Tensor
-) -> Errors:
+) -> RelativeErrors:
     leaf = batch.input.clone().requires_grad_()
     value = loss(leaf, target)
     (gradient,) = torch.autograd.grad(value.sum(), leaf)
@@ -79,7 +79,7 @@ def _measure(
     gradient = gradient.reshape(count, -1).double()
     size = batch.value.abs()
     steepness = batch.gradient.nan_to_num(0.0, math.inf, -math.inf).abs().amax(-1, keepdim=True)
-    return Errors(
+    return RelativeErrors(
         _confirmed(entry, batch, value, batch.value, size, 0),
         _confirmed(entry, batch, gradient, batch.gradient, steepness, 1),
     )

@@ -28,7 +28,7 @@ Mask = NDArray[np.bool_]
 Numbers = NDArray[np.int64]
 
 
-class _Kind(NamedTuple):
+class _DuplicateKind(NamedTuple):
     """A kind of duplicate: images of a split with a copy in the same or a later one.
 
     Attributes:
@@ -43,8 +43,8 @@ class _Kind(NamedTuple):
     more: str
 
 
-def _kind(split: int, other: int, one: str, more: str, noun: str) -> _Kind:
-    return _Kind(split, other, f"{one} {noun}", f"{more} {noun}s")
+def _kind(split: int, other: int, one: str, more: str, noun: str) -> _DuplicateKind:
+    return _DuplicateKind(split, other, f"{one} {noun}", f"{more} {noun}s")
 
 
 KINDS = (
@@ -60,7 +60,7 @@ KINDS = (
         "training images are copies of other",
         "training image",
     ),
-    _Kind(
+    _DuplicateKind(
         None, None, "image has a copy with another label", "images have copies with another label"
     ),
 )
@@ -140,7 +140,7 @@ def _concatenate(images: ImageSet) -> _Images:
     )
 
 
-def _find(every: _Images, first: Numbers) -> dict[_Kind, Mask]:
+def _find(every: _Images, first: Numbers) -> dict[_DuplicateKind, Mask]:
     """Return the images that are duplicates, by kind; an image is of one kind at most.
 
     Args:
@@ -197,7 +197,7 @@ def _examples(every: _Images, rows: Numbers) -> list[Numbers]:
     return [rows[every.group[rows] == group][:EXAMPLES] for group in groups]
 
 
-def _name(every: _Images, members: Numbers, kind: _Kind) -> str:
+def _name(every: _Images, members: Numbers, kind: _DuplicateKind) -> str:
     """Name duplicates of one group, and a copy that makes them duplicates of this kind."""
     first = members[0]
     if kind.split is None:

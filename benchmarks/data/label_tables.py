@@ -46,7 +46,7 @@ SUBMISSION = re.compile("submission", re.IGNORECASE)
 Parts = tuple[str, ...]
 
 
-class _Row(NamedTuple):
+class _TableRow(NamedTuple):
     """A row of a table: its number, the file it names, its label, its split or ''."""
 
     number: int
@@ -127,7 +127,7 @@ def _cells(content: bytes, name: str) -> Iterator[list[str]]:
         ) from error
 
 
-def _rows(content: bytes | UnusableError, name: str) -> Iterator[_Row]:
+def _rows(content: bytes | UnusableError, name: str) -> Iterator[_TableRow]:
     """Yield the rows of a table; none if it has no columns of file names and labels."""
     if isinstance(content, UnusableError):
         return
@@ -142,7 +142,7 @@ def _rows(content: bytes | UnusableError, name: str) -> Iterator[_Row]:
     for number, row in enumerate(cells, start=2):
         values = [row[c].strip() if c is not None and c < len(row) else "" for c in columns]
         if any(values):
-            yield _Row(number, *values)
+            yield _TableRow(number, *values)
 
 
 def _index(images: Sequence[Parts]) -> dict[str, set[Parts]]:
@@ -165,7 +165,7 @@ def _find_image(file: str, folder: Parts, images: dict[str, set[Parts]]) -> Part
     return None
 
 
-def _check_files(rows: Sequence[_Row], found: Sequence[Parts | None], name: str) -> None:
+def _check_files(rows: Sequence[_TableRow], found: Sequence[Parts | None], name: str) -> None:
     """Raise UserError unless every row has an image of its own."""
     missing = [printable(row.file) for row, image in zip(rows, found, strict=True) if not image]
     if missing:
@@ -182,7 +182,7 @@ def _check_files(rows: Sequence[_Row], found: Sequence[Parts | None], name: str)
             )
 
 
-def _check_labels(rows: Sequence[_Row], name: str, labels: Labels, strict: bool) -> None:
+def _check_labels(rows: Sequence[_TableRow], name: str, labels: Labels, strict: bool) -> None:
     """Raise UserError if rows have no label or, if `strict`, one that is no class."""
     unknown = Counter(
         printable(row.label)

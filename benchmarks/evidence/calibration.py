@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from lossbench.benchmarks.plots.intervals import SEEDS, RowPanel
 from lossbench.benchmarks.plots.panels import PanelFigure
 from lossbench.benchmarks.plots.reliability import reliability_panel
-from lossbench.benchmarks.records.claim import ClaimTable, Measure
+from lossbench.benchmarks.records.claim import ClaimTable
 from lossbench.benchmarks.stats.metrics import brier, debiased_calibration_error
 from lossbench.benchmarks.training.result import Predictions
 
@@ -20,9 +20,9 @@ from .claim import Analysis, Claim
 from .design import Design, Expected, Quantity, Tested
 from .figures import figure, seed_row, tests_figure
 from .links import LINKS
-from .measures import table, tests_table, with_interval
+from .measures import difference_text, table, tests_table, with_interval
 from .runs import Runs, accuracies, accuracy_difference, is_finite, tested
-from .text import mean_text, signed, with_span
+from .text import mean_text, signed
 from .tuned import EPOCHS, RATES, end_notes, search_table, tuned
 
 REFERENCE = "cross-entropy"
@@ -71,8 +71,10 @@ class Calibration(Analysis):
 
     def __post_init__(self) -> None:
         self.accuracies = {loss: accuracies(runs) for loss, runs in self.runs.items()}
-        self.errors = {loss: Errors.of(runs) for loss, runs in self.runs.items()}
-        self.linked = {loss: Errors.of(self.runs[loss], link) for loss, link in LINKS.items()}
+        self.errors = {loss: CalibrationErrors.of(runs) for loss, runs in self.runs.items()}
+        self.linked = {
+            loss: CalibrationErrors.of(self.runs[loss], link) for loss, link in LINKS.items()
+        }
 
     def tests(self) -> list[Tested]:
         """Test calibration errors and accuracies."""
@@ -88,9 +90,6 @@ class Calibration(Analysis):
                 ),
             ]
         )
-
-    def measures(self) -> Sequence[Measure]:
-        return [test.measure for test in self.tests()]
 
     def sentence(self) -> str:
         return (
@@ -169,7 +168,9 @@ class Calibration(Analysis):
                 "kind": kind,
                 "learning rate": lambda loss: f"{self.runs[loss][0].config.learning_rate:g}",
                 "test accuracy, %": lambda loss: mean_text(self.accuracies[loss]),
-                "minus cross-entropy, points": self._difference,
+                "minus cross-entropy, points": lambda loss: difference_text(
+                    self.runs[loss], self.runs[REFERENCE]
+                ),
                 "calibration error, points": lambda loss: mean_text(self.errors[loss].values),
                 "after its inverse link": lambda loss: (
                     mean_text(self.linked[loss].values) if loss in LINKS else "the same"
@@ -189,12 +190,6 @@ class Calibration(Analysis):
             "scores 0.5.",
         )
         return (tests_table(self.tests()), losses, search_table(self.searched, names))
-
-    def _difference(self, loss: str) -> str:
-        if loss == REFERENCE:
-            return "reference"
-        difference = accuracy_difference(self.runs[loss], self.runs[REFERENCE])
-        return with_span(difference.interval(0.95))
 
     def notes(self) -> Sequence[str]:
         diverged = [
@@ -216,7 +211,7 @@ class Calibration(Analysis):
 
 
 @dataclass(frozen=True)
-class Errors:
+class CalibrationErrors:
     """Calibration errors in points.
 
     Attributes:
@@ -232,7 +227,7 @@ class Errors:
         cls,
         runs: Runs,
         link: Callable[[NDArray[np.float64]], NDArray[np.float64]] = lambda p: p,
-    ) -> Errors:
+    ) -> CalibrationErrors:
         """Compute the errors of networks, of the probabilities that `link` makes of theirs."""
         values, draws = [], []
         for predictions in tested(runs):
@@ -243,7 +238,7 @@ class Errors:
             draws.append(100 * debiased_calibration_error(p, labels, weights=weights))
         return cls(tuple(values), np.mean(draws, 0))
 
-    def quantity(self, reference: Errors | None = None) -> Quantity:
+    def quantity(self, reference: CalibrationErrors | None = None) -> Quantity:
         """Return the errors, or what they are above those of a reference."""
         if reference is None:
             return Quantity(self.values, float(self.draws.std(ddof=1)))

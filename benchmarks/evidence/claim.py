@@ -20,7 +20,7 @@ from lossbench.benchmarks.records.claim import (
 from lossbench.benchmarks.training.rate_search import FIRST_SEARCH_SEED, best_rate
 from lossbench.benchmarks.training.result import RunResult
 
-from .design import Design
+from .design import Design, Tested
 from .runs import validation_accuracy
 
 Train = Callable[[Sequence[RunConfig]], list[RunResult]]
@@ -48,8 +48,12 @@ class Analysis(ABC):
         return validation_accuracy(run)
 
     @abstractmethod
+    def tests(self) -> list[Tested]:
+        """Test the quantities of the design."""
+
     def measures(self) -> Sequence[Measure]:
         """Return the numbers that the verdict rests on."""
+        return [test.measure for test in self.tests()]
 
     @abstractmethod
     def sentence(self) -> str:

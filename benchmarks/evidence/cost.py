@@ -15,7 +15,7 @@ from lossbench.benchmarks.training.result import RunResult
 
 from .claim import Claim
 
-Kind = tuple[str, int | None, str, int | None, float | None, int]
+RunKind = tuple[str, int | None, str, int | None, float | None, int]
 """What the time of a training image depends on: model, width, images and their size, the accuracy
 at which training ends early, and the epochs on flipped labels, which never do."""
 
@@ -99,13 +99,13 @@ def training_images(pool: Pool, config: RunConfig) -> float:
 
 def seconds_per_image(
     pool: Pool, claims: Iterable[Claim], first_seeds: Mapping[str, int], kernels: bool
-) -> dict[Kind, float]:
+) -> dict[RunKind, float]:
     """Return the measured seconds per training image of each kind of network in some claims.
 
     They are those of networks that were trained before, early ends included. Of a kind without
     any, one network is trained now, and kept.
     """
-    wanted: dict[Kind, list[RunConfig]] = {}
+    wanted: dict[RunKind, list[RunConfig]] = {}
     for claim in claims:
         seeds = range(first_seeds[claim.name], first_seeds[claim.name] + claim.design.looks[0])
         for by_cell in (claim.search_configs(), claim.judged_configs({}, seeds)):
@@ -129,7 +129,7 @@ def seconds_per_image(
     return found
 
 
-def kind(config: RunConfig) -> Kind:
+def kind(config: RunConfig) -> RunKind:
     """Return the kind of a network."""
     early = config.stop_at_accuracy
     before = config.flipped_epochs

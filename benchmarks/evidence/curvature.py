@@ -12,7 +12,7 @@ from lossbench.benchmarks.config import RunConfig
 from lossbench.benchmarks.format import magnitude
 from lossbench.benchmarks.plots.intervals import RowPanel
 from lossbench.benchmarks.plots.panels import PanelFigure
-from lossbench.benchmarks.records.claim import ClaimTable, Measure
+from lossbench.benchmarks.records.claim import ClaimTable
 from lossbench.benchmarks.training.curvature import BATCHES, Curvature
 
 from .claim import Analysis, Claim
@@ -108,9 +108,6 @@ class CurvatureAnalysis(Analysis):
                 Quantity(tuple(a - b for a, b in growths)),
             ]
         )
-
-    def measures(self) -> Sequence[Measure]:
-        return [test.measure for test in self.tests()]
 
     def sentence(self) -> str:
         return (

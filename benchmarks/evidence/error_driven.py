@@ -17,7 +17,17 @@ from lossbench.benchmarks.records.claim import ClaimTable, Measure
 from .claim import Analysis, Claim
 from .design import Design, Expected, Quantity, Tested
 from .figures import figure
-from .gradients import FORMULAS, Array, Examples, Fit, concatenate, error, error_axis, fit, recorded
+from .gradients import (
+    FORMULAS,
+    Array,
+    Fit,
+    RecordedExamples,
+    concatenate,
+    error,
+    error_axis,
+    fit,
+    recorded,
+)
 from .measures import at_most, table, tests_table
 from .text import optional
 
@@ -245,7 +255,7 @@ def format_deviation(value: float) -> str:
     return optional(value, ".2f" if value == 0 or value >= 1e-3 else ".0e")
 
 
-def formula_difference(loss: str, examples: Examples) -> float:
+def formula_difference(loss: str, examples: RecordedExamples) -> float:
     """Return the largest difference of |dL/dz| from the formula, over the largest |dL/dz|."""
     largest = float(examples.magnitude.max(initial=0.0))
     differences = np.abs(examples.magnitude - FORMULAS[loss].magnitude(examples.odds))
@@ -253,14 +263,14 @@ def formula_difference(loss: str, examples: Examples) -> float:
     return difference / largest if largest > 0 else difference
 
 
-def median(examples: Examples, low: float, high: float) -> str:
+def median(examples: RecordedExamples, low: float, high: float) -> str:
     """Format the median |dL/dz| of the examples whose error is from `low` to `high`."""
     e = error(examples.odds)
     inside = examples.magnitude[(e >= low) & (e <= high)]
     return f"{np.median(inside):.2g}" if len(inside) else MISSING
 
 
-def bin_medians(examples: Examples) -> tuple[Array, Array]:
+def bin_medians(examples: RecordedExamples) -> tuple[Array, Array]:
     """Return two medians per bin with enough examples: log-odds of the error, and |dL/dz|."""
     odds = -examples.odds
     bins = [(odds >= low) & (odds < high) for low, high in pairwise(EDGES)]

@@ -74,7 +74,7 @@ FORMULAS: dict[str, GradientFormula] = {
 """Formulas of the losses of the article."""
 
 
-class Examples(NamedTuple):
+class RecordedExamples(NamedTuple):
     """Recorded training examples: log-odds of the right class, (2t - 1) z, and |dL/dz|, (M,)."""
 
     odds: Array
@@ -96,25 +96,25 @@ class Examples(NamedTuple):
         return self.magnitude[self.odds > -SURE_LOG_ODDS]
 
     @property
-    def finite(self) -> Examples:
+    def finite(self) -> RecordedExamples:
         """The examples with finite values."""
         known = np.isfinite(self.odds) & np.isfinite(self.magnitude)
-        return Examples(self.odds[known], self.magnitude[known])
+        return RecordedExamples(self.odds[known], self.magnitude[known])
 
 
-def recorded(runs: Runs) -> Examples:
+def recorded(runs: Runs) -> RecordedExamples:
     """Return the recorded examples of some runs."""
     rows = np.concatenate([run.examples for run in runs if run.examples is not None])
     _, margin, target, gradient = rows.astype(np.float64).T
-    return Examples((2 * target - 1) * margin, np.abs(gradient))
+    return RecordedExamples((2 * target - 1) * margin, np.abs(gradient))
 
 
-def concatenate(parts: Sequence[Examples]) -> Examples:
+def concatenate(parts: Sequence[RecordedExamples]) -> RecordedExamples:
     """Concatenate examples."""
-    return Examples(*(np.concatenate(column) for column in zip(*parts, strict=True)))
+    return RecordedExamples(*(np.concatenate(column) for column in zip(*parts, strict=True)))
 
 
-def slope(loss: str, examples: Examples) -> float:
+def slope(loss: str, examples: RecordedExamples) -> float:
     """Return the least-squares slope of measured over predicted |dL/dz|, or NaN."""
     x, y = FORMULAS[loss].magnitude(examples.odds), examples.magnitude
     if len(x) < 2 or not np.ptp(x) > 0 or not np.isfinite(y).all():
@@ -123,7 +123,7 @@ def slope(loss: str, examples: Examples) -> float:
     return float(x @ (y - y.mean()) / (x @ x))
 
 
-def deviation(loss: str, examples: Examples) -> float:
+def deviation(loss: str, examples: RecordedExamples) -> float:
     """Return the largest |measured / predicted - 1|; NaN if a network has diverged.
 
     Predictions below the smallest normal float32 do not count.
@@ -149,7 +149,7 @@ class Fit(NamedTuple):
     residual: float
 
 
-def fit(loss: str, examples: Examples) -> Fit:
+def fit(loss: str, examples: RecordedExamples) -> Fit:
     """Fit the regression. All values are NaN without examples or if the network diverged."""
     e, magnitude = error(examples.odds), examples.magnitude
     if not (len(e) and np.isfinite(e).all() and np.isfinite(magnitude).all()):
@@ -164,7 +164,7 @@ def fit(loss: str, examples: Examples) -> Fit:
 
 def formula_curve(
     loss: str,
-    examples: Examples,
+    examples: RecordedExamples,
     label: str,
     limit: float,
     bins: int,

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from lossbench.benchmarks.plots.intervals import SEEDS, IntervalRow, RowPanel
 from lossbench.benchmarks.plots.panels import PanelFigure
-from lossbench.benchmarks.records.claim import ClaimTable, Measure
+from lossbench.benchmarks.records.claim import ClaimTable
 from lossbench.benchmarks.stats.intervals import mean_interval
 from lossbench.benchmarks.stats.metrics import area_under_curve
 from lossbench.benchmarks.training.result import Predictions, RunResult
@@ -120,9 +120,6 @@ class Imbalance(Analysis):
     def recall(self, cell: Cell, label: int) -> float:
         """Return the mean recall of a class over networks, in percent."""
         return 100 * float(self.hits[cell][:, self.labels == label].mean())
-
-    def measures(self) -> Sequence[Measure]:
-        return [test.measure for test in self.tests()]
 
     def sentence(self) -> str:
         return (

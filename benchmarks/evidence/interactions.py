@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import ClassVar, NamedTuple
@@ -11,12 +10,11 @@ from typing import ClassVar, NamedTuple
 from lossbench.benchmarks.config import RunConfig
 from lossbench.benchmarks.plots.intervals import SEEDS, IntervalRow, RowPanel
 from lossbench.benchmarks.plots.panels import PanelFigure
-from lossbench.benchmarks.records.claim import ClaimTable, Measure
+from lossbench.benchmarks.records.claim import ClaimTable
 from lossbench.benchmarks.stats.intervals import Interval, mean_interval
-from lossbench.benchmarks.training.result import RunResult
 
 from .claim import Analysis
-from .design import Cells, Quantity, Tested
+from .design import Cells, Quantity
 from .figures import figure, tests_figure
 from .measures import table, tests_table
 from .saturation import ACCURACY, EVEN, OTHER, REFERENCE, SUREST, Saturation
@@ -88,21 +86,11 @@ class Interactions(Analysis):
         """The accuracy to which steps are counted, as text."""
         return f"{100 * self.accuracy:g} %"
 
-    @staticmethod
-    def score(run: RunResult) -> float:
-        """Return minus the logarithm of the steps."""
-        return Saturation.score(run)
+    score = staticmethod(Saturation.score)
 
     def over(self, setting: str, wrong: bool) -> Quantity:
         """Return the ratio of the steps of sigmoid-mse over those of cross-entropy."""
         return ratio(*(self.steps[Cell(setting, loss, wrong)] for loss in (OTHER, REFERENCE)))
-
-    @abstractmethod
-    def tests(self) -> list[Tested]:
-        """Test the interactions."""
-
-    def measures(self) -> Sequence[Measure]:
-        return [test.measure for test in self.tests()]
 
     def figures(self) -> Sequence[PanelFigure]:
         rows = []

@@ -12,7 +12,7 @@ from lossbench.benchmarks.config import RunConfig
 from lossbench.benchmarks.plots.curves import Axis, Curve, CurvePanel
 from lossbench.benchmarks.plots.intervals import IntervalRow, RowPanel
 from lossbench.benchmarks.plots.panels import PanelFigure
-from lossbench.benchmarks.records.claim import ClaimTable, Measure
+from lossbench.benchmarks.records.claim import ClaimTable
 from lossbench.benchmarks.stats.intervals import Interval, mean_interval, paired_differences
 
 from .claim import Analysis, Claim
@@ -114,9 +114,6 @@ class LearningRate(Analysis):
                 ),
             ]
         )
-
-    def measures(self) -> Sequence[Measure]:
-        return [test.measure for test in self.tests()]
 
     def sentence(self) -> str:
         low, high = (self.difference_at(rate).values for rate in (LOW, HIGH))

@@ -11,7 +11,8 @@ from lossbench.benchmarks.records.claim import ClaimTable, Measure
 from lossbench.benchmarks.stats.verdict import MINIMUM_SEEDS, Verdict
 
 from .design import Tested
-from .text import optional
+from .runs import Runs, accuracy_difference
+from .text import optional, with_span
 
 Item = TypeVar("Item")
 
@@ -67,6 +68,13 @@ def tests_table(tests: Sequence[Tested], *notes: str) -> ClaimTable:
         "0, or the true ratio, that so many seeds tell at this look with a power of 80 %."
     )
     return table("What was tested", tests, columns, reading, *notes)
+
+
+def difference_text(runs: Runs, reference: Runs) -> str:
+    """Format the test accuracy of some runs minus that of the reference: '+1.2 (+0.1 to +2.3)'."""
+    if runs is reference:
+        return "reference"
+    return with_span(accuracy_difference(runs, reference).interval(0.95))
 
 
 def with_interval(test: Tested) -> str:

@@ -19,9 +19,9 @@ from lossbench.losses import functional as F
 from .claim import Analysis, Claim
 from .design import Design, Expected, Quantity, Tested
 from .figures import figure, search_figure, seed_row, tests_figure
-from .measures import at_most, table, tests_table, with_interval
+from .measures import at_most, difference_text, table, tests_table, with_interval
 from .runs import accuracies, accuracy_difference, chance_level, is_finite, tested
-from .text import mean_text, with_span
+from .text import mean_text
 from .tuned import end_notes, search_table
 
 REFERENCE, BERNOULLI = "cross-entropy", "bernoulli-sum"
@@ -151,17 +151,13 @@ class Multiclass(Analysis):
                 "loss": LOSSES.__getitem__,
                 "learning rate": lambda loss: f"{self.runs[loss][0].config.learning_rate:g}",
                 "test accuracy, %": lambda loss: mean_text(self.accuracies[loss]),
-                "minus cross-entropy, points": self._difference,
+                "minus cross-entropy, points": lambda loss: difference_text(
+                    self.runs[loss], self.runs[REFERENCE]
+                ),
             },
             "Mean ± half the 95 % t interval over seeds.",
         )
         return (tests_table(self.tests()), accuracy, search_table(self.searched, LOSSES))
-
-    def _difference(self, loss: str) -> str:
-        if loss == REFERENCE:
-            return "reference"
-        difference = accuracy_difference(self.runs[loss], self.runs[REFERENCE])
-        return with_span(difference.interval(0.95))
 
     def notes(self) -> Sequence[str]:
         return (

@@ -10,15 +10,15 @@ from lossbench.benchmarks.config import RunConfig
 from lossbench.benchmarks.format import percent
 from lossbench.benchmarks.plots.curves import Axis, Curve, CurvePanel
 from lossbench.benchmarks.plots.panels import PanelFigure
-from lossbench.benchmarks.records.claim import ClaimTable, Measure
+from lossbench.benchmarks.records.claim import ClaimTable
 from lossbench.benchmarks.stats.intervals import mean_interval
 
 from .claim import Analysis, Claim
 from .design import Design, Expected, Tested
 from .figures import figure, search_figure, tests_figure
-from .measures import table, tests_table, with_interval
-from .runs import accuracies, accuracy_difference, chance_level, correct, image_quantity
-from .text import mean_text, with_span
+from .measures import difference_text, table, tests_table, with_interval
+from .runs import accuracies, chance_level, correct, image_quantity
+from .text import mean_text
 from .tuned import end_notes, search_table
 
 REFERENCE = "cross-entropy"
@@ -92,9 +92,6 @@ class Noise(Analysis):
             ]
         )
 
-    def measures(self) -> Sequence[Measure]:
-        return [test.measure for test in self.tests()]
-
     def sentence(self) -> str:
         return (
             f"With {in_percent(NOISY)} wrong labels, generalised cross-entropy gains "
@@ -159,7 +156,9 @@ class Noise(Analysis):
                 "loss, wrong labels": lambda cell: NAMES[cell],
                 "learning rate": lambda cell: f"{self.runs[cell][0].config.learning_rate:g}",
                 "test accuracy, %": lambda cell: mean_text(self.accuracies[cell]),
-                "minus cross-entropy, points": self._difference,
+                "minus cross-entropy, points": lambda cell: difference_text(
+                    self.runs[cell], self.runs[REFERENCE, cell[1]]
+                ),
                 "accuracy on the training labels, %": self._training_accuracy,
             },
             "Mean ± half the 95 % t interval over seeds. Accuracy on the training labels: how "
@@ -168,12 +167,6 @@ class Noise(Analysis):
             "wrong ones.",
         )
         return (tests_table(self.tests()), accuracy, search_table(self.searched, NAMES))
-
-    def _difference(self, cell: tuple[str, float]) -> str:
-        if cell[0] == REFERENCE:
-            return "reference"
-        difference = accuracy_difference(self.runs[cell], self.runs[REFERENCE, cell[1]])
-        return with_span(difference.interval(0.95))
 
     def _training_accuracy(self, cell: tuple[str, float]) -> str:
         runs = self.runs[cell]

@@ -8,8 +8,7 @@ from typing import NamedTuple
 
 from lossbench.benchmarks.plots.intervals import RowPanel
 from lossbench.benchmarks.plots.panels import PanelFigure
-from lossbench.benchmarks.records.claim import ClaimTable, Measure
-from lossbench.benchmarks.training.result import RunResult
+from lossbench.benchmarks.records.claim import ClaimTable
 
 from .claim import Analysis, Claim
 from .design import Design, Expected, Quantity, Tested
@@ -74,10 +73,7 @@ class Optimiser(Analysis):
             for optimizer in (SGD, ADAM)
         }
 
-    @staticmethod
-    def score(run: RunResult) -> float:
-        """Return minus the logarithm of the steps."""
-        return Saturation.score(run)
+    score = staticmethod(Saturation.score)
 
     def over(self, optimizer: str, confidence: float) -> Quantity:
         """Return the ratio of the steps of sigmoid-mse over those of cross-entropy."""
@@ -89,9 +85,6 @@ class Optimiser(Analysis):
         """Test the ratios."""
         sgd, adam = self.interactions[SGD], self.interactions[ADAM]
         return DESIGN.test([quotient(sgd, adam), adam])
-
-    def measures(self) -> Sequence[Measure]:
-        return [test.measure for test in self.tests()]
 
     def sentence(self) -> str:
         return (

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from lossbench.benchmarks.plots.intervals import SEEDS, RowPanel
 from lossbench.benchmarks.plots.panels import PanelFigure
-from lossbench.benchmarks.records.claim import ClaimTable, Measure
+from lossbench.benchmarks.records.claim import ClaimTable
 
 from .claim import Analysis, Claim
 from .design import Design, Expected, Tested
@@ -48,9 +48,6 @@ class SquareLoss(Analysis):
     def tests(self) -> list[Tested]:
         """Test the difference."""
         return DESIGN.test([accuracy_difference(self.runs[CHALLENGER], self.runs[REFERENCE])])
-
-    def measures(self) -> Sequence[Measure]:
-        return [test.measure for test in self.tests()]
 
     def sentence(self) -> str:
         return (

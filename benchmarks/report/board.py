@@ -28,7 +28,7 @@ from lossbench.benchmarks.records.results import run_directory
 
 from .board_descriptions import HISTOGRAM, ZERO_HISTOGRAM, describe
 from .board_hparams import hparams_of, metrics_of, table_heading, table_row
-from .board_layout import BY_LAYER, CHARTS, HIGH, LOW, Chart, layer_names, layout
+from .board_layout import BY_LAYER, CHARTS, HIGH, LOW, MarginChart, layer_names, layout
 from .board_predictions import (
     draw_mistakes,
     image_summary,
@@ -173,7 +173,7 @@ def curves(seeds: list[RunEvents], last: int) -> Iterator[tuple[int, list[Summar
         yield step, [Summary.Value(tag=tag, histo=histogram)]
 
 
-def banded(chart: Chart, steps: Any, values: Any) -> dict[str, tuple[Any, Any]]:
+def banded(chart: MarginChart, steps: Any, values: Any) -> dict[str, tuple[Any, Any]]:
     """Return steps and values of the mean and of both ends of the band, by tag."""
     band = share_band(steps, values) if chart.share else positive_band(steps, values)
     names = (chart.tag, LOW.format(chart.tag), HIGH.format(chart.tag))

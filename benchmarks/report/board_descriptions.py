@@ -5,7 +5,7 @@ from __future__ import annotations
 from lossbench.benchmarks.records import tags
 
 from .board_hparams import METRICS
-from .board_layout import CHARTS, HIGH, LOW, Chart
+from .board_layout import CHARTS, HIGH, LOW, MarginChart
 
 HISTOGRAM = "histogram/log10 of |dL/dz|"
 ZERO_HISTOGRAM = "histogram/|dL/dz| is exactly 0"
@@ -45,7 +45,7 @@ def describe(tag: str) -> str:
     return f"{text} {SEEDS}" if text.strip() else ""
 
 
-def describe_chart(chart: Chart) -> str:
+def describe_chart(chart: MarginChart) -> str:
     """Return the description of the line of a chart."""
     parts = [tags.describe(chart.source), chart.note, SEEDS]
     if chart.log:

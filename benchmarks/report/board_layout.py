@@ -25,7 +25,7 @@ FIRST = "Main"
 WRONG = "gradient/logit_when_wrong"
 
 
-class Chart(NamedTuple):
+class MarginChart(NamedTuple):
     """A chart of Custom Scalars with a line and its band per loss.
 
     Attributes:
@@ -46,18 +46,18 @@ class Chart(NamedTuple):
 
 
 FIRST_CHARTS = (
-    Chart(
+    MarginChart(
         f"{FIRST}/1 test accuracy",
         "test accuracy, measured at the end",
         "accuracy/test",
         share=True,
         note="Drawn as a level line.",
     ),
-    Chart(f"{FIRST}/2 mean |dL/dz|", "mean |dL/dz|", "gradient/logit_mean_abs"),
-    Chart(
+    MarginChart(f"{FIRST}/2 mean |dL/dz|", "mean |dL/dz|", "gradient/logit_mean_abs"),
+    MarginChart(
         f"{FIRST}/3 |dL/dz| when wrong, log10", "log10 of mean |dL/dz| when wrong", WRONG, log=True
     ),
-    Chart(
+    MarginChart(
         f"{FIRST}/4 norm by layer, log10",
         "log10 of gradient norm by layer, 1 is the first",
         BY_LAYER,
@@ -70,21 +70,21 @@ FIRST_CHARTS = (
 """The charts of the first screen."""
 
 MORE_CHARTS = (
-    Chart(
+    MarginChart(
         "accuracy/validation",
         "accuracy on validation images",
         "accuracy/validation",
         share=True,
     ),
-    Chart("loss/train", "loss on training images", "loss/train"),
-    Chart(WRONG, "mean |dL/dz| when wrong", WRONG),
-    Chart(
+    MarginChart("loss/train", "loss on training images", "loss/train"),
+    MarginChart(WRONG, "mean |dL/dz| when wrong", WRONG),
+    MarginChart(
         "gradient/log10 of logit_mean_abs",
         "log10 of mean |dL/dz|",
         "gradient/logit_mean_abs",
         log=True,
     ),
-    Chart(
+    MarginChart(
         "gradient/log10 of parameter_norm",
         "log10 of the norm of the parameter gradient",
         "gradient/parameter_norm",
@@ -133,7 +133,7 @@ def layout(layers: Sequence[str]) -> Summary.Value:
     )
 
 
-def margin_chart(chart: Chart) -> layout_pb2.Chart:
+def margin_chart(chart: MarginChart) -> layout_pb2.Chart:
     """Return a chart with a line and a band for every run that has the tag."""
     series = layout_pb2.MarginChartContent.Series(
         value=chart.tag, lower=LOW.format(chart.tag), upper=HIGH.format(chart.tag)

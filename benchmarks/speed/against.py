@@ -133,13 +133,13 @@ def _git(*arguments: str) -> str:
     return done.stdout.strip()
 
 
-class Worker:
+class TimingProcess:
     """Process that times the losses of two directories. A context manager."""
 
     def __init__(self, here: Path, there: Path) -> None:
         self.directories = [str(here), str(there)]
 
-    def __enter__(self) -> Worker:
+    def __enter__(self) -> TimingProcess:
         self.process = subprocess.Popen(
             [
                 *(sys.executable, "-P", str(Path(__file__).with_name("revision_worker.py"))),
@@ -205,7 +205,10 @@ def compare_rows(
         log: called with a line per row, and one more for a row that one of the two lacks.
         slowdown: share of the time that is wasted here, to test what is found.
     """
-    with Worker(ROOT, tree) as worker, tempfile.TemporaryDirectory(prefix="lossbench-") as scratch:
+    with (
+        TimingProcess(ROOT, tree) as worker,
+        tempfile.TemporaryDirectory(prefix="lossbench-") as scratch,
+    ):
         file = Path(scratch) / "tensors.pt"
         for number, case in enumerate(cases, 1):
             name = f"{case.group} {case.condition.name}"

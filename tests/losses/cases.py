@@ -184,6 +184,11 @@ def near_kink(
     return bool((steps.amax(0) > usual).any())
 
 
+def normal(*shape: int, spread: float = 2.0, seed: int = 0) -> Tensor:
+    generator = torch.Generator().manual_seed(seed)
+    return spread * torch.randn(shape, dtype=torch.float64, generator=generator)
+
+
 def cotangent(like: Tensor) -> Tensor:
     """Weights that differ from element to element, so that no two rows can be exchanged."""
     return (1 + torch.arange(like.numel(), dtype=like.dtype)).reshape(like.shape) / 4
@@ -194,6 +199,20 @@ def value_and_gradient(loss: Any, input: Tensor, *rest: Any) -> tuple[Tensor, Te
     value = loss(leaf, *rest)
     (gradient,) = torch.autograd.grad(value, leaf, cotangent(value))
     return value.detach(), gradient
+
+
+def kept_bytes(loss: Any, *inputs: Tensor) -> int:
+    """Bytes of the tensors that a loss saves for its backward pass, each storage once."""
+    kept: dict[int, Tensor] = {}
+
+    def pack(x: Tensor) -> Tensor:
+        kept[x.untyped_storage().data_ptr()] = x
+        return x
+
+    with torch.autograd.graph.saved_tensors_hooks(pack, lambda x: x):
+        value = loss(*inputs)
+    del value
+    return sum(x.untyped_storage().nbytes() for x in kept.values())
 
 
 def truth(entry: Entry, input: Tensor, target: Tensor, reduction: str) -> tuple[Tensor, Tensor]:

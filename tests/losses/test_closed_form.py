@@ -16,7 +16,7 @@ from lossbench.losses.kernels.switches import by_formulas_only
 from lossbench.losses.registry import Entry
 from lossbench.losses.regression import mse_formula
 
-from .cases import each_built_in_case, each_case, each_smooth_case, sample
+from .cases import each_built_in_case, each_case, each_smooth_case, kept_bytes, sample
 
 generator = torch.Generator().manual_seed(0)
 
@@ -193,19 +193,6 @@ def test_only_what_needs_a_gradient_gets_one() -> None:
     wave()(z, a.detach()).sum().backward()
     assert z.grad is not None
     assert a.grad is None
-
-
-def kept_bytes(loss: Callable[..., Tensor], *inputs: Tensor) -> int:
-    """The size of what the backward pass keeps alive."""
-    kept: dict[int, int] = {}
-
-    def pack(x: Tensor) -> Tensor:
-        kept[x.untyped_storage().data_ptr()] = x.untyped_storage().nbytes()
-        return x
-
-    with torch.autograd.graph.saved_tensors_hooks(pack, lambda x: x):
-        loss(*inputs)
-    return sum(kept.values())
 
 
 @each_case

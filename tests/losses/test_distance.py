@@ -16,7 +16,7 @@ from torch.autograd import gradcheck, gradgradcheck
 from lossbench import losses
 from lossbench.losses import functional, registry
 
-from .cases import QUICK, assert_near, each_reduction, tensors, value_and_gradient
+from .cases import QUICK, assert_near, each_reduction, normal, tensors, value_and_gradient
 
 INF, NAN = float("inf"), float("nan")
 OF_OUTPUTS = ["one-vs-rest-l1", "rescaled-square", "squentropy"]
@@ -38,11 +38,6 @@ def assert_both_near(
 ) -> None:
     for mine, other in zip(ours, theirs, strict=True):
         assert_near(mine, other, ulps)
-
-
-def normal(*shape: int, seed: int = 0) -> Tensor:
-    generator = torch.Generator().manual_seed(seed)
-    return 2 * torch.randn(shape, dtype=torch.float64, generator=generator)
 
 
 # --- l1, as torch has it -------------------------------------------------------------------------

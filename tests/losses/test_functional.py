@@ -13,17 +13,12 @@ from torch import Tensor
 
 from lossbench.losses import functional
 
-from .cases import QUICK, assert_near, each_reduction, value_and_gradient
+from .cases import QUICK, assert_near, each_reduction, normal, value_and_gradient
 
 SHAPES = [(4,), (5, 4), (3, 4, 2), (2, 4, 2, 3), (1, 4, 2, 1, 2)]
 each_shape = pytest.mark.parametrize("shape", SHAPES, ids=lambda s: "x".join(map(str, s)))
 WEIGHT = torch.tensor([0.5, 2.0, 0.0, 1.25], dtype=torch.float64)
 each_weight = pytest.mark.parametrize("weight", [None, WEIGHT], ids=["plain", "weighted"])
-
-
-def normal(*shape: int, seed: int = 0) -> Tensor:
-    generator = torch.Generator().manual_seed(seed)
-    return 2 * torch.randn(shape, dtype=torch.float64, generator=generator)
 
 
 def indices(shape: tuple[int, ...], low: int = 0) -> Tensor:

@@ -13,6 +13,7 @@ from torch.autograd import gradcheck, gradgradcheck
 
 from lossbench.losses import functional, kernels
 
+from .cases import kept_bytes
 from .kernel_cases import ELEMENTWISE, USED, numbers, shares, target_of, value_and_gradient
 
 pytestmark = pytest.mark.usefixtures("switched_on")
@@ -195,19 +196,6 @@ def test_soft_targets_changed_after_the_loss_are_noticed() -> None:
     t.mul_(2.0)
     with pytest.raises(RuntimeError, match="modified by an inplace operation"):
         torch.autograd.grad(loss, z)
-
-
-def kept_bytes(loss: Callable[[Tensor], Tensor], z: Tensor) -> int:
-    """Bytes of the tensors that a loss saves for its backward pass, each storage once."""
-    storages: dict[int, int] = {}
-
-    def pack(x: Tensor) -> Tensor:
-        storages[x.untyped_storage().data_ptr()] = x.untyped_storage().nbytes()
-        return x
-
-    with torch.autograd.graph.saved_tensors_hooks(pack, lambda x: x):
-        loss(z)
-    return sum(storages.values())
 
 
 def test_no_more_is_kept_than_by_torch() -> None:

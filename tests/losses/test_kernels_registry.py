@@ -17,7 +17,7 @@ from lossbench.losses import kernels, registry
 from lossbench.losses.kernels.source import source
 from lossbench.losses.registry import Entry
 
-from .cases import WIDE, dtypes, labels, parametrized
+from .cases import WIDE, dtypes, kept_bytes, labels, parametrized
 from .kernel_cases import used_kernel
 
 pytestmark = pytest.mark.usefixtures("switched_on")
@@ -313,25 +313,12 @@ def test_kept_bytes_and_threads(entry: Entry, kind: str) -> None:
         torch.set_num_threads(threads)
     for one, other in zip(found[:2], found[2:], strict=True):
         assert all(map(torch.equal, one, other))
-    plain = [kept_bytes(each, z, t) for each in spellings(entry.name, kind)]  # type: ignore[arg-type]
+    leaf = z.detach().requires_grad_()
+    plain = [kept_bytes(each, leaf, t) for each in spellings(entry.name, kind)]  # type: ignore[arg-type]
     assert plain
     # A plain line whose gradient needs no input keeps none; the kernels keep input and target.
     given = z.numel() * z.itemsize + t.numel() * t.itemsize
-    assert 0 < kept_bytes(entry.build(), z, t) <= 1.05 * max(given, min(plain))
-
-
-def kept_bytes(loss: Callable[[Tensor, Tensor], Tensor], z: Tensor, t: Tensor) -> int:
-    """Bytes of the tensors that a loss saves for its backward pass, each storage once."""
-    storages: dict[int, Tensor] = {}
-
-    def pack(x: Tensor) -> Tensor:
-        storages[x.untyped_storage().data_ptr()] = x
-        return x
-
-    with torch.autograd.graph.saved_tensors_hooks(pack, lambda x: x):
-        value = loss(z.detach().requires_grad_(), t)
-    del value
-    return sum(x.untyped_storage().nbytes() for x in storages.values())
+    assert 0 < kept_bytes(entry.build(), leaf, t) <= 1.05 * max(given, min(plain))
 
 
 # --- the text -----------------------------------------------------------------------

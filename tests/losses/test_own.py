@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from lossbench import losses
 from lossbench.losses import Entry, registry
-from lossbench.losses.kinds import KINDS, Kind, NoKindError, find_kind
+from lossbench.losses.kinds import KINDS, LossKind, NoKindError, find_kind
 from lossbench.losses.own import OwnLoss
 
 from .cases import each_built_in
@@ -169,7 +169,7 @@ def test_what_a_loss_takes_is_found(spec: str) -> None:
 
 @each_built_in
 def test_what_a_registered_loss_takes_is_found(entry: Entry) -> None:
-    kind = Kind(entry.task, entry.takes, entry.targets[0])
+    kind = LossKind(entry.task, entry.takes, entry.targets[0])
     if kind.task == "binary" and kind.takes == "outputs":
         kind = kind._replace(target="sign")
     # A step has no slope, a teacher is no target of a kind, and a row of logits that are right or

@@ -14,16 +14,11 @@ from torch import Tensor
 from lossbench import losses
 from lossbench.losses import functional, registry
 
-from .cases import assert_near, each_reduction, value_and_gradient
+from .cases import assert_near, each_reduction, normal, value_and_gradient
 
 INF = math.inf
 SHAPES = [(), (0,), (5,), (2, 3), (2, 3, 4)]
 each_shape = pytest.mark.parametrize("shape", SHAPES, ids=lambda s: "x".join(map(str, s)) or "0-d")
-
-
-def normal(*shape: int, spread: float = 2.0, dtype: torch.dtype = torch.float64) -> Tensor:
-    generator = torch.Generator().manual_seed(0)
-    return (spread * torch.randn(shape, dtype=torch.float64, generator=generator)).to(dtype)
 
 
 def uniform(*shape: int) -> Tensor:

@@ -8,17 +8,12 @@ from torch.autograd import gradcheck, gradgradcheck
 from lossbench.losses import functional
 from lossbench.losses.bi_tempered import tempered
 
-from .cases import assert_near, exactly, value_and_gradient
+from .cases import assert_near, exactly, normal, value_and_gradient
 
 # 17/16 is a float64; of 1.05 the rounding error, times 20 in an exponent, would be seen.
 TEMPERATURES = [(0.8, 1.2), (1, 1), (0.5, 1), (1, 1.5), (0, 2), (0.5, 4), (0.9, 17 / 16)]
 each_temperature = pytest.mark.parametrize(("t1", "t2"), TEMPERATURES)
 SPREADS = [8, *(pytest.param(spread, marks=pytest.mark.slow) for spread in (1, 50, 1e4))]
-
-
-def normal(*shape: int, spread: float = 2.0) -> Tensor:
-    generator = torch.Generator().manual_seed(0)
-    return spread * torch.randn(shape, dtype=torch.float64, generator=generator)
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=["float32", "float64"])

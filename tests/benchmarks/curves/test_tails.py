@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 
 from lossbench.benchmarks.curves import tails
-from lossbench.benchmarks.curves.tails import EDGES, GROUPS, Batch, Errors
+from lossbench.benchmarks.curves.tails import EDGES, GROUPS, Batch, RelativeErrors
 from lossbench.losses.registry import ENTRIES
 
 ENTRY = {entry.name: entry for entry in ENTRIES}
@@ -17,7 +17,7 @@ BOUNDS: dict[float | str, float] = {1.0: 2e-6, 8.0: 4e-6, 50.0: 4e-6, EDGES: 4e-
 BOUND = 4e-6
 
 
-def measured(name: str, loss, group: float | str, count: int = 24) -> Errors:
+def measured(name: str, loss, group: float | str, count: int = 24) -> RelativeErrors:
     batches = tails.batches(ENTRY[name], group, count)
     return tails.worst([tails.measure(ENTRY[name], loss, batch) for batch in batches])
 

@@ -7,7 +7,7 @@ from lossbench.benchmarks.evidence.calibration import (
     BENT,
     CALIBRATED,
     LOSSES,
-    Errors,
+    CalibrationErrors,
     probabilities,
 )
 from lossbench.benchmarks.evidence.links import LINKS
@@ -107,7 +107,7 @@ def test_the_error_over_images_is_that_of_other_images(analyse):
         100 * float(debiased_calibration_error(each.probabilities, each.labels))
         for each in (drawn(1000, seed, 2.5) for seed in range(100))
     ]
-    found = Errors.of([result(config, drawn(1000, 0, 2.5))] * 2).quantity()
+    found = CalibrationErrors.of([result(config, drawn(1000, 0, 2.5))] * 2).quantity()
     assert found.image_error == pytest.approx(np.std(sets), rel=0.25)
     assert found.values == (pytest.approx(sets[0]),) * 2
 
@@ -115,7 +115,7 @@ def test_the_error_over_images_is_that_of_other_images(analyse):
 def test_errors_are_paired_by_image(analyse):
     """Two losses with the same predictions do not differ, whatever the images."""
     runs = analyse("calibration")[0].runs["mse"]
-    found = Errors.of(runs).quantity(Errors.of(runs))
+    found = CalibrationErrors.of(runs).quantity(CalibrationErrors.of(runs))
     assert set(found.values) == {0.0}
     assert found.image_error == 0
 

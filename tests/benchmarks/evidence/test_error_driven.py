@@ -11,7 +11,7 @@ from lossbench.benchmarks.evidence.error_driven import (
     median,
     r2_text,
 )
-from lossbench.benchmarks.evidence.gradients import FORMULAS, Examples
+from lossbench.benchmarks.evidence.gradients import FORMULAS, RecordedExamples
 from lossbench.benchmarks.records.claim import verdict_of
 
 from .worlds import torch_examples
@@ -87,7 +87,7 @@ def test_numbers_are_those_of_the_examples(examine, analyse):
 
 def test_medians_and_differences_by_hand():
     odds = np.concatenate([np.full(20, -3.5), np.full(19, 3.5)])
-    examples = Examples(odds, np.linspace(1, 2, 39))
+    examples = RecordedExamples(odds, np.linspace(1, 2, 39))
     x, y = bin_medians(examples)
     # Bins with fewer than 20 examples are left out.
     assert x.tolist() == [3.5]
@@ -95,7 +95,7 @@ def test_medians_and_differences_by_hand():
     assert median(examples, 0.9, 1) == f"{np.median(examples.magnitude[:20]):.2g}"
     assert median(examples, 0.4, 0.6) == "–"
     assert formula_difference("zero-one", examples) == 1
-    assert formula_difference("zero-one", Examples(odds, 0 * odds)) == 0
+    assert formula_difference("zero-one", RecordedExamples(odds, 0 * odds)) == 0
 
 
 def test_texts():

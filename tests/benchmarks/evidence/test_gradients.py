@@ -8,7 +8,7 @@ from scipy.stats import linregress
 from lossbench.benchmarks.config import ARTICLE_LOSSES, RunConfig
 from lossbench.benchmarks.evidence.gradients import (
     FORMULAS,
-    Examples,
+    RecordedExamples,
     concatenate,
     deviation,
     error,
@@ -61,7 +61,7 @@ def test_recorded_examples_by_hand():
 
 
 def test_parts_of_examples():
-    one = Examples(np.array([-9.0, 0.0, 9.0, np.nan]), np.array([1.0, 2.0, 3.0, 4.0]))
+    one = RecordedExamples(np.array([-9.0, 0.0, 9.0, np.nan]), np.array([1.0, 2.0, 3.0, 4.0]))
     assert one.sure_wrong.tolist() == [1.0]
     assert one.sure_right.tolist() == [3.0]
     assert one.finite.magnitude.tolist() == [1.0, 2.0, 3.0]
@@ -73,24 +73,24 @@ def test_slope_and_deviation_against_scipy():
     odds = np.random.default_rng(0).normal(0, 4, 400)
     for loss in ("probability-sum", "cross-entropy"):
         predicted = FORMULAS[loss].magnitude(odds)
-        noisy = Examples(odds, predicted * (1 + 0.1 * np.sin(odds)))
+        noisy = RecordedExamples(odds, predicted * (1 + 0.1 * np.sin(odds)))
         assert slope(loss, noisy) == pytest.approx(
             linregress(predicted, noisy.magnitude).slope, rel=1e-9
         )
-    three = Examples(np.zeros(3), np.array([0.25, 0.3, 0.24]))
+    three = RecordedExamples(np.zeros(3), np.array([0.25, 0.3, 0.24]))
     assert deviation("probability-sum", three) == pytest.approx(0.2)
     assert math.isnan(slope("probability-sum", three))
     # A diverged network does not count as one without deviations.
-    diverged = Examples(np.array([0.0, math.nan]), np.array([0.25, 0.25]))
+    diverged = RecordedExamples(np.array([0.0, math.nan]), np.array([0.25, 0.25]))
     assert math.isnan(deviation("probability-sum", diverged))
     # Predictions that float32 has not are not compared.
-    assert deviation("probability-sum", Examples(np.array([200.0]), np.zeros(1))) == 0
+    assert deviation("probability-sum", RecordedExamples(np.array([200.0]), np.zeros(1))) == 0
 
 
 @pytest.mark.parametrize("loss", ["cross-entropy", "sigmoid-mse", "mse", "bernoulli-sum"])
 def test_fit_is_least_squares_through_0(loss):
     odds = np.random.default_rng(3).normal(-1, 3, 500)
-    examples = Examples(odds, FORMULAS[loss].magnitude(odds))
+    examples = RecordedExamples(odds, FORMULAS[loss].magnitude(odds))
     e = error(odds)
     (k,), (rest,), *_ = np.linalg.lstsq(e[:, None], examples.magnitude, rcond=None)
     found = fit(loss, examples)
@@ -102,17 +102,17 @@ def test_fit_is_least_squares_through_0(loss):
 
 
 def test_fit_of_no_gradient_and_of_a_diverged_network():
-    found = fit("zero-one", Examples(np.linspace(-3, 3, 50), np.zeros(50)))
+    found = fit("zero-one", RecordedExamples(np.linspace(-3, 3, 50), np.zeros(50)))
     assert (found.slope, found.residual) == (0, 0)
     assert math.isnan(found.r2)
-    assert all(map(math.isnan, fit("mse", Examples(np.array([np.nan]), np.ones(1)))))
-    assert all(map(math.isnan, fit("mse", Examples(np.ones(0), np.ones(0)))))
+    assert all(map(math.isnan, fit("mse", RecordedExamples(np.array([np.nan]), np.ones(1)))))
+    assert all(map(math.isnan, fit("mse", RecordedExamples(np.ones(0), np.ones(0)))))
 
 
 @pytest.mark.parametrize("limit", [10.0, -10.0])
 def test_curves_of_formulas_run_over_both_log_odds(limit):
     odds = np.linspace(-8, 8, 81)
-    examples = Examples(odds, sigmoid(-odds))
+    examples = RecordedExamples(odds, sigmoid(-odds))
     curve = formula_curve("cross-entropy", examples, "label", limit, 10, 2)
     assert (curve.x[0], curve.x[-1]) == (-10, 10)
     np.testing.assert_allclose(curve.y, sigmoid(-np.sign(limit) * curve.x))
