@@ -20,6 +20,7 @@ from typing import Any
 
 from lossbench.benchmarks.config import RunConfig
 from lossbench.benchmarks.errors import UserError, one_line
+from lossbench.benchmarks.format import duration
 from lossbench.benchmarks.records.files import lock_directory, make_directory
 from lossbench.benchmarks.records.results import gather_tables, run_directory
 from lossbench.benchmarks.training.checkpoint import CHECKPOINT_FILE, appended_files
@@ -37,6 +38,10 @@ UPDATE_INTERVAL = 1.0
 
 POLL = 0.2
 """Seconds to wait for updates before checking whether to stop."""
+
+SILENCE_TIMEOUT = 1800.0
+"""Seconds without an update after which a run that has begun counts as hanging. An update comes at
+the end of a step, and the last one after the test images."""
 
 STOP_TIMEOUT = 60.0
 """Seconds that runs have to save their state when they are stopped."""
@@ -111,12 +116,17 @@ def _keep_sigterm_handler() -> Iterator[None]:
 
 @dataclass
 class _RayTask:
-    """Task of the cluster that trains a run: restarts left, whether it has sent an update."""
+    """Task of the cluster that trains a run.
+
+    Attributes:
+        retries: restarts left.
+        heard: when its last update came, None before the first: it may be decoding images.
+    """
 
     config: RunConfig
     path: Path
     retries: int = RETRIES
-    started: bool = False
+    heard: float | None = None
     lock: ExitStack = field(default_factory=ExitStack)
 
 
@@ -169,6 +179,13 @@ def _train(
     yield from train_remotely(description, config, files, interval, should_stop)
 
 
+def _reason(error: Exception) -> str:
+    """Return why a task has died, in one line."""
+    cause = getattr(error, "cause", None)
+    name = type(cause or error).__name__
+    return f"{name}: {one_line(cause)}" if isinstance(cause, Exception) else name
+
+
 class _RayTasks:
     """Tasks that train the runs of a plan."""
 
@@ -199,6 +216,7 @@ class _RayTasks:
                 while waiting and len(self.active) < 2 * self._slots() + 8:
                     self._add(waiting.popleft())
                 self._receive()
+                self._restart_silent()
             self._stop()
         except KeyboardInterrupt:
             return
@@ -213,7 +231,7 @@ class _RayTasks:
             return
         self.stop_flag.set.remote()
         for generator, task in list(self.active.items()):
-            if not task.started:
+            if task.heard is None:
                 self.ray.cancel(generator)
                 self._remove(generator)
         until = monotonic() + STOP_TIMEOUT
@@ -249,13 +267,13 @@ class _RayTasks:
             try:
                 update = self.ray.get(next(generator))
             except self.ray.exceptions.RayError as error:
-                self._restart(generator, error)
+                self._restart(generator, _reason(error))
             else:
                 self._handle(generator, update)
 
     def _handle(self, generator: Any, update: Update) -> None:
         task = self.active[generator]
-        task.started = True
+        task.heard = monotonic()
         if update.files is not None:
             write_files(task.path, update.files)
         update.show(task.config, self.progress)
@@ -270,13 +288,20 @@ class _RayTasks:
             gather_tables(self.plan.directory, self.plan.run_directories)
             self.gathered = monotonic()
 
-    def _restart(self, generator: Any, error: Exception) -> None:
+    def _restart_silent(self) -> None:
+        """Kill the tasks that hang and start their runs again."""
+        now = monotonic()
+        for generator, task in list(self.active.items()):
+            if task.heard is not None and now - task.heard > SILENCE_TIMEOUT:
+                self.ray.cancel(generator, force=True)
+                self._restart(
+                    generator, f"nothing was heard of it for {duration(now - task.heard)}"
+                )
+
+    def _restart(self, generator: Any, reason: str) -> None:
         """Start a run again whose task has died, from its last checkpoint."""
         task = self.active.pop(generator)
-        cause = getattr(error, "cause", None)
-        reason = f"{type(cause or error).__name__}"
-        if isinstance(cause, Exception):
-            reason += f": {one_line(cause)}"
+        task.heard = None
         if self.progress.should_stop():
             task.lock.close()
             return

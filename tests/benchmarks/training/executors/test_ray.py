@@ -25,6 +25,29 @@ from ...rows import assert_same_runs
 from ...samples import FAILING
 
 
+HANGING = """
+import sys
+import time
+from pathlib import Path
+import torch
+
+calls = 0
+
+def hanging(input, target):
+    global calls
+    calls += len(input) == 8 and "default_worker" in sys.argv[0]
+    if calls == 10:
+        try:
+            Path("HERE/hung").touch(exist_ok=False)
+        except FileExistsError:
+            pass
+        else:
+            time.sleep(10**6)
+    return torch.nn.functional.binary_cross_entropy_with_logits(input, target)
+"""
+"""A module with a loss that hangs in a process of Ray, once."""
+
+
 @pytest.fixture(scope="module")
 def machines(tmp_path_factory, cats_and_dogs) -> Iterator:
     """Start a cluster of two machines with a CPU each.
@@ -38,6 +61,7 @@ def machines(tmp_path_factory, cats_and_dogs) -> Iterator:
     place = tmp_path_factory.mktemp("machines")
     cats_and_dogs(place / "pets")
     (place / "failing_on_nodes.py").write_text(FAILING)
+    (place / "hanging_on_nodes.py").write_text(HANGING.replace("HERE", str(place)))
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     with pytest.MonkeyPatch.context() as patch:
@@ -129,6 +153,18 @@ def test_a_run_on_a_machine_that_dies_resumes_elsewhere(
     assert resumes == [False, False, True]
     assert_same_runs(complete, status.directory)
     assert not list(status.directory.rglob(CHECKPOINT_FILE))
+
+
+@pytest.mark.slow
+def test_a_run_that_hangs_is_killed_and_resumes(executor, config, monkeypatch, capsys) -> None:
+    monkeypatch.setattr(ray_executor, "SILENCE_TIMEOUT", 5.0)
+    losses = ("hanging_on_nodes:hanging=binary,logits",)
+    config = dataclasses.replace(config, losses=losses, epochs=5, name="hanging")
+    status = compare(config, "", Reporter(), executor)
+    assert (status.finished, status.failed) == (1, [])
+    said = capsys.readouterr().err
+    assert "nothing was heard of it for 5 s" in said
+    assert said.count("started again from its last checkpoint") == 1
 
 
 @pytest.mark.slow

@@ -27,12 +27,14 @@ class FakeRay:
 
     Args:
         deaths: updates that raise an error instead, counted from 1 over all tasks.
+        silent_from: number of the wait from which on the first task is silent.
     """
 
     exceptions = SimpleNamespace(RayError=RayError)
 
-    def __init__(self, deaths: tuple[int, ...] = ()) -> None:
-        self.deaths, self.updates, self.cancelled = deaths, itertools.count(1), []
+    def __init__(self, deaths: tuple[int, ...] = (), silent_from: int | None = None) -> None:
+        self.deaths, self.updates, self.killed = deaths, itertools.count(1), []
+        self.silent_from, self.silent, self.waits = silent_from, None, itertools.count(1)
         strategies = SimpleNamespace(NodeAffinitySchedulingStrategy=lambda *_, **__: None)
         self.util = SimpleNamespace(scheduling_strategies=strategies)
 
@@ -52,10 +54,13 @@ class FakeRay:
         return value
 
     def wait(self, references, **_):
-        return references, []
+        if next(self.waits) == self.silent_from:
+            self.silent = references[0]
+        return [each for each in references if each is not self.silent], []
 
-    def cancel(self, task) -> None:
-        self.cancelled.append(task)
+    def cancel(self, task, force: bool = False) -> None:
+        if force:
+            self.killed.append(task)
 
     def cluster_resources(self):
         return {"CPU": 2}
@@ -108,6 +113,19 @@ def test_a_run_that_always_dies_has_failed(config, on) -> None:
     assert status.finished == 0
     (failed,) = status.failed
     assert f"its task has died {RETRIES + 1} times" in failed
+
+
+def test_a_run_that_hangs_is_killed_and_starts_again(config, on, monkeypatch, capsys) -> None:
+    local = compare(dataclasses.replace(config, name="local"), "", Reporter()).directory
+    # Each wait is a minute.
+    clock = itertools.count(0, 60)
+    monkeypatch.setattr(executor, "monotonic", lambda: float(next(clock)))
+    ray = FakeRay(silent_from=6)
+    status = compare(config, "", Reporter(), on(ray))
+    assert (status.finished, status.failed) == (4, [])
+    assert len(ray.killed) == 1
+    assert "its task has died (nothing was heard of it for 3" in capsys.readouterr().err
+    assert_same_weights(local, status.directory)
 
 
 def test_stopped_its_runs_save_and_resume(config, on, monkeypatch) -> None:
