@@ -24,7 +24,6 @@ from lossbench.losses import registry
 from ...rows import assert_same_runs
 from ...samples import FAILING
 
-
 HANGING = """
 import sys
 import time
