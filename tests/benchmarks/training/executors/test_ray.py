@@ -122,6 +122,18 @@ def test_a_run_that_fails_stops_no_other(executor, config) -> None:
 
 
 @pytest.mark.slow
+def test_a_run_that_hangs_is_killed_and_resumes(executor, config, monkeypatch, capsys) -> None:
+    monkeypatch.setattr(ray_executor, "SILENCE_TIMEOUT", 5.0)
+    losses = ("hanging_on_nodes:hanging=binary,logits",)
+    config = dataclasses.replace(config, losses=losses, epochs=5, name="hanging")
+    status = compare(config, "", Reporter(), executor)
+    assert (status.finished, status.failed) == (1, [])
+    said = capsys.readouterr().err
+    assert "nothing was heard of it for 5 s" in said
+    assert said.count("started again from its last checkpoint") == 1
+
+
+@pytest.mark.slow
 def test_a_run_on_a_machine_that_dies_resumes_elsewhere(
     machines, executor, config, complete, monkeypatch, capsys
 ) -> None:
@@ -152,18 +164,6 @@ def test_a_run_on_a_machine_that_dies_resumes_elsewhere(
     assert resumes == [False, False, True]
     assert_same_runs(complete, status.directory)
     assert not list(status.directory.rglob(CHECKPOINT_FILE))
-
-
-@pytest.mark.slow
-def test_a_run_that_hangs_is_killed_and_resumes(executor, config, monkeypatch, capsys) -> None:
-    monkeypatch.setattr(ray_executor, "SILENCE_TIMEOUT", 5.0)
-    losses = ("hanging_on_nodes:hanging=binary,logits",)
-    config = dataclasses.replace(config, losses=losses, epochs=5, name="hanging")
-    status = compare(config, "", Reporter(), executor)
-    assert (status.finished, status.failed) == (1, [])
-    said = capsys.readouterr().err
-    assert "nothing was heard of it for 5 s" in said
-    assert said.count("started again from its last checkpoint") == 1
 
 
 @pytest.mark.slow
