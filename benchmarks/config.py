@@ -343,8 +343,10 @@ def rates_of(config: CompareConfig | TuneConfig) -> tuple[float, ...]:
     if isinstance(config, TuneConfig):
         flag, given = "--rates", config.rates
     else:
-        flag, rate = "--learning-rate", config.learning_rate
-        given = (rate,) if rate is not None else () if config.tuned else None
+        flag = "--learning-rate"
+        given = () if config.tuned else None
+        if config.learning_rate is not None:
+            given = (config.learning_rate,)
     if given is not None:
         return given
     if name not in OPTIMIZERS:

@@ -58,7 +58,7 @@ class SquareLoss(Analysis):
 
     def figures(self) -> Sequence[PanelFigure]:
         rows = [
-            seed_row(f"{loss}\n{IN_WORDS[loss]}", loss, values, "{:.1f} %")
+            seed_row("\n".join(dict.fromkeys((loss, IN_WORDS[loss]))), loss, values, "{:.1f} %")
             for loss, values in self.accuracies.items()
         ]
         listed = "; ".join(f"{row.label.partition(chr(10))[0]} {row.text}" for row in rows)

@@ -16,6 +16,8 @@ from PIL.PngImagePlugin import PngInfo
 
 from .palette import DOTTED, loss_style
 
+SYNTHETIC = "SYNTHETIC IMAGES"
+"""What stands on everything that was made from images drawn by code."""
 DPI = 160
 MAX_NAME = 36  # characters
 MAX_BYTES = 250_000
@@ -142,7 +144,7 @@ def stamp_synthetic(figure: Figure) -> None:
     """Write SYNTHETIC IMAGES across the figure."""
     font: dict[str, Any] = {"fontsize": 58, "fontweight": "bold", "color": "#B00020"}
     position: dict[str, Any] = {"rotation": 24, "ha": "center", "va": "center", "zorder": 100}
-    figure.text(0.5, 0.5, "SYNTHETIC IMAGES", alpha=0.22, **font, **position)
+    figure.text(0.5, 0.5, SYNTHETIC, alpha=0.22, **font, **position)
 
 
 def rasterise(figure: Figure) -> Image.Image:

@@ -20,6 +20,7 @@ from lossbench.losses.registry import Entry
 from .canvas import (
     DPI,
     RC,
+    SYNTHETIC,
     figure_height,
     label_margin,
     render_png,
@@ -134,4 +135,4 @@ def draw_closed_forms(panels: Sequence[CurvePanel], *, synthetic: bool) -> bytes
         figure.align_ylabels()
         if synthetic:
             stamp_synthetic(figure)
-        return render_png(figure, "SYNTHETIC IMAGES" if synthetic else "closed forms of the losses")
+        return render_png(figure, SYNTHETIC if synthetic else "closed forms of the losses")

@@ -9,7 +9,7 @@ from typing import Any
 from lossbench.benchmarks.format import interval_points
 from lossbench.benchmarks.stats.intervals import Interval
 
-from .canvas import short_name
+from .canvas import SYNTHETIC, short_name
 from .intervals import IntervalRow, RowPanel, draw_intervals
 
 MIN_LIMIT = 2.0
@@ -73,7 +73,7 @@ def draw_differences(
         [replace(panel, title="")],
         title=TITLE,
         caption=caption(differences, margin),
-        description=f"SYNTHETIC IMAGES: {description}" if synthetic else description,
+        description=f"{SYNTHETIC}: {description}" if synthetic else description,
         synthetic=synthetic,
     )
 

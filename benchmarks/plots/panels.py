@@ -5,18 +5,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from .canvas import SYNTHETIC
 from .curves import CurvePanel, draw_curves
 from .intervals import RowPanel, draw_intervals
 from .svg import Chart
 from .svg_curves import curve_chart
 from .svg_rows import row_chart
 
-STAMP = "SYNTHETIC IMAGES"
-
 
 @dataclass(frozen=True)
 class PanelFigure:
-    """What a figure shows.
+    """Figure as data.
 
     Attributes:
         name: file name of its PNG.
@@ -39,7 +38,7 @@ class PanelFigure:
         texts = {
             "title": self.title,
             "caption": self.caption,
-            "description": f"{STAMP}: {self.alt}" if synthetic else self.alt,
+            "description": f"{SYNTHETIC}: {self.alt}" if synthetic else self.alt,
         }
         curves = [panel for panel in self.panels if isinstance(panel, CurvePanel)]
         if curves:
@@ -49,7 +48,7 @@ class PanelFigure:
 
     def charts(self, synthetic: bool = False) -> tuple[Chart, ...]:
         """Draw the charts of an HTML page; curves in several columns are small charts."""
-        stamp = STAMP if synthetic else ""
+        stamp = SYNTHETIC if synthetic else ""
         return tuple(
             curve_chart(panel, small=self.columns > 1, stamp=stamp)
             if isinstance(panel, CurvePanel)

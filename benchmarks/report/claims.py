@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
 from lossbench.benchmarks.errors import UserError, one_line
 from lossbench.benchmarks.format import MISSING, duration, number, plural
+from lossbench.benchmarks.plots.canvas import SYNTHETIC
 from lossbench.benchmarks.records.claim import (
     FILE,
     KINDS,
@@ -22,7 +24,6 @@ from lossbench.benchmarks.records.files import write_files
 
 from .article.document import article_document, article_png
 from .document import (
-    SYNTHETIC,
     SYNTHETIC_NOTE,
     Banner,
     Block,
@@ -83,7 +84,7 @@ def write_report(directory: Path) -> Document:
     document = claim_document(record)
     synthetic = is_synthetic(record)
     known = [figure for figure in record["pictures"] if figure.panels]
-    write_files(directory, {figure.name: drawn(figure.png, synthetic) for figure in known})
+    write_files(directory, {figure.name: drawn(partial(figure.png, synthetic)) for figure in known})
     write_pages(directory, document)
     return document
 
@@ -212,22 +213,15 @@ def figures_of(record: Record, folder: str = "", most: int | None = None) -> lis
     """
     synthetic = is_synthetic(record)
     return [
-        Image(
-            f"{folder}{figure.name}",
-            figure.alt,
-            drawn(figure.charts, synthetic),
-            figure.title,
-            figure.caption,
-            figure.columns,
-        )
+        drawn(partial(Image.of, figure, folder, synthetic=synthetic))
         for figure in record["pictures"][:most]
     ]
 
 
-def drawn(draw: Callable[[bool], Drawing], synthetic: bool) -> Drawing:
+def drawn(draw: Callable[[], Drawing]) -> Drawing:
     """Return what `draw` returns. Raises UserError for panels that nothing can be drawn of."""
     try:
-        return draw(synthetic)
+        return draw()
     except (ArithmeticError, LookupError, TypeError, ValueError) as error:
         raise UserError(
             f"cannot draw a figure of {FILE}: {type(error).__name__}: {one_line(error)}; examine "

@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 from lossbench.benchmarks.errors import UserError
 from lossbench.benchmarks.format import plural
+from lossbench.benchmarks.plots.canvas import SYNTHETIC
 from lossbench.benchmarks.records.claim import FILE as CLAIM_FILE
 from lossbench.benchmarks.records.claim import read_claim
 from lossbench.benchmarks.records.files import make_directory
@@ -17,7 +18,6 @@ from lossbench.benchmarks.records.reading import EXPERIMENT_FILE
 from . import claims
 from .comparison import Comparison, write_comparison
 from .document import (
-    SYNTHETIC,
     SYNTHETIC_NOTE,
     Banner,
     Block,

@@ -9,12 +9,12 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
+from lossbench.benchmarks.plots.canvas import SYNTHETIC
+from lossbench.benchmarks.plots.panels import PanelFigure
 from lossbench.benchmarks.plots.svg import Chart
 
-SYNTHETIC = "SYNTHETIC IMAGES"
 SYNTHETIC_NOTE = (
-    "SYNTHETIC IMAGES: drawn by code, not photographs. These numbers say nothing about real "
-    "pictures."
+    f"{SYNTHETIC}: drawn by code, not photographs. These numbers say nothing about real pictures."
 )
 MARKS = {
     "better": "\N{UPWARDS ARROW}",
@@ -89,6 +89,12 @@ class Image:
     title: str = ""
     caption: str = ""
     columns: int = 1
+
+    @classmethod
+    def of(cls, figure: PanelFigure, folder: str = "", *, synthetic: bool = False) -> Image:
+        """Return a figure whose PNG lies in `folder`, which ends with a slash."""
+        charts, path = figure.charts(synthetic), f"{folder}{figure.name}"
+        return cls(path, figure.alt, charts, figure.title, figure.caption, figure.columns)
 
 
 @dataclass(frozen=True)

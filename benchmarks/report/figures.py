@@ -17,6 +17,7 @@ from lossbench.benchmarks.format import magnitude, percent
 from lossbench.benchmarks.plots.canvas import (
     DPI,
     RC,
+    SYNTHETIC,
     figure_height,
     label_margin,
     render_png,
@@ -32,7 +33,6 @@ from lossbench.benchmarks.plots.svg_rows import row_chart
 from lossbench.benchmarks.records.reading import Experiment, Run
 
 from .differences import MARGIN, compared, verdict_words
-from .document import SYNTHETIC
 
 LOWEST_DECADE = -9  # smaller gradients are rounding errors of float32
 
@@ -121,7 +121,7 @@ def caption(experiment: Experiment, summary: dict[str, Any]) -> str:
     """Describe data, model and start on one line; line, band and marker on a second."""
     data = experiment.about.get("data", {})
     model = experiment.about.get("model", {})
-    images = "SYNTHETIC IMAGES" if summary["synthetic"] else str(data.get("name", "?"))
+    images = SYNTHETIC if summary["synthetic"] else str(data.get("name", "?"))
     parts = [f"{data.get('train', 0):,} training", f"{data.get('test', 0):,} test"]
     if data.get("validation"):
         parts.insert(1, f"{data['validation']:,} validation")

@@ -13,10 +13,11 @@ from lossbench.benchmarks.format import (
     percent,
     plural,
 )
+from lossbench.benchmarks.plots.canvas import SYNTHETIC
 from lossbench.benchmarks.stats.verdict import MINIMUM_SEEDS
 
 from .differences import MARGIN, SIGNIFICANCE, compared, verdict_words
-from .document import SYNTHETIC, Table, synthetic_title
+from .document import Table, synthetic_title
 from .identities import same_gradient
 from .lead import start_words, what_was_compared
 

@@ -28,6 +28,8 @@ from ..browser.conftest import ARGUMENTS, serving
 from .scenarios import make_images
 
 MIBIBYTE = 2**20
+FEWEST = 200
+"""Runs in whose quarters something can be sampled."""
 
 
 class Sample(NamedTuple):
@@ -135,6 +137,10 @@ def main() -> None:
     parser.add_argument("--losses", type=int, default=20, help="number of losses")
     parser.add_argument("--seeds", type=int, default=100, help="runs per loss")
     given = parser.parse_args()
+    if given.directory.exists():
+        parser.error(f"{given.directory} exists: give a new directory")
+    if given.losses * given.seeds < FEWEST:
+        parser.error(f"give at least {FEWEST} runs: a quarter of fewer is over within a second")
     given.directory.mkdir(parents=True)
     os.environ["XDG_CACHE_HOME"] = str(given.directory / "cache")
     multiples = find_identities(registry.names(), num_classes=2)  # trained with one seed

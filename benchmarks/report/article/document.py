@@ -33,10 +33,7 @@ def article_document(show_claim: ShowClaim, images: Images = EXAMPLE) -> Documen
         show_claim: what stands below a step for each claim that measures it.
         images: two cats and a dog.
     """
-    shown = _figure(images)
-    blocks: list[Block] = [
-        Image(shown.name, shown.alt, shown.charts(), shown.title, shown.caption, shown.columns)
-    ]
+    blocks: list[Block] = [Image.of(_figure(images))]
     blocks += [Paragraph(text) for text in _introduction(images)]
     predicted = (images.z > 0).astype(float)
     rows = (("z", images.z), ("f", images.f), ("predicted t", predicted), ("t", images.t))

@@ -182,6 +182,18 @@ def test_a_new_directory_is_synced_and_so_are_those_above(tmp_path, monkeypatch)
         files.make_directory(tmp_path / "file" / "below")
 
 
+def test_a_written_file_is_synced_and_then_its_name(tmp_path, monkeypatch):
+    synced, real = [], os.fsync
+
+    def note(descriptor):
+        synced.append((stat.S_ISDIR(os.fstat(descriptor).st_mode), (tmp_path / "new").exists()))
+        real(descriptor)
+
+    monkeypatch.setattr(os, "fsync", note)
+    files.write_atomically(tmp_path / "new", b"content")
+    assert synced == [(False, False), (True, True)]
+
+
 @pytest.mark.parametrize("number", [errno.EINVAL, errno.EIO])
 def test_a_file_system_need_not_sync_directories_but_may_not_fail(tmp_path, monkeypatch, number):
     def refuse(descriptor):
