@@ -153,6 +153,11 @@ def test_points_that_stand_beside_each_other_are_read_together():
     assert len(readings(drawn(*near))["at"]) == 3
 
 
+def test_all_ticks_that_have_room_are_named():
+    ticks = {0.0: "none", 10.0: "some", 20.0: "many"}
+    assert {*ticks.values()} <= {*texts(drawn(Curve("mse", X, Y), x=Axis("p", ticks=ticks)))}
+
+
 def test_names_of_ticks_do_not_overlap():
     ticks = {float(n): f"0.{n}999" for n in range(20)}
     named = texts(drawn(Curve("mse", X, Y), x=Axis("p", ticks=ticks)))

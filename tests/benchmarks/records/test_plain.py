@@ -101,3 +101,9 @@ class Small:
 def test_what_is_of_another_type_is_told(value, problem):
     with pytest.raises(ValueError, match=problem):
         from_plain(Small, value)
+
+
+@pytest.mark.parametrize("columns", [True, 2.0, "2"])
+def test_a_whole_number_is_not_a_truth_value(columns):
+    with pytest.raises(ValueError, match="columns should be int"):
+        from_plain(PanelFigure, {"name": "steps.png", "columns": columns})

@@ -242,3 +242,16 @@ def test_event_files_that_are_gone_leave_the_table(tmp_path: Path) -> None:
     tags = read_events(directory / "tensorboard" / "sigmoid-mse").Tags()
     assert "table/test_accuracy" in tags["scalars"]
     assert "accuracy/validation" not in tags["scalars"]
+
+
+def test_a_new_board_is_on_the_disk_before_it_replaces_the_old_one(tmp_path, monkeypatch) -> None:
+    new, old, synced = tmp_path / ".board.tmp", tmp_path / "board", []
+    for directory in (new, old):
+        directory.mkdir()
+        (directory / directory.name).touch()
+    monkeypatch.setattr(board, "sync_tree", lambda path: synced.append((path, old.exists())))
+    monkeypatch.setattr(board, "sync_directory", lambda path: synced.append((path, new.exists())))
+    board.replace_directory(new, old)
+    assert synced == [(new, True), (tmp_path, False)]
+    assert [path.name for path in tmp_path.iterdir()] == ["board"]
+    assert [path.name for path in old.iterdir()] == [".board.tmp"]

@@ -35,6 +35,7 @@ class FakeRay:
     def __init__(self, deaths: tuple[int, ...] = (), silent_from: int | None = None) -> None:
         self.deaths, self.updates, self.killed = deaths, itertools.count(1), []
         self.silent_from, self.silent, self.waits = silent_from, None, itertools.count(1)
+        self.started: set[object] = set()
         strategies = SimpleNamespace(NodeAffinitySchedulingStrategy=lambda *_, **__: None)
         self.util = SimpleNamespace(scheduling_strategies=strategies)
 
@@ -56,7 +57,11 @@ class FakeRay:
     def wait(self, references, **_):
         if next(self.waits) == self.silent_from:
             self.silent = references[0]
-        return [each for each in references if each is not self.silent], []
+        ready = [each for each in references if each is not self.silent]
+        if self.killed:  # what starts again takes a while to send its first update
+            ready = [each for each in ready if each in self.started]
+        self.started.update(references)
+        return ready, []
 
     def cancel(self, task, force: bool = False) -> None:
         if force:
