@@ -24,7 +24,7 @@ from lossbench.benchmarks.records.schema import schema_error
 
 from .sources import SPLITS, Composition, cache_home
 
-FORMAT = 2  # count up when the same files become other images
+FORMAT = 3  # count up when the same files become other images
 SHAPE: dict[str, Any] = {
     "fingerprint": str,
     "composition": {

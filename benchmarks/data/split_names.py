@@ -32,7 +32,7 @@ HOLD_OUT = re.compile(r"(?:hold|held)[\W_]*out", re.IGNORECASE)
 
 @dataclass(frozen=True)
 class Origin:
-    """Folders that decide the split of an image, without those named like a class.
+    """Folders that decide the split of an image, without those that name a class alone.
 
     Attributes:
         folders: path of the innermost one; empty: the top folder.
@@ -173,7 +173,9 @@ class _Place:
     Attributes:
         folders: all of them.
         label: label of the innermost class folder, if there is one.
-        above, below: folders above and below it, without other class folders.
+        above: folders above it that do more than name a class, and itself if its name says a split
+            as well, such as cats_train.
+        below: folders below it.
     """
 
     def __init__(self, folders: Folders, classes: Mapping[str, int]) -> None:
@@ -181,12 +183,12 @@ class _Place:
         at = max((n for n, label in enumerate(labels) if label is not None), default=len(folders))
         self.folders, self.classes = folders, classes
         self.label = labels[at] if at < len(folders) else None
-        self.above = _without_classes(folders[:at], classes)
+        self.above = _without_classes(folders[: at + 1], classes)
         self.below = folders[at + 1 :]
 
     @property
     def context(self) -> Folders:
-        """All folders that are not named like a class."""
+        """All folders that do more than name a class."""
         return self.above + self.below
 
     def lies_in(self, directory: Folders) -> bool:
@@ -204,7 +206,17 @@ class _Place:
 
 
 def _without_classes(folders: Folders, classes: Mapping[str, int]) -> Folders:
-    return tuple(folder for folder in folders if folder.lower() not in classes)
+    """Return the folders that do not name a class alone.
+
+    cats_test is kept, if the user has named it as a class: it is a test folder all the same. A
+    class named with a single word, such as train, is the vehicle.
+    """
+    return tuple(
+        folder
+        for folder in folders
+        if folder.lower() not in classes
+        or (split_of_name(folder) and not WORD.fullmatch(folder.lower()))
+    )
 
 
 def _subfolders_of_classes(places: Sequence[_Place]) -> set[str]:

@@ -14,6 +14,7 @@ from lossbench.benchmarks.data.split_names import SPLIT_WORDS, parse_splits, spl
 from lossbench.benchmarks.errors import UserError
 
 KINDS = ("directory", "zip", "tar.gz")
+CLASSES = ("cat", "dog")
 
 
 def files(layout):
@@ -336,6 +337,41 @@ def test_splits_in_file_names_end_the_command(pack, refusal):
 def test_the_user_says_what_folders_are(pack, kind, layout, splits, counts):
     path = pack(files(layout), kind)
     assert counts_of(path_source(path, splits=splits)) == counts
+
+
+SPLIT_AND_CLASS = {
+    "cats_train/{}.jpg": 6,
+    "dogs_train/{}.jpg": 5,
+    "cats_test/{}.jpg": 4,
+    "dogs_test/{}.jpg": 3,
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_name_of_a_class_folder_may_say_its_split_too(pack, kind):
+    path = pack(files(SPLIT_AND_CLASS), kind)
+    names = ["cat=cats_train,cats_test", "dog=dogs_train,dogs_test"]
+    source = path_source(path, class_names=names)
+    assert counts_of(source) == ((6, 5), (0, 0), (4, 3))
+    assert source.composition.origins == {
+        "train": "from cats_train/, dogs_train/",
+        "test": "from cats_test/, dogs_test/",
+    }
+    swapped = [f"{s}={c}s_{o}" for s, o in (("test", "train"), ("train", "test")) for c in CLASSES]
+    given = path_source(path, class_names=names, splits=swapped)
+    assert counts_of(given) == ((4, 3), (0, 0), (6, 5))
+    alone = path_source(path, class_names=["cat=cats_train", "dog=dogs_train"])
+    assert counts_of(alone) == ((5, 4), (0, 0), (1, 1))
+
+
+def test_a_class_that_is_named_like_a_split_is_a_class(pack, refusal):
+    path = pack(files({"train/{}.jpg": 10, "bus/{}.jpg": 5}))
+    assert counts_of(path_source(path, class_names=["dog=train", "cat=bus"]))[0] == (4, 8)
+    longer = pack(files({"steam_train/{}.jpg": 10, "bus/{}.jpg": 5}), name="longer")
+    names = ["dog=steam_train", "cat=bus"]
+    words = [". (5 images)", "beside train: steam_train (10 images)"]
+    refusal(lambda: path_source(longer, class_names=names), *words)
+    assert counts_of(path_source(longer, class_names=names, splits=["train=."]))[0] == (4, 8)
 
 
 @pytest.mark.parametrize(
