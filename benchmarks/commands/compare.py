@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shlex
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from datetime import datetime
@@ -23,7 +23,7 @@ from lossbench.benchmarks.records.reading import (
     read_description,
 )
 from lossbench.benchmarks.report.combined import write_reports
-from lossbench.benchmarks.report.comparison import SUMMARY_FILE
+from lossbench.benchmarks.report.comparison import SUMMARY_FILE, Comparison
 from lossbench.benchmarks.subcommands import CompareCommand
 from lossbench.benchmarks.training.executors import torchrun
 from lossbench.benchmarks.training.executors.local import run_locally
@@ -102,28 +102,36 @@ def train_plans(
         The status of each, of those that were not begun as well.
     """
     ended: list[ExperimentStatus] = []
+    reported: dict[Path, Comparison] = {}
     for plan in plans:
         if ended and ended[-1].interrupted:
             signal = ended[-1].interrupted
             ended.append(ExperimentStatus(plan.directory, len(plan.runs), interrupted=signal))
             continue
         with experiment_lock(plan.directory):
-            ended.append(_train_and_report(plan, reporter, executor))
-    write_combined(plans[0].directory)
+            status, comparison = _train_and_report(plan, reporter, executor)
+            ended.append(status)
+            if comparison is not None:
+                reported[plan.directory.resolve()] = comparison
+    write_combined(plans[0].directory, reported)
     return ended
 
 
-def write_combined(directory: Path) -> None:
+def write_combined(directory: Path, known: Mapping[Path, Comparison]) -> None:
     """Write the report of all experiments that were made together with the one in `directory`.
 
     They lie beside it; nothing is written if there is no other one, or none has a report.
+
+    Args:
+        directory: of one of them.
+        known: comparisons whose reports were just written, by resolved directory.
     """
     home = directory.resolve().parent
     together = experiments_in(home)
     reported = [each for each in together if (each / SUMMARY_FILE).is_file()]
     if len(together) > 1 and directory.resolve() in together and reported:
         with explain_disk_errors(home):
-            write_reports(reported, home)
+            write_reports(reported, home, known)
 
 
 def open_executor(command: CompareCommand) -> AbstractContextManager[Executor]:
@@ -194,10 +202,11 @@ def reopen(directory: Path, command: str, reporter: Reporter, data: str | None) 
     return plan
 
 
-def _train_and_report(plan: Plan, reporter: Reporter, executor: Executor) -> ExperimentStatus:
+def _train_and_report(
+    plan: Plan, reporter: Reporter, executor: Executor
+) -> tuple[ExperimentStatus, Comparison | None]:
     status = train_runs(plan, reporter, executor)
-    write_results(plan, status)
-    return status
+    return status, write_results(plan, status)
 
 
 def note_resumption(plan: Plan, command: str, reporter: Reporter) -> None:

@@ -14,7 +14,7 @@ from lossbench.benchmarks.format import few_images
 from lossbench.benchmarks.records.files import lock_directory, remove_scratch
 from lossbench.benchmarks.records.results import gather_tables
 from lossbench.benchmarks.report.board import write_board
-from lossbench.benchmarks.report.comparison import write_summary
+from lossbench.benchmarks.report.comparison import Comparison, write_comparison
 from lossbench.benchmarks.report.identities import identities_table
 from lossbench.benchmarks.report.summary import summarise
 from lossbench.benchmarks.report.table import comparison_title, results_table
@@ -24,12 +24,15 @@ from lossbench.benchmarks.training.plan import Plan
 from lossbench.benchmarks.training.progress import ExperimentStatus
 
 
-def write_results(plan: Plan, status: ExperimentStatus) -> None:
-    """Write the tables of an experiment, and its report if a run is finished."""
+def write_results(plan: Plan, status: ExperimentStatus) -> Comparison | None:
+    """Write the tables of an experiment, and its report, which is returned, if a run is
+    finished."""
     gather_tables(plan.directory, plan.run_directories)
-    if status.finished:
-        write_summary(plan.directory)
-        write_board(plan.directory, plan.images)
+    if not status.finished:
+        return None
+    comparison = write_comparison(plan.directory)
+    write_board(plan.directory, plan.images)
+    return comparison
 
 
 def print_status(ended: Sequence[ExperimentStatus]) -> int:

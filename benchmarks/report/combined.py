@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import NamedTuple
 
 from lossbench.benchmarks.errors import UserError
@@ -42,13 +43,18 @@ class Part(NamedTuple):
     comparison: Comparison | None = None
 
 
-def write_reports(directories: Sequence[Path], output: Path | None = None) -> list[Path]:
+def write_reports(
+    directories: Sequence[Path],
+    output: Path | None = None,
+    known: Mapping[Path, Comparison] = MappingProxyType({}),
+) -> list[Path]:
     """Write the report of each directory again, and one page of all if there are several.
 
     Args:
         directories: written by `lossbench compare` or `lossbench evidence`.
         output: the directory of the combined page, report.html and report.md; made if it is
             missing. By default the working directory.
+        known: comparisons by directory whose reports are up to date: they are not written again.
 
     Returns:
         Paths of the pages, the combined ones first.
@@ -70,7 +76,7 @@ def write_reports(directories: Sequence[Path], output: Path | None = None) -> li
         if is_claim:
             parts.append(Part(source, claims.write_report(source)))
         else:
-            made = write_comparison(source)
+            made = known.get(source) or write_comparison(source)
             parts.append(Part(source, made.document, made))
         written += [source / "report.html", source / ("report.md" if is_claim else "summary.md")]
     if len(sources) == 1 and output is None:

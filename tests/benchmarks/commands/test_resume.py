@@ -183,9 +183,9 @@ def test_after_an_interruption_the_second_start_is_left_for_later(
         plan.directory.mkdir()
     begun = []
 
-    def interrupted(plan, *_) -> ExperimentStatus:
+    def interrupted(plan, *_) -> tuple[ExperimentStatus, None]:
         begun.append(plan)
-        return ExperimentStatus(plan.directory, 2, interrupted=signal.SIGINT)
+        return ExperimentStatus(plan.directory, 2, interrupted=signal.SIGINT), None
 
     monkeypatch.setattr(comparison, "_train_and_report", interrupted)
     ended = comparison.train_plans(plans, Reporter(), lambda *_: None)

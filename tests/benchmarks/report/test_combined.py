@@ -3,6 +3,7 @@ import re
 import pytest
 
 from lossbench.benchmarks.errors import UserError
+from lossbench.benchmarks.report import combined
 from lossbench.benchmarks.report.claims import write_finding
 from lossbench.benchmarks.report.combined import write_reports
 
@@ -42,6 +43,15 @@ def test_several_on_one_page(claims, experiment, tmp_path):
         assert f'id="{target}"' in page
         assert f'<a id="{target}">' in text
     assert page.count("<h1>") == 1
+
+
+def test_a_comparison_that_is_known_is_not_made_again(claims, experiment, tmp_path, monkeypatch):
+    made = combined.write_comparison(experiment)
+    write_reports([claims[0], experiment], tmp_path / "read")
+    monkeypatch.delattr(combined, "write_comparison")
+    write_reports([claims[0], experiment], tmp_path / "kept", {experiment: made})
+    for name in ("report.html", "report.md"):
+        assert (tmp_path / "kept" / name).read_text() == (tmp_path / "read" / name).read_text()
 
 
 def test_the_combined_page_is_written_to_the_working_directory(claims, tmp_path, monkeypatch):
