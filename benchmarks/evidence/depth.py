@@ -12,7 +12,7 @@ from .saturation import EVEN, PERCENT, REFERENCE, SUREST, config_of
 
 PLAIN, DEEP = "plainnet", "resnet9"
 # resnet9 is fast with small rates.
-RATES = (0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0)
+RATES = (0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0)
 # Half the width of convnet: eight convolutions at its cost and a half.
 WIDTHS = {PLAIN: None, DEEP: 8}
 
@@ -38,9 +38,10 @@ DESIGN = Design(
     question="Does saturation hold without batch normalisation, and in a deeper network?",
     expects=tuple(Expected(f"{CONTRAST}: {model}", "above", 1.25, "times") for model in SETTINGS),
     cells=cells_of(SETTINGS),
-    searches=searches_of(SETTINGS, epochs=4),
+    # With the rate that is fastest from an even start, plainnet comes back from a wrong one with
+    # neither loss.
+    searches=searches_of(SETTINGS, epochs=4, from_own_start=True),
     rates=RATES,
-    search_seeds=1,
 )
 
 
@@ -50,15 +51,18 @@ class Depth(Interactions):
 
     kind = "network"
     start = f"{SUREST:g}"
+    own_rates = True
 
     def tests(self) -> list[Tested]:
         return DESIGN.test([self.interactions[model] for model in SETTINGS])
 
     def sentence(self) -> str:
+        plain, deep = self.tests()
         return (
-            f"Relative to an even start, sigmoid-mse takes {with_interval(self.tests()[0])} times "
-            f"the steps of cross-entropy from a start that is {100 * SUREST:g} % sure of the wrong "
-            "class, in a network without batch normalisation."
+            f"Relative to an even start, sigmoid-mse takes {with_interval(plain)} times the steps "
+            f"of cross-entropy from a start that is {100 * SUREST:g} % sure of the wrong class in "
+            f"a network without batch normalisation, and {with_interval(deep)} times in one of "
+            "eight convolutions."
         )
 
     def notes(self) -> list[str]:
@@ -79,10 +83,10 @@ CLAIM = Claim(
     refuted_by="In one of the two networks it loses no more than from an even start.",
     procedure=(
         f"As in saturation, with plainnet and resnet9 on cats and dogs: steps to {PERCENT} "
-        "validation accuracy at a constant rate, which is the fastest from the even start for each "
-        f"network and loss, chosen on other networks of one grid, {RATES[0]:g} to {RATES[-1]:g}. "
-        f"The ratio of steps, sigmoid-mse over cross-entropy, from {SUREST:g} over that from "
-        f"{EVEN:g}, paired by seed."
+        "validation accuracy at a constant rate, which is the fastest for each network, loss and "
+        f"start, chosen on other networks of one grid, {RATES[0]:g} to {RATES[-1]:g}. The ratio of "
+        f"steps, sigmoid-mse over cross-entropy, from {SUREST:g} over that from {EVEN:g}, paired "
+        "by seed."
     ),
     source="He et al. 2016, arXiv 1512.03385 (residual networks); David Page 2018 (ResNet-9)",
     design=DESIGN,

@@ -235,8 +235,15 @@ class Design:
         if expected.is_ratio:
             ends = tuple(None if x is None else math.exp(x) for x in ends)  # type: ignore[assignment]
             detectable = None if detectable is None else math.exp(detectable)
-        bound = {(True, False): " (at least that)", (False, True): " (at most that)"}
-        name = expected.name + bound.get((quantity.least, quantity.most), "")
+        bound = {
+            (False, False): "",
+            (True, False): " (at least that)",
+            (False, True): " (at most that)",
+            (True, True): " (not known: each of the two has runs that did not get there)",
+        }
+        name = expected.name + bound[quantity.least, quantity.most]
+        if quantity.least and quantity.most:
+            ends, detectable = (None, None, None), None
         return Tested(
             expected, quantity, Measure(name, *ends, expected.wanted, verdict), detectable
         )

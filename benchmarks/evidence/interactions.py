@@ -52,11 +52,25 @@ def cells_of(settings: Mapping[str, Starts]) -> Cells:
     }
 
 
-def searches_of(settings: Mapping[str, Starts], epochs: int = 2) -> Cells:
-    """Return the networks that choose the rate of each loss: those from the even start, for the
-    wrong one as well."""
+def searches_of(
+    settings: Mapping[str, Starts], epochs: int = 2, from_own_start: bool = False
+) -> Cells:
+    """Return the networks that choose the rate of each loss.
+
+    Args:
+        settings: the settings.
+        epochs: length of their training.
+        from_own_start: whether a wrong start has the rate that is fastest from there; otherwise
+            the rate that is fastest from the even start serves for both.
+    """
     return {
-        cell: replace(settings[cell.setting].even, loss=cell.loss, epochs=epochs)
+        cell: replace(
+            settings[cell.setting].wrong
+            if cell.wrong and from_own_start
+            else settings[cell.setting].even,
+            loss=cell.loss,
+            epochs=epochs,
+        )
         for cell in cells_of(settings)
     }
 
@@ -65,11 +79,13 @@ def searches_of(settings: Mapping[str, Starts], epochs: int = 2) -> Cells:
 class Interactions(Analysis):
     """Runs of both losses from both starts, in some settings.
 
-    A subclass says what the settings are and what the wrong start is, for tables and figures.
+    A subclass says what the settings are, what the wrong start is, and whether it has rates of its
+    own, for tables and figures.
     """
 
     kind: ClassVar[str]
     start: ClassVar[str]
+    own_rates: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
         self.accuracy = next(iter(self.runs.values()))[0].config.stop_at_accuracy or ACCURACY
@@ -145,22 +161,28 @@ class Interactions(Analysis):
         )
         search = search_table(
             {
-                f"{cell.setting}, {cell.loss}": scores
+                self._searched_name(cell): scores
                 for cell, scores in self.searched.items()
-                if not cell.wrong
+                if self.own_rates or not cell.wrong
             }
         )
         return (steps, tests_table(self.tests()), search)
 
+    def _searched_name(self, cell: Cell) -> str:
+        """Return what a rate was chosen for, as text."""
+        name = f"{cell.setting}, {cell.loss}"
+        return f"{name}, from {self.start}" if self.own_rates and cell.wrong else name
+
     def notes(self) -> Sequence[str]:
         ends = dict.fromkeys(
-            f"{cell.setting}, {cell.loss}: the fastest rate from the even start, {rate:g}, is an "
-            "end of those tried; one beyond it may be faster still."
+            f"{self._searched_name(cell)}: the fastest rate, {rate:g}, is an end of those tried; "
+            "one beyond it may be faster still."
             for cell, rate in self.rates.items()
             if rate in (min(self.searched[cell]), max(self.searched[cell]))
         )
+        fastest = "each start" if self.own_rates else "the even start"
         return (
-            "The learning rate is constant, and the one that is fastest for the loss from the even "
-            "start, chosen on other networks.",
+            f"The learning rate is constant, and the one that is fastest for the loss from "
+            f"{fastest}, chosen on other networks.",
             *ends,
         )

@@ -32,7 +32,7 @@ EVEN, SUREST = CONFIDENCES[0], CONFIDENCES[-1]
 # Steps are counted to this validation accuracy.
 ACCURACY = 0.6
 PERCENT = f"{100 * ACCURACY:g} %"
-# The learning rates reach beyond the fastest one of either loss.
+# The learning rates reach beyond the fastest one of either loss from an even start.
 RATES = (0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0)
 # Largest relative rounding error of float32, with a margin.
 ROUNDING = 1e-5
@@ -273,9 +273,14 @@ class Saturation(Analysis):
         ]
         for cell, rate in self.rates.items():
             if rate in (RATES[0], RATES[-1]):
+                more = (
+                    ", which would make the lead of cross-entropy from there longer"
+                    if cell.loss == REFERENCE and cell.tuned_from == SUREST
+                    else ""
+                )
                 notes.append(
                     f"{cell.loss} is fastest from {cell.tuned_from:g} at {rate:g}, an end of the "
-                    "rates tried: one beyond it may be faster still."
+                    f"rates tried: one beyond it may be faster still{more}."
                 )
         return list(dict.fromkeys(notes))
 

@@ -78,7 +78,12 @@ def quotient(over: Quantity, under: Quantity) -> Quantity:
 
 
 def in_times(quantity: Quantity) -> str:
-    """Format the geometric mean of a ratio, with ≥ or ≤ if it is a bound: '≥ 2.1'."""
+    """Format the geometric mean of a ratio, with ≥ or ≤ if it is a bound: '≥ 2.1'.
+
+    Both bounds at once leave it unknown: '?'.
+    """
+    if quantity.least and quantity.most:
+        return "?"
     sign = {(True, False): "≥ ", (False, True): "≤ "}.get((quantity.least, quantity.most), "")
     return sign + f"{math.exp(mean(quantity.values)):.2g}"
 

@@ -5,7 +5,7 @@ from lossbench.benchmarks.evidence.interactions import Cell
 from lossbench.benchmarks.evidence.learned_confidence import ACCURACY, CLASSES, FLIPPED_EPOCHS
 from lossbench.benchmarks.evidence.other_classes import PAIRS
 from lossbench.benchmarks.evidence.runner import claim_of
-from lossbench.benchmarks.evidence.saturation import OTHER
+from lossbench.benchmarks.evidence.saturation import OTHER, SUREST
 
 from .worlds import evaluation, jitter, result, steps_needed
 
@@ -75,6 +75,35 @@ def test_a_run_that_does_not_get_there_makes_a_bound(analyse, name):
 
 
 @pytest.mark.parametrize("name", NAMES)
+def test_nothing_is_known_where_neither_loss_gets_there(analyse, name):
+    def needed(config):
+        return 10**9 if is_wrong(config) else alike(config)
+
+    analysis, _ = analyse(name, needed=needed)
+    for measure in analysis.measures():
+        assert "not known" in measure.name
+        assert measure.verdict == "undecided"
+        assert (measure.value, measure.low, measure.high) == (None, None, None)
+    assert {row[-1] for row in analysis.tables()[0].rows} == {"?"}
+
+
+def test_depth_has_a_rate_for_each_start(analyse):
+    """The rate that is fastest from a start of its own is not that of the other start."""
+    analysis, trainer = analyse(
+        "depth", needed=lambda c: 100 * (1 + abs(c.learning_rate - best(c)))
+    )
+    assert {config.initial_probability for config in trainer.searched} == {0.5, 1 - SUREST}
+    for cell, rate in analysis.rates.items():
+        assert rate == (0.03 if cell.wrong else 0.3)
+    assert f"{PLAIN}, {OTHER}, from {SUREST:g}" in {row[0] for row in analysis.tables()[2].rows}
+    assert "from each start" in analysis.notes()[1]
+
+
+def best(config):
+    return 0.03 if is_wrong(config) else 0.3
+
+
+@pytest.mark.parametrize("name", ["learned-confidence", "other-classes"])
 def test_rates_are_chosen_from_the_even_start(analyse, name):
     analysis, trainer = analyse(name)
     assert {config.initial_probability for config in trainer.searched} == {0.5}
