@@ -6,6 +6,9 @@ import os
 import signal
 import sys
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from multiprocessing import resource_tracker
 from types import FrameType
 from typing import Any
 
@@ -43,3 +46,30 @@ class Interruption:
         if sys.__stderr__ is not None:
             # Not print: the signal may arrive in the middle of one.
             os.write(sys.__stderr__.fileno(), MESSAGE)
+
+
+@contextmanager
+def withheld(*signals: signal.Signals) -> Iterator[None]:
+    """Withhold signals from the processes that this thread starts here, until they `ignore` them.
+
+    A terminal sends Ctrl-C to a process that still imports its modules as well, which would end it
+    with a traceback. A signal that arrives meanwhile reaches this process afterwards.
+    """
+    if not hasattr(signal, "pthread_sigmask"):  # Windows
+        yield
+        return
+    # Starting the first process starts it too, which stops withholding these signals.
+    resource_tracker.ensure_running()
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, signals)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def ignore(*signals: signal.Signals) -> None:
+    """Ignore signals in this process, also those that came while they were withheld."""
+    for number in signals:
+        signal.signal(number, signal.SIG_IGN)
+    if hasattr(signal, "pthread_sigmask"):
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, signals)

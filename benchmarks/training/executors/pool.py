@@ -22,6 +22,7 @@ from lossbench.benchmarks.data import ImageSet, open_images
 from lossbench.benchmarks.data.batches import DeviceDataset, prepare
 from lossbench.benchmarks.errors import UserError
 from lossbench.benchmarks.records.experiment import cpu_count
+from lossbench.benchmarks.training.interruption import ignore, withheld
 from lossbench.benchmarks.training.network import is_builtin
 from lossbench.benchmarks.training.result import RunResult
 from lossbench.benchmarks.training.result_cache import ResultCache
@@ -153,7 +154,8 @@ class Pool:
         # The longest first, so that no core waits for one of them at the end.
         ordered = sorted(configs, key=lambda c: -c.epochs * (c.train_images or 10**6))
         try:
-            futures = [self.executor.submit(_train_in_worker, c, own[c.loss]) for c in ordered]
+            with withheld(signal.SIGINT):
+                futures = [self.executor.submit(_train_in_worker, c, own[c.loss]) for c in ordered]
             for future in as_completed(futures):
                 yield future.result()
         except BrokenProcessPool:
@@ -188,7 +190,7 @@ def _open_trainer(config: RunConfig, dataset: DeviceDataset) -> nullcontext[Trai
 def _start_worker() -> None:
     torch.set_num_threads(1)
     # Ctrl-C reaches the whole process group; the parent process handles it.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    ignore(signal.SIGINT)
 
 
 def _train_in_worker(config: RunConfig, own_loss: str | None) -> RunResult:

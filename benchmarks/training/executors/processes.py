@@ -26,6 +26,7 @@ from lossbench.benchmarks.errors import UserError
 from lossbench.benchmarks.records.experiment import cpu_count
 from lossbench.benchmarks.records.gradient_stats import GradientStats
 from lossbench.benchmarks.records.results import append_tables, run_directory
+from lossbench.benchmarks.training.interruption import ignore, withheld
 from lossbench.benchmarks.training.plan import Plan, load_plan
 from lossbench.benchmarks.training.progress import Executor, Progress
 from lossbench.benchmarks.training.recorder import (
@@ -42,6 +43,10 @@ UPDATE_INTERVAL = 0.25
 
 POLL = 0.2
 """Seconds to wait for updates before checking whether to stop."""
+
+IGNORED = (signal.SIGINT, signal.SIGTERM)
+"""Signals that end no worker: a terminal sends Ctrl-C to all processes, and a batch system SIGTERM.
+The process that leads tells when to stop."""
 
 
 @contextmanager
@@ -82,7 +87,8 @@ class _Worker:
         context = multiprocessing.get_context("spawn")
         self.connection, remote = context.Pipe()
         self.process = context.Process(target=_work, args=(remote,), daemon=True)
-        self.process.start()
+        with withheld(*IGNORED):
+            self.process.start()
         # So that each side sees the end of the other.
         remote.close()
 
@@ -161,10 +167,7 @@ class _ProcessRuns:
 
 def _work(connection: Connection) -> None:
     """Train the runs that are received, until the other side is gone."""
-    # A terminal sends Ctrl-C to all processes, and a batch system SIGTERM. The process that leads
-    # tells when to stop.
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, signal.SIG_IGN)
+    ignore(*IGNORED)
     with suppress(EOFError, BrokenPipeError, ConnectionResetError):
         while True:
             # None asks a run to stop; it may have ended by itself meanwhile.

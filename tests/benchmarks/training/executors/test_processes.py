@@ -11,8 +11,9 @@ import pytest
 from lossbench.benchmarks import cli
 from lossbench.benchmarks.commands import compare as comparison
 from lossbench.benchmarks.commands.compare import compare, resume
-from lossbench.benchmarks.config import CompareConfig
+from lossbench.benchmarks.config import CompareConfig, RunConfig
 from lossbench.benchmarks.console import Reporter
+from lossbench.benchmarks.errors import UserError
 from lossbench.benchmarks.records.files import lock_directory
 from lossbench.benchmarks.records.results import gather_tables, run_directory
 from lossbench.benchmarks.training.executors import processes
@@ -111,6 +112,23 @@ def test_interrupted_they_save_and_resume(config, executor, monkeypatch, number:
     assert resume(status.directory, "", Reporter(), executor).finished == 4
     one = compare(dataclasses.replace(config, name="one"), "", Reporter())
     assert_same_runs(one.directory, status.directory)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_process_that_still_starts_is_not_interrupted(tmp_path, number) -> None:
+    task = tmp_path, RunConfig("mse", 0, 0.1)  # there is no experiment
+    worker = processes._Worker()
+    try:
+        assert worker.process.pid
+        os.kill(worker.process.pid, number)
+        worker.connection.send(task)
+        assert isinstance(worker.connection.recv().error, UserError)
+        os.kill(worker.process.pid, number)
+        worker.connection.send(task)
+        assert isinstance(worker.connection.recv().error, UserError)
+    finally:
+        worker.close()
+    assert signal.pthread_sigmask(signal.SIG_BLOCK, ()) == set()
 
 
 def test_a_killed_process_fails_its_run_alone(config, executor, monkeypatch) -> None:
