@@ -24,6 +24,11 @@ def test_the_best_rates_lie_between_others(name: str) -> None:
     assert 7 <= len(means) <= 7 + MOST_EXTENSIONS
 
 
+@pytest.mark.parametrize("name", sorted(read_table()["losses"]))
+def test_a_network_that_diverged_counts_as_chance(name: str) -> None:
+    assert min(read_table()["losses"][name]["validation_accuracy"].values()) > 0.45
+
+
 def test_every_loss_has_a_rate_and_multiples_have_that_of_the_other() -> None:
     rates = default_rates(ARTICLE_LOSSES)
     assert tuple(rates) == ARTICLE_LOSSES
