@@ -55,7 +55,7 @@ def cluster() -> Iterator[Executor]:
     one of this machine alone, which ends with this context.
 
     Raises:
-        UserError: Ray is not installed, or the cluster does not answer.
+        UserError: Ray is not installed, does not start, or does not answer.
     """
     # Ray reads them when it is imported. `uv run` would make every node copy the working directory
     # and install it; and no usage statistics are sent.
@@ -93,7 +93,13 @@ def _connect(ray: Any) -> None:
         if address or not isinstance(error, ConnectionError):
             target = f"RAY_ADDRESS={address}" if address else "the cluster of `ray start`"
             raise UserError(f"--executor ray: cannot join {target}: {one_line(error)}") from None
-        ray.init(address="local", include_dashboard=False, **quiet)
+        try:
+            ray.init(address="local", include_dashboard=False, **quiet)
+        except Exception as failure:  # Ray's own processes are slow to start: an Exception itself
+            raise UserError(
+                f"--executor ray: Ray does not start on this machine: {one_line(failure)}; start "
+                "the command again when the machine is less busy, or leave --executor out"
+            ) from None
 
 
 def _check_reachable(address: str) -> None:

@@ -207,3 +207,19 @@ def test_a_cluster_that_is_not_there_is_one_line(address, tmp_path, monkeypatch,
     assert f"RAY_ADDRESS={address}" in error
     assert error.count("\n") == 1
     assert not list(tmp_path.iterdir())
+
+
+def test_a_cluster_that_does_not_start_is_one_line(tmp_path, monkeypatch, capsys) -> None:
+    ray = pytest.importorskip("ray")
+
+    def init(address: str, **_) -> None:
+        raise ConnectionError if address == "auto" else Exception("timed out during startup.\nX")
+
+    monkeypatch.setattr(ray, "init", init)
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    monkeypatch.chdir(tmp_path)
+    assert cli.main(["compare", "--executor", "ray"]) == 2
+    error = capsys.readouterr().err
+    assert "Ray does not start on this machine: timed out during startup" in error
+    assert error.count("\n") == 1
+    assert not list(tmp_path.iterdir())
