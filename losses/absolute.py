@@ -20,7 +20,7 @@ from .softmax import Row
 
 
 def _of_index(name: str, factor: float) -> ClosedForms:
-    """Return the forms of factor (1 - p_y)."""
+    """Return the closed forms of the loss `factor` (1 - p_y) of a class index y."""
     phi = RightClass(
         lambda _s, _p, q: factor * q, lambda _s, p, _q: factor * p, lambda _s, p, _q: -factor * p
     )
@@ -129,7 +129,8 @@ def chebyshev(
     """Largest error of the probabilities of a softmax.
 
     L = max_c |p_c - t_c|, in [0, 1]; with k the class of the largest error and s its sign,
-    dL/dz = s p_k (e_k - p), 0 where L = 0; the Hessian along v is s (dJ)_k, dJ the change of J.
+    dL/dz = s p_k (e_k - p), 0 where L = 0, s times row k of the softmax's Jacobian J = dp/dz; the
+    Hessian along v is s times row k of dJ, the change of J along v.
     For a class index y: L = 1 - p_y, half of `expectation`. If several errors are the largest, they
     share the gradient equally, as in torch.amax. If these have different signs, only those with
     p_c < t_c do (with two classes the result is the same).

@@ -178,9 +178,10 @@ class Entry:
             kind: one of `targets`, by default the first. Binary losses of outputs get 'sign' by
                 default, so that the network's output is above 0 for class 1, as with logits.
 
-        For rows, 'probability', 'sign' and 'distribution' are one-hot: each class against the
-        rest. 'logits' are those of a teacher who is certain: 0 at the right class, else -inf.
-        'labels' is the class index and -1 from there on.
+        For logits (N, C) the target is (N, C) unless it is 'index'. At the right class and at all
+        others it is 1 and 0 for 'probability' and 'distribution', 1 and -1 for 'sign', and 0 and
+        -inf for 'logits', those of a teacher who is certain. 'labels' is a row of class indices
+        that ends with -1, as `multilabel_margin_loss` takes it: here the one right class.
         """
         if kind is None:
             fitted = self.task == "binary" and self.takes == "outputs"

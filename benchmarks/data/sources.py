@@ -200,7 +200,7 @@ def cache_home() -> Path:
 
 
 def absolute_data(data: str | None) -> str | None:
-    """Return a value of --data that means the same in every working directory."""
+    """Return a value of --data with a path made absolute; the name of a data set stays."""
     if not data or data in SOURCES:
         return data
     return os.path.abspath(os.path.expanduser(data))

@@ -308,7 +308,10 @@ def _check_file_names(names: Sequence[str], where: str) -> None:
 
 
 def _is_the_rest(rest: Origin, known: Sequence[Origin], shared: int) -> bool:
-    """Return whether images in a place without a split are the training images."""
+    """Return whether the images of `rest`, whose folders name no split, are the training images.
+
+    They are if all known splits lie in folders within theirs, and none of those is for training.
+    """
     return not any(map(split_of_name, rest.folders[shared:])) and all(
         other.split != "train" and other.folders[: len(rest.folders)] == rest.folders
         for other in known

@@ -244,7 +244,7 @@ def mean_fit(fits: Sequence[Fit]) -> Fit:
 
 
 def r2_text(r2: float) -> str:
-    """Format R²; near 1 as its distance from 1."""
+    """Format R²: '0.97', and '1 − 3e-07' within 1e-4 of 1."""
     if not np.isfinite(r2):
         return MISSING
     return f"1 {MINUS} {1 - r2:.0e}" if 0 < 1 - r2 < 1e-4 else f"{r2:.2f}".replace("-", MINUS)

@@ -171,7 +171,8 @@ def image_arguments(config: RunConfig) -> ImageArguments:
 
 
 def dataset_arguments(config: RunConfig) -> dict[str, Any]:
-    """Return the images that a run is trained on, as keyword arguments of `prepare`."""
+    """Return the arguments of `prepare` that choose the training images of a run: how many, with
+    what label noise, imbalance and validation share, drawn with which seed."""
     drawn = config.train_images is not None or config.label_noise > 0 or config.imbalance > 1
     return {
         "validation": config.validation,
