@@ -53,7 +53,7 @@ class Progress:
 
     Attributes:
         status: of the experiment.
-        aborted: whether an error has ended the whole experiment.
+        error: the first one that ends the whole experiment, None: there is none.
     """
 
     def __init__(
@@ -61,11 +61,11 @@ class Progress:
     ) -> None:
         self.table, self.interruption, self.reporter = table, interruption, reporter
         self.status = ExperimentStatus(plan.directory, len(plan.runs))
-        self.aborted = False
+        self.error: Exception | None = None
 
     def should_stop(self) -> bool:
         """Tell whether runs are to save their state and stop."""
-        return self.aborted or self.interruption.signal is not None
+        return self.error is not None or self.interruption.signal is not None
 
     def update(self, config: RunConfig, fraction: float, stats: GradientStats) -> None:
         """Show the progress of a run."""

@@ -39,14 +39,14 @@ def run_all(
         device: where the runs are trained.
         limit: runs at a time; None: on CUDA as many as fit into the memory, elsewhere one.
     """
-    waiting, active = iter(runs), dict[K, _ActiveRun]()
+    waiting, active = iter(runs), dict[K, ActiveRun]()
     limit = limit or (None if device.type == "cuda" else 1)
     try:
         for number in count():
             for key, open_trainer in islice(
                 waiting, runs_to_start(len(active), number, limit, device)
             ):
-                active[key] = _ActiveRun(open_trainer, device)
+                active[key] = ActiveRun(open_trainer, device)
             if not active:
                 return
             for key, run in list(active.items()):
@@ -61,7 +61,7 @@ def run_all(
             run.close()
 
 
-class _ActiveRun:
+class ActiveRun:
     """A run that takes its steps in turn with others, on its own stream."""
 
     def __init__(

@@ -9,18 +9,14 @@ from itertools import takewhile
 import torch
 
 from lossbench.benchmarks.config import RunConfig
-from lossbench.benchmarks.errors import UserError
 from lossbench.benchmarks.records.results import append_tables, gather_tables
 from lossbench.benchmarks.training.network import is_builtin
 from lossbench.benchmarks.training.plan import Plan
 from lossbench.benchmarks.training.progress import Progress
-from lossbench.benchmarks.training.recorder import (
-    RunFailedError,
-    RunInterruptedError,
-    recorded_trainer,
-)
+from lossbench.benchmarks.training.recorder import recorded_trainer
 
 from .cuda_streams import run_all
+from .update import run_outcome
 
 
 def run_locally(
@@ -66,24 +62,13 @@ def run(
         (config, partial(recorded_trainer, plan, config, progress))
         for config in takewhile(lambda _: not progress.should_stop(), configs)
     )
-    errors: list[Exception] = []
     threads = torch.get_num_threads()
     torch.set_num_threads(plan.threads)
     try:
         for config, ended in run_all(runs, plan.device, limit):
-            try:
-                result = ended.result()
-            except RunInterruptedError:
-                continue
-            except RunFailedError as failure:
-                progress.failed(config, str(failure))
-            except (OSError, UserError) as error:
-                # An error of the whole experiment: the other runs save their state and stop.
-                errors.append(error)
-                progress.aborted = True
-            else:
-                assert result.test is not None
-                progress.finished(config, result.test.accuracy, result.seconds)
+            outcome = run_outcome(ended.result)
+            outcome.show(config, progress)
+            if outcome.result is not None:
                 if tables:
                     append_tables(plan.directory, directories[config])
                 yield config
@@ -91,8 +76,8 @@ def run(
         return
     finally:
         torch.set_num_threads(threads)
-    if errors:
-        raise errors[0]
+    if progress.error is not None:
+        raise progress.error
 
 
 def gather_finished(plan: Plan, missing: Sequence[RunConfig]) -> None:

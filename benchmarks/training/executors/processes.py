@@ -22,21 +22,16 @@ from rich.console import Console
 
 from lossbench.benchmarks.config import RunConfig
 from lossbench.benchmarks.console import Reporter
-from lossbench.benchmarks.errors import UserError
 from lossbench.benchmarks.records.experiment import cpu_count
 from lossbench.benchmarks.records.gradient_stats import GradientStats
 from lossbench.benchmarks.records.results import append_tables, run_directory
 from lossbench.benchmarks.training.interruption import ignore, withheld
 from lossbench.benchmarks.training.plan import Plan, load_plan
 from lossbench.benchmarks.training.progress import Executor, Progress
-from lossbench.benchmarks.training.recorder import (
-    RunFailedError,
-    RunInterruptedError,
-    train_recorded,
-)
+from lossbench.benchmarks.training.recorder import train_recorded
 
 from .local import gather_finished, run_locally
-from .update import BufferedMonitor, Update
+from .update import BufferedMonitor, Update, run_outcome
 
 UPDATE_INTERVAL = 0.25
 """Seconds between two updates of a run."""
@@ -106,7 +101,6 @@ class _ProcessRuns:
         self.plan, self.progress = plan, progress
         self.idle = list(workers)
         self.active: dict[Connection, tuple[_Worker, RunConfig]] = {}
-        self.errors: list[Exception] = []
 
     def train(self, configs: Sequence[RunConfig]) -> None:
         """Train runs until all have ended or are to stop.
@@ -131,8 +125,8 @@ class _ProcessRuns:
                     self._receive(connection)
         except KeyboardInterrupt:
             return
-        if self.errors:
-            raise self.errors[0]
+        if self.progress.error is not None:
+            raise self.progress.error
 
     def _start(self, config: RunConfig) -> None:
         worker = self.idle.pop()
@@ -153,10 +147,6 @@ class _ProcessRuns:
             update = Update(ended=True, failure=died)
             worker.start()
         update.show(config, self.progress)
-        if update.error is not None:
-            # An error of the whole experiment: the other runs save their state and stop.
-            self.errors.append(update.error)
-            self.progress.aborted = True
         if update.result is not None:
             path = run_directory(self.plan.directory, config.loss, config.seed)
             append_tables(self.plan.directory, path)
@@ -179,17 +169,10 @@ def _work(connection: Connection) -> None:
 
 def _train(directory: Path, config: RunConfig, monitor: _ConnectedMonitor) -> Update:
     """Train a run and return the update that tells how it ended."""
-    try:
-        result = train_recorded(_plan(directory), config, monitor)
-    except RunFailedError as failure:
+    outcome = run_outcome(lambda: train_recorded(_plan(directory), config, monitor))
+    if outcome.failure is not None:
         _plan.cache_clear()  # its test images may have been used
-        return Update(ended=True, failure=str(failure))
-    except RunInterruptedError:
-        return Update(ended=True)
-    except (OSError, UserError) as error:
-        return Update(ended=True, error=error)
-    assert result.test is not None
-    return Update(ended=True, result=(result.test.accuracy, result.seconds))
+    return outcome
 
 
 @lru_cache(maxsize=1)

@@ -9,7 +9,7 @@ import json
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import replace
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from platform import node
 from tempfile import TemporaryDirectory
@@ -26,14 +26,10 @@ from lossbench.benchmarks.records.reading import EXPERIMENT_FILE, read_descripti
 from lossbench.benchmarks.records.results import FAILURE, RESULTS, run_directory
 from lossbench.benchmarks.training.checkpoint import CHECKPOINT_FILE, appended_files
 from lossbench.benchmarks.training.plan import Plan, load_plan
-from lossbench.benchmarks.training.recorder import (
-    RunFailedError,
-    RunInterruptedError,
-    recorded_trainer,
-)
-from lossbench.benchmarks.training.step import side_stream
+from lossbench.benchmarks.training.recorder import recorded_trainer
 
-from .update import BufferedMonitor, Files, Update
+from .cuda_streams import ActiveRun
+from .update import BufferedMonitor, Files, Update, run_outcome
 
 
 def description_for_workers(plan: Plan) -> bytes:
@@ -70,29 +66,26 @@ def train_remotely(
         plan.dataset = shared.dataset
         path = run_directory(plan.directory, config.loss, config.seed)
         write_files(path, files)
-        monitor, last = BufferedMonitor(), Update(ended=True)
+        monitor = BufferedMonitor()
+        run = ActiveRun(partial(recorded_trainer, plan, config, monitor), plan.device)
+        sent, version = monotonic(), _version(path)
         try:
-            with side_stream(plan.device)(), recorded_trainer(plan, config, monitor) as trainer:
-                sent, version = monotonic(), _version(path)
-                while not trainer.done:
-                    trainer.step()
-                    if monotonic() - sent >= interval:
-                        monitor.stopping = stop()
-                        before, version = version, _version(path)
-                        # Without a newer checkpoint the files are of no use.
-                        yield monitor.update_with(read_files(path) if version != before else None)
-                        sent = monotonic()
-                result = trainer.finish()
-            assert result.test is not None
-            last = Update(ended=True, result=(result.test.accuracy, result.seconds))
-        except RunFailedError as failure:
-            last = Update(ended=True, failure=str(failure))
-        except RunInterruptedError:
-            pass
+            while (ended := run.take_turn()) is None:
+                if monotonic() - sent >= interval:
+                    monitor.stopping = stop()
+                    before, version = version, _version(path)
+                    # Without a newer checkpoint the files are of no use.
+                    yield monitor.update_with(read_files(path) if version != before else None)
+                    sent = monotonic()
+            outcome = run_outcome(ended.result)
+            if outcome.error is not None:  # of this machine: the run goes on elsewhere
+                raise outcome.error
         except BaseException:
             _plan.cache_clear()  # its test images may have been used
             raise
-        yield monitor.update_with(read_files(path), last)
+        finally:
+            run.close()
+        yield monitor.update_with(read_files(path), outcome)
 
 
 @lru_cache(maxsize=1)

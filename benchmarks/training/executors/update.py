@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from lossbench.benchmarks.config import RunConfig
+from lossbench.benchmarks.errors import UserError
 from lossbench.benchmarks.records.gradient_stats import GradientStats
 from lossbench.benchmarks.training.progress import Progress
+from lossbench.benchmarks.training.recorder import RunFailedError, RunInterruptedError
+from lossbench.benchmarks.training.result import RunResult
 
 Files = dict[str, bytes]
 """Contents of the files of a run, by name."""
@@ -46,6 +50,28 @@ class Update:
             progress.failed(config, self.failure)
         if self.result is not None:
             progress.finished(config, *self.result)
+        if self.error is not None:
+            # The other runs save their state and stop.
+            progress.error = progress.error or self.error
+
+
+def run_outcome(train: Callable[[], RunResult]) -> Update:
+    """Return the update that tells how a run ended.
+
+    Args:
+        train: trains the run, or waits for it. What it raises is part of the update, but for
+            errors that neither the run nor the user can have caused.
+    """
+    try:
+        result = train()
+    except RunInterruptedError:
+        return Update(ended=True)
+    except RunFailedError as failure:
+        return Update(ended=True, failure=str(failure))
+    except (OSError, UserError) as error:
+        return Update(ended=True, error=error)
+    assert result.test is not None
+    return Update(ended=True, result=(result.test.accuracy, result.seconds))
 
 
 class BufferedMonitor:

@@ -42,9 +42,9 @@ def test_progress_stops_on_a_signal_or_an_error(plan, reporter) -> None:
     progress = Progress(plan, table, interruption, reporter)
     assert (progress.status.directory, progress.status.planned) == (plan.directory, 4)
     assert not progress.should_stop()
-    progress.aborted = True
+    progress.error = OSError()
     assert progress.should_stop()
-    progress.aborted, interruption.signal = False, 2
+    progress.error, interruption.signal = None, 2
     assert progress.should_stop()
     run = plan.runs[1]
     progress.update(run, 0.25, SimpleNamespace(accuracy=0.5, logit_mean_abs=0.1))
