@@ -109,9 +109,8 @@ def train_plans(
             ended.append(ExperimentStatus(plan.directory, len(plan.runs), interrupted=signal))
             continue
         with experiment_lock(plan.directory):
-            status, comparison = _train_and_report(plan, reporter, executor)
-            ended.append(status)
-            if comparison is not None:
+            ended.append(train_runs(plan, reporter, executor))
+            if (comparison := write_results(plan, ended[-1])) is not None:
                 reported[plan.directory.resolve()] = comparison
     write_combined(plans[0].directory, reported)
     return ended
@@ -200,13 +199,6 @@ def reopen(directory: Path, command: str, reporter: Reporter, data: str | None) 
     with experiment_lock(directory):
         note_resumption(plan, command, reporter)
     return plan
-
-
-def _train_and_report(
-    plan: Plan, reporter: Reporter, executor: Executor
-) -> tuple[ExperimentStatus, Comparison | None]:
-    status = train_runs(plan, reporter, executor)
-    return status, write_results(plan, status)
 
 
 def note_resumption(plan: Plan, command: str, reporter: Reporter) -> None:

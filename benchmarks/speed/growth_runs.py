@@ -23,9 +23,10 @@ from rich.console import Console
 
 from lossbench.benchmarks.console import Reporter
 from lossbench.benchmarks.records.experiment import SYNTHETIC_MARK
+from lossbench.benchmarks.records.results import append_tables
 from lossbench.benchmarks.report.board import BOARD, write_board
 from lossbench.benchmarks.report.comparison import write_summary
-from lossbench.benchmarks.training.executors.local import run
+from lossbench.benchmarks.training.executors.local import gather_finished, run_locally
 from lossbench.benchmarks.training.interruption import Interruption
 from lossbench.benchmarks.training.plan import Plan, load_plan
 from lossbench.benchmarks.training.progress import Progress
@@ -82,12 +83,16 @@ def run_timer(plan: Plan) -> Iterator[Callable[[], float]]:
     reporter = silent_reporter()
     with reporter.table((config.loss, config.seed) for config in plan.runs) as table:
         progress = Progress(plan, table, Interruption(), reporter)
-        runs = run(plan, plan.runs, progress)
+        gather_finished(plan, plan.runs)
+        runs = iter(zip(plan.runs, plan.run_directories, strict=True))
 
         def train_next() -> float:
-            start = time.process_time()
-            if next(runs, None) is None:  # Ctrl-C ends the runs
+            config, path = next(runs)
+            finished, start = progress.status.finished, time.process_time()
+            run_locally(plan, [config], progress, tables=False)
+            if progress.status.finished == finished:  # Ctrl-C ended it
                 raise KeyboardInterrupt
+            append_tables(plan.directory, path)
             return time.process_time() - start
 
         yield train_next

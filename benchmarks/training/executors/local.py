@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from functools import partial
 from itertools import takewhile
 
@@ -26,19 +26,7 @@ def run_locally(
     tables: bool = True,
     limit: int | None = None,
 ) -> None:
-    """Train runs in this process; see `run`."""
-    for _ in run(plan, configs, progress, tables, limit):
-        pass
-
-
-def run(
-    plan: Plan,
-    configs: Sequence[RunConfig],
-    progress: Progress,
-    tables: bool = True,
-    limit: int | None = None,
-) -> Iterator[RunConfig]:
-    """Train runs and yield each that is finished.
+    """Train runs in this process.
 
     Args:
         plan: of the experiment.
@@ -68,10 +56,8 @@ def run(
         for config, ended in run_all(runs, plan.device, limit):
             outcome = run_outcome(ended.result)
             outcome.show(config, progress)
-            if outcome.result is not None:
-                if tables:
-                    append_tables(plan.directory, directories[config])
-                yield config
+            if tables and outcome.result is not None:
+                append_tables(plan.directory, directories[config])
     except KeyboardInterrupt:
         return
     finally:
