@@ -76,7 +76,9 @@ def _print_tables(summary: dict[str, Any]) -> None:
     for line in few_images(summary["test_images"], "test"):
         print(f"caution: {line}")
     if summary["identities"]:
-        title = "\nSame gradient as another loss, trained once to check it:"
+        title = (
+            "\nSame gradient as another loss, trained once to check it; × 1 is the control (A/A):"
+        )
         print_table(identities_table(summary), title)
 
 

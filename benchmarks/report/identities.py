@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from lossbench.benchmarks.config import optimizer_name
 from lossbench.benchmarks.format import MISSING, percent
 
 from .document import Block, Heading, Paragraph, Table
@@ -44,13 +45,25 @@ def _times(identity: Mapping[str, Any]) -> str:
     return f"\N{MULTIPLICATION SIGN} {identity['factor']:g}"
 
 
-def identities_note(summary: dict[str, Any]) -> str:
-    """Say in a paragraph what the table shows."""
+def identities_note(summary: dict[str, Any], optimizer: str) -> str:
+    """Say in a paragraph what the table shows.
+
+    Args:
+        summary: of the experiment.
+        optimizer: as in the settings.
+    """
+    alike = (
+        "Under SGD that is another learning rate: with the rate that makes its steps equal, it "
+        "trains as the other loss does, and what is left between the two accuracies is rounding, "
+        "amplified by training."
+        if optimizer_name(optimizer) == "sgd"
+        else "An optimizer that divides the size of the gradient out, as Adam does, trains it at "
+        "the same rate nearly as it trains the other loss."
+    )
     note = (
-        "Each of these losses has the gradient of another one, times a number: it trains the same "
-        "network at another learning rate. So it gets no verdict. It is trained once, with the "
-        "rate that makes its steps equal; what is left between the two accuracies is rounding, "
-        "amplified by training. Gradients differ by: relative to the largest gradient."
+        "Each of these losses has the gradient of another one, times a number. So it gets no "
+        f"verdict, and is trained once to check that. {alike}{_control(summary)} Gradients differ "
+        "by: relative to the largest gradient."
     )
     if "bce" in summary["identities"]:
         note += (
@@ -60,12 +73,27 @@ def identities_note(summary: dict[str, Any]) -> str:
     return note
 
 
-def identities_blocks(summary: dict[str, Any]) -> list[Block]:
+def _control(summary: dict[str, Any]) -> str:
+    """Say which losses are the control, and how far they end from the loss that they equal."""
+    same = {name: each for name, each in summary["identities"].items() if each["factor"] == 1}
+    if not same:
+        return ""
+    pairs = [(each["test_accuracy"], each["test_accuracy_of_other"]) for each in same.values()]
+    apart = [abs(own - other) for own, other in pairs if None not in (own, other)]
+    ends = f": here they end at most {percent(max(apart))} points apart" if apart else ""
+    others = " and ".join(sorted({each["of"] for each in same.values()}))
+    return (
+        f" The control (A/A) is {', '.join(same)}: with \N{MULTIPLICATION SIGN} 1 they train as "
+        f"{others} does but for rounding{ends}, with the same seed."
+    )
+
+
+def identities_blocks(summary: dict[str, Any], optimizer: str) -> list[Block]:
     """Return heading, table and text; nothing if no loss is a multiple of another."""
     if not summary["identities"]:
         return []
     return [
         Heading("Same gradient, another name"),
         identities_table(summary),
-        Paragraph(identities_note(summary), faint=True),
+        Paragraph(identities_note(summary, optimizer), faint=True),
     ]

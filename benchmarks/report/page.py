@@ -102,7 +102,7 @@ def comparison_document(
         blocks += [Heading("Warnings"), BulletList(tuple(summary["warnings"]))]
     blocks += [Heading("Numbers"), results_table(summary)]
     blocks += [Paragraph(note, faint=True) for note in notes(summary)]
-    blocks += identities_blocks(summary)
+    blocks += identities_blocks(summary, experiment.about["config"].get("optimizer", "sgd"))
     if compared(summary):
         blocks += [Heading("Uncertainty"), uncertainty_table(summary)]
         blocks.append(Paragraph(UNCERTAINTY_NOTE, faint=True))

@@ -1,6 +1,9 @@
 import re
 
+import pytest
+
 from lossbench.benchmarks.report.comparison import write_summary
+from lossbench.benchmarks.report.identities import identities_note
 
 from ..written_experiments import describe, evaluations, write_experiment
 
@@ -18,7 +21,7 @@ def test_identities_stand_apart_and_get_no_verdict(tmp_path) -> None:
         rows += evaluations("cross-entropy", seed, [0.5, 0.6, 0.7 + seed / 10])
         rows += evaluations("mse", seed, [0.5, 0.6, 0.65])
     rows += evaluations("bernoulli-sum", 0, [0.5, 0.6, 0.703])
-    rows += evaluations("bce", 0, [0.5, 0.6, 0.7])
+    rows += evaluations("bce", 0, [0.5, 0.6, 0.712])
     directory = write_experiment(tmp_path / "experiment", about, rows)
     summary = write_summary(directory)
     assert set(summary["losses"]) == {"cross-entropy", "mse"}
@@ -37,6 +40,8 @@ def test_identities_stand_apart_and_get_no_verdict(tmp_path) -> None:
     page = (directory / "summary.md").read_text(encoding="utf-8")
     assert "| bernoulli-sum | cross-entropy, × 2 | 3e-08 | 0.05 | 70.3 | 70.0 |" in page
     assert "z above 17" in page
+    assert "The control (A/A) is bce: with × 1" in page
+    assert "as cross-entropy does but for rounding: here they end at most 1.2 points apart" in page
     # Wherever the page names it before, it says why it has no verdict.
     before = page[: page.index("## Same gradient")]
     assert len(re.findall("bernoulli-sum", before)) == 2
@@ -52,3 +57,19 @@ def test_an_identity_is_not_compared_with_another_seed(tmp_path) -> None:
     summary = write_summary(write_experiment(tmp_path / "experiment", about, rows))
     assert summary["identities"]["nll"]["test_accuracy"] == 0.7
     assert summary["identities"]["nll"]["test_accuracy_of_other"] is None
+
+
+@pytest.mark.parametrize(
+    ("optimizer", "text"),
+    [
+        ("sgd", "another learning rate"),
+        ("sgd(momentum=0.5)", "another learning rate"),
+        ("adam", "at the same rate nearly as"),
+        ("torch.optim:RMSprop", "at the same rate nearly as"),
+    ],
+)
+def test_the_note_is_about_the_optimizer(optimizer, text) -> None:
+    double = {"of": "mse", "factor": 2.0, "test_accuracy": 0.7, "test_accuracy_of_other": 0.6}
+    note = identities_note({"identities": {"mine": double}}, optimizer)
+    assert text in note
+    assert "control" not in note
