@@ -52,6 +52,7 @@ def list_claims(command: EvidenceCommand) -> int:
         directory = command.runs / "evidence" / claim.name
         if (directory / FILE).is_file():
             record = read_claim(directory)
+            print(f"{'':{width}}  {record['claim']}")
             print(f"{'':{width}}  {record['verdict']}, {kind_of(record)}. {record['sentence']}")
     print(f"\n{shlex.join([*PROGRAM, 'evidence', 'all'])} examines them all.")
     return 0

@@ -97,7 +97,7 @@ def claim_document(record: Record) -> Document:
     synthetic = is_synthetic(record)
     warning = SYNTHETIC if synthetic else None
     blocks: list[Block] = [Banner(SYNTHETIC_NOTE)] if synthetic else []
-    blocks.append(_callout(record))
+    blocks.append(claim_callout(record))
     figures = figures_of(record)
     blocks += figures[:1]
     if record["measures"]:
@@ -149,9 +149,13 @@ def write_overview(evidence_directory: Path, order: Sequence[str]) -> None:
 
 
 def _link_of(name: str, records: dict[str, Record]) -> BulletList:
-    """Return the link to a claim's section, or its name alone if it is not examined."""
-    text = f"measured by the claim {name}"
-    return BulletList((Link(text, f"#{name}") if name in records else f"{text}, not examined yet",))
+    """Return the link to a claim's section with its verdict, or its name if it is not examined."""
+    text = f"the claim {name}"
+    if name not in records:
+        return BulletList((f"{text}, not examined yet",))
+    record = records[name]
+    verdict = f"{VERBS[record['verdict']][0]}, {kind_of(record)}"
+    return BulletList((Link(f"{text} {verdict}", f"#{name}"),))
 
 
 def _overview(records: dict[str, Record], missing: Sequence[str], article: Document) -> Document:
@@ -167,7 +171,7 @@ def _overview(records: dict[str, Record], missing: Sequence[str], article: Docum
     for name, record in records.items():
         blocks += [
             Heading(claim_title(record), 2, name),
-            _callout(record),
+            claim_callout(record),
             *figures_of(record, f"{name}/", 1),
             BulletList((Link(f"{name}: full report", f"{name}/report"),)),
         ]
@@ -201,7 +205,8 @@ def kind_of(record: Record) -> str:
     return str(record.get("kind", KINDS[0]))
 
 
-def _callout(record: Record) -> Callout:
+def claim_callout(record: Record) -> Callout:
+    """Return the box with the claim's sentence, its verdict, how it is known, and the finding."""
     label = f"{record['claim']} The claim {VERBS[record['verdict']][0]}, {kind_of(record)}."
     return Callout(record["verdict"], record["sentence"], label)
 

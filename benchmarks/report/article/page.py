@@ -9,8 +9,8 @@ from pathlib import Path
 from lossbench.benchmarks.errors import UserError
 from lossbench.benchmarks.records.claim import read_claim
 from lossbench.benchmarks.records.files import write_files
-from lossbench.benchmarks.report.claims import VERBS, figures_of
-from lossbench.benchmarks.report.document import Block, BulletList, Callout, Link
+from lossbench.benchmarks.report.claims import claim_callout, figures_of
+from lossbench.benchmarks.report.document import Block, BulletList, Link
 from lossbench.benchmarks.report.render import markdown
 
 from .document import article_document, article_png
@@ -56,6 +56,5 @@ def _claim(evidence: Path, page: Path, name: str, figures: Sequence[int]) -> lis
     known = figures_of(record, f"{folder}/")
     blocks: list[Block] = [known[index] for index in figures if index < len(known)]
     if 0 in figures:
-        label = f"The claim {name} {VERBS[record['verdict']][0]}."
-        blocks.insert(0, Callout(record["verdict"], record["sentence"], label))
+        blocks.insert(0, claim_callout(record))
     return [*blocks, BulletList((Link(f"{name}: full report", f"{folder}/report"),))]

@@ -213,7 +213,7 @@ def two_distributions(images: Images) -> Step:
         "so the Kullback-Leibler divergence is the same number too. With labels that are not "
         "certain, the two differ by H(p), which no model can change, and have the same gradient.",
         "Nothing.",
-        (("likelihood", ()),),
+        (("likelihood", (0,)),),
     )
 
 
@@ -241,7 +241,7 @@ def error_and_learning_rate(images: Images) -> Step:
         "A parameter w moves by that factor times the sum of (f - t) dz/dw, so the error is one of "
         "two factors in a step. And Adam divides by the size that the gradients of w have had, "
         "which takes part of this control away.",
-        (("error-driven", (0,)),),
+        (("error-driven", (0,)), ("optimiser", (0,))),
     )
 
 
@@ -298,7 +298,7 @@ def softmax(images: Images) -> Step:
         f"the logit {THIRD_CLASS_LOGIT:g}. Here too the loss is -ln p of the right class alone, "
         "and the gradient is the error.",
         "Nothing.",
-        (("multiclass", ()),),
+        (("multiclass", (0,)),),
     )
 
 

@@ -215,8 +215,8 @@ def test_the_article_follows_and_leads_to_the_claims(overview, tmp_path):
     assert [block.anchor for block in of_type(Heading, document) if block.level == 2] == [
         "zero-one", "noise", "article",
     ]  # fmt: skip
-    assert Link("measured by the claim zero-one", "#zero-one") in links
-    assert "measured by the claim likelihood, not examined yet" in links
+    assert Link("the claim zero-one holds, measured", "#zero-one") in links
+    assert "the claim likelihood, not examined yet" in links
     assert (tmp_path / "article.png").read_bytes().startswith(b"\x89PNG")
     assert of_type(Image, document)[-1].charts
 
