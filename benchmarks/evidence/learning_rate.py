@@ -6,8 +6,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
-import numpy as np
-
 from lossbench.benchmarks.config import RunConfig
 from lossbench.benchmarks.plots.curves import Axis, Curve, CurvePanel
 from lossbench.benchmarks.plots.intervals import IntervalRow, RowPanel
@@ -21,7 +19,7 @@ from .figures import figure, rate_axis, seed_row, tests_figure
 from .measures import table, tests_table
 from .runs import accuracies, accuracy_difference, chance_level
 from .sweep import USABLE, sweep
-from .text import mean_text, signed
+from .text import mean_text, with_span
 
 REFERENCE, OTHER = "cross-entropy", "sigmoid-mse"
 LOSSES = (REFERENCE, OTHER)
@@ -117,9 +115,10 @@ class LearningRate(Analysis):
 
     def sentence(self) -> str:
         low, high = (self.difference_at(rate).values for rate in (LOW, HIGH))
-        gain = float(np.mean(high) - np.mean(low))
+        level = DESIGN.level(DESIGN.expects[0], DESIGN.error)
+        gain = mean_interval(paired_differences(high, low), level)
         return (
-            f"From a learning rate of {LOW:g} to one of {HIGH:g} {OTHER} gains {signed(gain)} "
+            f"From a learning rate of {LOW:g} to one of {HIGH:g} {OTHER} gains {with_span(gain)} "
             f"points of validation accuracy on {REFERENCE}."
         )
 
@@ -193,14 +192,14 @@ class LearningRate(Analysis):
             LOSSES,
             {
                 "loss": str,
-                "best rate": lambda loss: f"{self.best[loss]:g}",
+                "rate chosen by the search": lambda loss: f"{self.best[loss]:g}",
                 f"usable rates (within {USABLE:g} points)": lambda loss: str(
                     self.sweeps[loss].range
                 ),
                 "test accuracy, %": lambda loss: mean_text(self.accuracies[loss]),
             },
-            "The best rate is chosen on validation images and other networks. Mean ± half the 95 % "
-            "t interval over seeds. Usable: on the mean curve over seeds; ≤ and ≥: it goes on "
+            "The rate was chosen on validation images and other networks, so it can differ from "
+            "the best one in the figures. Mean ± half the 95 % t interval over seeds. Usable: on the mean curve over seeds; ≤ and ≥: it goes on "
             "beyond the rates tried.",
         )
         rates = self.sweeps[REFERENCE].rates

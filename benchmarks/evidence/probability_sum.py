@@ -31,7 +31,14 @@ from .gradients import (
     slope,
 )
 from .measures import at_most, table, tests_table, with_interval
-from .runs import accuracies, accuracy_difference, chance_level, tested
+from .runs import (
+    accuracies,
+    accuracy_difference,
+    chance_level,
+    correct,
+    image_quantity,
+    tested,
+)
 from .text import mean_text, signed
 from .tuned import RATES, search_table, tuned
 
@@ -109,11 +116,10 @@ class ProbabilitySum(Analysis):
 
     def tests(self) -> list[Tested]:
         """Test accuracies and gradients."""
-        beyond = [a - self.chance for a in self.accuracies[Cell(SUM, NORMAL)]]
         ours, other = (self.runs[Cell(loss, WRONG)] for loss in (SUM, REFERENCE))
         return DESIGN.test(
             [
-                Quantity(tuple(beyond)),
+                image_quantity(100.0 * correct(self.runs[Cell(SUM, NORMAL)]) - self.chance),
                 accuracy_difference(other, ours),
                 mean_gradient([each.sure_wrong for each in self.examples[SUM]]),
                 mean_gradient([each.sure_right for each in self.examples[SUM]]),

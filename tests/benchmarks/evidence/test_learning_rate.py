@@ -70,7 +70,7 @@ def test_numbers_are_those_of_the_runs(examine, analyse):
     differences = [at(OTHER, rate) - at(REFERENCE, rate) for rate in (0.01, 3.0)]
     assert [m.value for m in analysis.measures()[:2]] == pytest.approx(differences)
     finding = examine("learning-rate")
-    assert f"gains +{differences[1] - differences[0]:.1f} points" in finding.sentence
+    assert f"gains +{differences[1] - differences[0]:.1f} (+" in finding.sentence
     _, best, rates = finding.tables
     assert [row[:2] for row in best.rows] == [(REFERENCE, "0.03"), (OTHER, "0.3")]
     by_loss = {row[0]: row[1:] for row in rates.rows}
