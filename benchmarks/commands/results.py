@@ -76,9 +76,7 @@ def _print_tables(summary: dict[str, Any]) -> None:
     for line in few_images(summary["test_images"], "test"):
         print(f"caution: {line}")
     if summary["identities"]:
-        title = (
-            "\nSame gradient as another loss, trained once to check it; × 1 is the control (A/A):"
-        )
+        title = "\nSame gradient as another loss, trained once to check it; × 1 is the control:"
         print_table(identities_table(summary), title)
 
 

@@ -199,8 +199,8 @@ class LearningRate(Analysis):
                 "test accuracy, %": lambda loss: mean_text(self.accuracies[loss]),
             },
             "The rate was chosen on validation images and other networks, so it can differ from "
-            "the best one in the figures. Mean ± half the 95 % t interval over seeds. Usable: on the mean curve over seeds; ≤ and ≥: it goes on "
-            "beyond the rates tried.",
+            "the best one in the figures. Mean ± half the 95 % t interval over seeds. Usable: on "
+            "the mean curve over seeds; ≤ and ≥: it goes on beyond the rates tried.",
         )
         rates = self.sweeps[REFERENCE].rates
         columns = {
