@@ -116,10 +116,11 @@ class ProbabilitySum(Analysis):
 
     def tests(self) -> list[Tested]:
         """Test accuracies and gradients."""
+        hits = correct(self.runs[Cell(SUM, NORMAL)])
         ours, other = (self.runs[Cell(loss, WRONG)] for loss in (SUM, REFERENCE))
         return DESIGN.test(
             [
-                image_quantity(100.0 * correct(self.runs[Cell(SUM, NORMAL)]) - self.chance),
+                image_quantity(100.0 * hits.astype(np.float64) - self.chance),
                 accuracy_difference(other, ours),
                 mean_gradient([each.sure_wrong for each in self.examples[SUM]]),
                 mean_gradient([each.sure_right for each in self.examples[SUM]]),

@@ -243,8 +243,10 @@ def test_without_a_name_the_claims_are_listed(capsys) -> None:
         assert claim_of(name).question in out
     reference = Path(__file__).resolve().parents[2] / "runs" / "reference"
     assert cli.main(["evidence", "--runs", str(reference)]) == 0
-    sentence = json.loads((reference / "evidence/zero-one/claim.json").read_text())["sentence"]
-    assert f"  holds, proved and checked. {sentence}\n" in capsys.readouterr().out
+    record = json.loads((reference / "evidence/zero-one/claim.json").read_text())
+    out, _ = capsys.readouterr()
+    assert f"  {record['claim']}\n" in out
+    assert f"  holds, proved and checked. {record['sentence']}\n" in out
 
 
 @pytest.mark.parametrize("command", ["compare", "plan"])
