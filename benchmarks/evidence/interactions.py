@@ -175,8 +175,11 @@ class Interactions(Analysis):
 
     def notes(self) -> Sequence[str]:
         ends = dict.fromkeys(
-            f"{self._searched_name(cell)}: the fastest rate, {rate:g}, is an end of those tried; "
-            "one beyond it may be faster still."
+            f"{self._searched_name(cell)}: no network of the search got there at any rate, and the "
+            f"lowest one, {rate:g}, was taken."
+            if len(set(self.searched[cell].values())) == 1
+            else f"{self._searched_name(cell)}: the fastest rate, {rate:g}, is an end of those "
+            "tried; one beyond it may be faster still."
             for cell, rate in self.rates.items()
             if rate in (min(self.searched[cell]), max(self.searched[cell]))
         )

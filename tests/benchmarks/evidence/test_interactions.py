@@ -5,7 +5,7 @@ from lossbench.benchmarks.evidence.interactions import Cell
 from lossbench.benchmarks.evidence.learned_confidence import ACCURACY, CLASSES, FLIPPED_EPOCHS
 from lossbench.benchmarks.evidence.other_classes import PAIRS
 from lossbench.benchmarks.evidence.runner import claim_of
-from lossbench.benchmarks.evidence.saturation import OTHER, SUREST
+from lossbench.benchmarks.evidence.saturation import OTHER, REFERENCE, SUREST
 
 from .worlds import evaluation, jitter, result, steps_needed
 
@@ -97,6 +97,16 @@ def test_depth_has_a_rate_for_each_start(analyse):
         assert rate == (0.03 if cell.wrong else 0.3)
     assert f"{PLAIN}, {OTHER}, from {SUREST:g}" in {row[0] for row in analysis.tables()[2].rows}
     assert "from each start" in analysis.notes()[1]
+
+
+def test_a_search_in_which_no_network_gets_there_is_noted(analyse):
+    analysis, _ = analyse("depth", needed=lambda c: 10**9 if is_wrong(c) else alike(c))
+    notes = [note for note in analysis.notes() if "no network of the search got there" in note]
+    assert [note.partition(":")[0] for note in notes] == [
+        f"{model}, {loss}, from {SUREST:g}"
+        for model in (PLAIN, DEEP)
+        for loss in (REFERENCE, OTHER)
+    ]
 
 
 def best(config):
