@@ -175,8 +175,8 @@ class Interactions(Analysis):
 
     def notes(self) -> Sequence[str]:
         ends = dict.fromkeys(
-            f"{self._searched_name(cell)}: no network of the search got there at any rate, and the "
-            f"lowest one, {rate:g}, was taken."
+            f"{self._searched_name(cell)}: no rate was faster than another in the search, whose "
+            f"table is above, and the lowest one, {rate:g}, was taken."
             if len(set(self.searched[cell].values())) == 1
             else f"{self._searched_name(cell)}: the fastest rate, {rate:g}, is an end of those "
             "tried; one beyond it may be faster still."
