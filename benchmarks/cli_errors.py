@@ -22,6 +22,12 @@ REWORDED = (
         r"\1 \2: give numbers;",
     ),
     (r"Unrecognized options: (.*?) Available subcommands:", r"unknown command \1: choose from"),
+    # A flag of other commands, whose --help tyro quotes.
+    (r" \(applied to lossbench[^)]*\)", ""),
+    (
+        r"Unrecognized or misplaced options: (.*?) Arguments are applied .*;",
+        r"Unrecognized options: \1;",
+    ),
     (r"(Unrecognized options: .*?) Perhaps you meant: (\S+).*;", r"\1: did you mean \2?"),
 )
 

@@ -197,8 +197,8 @@ def _check_found(
     flags = " ".join(f"{name}=FOLDER" for name in classes[:2])
     raise UserError(
         f"{reader.path}: images of every class are needed, but found {found} among "
-        f"{len(files):,} files ({seen}); put them into folders named {', '.join(classes)}, or name "
-        f"the files like {classes[0]}.1.jpg, or name the folders with --classes {flags}"
+        f"{plural(len(files), 'file')} ({seen}); put them into folders named {', '.join(classes)}, "
+        f"or name the files like {classes[0]}.1.jpg, or name the folders with --classes {flags}"
         f"{f'; {hint}' if hint else ''}"
     )
 

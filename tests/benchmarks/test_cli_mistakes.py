@@ -60,6 +60,7 @@ from lossbench.benchmarks import cli
         (["evidence", "--looks", "1"], "name the claims to examine, or all"),
         (["evidence", "zero-one", "--workers", "0"], "--workers 0"),
         (["evidence", "zero-one", "--looks", "0"], "--looks 0"),
+        (["evidence", "--data", "x"], "options: --data x; see lossbench evidence --help"),
         (["report"], "name at least one"),
         (["report", "nowhere"], "nowhere"),
         (["view", "--runs", "nowhere"], "nowhere"),
