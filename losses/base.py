@@ -60,13 +60,6 @@ class Loss(nn.Module):
         )
 
 
-class Reduced(Loss):
-    """A loss whose only setting is the reduction: 'mean', 'sum' or 'none'."""
-
-    def __init__(self, *, reduction: str = "mean") -> None:
-        super().__init__(reduction=reduction)
-
-
 class TorchReduced(Loss):
     """A loss of torch's whose only setting is the reduction."""
 

@@ -26,12 +26,11 @@ from lossbench.benchmarks.report.combined import write_reports
 from lossbench.benchmarks.report.comparison import SUMMARY_FILE, Comparison
 from lossbench.benchmarks.subcommands import CompareCommand
 from lossbench.benchmarks.training.executors import torchrun
-from lossbench.benchmarks.training.executors.local import run_locally
 from lossbench.benchmarks.training.executors.processes import local_executor
 from lossbench.benchmarks.training.plan import Plan, load_plan
 from lossbench.benchmarks.training.progress import Executor, ExperimentStatus, train_runs
 
-from .plan import create_plan, create_plans, experiment_settings
+from .plan import create_plans, experiment_settings
 from .results import experiment_lock, explain_disk_errors, print_status, write_results
 
 
@@ -150,47 +149,6 @@ def follow() -> int:
     with open(os.devnull, "w") as nowhere:
         torchrun.follow(Reporter(Console(file=nowhere)))
     return 0
-
-
-def compare(
-    config: CompareConfig, command: str, reporter: Reporter, executor: Executor = run_locally
-) -> ExperimentStatus:
-    """Run a comparison from one start and write its report, if a run is finished.
-
-    Args:
-        config: its settings.
-        command: the command line, for the record.
-        reporter: for messages and the live table.
-        executor: trains the runs.
-
-    Raises:
-        UserError: a setting is wrong, the images are missing, or the directory cannot be written.
-    """
-    with reporter:
-        return train_plans([create_plan(config, command, reporter)], reporter, executor)[0]
-
-
-def resume(
-    directory: Path,
-    command: str,
-    reporter: Reporter,
-    executor: Executor = run_locally,
-    data: str | None = None,
-) -> ExperimentStatus:
-    """Resume the unfinished runs of an experiment, failed ones included.
-
-    Args:
-        directory: of the experiment.
-        command: the command line, for the record.
-        reporter: for messages and the live table.
-        executor: trains the runs.
-        data: where the images are now, if they have moved.
-
-    Raises:
-        UserError: the experiment cannot be resumed, or another process is writing it.
-    """
-    with reporter:
-        return train_plans([reopen(directory, command, reporter, data)], reporter, executor)[0]
 
 
 def reopen(directory: Path, command: str, reporter: Reporter, data: str | None) -> Plan:

@@ -27,15 +27,6 @@ class Comparison(NamedTuple):
     document: Document
 
 
-def write_summary(directory: Path) -> dict[str, Any]:
-    """Write the report of an experiment beside its results, and return summary.json's content.
-
-    Raises:
-        UserError: a file is unreadable, no run has finished, or a file cannot be written.
-    """
-    return write_comparison(directory).summary
-
-
 def write_comparison(directory: Path) -> Comparison:
     """Write summary.json, summary.md, report.html and the figures of an experiment.
 

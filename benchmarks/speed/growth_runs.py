@@ -25,7 +25,7 @@ from lossbench.benchmarks.console import Reporter
 from lossbench.benchmarks.records.experiment import SYNTHETIC_MARK
 from lossbench.benchmarks.records.results import append_tables
 from lossbench.benchmarks.report.board import BOARD, write_board
-from lossbench.benchmarks.report.comparison import write_summary
+from lossbench.benchmarks.report.comparison import write_comparison
 from lossbench.benchmarks.training.executors.local import gather_finished, run_locally
 from lossbench.benchmarks.training.interruption import Interruption
 from lossbench.benchmarks.training.plan import Plan, load_plan
@@ -125,7 +125,7 @@ def report_seconds(_seconds: float) -> Ratio:
 
     def once() -> float:
         start = time.perf_counter()
-        write_summary(finished_experiment().plan.directory)
+        write_comparison(finished_experiment().plan.directory)
         return time.perf_counter() - start
 
     return Ratio.of([once() for _ in range(3)])
@@ -134,7 +134,7 @@ def report_seconds(_seconds: float) -> Ratio:
 def report_megabytes(_seconds: float) -> Ratio:
     """Measure the size of report.html in MB."""
     directory = finished_experiment().plan.directory
-    write_summary(directory)
+    write_comparison(directory)
     return Ratio.single((directory / "report.html").stat().st_size / 1e6)
 
 
@@ -144,7 +144,7 @@ def board_seconds(_seconds: float) -> Ratio:
     Its pages need all losses and the runs of every seed. The browser's drawing is not included.
     """
     plan = finished_experiment().plan
-    write_summary(plan.directory)
+    write_comparison(plan.directory)
     write_board(plan.directory, plan.images)
     runs = len(plan.runs) + len(list((plan.directory / BOARD).iterdir()))
     return Ratio.of([tensorboard_seconds(plan.directory, runs) for _ in range(3)])

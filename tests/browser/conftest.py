@@ -17,9 +17,9 @@ from pathlib import Path
 
 import pytest
 
-from lossbench.benchmarks.commands.compare import compare
 from lossbench.benchmarks.config import CompareConfig
 from lossbench.benchmarks.console import Reporter
+from tests.benchmarks.comparisons import compare
 
 LOSSES = ("cross-entropy", "sigmoid-mse", "zero-one")
 SEEDS = 3

@@ -10,13 +10,13 @@ from typing import Any
 
 import torch
 
-from lossbench.benchmarks.commands.compare import compare, resume
 from lossbench.benchmarks.config import CompareConfig
 from lossbench.benchmarks.console import Reporter
 from lossbench.benchmarks.data import ImageSet
 from lossbench.benchmarks.errors import UserError
 from lossbench.benchmarks.records import events
 from lossbench.benchmarks.training import checks, recorder
+from tests.benchmarks.comparisons import compare, resume
 
 from ..benchmarks.processes import PROCESSES
 

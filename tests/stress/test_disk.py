@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from lossbench.benchmarks.commands.compare import compare, resume
 from lossbench.benchmarks.console import Reporter
+from tests.benchmarks.comparisons import compare, resume
 
 from ..benchmarks.conftest import config, image_set, images, refusal  # noqa: F401
 from ..benchmarks.rows import equal_but_for_time

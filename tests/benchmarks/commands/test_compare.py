@@ -11,7 +11,6 @@ from functools import partial
 import pytest
 import torch
 
-from lossbench.benchmarks.commands.compare import compare, resume
 from lossbench.benchmarks.config import CompareConfig
 from lossbench.benchmarks.console import Reporter
 from lossbench.benchmarks.records.reading import read_description
@@ -19,6 +18,7 @@ from lossbench.benchmarks.training import checks, recorder
 from lossbench.benchmarks.training.executors.local import run_locally
 from lossbench.losses import registry
 
+from ..comparisons import compare, resume
 from ..rows import assert_same_weights, equal_but_for_time, rows_of
 from ..trained_runs import small_comparison
 

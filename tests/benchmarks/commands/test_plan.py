@@ -4,7 +4,6 @@ import pytest
 
 from lossbench.benchmarks.commands import compare as comparison
 from lossbench.benchmarks.commands import plan as plan_module
-from lossbench.benchmarks.commands.compare import compare, resume
 from lossbench.benchmarks.commands.plan import collect, create_plan, run_one
 from lossbench.benchmarks.console import Reporter
 from lossbench.benchmarks.records.files import write_json
@@ -14,6 +13,7 @@ from lossbench.benchmarks.training import checks
 from lossbench.benchmarks.training.objective import Objective
 from lossbench.benchmarks.training.plan import load_plan
 
+from ..comparisons import compare, resume
 from ..rows import assert_same_weights, equal_but_for_time
 
 

@@ -12,7 +12,6 @@ from types import SimpleNamespace
 import pytest
 
 from lossbench.benchmarks.commands import compare as comparison
-from lossbench.benchmarks.commands.compare import compare, resume
 from lossbench.benchmarks.commands.results import print_status
 from lossbench.benchmarks.console import Reporter
 from lossbench.benchmarks.records.files import lock_directory
@@ -21,6 +20,7 @@ from lossbench.benchmarks.training.executors.local import run_locally
 from lossbench.benchmarks.training.plan import load_plan
 from lossbench.benchmarks.training.progress import ExperimentStatus
 
+from ..comparisons import compare, resume
 from ..rows import assert_same_weights, equal_but_for_time
 from ..trained_runs import small_comparison
 

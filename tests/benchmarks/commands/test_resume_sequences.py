@@ -13,7 +13,6 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from lossbench.benchmarks.commands import compare as comparison
-from lossbench.benchmarks.commands.compare import compare, resume
 from lossbench.benchmarks.console import Reporter
 from lossbench.benchmarks.errors import UserError
 from lossbench.benchmarks.records.results import gather_tables
@@ -21,6 +20,7 @@ from lossbench.benchmarks.training import checkpoint, checks
 from lossbench.benchmarks.training.executors.local import run_locally
 from lossbench.benchmarks.training.recorder import Recorder
 
+from ..comparisons import compare, resume
 from ..rows import assert_same_weights, equal_but_for_time
 from ..trained_runs import small_comparison
 

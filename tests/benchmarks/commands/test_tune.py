@@ -7,12 +7,13 @@ import pytest
 
 from lossbench.benchmarks.commands import compare as comparison
 from lossbench.benchmarks.commands import tune as tuning
-from lossbench.benchmarks.commands.compare import compare
 from lossbench.benchmarks.commands.tune import search_command, tune, tuned_rates
 from lossbench.benchmarks.config import PLACE, CompareConfig, ExperimentConfig, TuneConfig, validate
 from lossbench.benchmarks.console import Reporter
 from lossbench.benchmarks.training import checks
 from lossbench.benchmarks.training.executors import pool
+
+from ..comparisons import compare
 
 
 @pytest.fixture

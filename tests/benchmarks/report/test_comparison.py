@@ -4,7 +4,7 @@ import pytest
 
 from lossbench.benchmarks.errors import UserError
 from lossbench.benchmarks.report import comparison
-from lossbench.benchmarks.report.comparison import write_comparison, write_summary
+from lossbench.benchmarks.report.comparison import write_comparison
 from lossbench.benchmarks.report.summary import summarise
 
 from ..written_experiments import describe, evaluations, write_experiment
@@ -36,7 +36,7 @@ def test_every_file_is_written_and_the_json_is_strict(experiment):
 def test_every_file_says_synthetic(experiment):
     path = experiment / "experiment.json"
     path.write_text(json.dumps(json.loads(path.read_text()) | {"synthetic": True}))
-    assert write_summary(experiment)["synthetic"]
+    assert write_comparison(experiment).summary["synthetic"]
     for name in FILES:
         assert b"SYNTHETIC" in (experiment / name).read_bytes(), name
 
@@ -49,7 +49,7 @@ def no_figures(monkeypatch):
 def test_nothing_finished_writes_nothing(experiment):
     (experiment / "results.csv").write_text("")
     with pytest.raises(UserError, match="no run has finished"):
-        write_summary(experiment)
+        write_comparison(experiment)
     assert {path.name for path in experiment.iterdir()} == {"experiment.json", "results.csv"}
 
 
@@ -57,7 +57,7 @@ def test_nothing_finished_writes_nothing(experiment):
 def test_a_file_that_cannot_be_replaced_is_a_users_error(experiment):
     (experiment / "summary.md").mkdir()
     with pytest.raises(UserError, match=r"cannot write .*summary\.md"):
-        write_summary(experiment)
+        write_comparison(experiment)
     assert not list(experiment.glob(".*"))
     assert not (experiment / "summary.json").exists()
 
@@ -69,7 +69,7 @@ def test_a_run_that_failed_says_why(tmp_path):
     directory = write_experiment(tmp_path / "e", about, rows)
     (directory / "mse" / "seed0").mkdir(parents=True)
     (directory / "mse" / "seed0" / "failure.txt").write_text("ValueError: <b>no</b>\n\nTraceback")
-    (run,) = write_summary(directory)["unfinished_runs"]
+    (run,) = write_comparison(directory).summary["unfinished_runs"]
     assert run["failure"] == "ValueError: <b>no</b>"
     assert "with ValueError" in (directory / "summary.md").read_text()
     page = (directory / "report.html").read_text()

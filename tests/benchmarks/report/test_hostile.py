@@ -7,7 +7,7 @@ import pytest
 from lossbench.benchmarks.records.claim import ClaimTable, Statement
 from lossbench.benchmarks.report.claims import write_finding
 from lossbench.benchmarks.report.combined import write_reports
-from lossbench.benchmarks.report.comparison import write_summary
+from lossbench.benchmarks.report.comparison import write_comparison
 from lossbench.benchmarks.report.render import content_policy, script_source
 
 from ..written_experiments import describe, evaluations, write_experiment
@@ -79,7 +79,7 @@ def hostile(tmp_path):
 
 
 def test_names_in_an_experiment_are_text(hostile):
-    write_summary(hostile)
+    write_comparison(hostile)
     assert_harmless(hostile)
     page = (hostile / "report.html").read_text()
     for where in ("data", "skipped files", "model", "hardware", "versions", "git commit", "date"):

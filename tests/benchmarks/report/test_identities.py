@@ -2,7 +2,7 @@ import re
 
 import pytest
 
-from lossbench.benchmarks.report.comparison import write_summary
+from lossbench.benchmarks.report.comparison import write_comparison
 from lossbench.benchmarks.report.identities import identities_note
 
 from ..written_experiments import describe, evaluations, write_experiment
@@ -23,7 +23,7 @@ def test_identities_stand_apart_and_get_no_verdict(tmp_path) -> None:
     rows += evaluations("bernoulli-sum", 0, [0.5, 0.6, 0.703])
     rows += evaluations("bce", 0, [0.5, 0.6, 0.712])
     directory = write_experiment(tmp_path / "experiment", about, rows)
-    summary = write_summary(directory)
+    summary = write_comparison(directory).summary
     assert set(summary["losses"]) == {"cross-entropy", "mse"}
     assert summary["unfinished_runs"] == []
     assert summary["identities"]["bernoulli-sum"] == {
@@ -54,7 +54,7 @@ def test_an_identity_is_not_compared_with_another_seed(tmp_path) -> None:
     }
     rows = evaluations("cross-entropy", 1, [0.5, 0.6, 0.8])  # seed 0 has failed
     rows += evaluations("nll", 0, [0.5, 0.6, 0.7])
-    summary = write_summary(write_experiment(tmp_path / "experiment", about, rows))
+    summary = write_comparison(write_experiment(tmp_path / "experiment", about, rows)).summary
     assert summary["identities"]["nll"]["test_accuracy"] == 0.7
     assert summary["identities"]["nll"]["test_accuracy_of_other"] is None
 

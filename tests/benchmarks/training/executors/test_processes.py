@@ -10,7 +10,6 @@ import pytest
 
 from lossbench.benchmarks import cli
 from lossbench.benchmarks.commands import compare as comparison
-from lossbench.benchmarks.commands.compare import compare, resume
 from lossbench.benchmarks.config import CompareConfig, RunConfig
 from lossbench.benchmarks.console import Reporter
 from lossbench.benchmarks.errors import UserError
@@ -22,6 +21,7 @@ from lossbench.benchmarks.training.plan import threads_per_run
 from lossbench.benchmarks.training.progress import Executor, Progress
 from lossbench.losses import registry
 
+from ...comparisons import compare, resume
 from ...rows import assert_same_runs
 from ...samples import FAILING
 from ...trained_runs import small_comparison

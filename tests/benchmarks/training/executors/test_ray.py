@@ -11,7 +11,6 @@ import pytest
 import torch
 
 from lossbench.benchmarks import cli
-from lossbench.benchmarks.commands.compare import compare, resume
 from lossbench.benchmarks.config import CompareConfig
 from lossbench.benchmarks.console import Reporter
 from lossbench.benchmarks.training.checkpoint import CHECKPOINT_FILE
@@ -21,6 +20,7 @@ from lossbench.benchmarks.training.executors.ray_worker import Files, read_files
 from lossbench.benchmarks.training.progress import Executor, Progress
 from lossbench.losses import registry
 
+from ...comparisons import compare, resume
 from ...rows import assert_same_runs
 from ...samples import FAILING
 

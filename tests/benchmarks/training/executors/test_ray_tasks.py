@@ -9,12 +9,12 @@ from types import SimpleNamespace
 import pytest
 
 from lossbench.benchmarks.commands import compare as comparison
-from lossbench.benchmarks.commands.compare import compare, resume
 from lossbench.benchmarks.console import Reporter
 from lossbench.benchmarks.training.executors import ray as executor
 from lossbench.benchmarks.training.executors.ray import RETRIES, _RayTasks
 from lossbench.benchmarks.training.executors.ray_worker import Update
 
+from ...comparisons import compare, resume
 from ...rows import assert_same_weights, equal_but_for_time
 
 

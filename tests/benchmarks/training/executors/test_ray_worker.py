@@ -6,7 +6,6 @@ from pathlib import Path
 import pytest
 
 from lossbench.benchmarks.commands import compare as comparison
-from lossbench.benchmarks.commands.compare import compare
 from lossbench.benchmarks.commands.plan import create_plan
 from lossbench.benchmarks.console import Reporter
 from lossbench.benchmarks.records import files as files_module
@@ -25,6 +24,8 @@ from lossbench.benchmarks.training.executors.ray_worker import (
     train_remotely,
     write_files,
 )
+
+from ...comparisons import compare
 
 
 def step(run: Path, number: int) -> None:

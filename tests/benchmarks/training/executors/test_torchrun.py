@@ -11,13 +11,13 @@ from typing import get_args
 import pytest
 
 from lossbench.benchmarks.commands import compare as comparison
-from lossbench.benchmarks.commands.compare import compare
 from lossbench.benchmarks.config import Start
 from lossbench.benchmarks.console import Reporter
 from lossbench.benchmarks.subcommands import CompareCommand
 from lossbench.benchmarks.training import checks
 from lossbench.benchmarks.training.executors import torchrun as executor
 
+from ...comparisons import compare
 from ...rows import equal_but_for_time, rows_of
 from ..test_distributed import in_two
 
