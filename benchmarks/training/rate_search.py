@@ -35,13 +35,7 @@ def search(
     """
     grids = [
         [
-            replace(
-                config,
-                learning_rate=rate,
-                seed=FIRST_SEARCH_SEED + k,
-                test=False,
-                record_examples=False,
-            )
+            replace(config, learning_rate=rate, seed=FIRST_SEARCH_SEED + k, test=False)
             for rate in rates
             for k in range(seeds)
         ]

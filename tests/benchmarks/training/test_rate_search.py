@@ -94,12 +94,12 @@ def test_a_search_needs_validation_images() -> None:
 def test_every_run_gets_the_same_rates_and_seeds_and_no_test_images() -> None:
     pool = FakePool()
     configs = [
-        RunConfig("mse", 3, 7.0, test=True, record_examples=True),
+        RunConfig("mse", 3, 7.0, test=True),
         RunConfig("sigmoid-focal", 3, 7.0, loss_arguments=(("gamma", 1.0),), test=True),
     ]
     found = search(pool, configs, (0.1, 0.3, 1.0), 2)
     assert [len(each) for each in found] == [6, 6]
-    assert not any(c.test or c.record_examples for c in pool.configs)
+    assert not any(c.test for c in pool.configs)
     for config in configs:
         pairs = {(c.learning_rate, c.seed) for c in pool.configs if c.loss == config.loss}
         assert pairs == {(r, FIRST_SEARCH_SEED + k) for r in (0.1, 0.3, 1.0) for k in (0, 1)}
