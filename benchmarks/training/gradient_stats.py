@@ -23,9 +23,11 @@ VANISHED_BELOW = 1e-6
 class GradientMeter:
     """Gradient statistics of some steps.
 
+    Call `measure` after the backward pass of each step and `append` what it returns. They are two
+    calls because `measure` may run in a CUDA graph.
+
     Attributes:
-        steps: what `measure` has returned after the backward pass of each step. The caller appends
-            it, because `measure` may run in a CUDA graph, and clears the list.
+        steps: the measurements of each step since the last `compute`.
     """
 
     def __init__(self, model: nn.Module, objective: Objective) -> None:
@@ -61,9 +63,13 @@ class GradientMeter:
         parts = (labels.float(), outputs.flatten(), outputs.grad.flatten(), loss.view(1), norms)
         return torch.cat(parts)
 
+    def append(self, measured: Tensor) -> None:
+        """Add the measurements of one step."""
+        self.steps.append(measured)
+
     @torch.no_grad()
     def compute(self) -> GradientStats:
-        """Return the means over all steps; waits for the device once.
+        """Return the means over all steps, and begin anew; waits for the device once.
 
         In a data-parallel run every rank has to call it, and the means are those of the global
         batch.
@@ -74,6 +80,7 @@ class GradientMeter:
         if not self.steps:
             raise ValueError("no step was measured since the last logging interval")
         labels, outputs, gradient, losses, norms = self._read()
+        self.steps.clear()
         each = gradient.abs().mean(1)
         wrong = (self.objective.predict(outputs) != labels).to(each.dtype)
         if world_size() > 1:
@@ -86,7 +93,7 @@ class GradientMeter:
         # Non-finite gradients count as neither vanished nor healthy.
         countable = wrong_count > 0 and math.isfinite(total_wrong)
         return GradientStats(
-            steps=len(self.steps),
+            steps=len(norms),
             examples=len(each),
             wrong=round(wrong_count),
             loss=loss,

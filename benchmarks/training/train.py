@@ -122,8 +122,9 @@ def train_flipped(config: RunConfig, dataset: DeviceDataset) -> nn.Module:
 class Trainer:
     """A run in training.
 
-    Call `step` until `done`, then `finish`. Several trainers can take their steps in turn: each
-    step leaves work on the device, and its results are read in the next one.
+    Call `step` until `done`, then `finish`. A step leaves its work on the device. Its statistics
+    are read, and its hooks called, at the start of the next `step` or of `finish`: one step late,
+    so that the host does not wait for the device, and several trainers can take steps in turn.
 
     Args:
         config: the run.
@@ -136,6 +137,7 @@ class Trainer:
         global_step: steps taken so far.
         total_steps: steps of the whole run.
         done: whether no step is left; a callback may set it.
+        hooks_due: whether the hooks of the last step have yet to be called.
         model: the network.
     """
 
@@ -180,7 +182,7 @@ class Trainer:
         graphed = single and config.cuda_graphs and is_builtin(config)
         self.graph = CudaGraph() if graphed else None
         self.examples: list[Tensor] = []
-        self.global_step, self.total_steps, self.step_open = 0, len(self.loader), False
+        self.global_step, self.total_steps, self.hooks_due = 0, len(self.loader), False
         if state is not None:
             self.load_state_dict(state)
         self.batches = self.loader.from_step(self.global_step, rank_slice(self.loader.size))
@@ -196,9 +198,9 @@ class Trainer:
         return model
 
     def step(self) -> None:
-        """Call the callbacks after the last step, and take the next one."""
+        """Call the hooks that are due from the last step, and take the next one."""
         with self.stopwatch:
-            self._end_step()
+            self._call_due_hooks()
             for callback in self.callbacks:
                 callback.on_step_start(self)
             if self.done:
@@ -211,9 +213,9 @@ class Trainer:
                 if self.graph
                 else self._forward_backward(*batch)
             )
-            self.gradient_meter.steps.append(measured)
+            self.gradient_meter.append(measured)
             self.global_step += 1
-            self.done, self.step_open = self.global_step == self.total_steps, True
+            self.done, self.hooks_due = self.global_step == self.total_steps, True
 
     def _forward_backward(self, labels: Tensor, rows: Tensor, *drawn: Tensor) -> Tensor:
         """Update the parameters on one batch and return the step's gradient statistics."""
@@ -227,11 +229,11 @@ class Trainer:
         self.optimizer.step()
         return measured
 
-    def _end_step(self) -> None:
-        """Read the last step's results and call the hooks, unless that was done."""
-        if not self.step_open:
+    def _call_due_hooks(self) -> None:
+        """Read the statistics of the last step and call its hooks, unless that was done."""
+        if not self.hooks_due:
             return
-        self.step_open = False
+        self.hooks_due = False
         if self.log_every is not None and (self.global_step - 1) % self.log_every == 0:
             self.log_gradient_stats()
         for callback in self.callbacks:
@@ -252,7 +254,6 @@ class Trainer:
             step = self.global_step - 1
             self.examples.append(self.gradient_meter.examples(step, EXAMPLES_PER_INTERVAL))
         stats = self.gradient_meter.compute()
-        self.gradient_meter.steps.clear()
         for callback in self.callbacks:
             callback.on_gradient_stats(self, stats)
 
@@ -269,7 +270,7 @@ class Trainer:
             RuntimeError: the run was evaluated on the test images before.
         """
         with self.stopwatch:
-            self._end_step()
+            self._call_due_hooks()
             for callback in self.callbacks:
                 callback.on_train_end(self)
         test_loss, test = math.nan, None

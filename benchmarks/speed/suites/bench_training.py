@@ -40,10 +40,9 @@ def training_step(objective: Objective, device: torch.device, *, with_stats: boo
         optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         if with_stats:
-            meter.steps.append(meter.measure(outputs, labels, loss))
+            meter.append(meter.measure(outputs, labels, loss))
             if len(meter.steps) == CONFIG.log_every:
                 meter.compute()
-                meter.steps.clear()
         optimizer.step()
 
     return step

@@ -22,7 +22,7 @@ def step(model: nn.Module, objective: Objective, meter: GradientMeter, seed: int
     loss = objective(outputs, labels).mean()
     loss.backward()
     wrong = objective.predict(outputs.detach()) != labels
-    meter.steps.append(meter.measure(outputs, labels, loss))
+    meter.append(meter.measure(outputs, labels, loss))
     alone = outputs.detach().requires_grad_()
     (each,) = torch.autograd.grad(objective(alone, labels).sum(), alone)
     magnitude = each.abs().mean(1)
@@ -62,7 +62,7 @@ def stats_of(gradient: list[float], wrong: list[bool]) -> GradientStats:
     # As a mean over the batch leaves it.
     outputs.grad = torch.tensor(gradient)[:, None] / len(wrong)
     labels = 1 - torch.tensor(wrong).long()
-    meter.steps.append(meter.measure(outputs, labels, torch.tensor(1.0)))
+    meter.append(meter.measure(outputs, labels, torch.tensor(1.0)))
     return meter.compute()
 
 
@@ -114,7 +114,6 @@ def test_merged_intervals_are_the_stats_of_all_their_steps() -> None:
         step(model, objective, apart, seed)
         if seed in (0, 3, 4):
             intervals.append(apart.compute())
-            apart.steps.clear()
     found, expected = merge_stats(intervals), together.compute()
     assert (found.steps, found.examples, found.wrong) == (5, 60, expected.wrong)
     for name in ("loss", "accuracy", "logit_mean_abs", "logit_when_wrong", "parameter_norm"):
