@@ -17,11 +17,12 @@ import torch
 from lossbench.benchmarks.config import CompareConfig, Start, optimizer_name, rates_of
 from lossbench.benchmarks.console import Reporter
 from lossbench.benchmarks.data import ImageSet
-from lossbench.benchmarks.data.description import data_lines, describe_data, experiment_name
+from lossbench.benchmarks.data.description import data_lines, describe_data
 from lossbench.benchmarks.data.sources import absolute_data, data_directory
 from lossbench.benchmarks.errors import UserError
 from lossbench.benchmarks.format import plural
 from lossbench.benchmarks.records import experiment
+from lossbench.benchmarks.records.experiment import SYNTHETIC_MARK
 from lossbench.benchmarks.records.files import write_json
 from lossbench.benchmarks.records.identities import Identity
 from lossbench.benchmarks.records.reading import EXPERIMENT_FILE, read_failure, read_finished_run
@@ -135,6 +136,28 @@ def create_plans(
         write_json(plan.directory / EXPERIMENT_FILE, about)
     _say_plans(plans, description, reporter)
     return plans
+
+
+def experiment_name(
+    config: CompareConfig, images: ImageSet, now: datetime, start: str | None
+) -> str:
+    """Return the name of an experiment: the user's, or data, model, start and date.
+
+    The name of an experiment on synthetic images says SYNTHETIC, so nobody takes its numbers for
+    results.
+
+    Args:
+        config: its settings.
+        images: its images.
+        now: the date.
+        start: initial model, or None for a directory of one experiment for each.
+    """
+    model = config.model.rpartition(":")[2]
+    data = SYNTHETIC_MARK if images.synthetic else images.name
+    if config.name:
+        return f"{data}-{config.name}" if images.synthetic else config.name
+    parts = [data, model, *([start] if start else []), f"{now:%Y%m%d-%H%M%S}"]
+    return "-".join(parts)
 
 
 def _resolve(

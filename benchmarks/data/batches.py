@@ -18,8 +18,8 @@ from torch import Tensor
 
 from lossbench.benchmarks.errors import unknown_name
 
-from . import ImageSet, Split
 from .augment import AUGMENTATIONS
+from .image_set import ImageSet, Split
 from .memory import advise_random_access
 from .split import select
 

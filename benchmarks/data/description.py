@@ -1,17 +1,14 @@
-"""Descriptions of image sets for experiment.json, and the default name of an experiment."""
+"""Descriptions of image sets for experiment.json."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from lossbench.benchmarks.config import CompareConfig
 from lossbench.benchmarks.format import describe_split, few_images, percent, plural
-from lossbench.benchmarks.records.experiment import SYNTHETIC_MARK
 
 from .batches import DeviceDataset
 from .image_set import ImageSet
@@ -19,28 +16,6 @@ from .sources import SPLITS
 
 IMBALANCE = 1.5
 """How many times as many training images of one class as of another are worth a warning."""
-
-
-def experiment_name(
-    config: CompareConfig, images: ImageSet, now: datetime, start: str | None
-) -> str:
-    """Return the name of an experiment: the user's, or data, model, start and date.
-
-    The name of an experiment on synthetic images says SYNTHETIC, so nobody takes its numbers for
-    results.
-
-    Args:
-        config: its settings.
-        images: its images.
-        now: the date.
-        start: initial model, or None for a directory of one experiment for each.
-    """
-    model = config.model.rpartition(":")[2]
-    data = SYNTHETIC_MARK if images.synthetic else images.name
-    if config.name:
-        return f"{data}-{config.name}" if images.synthetic else config.name
-    parts = [data, model, *([start] if start else []), f"{now:%Y%m%d-%H%M%S}"]
-    return "-".join(parts)
 
 
 def describe_data(

@@ -26,7 +26,7 @@ from lossbench.benchmarks.data import open_images
 from lossbench.benchmarks.data.batches import DeviceDataset, prepare
 from lossbench.benchmarks.data.decode import decode_square
 from lossbench.benchmarks.data.listing_cache import SETTLED_SECONDS
-from lossbench.benchmarks.records.experiment import cpu_count
+from lossbench.benchmarks.records.environment import cpu_count
 from lossbench.benchmarks.training.train import Trainer
 
 from . import growth_runs

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import torch
 
 from lossbench.benchmarks.errors import UserError
-from lossbench.benchmarks.records.experiment import hardware
+from lossbench.benchmarks.records.environment import hardware
 from lossbench.benchmarks.records.files import write_atomically, write_json
 from lossbench.benchmarks.report.document import DefinitionList, Document, Paragraph, Table
 from lossbench.benchmarks.report.render import markdown

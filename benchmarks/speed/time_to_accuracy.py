@@ -21,7 +21,7 @@ from lossbench.benchmarks.config import CompareConfig, RunConfig, rates_of
 from lossbench.benchmarks.data import ImageSet, Split, open_images
 from lossbench.benchmarks.data.batches import prepare
 from lossbench.benchmarks.presets import PRESETS
-from lossbench.benchmarks.records.experiment import cpu_count
+from lossbench.benchmarks.records.environment import cpu_count
 from lossbench.benchmarks.training.optimizer import MOMENTUM
 from lossbench.benchmarks.training.train import train
 

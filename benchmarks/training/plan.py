@@ -17,7 +17,8 @@ from lossbench.benchmarks.data import ImageSet
 from lossbench.benchmarks.data.batches import DeviceDataset, prepare
 from lossbench.benchmarks.data.sources import absolute_data
 from lossbench.benchmarks.errors import UserError, one_line
-from lossbench.benchmarks.records.experiment import SYNTHETIC_MARK, cpu_count
+from lossbench.benchmarks.records.environment import cpu_count
+from lossbench.benchmarks.records.experiment import SYNTHETIC_MARK
 from lossbench.benchmarks.records.identities import Identity, read_identities, run_keys
 from lossbench.benchmarks.records.reading import EXPERIMENT_FILE, read_description, runs_error
 from lossbench.benchmarks.records.results import RESULTS, run_directory

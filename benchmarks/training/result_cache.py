@@ -16,7 +16,7 @@ import torch
 
 from lossbench import losses, models
 from lossbench.benchmarks.config import RunConfig
-from lossbench.benchmarks.records.experiment import processor_family
+from lossbench.benchmarks.records.environment import processor_family
 from lossbench.benchmarks.records.files import (
     ONE_DAY,
     make_directory,

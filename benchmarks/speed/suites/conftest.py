@@ -11,7 +11,7 @@ import pytest
 import torch
 from pytest_benchmark.fixture import BenchmarkFixture
 
-from lossbench.benchmarks.records.experiment import hardware
+from lossbench.benchmarks.records.environment import hardware
 from lossbench.benchmarks.speed.cases import NOTES, Case, Works, measure_works
 from lossbench.benchmarks.speed.interleaved import Ratio, Work, synchronised, time_ratio
 from lossbench.losses import kernels

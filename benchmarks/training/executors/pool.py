@@ -21,7 +21,7 @@ from lossbench.benchmarks.console import Reporter
 from lossbench.benchmarks.data import ImageSet, open_images
 from lossbench.benchmarks.data.batches import DeviceDataset, prepare
 from lossbench.benchmarks.errors import UserError
-from lossbench.benchmarks.records.experiment import cpu_count
+from lossbench.benchmarks.records.environment import cpu_count
 from lossbench.benchmarks.training.interruption import ignore, withheld
 from lossbench.benchmarks.training.network import is_builtin
 from lossbench.benchmarks.training.result import RunResult

@@ -22,7 +22,7 @@ from rich.console import Console
 
 from lossbench.benchmarks.config import RunConfig
 from lossbench.benchmarks.console import Reporter
-from lossbench.benchmarks.records.experiment import cpu_count
+from lossbench.benchmarks.records.environment import cpu_count
 from lossbench.benchmarks.records.gradient_stats import GradientStats
 from lossbench.benchmarks.records.results import append_tables, run_directory
 from lossbench.benchmarks.training.interruption import ignore, withheld

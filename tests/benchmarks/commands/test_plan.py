@@ -1,10 +1,12 @@
 import dataclasses
+from datetime import UTC, datetime
 
 import pytest
 
 from lossbench.benchmarks.commands import compare as comparison
 from lossbench.benchmarks.commands import plan as plan_module
-from lossbench.benchmarks.commands.plan import collect, create_plan, run_one
+from lossbench.benchmarks.commands.plan import collect, create_plan, experiment_name, run_one
+from lossbench.benchmarks.config import CompareConfig
 from lossbench.benchmarks.console import Reporter
 from lossbench.benchmarks.records.files import write_json
 from lossbench.benchmarks.records.reading import read_description
@@ -15,6 +17,8 @@ from lossbench.benchmarks.training.plan import load_plan
 
 from ..comparisons import compare, resume
 from ..rows import assert_same_weights, equal_but_for_time
+
+NOW = datetime(2026, 11, 22, 10, 30, 5, tzinfo=UTC)
 
 
 def write_tables(plan, _status) -> None:
@@ -100,3 +104,20 @@ def test_a_plan_without_rows_has_none_to_lose(config, runs: str) -> None:
         (directory / "mse" / "seed0").mkdir(parents=True)
         (directory / "mse" / "seed0" / "results.csv").write_text("")
     assert run_one(directory, 0, Reporter()).finished == 1
+
+
+@pytest.mark.parametrize(
+    ("synthetic", "settings", "expected"),
+    [
+        (False, {}, "noise-convnet-normal-20261122-103005"),
+        (False, {"name": "mine"}, "mine"),
+        (True, {}, "SYNTHETIC-convnet-normal-20261122-103005"),
+        (True, {"name": "mine"}, "SYNTHETIC-mine"),
+        (False, {"model": "my.package:Net"}, "noise-Net-normal-20261122-103005"),
+    ],
+)
+def test_the_name_of_an_experiment(images, synthetic, settings, expected) -> None:
+    images = dataclasses.replace(images, synthetic=synthetic)
+    config = CompareConfig(**settings)
+    assert experiment_name(config, images, NOW, "normal") == expected
+    assert experiment_name(config, images, NOW, None) == expected.replace("-normal", "")

@@ -7,35 +7,16 @@ from datetime import UTC, datetime
 import pytest
 import torch
 
-from lossbench.benchmarks.config import CompareConfig
 from lossbench.benchmarks.data.batches import prepare
 from lossbench.benchmarks.data.description import (
     _count_warnings,
     data_lines,
     describe_data,
-    experiment_name,
 )
 from lossbench.benchmarks.data.sources import Composition
 
 CPU = torch.device("cpu")
 NOW = datetime(2026, 11, 22, 10, 30, 5, tzinfo=UTC)
-
-
-@pytest.mark.parametrize(
-    ("synthetic", "settings", "expected"),
-    [
-        (False, {}, "noise-convnet-normal-20261122-103005"),
-        (False, {"name": "mine"}, "mine"),
-        (True, {}, "SYNTHETIC-convnet-normal-20261122-103005"),
-        (True, {"name": "mine"}, "SYNTHETIC-mine"),
-        (False, {"model": "my.package:Net"}, "noise-Net-normal-20261122-103005"),
-    ],
-)
-def test_the_name_of_an_experiment(images, synthetic, settings, expected) -> None:
-    images = replace(images, synthetic=synthetic)
-    config = CompareConfig(**settings)
-    assert experiment_name(config, images, NOW, "normal") == expected
-    assert experiment_name(config, images, NOW, None) == expected.replace("-normal", "")
 
 
 def test_images_are_counted_by_split_and_class(images) -> None:
