@@ -174,7 +174,7 @@ class SpeedCommand:
 
 @dataclass(frozen=True)
 class CatalogueCommand:
-    """Write the catalogue of losses: a page of all registered losses, with figure and accuracy."""
+    """Write the catalogue of losses: one page with formula, curve and numerical error of each."""
 
     output: Annotated[Path, tyro.conf.arg(metavar="DIR")] = Path("losses")
     """Directory of README.md and catalogue.png."""

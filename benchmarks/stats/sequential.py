@@ -47,7 +47,7 @@ _NODES = 32
 
 @cache
 def nominal_level(looks: tuple[int, ...] = LOOKS, error: float = ERROR, sides: Sides = 2) -> float:
-    """Return the p below which each look rejects, so that all of them are wrong with `error`.
+    """Return the p below which each look rejects, so that the error over all looks is `error`.
 
     Args:
         looks: numbers of differences, each at least 2 above the one before.

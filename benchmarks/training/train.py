@@ -386,8 +386,8 @@ class Validation(Callback):
 
 
 def is_due(step: int, per_epoch: int, evaluations: int) -> bool:
-    """Return whether an evaluation comes before a step: so many per epoch, evenly spaced, the first
-    before the first step."""
+    """Return whether an evaluation comes before a step: `evaluations` per epoch, evenly spaced, the
+    first of them before the epoch's first step."""
     step %= per_epoch
     number = -(-step * evaluations // per_epoch)
     return number < evaluations and per_epoch * number // evaluations == step
