@@ -213,6 +213,7 @@ def test_a_run_that_fails_is_told_by_the_exit_code(pictures: Path, monkeypatch, 
     assert "Traceback" not in err + capsys.readouterr().err
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("pictures")
 def test_tune_and_compare_go_together(pictures: Path, capsys) -> None:
     options = ["--data", str(pictures), *SMALL[:-2], "--losses", "cross-entropy", "mse"]
