@@ -276,7 +276,6 @@ def overconfidence(runs: Runs) -> list[float]:
 
 CLAIM = Claim(
     name="calibration",
-    question=DESIGN.question,
     claim=(
         "Cross-entropy and the squared error of a sigmoid, which are proper, are calibrated; focal "
         "loss and generalised cross-entropy, which are not, are so only after their inverse links."

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from statistics import fmean as mean
 from typing import Any
 
@@ -79,10 +79,15 @@ class Claim(Statement):
     Attributes:
         design: what is fixed before anything is trained.
         analysis: computes the finding.
+        question: that of the design.
     """
 
+    question: str = field(init=False)
     design: Design
     analysis: type[Analysis]
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "question", self.design.question)
 
     def analyse(self, train: Train, seeds: range) -> Analysis:
         """Choose the learning rates, train every cell with the seeds, and return the analysis."""

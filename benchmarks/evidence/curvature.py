@@ -183,7 +183,6 @@ LABELS = {
 
 CLAIM = Claim(
     name="curvature",
-    question=DESIGN.question,
     claim=(
         "Where sigmoid-mse is confidently wrong its gradient is as clear of noise as that of "
         "cross-entropy, only short, and it grows along its descent: the curvature is negative."

@@ -75,7 +75,6 @@ class Depth(Interactions):
 
 CLAIM = Claim(
     name="depth",
-    question=DESIGN.question,
     claim=(
         "Without batch normalisation and in a network of eight convolutions, too, sigmoid-mse "
         "loses on cross-entropy by a confidently wrong start."

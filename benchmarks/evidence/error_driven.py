@@ -284,7 +284,6 @@ def bin_medians(examples: RecordedExamples) -> tuple[Array, Array]:
 
 CLAIM = Claim(
     name="error-driven",
-    question=DESIGN.question,
     claim=(
         "|dL/dz| of an example is the error |f - t|, or twice that, with cross-entropy in each of "
         "its forms, and with no other loss of the argument."

@@ -220,7 +220,7 @@ class Imbalance(Analysis):
 
 
 def source(cell: Cell) -> Cell:
-    """Return the cell whose networks a method uses: shifted ones are those of the plain loss."""
+    """Return the cell whose networks a method uses; shifted logits use the plain loss's."""
     method, ratio = cell
     return (PLAIN if method == SHIFTED else method), ratio
 
@@ -244,7 +244,6 @@ def found(predictions: Predictions, method: str, ratio: int) -> NDArray[np.bool_
 
 CLAIM = Claim(
     name="imbalance",
-    question=DESIGN.question,
     claim=(
         "It takes no other loss: with the threshold of plain cross-entropy shifted after training, "
         "neither class weights nor logit adjustment nor focal loss is ahead of it."

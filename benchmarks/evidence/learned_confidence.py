@@ -101,7 +101,6 @@ class LearnedConfidence(Interactions):
 
 CLAIM = Claim(
     name="learned-confidence",
-    question=DESIGN.question,
     claim=(
         "From a network that has learned flipped labels, so that it is surely wrong, "
         "cross-entropy recovers in fewer steps than sigmoid-mse, relative to an even start."

@@ -235,7 +235,6 @@ class LearningRate(Analysis):
 
 CLAIM = Claim(
     name="learning-rate",
-    question=DESIGN.question,
     claim=(
         f"{REFERENCE} is ahead of {OTHER} at a low learning rate and behind it at a high one, "
         f"within {NEAR:g} points of it when each has its own best rate, and no harder to tune."

@@ -279,7 +279,6 @@ def mean_gradients(f: NDArray[np.float64], gradient: NDArray[np.float64]) -> lis
 
 CLAIM = Claim(
     name="likelihood",
-    question=DESIGN.question,
     claim=(
         "Minus the log-likelihood, binary cross-entropy, H(p, q) and KL + H(p) are one number, "
         "with one gradient."

@@ -224,7 +224,6 @@ def _largest(a: torch.Tensor, b: torch.Tensor) -> float:
 
 CLAIM = Claim(
     name="multiclass",
-    question=DESIGN.question,
     claim=(
         "With ten classes no other way to carry the argument over is more accurate than softmax "
         f"cross-entropy by more than {MARGIN:g} point: neither the sum of Bernoullis, which is "

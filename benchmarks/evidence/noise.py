@@ -198,7 +198,6 @@ NAMES = {(loss, each): f"{LOSSES[loss]}, {in_percent(each)} wrong" for loss, eac
 
 CLAIM = Claim(
     name="noise",
-    question=DESIGN.question,
     claim=(
         f"With {in_percent(NOISY)} wrong labels generalised and symmetric cross-entropy gain on "
         "cross-entropy, relative to training on right labels."

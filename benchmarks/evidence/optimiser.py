@@ -159,7 +159,6 @@ class Optimiser(Analysis):
 
 CLAIM = Claim(
     name="optimiser",
-    question=DESIGN.question,
     claim=(
         "Adam, which divides a gradient by its size, makes up for part of what sigmoid-mse loses "
         "from a confidently wrong start, and not for all of it."

@@ -82,7 +82,6 @@ class OtherClasses(Interactions):
 
 CLAIM = Claim(
     name="other-classes",
-    question=DESIGN.question,
     claim=(
         "For the other classes of CIFAR-10, two by two, sigmoid-mse stalls where it starts out "
         "confidently wrong, as it does for cats and dogs."

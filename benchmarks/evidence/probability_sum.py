@@ -315,7 +315,6 @@ def mean_gradient(seeds: Sequence[NDArray[np.float64]]) -> Quantity:
 
 CLAIM = Claim(
     name="probability-sum",
-    question=DESIGN.question,
     claim=(
         "Maximising the sum of probabilities trains from a normal start, but its gradient "
         "p (1 - p) vanishes where the model is sure of the wrong class, and from such a start it "

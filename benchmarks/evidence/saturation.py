@@ -291,7 +291,6 @@ def _median(values: Array) -> str:
 
 CLAIM = Claim(
     name="saturation",
-    question=DESIGN.question,
     claim=(
         "From a confidently wrong start sigmoid-mse, whose gradient (f - t) f (1 - f) vanishes "
         "there, stalls, while cross-entropy, whose gradient is f - t, recovers."

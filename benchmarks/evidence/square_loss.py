@@ -107,7 +107,6 @@ class SquareLoss(Analysis):
 
 CLAIM = Claim(
     name="square-loss",
-    question=DESIGN.question,
     claim=(
         "Squared error of raw outputs, at its own best learning rate, is within "
         f"{MARGIN:g} points of the test accuracy of cross-entropy at its own."

@@ -210,7 +210,6 @@ def gain(run: RunResult) -> float:
 
 CLAIM = Claim(
     name="zero-one",
-    question=DESIGN.question,
     claim="The count of errors has no gradient, so that training on it changes no parameter.",
     refuted_by=(
         "A parameter changes, a gradient is not 0, or accuracy changes where only parameters can "
