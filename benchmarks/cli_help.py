@@ -10,14 +10,16 @@ import textwrap
 from collections.abc import Iterator
 
 TOPICS = {
-    "what": "losses model width seeds start preset learning-rate tuned rates looks only against",
+    "experiment": (
+        "losses model width seeds start preset learning-rate tuned rates looks only against seconds"
+    ),
     "data": "data split classes duplicates image-size augmentation validation evidence",
     "training": (
         "epochs batch-size optimizer schedule weight-decay test-time-augmentation precision "
         "kernels channels-last compile cuda-graphs deterministic device executor workers "
-        "seconds resume"
+        "evaluations log-every checkpoint-every resume"
     ),
-    "output": "name runs output evaluations log-every checkpoint-every all every-seed port",
+    "output": "name runs output all every-seed port",
 }
 """Flags by topic, in this order and without their hyphens. Others follow."""
 
@@ -25,7 +27,7 @@ WIDE = "10000"
 """Width in characters in which tyro breaks no line."""
 
 INDENT = 6
-"""Width by which the text of a flag is indented where its line goes on."""
+"""Width by which the text of a flag is indented where its line continues."""
 
 Entry = tuple[str, str]
 """A flag with its values, or the name of a command or an argument, and its text."""

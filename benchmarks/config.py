@@ -96,7 +96,7 @@ class TrainingConfig:
         option("CLASS=NAME,NAME [CLASS=NAME ...]", "cat dog"),
     ] = ()
     """Names of each class's folders below --data, such as cat=kitten,gatos dog=perros,puppy.
-    Any two will do: cat=tabby dog=wolf. Of cifar10-ten also more."""
+    Any two will do: cat=tabby dog=wolf. cifar10-ten takes more than two."""
     duplicates: DuplicatePolicy = "keep"
     """keep: warn of copies of an image, across splits or with two labels.
     drop: take them out of training; test images stay. stop: end the command."""
@@ -127,8 +127,8 @@ class TrainingConfig:
     """mirror: average the outputs over the image and its mirror image.
     mirror-shift: also over both shifted towards each corner, by one pixel in 32."""
     validation: float = 0.1
-    """Share of the training images held out for curves and tuning; 0: none.
-    Unless 0, a validation split of the data is used instead."""
+    """Share of the training images held out for curves and tuning; 0: no validation.
+    Above 0, a validation split of the data is used instead, if there is one."""
     evaluations: int = 4
     """Evaluations on validation images per epoch."""
     precision: Literal["float32", "bfloat16"] = "float32"

@@ -8,8 +8,7 @@ class UserError(Exception):
     """Raised for a user's mistake or something the machine lacks.
 
     Its text is one line: what came, what was wanted, what to do. The command prints it and exits
-        with
-    code 2, without a traceback.
+    with code 2, without a traceback.
     """
 
 

@@ -32,10 +32,10 @@ class EvidenceCommand:
     interrupted examination continues where it stopped.
     """
 
-    names: Annotated[Names, tyro.conf.arg(metavar="[NAME ...]")] = ()
+    names: Annotated[Names, option("[NAME ...]")] = ()
     """Claims to examine, or all."""
     looks: Annotated[int | None, option("N", "until it is decided")] = None
-    """Stop after N looks, decided or not; the same command without it goes on later."""
+    """Stop after N interim analyses; the same command without it continues."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
     """auto: CUDA if there is a GPU."""
     workers: Workers = None

@@ -42,7 +42,7 @@ def test_a_page_is_written_anew() -> None:
     assert help_page(PAGE, 40) == (
         "usage: x [-h] A [--seeds INT]\n\nWhat it does.\n\n"
         "positional arguments:\n  A  A file. (required)\n\n"
-        "what:\n"
+        "experiment:\n"
         "  --losses NAME [NAME ...]  Their names.\n"
         "  --[no-]tuned  Search first. Then\n      train. (default: False)\n\n"
         "other:\n  --odd INT  Odd. (default: 3)\n"
