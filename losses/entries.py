@@ -142,8 +142,8 @@ class Entry:
         """Return what the loss takes, for a network's logits (N,) or (N, C).
 
         Probabilities are the sigmoid (binary) or softmax, log-probabilities the log-softmax.
-        Distances are softplus(-z): the surer z is of a class, the smaller. Logits and outputs
-        are z itself.
+        Distances are softplus(-z): they shrink as the predicted probability of the class rises.
+        Logits and outputs are z itself.
         """
         match self.takes:
             case "probabilities":

@@ -1,7 +1,7 @@
 """Kinds of losses: what a callable of (input, target) takes, as stated in words or found by trying.
 
-A loss is tried on inputs and targets of each kind, until it falls when an example gets surer of its
-right class.
+A loss is tried on inputs and targets of each kind, until it decreases as the predicted probability
+of the right class rises.
 """
 
 from __future__ import annotations
@@ -118,7 +118,7 @@ def find_kind(loss: Loss, kinds: Sequence[LossKind], *, trusted: bool) -> tuple[
         return found[0], bool(whole)
     if not ran:
         raise NoKindError(f"{type(errors[0]).__name__}: {errors[0]}".splitlines()[0])
-    raise NoKindError("it falls on no kind of input and target when the right class gets surer")
+    raise NoKindError("the loss decreases for no known input and target type")
 
 
 def _batch(

@@ -88,9 +88,9 @@ def divisible(logits: Tensor, data: Data) -> bool:
 
 
 def _is_plain(*tensors: Tensor | None) -> bool:
-    """Return whether nothing but reverse mode may follow what is done with the tensors.
+    """Return whether only reverse-mode autograd can apply.
 
-    Others that do are a compiler, a trace, a transform of torch.func, forward mode and subclasses.
+    False under a compiler, a trace, a transform of torch.func or forward mode, and for subclasses.
     """
     if torch.compiler.is_compiling() or forward_ad._current_level >= 0:
         return False

@@ -1,4 +1,4 @@
-"""Losses of one's own that are not registered: any callable of (input, target).
+"""Custom losses that are not registered: any callable of (input, target).
 
 >>> from lossbench.losses import registry
 >>> entry = registry.entry("torch.nn.functional:soft_margin_loss")
@@ -23,7 +23,7 @@ from .kinds import Loss, LossKind, NoKindError, find_kind, stated
 
 
 class OwnLoss:
-    """Builder of a loss of one's own: the `module` of its entry.
+    """Builder of a custom loss: the `module` of its entry.
 
     Attributes:
         found: the class, function or instance.

@@ -119,13 +119,13 @@ def entry(name: str) -> Entry:
 
     Args:
         name: a registered name, the name of an installed package's entry point, or
-            'package.module:name', a class, function or instance of one's own. It is registered
-            under its own name, or as `package.module.name`. Behind '=' stands what it takes, in
-            words of `kinds.KINDS`; what is not stated is found by trying it.
+            'package.module:name', your own class, function or instance. It is registered
+            under its own name, or as `package.module.name`. An '=' and words of
+            `kinds.KINDS` may state what it takes; the rest is found by trying it.
     Raises:
         TypeError: name is not a string, or what it names is no loss.
         KeyError: there is no loss of that name; the message names the nearest one.
-        ValueError: what a loss of one's own takes is stated wrongly, or is registered otherwise.
+        ValueError: what a custom loss takes is stated wrongly, or is registered otherwise.
         ImportError: the module cannot be imported, or what its loss takes cannot be found out.
     """
     if not isinstance(name, str):
@@ -145,7 +145,7 @@ def entry(name: str) -> Entry:
 
 
 def location(name: str) -> str | None:
-    """Return where a registered loss of one's own was found, 'package.module:name' as in `entry`.
+    """Return where a registered custom loss was found, 'package.module:name' as in `entry`.
 
     In another process `entry` of it registers the same loss. None for the other losses.
     """

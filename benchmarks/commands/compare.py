@@ -40,7 +40,7 @@ def run(command: CompareCommand, line: str) -> int:
     typed = {word.partition("=")[0] for word in shlex.split(line) if word.startswith("--")}
     if command.resume is not None and typed - {"--resume", "--executor", "--workers", "--data"}:
         raise UserError(
-            f"--resume {command.resume}: the experiment goes on with the settings that it was "
+            f"--resume {command.resume}: the experiment resumes with the settings that it was "
             "begun with; give no other flag but --executor, --workers, and --data if the images "
             "have moved"
         )

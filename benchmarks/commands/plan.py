@@ -62,7 +62,7 @@ def train_part(command: RunOneCommand | CollectCommand) -> int:
     for failure in ended.failed:
         print(f"lossbench: {failure}", file=sys.stderr)
     if ended.interrupted:
-        print("lossbench: interrupted; the same command goes on", file=sys.stderr)
+        print("lossbench: interrupted; the same command continues", file=sys.stderr)
         return 128 + ended.interrupted
     return 1 if ended.failed else 0
 

@@ -58,14 +58,14 @@ def print_status(ended: Sequence[ExperimentStatus]) -> int:
     planned = sum(status.planned for status in ended)
     if stopped := ended[-1].interrupted:
         print(
-            f"lossbench: interrupted after {runs} of {planned} runs; to go on: {again}",
+            f"lossbench: interrupted after {runs} of {planned} runs; to resume: {again}",
             file=sys.stderr,
         )
         return 128 + stopped
     if runs < planned:
         print(
             f"lossbench: {planned - runs} of {planned} runs are not finished; a run that failed "
-            f"has its error in failure.txt; to go on: {again}",
+            f"has its error in failure.txt; to resume: {again}",
             file=sys.stderr,
         )
     return 1 if failures else 0
@@ -104,5 +104,5 @@ def explain_disk_errors(directory: Path) -> Iterator[None]:
     except OSError as error:
         raise UserError(
             f"{one_line(error)}: stopped; what was saved in {directory} is complete, and `compare "
-            f"--resume {directory}` goes on from it once that is fixed"
+            f"--resume {directory}` resumes from it once that is fixed"
         ) from None

@@ -105,7 +105,7 @@ def handle_duplicates(
     if policy == "stop" and told:
         raise UserError(
             f"{images.name}: {'; '.join(told)}; take them out of training with --duplicates drop, "
-            "or go on with --duplicates keep"
+            "or keep them with --duplicates keep"
         )
     removable = _find_removable(every)
     if policy == "drop" and removable.any():

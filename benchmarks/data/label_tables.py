@@ -38,7 +38,7 @@ FILE_COLUMNS = (
 )
 LABEL_COLUMNS = ("label", "labels", "class", "classname", "category", "target", "species", "animal")
 SPLIT_COLUMNS = ("split", "set", "subset", "dataset", "usage", "partition")
-"""Headings of columns, in small letters without spaces and signs, the likeliest first."""
+"""Headings of columns, lower-case, without spaces and signs, the likeliest first."""
 SUFFIXES = (".csv", ".tsv")
 SUBMISSION = re.compile("submission", re.IGNORECASE)
 """Part of the name of a table whose labels are only an example."""

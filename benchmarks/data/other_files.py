@@ -30,7 +30,7 @@ DERIVED_FOLDERS = frozenset(
         *("thumb", "thumbs", "thumbnail", "thumbnails"),
     )
 )
-"""Folders of pictures that are no photographs, in small letters alone."""
+"""Folders of pictures that are no photographs, lower-case."""
 
 _SAVE = "image.save('cat/1.jpg')"
 OTHER_FORMATS = {

@@ -23,7 +23,7 @@ MAX_ROWS = 2_000_000
 """Upper bound of rows of all tables."""
 IMAGE_COLUMNS = ("image", "img", "images", "picture", "photo")
 LABEL_COLUMNS = ("label", "labels", "class", "category", "target")
-"""Names of columns, in small letters, if the table's metadata do not say what they hold."""
+"""Names of columns, lower-case, if the table's metadata do not say what they hold."""
 NUMBER = re.compile(r"[ ._-]*\d*(-of-\d+)?\.parquet", re.IGNORECASE)
 """End of a table's name: its number among those of a split."""
 BATCH = 4

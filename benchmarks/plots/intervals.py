@@ -43,7 +43,7 @@ class IntervalRow:
         expected: shaded range of values; an end may be infinite.
         ends: two values with names, joined by a grey line.
         floor: value of a grey tick.
-        continues: whether the bar goes on beyond its low and its high end: an arrow.
+        continues: whether the bar continues beyond its low and its high end: an arrow.
         inner: ends of a thick part of the bar.
     """
 
@@ -172,7 +172,7 @@ def marker_style(loss: str, *, hollow: bool = False) -> dict[str, Any]:
 
 
 class Visible(NamedTuple):
-    """The part of a bar between the ends of an axis, and whether it goes on beyond either end."""
+    """The part of a bar between the ends of an axis, and whether it continues beyond either end."""
 
     low: float
     high: float

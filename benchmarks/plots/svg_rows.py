@@ -121,7 +121,7 @@ def _within(value: float, x: Scale) -> float:
 
 
 def _bar(shown: Visible, x: Scale, middle: float) -> str:
-    """Draw a bar, with an arrow at an end that it goes on beyond."""
+    """Draw a bar, with an arrow at an end that it continues beyond."""
     start, end = x(shown.low), x(shown.high)
     d = f"M{start:.1f} {middle:.1f}H{end:.1f}"
     if shown.continues[0]:

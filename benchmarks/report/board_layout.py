@@ -20,7 +20,7 @@ BY_LAYER = "gradient/by_layer"
 """Scalar of a seed: the norm of each layer's gradient, with the number of the layer as its step."""
 
 FIRST = "Main"
-"""Group of the charts that come first: TensorBoard sorts capitals before small letters."""
+"""Group of the charts that come first: TensorBoard sorts capitals before lower-case letters."""
 
 WRONG = "gradient/logit_when_wrong"
 

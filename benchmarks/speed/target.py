@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from .interleaved import Ratio
 
 MEMORY_BINDS = 0.9
-"""Share of a copy's bandwidth from which on memory, and no formula, is what takes the time."""
+"""Share of a copy's bandwidth at which a loss is memory-bound."""
 
 
 @dataclass(frozen=True)

@@ -57,7 +57,8 @@ def say_kind(name: str, say: Callable[[str], None]) -> None:
     """Say what a loss of the user's own takes, and how to state it, if it is not registered."""
     module = registry.entry(name).module
     if isinstance(module, OwnLoss):
-        say(f"{name}: {registry.location(name)}, {module.how}; what stands behind = can be stated")
+        where = registry.location(name)
+        say(f"{name}: {where}, {module.how}; override with NAME=task,input,target")
 
 
 def check_losses(config: ExperimentConfig) -> tuple[str, ...]:

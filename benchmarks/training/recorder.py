@@ -49,7 +49,7 @@ class RunInterruptedError(Exception):
 
 
 class RunFailedError(Exception):
-    """Raised when a single run fails, with one line; the experiment goes on."""
+    """Raised when a single run fails, with one line; the experiment continues."""
 
 
 class Monitor(Protocol):

@@ -85,7 +85,7 @@ class Kind(NamedTuple):
 
     Attributes:
         closed_form: `closed_form(loss, input, target, weight, extra, ignore_index, reduction,
-            settings)`, the loss of arguments that a kernel has computed.
+            settings)`: the same loss in torch operations, differentiable.
         takes_weight: whether the formula takes the weights of the classes, after its target.
         one_dtype: whether only a target of the input's dtype is plain.
         matrix: whether only an input (N, C) is plain.

@@ -225,7 +225,7 @@ class Graph:
         return None
 
     def reduce(self, op: str, x: Node, without: tuple[Node, ...] = ()) -> Node:
-        """Return 'sum', 'amax' or 'argmax' over the classes but those of the indices `without`."""
+        """Return 'sum', 'amax' or 'argmax' over the classes, excluding indices `without`."""
         sort: Sort = "index" if op == "argmax" else x.sort
         return self._node(op, (x, *without), "row", sort)
 

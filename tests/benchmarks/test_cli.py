@@ -152,7 +152,7 @@ def test_a_signal_keeps_what_is_done_and_says_how_to_go_on(
     done = [name for name, each in summary["losses"].items() if each["test_accuracy"]]
     assert done
     assert all(name in out for name in done)
-    (line,) = (line for line in err.splitlines() if "to go on" in line)
+    (line,) = (line for line in err.splitlines() if "to resume" in line)
     command = line.partition("lossbench compare ")[2].split()
     assert command == ["--resume", "runs/cut"]
     assert cli.main(["compare", *command]) == 0

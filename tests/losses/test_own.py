@@ -1,4 +1,4 @@
-"""Losses of one's own that are not registered: what they take is found by trying them."""
+"""Custom losses that are not registered: what they take is found by trying them."""
 
 import sys
 from types import ModuleType
@@ -200,7 +200,7 @@ def test_a_loss_of_a_whole_batch_says_so() -> None:
         ("own:number", TypeError, "cannot be called: it is of type int"),
         ("own:summed", TypeError, "adds up its examples"),
         ("own:poisson", ImportError, "own:poisson=binary,logits,probability"),
-        ("own:falls_nowhere", ImportError, "falls on no kind"),
+        ("own:falls_nowhere", ImportError, "decreases for no known input"),
         ("own:hinge=multiclass,index", ImportError, "takes cannot be found out"),
         ("torch.nn.functional:gaussian_nll_loss", ImportError, "missing 1 required"),
         ("own:NeedsWords", ImportError, "cannot be built without arguments: TypeError"),

@@ -72,7 +72,7 @@ class ActiveRun:
         self.trainer: Trainer | None = None
 
     def take_turn(self) -> Future[RunResult] | None:
-        """Take one step; return how the run ended, None if it goes on."""
+        """Take one step; return how the run ended, None if it continues."""
         ended: Future[RunResult] = Future()
         try:
             with self.stream(), self.resources as stack:

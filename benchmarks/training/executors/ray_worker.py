@@ -78,7 +78,7 @@ def train_remotely(
                     yield monitor.update_with(read_files(path) if version != before else None)
                     sent = monotonic()
             outcome = run_outcome(ended.result)
-            if outcome.error is not None:  # of this machine: the run goes on elsewhere
+            if outcome.error is not None:  # of this machine: the run resumes elsewhere
                 raise outcome.error
         except BaseException:
             _plan.cache_clear()  # its test images may have been used

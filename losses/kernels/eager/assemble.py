@@ -125,7 +125,7 @@ class _Assembler(Writer):
         return sorts.get(node.sort, self.dtype)
 
     def _done(self, node: Node) -> None:
-        """Free the registers whose last use a node is."""
+        """Free the registers that no later node uses."""
         for each in self._needed(node):
             self.uses[each] -= 1
             if not self.uses[each]:
