@@ -45,6 +45,7 @@ from lossbench.benchmarks.training.rate_search import (
     accuracy_by_rate,
     best_rate,
     extend_search,
+    is_end,
     search,
 )
 from lossbench.benchmarks.training.result import RunResult
@@ -213,7 +214,7 @@ def notes(about: dict[str, Any]) -> list[str]:
         means = loss["validation_accuracy"]
         if len(set(means.values())) == 1:
             same.append(name)
-        elif loss["best"] in (min(map(float, means)), max(map(float, means))):
+        elif is_end(loss["best"], map(float, means)):
             edge.append(name)
     lines = few_images(about["data"]["validation"], "validation")
     if edge:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from .claim import Claim
 from .design import Design, Expected, Tested
-from .interactions import CONTRAST, Interactions, Starts, cells_of, searches_of
+from .interactions import CONTRAST, Interactions, cells_of, searches_of, starts_of
 from .measures import with_interval
-from .saturation import EVEN, PERCENT, REFERENCE, SUREST, config_of
+from .saturation import EVEN, PERCENT, SUREST
 
 PLAIN, DEEP = "plainnet", "resnet9"
 # resnet9 is fast with small rates.
@@ -17,23 +17,9 @@ RATES = (0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0)
 WIDTHS = {PLAIN: None, DEEP: 8}
 
 
-def starts_of(model: str) -> Starts:
-    """Return the runs of a model from both starts."""
-    return Starts(
-        *(
-            replace(
-                config_of(REFERENCE, each, 8),
-                model=model,
-                width=WIDTHS[model],
-                evaluations=12,
-                record_examples=False,
-            )
-            for each in (EVEN, SUREST)
-        )
-    )
-
-
-SETTINGS = {model: starts_of(model) for model in WIDTHS}
+SETTINGS = {
+    model: starts_of(model=model, width=width, evaluations=12) for model, width in WIDTHS.items()
+}
 DESIGN = Design(
     question="Does saturation hold without batch normalisation, and in a deeper network?",
     expects=tuple(Expected(f"{CONTRAST}: {model}", "above", 1.25, "times") for model in SETTINGS),

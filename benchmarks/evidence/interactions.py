@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import ClassVar, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 from lossbench.benchmarks.config import RunConfig
 from lossbench.benchmarks.plots.intervals import SEEDS, IntervalRow, RowPanel
@@ -17,8 +17,8 @@ from .claim import Analysis
 from .design import Cells, Quantity
 from .figures import figure, tests_figure
 from .measures import table, tests_table
-from .saturation import ACCURACY, EVEN, OTHER, REFERENCE, SUREST, Saturation
-from .steps import count_steps, in_times, quotient, ratio, search_table
+from .saturation import ACCURACY, EVEN, OTHER, REFERENCE, SUREST, Saturation, config_of
+from .steps import count_steps, in_times, quotient, ratio, search_in_steps
 
 RATES = (0.03, 0.1, 0.3, 1.0, 3.0, 10.0)
 """Learning rates that are tried from the even start."""
@@ -40,6 +40,12 @@ class Starts(NamedTuple):
 
     even: RunConfig
     wrong: RunConfig
+
+
+def starts_of(**settings: Any) -> Starts:
+    """Return the runs of saturation's network, with other settings, from both of its starts."""
+    runs = (config_of(REFERENCE, each, 8) for each in (EVEN, SUREST))
+    return Starts(*(replace(run, record_examples=False, **settings) for run in runs))
 
 
 def cells_of(settings: Mapping[str, Starts]) -> Cells:
@@ -159,7 +165,7 @@ class Interactions(Analysis):
             "reached the accuracy, training ended after 281 steps. Such a run counts with the "
             "steps of its training, which makes a ratio a bound (≥, ≤).",
         )
-        search = search_table(
+        search = search_in_steps(
             {
                 self._searched_name(cell): scores
                 for cell, scores in self.searched.items()

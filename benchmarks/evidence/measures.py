@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from lossbench.benchmarks.format import MISSING, number
 from lossbench.benchmarks.records.claim import ClaimTable, Measure
@@ -47,6 +47,30 @@ def table(
     """
     rows = tuple(tuple(cell(item) for cell in columns.values()) for item in items)
     return ClaimTable(title, tuple(columns), rows, notes)
+
+
+def rates_table(
+    title: str,
+    searched: Mapping[Any, Mapping[float, float]],
+    names: Mapping[Any, str],
+    show: Callable[[float], str],
+    note: str,
+) -> ClaimTable:
+    """Return the table of a search for learning rates.
+
+    Args:
+        title: title of the table.
+        searched: by cell, the score of each rate.
+        names: name of each cell that has a row.
+        show: formats a score, which is NaN for a rate that was not tried.
+        note: how to read the table.
+    """
+    rates = sorted({rate for scores in searched.values() for rate in scores})
+    columns = {
+        f"{rate:g}": lambda cell, rate=rate: show(searched[cell].get(rate, math.nan))
+        for rate in rates
+    }
+    return table(title, names, {"networks": names.__getitem__, **columns}, note)
 
 
 def tests_table(tests: Sequence[Tested], *notes: str) -> ClaimTable:

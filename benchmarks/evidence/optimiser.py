@@ -25,7 +25,7 @@ from .saturation import (
     config_of,
 )
 from .saturation import RATES as SGD_RATES
-from .steps import count_steps, in_times, quotient, ratio, search_table
+from .steps import count_steps, in_times, quotient, ratio, search_in_steps
 
 SGD, ADAM = "sgd", "adam"
 # A step of Adam is as long as the rate, whatever the size of the gradient.
@@ -139,7 +139,7 @@ class Optimiser(Analysis):
             "reached the accuracy, training ended after 281 steps. Ratio: sigmoid-mse over "
             "cross-entropy, geometric mean.",
         )
-        search = search_table(
+        search = search_in_steps(
             {
                 f"{cell.optimizer}, {cell.loss}": scores
                 for cell, scores in self.searched.items()

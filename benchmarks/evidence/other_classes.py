@@ -5,36 +5,21 @@ The limit is that of saturation; there was no prototype.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
 from .claim import Claim
 from .design import Design, Expected, Quantity, Tested
-from .interactions import CONTRAST, RATES, Interactions, Starts, cells_of, searches_of
+from .interactions import CONTRAST, RATES, Interactions, cells_of, searches_of, starts_of
 from .measures import with_interval
-from .saturation import EVEN, PERCENT, REFERENCE, SUREST, config_of
+from .saturation import EVEN, PERCENT, SUREST
 
 # The other eight classes of CIFAR-10, two by two in their own order.
 PAIRS = (("airplane", "automobile"), ("bird", "deer"), ("frog", "horse"), ("ship", "truck"))
 
 
-def starts_of(pair: tuple[str, str]) -> Starts:
-    """Return the runs on two classes from both starts."""
-    return Starts(
-        *(
-            replace(
-                config_of(REFERENCE, each, 8),
-                data="cifar10-ten",
-                classes=pair,
-                record_examples=False,
-            )
-            for each in (EVEN, SUREST)
-        )
-    )
-
-
-SETTINGS = {" and ".join(pair): starts_of(pair) for pair in PAIRS}
+SETTINGS = {" and ".join(pair): starts_of(data="cifar10-ten", classes=pair) for pair in PAIRS}
 DESIGN = Design(
     question="Does saturation hold for other images than cats and dogs?",
     expects=(

@@ -14,6 +14,7 @@ from lossbench.benchmarks.config import RunConfig
 from lossbench.benchmarks.plots.curves import Axis, Curve, CurvePanel
 from lossbench.benchmarks.plots.panels import PanelFigure
 from lossbench.benchmarks.records.claim import ClaimTable, Measure
+from lossbench.benchmarks.training.rate_search import is_end
 from lossbench.benchmarks.training.result import RunResult
 
 from .claim import Analysis, Claim
@@ -21,7 +22,7 @@ from .design import Design, Expected, Quantity, Tested
 from .figures import figure, tests_figure
 from .gradients import FORMULAS, Array, concatenate, deviation, error_axis, formula_curve, recorded
 from .measures import at_most, table, tests_table, with_interval
-from .steps import count_steps, in_times, quotient, ratio, search_table
+from .steps import count_steps, in_times, quotient, ratio, search_in_steps
 from .text import optional
 
 REFERENCE, OTHER = "cross-entropy", "sigmoid-mse"
@@ -252,7 +253,7 @@ class Saturation(Analysis):
                 ),
             },
         )
-        search = search_table(
+        search = search_in_steps(
             {
                 f"{cell.loss}, from {cell.confidence:g}": scores
                 for cell, scores in self.searched.items()
@@ -272,7 +273,7 @@ class Saturation(Analysis):
             "start is not known to be wrong.",
         ]
         for cell, rate in self.rates.items():
-            if rate in (RATES[0], RATES[-1]):
+            if is_end(rate, RATES):
                 more = (
                     ", which would make the lead of cross-entropy from there longer"
                     if cell.loss == REFERENCE and cell.tuned_from == SUREST

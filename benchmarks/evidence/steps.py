@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from lossbench.benchmarks.records.claim import ClaimTable
 
 from .design import Quantity
-from .measures import table
+from .measures import rates_table
 from .runs import Runs
 from .text import optional
 
@@ -88,23 +88,17 @@ def in_times(quantity: Quantity) -> str:
     return sign + f"{math.exp(mean(quantity.values)):.2g}"
 
 
-def search_table(searched: Mapping[str, Mapping[float, float]]) -> ClaimTable:
+def search_in_steps(searched: Mapping[str, Mapping[float, float]]) -> ClaimTable:
     """Return the table of a search whose score is minus the logarithm of the steps.
 
     Args:
         searched: by row, the mean score of each learning rate.
     """
-    rates = sorted({rate for scores in searched.values() for rate in scores})
-    columns = {
-        f"{rate:g}": lambda row, rate=rate: optional(
-            math.exp(-searched[row].get(rate, math.nan)), ".0f"
-        )
-        for rate in rates
-    }
-    return table(
+    return rates_table(
         "The search: steps by learning rate",
         searched,
-        {"networks": str, **columns},
+        {row: row for row in searched},
+        lambda score: optional(math.exp(-score), ".0f"),
         "Geometric mean over the networks of the search, which are others than those that are "
         "judged. A network that did not reach the accuracy counts as ten times its training.",
     )

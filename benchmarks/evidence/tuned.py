@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from typing import Any
 
 from lossbench.benchmarks.config import RunConfig
 from lossbench.benchmarks.records.claim import ClaimTable
+from lossbench.benchmarks.training.rate_search import best_rate, is_end
 
-from .measures import table
+from .measures import rates_table
 from .text import optional
 
 RATES = (0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0)
@@ -36,15 +36,11 @@ def search_table(
         names: name of each cell that has a row.
         score: name of the score.
     """
-    rates = sorted({rate for scores in searched.values() for rate in scores})
-    columns = {
-        f"{rate:g}": lambda cell, rate=rate: optional(searched[cell].get(rate, math.nan), ".1f")
-        for rate in rates
-    }
-    return table(
+    return rates_table(
         f"The search: {score}, %, by learning rate",
+        searched,
         names,
-        {"networks": names.__getitem__, **columns},
+        lambda score: optional(score, ".1f"),
         "The search has its own seeds and does not use the test images. A network that diverged is "
         "at chance.",
     )
@@ -53,10 +49,7 @@ def search_table(
 def end_notes(searched: Mapping[Any, Mapping[float, float]], names: Mapping[Any, str]) -> list[str]:
     """Return a note if the best rate of some cell is an end of those that were tried."""
     ends = [
-        name
-        for cell, name in names.items()
-        if max(sorted(searched[cell]), key=searched[cell].__getitem__)
-        in (min(searched[cell]), max(searched[cell]))
+        name for cell, name in names.items() if is_end(best_rate(searched[cell]), searched[cell])
     ]
     if not ends:
         return []

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from lossbench.benchmarks.config import RunConfig
@@ -79,10 +79,16 @@ def _rate_beyond(results: Sequence[RunResult]) -> float | None:
     """Return the rate next to the best one if that lies at an end of those tried, else None."""
     means = accuracy_by_rate(results)
     best = best_rate(means)
-    if len(set(means.values())) == 1 or min(means) < best < max(means):
+    if len(set(means.values())) == 1 or not is_end(best, means):
         return None
     half_decades = round(2 * math.log10(best)) + (1 if best == max(means) else -1)
     return float(f"{10.0 ** (half_decades // 2) * (3 if half_decades % 2 else 1):g}")
+
+
+def is_end(rate: float, tried: Iterable[float]) -> bool:
+    """Tell whether a rate is the lowest or highest of those tried: one beyond may be better."""
+    tried = list(tried)
+    return rate in (min(tried), max(tried))
 
 
 def accuracy_by_rate(results: Sequence[RunResult]) -> dict[float, float]:
