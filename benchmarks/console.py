@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import math
 import sys
 from collections.abc import Iterable, Iterator
@@ -63,6 +64,11 @@ class Reporter:
             refresh_per_second=REFRESHES,
             transient=True,
         )
+
+    @classmethod
+    def silent(cls) -> Reporter:
+        """Return a reporter that prints nothing."""
+        return cls(Console(file=io.StringIO()))
 
     def __enter__(self) -> Reporter:
         if self.live:

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import shlex
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
-
-from rich.console import Console
 
 from lossbench.benchmarks.config import CompareConfig, Start
 from lossbench.benchmarks.console import Reporter
@@ -146,8 +143,7 @@ def open_executor(command: CompareCommand) -> AbstractContextManager[Executor]:
 
 def follow() -> int:
     """Take part in a comparison that another process leads, without output."""
-    with open(os.devnull, "w") as nowhere:
-        torchrun.follow(Reporter(Console(file=nowhere)))
+    torchrun.follow(Reporter.silent())
     return 0
 
 

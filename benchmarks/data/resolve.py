@@ -97,7 +97,7 @@ def _find_source(
     if data == "synthetic":
         return synthetic(image_size or 32)
     if data is not None and data not in finders:
-        return _path_source(data, split, classes)
+        return _find_path(data, split, classes)
     try:
         return finders[data or "cifar10"](say)
     except UnavailableError as reason:
@@ -113,7 +113,7 @@ def _find_source(
         return synthetic(image_size or 32)
 
 
-def _path_source(data: str, split: Sequence[str], classes: Sequence[str]) -> ImageSource:
+def _find_path(data: str, split: Sequence[str], classes: Sequence[str]) -> ImageSource:
     try:
         path = Path(data).expanduser()
         exists = bool(data) and path.exists()

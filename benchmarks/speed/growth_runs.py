@@ -5,7 +5,6 @@ The runs are trained, but on a network so small that most of their time goes to 
 
 from __future__ import annotations
 
-import io
 import json
 import socket
 import subprocess
@@ -18,8 +17,6 @@ from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
-
-from rich.console import Console
 
 from lossbench.benchmarks.console import Reporter
 from lossbench.benchmarks.records.experiment import SYNTHETIC_MARK
@@ -66,12 +63,7 @@ def plan_experiment(runs: Path, seeds: int) -> Plan:
         *("--device", "cpu"),
     ]
     subprocess.run(command, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    return load_plan(runs / f"{SYNTHETIC_MARK}-{name}", silent_reporter())
-
-
-def silent_reporter() -> Reporter:
-    """Return a reporter that prints nothing."""
-    return Reporter(Console(file=io.StringIO()))
+    return load_plan(runs / f"{SYNTHETIC_MARK}-{name}", Reporter.silent())
 
 
 @contextmanager
@@ -80,7 +72,7 @@ def run_timer(plan: Plan) -> Iterator[Callable[[], float]]:
 
     Time that is spent waiting for the disk is as long for each run, and would hide a difference.
     """
-    reporter = silent_reporter()
+    reporter = Reporter.silent()
     with reporter.table((config.loss, config.seed) for config in plan.runs) as table:
         progress = Progress(plan, table, Interruption(), reporter)
         gather_finished(plan, plan.runs)

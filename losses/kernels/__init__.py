@@ -135,6 +135,8 @@ def compute(
             return None
         kernel.start()
     found = _native.call(kernel.native, input, target, weight, extra, ignore_index, reduction)
+    # A tensor is the loss. None: the arguments are not plain, or there is no kernel. True or False:
+    # the kernel with that value of `wide` is not compiled yet, and is handed over by `set`.
     if found is True or found is False:
         _native.set(kernel.native, found, kernel.compiled(found))
         found = _native.call(kernel.native, input, target, weight, extra, ignore_index, reduction)

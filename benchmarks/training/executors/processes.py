@@ -7,7 +7,6 @@ one thread each, take less time than one after the other with two threads.
 from __future__ import annotations
 
 import multiprocessing
-import os
 import signal
 from collections import deque
 from collections.abc import Iterator, Sequence
@@ -18,7 +17,6 @@ from pathlib import Path
 from time import monotonic
 
 import torch
-from rich.console import Console
 
 from lossbench.benchmarks.config import RunConfig
 from lossbench.benchmarks.console import Reporter
@@ -178,8 +176,7 @@ def _train(directory: Path, config: RunConfig, monitor: _ConnectedMonitor) -> Up
 @lru_cache(maxsize=1)
 def _plan(directory: Path) -> Plan:
     """Return the plan of an experiment, for the runs of this process."""
-    with open(os.devnull, "w") as nowhere:
-        plan = load_plan(directory, Reporter(Console(file=nowhere)))
+    plan = load_plan(directory, Reporter.silent())
     torch.set_num_threads(plan.threads)
     return plan
 
