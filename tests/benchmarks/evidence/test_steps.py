@@ -10,7 +10,7 @@ from lossbench.benchmarks.evidence.steps import (
     in_times,
     quotient,
     ratio,
-    search_table,
+    search_in_steps,
 )
 
 from .worlds import evaluation, result, until
@@ -84,6 +84,8 @@ def test_a_quotient_of_ratios_keeps_bounds():
 
 
 def test_a_search_shows_steps():
-    found = search_table({"a": {0.1: -math.log(50), 1.0: -math.log(20)}, "b": {0.1: -math.log(9)}})
+    found = search_in_steps(
+        {"a": {0.1: -math.log(50), 1.0: -math.log(20)}, "b": {0.1: -math.log(9)}}
+    )
     assert found.columns == ("networks", "0.1", "1")
     assert found.rows == (("a", "50", "20"), ("b", "9", "–"))
