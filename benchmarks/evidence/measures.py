@@ -102,8 +102,11 @@ def difference_text(runs: Runs, reference: Runs) -> str:
 
 
 def with_interval(test: Tested) -> str:
-    """Format the value of a measure with its interval: '5.00 (2.90 to 8.60)'."""
-    return f"{number(test.measure.value)} ({_ends(test)})"
+    """Format the value of a measure with its interval: '5.00 (2.90 to 8.60)', a bound as 'at least
+    5.00 (2.90 to 8.60)'."""
+    least, most = test.quantity.least, test.quantity.most
+    bound = "" if least == most else "at least " if least else "at most "
+    return f"{bound}{number(test.measure.value)} ({_ends(test)})"
 
 
 def _ends(test: Tested) -> str:

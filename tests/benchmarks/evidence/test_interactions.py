@@ -69,9 +69,11 @@ def test_a_run_that_does_not_get_there_makes_a_bound(analyse, name):
     def needed(config):
         return 10**9 if is_wrong(config) and config.loss == OTHER else alike(config)
 
-    for measure in analyse(name, needed=needed)[0].measures():
+    analysis, _ = analyse(name, needed=needed)
+    for measure in analysis.measures():
         assert "at least that" in measure.name
         assert measure.verdict == "holds"
+    assert "takes at least " in analysis.sentence()
 
 
 @pytest.mark.parametrize("name", NAMES)
