@@ -183,11 +183,12 @@ def test_after_an_interruption_the_second_start_is_left_for_later(
         plan.directory.mkdir()
     begun = []
 
-    def interrupted(plan, *_) -> tuple[ExperimentStatus, None]:
+    def interrupted(plan, *_) -> ExperimentStatus:
         begun.append(plan)
-        return ExperimentStatus(plan.directory, 2, interrupted=signal.SIGINT), None
+        return ExperimentStatus(plan.directory, 2, interrupted=signal.SIGINT)
 
-    monkeypatch.setattr(comparison, "_train_and_report", interrupted)
+    monkeypatch.setattr(comparison, "train_runs", interrupted)
+    monkeypatch.setattr(comparison, "write_results", lambda *_: None)
     ended = comparison.train_plans(plans, Reporter(), lambda *_: None)
     assert begun == plans[:1]
     assert print_status(ended) == 130
