@@ -30,13 +30,14 @@ from rich.console import Console
 from torch import nn
 
 from lossbench.benchmarks.commands import compare as command
-from lossbench.benchmarks.config import PLACE, REFERENCE
+from lossbench.benchmarks.config import ARTICLE_LOSSES, PLACE, REFERENCE
 from lossbench.benchmarks.console import Reporter
 from lossbench.benchmarks.records.reading import read_correct
 from lossbench.benchmarks.stats.crossed import accuracy_difference
 from lossbench.benchmarks.subcommands import CompareCommand
 from lossbench.benchmarks.training import train
 from lossbench.benchmarks.training.executors.local import run_locally
+from lossbench.benchmarks.training.identities import find_identities
 
 SIGNIFICANCE = 0.05
 KEPT = Path(__file__).resolve().parents[2] / "runs" / "reference" / "comparison"
@@ -121,7 +122,9 @@ def settings_of(directory: Path) -> dict[str, Any]:
     """Return what the verdicts of an experiment depend on, but for rounding."""
     about = json.loads((directory / "experiment.json").read_text(encoding="utf-8"))
     kept = {name: v for name, v in about["config"].items() if name not in WITHOUT_EFFECT}
-    return kept | {"images": about["data"]["fingerprint"]}
+    arms = sorted(set(kept["losses"]) - set(about["identities"]))
+    rates = {name: kept["learning_rates"][name] for name in arms}
+    return kept | {"losses": arms, "learning_rates": rates, "images": about["data"]["fingerprint"]}
 
 
 def reference_verdicts(experiments: dict[str, Path], kept: Path = KEPT) -> Verdicts:
@@ -206,6 +209,9 @@ def kept_repetitions(runs: Path) -> list[dict[str, Path]]:
 def train_repetitions(options: argparse.Namespace) -> list[dict[str, Path]]:
     """Train the repetitions that are not kept, and return all of them, each by start."""
     settings = {name: getattr(options, name) for name in ("data", "seeds", "epochs", "runs")}
+    # A multiple of another loss has no verdict that could change.
+    multiples = find_identities(ARTICLE_LOSSES, 2)
+    settings["losses"] = tuple(name for name in ARTICLE_LOSSES if name not in multiples)
     repetitions = range(options.times)
     commands = [CompareCommand(**settings, name=f"repetition-{k}") for k in repetitions]
     experiments = []

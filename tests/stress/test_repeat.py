@@ -1,6 +1,7 @@
 import copy
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -50,8 +51,13 @@ def test_the_reference_is_that_of_the_same_settings(tmp_path) -> None:
     def experiment(name: str, verdict: str, **changes: object) -> Path:
         directory = tmp_path / name / "normal"
         directory.mkdir(parents=True)
-        config = {"epochs": 2, "name": name, "seeds": 5} | changes
-        about = {"config": config, "data": {"fingerprint": "abc"}}
+        rates = {"cross-entropy": 0.3, "mse": 0.1}
+        config = {"epochs": 2, "name": name, "losses": list(rates), "learning_rates": rates}
+        about: dict[str, Any] = {
+            "config": config | changes,
+            "data": {"fingerprint": "abc"},
+            "identities": {"nll": {}},
+        }
         losses = {
             "cross-entropy": {"minus_cross_entropy": None},
             "mse": {"minus_cross_entropy": {"verdict": verdict}},
@@ -60,11 +66,16 @@ def test_the_reference_is_that_of_the_same_settings(tmp_path) -> None:
         (directory / "summary.json").write_text(json.dumps({"losses": losses}))
         return directory
 
-    kept = experiment("comparison", "equivalent").parent
+    more = {"cross-entropy": 0.3, "mse": 0.1, "nll": 0.3}  # a multiple, which is not repeated
+    kept = experiment("comparison", "equivalent", losses=list(more), learning_rates=more).parent
     again, longer = experiment("repetition-0", "worse"), experiment("other", "worse", epochs=3)
     expected = {("normal", "mse"): "equivalent"}
     assert reference_verdicts({"normal": again}, kept) == expected
     assert reference_verdicts({"normal": longer}, kept) == {}
+    faster = {"cross-entropy": 0.3, "mse": 0.3}
+    assert (
+        reference_verdicts({"normal": experiment("b", "worse", learning_rates=faster)}, kept) == {}
+    )
     assert reference_verdicts({"confidently-wrong": again}, kept) == {}
 
 
