@@ -40,7 +40,7 @@ ARTICLE_LOSSES = (
 REFERENCE = "cross-entropy"
 """The loss that the others are compared with."""
 
-PLACE = ("data", "split", "classes", "duplicates")
+DATA_SOURCE_FIELDS = ("data", "split", "classes", "duplicates")
 """Settings that say which images there are. The images' fingerprint covers what they do."""
 
 Start = Literal["normal", "confidently-wrong"]
@@ -63,7 +63,7 @@ Workers = Annotated[int | None, option("N", "one per core; what fits in a GPU's 
 """Number of networks that are trained at a time."""
 
 
-class UsualRates(NamedTuple):
+class OptimizerRates(NamedTuple):
     """Learning rates of an optimizer unless others are named: the default, and those tried."""
 
     default: float
@@ -73,8 +73,8 @@ class UsualRates(NamedTuple):
 # A step of Adam is as long as the rate whatever the size of the gradient, so its rates are smaller.
 # In a search on CIFAR-10's cats and dogs (one epoch, one seed) cross-entropy, sigmoid-mse and mse
 # are all best at 0.01. Each grid spans three decades in seven rates.
-_ADAM = UsualRates(0.01, (0.0001, 0.0003, 0.001, 0.003, 0.01, 0.03, 0.1))
-OPTIMIZERS = {"sgd": UsualRates(0.1, LEARNING_RATES), "adam": _ADAM, "adamw": _ADAM}
+_ADAM = OptimizerRates(0.01, (0.0001, 0.0003, 0.001, 0.003, 0.01, 0.03, 0.1))
+OPTIMIZERS = {"sgd": OptimizerRates(0.1, LEARNING_RATES), "adam": _ADAM, "adamw": _ADAM}
 """The optimizers that have a name here."""
 
 DuplicatePolicy = Literal["keep", "drop", "stop"]
@@ -196,9 +196,9 @@ class RunConfig(TrainingConfig):
     def key(self, *, of: str = "") -> str:
         """Return a name for files: SHA-256 (first 20 hex digits) of the fields and of `of`.
 
-        `PLACE` is left out, because images may move. `of` tells other images apart.
+        `DATA_SOURCE_FIELDS` is left out, because images may move. `of` tells other images apart.
         """
-        fields = {k: v for k, v in self.to_json().items() if k not in PLACE}
+        fields = {k: v for k, v in self.to_json().items() if k not in DATA_SOURCE_FIELDS}
         text = json.dumps(fields, sort_keys=True) + of
         return hashlib.sha256(text.encode()).hexdigest()[:20]
 
@@ -351,8 +351,8 @@ def rates_of(config: CompareConfig | TuneConfig) -> tuple[float, ...]:
         return given
     if name not in OPTIMIZERS:
         raise UserError(f"--optimizer {name}: its usual learning rate is not known; give {flag}")
-    usual = OPTIMIZERS[name]
-    return usual.tried if isinstance(config, TuneConfig) else (usual.default,)
+    rates = OPTIMIZERS[name]
+    return rates.tried if isinstance(config, TuneConfig) else (rates.default,)
 
 
 def _check_comparison(config: CompareConfig) -> None:

@@ -58,8 +58,8 @@ class CompareCommand(CompareConfig):
     resume: Annotated[Path | None, option("DIR")] = None
     """Resume this experiment with its own settings, from its checkpoints.
     Allowed: --executor, --workers, and --data if the images have moved."""
-    executor: Literal["here", "ray"] = "here"
-    """here: this machine.
+    executor: Literal["local", "ray"] = "local"
+    """local: this machine.
     ray: each run is a task of a Ray cluster, that of RAY_ADDRESS or `ray start`.
     Without one, Ray starts here, with one run per core."""
     workers: Workers = None

@@ -8,7 +8,15 @@ from torch import Tensor, nn
 
 from . import checks
 from .base import Loss
-from .linear_parts import NAME, Data, Rule, divisible, in_parts, whole, without_autocast
+from .linear_parts import (
+    NAME,
+    Data,
+    Rule,
+    chunked_loss,
+    divisible,
+    full_logits_loss,
+    without_autocast,
+)
 from .overrides import is_overridden, overridden
 
 # torch has it since 2.13.
@@ -107,13 +115,13 @@ def linear_cross_entropy(
         # The logits' shape, dtype and device without their memory.
         logits = input.new_empty((), dtype=dtype).expand(shape)
         if not divisible(logits, data):
-            return whole(rule, data)
+            return full_logits_loss(rule, data)
         if soft:
             checks.distribution(NAME, logits, target, weight, rule.ignore_index)
         else:
             _, weight, _ = checks.indices(NAME, logits, target, weight, rule.ignore_index)
             data = data._replace(weight=weight)
-        return in_parts(rule, data)
+        return chunked_loss(rule, data)
 
 
 class LinearCrossEntropyLoss(Loss, _TorchModule):  # type: ignore[misc]

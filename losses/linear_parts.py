@@ -66,7 +66,7 @@ def without_autocast(x: Tensor) -> AbstractContextManager[Any]:
 # --- all at once ---------------------------------------------------------------------------------
 
 
-def whole(rule: Rule, data: Data) -> Tensor:
+def full_logits_loss(rule: Rule, data: Data) -> Tensor:
     """Compute the loss by torch's linear layer and `cross_entropy`."""
     input, linear_weight, linear_bias, target, weight = data
     bias = None if linear_bias is None else linear_bias.flatten()
@@ -115,7 +115,7 @@ Wanted = tuple[bool, bool, bool]
 NONE: Wanted = (False, False, False)
 
 
-def in_parts(rule: Rule, data: Data) -> Tensor:
+def chunked_loss(rule: Rule, data: Data) -> Tensor:
     """Compute the loss from a few rows of logits at a time."""
     if not torch.is_grad_enabled():
         return _chunked_loss(rule, data, NONE)[0]
@@ -165,7 +165,7 @@ def _differentiable(
     names = [name for name, each in zip(Data._fields, wanted, strict=False) if each]
 
     def loss(*layer: Tensor) -> Tensor:
-        return whole(rule, data._replace(**dict(zip(names, layer, strict=True))))
+        return full_logits_loss(rule, data._replace(**dict(zip(names, layer, strict=True))))
 
     vjp: Any = torch.func.vjp(loss, *(getattr(data, name) for name in names))[1]
     found = dict(zip(names, vjp(upstream), strict=True))

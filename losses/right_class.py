@@ -39,7 +39,7 @@ class RightClass(NamedTuple):
     value: ClassFunction
     first: ClassFunction
     second: ClassFunction
-    bend: ClassFunction | None = None
+    hvp_factor: ClassFunction | None = None
 
 
 def of_one_logit(name: str, phi: RightClass, weighed: Weighing = times) -> Differentiable:
@@ -73,13 +73,13 @@ def second_derivative(
     phi: RightClass, terms: tuple[Tensor, Tensor, Tensor], *settings: Any
 ) -> Tensor:
     """Return d2 phi / dz2 for a class with the given (s, p, q)."""
-    return times(terms[2], _bend(phi, terms, terms, *settings))
+    return times(terms[2], _hvp_factor(phi, terms, terms, *settings))
 
 
-def _bend(phi: RightClass, r: Any, given: tuple[Tensor, ...], *settings: Any) -> Tensor:
+def _hvp_factor(phi: RightClass, r: Any, given: tuple[Tensor, ...], *settings: Any) -> Tensor:
     """Return k = q phi'' + p phi' of classes with (s, p, q) = r."""
-    if phi.bend is not None:
-        return phi.bend(*given, *settings)
+    if phi.hvp_factor is not None:
+        return phi.hvp_factor(*given, *settings)
     _, p, q = r
     return times(q, phi.second(*given, *settings)) + times(p, phi.first(*given, *settings))
 
@@ -112,7 +112,7 @@ def of_rows(
     def hvp(z: Tensor, v: Tensor, t: Tensor, *settings: Any) -> Tensor:
         r = row(z)
         x = given(r)
-        k = weighed(t, _bend(phi, _of_row(r), x, *settings))
+        k = weighed(t, _hvp_factor(phi, _of_row(r), x, *settings))
         j = weighed(t, phi.first(*x, *settings) - phi.second(*x, *settings))
         return times(centred(r, v), k) + times(r.p, pairs(k, v) + triples(j, r.p, v))
 

@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from lossbench.benchmarks.config import (
+    DATA_SOURCE_FIELDS,
     OPTIMIZERS,
-    PLACE,
     ExperimentConfig,
     TrainingConfig,
     TuneConfig,
@@ -50,12 +50,16 @@ from lossbench.benchmarks.training.rate_search import (
 )
 from lossbench.benchmarks.training.result import RunResult
 
-OF_SPEED = ("evaluations", "channels_last", "compile", "cuda_graphs", "kernels")
+PERFORMANCE_FIELDS = ("evaluations", "channels_last", "compile", "cuda_graphs", "kernels")
 """Settings of a training that change the last bits at most."""
 
 SHARED = (
     "start",
-    *(f.name for f in fields(TrainingConfig) if f.name not in (*OF_SPEED, *PLACE)),
+    *(
+        f.name
+        for f in fields(TrainingConfig)
+        if f.name not in (*PERFORMANCE_FIELDS, *DATA_SOURCE_FIELDS)
+    ),
 )
 """Settings that a search and a comparison need to have in common."""
 
@@ -292,7 +296,7 @@ def search_command(config: ExperimentConfig, losses: list[str]) -> str:
     """Return the command that searches what a comparison needs; RATE stands for rates to choose."""
     default = ExperimentConfig()
     flags = ["--losses", *losses]
-    for field in (*PLACE, "runs", *SHARED):
+    for field in (*DATA_SOURCE_FIELDS, "runs", *SHARED):
         value = getattr(config, field)
         if value is not None and value != getattr(default, field):
             values = value if isinstance(value, tuple) else (value,)

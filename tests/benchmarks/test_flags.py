@@ -20,7 +20,12 @@ from lossbench.benchmarks.commands import (
     speed,
     tune,
 )
-from lossbench.benchmarks.config import PLACE, CompareConfig, TrainingConfig, TuneConfig
+from lossbench.benchmarks.config import (
+    DATA_SOURCE_FIELDS,
+    CompareConfig,
+    TrainingConfig,
+    TuneConfig,
+)
 from lossbench.benchmarks.console import Reporter
 from lossbench.benchmarks.errors import UserError
 from lossbench.benchmarks.records.experiment import make_runs_directory
@@ -28,7 +33,7 @@ from lossbench.benchmarks.training import checks
 
 from .test_cli_help import COMMANDS
 
-OF_SPEED = {"channels_last", "compile", "cuda_graphs", "kernels"}
+PERFORMANCE_FIELDS = {"channels_last", "compile", "cuda_graphs", "kernels"}
 """Settings of a training that change the last bits at most."""
 
 WHILE_TRAINING = {"log_every", "checkpoint_every", "deterministic"}
@@ -208,7 +213,7 @@ class PoolOf:
 
 def without_places(text: str) -> str:
     """Leave out of runs what only says which images were opened."""
-    return re.sub(rf"\b({'|'.join(PLACE)})=(\([^)]*\)|'[^']*'|None)", "", text)
+    return re.sub(rf"\b({'|'.join(DATA_SOURCE_FIELDS)})=(\([^)]*\)|'[^']*'|None)", "", text)
 
 
 def test_every_command_and_flag_is_here() -> None:
@@ -237,10 +242,12 @@ def test_what_a_preset_sets_can_be_set_otherwise(outcome) -> None:
     assert "initial_probability=0" in outcome([*preset, "--start", "both"])
 
 
-OF_TRAINING = [f.name for f in dataclasses.fields(TrainingConfig) if f.name not in PLACE]
+OF_TRAINING = [
+    f.name for f in dataclasses.fields(TrainingConfig) if f.name not in DATA_SOURCE_FIELDS
+]
 
 
-@pytest.mark.parametrize("flag", sorted({*OF_TRAINING} - OF_SPEED - {"image_size"}))
+@pytest.mark.parametrize("flag", sorted({*OF_TRAINING} - PERFORMANCE_FIELDS - {"image_size"}))
 def test_a_setting_changes_what_a_training_computes(flag: str, trained) -> None:
     config = cli.parse(["compare", *flags_of(flag)])
     usual, other = trained(), trained(**{flag: getattr(config, flag)})
@@ -249,7 +256,7 @@ def test_a_setting_changes_what_a_training_computes(flag: str, trained) -> None:
     assert curves[0] != curves[1] or not np.array_equal(*outputs)
 
 
-@pytest.mark.parametrize("name", sorted(OF_SPEED | WHILE_TRAINING))
+@pytest.mark.parametrize("name", sorted(PERFORMANCE_FIELDS | WHILE_TRAINING))
 def test_a_setting_that_changes_no_number_is_read(name: str) -> None:
     """In a test on the CPU it may change nothing that can be seen."""
     rooms = Path(checks.__file__).parent

@@ -30,7 +30,7 @@ from rich.console import Console
 from torch import nn
 
 from lossbench.benchmarks.commands import compare as command
-from lossbench.benchmarks.config import ARTICLE_LOSSES, PLACE, REFERENCE
+from lossbench.benchmarks.config import ARTICLE_LOSSES, DATA_SOURCE_FIELDS, REFERENCE
 from lossbench.benchmarks.console import Reporter
 from lossbench.benchmarks.records.reading import read_correct
 from lossbench.benchmarks.stats.crossed import accuracy_difference
@@ -42,7 +42,7 @@ from lossbench.benchmarks.training.identities import find_identities
 SIGNIFICANCE = 0.05
 KEPT = Path(__file__).resolve().parents[2] / "runs" / "reference" / "comparison"
 """The comparison whose verdicts must repeat."""
-WITHOUT_EFFECT = {*PLACE, "name", "runs", "device", "log_every", "checkpoint_every"}
+WITHOUT_EFFECT = {*DATA_SOURCE_FIELDS, "name", "runs", "device", "log_every", "checkpoint_every"}
 """Settings in which a comparison may differ from a repetition of it."""
 
 Verdicts = dict[tuple[str, str], str]

@@ -6,8 +6,8 @@ measured shape counts. Class indices are read by `gather`, never made one-hot un
 faster way. All are functions (input, target) of the mean with the default settings of the registry;
 classes are in dimension 1.
 
-`of_torch` has what torch has, `elements` losses of one number per example with targets of 0 and 1,
-`classes` those of class indices, `distributions` those of rows of probabilities.
+`torch_losses` has what torch has, `elements` losses of one number per example with targets of 0
+and 1, `classes` those of class indices, `distributions` those of rows of probabilities.
 """
 
 from __future__ import annotations
@@ -24,20 +24,20 @@ from lossbench.losses.textbook import of_examples
 from .classes import OF_CLASSES
 from .distributions import OF_DISTRIBUTIONS
 from .elements import OF_ELEMENTS
-from .of_torch import OF_TORCH
+from .torch_losses import TORCH_LOSSES
 
 Plain = Callable[[Tensor, Tensor], Tensor]
 
 
 def in_torch(loss: str) -> bool:
     """Return whether torch or torchvision has the loss."""
-    return loss in OF_TORCH
+    return loss in TORCH_LOSSES
 
 
 def spellings(loss: str, target: Target) -> tuple[Plain, ...]:
     """Return the plain expressions of a loss for a kind of target; none without a formula."""
-    if loss in OF_TORCH:
-        return (OF_TORCH[loss],)
+    if loss in TORCH_LOSSES:
+        return (TORCH_LOSSES[loss],)
     tables = {"index": OF_CLASSES, "distribution": OF_DISTRIBUTIONS, "logits": OF_DISTRIBUTIONS}
     return tables.get(target, OF_ELEMENTS).get(loss) or _textbook(loss)
 

@@ -8,7 +8,13 @@ import pytest
 from lossbench.benchmarks.commands import compare as comparison
 from lossbench.benchmarks.commands import tune as tuning
 from lossbench.benchmarks.commands.tune import search_command, tune, tuned_rates
-from lossbench.benchmarks.config import PLACE, CompareConfig, ExperimentConfig, TuneConfig, validate
+from lossbench.benchmarks.config import (
+    DATA_SOURCE_FIELDS,
+    CompareConfig,
+    ExperimentConfig,
+    TuneConfig,
+    validate,
+)
 from lossbench.benchmarks.console import Reporter
 from lossbench.benchmarks.training import checks
 from lossbench.benchmarks.training.executors import pool
@@ -114,7 +120,7 @@ def test_the_command_that_is_named_searches_what_is_missing(config: TuneConfig) 
     parsed = parse(arguments)
     assert isinstance(parsed, TuneConfig)
     assert parsed.losses == ("nll",)
-    for field in (*PLACE, "runs", *tuning.SHARED):
+    for field in (*DATA_SOURCE_FIELDS, "runs", *tuning.SHARED):
         assert getattr(parsed, field) == getattr(wanted, field), field
 
 

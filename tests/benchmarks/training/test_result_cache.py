@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from lossbench import losses
-from lossbench.benchmarks.config import PLACE, RunConfig
+from lossbench.benchmarks.config import DATA_SOURCE_FIELDS, RunConfig
 from lossbench.benchmarks.training import result_cache as module
 from lossbench.benchmarks.training.result import RunResult
 from lossbench.benchmarks.training.result_cache import (
@@ -171,6 +171,6 @@ def test_every_field_of_a_run_but_the_place_of_its_images_is_in_its_key() -> Non
         field.name: dataclasses.replace(config, **{field.name: changed.get(field.name, 7)}).key()
         for field in dataclasses.fields(RunConfig)
     }
-    assert {name for name, key in keys.items() if key == config.key()} == set(PLACE)
-    assert len(set(keys.values())) == 1 + len(keys) - len(PLACE)
+    assert {name for name, key in keys.items() if key == config.key()} == set(DATA_SOURCE_FIELDS)
+    assert len(set(keys.values())) == 1 + len(keys) - len(DATA_SOURCE_FIELDS)
     assert config.key(of="print") != config.key(of="other")

@@ -15,7 +15,7 @@ def kl_div(input: Tensor, target: Tensor) -> Tensor:
     return F.kl_div(input, target, reduction="sum") / input.numel()
 
 
-OF_TORCH: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
+TORCH_LOSSES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
     "focal": partial(sigmoid_focal_loss, reduction="mean"),
     "bce": F.binary_cross_entropy,
     "bce-with-logits": F.binary_cross_entropy_with_logits,
