@@ -110,6 +110,11 @@ class Quantity:
         n = len(self.values)
         return standard_deviation(self.values) / math.sqrt(n) if n > 1 else 0.0
 
+    @property
+    def is_known(self) -> bool:
+        """False if the true mean may be larger and smaller: the values say nothing then."""
+        return not (self.least and self.most)
+
     def interval(self, level: float) -> Interval:
         """Return the mean with an interval for other seeds and other test images.
 
@@ -242,7 +247,7 @@ class Design:
             (True, True): " (not known: each of the two has runs that did not get there)",
         }
         name = expected.name + bound[quantity.least, quantity.most]
-        if quantity.least and quantity.most:
+        if not quantity.is_known:
             ends, detectable = (None, None, None), None
         return Tested(
             expected, quantity, Measure(name, *ends, expected.wanted, verdict), detectable

@@ -117,7 +117,7 @@ class Interactions(Analysis):
     def figures(self) -> Sequence[PanelFigure]:
         rows = []
         for setting, quantity in self.interactions.items():
-            logs = mean_interval(quantity.values)
+            logs = mean_interval(quantity.values if quantity.is_known else ())
             value, low, high = (
                 None if x is None else math.exp(x) for x in (logs.mean, logs.low, logs.high)
             )
@@ -126,7 +126,7 @@ class Interactions(Analysis):
                     setting,
                     OTHER,
                     Interval(value, low, high, logs.n),
-                    [math.exp(value) for value in quantity.values],
+                    [math.exp(value) for value in quantity.values] if quantity.is_known else [],
                     in_times(quantity),
                 )
             )

@@ -103,9 +103,10 @@ def difference_text(runs: Runs, reference: Runs) -> str:
 
 def with_interval(test: Tested) -> str:
     """Format the value of a measure with its interval: '5.00 (2.90 to 8.60)', a bound as 'at least
-    5.00 (2.90 to 8.60)'."""
-    least, most = test.quantity.least, test.quantity.most
-    bound = "" if least == most else "at least " if least else "at most "
+    5.00 (2.90 to 8.60)', and one that is not known as 'an unknown number of'."""
+    if not test.quantity.is_known:
+        return "an unknown number of"
+    bound = "at least " if test.quantity.least else "at most " if test.quantity.most else ""
     return f"{bound}{number(test.measure.value)} ({_ends(test)})"
 
 

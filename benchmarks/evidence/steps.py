@@ -82,7 +82,7 @@ def in_times(quantity: Quantity) -> str:
 
     Both bounds at once leave it unknown: '?'.
     """
-    if quantity.least and quantity.most:
+    if not quantity.is_known:
         return "?"
     sign = {(True, False): "≥ ", (False, True): "≤ "}.get((quantity.least, quantity.most), "")
     return sign + f"{math.exp(mean(quantity.values)):.2g}"

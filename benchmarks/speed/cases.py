@@ -111,7 +111,7 @@ PAIRS_WITHOUT_COMPILER = 10.0
 
 
 class Works(NamedTuple):
-    """What a row of the table measures.
+    """Calls that a row of the table compares.
 
     Attributes:
         ours: forward and backward of our loss.

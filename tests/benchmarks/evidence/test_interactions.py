@@ -87,6 +87,15 @@ def test_nothing_is_known_where_neither_loss_gets_there(analyse, name):
         assert measure.verdict == "undecided"
         assert (measure.value, measure.low, measure.high) == (None, None, None)
     assert {row[-1] for row in analysis.tables()[0].rows} == {"?"}
+    assert "takes an unknown number of times" in analysis.sentence()
+    # Nor is an interval of the steps at which training ended drawn.
+    for row in analysis.figures()[0].panels[0].rows:
+        assert (row.interval.mean, row.interval.low, row.interval.high) == (None, None, None)
+        assert list(row.values) == []
+        assert row.text == "?"
+    for figure in analysis.figures():
+        assert figure.png().startswith(b"\x89PNG")
+        assert figure.charts()
 
 
 def test_depth_has_a_rate_for_each_start(analyse):
