@@ -198,6 +198,26 @@ def test_after_an_interruption_the_second_start_is_left_for_later(
     assert not (tmp_path / "report.html").exists()
 
 
+def test_reports_of_both_starts_are_made_once(tmp_path: Path, monkeypatch) -> None:
+    plans = [
+        SimpleNamespace(directory=tmp_path / name, runs=(1,))
+        for name in ("normal", "confidently-wrong")
+    ]
+    for plan in plans:
+        plan.directory.mkdir()
+        for name in ("experiment.json", "summary.json"):
+            (plan.directory / name).write_text("{}")
+    made = {plan.directory: object() for plan in plans}
+    asked = []
+    monkeypatch.setattr(
+        comparison, "train_runs", lambda plan, *_: ExperimentStatus(plan.directory, 1)
+    )
+    monkeypatch.setattr(comparison, "write_results", lambda plan, _: made[plan.directory])
+    monkeypatch.setattr(comparison, "write_reports", lambda *arguments: asked.append(arguments))
+    comparison.train_plans(plans, Reporter(), lambda *_: None)
+    assert asked == [(list(made), tmp_path, made)]
+
+
 @pytest.mark.usefixtures("no_report")
 def test_with_more_cores_a_run_keeps_its_threads(config, refusal, monkeypatch) -> None:
     directory = compare(config, "", Reporter()).directory

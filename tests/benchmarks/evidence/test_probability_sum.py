@@ -64,6 +64,13 @@ def test_undecided_without_confidently_wrong_examples(examine):
     assert finding.measures[2].value is None
 
 
+def test_accuracies_allow_for_other_images(analyse):
+    beyond, behind, *gradients = analyse("probability-sum")[0].tests()
+    assert beyond.quantity.image_error > 0
+    assert behind.quantity.image_error > 0
+    assert {test.quantity.image_error for test in gradients} == {0}
+
+
 def test_numbers_are_those_of_the_runs(examine, analyse):
     analysis, trainer = analyse("probability-sum")
     assert {config.initial_probability for config in trainer.trained} == {None, 0.0003}

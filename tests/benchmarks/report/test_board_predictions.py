@@ -1,17 +1,21 @@
 import io
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from matplotlib.figure import Figure
 from PIL import Image
 from tensorboard.plugins.pr_curve import metadata
 from tensorboard.util import tensor_util
 
 from lossbench.benchmarks.data import ImageSet
+from lossbench.benchmarks.report import board_predictions
 from lossbench.benchmarks.report.board_predictions import (
     THRESHOLDS,
+    Mistake,
     SeedPredictions,
     draw_mistakes,
     image_summary,
@@ -148,6 +152,22 @@ def test_the_picture_of_mistakes(images: ImageSet, count: int) -> None:
         # Wide enough for four, and something is drawn in it.
         assert opened.width == 900
         assert np.asarray(opened.convert("L")).std() > 10
+
+
+def test_a_mistake_has_caption_and_file_name(images: ImageSet, monkeypatch) -> None:
+    drawn: list[Figure] = []
+    real = board_predictions.rasterise
+    monkeypatch.setattr(
+        board_predictions, "rasterise", lambda figure: drawn.append(figure) or real(figure)
+    )
+    names = ["test/cat/short.jpg", f"test/cat/{'a' * 40}.jpg", *images.test.names[2:]]
+    images = replace(images, test=replace(images.test, names=tuple(names)))
+    draw_mistakes("cross-entropy", 2, [Mistake(n, 1, 0, 0.994) for n in range(2)], images)
+    texts = [text.get_text() for axes in drawn[0].axes for text in axes.texts]
+    assert texts[:2] == ["cat → dog 0.99", "short.jpg"]
+    assert texts[3].startswith("…")
+    assert texts[3].endswith("aaa.jpg")
+    assert len(texts[3]) == board_predictions.NAME_LENGTH
 
 
 @pytest.mark.parametrize(("p", "text"), [(1.0, "1.00"), (0.9999, "0.99"), (0.5, "0.50")])
