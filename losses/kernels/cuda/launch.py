@@ -75,9 +75,9 @@ def _gradient_of_elements(call: Call, upstream: Tensor) -> Tensor:
     elements.gradients[(-(-z.numel() // _ELEMENTS),)](
         *(z, t, extra, weight, g, along, call.kernel.constants_on(z.device), z.numel()),
         *periods,
-        step,
         1.0 / z.numel() if call.reduction == "mean" else 1.0,
         GRADIENT=call.kernel.gradient,
+        UPSTREAM=step,
         **kinds,
         BLOCK=_ELEMENTS,
         num_warps=_WARPS,

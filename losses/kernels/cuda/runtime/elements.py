@@ -64,9 +64,9 @@ def gradients(
     count,
     w_period,
     weight_period,
-    upstream_step,
     scale,
     GRADIENT: tl.constexpr,
+    UPSTREAM: tl.constexpr,
     W: tl.constexpr,
     WEIGHT: tl.constexpr,
     BLOCK: tl.constexpr,
@@ -78,5 +78,8 @@ def gradients(
     w = _numbers(w_at, at, w_period, inside, W)
     g = GRADIENT(z, t, w, k_at, z_at.dtype.element_ty != tl.float32)
     g *= _numbers(weight_at, at, weight_period, inside, WEIGHT)
-    upstream = tl.load(upstream_at + at * upstream_step, mask=inside, other=0.0)
+    if UPSTREAM == EACH:
+        upstream = tl.load(upstream_at + at, mask=inside, other=0.0)
+    else:
+        upstream = tl.load(upstream_at)
     tl.store(g_at + at, g * (scale * upstream.to(tl.float32)), mask=inside)
