@@ -17,8 +17,8 @@ from .saturation import EVEN, PERCENT, SUREST
 
 # The other eight classes of CIFAR-10, two by two in their own order.
 PAIRS = (("airplane", "automobile"), ("bird", "deer"), ("frog", "horse"), ("ship", "truck"))
-
-
+# For some pairs cross-entropy is fastest at a lower rate than for cats and dogs.
+GRID = (0.01, *RATES)
 SETTINGS = {" and ".join(pair): starts_of(data="cifar10-ten", classes=pair) for pair in PAIRS}
 DESIGN = Design(
     question="Does saturation hold for other images than cats and dogs?",
@@ -27,7 +27,7 @@ DESIGN = Design(
     ),
     cells=cells_of(SETTINGS),
     searches=searches_of(SETTINGS),
-    rates=RATES,
+    rates=GRID,
     search_seeds=1,
 )
 
@@ -77,7 +77,7 @@ CLAIM = Claim(
     procedure=(
         f"As in saturation, with {'; '.join(SETTINGS)}: steps to {PERCENT} validation accuracy at "
         "a constant rate, which is the fastest from the even start for each pair and loss, chosen "
-        f"on other networks of one grid, {RATES[0]:g} to {RATES[-1]:g}. The ratio of steps, "
+        f"on other networks of one grid, {GRID[0]:g} to {GRID[-1]:g}. The ratio of steps, "
         f"sigmoid-mse over cross-entropy, from {SUREST:g} over that from {EVEN:g}, paired by seed; "
         "of the four pairs the geometric mean."
     ),

@@ -39,6 +39,7 @@ CLAIMS = (
     "learned-confidence",
     "depth",
     "other-classes",
+    "other-classes-accuracy",
     "curvature",
     "optimiser",
     "error-driven",
