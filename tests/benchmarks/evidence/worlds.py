@@ -270,6 +270,13 @@ def square_loss_world(config, **shares):
     return with_recalls(config, [share[config.loss]] * 2, count=1000)
 
 
+def other_classes_accuracy_world(config, *, trained=0.5, **shares):
+    """`trained` is the accuracy of the sum of probabilities from a wrong start."""
+    if config.loss == "probability-sum":
+        return with_recalls(config, [trained] * 2, count=1000)
+    return square_loss_world(config, **shares)
+
+
 NOISE = {
     "cross-entropy": (0.62, 0.30),
     "generalized-cross-entropy": (0.60, 0.45),
@@ -354,6 +361,7 @@ WORLDS: dict[str, World] = {
     "learned-confidence": interactions_world,
     "depth": interactions_world,
     "other-classes": interactions_world,
+    "other-classes-accuracy": other_classes_accuracy_world,
     "curvature": curvature_world,
     "optimiser": saturation_world,
     "error-driven": error_driven_world,
