@@ -82,9 +82,10 @@ def medians(measurements: Sequence[Measurement]) -> Iterator[Measurement]:
         yield Measurement(SpeedTarget(group, name, Ratio.single, bound), ratio)
 
 
-def machine_facts() -> dict[str, Any]:
-    """Describe torch and the machine."""
-    return {"torch": torch.__version__, **hardware(torch.device("cpu"))}
+def machine_facts(measurements: Sequence[Measurement]) -> dict[str, Any]:
+    """Describe torch and the machine, with its GPU if something was measured there."""
+    device = "cuda" if any(target.group == "cuda" for target, _ in measurements) else "cpu"
+    return {"torch": torch.__version__, **hardware(torch.device(device))}
 
 
 def write(measurements: Sequence[Measurement], directory: Path, now: datetime) -> Path:
@@ -102,14 +103,14 @@ def write(measurements: Sequence[Measurement], directory: Path, now: datetime) -
         }
         for target, ratio in measurements
     ]
-    write_json(output / "speed.json", {"facts": machine_facts(), "rows": rows})
+    write_json(output / "speed.json", {"facts": machine_facts(measurements), "rows": rows})
     write_atomically(output / "speed.md", markdown(page(measurements)).encode())
     return output
 
 
 def page(measurements: Sequence[Measurement]) -> Document:
     """Return the table with its explanation, notes and machine."""
-    pairs = tuple((name, str(value)) for name, value in machine_facts().items())
+    pairs = tuple((name, str(value)) for name, value in machine_facts(measurements).items())
     paragraphs = map(Paragraph, notes(measurements))
     return Document(
         "Speed", (Paragraph(ABOUT), table(measurements), *paragraphs, DefinitionList(pairs))

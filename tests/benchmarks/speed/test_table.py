@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from lossbench.benchmarks.cli import main
 from lossbench.benchmarks.errors import UserError
 from lossbench.benchmarks.report.render import markdown
-from lossbench.benchmarks.speed import memory_cases, training_runs
+from lossbench.benchmarks.speed import memory_cases, table, training_runs
 from lossbench.benchmarks.speed.growth import growth_targets
 from lossbench.benchmarks.speed.interleaved import Ratio
 from lossbench.benchmarks.speed.peak_memory import kept_bytes, peak_bytes
@@ -129,6 +129,14 @@ def test_a_target_without_images_is_skipped() -> None:
     expected = ["1 of 2: gone, cuda", "skipped: no images", "2 of 2: there, losses"]
     assert lines == expected
     assert notes(found) == ["there: there."]
+
+
+def test_what_was_measured_on_a_gpu_names_it(monkeypatch) -> None:
+    monkeypatch.setattr(table, "hardware", lambda device: {"device": device.type})
+    (found,) = measure([target()], 0, lambda _: None)
+    on_gpu = Measurement(replace(found.target, group="cuda"), found.ratio)
+    assert table.machine_facts([found])["device"] == "cpu"
+    assert table.machine_facts([found, on_gpu])["device"] == "cuda"
 
 
 def test_wrong_arguments(capsys) -> None:
