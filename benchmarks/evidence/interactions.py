@@ -12,6 +12,7 @@ from lossbench.benchmarks.plots.intervals import SEEDS, IntervalRow, RowPanel
 from lossbench.benchmarks.plots.panels import PanelFigure
 from lossbench.benchmarks.records.claim import ClaimTable
 from lossbench.benchmarks.stats.intervals import Interval, mean_interval
+from lossbench.benchmarks.training.rate_search import is_end, is_tie
 
 from .claim import Analysis
 from .design import Cells, Quantity
@@ -183,11 +184,11 @@ class Interactions(Analysis):
         ends = dict.fromkeys(
             f"{self._searched_name(cell)}: no rate was faster than another in the search, whose "
             f"table is above, and the lowest one, {rate:g}, was taken."
-            if len(set(self.searched[cell].values())) == 1
+            if is_tie(self.searched[cell])
             else f"{self._searched_name(cell)}: the fastest rate, {rate:g}, is an end of those "
             "tried; one beyond it may be faster still."
             for cell, rate in self.rates.items()
-            if rate in (min(self.searched[cell]), max(self.searched[cell]))
+            if is_end(rate, self.searched[cell])
         )
         fastest = "each start" if self.own_rates else "the even start"
         return (

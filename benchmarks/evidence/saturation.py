@@ -14,7 +14,7 @@ from lossbench.benchmarks.config import RunConfig
 from lossbench.benchmarks.plots.curves import Axis, Curve, CurvePanel
 from lossbench.benchmarks.plots.panels import PanelFigure
 from lossbench.benchmarks.records.claim import ClaimTable, Measure
-from lossbench.benchmarks.training.rate_search import is_end
+from lossbench.benchmarks.training.rate_search import is_end, is_tie
 from lossbench.benchmarks.training.result import RunResult
 
 from .claim import Analysis, Claim
@@ -273,7 +273,12 @@ class Saturation(Analysis):
             "start is not known to be wrong.",
         ]
         for cell, rate in self.rates.items():
-            if is_end(rate, RATES):
+            if is_tie(self.searched[cell]):
+                notes.append(
+                    f"{cell.loss}, from {cell.tuned_from:g}: no rate was faster than another in "
+                    f"the search, and the lowest one, {rate:g}, was taken."
+                )
+            elif is_end(rate, RATES):
                 more = (
                     ", which would make the lead of cross-entropy from there longer"
                     if cell.loss == REFERENCE and cell.tuned_from == SUREST

@@ -7,7 +7,7 @@ from typing import Any
 
 from lossbench.benchmarks.config import RunConfig
 from lossbench.benchmarks.records.claim import ClaimTable
-from lossbench.benchmarks.training.rate_search import best_rate, is_end
+from lossbench.benchmarks.training.rate_search import best_rate, is_end, is_tie
 
 from .measures import rates_table
 from .text import optional
@@ -47,13 +47,21 @@ def search_table(
 
 
 def end_notes(searched: Mapping[Any, Mapping[float, float]], names: Mapping[Any, str]) -> list[str]:
-    """Return a note if the best rate of some cell is an end of those that were tried."""
+    """Return notes on the cells whose best rate is an end of those tried, or as good as all."""
+    ties = [name for cell, name in names.items() if is_tie(searched[cell])]
     ends = [
-        name for cell, name in names.items() if is_end(best_rate(searched[cell]), searched[cell])
+        name
+        for cell, name in names.items()
+        if name not in ties and is_end(best_rate(searched[cell]), searched[cell])
     ]
-    if not ends:
-        return []
-    return [
-        f"The best rate is an end of those tried for {', '.join(ends)}: one beyond it may be "
-        "better still."
-    ]
+    notes = []
+    if ties:
+        notes.append(
+            f"No rate was better than another for {', '.join(ties)}: the lowest one was taken."
+        )
+    if ends:
+        notes.append(
+            f"The best rate is an end of those tried for {', '.join(ends)}: one beyond it may be "
+            "better still."
+        )
+    return notes

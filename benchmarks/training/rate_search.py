@@ -108,6 +108,11 @@ def accuracy_by_rate(results: Sequence[RunResult]) -> dict[float, float]:
     return {rate: statistics.fmean(values) for rate, values in accuracies.items()}
 
 
+def is_tie(scores: Mapping[float, float]) -> bool:
+    """Tell whether no learning rate has a higher score than another."""
+    return len(set(scores.values())) == 1
+
+
 def best_rate(scores: Mapping[float, float]) -> float:
     """Return the learning rate with the highest score; of ties the lowest rate."""
     return max(sorted(scores), key=scores.__getitem__)

@@ -130,3 +130,18 @@ def test_runs_and_numbers(examine, analyse):
     examples = 300 * sum(config.loss == OTHER for config in trainer.trained)
     assert gradients.rows[1][:3] == (OTHER, "e² (1 - e)", f"{examples:,}")
     assert f"takes {finding.measures[0].value:.1f} (" in finding.sentence
+
+
+def test_notes_say_where_the_search_did_not_end_inside_the_grid(analyse):
+    analysis, _ = analyse("saturation")
+    cell = next(iter(analysis.rates))
+    others = {rate: -abs(math.log(rate / 0.3)) for rate in RATES}
+    analysis.searched = dict.fromkeys(analysis.rates, others)
+    analysis.rates = dict.fromkeys(analysis.rates, 0.3)
+    assert not any("rates tried" in note or "no rate" in note for note in analysis.notes())
+    analysis.rates[cell] = RATES[0]
+    assert any(f"at {RATES[0]:g}, an end of the rates tried" in note for note in analysis.notes())
+    analysis.searched[cell] = dict.fromkeys(RATES, -9.0)
+    notes = analysis.notes()
+    assert any(f"the lowest one, {RATES[0]:g}, was taken" in note for note in notes)
+    assert not any("rates tried" in note for note in notes)

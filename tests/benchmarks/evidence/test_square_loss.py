@@ -47,9 +47,18 @@ def test_numbers_are_those_of_the_runs(examine, analyse):
 
 def test_a_best_rate_at_an_end_of_those_tried_is_noted(analyse):
     analysis, _ = analyse("square-loss")
-    assert "an end of those tried for" in analysis.notes()[-1]
-    analysis.searched = {loss: {0.1: 60.0, 0.3: 70.0, 1.0: 65.0} for loss in IN_WORDS}
-    assert "an end of those tried" not in analysis.notes()[-1]
+
+    def notes(*scores):
+        rates = dict(zip((0.1, 0.3, 1.0), scores, strict=True))
+        analysis.searched = dict.fromkeys(IN_WORDS, rates)
+        return analysis.notes()
+
+    assert "an end of those tried for" in notes(70, 60, 65)[-1]
+    assert "an end of those tried for" in notes(60, 65, 70)[-1]
+    tie = notes(50, 50, 50)[-1]
+    assert "No rate was better than another" in tie
+    assert "an end of those tried" not in tie
+    assert not any("those tried" in note or "No rate" in note for note in notes(60, 70, 65))
 
 
 def test_a_rate_is_the_best_of_the_search(analyse):
