@@ -315,6 +315,9 @@ class _Rows:
         name = f"s{len(self.names)}"
         sums, both = f"{name}_most, {name}_below, {name}_ties", f"{name}_largest, {name}_others"
         counted = f"tl.where(inside, {local[memory]}, -INFINITY)"
+        if memory.op == "input":
+            lines = []
+            counted = f"of_classes({memory.args[0]}_at, c, inside, -INFINITY)"
         lines.append(f"{sums} = exponentials({counted}, {sums}, NARROW)")
         saved = self.saves and memory.args == ("z",)
         restored = saved and self.program.value is None

@@ -20,6 +20,8 @@ LN2_LOW = tl.constexpr(1.42860676533018704e-06)
 # 1.5 * 2^23: adding it rounds to an integer, which the last bits then hold.
 ROUNDER = tl.constexpr(12582912.0)
 UP = tl.constexpr(64)
+# 2^-64.
+DOWN = tl.constexpr(5.421010862427522e-20)
 # sqrt(1/2), as bits.
 ROOT = tl.constexpr(0x3F3504F3)
 
@@ -60,7 +62,7 @@ def _decay(x):
     shifted, r = _split(larger(x, -104.0))
     # 2^n need not be a normal number, 2^(n + up) is one.
     power = (shifted.to(tl.int32, bitcast=True) << 23) + ((127 + UP) << 23)
-    return (tl.exp2(r * PER_LN2) * power.to(tl.float32, bitcast=True)) * 5.421010862427522e-20
+    return (tl.exp2(r * PER_LN2) * power.to(tl.float32, bitcast=True)) * DOWN
 
 
 @triton.jit

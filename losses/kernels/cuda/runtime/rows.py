@@ -31,9 +31,10 @@ def _targets(y_at, row, rows, ignored):
     here = row < rows
     y = row
     if y_at is not None:
-        y = tl.load(y_at + row, mask=here, other=0).to(tl.int64)
-        here = here & (y != ignored)
-    return y, here
+        y = tl.load(y_at + row, mask=here, other=0)
+        here = here & (y.to(tl.int64) != ignored)
+    # Classes are counted in 32 bits, in which a comparison is one instruction.
+    return y.to(tl.int32), here
 
 
 @triton.jit

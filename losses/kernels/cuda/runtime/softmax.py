@@ -8,13 +8,13 @@ number above -infinity has no probabilities: m is NaN.
 import triton
 import triton.language as tl
 
-from .numbers import INFINITY, KEEP, LARGEST, decay
+from .numbers import DOWN, INFINITY, KEEP, LARGEST, PER_LN2, ROUNDER, UP, decay, larger
 
 
 @triton.jit
-def of_classes(x_at, c, inside):
-    """Return the numbers of a block of classes."""
-    return tl.load(x_at + c, mask=inside, other=0.0).to(tl.float32)
+def of_classes(x_at, c, inside, other: tl.constexpr = 0.0):
+    """Return the numbers of a block of classes, and `other` for what is no class."""
+    return tl.load(x_at + c, mask=inside, other=other).to(tl.float32)
 
 
 @triton.jit
@@ -36,19 +36,57 @@ def largest(x):
 
 
 @triton.jit
-def exponential(z, largest, NARROW: tl.constexpr):
-    """Return exp(z - largest) for z <= largest, 1 where the two are equal, at infinity too.
+def _scaled(z, largest):
+    """Return two numbers of which the product is 2^64 exp(z - largest), for z <= largest.
 
-    The rounding error of the difference is added: in float32 it is a relative error of 4e-6 in
-    exp(-80).
+    Both numbers are split into a multiple of ln 2 and a rest. So no difference is rounded: in
+    float32 that would be a relative error of 4e-6 in exp(-80). Above 256 differences are exact.
     """
-    gap = tl.where(z == largest, 0.0, z - largest)
-    e = decay(gap, NARROW)
-    if not NARROW:
-        back = gap - z
-        lost = (z - (gap - back)) - (largest + back)
-        e += e * tl.where(tl.abs(lost) < 1, lost, 0.0)
-    return e
+    far = tl.abs(largest) > 256
+    shift = tl.where(far, largest, 0.0)
+    end = tl.where(far, 0.0, largest)
+    turns, rest = _split(end)
+    x = larger(z - shift, end - 128.0)
+    # The exponent of 2^64 and of 1: the last bits of `bits` are those of a power of two.
+    rounder = (ROUNDER + (UP + 127)) - turns
+    bits = x * PER_LN2 + rounder
+    e = tl.exp2(_rest(x, bits - rounder) * PER_LN2 - rest * PER_LN2)
+    return e, (bits.to(tl.int32, bitcast=True) << 23).to(tl.float32, bitcast=True)
+
+
+@triton.jit
+def _split(x):
+    """Return n and r: x = n ln 2 + r, |r| <= ln(2) / 2, for |x| <= 256."""
+    n = (x * PER_LN2 + ROUNDER) - ROUNDER
+    return n, _rest(x, n)
+
+
+@triton.jit
+def _rest(x, n):
+    # The first part of ln 2 has 12 digits: its product with n is exact.
+    return (x - n * 0.693115234375) - n * 3.1946184945309417e-05
+
+
+@triton.jit
+def exponential(z, largest, NARROW: tl.constexpr):
+    """Return exp(z - largest) for z <= largest, 1 where the two are equal, at infinity too."""
+    if NARROW or z.dtype == tl.float64:
+        e = decay(z - largest, NARROW)
+    else:
+        e, power = _scaled(z, largest)
+        e = (e * power) * DOWN
+    return tl.where(z == largest, 1.0, e)
+
+
+@triton.jit
+def _sum_below(z, base, tied, NARROW: tl.constexpr):
+    """Return the sum of exp(z - base) of each row, without those that are tied with the base."""
+    if NARROW or z.dtype == tl.float64:
+        e, unit = decay(z - base, NARROW), 1.0
+    else:
+        e, power = _scaled(z, base)
+        e, unit = e * power, DOWN
+    return tl.sum(tl.where(tied, 0.0, e), 1, keep_dims=True).to(tl.float64) * unit
 
 
 @triton.jit
@@ -65,12 +103,11 @@ def exponentials(z, most, below, ties, NARROW: tl.constexpr):
     most = tl.maximum(before, tl.max(z, 1, keep_dims=True))
     # Finite, so that no -infinity is taken from another.
     base = tl.maximum(most, -LARGEST)
-    tied = (z == most) & (z > -INFINITY)
-    e = exponential(z, base, NARROW)
+    tied = z == base
     grown = most > before
     kept = tl.where(grown, (below + ties) * decay(tl.minimum(before - base, 0.0), False), below)
-    below = kept + tl.sum(tl.where(tied, 0.0, e), 1, keep_dims=True)
-    ties = tl.where(grown, 0.0, ties) + tl.sum(tied.to(tl.float32), 1, keep_dims=True)
+    below = kept + _sum_below(z, base, tied, NARROW)
+    ties = tl.where(grown, 0.0, ties) + tl.sum(tl.where(tied, 1.0, 0.0), 1, keep_dims=True)
     return most, below, ties
 
 
