@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from lossbench.benchmarks.plots.intervals import RowPanel
+from lossbench.benchmarks.plots.intervals import SEEDS, RowPanel
 from lossbench.benchmarks.plots.panels import PanelFigure
 from lossbench.benchmarks.records.claim import ClaimTable
 
@@ -108,22 +108,22 @@ class OtherClassesAccuracy(Analysis):
     def figures(self) -> Sequence[PanelFigure]:
         chance = chance_level(self.runs[CELLS[0]][0].test)
         panels, parts = [], []
-        for loss, start in COMPARED:
+        for start, name in STARTS.items():
             rows = [
-                seed_row(cell.classes, loss, self.accuracies[cell], "{:.1f} %")
-                for cell in CELLS
-                if (cell.loss, cell.start) == (loss, start)
+                seed_row(f"{' and '.join(pair)}\n{loss}", loss, values, "{:.1f} %")
+                for pair in PAIRS
+                for (at, loss, begun), values in self.accuracies.items()
+                if (at, begun) == (pair, start)
             ]
-            title = f"{loss}, {STARTS[start]} start"
-            panels.append(RowPanel(rows, "test accuracy, %", title, chance, limits=(40, 100)))
-            parts.append(f"{title}: " + ", ".join(f"{row.label} {row.text}" for row in rows))
+            panels.append(RowPanel(rows, "test accuracy, %", f"{name} start", chance))
+            results = (f"{row.label} {row.text}".replace("\n", ", ") for row in rows)
+            parts.append(f"{name} start: {', '.join(results)}")
         accuracy = figure(
             "accuracy.png",
             panels,
             title="Pairs of other classes",
-            caption="Marker: mean over seeds; bar: its 95 % interval; ticks: the seeds.",
+            caption=SEEDS,
             alt=f"{'; '.join(parts)}; chance {chance:.0f} %.",
-            columns=2,
         )
         return (accuracy, tests_figure(self.tests(), [CHALLENGER, SUM]))
 
