@@ -5,7 +5,7 @@ import re
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from functools import cache
+from functools import cached_property
 from pathlib import Path
 
 from lossbench.benchmarks.errors import UserError
@@ -82,17 +82,9 @@ def path_source(
     given, labels = parse_splits(splits), class_labels(classes)
     if class_names:
         classes, labels = parse_classes(class_names)
-    reader = open_reader(path)
-    strict = not class_names
-    found = cache(lambda: _list_files(reader, classes, labels, strict))
-    listed = cache(lambda: _list_images(path, found()[1], classes, labels, given))
-
-    def make() -> Listing:
-        images, composition = listed()
-        return Listing(fingerprint_of(images), composition)
-
+    listed = _ListedImages(path, classes, labels, given, strict=not class_names)
     choice = (classes, sorted(labels.items()), sorted(given.items()))
-    listing = cached_listing(path, choice, reader.files, make)
+    listing = cached_listing(path, choice, listed.reader.files, listed.listing)
     what = "cats and dogs" if classes == CATS_AND_DOGS else f"{len(classes)} classes"
     return ImageSource(
         name=name or default_name(path),
@@ -101,65 +93,88 @@ def path_source(
         image_size=image_size,
         classes=classes,
         fingerprint=listing.fingerprint,
-        images=lambda: listed()[0],
-        load=lambda images: found()[0].load([image.key for image in images]),
+        images=lambda: listed.images[0],
+        load=lambda images: listed.files[0].load([image.key for image in images]),
         composition=listing.composition,
     )
 
 
-def _list_files(
-    reader: Reader, classes: tuple[str, ...], labels: Labels, strict: bool
-) -> tuple[Reader, list[FileInfo]]:
-    """List the files of a reader; return the reader that loads the images among them.
+class _ListedImages:
+    """The images at a path, listed when they are asked for.
 
     Args:
-        reader: the reader of the path.
+        path: a directory, an archive or a parquet table.
         classes: class names by label.
         labels: labels by name.
+        given: splits by folder.
         strict: whether a label in a table that is no class is an error.
 
     Raises:
-        UserError: no class is found, or a table is wrong.
+        UserError: nothing exists at the path, or the archive is unknown or damaged.
     """
 
-    def wanted(parts: tuple[str, ...]) -> bool:
-        return find_label(parts, labels) is not None
+    def __init__(
+        self,
+        path: Path,
+        classes: tuple[str, ...],
+        labels: Labels,
+        given: Mapping[Folders, SplitName],
+        *,
+        strict: bool,
+    ) -> None:
+        self.path, self.classes, self.labels, self.given = path, classes, labels, given
+        self.strict = strict
+        self.reader = open_reader(path)
 
-    files = [file for file in reader.infolist(wanted) if not is_system_file(file.parts)]
-    if {find_label(file.parts, labels) for file in files} >= set(range(len(classes))):
-        return reader, files
-    tables = [file.parts for file in files if file.parts[-1].lower().endswith(".parquet")]
-    if tables and isinstance(reader, DirectoryReader):
-        reader = ParquetReader(reader.path, tables)
+    def listing(self) -> Listing:
+        """Return fingerprint and composition. Raises UserError."""
+        images, composition = self.images
+        return Listing(fingerprint_of(images), composition)
+
+    @cached_property
+    def files(self) -> tuple[Reader, list[FileInfo]]:
+        """The files, and the reader that loads the images among them.
+
+        Raises:
+            UserError: no class is found, or a table is wrong.
+        """
+        reader, labels = self.reader, self.labels
+
+        def wanted(parts: tuple[str, ...]) -> bool:
+            return find_label(parts, labels) is not None
+
         files = [file for file in reader.infolist(wanted) if not is_system_file(file.parts)]
-    elif placed := place_by_tables(reader, files, labels, strict=strict):
-        files = [
-            replace(file, parts=placed.get(file.parts, file.parts))
-            for file in reader.infolist(lambda parts: parts in placed)
-            if not is_system_file(file.parts)
-        ]
-    _check_found(reader, files, labels, classes)
-    return reader, files
+        if {find_label(file.parts, labels) for file in files} >= set(range(len(self.classes))):
+            return reader, files
+        tables = [file.parts for file in files if file.parts[-1].lower().endswith(".parquet")]
+        if tables and isinstance(reader, DirectoryReader):
+            reader = ParquetReader(reader.path, tables)
+            files = [file for file in reader.infolist(wanted) if not is_system_file(file.parts)]
+        elif placed := place_by_tables(reader, files, labels, strict=self.strict):
+            files = [
+                replace(file, parts=placed.get(file.parts, file.parts))
+                for file in reader.infolist(lambda parts: parts in placed)
+                if not is_system_file(file.parts)
+            ]
+        _check_found(reader, files, labels, self.classes)
+        return reader, files
 
-
-def _list_images(
-    path: Path,
-    files: Sequence[FileInfo],
-    classes: tuple[str, ...],
-    labels: Labels,
-    given: Mapping[Folders, SplitName],
-) -> tuple[tuple[ImageInfo, ...], Composition]:
-    """Return the images among files, and what they were made from. Raises UserError."""
-    labelled = [(file, find_label(file.parts, labels)) for file in files]
-    found = [(file, label) for file, label in labelled if label is not None]
-    others = [file for file, label in labelled if label is None]
-    origins = find_origins([file.parts for file, _ in found], labels, given, str(path))
-    images, folders = _assign_test_split(_make_images(found, origins), origins)
-    remedy = "add images to the folder that is short of them, or say with --split what folders are"
-    check_every_class(images, classes, str(path), remedy)
-    return sort_images(images), Composition(
-        folders, _describe_left_out(others), _describe_contradictions(found, labels)
-    )
+    @cached_property
+    def images(self) -> tuple[tuple[ImageInfo, ...], Composition]:
+        """The images among the files, and what they were made from. Raises UserError."""
+        labelled = [(file, find_label(file.parts, self.labels)) for file in self.files[1]]
+        found = [(file, label) for file, label in labelled if label is not None]
+        others = [file for file, label in labelled if label is None]
+        parts, where = [file.parts for file, _ in found], str(self.path)
+        origins = find_origins(parts, self.labels, self.given, where)
+        images, folders = _assign_test_split(_make_images(found, origins), origins)
+        remedy = (
+            "add images to the folder that is short of them, or say with --split what folders are"
+        )
+        check_every_class(images, self.classes, where, remedy)
+        return sort_images(images), Composition(
+            folders, _describe_left_out(others), _describe_contradictions(found, self.labels)
+        )
 
 
 def _make_images(

@@ -87,6 +87,7 @@ class Registration:
         directory: of its report, which may not exist.
 
     Attributes:
+        claim, directory: as given.
         first_seed: the first seed of the claim's networks.
         earlier: earlier designs, with their seeds.
         record: the design, for claim.json.
@@ -97,6 +98,7 @@ class Registration:
     """
 
     def __init__(self, claim: Claim, directory: Path) -> None:
+        self.claim, self.directory = claim, directory
         design = claim.design
         before = read_claim(directory)["about"] if (directory / FILE).exists() else {}
         known = before.get("design")
@@ -153,48 +155,84 @@ def examine(
     experiment.make_runs_directory(evidence)
     for directory in (evidence, *(evidence / claim.name for claim in claims)):
         remove_scratch(directory, older_than=ONE_DAY)
-    done = []
     with reporter, Pool(runs / "trials", device, reporter, workers) as pool:
-        registered = {claim.name: Registration(claim, evidence / claim.name) for claim in claims}
-
-        def about() -> dict[str, Any]:
-            return experiment.facts(command, datetime.now().astimezone(), device, kernels)
-
+        examination = Examination(evidence, pool, command, reporter, kernels)
+        registered = [Registration(claim, evidence / claim.name) for claim in claims]
         # The hash of every design is written before anything is trained.
-        for claim in claims:
-            each = registered[claim.name]
-            if each.is_new:
-                for text in each.earlier[-1:]:
-                    reporter.say(
-                        f"{claim.name}: the design has changed ({text}); it starts again with the "
-                        f"unused seeds from {each.first_seed} on"
-                    )
-                facts = about() | {"design": each.record, "trials": 0, "seconds": 0.0}
-                write_finding(evidence / claim.name, facts, claim, not_begun(claim.design))
-        first_seeds = {name: each.first_seed for name, each in registered.items()}
+        for registration in registered:
+            if registration.is_new:
+                examination.write_design(registration)
+        first_seeds = {each.claim.name: each.first_seed for each in registered}
         for line in listing(claims, first_seeds, pool, kernels):
             reporter.say(line)
-        for number, claim in enumerate(claims, start=1):
+        done = []
+        for number, registration in enumerate(registered, start=1):
+            claim = registration.claim
             reporter.say(f"{number}/{len(claims)}  {claim.name}: {claim.question}")
-            directory = evidence / claim.name
-            start = time.perf_counter()
-            first = first_seeds[claim.name]
-            for seeds in claim.design.looks[:looks]:
-                trainer = PoolTrainer(pool, kernels)
-                with nullcontext() if kernels else closed_forms_only():
-                    finding = claim.examine(trainer, range(first, first + seeds))
-                seconds = time.perf_counter() - start
-                facts = about() | {"design": registered[claim.name].record, "seconds": seconds}
-                write_finding(directory, facts | facts_of(trainer.used, pool), claim, finding)
-                write_overview(evidence, CLAIMS)
-                reporter.say(
-                    f"{claim.name}, {seeds} of at most {claim.design.looks[-1]} seeds: "
-                    f"{finding.verdict}  ({seconds:.0f} s)"
-                )
-                if finding.verdict != "undecided":
-                    break
-            done.append(Examined(claim, finding, directory))
+            finding = examination.take_looks(registration, claim.design.looks[:looks])
+            done.append(Examined(claim, finding, registration.directory))
     return done
+
+
+@dataclass(frozen=True)
+class Examination:
+    """What the examined claims of one command share.
+
+    Attributes:
+        directory: of the reports.
+        pool: trains the networks.
+        command: the command line, for the reports.
+        reporter: shows the progress.
+        kernels: whether the losses are computed by their kernels, where there are any.
+    """
+
+    directory: Path
+    pool: Pool
+    command: str
+    reporter: Reporter
+    kernels: bool
+
+    def write_design(self, registration: Registration) -> None:
+        """Write the report of a claim whose networks are not trained yet."""
+        claim = registration.claim
+        for earlier in registration.earlier[-1:]:
+            self.reporter.say(
+                f"{claim.name}: the design has changed ({earlier}); it starts again with the "
+                f"unused seeds from {registration.first_seed} on"
+            )
+        self._write(registration, not_begun(claim.design), {"trials": 0, "seconds": 0.0})
+
+    def take_looks(self, registration: Registration, looks: Sequence[int]) -> Finding:
+        """Train and test a claim look by look, until it is decided; report every look.
+
+        Args:
+            registration: the claim and its first seed.
+            looks: numbers of seeds, ascending.
+        """
+        claim, first = registration.claim, registration.first_seed
+        start = time.perf_counter()
+        for seeds in looks:
+            trainer = PoolTrainer(self.pool, self.kernels)
+            with nullcontext() if self.kernels else closed_forms_only():
+                finding = claim.examine(trainer, range(first, first + seeds))
+            seconds = time.perf_counter() - start
+            facts = {"seconds": seconds} | facts_of(trainer.used, self.pool)
+            self._write(registration, finding, facts)
+            write_overview(self.directory, CLAIMS)
+            self.reporter.say(
+                f"{claim.name}, {seeds} of at most {claim.design.looks[-1]} seeds: "
+                f"{finding.verdict}  ({seconds:.0f} s)"
+            )
+            if finding.verdict != "undecided":
+                break
+        return finding
+
+    def _write(self, registration: Registration, finding: Finding, facts: dict[str, Any]) -> None:
+        """Write the report of a claim, with command, date, hardware and design."""
+        now = datetime.now().astimezone()
+        about = experiment.facts(self.command, now, self.pool.device, self.kernels)
+        about |= {"design": registration.record, **facts}
+        write_finding(registration.directory, about, registration.claim, finding)
 
 
 def not_begun(design: Design) -> Finding:
@@ -221,7 +259,7 @@ class PoolTrainer:
         return results
 
 
-def facts_of(used: dict[RunConfig, RunResult], pool: Pool) -> dict[str, object]:
+def facts_of(used: dict[RunConfig, RunResult], pool: Pool) -> dict[str, Any]:
     """Return the images and models of a claim's runs, their seeds, number and training time."""
     sources: dict[ImageArguments, dict[str, Any]] = {}
     trained_on: dict[ImageArguments, set[int]] = {}

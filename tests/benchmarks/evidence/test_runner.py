@@ -26,6 +26,7 @@ class FakePool:
     def __init__(self, images, world):
         self.images, self.world = images, world
         self.workers, self.kept, self.trained = 2, {}, []
+        self.device = torch.device("cpu")
         self.cache = SimpleNamespace(
             get=lambda config, _: self.kept.get(config),
             path=lambda config, _: SimpleNamespace(exists=lambda: config in self.kept),
