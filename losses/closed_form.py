@@ -242,7 +242,12 @@ def _autograd_function(
         "generate_vmap_rule": True,
         "__module__": __name__,
     }
-    function: Any = type(name, (torch.autograd.Function,), members)
+    function = type(name, (torch.autograd.Function,), members)
+    return _application(function, formula)
+
+
+def _application(function: Any, formula: Formula) -> Formula:
+    """Return the call of an autograd function that computes `formula`, also under a compiler."""
 
     def allow_in_graph() -> None:
         torch.compiler.allow_in_graph(function)  # type: ignore[no-untyped-call]

@@ -91,37 +91,34 @@ def linear_cross_entropy(
     with without_autocast(input):
         shape = _logits_shape(input, linear_weight, linear_bias)
         soft = target.shape == shape
-        if soft and ignore_index is not None:
-            raise RuntimeError(
-                f"ignore_index={ignore_index} cannot be specified when target contains "
-                "probabilities: leave it out, and give those rows a target of zeros"
-            )
         dtype = _loss_dtype(input, target, weight, soft=soft, autocast=autocast)
+        if autocast and not soft and weight is not None:
+            # As the logits, whose loss is computed in this dtype.
+            weight = weight.to(dtype)
         rule = Rule(
             reduction=reduction,
-            ignore_index=-100
-            if ignore_index is None
-            else checks.index("ignore_index", ignore_index),
+            ignore_index=_checked_ignore_index(ignore_index, soft=soft),
             label_smoothing=label_smoothing,
             z_loss=z_loss,
             softcap=softcap,
             dtype=dtype,
             rows=_rows_at_once(options),
         )
-        if autocast and not soft and weight is not None:
-            # As the logits, whose loss is computed in this dtype.
-            weight = weight.to(dtype)
-        data = Data(input, linear_weight, linear_bias, target, weight)
-        # The logits' shape, dtype and device without their memory.
-        logits = input.new_empty((), dtype=dtype).expand(shape)
-        if not divisible(logits, data):
-            return full_logits_loss(rule, data)
-        if soft:
-            checks.distribution(NAME, logits, target, weight, rule.ignore_index)
-        else:
-            _, weight, _ = checks.indices(NAME, logits, target, weight, rule.ignore_index)
-            data = data._replace(weight=weight)
-        return chunked_loss(rule, data)
+        return _loss_of_layer(rule, Data(input, linear_weight, linear_bias, target, weight), shape)
+
+
+def _loss_of_layer(rule: Rule, data: Data, shape: tuple[int, ...]) -> Tensor:
+    """Compute the loss in chunks of rows where that is possible; `shape` is that of the logits."""
+    # The logits' shape, dtype and device without their memory.
+    logits = data.input.new_empty((), dtype=rule.dtype).expand(shape)
+    if not divisible(logits, data):
+        return full_logits_loss(rule, data)
+    if data.target.shape == shape:
+        checks.distribution(NAME, logits, data.target, data.weight, rule.ignore_index)
+    else:
+        _, weight, _ = checks.indices(NAME, logits, data.target, data.weight, rule.ignore_index)
+        data = data._replace(weight=weight)
+    return chunked_loss(rule, data)
 
 
 class LinearCrossEntropyLoss(Loss, _TorchModule):  # type: ignore[misc]
@@ -182,6 +179,16 @@ class LinearCrossEntropyLoss(Loss, _TorchModule):  # type: ignore[misc]
 
 
 # --- arguments -----------------------------------------------------------------------------------
+
+
+def _checked_ignore_index(ignore_index: int | None, *, soft: bool) -> int:
+    """Return ignore_index, or -100; RuntimeError if one is given and the target is `soft`."""
+    if soft and ignore_index is not None:
+        raise RuntimeError(
+            f"ignore_index={ignore_index} cannot be specified when target contains "
+            "probabilities: leave it out, and give those rows a target of zeros"
+        )
+    return -100 if ignore_index is None else checks.index("ignore_index", ignore_index)
 
 
 def _logits_shape(

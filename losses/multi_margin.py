@@ -200,6 +200,19 @@ def multi_margin_loss(
         return found
     checks.basics(input, target, weight, reduction)
     x = _rows_of_scores(name, input)
+    y = _indices_of_rows(name, input, x, target)
+    checks.floating(name, input=input)
+    if weight is not None:
+        checks.class_weight(x, weight)
+        checks.same_dtype(input, weight=weight)
+    given = y.reshape(target.shape)
+    inside = checks.class_indices(x.shape[-1], given, None, error=RuntimeError)
+    loss = indexed(multi_margin_formula, MATRICES, x, y, *rest, inside=inside)
+    return loss.reshape(target.shape) if reduction == "none" else loss
+
+
+def _indices_of_rows(name: str, input: Tensor, x: Tensor, target: Tensor) -> Tensor:
+    """Return one class index for each row of x, (N, C), which are those of the input."""
     checks.index_dtype(target)
     # torch lets the one target of a single row be (1,) or have no dimension.
     if target.shape != x.shape[:-1] and not (
@@ -209,15 +222,7 @@ def multi_margin_loss(
             f"{name}: target of size {tuple(target.shape)} but input of size "
             f"{tuple(input.shape)}: expected one class index per row, {tuple(x.shape[:-1])}"
         )
-    y = target.long().reshape(x.shape[:-1])
-    checks.floating(name, input=input)
-    if weight is not None:
-        checks.class_weight(x, weight)
-        checks.same_dtype(input, weight=weight)
-    given = y.reshape(target.shape)
-    inside = checks.class_indices(x.shape[-1], given, None, error=RuntimeError)
-    loss = indexed(multi_margin_formula, MATRICES, x, y, *rest, inside=inside)
-    return loss.reshape(target.shape) if reduction == "none" else loss
+    return target.long().reshape(x.shape[:-1])
 
 
 class MultiMarginLoss(Loss, nn.MultiMarginLoss):

@@ -130,7 +130,14 @@ class Graph:
         values = [x.value for x in args]
         if all(v is not None for v in values) and op in _FOLDED:
             return self.const(_FOLDED[op](*values))
-        a, b = values[0], values[1] if len(args) > 1 else None
+        if op in ("and", "where", "same"):
+            return self._simplified_choice(op, args)
+        if op in ("narrow", "wide"):
+            return _simplified_cast(op, args[0])
+        return self._simplified_arithmetic(op, args)
+
+    def _simplified_arithmetic(self, op: str, args: tuple[Node, ...]) -> Node | None:
+        a, b = args[0].value, args[1].value if len(args) > 1 else None
         match op:
             case "mul" | "times":
                 if a == 0 or b == 0:
@@ -155,9 +162,17 @@ class Graph:
                     return args[0]
                 if a == 0:
                     return self.make("neg", args[1])
-            case "div":
-                if b == 1 or a == 0:
-                    return args[0]
+            case "div" if b == 1 or a == 0:
+                return args[0]
+            case "neg" if args[0].op == "neg":
+                return args[0].operands[0]
+            case "neg" if args[0].op == "sub":
+                return self.make("sub", *args[0].operands[::-1])
+        return None
+
+    def _simplified_choice(self, op: str, args: tuple[Node, ...]) -> Node | None:
+        a, b = args[0].value, args[1].value
+        match op:
             case "and":
                 if a is False or b is False:
                     return self.const(False)
@@ -168,13 +183,8 @@ class Graph:
                     return args[1] if a else args[2]
                 if args[1] is args[2]:
                     return args[1]
-                if values[1:] == [True, False] and args[1].sort == "bool":
+                if [b, args[2].value] == [True, False] and args[1].sort == "bool":
                     return args[0]
-            case "neg":
-                if args[0].op == "neg":
-                    return args[0].operands[0]
-                if args[0].op == "sub":
-                    return self.make("sub", *args[0].operands[::-1])
             case "same":
                 if args[0] is args[1]:
                     return self.const(True)
@@ -183,14 +193,8 @@ class Graph:
                 if args[0].op == "where":
                     # One of two classes, of which each is known.
                     condition, *either = args[0].operands
-                    return self.make(
-                        "where", condition, *(self.make("same", x, args[1]) for x in either)
-                    )
-            case "narrow" | "wide":
-                if args[0].value is not None or (args[0].sort == "wide") == (op == "wide"):
-                    return args[0]
-                if op == "narrow" and args[0].op == "wide":
-                    return args[0].operands[0]
+                    known = (self.make("same", x, args[1]) for x in either)
+                    return self.make("where", condition, *known)
         return None
 
     def _is_negated(self, x: Node) -> bool:
@@ -246,6 +250,12 @@ class Graph:
         if x.op in ("input", "buffer"):
             return self._node("element", (x, index), "row", x.sort)
         return self.make(x.op, *(self.element(arg, index) for arg in x.operands))
+
+
+def _simplified_cast(op: str, x: Node) -> Node | None:
+    if x.value is not None or (x.sort == "wide") == (op == "wide"):
+        return x
+    return x.operands[0] if op == "narrow" and x.op == "wide" else None
 
 
 def topological(
