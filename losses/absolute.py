@@ -1,6 +1,7 @@
 """Absolute errors of a softmax: their sum, and the largest.
 
-In the formulas r is `softmax.row(z)`, t the target and dp a change of p, as in `probabilities.py`.
+In the formulas r is `softmax_parts(z)`, t the target and dp a change of p, as in
+`probabilities.py`.
 """
 
 import torch
@@ -14,7 +15,7 @@ from .numerics import sign
 from .overrides import is_overridden, overridden
 from .probabilities import ProbabilityLoss, error, of_probabilities
 from .right_class import RightClass, of_rows
-from .softmax import Row
+from .softmax import SoftmaxParts
 
 # --- of a class index, the errors are p_c and p_y - 1: both losses are a multiple of 1 - p_y ----
 
@@ -30,7 +31,7 @@ def _of_index(name: str, factor: float) -> ClosedForms:
 # --- expectation: l = sum_c |p_c - t_c| ----------------------------------------------------------
 
 
-def _expectation_slope(r: Row, t: Tensor) -> Tensor:
+def _expectation_slope(r: SoftmaxParts, t: Tensor) -> Tensor:
     # The largest sign is subtracted from all. For a right class y only its own entry, -2, is then
     # not 0, so the gradient 2 p_y p_c is computed without a difference.
     signs = sign(error(r, t))
@@ -98,7 +99,7 @@ def expectation_textbook(z: Tensor, t: Tensor) -> Tensor:
 # --- chebyshev: l = max_c |p_c - t_c| ------------------------------------------------------------
 
 
-def _chebyshev_slope(r: Row, t: Tensor) -> Tensor:
+def _chebyshev_slope(r: SoftmaxParts, t: Tensor) -> Tensor:
     # The errors of a row add up to 0. If only one class has p < t (the right class of an index),
     # its error is therefore at least as large as any other. Where another one seems equal, rounding
     # hides the difference, so classes with p < t get the gradient. Equal errors share it, as in

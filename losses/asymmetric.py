@@ -121,7 +121,7 @@ asymmetric_formula = differentiable(
     ClosedForms(
         *("asymmetric", asymmetric_value, asymmetric_gradient),
         asymmetric_hvp,
-        wide_hvp=True,
+        float64_hvp=True,
     )
 )
 

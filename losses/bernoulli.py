@@ -9,14 +9,22 @@ from .closed_form import ClosedForms, differentiable
 from .entries import Entry
 from .numerics import times
 from .overrides import is_overridden, overridden
-from .softmax import centred, distance, finite, pairs, row, triples, without
+from .softmax import (
+    centred,
+    distance,
+    finite,
+    softmax_parts,
+    sum_over_pairs,
+    sum_over_triples,
+    without,
+)
 from .textbook import others
 
 # --- bernoulli-sum: L = -sum_c [t_c ln p_c + (1 - t_c) ln(1 - p_c)] ------------------------------
 
 
 def bernoulli_sum_value(z: Tensor, t: Tensor) -> Tensor:
-    r = row(z)
+    r = softmax_parts(z)
     log_total = torch.log1p(r.others)
     # 1 - p of the largest is a sum that underflows long before its logarithm does.
     others = z.scatter(-1, r.top, -torch.inf).logsumexp(-1, keepdim=True)
@@ -44,7 +52,7 @@ def _without_top(z: Tensor, top: Tensor) -> Tensor:
 
 
 def bernoulli_sum_gradient(z: Tensor, t: Tensor) -> Tensor:
-    r = row(z)
+    r = softmax_parts(z)
     t_top, p_top = t.gather(-1, r.top), r.p.gather(-1, r.top)
     h = without(r.top, (1 - t) * (r.p / r.q) - t)
     rest = h.sum(-1, keepdim=True) - h
@@ -58,11 +66,11 @@ def bernoulli_sum_gradient(z: Tensor, t: Tensor) -> Tensor:
 
 
 def bernoulli_sum_hvp(z: Tensor, v: Tensor, t: Tensor) -> Tensor:
-    r, w = row(z), _without_top(z, row(z).top)
+    r, w = softmax_parts(z), _without_top(z, softmax_parts(z).top)
     j = t - without(r.top, (1 - t) * r.p * (1 + r.q) / r.q.square())
     j_top = (t * r.q.square() - (1 - t) * r.p * (1 + r.q)).gather(-1, r.top)
-    of_top = without(r.top, j_top * w * pairs(w, v))
-    return r.p * (2 * centred(r, v) + triples(without(r.top, j), r.p, v)) + of_top
+    of_top = without(r.top, j_top * w * sum_over_pairs(w, v))
+    return r.p * (2 * centred(r, v) + sum_over_triples(without(r.top, j), r.p, v)) + of_top
 
 
 bernoulli_sum_formula = differentiable(
@@ -72,7 +80,7 @@ bernoulli_sum_formula = differentiable(
         bernoulli_sum_gradient,
         bernoulli_sum_hvp,
         rows=True,
-        wide_hvp=True,
+        float64_hvp=True,
     )
 )
 

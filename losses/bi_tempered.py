@@ -32,7 +32,7 @@ from .closed_form import ClosedForms, differentiable
 from .entries import Entry
 from .numerics import in_float64, times
 from .overrides import is_overridden, overridden
-from .softmax import Row, centred, distance, row, sum_of_others, without
+from .softmax import SoftmaxParts, centred, distance, softmax_parts, sum_of_others, without
 
 # Newton steps for lambda, measured with a logit far ahead of many others that weigh as much in all,
 # of up to a million classes: FEW suffice for k = t2 - 1 up to 1/4, and MANY for k
@@ -45,12 +45,12 @@ OF_TWO, FEW, MANY = 4, 7, 12
 class Tempered(NamedTuple):
     """Tempered softmax of a row: `s` = -ln p, and two distributions p and e = p^t2 / sum p^t2.
 
-    Both are a `Row`, whose field p is then the distribution and whose q is 1 minus it.
+    Both are a `SoftmaxParts`, whose field p is then the distribution and whose q is 1 minus it.
     """
 
     s: Tensor
-    p: Row
-    e: Row
+    p: SoftmaxParts
+    e: SoftmaxParts
 
     def power(self, exponent: float) -> Tensor:
         """p^exponent, which for 0 is 1 even of p = 0."""
@@ -63,20 +63,20 @@ def tempered(
     """Return the tempered softmax, with the digits of `dtype`, of float64 logits of `two` classes
     or more."""
     if t2 == 1:
-        r = row(z)
+        r = softmax_parts(z)
         return Tempered(r.s, r, r)
     s, top = _minus_log(z, t2 - 1, dtype, two)
     p, powers = torch.exp(-s), torch.exp(-t2 * s)
     return Tempered(s, _distribution(p, top), _distribution(powers, top))
 
 
-def _distribution(x: Tensor, top: Tensor) -> Row:
+def _distribution(x: Tensor, top: Tensor) -> SoftmaxParts:
     """Divide x by its sum. Only for the largest p, which may be above 1/2, 1 - p is a sum."""
     rest = without(top, x)
     others = rest.sum(-1, keepdim=True)
     total = others + x.gather(-1, top)
     p = x / total
-    return Row(top, rest, others, p, (1 - p).scatter(-1, top, others / total))
+    return SoftmaxParts(top, rest, others, p, (1 - p).scatter(-1, top, others / total))
 
 
 def _minus_log(z: Tensor, k: float, dtype: torch.dtype, two: bool) -> tuple[Tensor, Tensor]:
@@ -116,8 +116,8 @@ def _newton(nu: Tensor, gap: Tensor, top: Tensor, k: float) -> Tensor:
 
 
 def bi_tempered_value(z: Tensor, y: Tensor, t1: float, t2: float) -> Tensor:
-    wide, y = in_float64(z, y)
-    return _value(tempered(wide, t2, z.dtype), y, t1).to(z.dtype)
+    z64, y = in_float64(z, y)
+    return _value(tempered(z64, t2, z.dtype), y, t1).to(z.dtype)
 
 
 def _value(r: Tempered, y: Tensor, t1: float) -> Tensor:
@@ -152,8 +152,8 @@ def _error(r: Tempered, y: Tensor, t1: float, t2: float) -> Tensor:
 
 
 def bi_tempered_gradient(z: Tensor, y: Tensor, t1: float, t2: float) -> Tensor:
-    wide, y = in_float64(z, y)
-    return _gradient(tempered(wide, t2, z.dtype), y, t1, t2).to(z.dtype)
+    z64, y = in_float64(z, y)
+    return _gradient(tempered(z64, t2, z.dtype), y, t1, t2).to(z.dtype)
 
 
 def _gradient(r: Tempered, y: Tensor, t1: float, t2: float) -> Tensor:
@@ -162,8 +162,8 @@ def _gradient(r: Tempered, y: Tensor, t1: float, t2: float) -> Tensor:
 
 
 def bi_tempered_hvp(z: Tensor, v: Tensor, y: Tensor, t1: float, t2: float) -> Tensor:
-    wide, along, y = in_float64(z, v, y)
-    return _hvp(tempered(wide, t2, z.dtype), along, y, t1, t2).to(z.dtype)
+    z64, along, y = in_float64(z, v, y)
+    return _hvp(tempered(z64, t2, z.dtype), along, y, t1, t2).to(z.dtype)
 
 
 def _hvp(r: Tempered, along: Tensor, y: Tensor, t1: float, t2: float) -> Tensor:
@@ -279,8 +279,8 @@ def _tempered_softmax(z: Tensor, t: float) -> Tensor:
 
 def _of_logit(z: Tensor, t: Tensor, t2: float) -> tuple[Tempered, Tensor]:
     # 1 - t of a float32 has no rounding error in float64.
-    wide, t = in_float64(z, t)
-    row = torch.stack([torch.zeros_like(wide), wide], -1)
+    z64, t = in_float64(z, t)
+    row = torch.stack([torch.zeros_like(z64), z64], -1)
     return tempered(row, t2, z.dtype, two=True), torch.stack([1 - t, t], -1)
 
 

@@ -45,8 +45,8 @@ class ClosedForms(NamedTuple):
             an infinite logit. None: dL/dt is autograd's.
         of_index: the forms of the same loss of a class index, where they are simpler than those of
             its one-hot row. None: they are not.
-        wide_hvp: whether the Hessian-vector product of float32 is computed in float64, because its
-            terms can cancel. No kernel computes it.
+        float64_hvp: whether the Hessian-vector product of float32 is computed in float64, because
+            its terms can cancel. No kernel computes it.
 
     `rest` are tensors (targets, weights), followed by Python numbers (settings), which have no
     derivative. A loss of rows takes its target first, then numbers per class.
@@ -61,7 +61,7 @@ class ClosedForms(NamedTuple):
     weighted_mean: bool = True
     pair: tuple[Formula, Formula] | None = None
     by_target: Formula | None = None
-    wide_hvp: bool = False
+    float64_hvp: bool = False
     of_index: ClosedForms | None = None
 
     def given(self, names: tuple[str, ...]) -> ClosedForms:
@@ -122,7 +122,7 @@ def differentiable(forms: ClosedForms) -> Differentiable:
         return hvp(z, v, *rest)
 
     value, gradient_of, hvp_of = (_of_indices(forms, k) for k in range(3))
-    if forms.wide_hvp:
+    if forms.float64_hvp:
         hvp_of = computed_in_float64(hvp_of)
     # The Hessian is symmetric: both products with the Jacobian of H v are H again.
     hvp = _autograd_function(f"{forms.name}_hvp", hvp_of, {1: (hvp_along, hvp_along)})

@@ -13,7 +13,7 @@ from .entries import Entry
 from .numerics import times
 from .overrides import is_overridden, overridden
 from .softcap import capped
-from .softmax import centred, dot, row
+from .softmax import centred, dot, softmax_parts
 
 # --- cross-entropy: L = sum_c a_c (l - z_c) + lambda u l^2, l = ln sum_c exp z_c -----------------
 #
@@ -22,11 +22,11 @@ from .softmax import centred, dot, row
 
 
 class _Weights(NamedTuple):
-    """Weights of a row: `a` per class, `total` = sum_c a_c, and `row` = u, that of the z-loss."""
+    """Weights of a row: `a` per class, `total` = sum_c a_c, and `z_loss` = u, its weight."""
 
     a: Tensor
     total: Tensor
-    row: Tensor
+    z_loss: Tensor
 
 
 def _weights(z: Tensor, t: Tensor, w: Tensor | None, smoothing: float) -> _Weights:
@@ -39,7 +39,7 @@ def _weights(z: Tensor, t: Tensor, w: Tensor | None, smoothing: float) -> _Weigh
 
 
 def _value(z: Tensor, t: Tensor, w: Tensor | None, smoothing: float, z_loss: float) -> Tensor:
-    r, (a, total, u) = row(z), _weights(z, t, w, smoothing)
+    r, (a, total, u) = softmax_parts(z), _weights(z, t, w, smoothing)
     loss = times(a, r.gap).sum(-1) + (total * torch.log1p(r.others)).squeeze(-1)
     if z_loss > 0:
         loss = loss + z_loss * (u * torch.logsumexp(z, -1, keepdim=True).square()).squeeze(-1)
@@ -48,7 +48,7 @@ def _value(z: Tensor, t: Tensor, w: Tensor | None, smoothing: float, z_loss: flo
 
 def _gradient(z: Tensor, t: Tensor, w: Tensor | None, smoothing: float, z_loss: float) -> Tensor:
     # A p - a is p (A - a) - a q: both parts keep their digits when t is one-hot.
-    r, (a, total, u) = row(z), _weights(z, t, w, smoothing)
+    r, (a, total, u) = softmax_parts(z), _weights(z, t, w, smoothing)
     gradient = r.p * (total - a) - a * r.q
     if z_loss > 0:
         gradient = gradient + 2 * z_loss * times(r.p, u * torch.logsumexp(z, -1, keepdim=True))
@@ -59,7 +59,7 @@ def _hvp(
     z: Tensor, v: Tensor, t: Tensor, w: Tensor | None, smoothing: float, z_loss: float
 ) -> Tensor:
     # The Hessian of l is J, and dl along v is p.v.
-    r, (_, total, u) = row(z), _weights(z, t, w, smoothing)
+    r, (_, total, u) = softmax_parts(z), _weights(z, t, w, smoothing)
     change = r.p * centred(r, v)
     product = total * change
     if z_loss > 0:

@@ -10,7 +10,7 @@ from .closed_form import ClosedForms, differentiable
 from .entries import Entry
 from .numerics import sign, times
 from .overrides import is_overridden, overridden
-from .softmax import centred, row
+from .softmax import centred, softmax_parts
 
 # --- L = T^2 sum_c t_c ln(t_c / p_c), p = softmax(z / T), t = softmax(a / T) of the teacher's a ---
 #
@@ -19,7 +19,7 @@ from .softmax import centred, row
 
 
 def distillation_value(z: Tensor, a: Tensor, temperature: float) -> Tensor:
-    student, teacher = row(z / temperature), row(a / temperature)
+    student, teacher = softmax_parts(z / temperature), softmax_parts(a / temperature)
     # Each by itself: for a class that neither believes in both are infinite.
     each = times(teacher.p, student.s) - times(teacher.p, teacher.s)
     return temperature * temperature * each.sum(-1)
@@ -27,19 +27,19 @@ def distillation_value(z: Tensor, a: Tensor, temperature: float) -> Tensor:
 
 def distillation_gradient(z: Tensor, a: Tensor, temperature: float) -> Tensor:
     # p - t, of which both parts keep their digits where one of the two is sure of a class.
-    student, teacher = row(z / temperature), row(a / temperature)
+    student, teacher = softmax_parts(z / temperature), softmax_parts(a / temperature)
     return temperature * (student.p * teacher.q - teacher.p * student.q)
 
 
 def distillation_hvp(z: Tensor, v: Tensor, a: Tensor, temperature: float) -> Tensor:
     del a
-    student = row(z / temperature)
+    student = softmax_parts(z / temperature)
     return student.p * centred(student, v)
 
 
 def distillation_by_target(z: Tensor, a: Tensor, temperature: float) -> Tensor:
     # t (x - t.x), x = a - z. An infinite x outgrows all others.
-    teacher = row(a / temperature)
+    teacher = softmax_parts(a / temperature)
     x = torch.where(teacher.p == 0, 0.0, a - z)
     far = teacher.p * centred(teacher, torch.where(x.isinf(), sign(x), 0.0))
     near = teacher.p * centred(teacher, torch.where(x.isinf(), 0.0, x))

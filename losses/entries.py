@@ -168,34 +168,34 @@ class Entry:
         return rows + 0.5 if self.takes == "outputs" else rows
 
     def target_from_labels(
-        self, labels: Tensor, logits: Tensor, kind: Target | None = None
+        self, labels: Tensor, logits: Tensor, target_type: Target | None = None
     ) -> Tensor:
         """Return the loss's target for class indices (N,), one right class per example.
 
         Args:
             labels: integers in {0, 1} for logits (N,), in [0, C) for logits (N, C).
             logits: give the number of classes and the target's dtype.
-            kind: one of `targets`, by default the first. Binary losses of outputs get 'sign' by
-                default, so that the network's output is above 0 for class 1, as with logits.
+            target_type: one of `targets`, by default the first. Binary losses of outputs get 'sign'
+                by default, so that the network's output is above 0 for class 1, as with logits.
 
         For logits (N, C) the target is (N, C) unless it is 'index'. At the right class and at all
         others it is 1 and 0 for 'probability' and 'distribution', 1 and -1 for 'sign', and 0 and
         -inf for 'logits', those of a teacher who is certain. 'labels' is a row of class indices
         that ends with -1, as `multilabel_margin_loss` takes it: here the one right class.
         """
-        if kind is None:
+        if target_type is None:
             fitted = self.task == "binary" and self.takes == "outputs"
-            kind = "sign" if fitted else self.targets[0]
-        if kind == "index":
+            target_type = "sign" if fitted else self.targets[0]
+        if target_type == "index":
             return labels
-        if kind == "labels":
+        if target_type == "labels":
             return F.pad(labels.unsqueeze(1), (0, logits.shape[1] - 1), value=-1)
         if logits.dim() > 1:
             labels = F.one_hot(labels.long(), logits.shape[1])
         target = labels.to(logits.dtype)
-        if kind == "logits":
+        if target_type == "logits":
             return target.log()
-        return 2 * target - 1 if kind == "sign" else target
+        return 2 * target - 1 if target_type == "sign" else target
 
     def per_example_loss(
         self, loss: Callable[[Tensor, Tensor], Tensor], logits: Tensor, labels: Tensor

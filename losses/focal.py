@@ -88,7 +88,7 @@ sigmoid_focal_formula = differentiable(
         *("sigmoid_focal", sigmoid_focal_value, sigmoid_focal_gradient),
         sigmoid_focal_hvp,
         by_target=sigmoid_focal_by_target,
-        wide_hvp=True,
+        float64_hvp=True,
     )
 )
 

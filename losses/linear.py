@@ -86,8 +86,8 @@ def linear_cross_entropy(
         checks.real(weight=weight)
     autocast = checks.under_autocast(input)
     if autocast:
-        input, linear_weight = _narrowed(input), _narrowed(linear_weight)
-        linear_bias = None if linear_bias is None else _narrowed(linear_bias)
+        input, linear_weight = _autocast(input), _autocast(linear_weight)
+        linear_bias = None if linear_bias is None else _autocast(linear_bias)
     with without_autocast(input):
         shape = _logits_shape(input, linear_weight, linear_bias)
         soft = target.shape == shape
@@ -247,7 +247,7 @@ def _rows_at_once(options: Any) -> int | None:
         ) from None
 
 
-def _narrowed(x: Tensor) -> Tensor:
+def _autocast(x: Tensor) -> Tensor:
     """Return x in the dtype that autocast gives the arguments of a linear layer."""
     if not x.is_floating_point() or x.dtype == torch.float64:
         return x

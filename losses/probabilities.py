@@ -15,12 +15,12 @@ import torch
 from torch import Tensor
 
 from .closed_form import ClosedForms, Differentiable, Formula, differentiable
-from .softmax import Row, centred, dot, row
+from .softmax import SoftmaxParts, centred, dot, softmax_parts
 
 
 class ProbabilityLoss(NamedTuple):
     """l(r, t, *settings), its derivative e(r, t, *settings) with respect to p, and the change
-    de(r, dp, t, *settings) of e when p changes along dp; r is `softmax.row(z)`."""
+    de(r, dp, t, *settings) of e when p changes along dp; r is `softmax_parts(z)`."""
 
     value: Formula
     slope: Formula
@@ -36,23 +36,23 @@ def of_probabilities(
     """
 
     def value(z: Tensor, t: Tensor, *settings: Any) -> Tensor:
-        return loss.value(row(z), t, *settings)
+        return loss.value(softmax_parts(z), t, *settings)
 
     def gradient(z: Tensor, t: Tensor, *settings: Any) -> Tensor:
-        r = row(z)
+        r = softmax_parts(z)
         return r.p * centred(r, loss.slope(r, t, *settings))
 
     def hvp(z: Tensor, v: Tensor, t: Tensor, *settings: Any) -> Tensor:
-        r = row(z)
+        r = softmax_parts(z)
         e, dp = loss.slope(r, t, *settings), r.p * centred(r, v)
         de = loss.change(r, dp, t, *settings)
         return dp * centred(r, e) + r.p * (centred(r, de) - dot(dp, e))
 
     return differentiable(
-        ClosedForms(name, value, gradient, hvp, rows=True, wide_hvp=True, of_index=of_index)
+        ClosedForms(name, value, gradient, hvp, rows=True, float64_hvp=True, of_index=of_index)
     )
 
 
-def error(r: Row, t: Tensor) -> Tensor:
+def error(r: SoftmaxParts, t: Tensor) -> Tensor:
     """Return p - t, accurate where t is 0 or 1, and 0 where p = t."""
     return torch.where(t < 0.5, r.p - t, (1 - t) - r.q)

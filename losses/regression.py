@@ -34,7 +34,7 @@ sigmoid_mse_formula = differentiable(
     ClosedForms(
         *("sigmoid_mse", sigmoid_mse_value, sigmoid_mse_gradient),
         sigmoid_mse_hvp,
-        wide_hvp=True,
+        float64_hvp=True,
     )
 )
 

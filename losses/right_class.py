@@ -26,7 +26,14 @@ from torch import Tensor
 from .closed_form import ClosedForms, Differentiable, differentiable
 from .numerics import times
 from .sigmoid import class_terms
-from .softmax import Row, centred, pairs, row, sum_of_others, triples
+from .softmax import (
+    SoftmaxParts,
+    centred,
+    softmax_parts,
+    sum_of_others,
+    sum_over_pairs,
+    sum_over_triples,
+)
 
 ClassFunction = Callable[..., Tensor]
 Weighing = Callable[[Tensor, Tensor], Tensor]
@@ -66,7 +73,7 @@ def of_one_logit(name: str, phi: RightClass, weighed: Weighing = times) -> Diffe
             + weighed(1 - t, second_derivative(phi, zero, *settings))
         )
 
-    return differentiable(ClosedForms(name, value, gradient, hvp, wide_hvp=True))
+    return differentiable(ClosedForms(name, value, gradient, hvp, float64_hvp=True))
 
 
 def second_derivative(
@@ -84,36 +91,38 @@ def _hvp_factor(phi: RightClass, r: Any, given: tuple[Tensor, ...], *settings: A
     return times(q, phi.second(*given, *settings)) + times(p, phi.first(*given, *settings))
 
 
-def _of_row(r: Row) -> tuple[Tensor, ...]:
+def _of_row(r: SoftmaxParts) -> tuple[Tensor, ...]:
     return r.s, r.p, r.q
 
 
 def of_rows(
     name: str,
     phi: RightClass,
-    given: Callable[[Row], tuple[Tensor, ...]] = _of_row,
+    given: Callable[[SoftmaxParts], tuple[Tensor, ...]] = _of_row,
     weighed: Weighing = times,
 ) -> Differentiable:
     """Return the loss sum_c t_c phi(s_c) of a row of logits and a row t of targets.
 
     Args:
-        given: selects the arguments of phi from a `Row`.
+        given: selects the arguments of phi from a `SoftmaxParts`.
         weighed: `weighed(t, x)`, the product of the weight of a class and x, by default t x.
     """
 
     def value(z: Tensor, t: Tensor, *settings: Any) -> Tensor:
-        return weighed(t, phi.value(*given(row(z)), *settings)).sum(-1)
+        return weighed(t, phi.value(*given(softmax_parts(z)), *settings)).sum(-1)
 
     def gradient(z: Tensor, t: Tensor, *settings: Any) -> Tensor:
-        r = row(z)
+        r = softmax_parts(z)
         a = weighed(t, phi.first(*given(r), *settings))
         return times(r.p, sum_of_others(a)) - times(r.q, a)
 
     def hvp(z: Tensor, v: Tensor, t: Tensor, *settings: Any) -> Tensor:
-        r = row(z)
+        r = softmax_parts(z)
         x = given(r)
         k = weighed(t, _hvp_factor(phi, _of_row(r), x, *settings))
         j = weighed(t, phi.first(*x, *settings) - phi.second(*x, *settings))
-        return times(centred(r, v), k) + times(r.p, pairs(k, v) + triples(j, r.p, v))
+        return times(centred(r, v), k) + times(
+            r.p, sum_over_pairs(k, v) + sum_over_triples(j, r.p, v)
+        )
 
-    return differentiable(ClosedForms(name, value, gradient, hvp, rows=True, wide_hvp=True))
+    return differentiable(ClosedForms(name, value, gradient, hvp, rows=True, float64_hvp=True))

@@ -1,6 +1,6 @@
 """Losses from the similarity of softmax and target: Tanimoto similarity, and cosine.
 
-In the formulas r is `softmax.row(z)`, t the target and dp a change of p.
+In the formulas r is `softmax_parts(z)`, t the target and dp a change of p.
 """
 
 import torch
@@ -13,7 +13,7 @@ from .entries import Entry
 from .numerics import times
 from .overrides import is_overridden, overridden
 from .probabilities import error
-from .softmax import Row, centred, distance, dot, pairs, row, without
+from .softmax import SoftmaxParts, centred, distance, dot, softmax_parts, sum_over_pairs, without
 
 # --- tanimoto: l = -N / D, N = p.t, D = |p|^2 + |t|^2 - N ----------------------------------------
 
@@ -21,7 +21,7 @@ from .softmax import Row, centred, distance, dot, pairs, row, without
 # dD/dp = 2 p - t the slope is [N (2 p - t) - D t] / D^2 = U / D^2, U = 2 N (p - t) - E t.
 
 
-def _tanimoto_parts(r: Row, t: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+def _tanimoto_parts(r: SoftmaxParts, t: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Return p - t, E, N and D."""
     off = error(r, t)
     e, n = dot(off, off), dot(r.p, t)
@@ -29,12 +29,12 @@ def _tanimoto_parts(r: Row, t: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
 
 
 def tanimoto_value(z: Tensor, t: Tensor) -> Tensor:
-    _, _, n, d = _tanimoto_parts(row(z), t)
+    _, _, n, d = _tanimoto_parts(softmax_parts(z), t)
     return -(n / d).squeeze(-1)
 
 
 def tanimoto_gradient(z: Tensor, t: Tensor) -> Tensor:
-    r = row(z)
+    r = softmax_parts(z)
     off, e, n, d = _tanimoto_parts(r, t)
     return r.p * centred(r, (2 * n * off - e * t) / d.square())
 
@@ -47,7 +47,7 @@ def tanimoto_gradient(z: Tensor, t: Tensor) -> Tensor:
 
 
 def tanimoto_hvp(z: Tensor, v: Tensor, t: Tensor) -> Tensor:
-    r = row(z)
+    r = softmax_parts(z)
     _, _, n, d = _tanimoto_parts(r, t)
     less = (1 - t.sum(-1, keepdim=True)) + dot(t, 1 - t) - dot(r.p, r.q)
     both = dot(r.p, r.p) + dot(t, t)
@@ -63,7 +63,7 @@ tanimoto_formula = differentiable(
     ClosedForms(
         *("tanimoto", tanimoto_value, tanimoto_gradient, tanimoto_hvp),
         rows=True,
-        wide_hvp=True,
+        float64_hvp=True,
     )
 )
 
@@ -145,13 +145,13 @@ class _TargetSoftmax:
 
 
 def cauchy_schwarz_value(z: Tensor, t: Tensor) -> Tensor:
-    shares, r, squares = _TargetSoftmax(z, t), row(2 * z), dot(t, t)
+    shares, r, squares = _TargetSoftmax(z, t), softmax_parts(2 * z), dot(t, t)
     squares = torch.where(shares.none, 1.0, squares)
     apart = distance(z.amax(-1, keepdim=True), shares.largest)
     far = apart + torch.log1p(r.others) / 2 - shares.log_total + squares.log() / 2
     # Where p points along t these terms cancel. There |p|^2 |t|^2 = N^2 + |u|^2 |t|^2, N = p.t,
     # where u = p - N t / |t|^2 is the part of p across t.
-    p = row(z).p
+    p = softmax_parts(z).p
     along = dot(p, t)
     across = squares * (p - along / squares * t).square().sum(-1, keepdim=True)
     near = across < along.square()
@@ -162,13 +162,13 @@ def cauchy_schwarz_value(z: Tensor, t: Tensor) -> Tensor:
 
 def cauchy_schwarz_gradient(z: Tensor, t: Tensor) -> Tensor:
     # w - s without the difference where either is one-hot.
-    shares, r = _TargetSoftmax(z, t), row(2 * z)
+    shares, r = _TargetSoftmax(z, t), softmax_parts(2 * z)
     return torch.where(shares.none, 0.0, r.p * shares.complement - shares.s * r.q)
 
 
 def cauchy_schwarz_hvp(z: Tensor, v: Tensor, t: Tensor) -> Tensor:
-    shares, r = _TargetSoftmax(z, t), row(2 * z)
-    change = 2 * r.p * centred(r, v) - shares.s * pairs(shares.s, v)
+    shares, r = _TargetSoftmax(z, t), softmax_parts(2 * z)
+    change = 2 * r.p * centred(r, v) - shares.s * sum_over_pairs(shares.s, v)
     return torch.where(shares.none, 0.0, change)
 
 
@@ -179,7 +179,7 @@ cauchy_schwarz_formula = differentiable(
         cauchy_schwarz_gradient,
         cauchy_schwarz_hvp,
         rows=True,
-        wide_hvp=True,
+        float64_hvp=True,
     )
 )
 

@@ -4,10 +4,10 @@ The classes are in the last dimension, p = softmax(z) and q = 1 - p. A target is
 shape z.shape[:-1], or a row t of weights over the classes (a distribution, a one-hot row) of z's
 shape. J = diag(p) - p p^T is the derivative of p, so J v = p (v - p.v) row by row.
 
-Nothing here but `pairs` and `triples` subtracts two nearly equal numbers: the largest term of a sum
-of exponentials is left out of it and comes back through log1p, and the complement of a probability
-near 1 is the sum of the other probabilities. These two serve Hessians, which float32 computes in
-float64 (`wide_hvp`).
+Nothing here but `sum_over_pairs` and `sum_over_triples` subtracts two nearly equal numbers: the
+largest term of a sum of exponentials is left out of it and comes back through log1p, and the
+complement of a probability near 1 is the sum of the other probabilities. These two serve Hessians,
+which float32 computes in float64 (`float64_hvp`).
 """
 
 from typing import NamedTuple
@@ -19,7 +19,7 @@ from torch.overrides import handle_torch_function, has_torch_function_unary
 from .numerics import times
 
 
-class Row(NamedTuple):
+class SoftmaxParts(NamedTuple):
     """Parts of softmax(z), each accurate where the others round to 0 or 1.
 
     `top` is the index of the largest logit and `gap` = max(z) - z; `others` is the sum of
@@ -64,19 +64,19 @@ def distance(largest: Tensor, z: Tensor) -> Tensor:
     return torch.where(z == largest, 0.0, largest - z)
 
 
-def row(z: Tensor) -> Row:
+def softmax_parts(z: Tensor) -> SoftmaxParts:
     if has_torch_function_unary(z):
-        return handle_torch_function(row, (z,), z)
-    return parts(z)
+        return handle_torch_function(softmax_parts, (z,), z)
+    return plain_softmax_parts(z)
 
 
-def parts(z: Tensor) -> Row:
-    """Compute `row` by torch's operations."""
+def plain_softmax_parts(z: Tensor) -> SoftmaxParts:
+    """Compute `softmax_parts` by torch's operations."""
     largest, top, rest, others = exponentials(z)
     total = 1 + others
     p = rest.scatter(-1, top, 1.0) / total
     q = (total - rest).scatter(-1, top, others) / total
-    return Row(top, distance(largest, z), others, p, q)
+    return SoftmaxParts(top, distance(largest, z), others, p, q)
 
 
 def dot(a: Tensor, b: Tensor) -> Tensor:
@@ -89,7 +89,7 @@ def without(top: Tensor, x: Tensor) -> Tensor:
     return x.scatter(-1, top, 0.0)
 
 
-def centred(r: Row, x: Tensor) -> Tensor:
+def centred(r: SoftmaxParts, x: Tensor) -> Tensor:
     """x - p.x, row by row.
 
     As x_c q_c - sum_{j != c} p_j x_j, in which the term of the largest p stands apart, so that it
@@ -113,12 +113,12 @@ def sum_of_others(a: Tensor) -> Tensor:
     return rest + of_top
 
 
-def pairs(w: Tensor, v: Tensor) -> Tensor:
+def sum_over_pairs(w: Tensor, v: Tensor) -> Tensor:
     """Return for every class c the sum of w_d (v_c - v_d) over the other classes d."""
     return times(v, sum_of_others(w)) - sum_of_others(w * v)
 
 
-def triples(a: Tensor, p: Tensor, v: Tensor) -> Tensor:
+def sum_over_triples(a: Tensor, p: Tensor, v: Tensor) -> Tensor:
     """Return for every class c the sum of a_y p_d (v_c - v_d) over distinct classes d and y, both
     other than c.
 
@@ -126,5 +126,5 @@ def triples(a: Tensor, p: Tensor, v: Tensor) -> Tensor:
     """
     top = a.abs().argmax(-1, keepdim=True)
     small = without(top, a)
-    of_top = without(top, times(a.gather(-1, top).expand_as(a), pairs(without(top, p), v)))
-    return of_top + sum_of_others(small) * pairs(p, v) - pairs(p * small, v)
+    of_top = without(top, times(a.gather(-1, top).expand_as(a), sum_over_pairs(without(top, p), v)))
+    return of_top + sum_of_others(small) * sum_over_pairs(p, v) - sum_over_pairs(p * small, v)

@@ -69,7 +69,7 @@ def _symmetric(name: str, forward: ClosedForms, reverse: ClosedForms, *given: fl
         partial(added, forward.gradient, reverse.gradient),
         partial(added, forward.hvp, reverse.hvp),
         forward.rows,
-        wide_hvp=True,
+        float64_hvp=True,
     )
 
 

@@ -301,13 +301,13 @@ def usable(plain: Sequence[Plain], input: Tensor, target: Tensor) -> list[Plain]
             return False
         return True
 
-    wide = torch.promote_types(input.dtype, torch.float32)
+    dtype = torch.promote_types(input.dtype, torch.float32)
     if target.is_floating_point():
-        wide = torch.promote_types(wide, target.dtype)
+        dtype = torch.promote_types(dtype, target.dtype)
 
     def cast(each: Plain) -> Plain:
         def of_cast(z: Tensor, t: Any) -> Tensor:
-            return each(z.to(wide), t.to(wide) if t.is_floating_point() else t)
+            return each(z.to(dtype), t.to(dtype) if t.is_floating_point() else t)
 
         return of_cast
 

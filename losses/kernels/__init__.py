@@ -136,7 +136,7 @@ def compute(
         kernel.start()
     found = _native.call(kernel.native, input, target, weight, extra, ignore_index, reduction)
     # A tensor is the loss. None: the arguments are not plain, or there is no kernel. True or False:
-    # the kernel with that value of `wide` is not compiled yet, and is handed over by `set`.
+    # the kernel with that value of `float64` is not compiled yet, and is handed over by `set`.
     if found is True or found is False:
         _native.set(kernel.native, found, kernel.compiled(found))
         found = _native.call(kernel.native, input, target, weight, extra, ignore_index, reduction)
@@ -205,12 +205,12 @@ class _Kernel:
             self.native = _native.kernel(*formula, *plain, self._derivative)
             self.of = _native
 
-    def compiled(self, wide: bool) -> tuple[int, int, bool, tuple[float, ...]] | None:
+    def compiled(self, float64: bool) -> tuple[int, int, bool, tuple[float, ...]] | None:
         """Return the compiled kernel for the extension's `set`; None if there is no kernel."""
         from .build import load_kernel
 
         try:
-            return load_kernel(self.request._replace(wide=wide))
+            return load_kernel(self.request._replace(float64=float64))
         except NoKernelsError as reason:
             # What fails on this machine fails for every loss: it is said once.
             level = (

@@ -48,8 +48,8 @@ def requests(everything: bool) -> list[Request]:
             entry = registry.entry(name)
             if everything or entry.source.startswith("torch.nn."):
                 _call(entry)
-    narrow = list(dict.fromkeys(found))
-    return [*narrow, *(x._replace(wide=True) for x in narrow if everything)]
+    in_float32 = list(dict.fromkeys(found))
+    return [*in_float32, *(x._replace(float64=True) for x in in_float32 if everything)]
 
 
 def _call(entry: registry.Entry) -> None:
@@ -57,11 +57,11 @@ def _call(entry: registry.Entry) -> None:
     import torch
 
     loss = entry.build(reduction="sum")
-    for kind in entry.targets:
+    for target_type in entry.targets:
         shape = (EXAMPLES,) if entry.task == "binary" else (EXAMPLES, CLASSES)
         input = entry.input_from_logits(torch.zeros(shape))
         labels = torch.zeros(EXAMPLES, dtype=torch.long)
-        loss(input, entry.target_from_labels(labels, input, kind))
+        loss(input, entry.target_from_labels(labels, input, target_type))
 
 
 if __name__ == "__main__":

@@ -19,8 +19,8 @@ EXPRESSIONS = {
     "abs": "magnitude({})",
     "max": "larger({}, {})",
     "min": "smaller({}, {})",
-    "wide": "double({})",
-    "narrow": "T({})",
+    "upcast": "double({})",
+    "downcast": "T({})",
     "decay": "decay(-{})",
     "exp_of_sum": "exp_of_sum({}, {})",
     "exponential": "exponential({}, {})",
@@ -51,11 +51,11 @@ class Constants:
     def values(self) -> list[float]:
         return [value for _, value in self.keys]
 
-    def text(self, node: Node, wide: bool) -> str:
+    def text(self, node: Node, float64: bool) -> str:
         value = node.args[0]
         if isinstance(value, bool):
             return "true" if value else "false"
-        cast = "double" if wide else "T"
+        cast = "double" if float64 else "T"
         if value in LITERALS and node.op == "const":
             if math.isinf(value):
                 return f"({'-' * (value < 0)}infinity<{cast}>)"
@@ -63,7 +63,7 @@ class Constants:
         key = (node.op, value)
         if key not in self.keys:
             self.keys.append(key)
-        return f"{'d' if wide else 'k'}{self.keys.index(key)}"
+        return f"{'d' if float64 else 'k'}{self.keys.index(key)}"
 
     def copies(self) -> list[str]:
         """Return the C++ lines that copy the constants into local variables."""
@@ -91,7 +91,7 @@ def expression(node: Node, operands: Iterable[str]) -> str:
     if node.op == "pow":
         x, exponent = operands
         return f"power({x}, {exponent})"
-    if node.op == "where" and node.sort in ("float", "wide"):
+    if node.op == "where" and node.sort in ("float", "float64"):
         condition, *values = operands
         return f"select<{c_type(node)}>({condition}, {', '.join(values)})"
     if node.op == "where" and node.sort == "bool":
@@ -101,7 +101,7 @@ def expression(node: Node, operands: Iterable[str]) -> str:
 
 
 def c_type(node: Node) -> str:
-    return {"float": "T", "wide": "double", "bool": "bool", "index": "int"}[node.sort]
+    return {"float": "T", "float64": "double", "bool": "bool", "index": "int"}[node.sort]
 
 
 class Source(NamedTuple):
@@ -156,18 +156,18 @@ def _element_function(
         operands = operands_of(node, names, constants)
         lines.append(f"    const {c_type(node)} {names[node]} = {expression(node, operands)};\n")
     parameters = ", ".join(f"[[maybe_unused]] T {name}" for name in inputs)
-    final = names[result] if result in names else constants.text(result, wide=False)
+    final = names[result] if result in names else constants.text(result, float64=False)
     return (
         f"  INLINE T {name}({parameters}) const {{\n{''.join(lines)}    return T({final});\n  }}\n"
     )
 
 
 def operands_of(node: Node, names: dict[Node, str], constants: Constants) -> list[str]:
-    wide = any(x.sort == "wide" for x in node.operands)
+    float64 = any(x.sort == "float64" for x in node.operands)
     found = []
     for position, x in enumerate(node.operands):
         exponent = node.op == "pow" and position == 1
-        found.append(names[x] if x.op not in CONSTANTS else constants.text(x, wide or exponent))
+        found.append(names[x] if x.op not in CONSTANTS else constants.text(x, float64 or exponent))
     return found
 
 

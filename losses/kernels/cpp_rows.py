@@ -81,9 +81,9 @@ class RowPrinter:
 
     # References to numbers.
 
-    def reference(self, node: Node, local: dict[Node, str], wide: bool = False) -> str:
+    def reference(self, node: Node, local: dict[Node, str], float64: bool = False) -> str:
         if node.op in CONSTANTS:
-            return self.constants.text(node, wide)
+            return self.constants.text(node, float64)
         if node in local:
             return local[node]
         return self.scalar(node)
@@ -102,11 +102,11 @@ class RowPrinter:
     def text(self, node: Node, local: dict[Node, str]) -> str:
         if node.op == "element":
             return self.at_class(node.args[0], self.reference(node.args[1], local))
-        wide = any(x.sort == "wide" for x in node.operands)
+        float64 = any(x.sort == "float64" for x in node.operands)
         operands = [
             self.base(x)
             if x.op == "largest" and node.op == "exponential"
-            else self.reference(x, local, wide or (node.op == "pow" and k == 1))
+            else self.reference(x, local, float64 or (node.op == "pow" and k == 1))
             for k, x in enumerate(node.operands)
         ]
         return expression(node, operands)
@@ -188,10 +188,10 @@ class RowPrinter:
     def reduced(self, node: Node, local: dict[Node, str]) -> str:
         """Return the C++ for a class's term of a reduction; excluded classes get 0 or -infinity."""
         x, *without = node.args
-        text = self.reference(x, local, wide=node.sort == "wide")
+        text = self.reference(x, local, float64=node.sort == "float64")
         if not without:
             return text
-        cast = "double" if node.sort == "wide" else "T"
+        cast = "double" if node.sort == "float64" else "T"
         neutral = f"{cast}(0)" if node.op == "sum" else f"-infinity<{cast}>"
         left = " | ".join(f"(c == {self.reference(index, local)})" for index in without)
         return f"(({left}) ? {neutral} : {text})"
@@ -204,7 +204,7 @@ class RowPrinter:
             name = f"r{len(self.names)}"
             text = self.reduced(node, local)
             self.names[node] = name
-            cast = "double" if node.sort == "wide" else "T"
+            cast = "double" if node.sort == "float64" else "T"
             if node.op == "sum":
                 self.lines.append(f"double {name}_total = 0;")
                 before.append(f"{cast} {name}_part = 0;")
@@ -233,7 +233,7 @@ class RowPrinter:
         self.lines.append("}")
         for node in loop.reductions:
             name = self.names[node]
-            cast = "double" if node.sort == "wide" else "T"
+            cast = "double" if node.sort == "float64" else "T"
             total = (
                 f"{name}_total"
                 if node.op == "sum"

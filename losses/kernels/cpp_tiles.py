@@ -36,8 +36,8 @@ class TilePrinter(RowPrinter):
             return {"y": "indices[i]", "classes": "T(classes)"}[node.args[0]]
         return f"{self.names[node]}[i]" + (" != 0" if node.sort == "bool" else "")
 
-    def reference(self, node: Node, local: dict[Node, str], wide: bool = False) -> str:
-        text = super().reference(node, local, wide)
+    def reference(self, node: Node, local: dict[Node, str], float64: bool = False) -> str:
+        text = super().reference(node, local, float64)
         return f"({text})" if text.endswith("!= 0") else text
 
     def at_class(self, node: Node, c: str) -> str:
@@ -54,7 +54,7 @@ class TilePrinter(RowPrinter):
 
     def array(self, node: Node) -> str:
         name = f"r{len(self.names)}"
-        stored = {"bool": "T", "float": "T", "wide": "double", "index": "int"}[node.sort]
+        stored = {"bool": "T", "float": "T", "float64": "double", "index": "int"}[node.sort]
         self.lines.append(f"{stored} {name}[W];")
         self.names[node] = name
         return name
@@ -131,7 +131,7 @@ class TilePrinter(RowPrinter):
         for node in loop.reductions:
             text = self.reduced(node, local)
             name = self.array(node)
-            cast = "double" if node.sort == "wide" else "T"
+            cast = "double" if node.sort == "float64" else "T"
             if node.op == "sum":
                 starts.append(f"{name}[i] = 0;")
                 inner.append(f"{name}[i] += {text};")

@@ -168,7 +168,7 @@ def _stores(loop: Loop) -> list[Step]:
 
 def _is_scalar(node: Node) -> bool:
     ended = (*REDUCTIONS, *SOFTMAX, "input", "const", "setting")
-    return node.kind == "row" and node.op not in ended
+    return node.per == "row" and node.op not in ended
 
 
 def _levels(nodes: list[Node]) -> dict[Node, int]:
@@ -187,10 +187,10 @@ def loop_nodes(loop: Loop, in_memory: set[Node]) -> list[Node]:
 
     def stop(node: Node) -> bool:
         return (
-            node.kind == "row" or node.op == "buffer" or (node in in_memory and node not in stored)
+            node.per == "row" or node.op == "buffer" or (node in in_memory and node not in stored)
         )
 
-    return [x for x in topological(loop.roots, stop) if x.kind == "class"]
+    return [x for x in topological(loop.roots, stop) if x.per == "class"]
 
 
 def _keep_expensive(nodes: list[Node], loops: dict[int, Loop]) -> None:
@@ -251,7 +251,7 @@ _EXACT = (
     "input",
     "const",
     "setting",
-    "wide",
+    "upcast",
     "neg",
     "abs",
     "min",

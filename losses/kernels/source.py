@@ -17,7 +17,7 @@ from .cpp_tiles import TilePrinter
 from .program import First, Loop, Softmax, Step, finds_largest, program, roots
 from .switches import NoKernelsError
 
-Pair = tuple[Node | None, Node | None]
+OfRightClass = tuple[Node | None, Node | None]
 
 
 class Request(NamedTuple):
@@ -27,13 +27,13 @@ class Request(NamedTuple):
         loss: the loss.
         inputs: names of its tensors, as in `tracing.evaluate.traced`.
         settings: its settings.
-        wide: whether it computes in float64.
+        float64: whether it computes in float64.
     """
 
     loss: Differentiable
     inputs: tuple[str, ...]
     settings: tuple[float, ...]
-    wide: bool = False
+    float64: bool = False
 
 
 @lru_cache(maxsize=4096)
@@ -45,7 +45,7 @@ def source(request: Request) -> Source:
     forms = request.loss.forms.given(request.inputs)
     formulas = forms.pair or (forms.value, forms.gradient)
     inputs = ("z", "t") if forms.pair else request.inputs
-    dtype, scalar = (torch.float64, "double") if request.wide else (torch.float32, "float")
+    dtype, scalar = (torch.float64, "double") if request.float64 else (torch.float32, "float")
     try:
         value, gradient = (
             traced(formula, inputs, request.settings, dtype).result for formula in formulas
@@ -55,10 +55,10 @@ def source(request: Request) -> Source:
     if forms.rows and not forms.pair:
         return _rows_source(value, gradient, inputs, scalar)
     driver = "lists" if forms.pair else "elements"
-    pair: Pair = (None, None)
+    of_right_class: OfRightClass = (None, None)
     if not forms.pair:
-        pair = _of_right_class(formulas, inputs, request.settings, dtype)
-    return elements_source(value, gradient, inputs, scalar, driver, pair)
+        of_right_class = _of_right_class(formulas, inputs, request.settings, dtype)
+    return elements_source(value, gradient, inputs, scalar, driver, of_right_class)
 
 
 def _of_right_class(
@@ -66,7 +66,7 @@ def _of_right_class(
     inputs: tuple[str, ...],
     settings: tuple[float, ...],
     dtype: torch.dtype,
-) -> Pair:
+) -> OfRightClass:
     """Return value and gradient of the target 1, each if that of the target 0 is the same of -z."""
     if inputs != ("z", "t"):
         return None, None

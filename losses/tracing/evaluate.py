@@ -107,7 +107,7 @@ def _value(node: Node, values: dict[Any, Any], given: dict[str, Tensor]) -> Any:
             return operands[0].amax(-1, keepdim=True)
         case "others":
             return _exponentials(node.args[0], values)[1]
-        case "exponential" if node.kind == "row":
+        case "exponential" if node.per == "row":
             return exponential(*operands)
         case "exponential":
             return _exponentials(node.args[0], values)[0]
@@ -115,9 +115,9 @@ def _value(node: Node, values: dict[Any, Any], given: dict[str, Tensor]) -> Any:
             return _where(*operands, like=z)
         case "max" | "min":
             return _bounded(node.op, *operands)
-        case "wide":
+        case "upcast":
             return operands[0].double()
-        case "narrow":
+        case "downcast":
             return operands[0].to(z.dtype)
     return OPERATIONS[node.op](*operands)
 

@@ -15,8 +15,8 @@ from typing import Any, Literal
 
 import torch
 
-Kind = Literal["class", "row"]
-Sort = Literal["float", "wide", "bool", "index"]
+Per = Literal["class", "row"]
+Sort = Literal["float", "float64", "bool", "index"]
 """Sort of a node: the dtype of the computation, float64, a truth value, the index of a class."""
 
 COMPARISONS = ("lt", "le", "gt", "ge", "eq", "ne")
@@ -59,13 +59,13 @@ class Node:
     Attributes:
         op: the operation; 'input' and 'const' have none.
         args: its operands: nodes, the name of an input, or the value of a constant.
-        kind: whether it is a number per class or per row.
+        per: whether it is a number per class or per row.
         sort: its sort.
     """
 
     op: str
     args: tuple[Any, ...]
-    kind: Kind
+    per: Per
     sort: Sort
 
     @property
@@ -84,9 +84,9 @@ class Graph:
 
     nodes: dict[tuple[Any, ...], Node] = field(default_factory=dict)
 
-    def _node(self, op: str, args: tuple[Any, ...], kind: Kind, sort: Sort) -> Node:
+    def _node(self, op: str, args: tuple[Any, ...], per: Per, sort: Sort) -> Node:
         key = (op, sort, *((id(x) if isinstance(x, Node) else repr(x)) for x in args))
-        return self.nodes.setdefault(key, Node(op, args, kind, sort))
+        return self.nodes.setdefault(key, Node(op, args, per, sort))
 
     def const(self, value: float | bool, setting: bool = False) -> Node:
         """Return a constant; that of a setting is an argument of the kernel."""
@@ -98,32 +98,32 @@ class Graph:
         """Return the index of a class."""
         return self._node("const", (value,), "row", "index")
 
-    def input(self, name: str, kind: Kind = "class", sort: Sort = "float") -> Node:
-        return self._node("input", (name,), kind, sort)
+    def input(self, name: str, per: Per = "class", sort: Sort = "float") -> Node:
+        return self._node("input", (name,), per, sort)
 
     def make(self, op: str, *args: Node) -> Node:
         """Return the node of an elementwise operation, simplified."""
         simple = self._simplified(op, args) or self._lowered(op, args)
         if simple is not None:
             return simple
-        kind: Kind = "class" if any(x.kind == "class" for x in args) else "row"
+        per: Per = "class" if any(x.per == "class" for x in args) else "row"
         if op in PREDICATES:
             sort: Sort = "bool"
-        elif op in ("wide", "narrow"):
-            sort = "wide" if op == "wide" else "float"
+        elif op in ("upcast", "downcast"):
+            sort = "float64" if op == "upcast" else "float"
         else:
-            sort = "wide" if any(x.sort == "wide" for x in args) else "float"
+            sort = "float64" if any(x.sort == "float64" for x in args) else "float"
             values = args[1:] if op == "where" else args
             if all(x.sort in ("bool", "index") for x in values):
                 sort = values[0].sort
         if (
             op == "div"
-            and [x.kind for x in args] == ["class", "row"]
+            and [x.per for x in args] == ["class", "row"]
             and args[0].sort == args[1].sort
         ):
             # One division per row.
             return self.make("mul", args[0], self.make("div", self.const(1.0), args[1]))
-        return self._node(op, args, kind, sort)
+        return self._node(op, args, per, sort)
 
     def _simplified(self, op: str, args: tuple[Node, ...]) -> Node | None:
         """Return a simpler node of the same number; None if there is none."""
@@ -132,7 +132,7 @@ class Graph:
             return self.const(_FOLDED[op](*values))
         if op in ("and", "where", "same"):
             return self._simplified_choice(op, args)
-        if op in ("narrow", "wide"):
+        if op in ("upcast", "downcast"):
             return _simplified_cast(op, args[0])
         return self._simplified_arithmetic(op, args)
 
@@ -245,7 +245,7 @@ class Graph:
 
     def element(self, x: Node, index: Node) -> Node:
         """Return the number x of the class of an index."""
-        if x.kind == "row":
+        if x.per == "row":
             return x
         if x.op in ("input", "buffer"):
             return self._node("element", (x, index), "row", x.sort)
@@ -253,9 +253,9 @@ class Graph:
 
 
 def _simplified_cast(op: str, x: Node) -> Node | None:
-    if x.value is not None or (x.sort == "wide") == (op == "wide"):
+    if x.value is not None or (x.sort == "float64") == (op == "upcast"):
         return x
-    return x.operands[0] if op == "narrow" and x.op == "wide" else None
+    return x.operands[0] if op == "downcast" and x.op == "upcast" else None
 
 
 def topological(

@@ -39,8 +39,8 @@ def _to(x: Placeholder, dtype: torch.dtype, **_: Any) -> Placeholder:
         return x.tracer.apply("round_to_bfloat16", x)
     if x.base.sort == "bool":
         return _where(x, 1.0, 0.0)
-    wide = dtype == torch.float64 and x.tracer.dtype != torch.float64
-    return x.tracer.apply("wide" if wide else "narrow", x)
+    float64 = dtype == torch.float64 and x.tracer.dtype != torch.float64
+    return x.tracer.apply("upcast" if float64 else "downcast", x)
 
 
 def _power(x: Placeholder, exponent: float) -> Placeholder:
@@ -97,14 +97,14 @@ def _any(x: Placeholder, _dim: int, keepdim: bool = False) -> Placeholder:
 
 def _logsumexp(z: Placeholder, _dim: int, keepdim: bool = False) -> Placeholder:
     del keepdim
-    largest, others = z.tracer.amax(z), z.tracer.row(z).others
+    largest, others = z.tracer.amax(z), z.tracer.softmax_parts(z).others
     # A row of nothing but -inf has no exponentials.
     finite = largest + z.tracer.apply("log1p", others)
     return _where(z.tracer.apply("isinf", largest), largest, finite)
 
 
 def _softmax(z: Placeholder, _dim: int) -> Placeholder:
-    p: Any = z.tracer.row(z).p
+    p: Any = z.tracer.softmax_parts(z).p
     return p
 
 
@@ -134,12 +134,12 @@ OPERATIONS: dict[str, Callable[..., Any]] = {
     "ones_like": lambda x, dtype=None: _full_like(x, 1.0, dtype),
     "pow": _power,
     "relu": lambda x: x.tracer.apply("max", x, 0.0),
-    "row": lambda z: z.tracer.row(z),
+    "softmax_parts": lambda z: z.tracer.softmax_parts(z),
     "scatter": _scatter,
     "softmax": _softmax,
     "square": lambda x: x * x,
     "squeeze": _same,
-    "stack": lambda parts, _dim: parts[0].tracer.pair(parts),
+    "stack": lambda parts, _dim: parts[0].tracer.stack(parts),
     "sum": _sum,
     "to": _to,
     "unsqueeze": _same,

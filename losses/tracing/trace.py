@@ -13,7 +13,7 @@ from typing import Any
 
 import torch
 
-from ..softmax import Row, parts
+from ..softmax import SoftmaxParts, plain_softmax_parts
 from .graph import Graph, Node
 from .operations import OPERATIONS
 
@@ -76,7 +76,7 @@ class Placeholder:
 
     @property
     def dtype(self) -> torch.dtype:
-        sorts = {"wide": torch.float64, "bool": torch.bool, "index": torch.int64}
+        sorts = {"float64": torch.float64, "bool": torch.bool, "index": torch.int64}
         return sorts.get(self.base.sort, self.tracer.dtype)
 
     @property
@@ -88,7 +88,7 @@ class Placeholder:
         return (self.tracer.classes,)
 
     def is_floating_point(self) -> bool:
-        return self.base.sort in ("float", "wide")
+        return self.base.sort in ("float", "float64")
 
     def __bool__(self) -> bool:
         raise TypeError("a formula cannot branch on the numbers of a tensor: use torch.where")
@@ -218,7 +218,7 @@ class Tracer:
         self.known: tuple[Node, ...] = ()
         self.outer = self
 
-    def pair(self, numbers: Any) -> Placeholder:
+    def stack(self, numbers: Any) -> Placeholder:
         """Record a stack of numbers, which are the classes of an example."""
         inner = Tracer(self.dtype)
         inner.graph, inner.outer = self.graph, self
@@ -270,7 +270,7 @@ class Tracer:
         if self.known:
             return Placeholder(self, reduce(partial(make, "add"), map(x.element, self.known)))
         again = [self._among(index, indices[:k]) for k, index in enumerate(indices)]
-        if x.base.kind == "row":
+        if x.base.per == "row":
             count = self.classes.base
             for each in again:
                 count = make("sub", count, make("where", each, const(0.0), const(1.0)))
@@ -295,7 +295,7 @@ class Tracer:
                 self, reduce(partial(self.graph.make, "max"), map(x.element, self.known))
             )
         most = x.base
-        if x.base.kind == "class":
+        if x.base.per == "class":
             most = self.graph.reduce("amax", x.base, tuple(x.at))
         for node in x.at.values():
             most = self.graph.make("max", most, node)
@@ -315,10 +315,10 @@ class Tracer:
     def _in_memory(self, x: Placeholder) -> Node:
         return self.graph.buffer(x.base, x.at)
 
-    def row(self, x: Placeholder) -> Row:
-        """Record `softmax.row`; its sums are one operation, computed by the backend."""
+    def softmax_parts(self, x: Placeholder) -> SoftmaxParts:
+        """Record `softmax.softmax_parts`; the backend computes its sums as one operation."""
         if self.known:
-            return parts(x)  # type: ignore[arg-type]
+            return plain_softmax_parts(x)  # type: ignore[arg-type]
         memory = self._in_memory(x)
         largest, others = (
             Placeholder(self, self.graph.row(op, memory, sort=memory.sort))
@@ -332,4 +332,4 @@ class Tracer:
         q = self.apply("where", tied, others, total - exponential) / total
         gap = self.apply("where", tied, 0.0, largest - z)
         found: tuple[Any, ...] = (top, gap, others, exponential / total, q)
-        return Row(*found)
+        return SoftmaxParts(*found)

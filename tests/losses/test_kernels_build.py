@@ -65,7 +65,7 @@ def test_sanitizers_find_no_fault(name: str, tmp_path: Path, without: tuple[str,
     compiler = building.compiler()
     if compiler is None:
         pytest.skip("no C++ compiler")
-    (request,) = [x for x in requests(name) if not x.wide][:1]
+    (request,) = [x for x in requests(name) if not x.float64][:1]
     printed = source(request)
     index, rows = "y" in request.inputs, request.loss.forms.rows
     driver = DRIVER.replace("ROWS", str(rows).lower()).replace("INDEX", str(index).lower())

@@ -90,7 +90,7 @@ def start(
     takes_weight = "w" in request.inputs and forms.rows
     extra = w if "w" in request.inputs and not forms.rows else None
     weights = w if takes_weight or weight else None
-    functions = kernel(request._replace(wide=False))
+    functions = kernel(request._replace(float64=False))
     tensors = z, t, weights, extra
     call = Call(functions, forms, never, *tensors, reduction, -100, takes_weight, dtype)
     value, saved = launch.value(call, save=True)
@@ -98,7 +98,7 @@ def start(
 
 
 def all_requests() -> list[Request]:
-    return [x for x in requests(True) if not x.wide]
+    return [x for x in requests(True) if not x.float64]
 
 
 @pytest.mark.slow

@@ -104,7 +104,7 @@ def length(lines: list[str]) -> int:
     raise AssertionError("a block without an end")
 
 
-def printed(loss: str, *, wide: bool) -> tuple[str, int]:
+def printed(loss: str, *, float64: bool) -> tuple[str, int]:
     """Return the C++ of a registered loss with its first kind of target, and its inputs."""
     entry = registry.entry(loss)
     shape = (4,) if entry.task == "binary" else (4, 3)
@@ -112,14 +112,14 @@ def printed(loss: str, *, wide: bool) -> tuple[str, int]:
         logits = torch.zeros(shape)
         labels = torch.zeros(4, dtype=torch.long)
         entry.build(reduction="sum")(logits, entry.target_from_labels(labels, logits))
-    return source(requests[0]._replace(wide=wide)).text, len(requests[0].inputs)
+    return source(requests[0]._replace(float64=float64)).text, len(requests[0].inputs)
 
 
 @pytest.mark.slow
 @pytest.mark.skipif(not compiler_of_notes(), reason="needs gcc")
-@pytest.mark.parametrize(("loss", "header", "wide"), CASES)
-def test_loops_over_elements_and_classes_are_vectorised(loss, header, wide, tmp_path) -> None:
-    text, inputs = printed(loss, wide=wide)
+@pytest.mark.parametrize(("loss", "header", "float64"), CASES)
+def test_loops_over_elements_and_classes_are_vectorised(loss, header, float64, tmp_path) -> None:
+    text, inputs = printed(loss, float64=float64)
     vectorised, missed = notes(text, tmp_path, more=FLAGS_OF.get(header, ()))
     loops = hot_loops("kernel.cpp", text, inputs)
     if header:
@@ -137,7 +137,7 @@ def test_loops_over_elements_and_classes_are_vectorised(loss, header, wide, tmp_
     ("loss", "statement"), [("mse", "return T("), ("one-vs-rest-hinge", "g[c * W + i] = ")]
 )
 def test_a_loop_that_cannot_be_vectorised_is_found(loss: str, statement: str, tmp_path) -> None:
-    text, inputs = printed(loss, wide=False)
+    text, inputs = printed(loss, float64=False)
     # The last one is that of the gradient.
     before, _, after = text.rpartition(statement)
     spoiled = f'{before}asm volatile(""); {statement}{after}'
@@ -153,7 +153,7 @@ def test_a_loop_that_cannot_be_vectorised_is_found(loss: str, statement: str, tm
 @pytest.mark.slow
 @pytest.mark.skipif(not has_float16(), reason="needs gcc and a processor that converts float16")
 def test_float16_is_converted_eight_numbers_at_a_time(tmp_path) -> None:
-    text, _ = printed("mse", wide=False)
+    text, _ = printed("mse", float64=False)
     assembly = tmp_path / "kernel.s"
     notes(text, tmp_path, assembly)
     for instruction in ("vcvtph2ps", "vcvtps2ph"):

@@ -44,8 +44,8 @@ EXPRESSIONS = {
     "abs": "tl.abs({})",
     "max": "larger({}, {})",
     "min": "smaller({}, {})",
-    "wide": "{}.to(tl.float64)",
-    "narrow": "{}.to(tl.float32)",
+    "upcast": "{}.to(tl.float64)",
+    "downcast": "{}.to(tl.float32)",
     "sqrt": "root({})",
     "pow": "power({}, {})",
     "decay": "decay(-{}, NARROW)",
@@ -93,7 +93,7 @@ class _Constants:
     def __init__(self) -> None:
         self.keys: list[tuple[str, float]] = []
 
-    def text(self, node: Node, wide: bool) -> str:
+    def text(self, node: Node, float64: bool) -> str:
         value = node.args[0]
         if isinstance(value, bool):
             return str(value)
@@ -101,7 +101,7 @@ class _Constants:
             return ("-" * (value < 0) + "INFINITY") if math.isinf(value) else repr(value)
         if (node.op, value) not in self.keys:
             self.keys.append((node.op, value))
-        return f"{'d' if wide else 'k'}{self.keys.index((node.op, value))}"
+        return f"{'d' if float64 else 'k'}{self.keys.index((node.op, value))}"
 
     def lines(self) -> list[str]:
         """Return the lines that read the constants, as float64 and as float32."""
@@ -148,11 +148,11 @@ def _of_logits(step: object) -> bool:
 
 def _expression(node: Node, texts: Iterable[str | None], constants: _Constants) -> str:
     """Return the expression of a node from those of its operands; None stands for a constant."""
-    wide = any(x.sort == "wide" for x in node.operands)
+    float64 = any(x.sort == "float64" for x in node.operands)
     found = []
     for position, (operand, text) in enumerate(zip(node.operands, texts, strict=True)):
         exponent = node.op == "pow" and position == 1
-        found.append(constants.text(operand, wide or exponent) if text is None else text)
+        found.append(constants.text(operand, float64 or exponent) if text is None else text)
     return EXPRESSIONS[node.op].format(*found)
 
 
@@ -166,7 +166,7 @@ def _element(result: Node, constants: _Constants) -> list[str]:
             text = _expression(node, map(names.get, node.operands), constants)
             names[node] = f"v{len(names)}"
             lines.append(f"{names[node]} = {text}")
-    return [*lines, f"return {names.get(result) or constants.text(result, wide=False)}"]
+    return [*lines, f"return {names.get(result) or constants.text(result, float64=False)}"]
 
 
 class _Rows:
@@ -204,14 +204,14 @@ class _Rows:
             self.store(self.gradient)
         value = self.program.value
         if value is not None:
-            wide = ".to(tl.float32)" if value.sort == "wide" else ""
-            self.lines.append(f"return {self.operand(value, {})}{wide}")
+            cast = ".to(tl.float32)" if value.sort == "float64" else ""
+            self.lines.append(f"return {self.operand(value, {})}{cast}")
         return self.lines
 
-    def operand(self, node: Node, local: dict[Node, str], wide: bool = False) -> str:
+    def operand(self, node: Node, local: dict[Node, str], float64: bool = False) -> str:
         if node.op in CONSTANTS:
-            return self.constants.text(node, wide)
-        if node.op == "input" and node.kind == "row":
+            return self.constants.text(node, float64)
+        if node.op == "input" and node.per == "row":
             return {"y": "y", "classes": "tl.full((1, 1), classes, tl.float32)"}[node.args[0]]
         return local[node] if node in local else self.names[node]
 
@@ -227,7 +227,7 @@ class _Rows:
     def element(self, node: Node, index: Node) -> str:
         """Return the expression of a node at the class of an index."""
         where = self.operand(index, {})
-        if node.kind == "row":
+        if node.per == "row":
             return self.operand(node, {})
         if node.op == "input":
             return f"at_class({node.args[0]}_at, {where}, here, classes)"
@@ -240,7 +240,7 @@ class _Rows:
         """Return an expression with the numbers of a buffer at the classes of its indices."""
         pairs = buffer.operands[1:]
         for index, value in zip(pairs[::2], pairs[1::2], strict=True):
-            other = self.operand(value, local, buffer.sort == "wide")
+            other = self.operand(value, local, buffer.sort == "float64")
             text = f"tl.where({where} == {self.operand(index, local)}, {other}, {text})"
         return text
 
@@ -250,13 +250,13 @@ class _Rows:
         """Return the lines that compute nodes for a block of classes c, and their names."""
         local: dict[Node, str] = {}
         lines = []
-        for node in topological(roots, stop=lambda x: x.kind == "row"):
-            if node.kind == "row":
+        for node in topological(roots, stop=lambda x: x.per == "row"):
+            if node.per == "row":
                 continue
             if node.op == "input":
                 text = f"of_classes({node.args[0]}_at, c, inside)"
             elif node.op == "buffer":
-                base = self.operand(node.operands[0], local, node.sort == "wide")
+                base = self.operand(node.operands[0], local, node.sort == "float64")
                 text = self.replaced(base, node, "c", local)
             else:
                 text = self.text(node, local)
@@ -269,10 +269,10 @@ class _Rows:
         head = ("c = begin + tl.arange(0, BLOCK)[None, :]", "inside = here & (c < classes)")
         self.lines.extend(f"{indent}    {line}" for line in (*head, *lines))
 
-    def start(self, name: str, number: str, wide: bool, indent: str = "") -> None:
+    def start(self, name: str, number: str, float64: bool, indent: str = "") -> None:
         """Print the number of every row before a pass."""
-        kind = "tl.float64" if wide else "tl.float32"
-        self.lines.append(f"{indent}{name} = tl.full((ROWS, 1), {number}, {kind})")
+        dtype = "tl.float64" if float64 else "tl.float32"
+        self.lines.append(f"{indent}{name} = tl.full((ROWS, 1), {number}, {dtype})")
 
     def loop(self, loop: Loop) -> None:
         if not loop.reductions:
@@ -283,7 +283,7 @@ class _Rows:
             lines.append(self.reduction(node, local))
         self.over_classes(lines)
         for node in loop.reductions:
-            if node.op == "sum" and node.sort != "wide":
+            if node.op == "sum" and node.sort != "float64":
                 self.lines.append(f"{self.names[node]} = {self.names[node]}.to(tl.float32)")
 
     def store(self, gradient: Node) -> None:
@@ -299,14 +299,14 @@ class _Rows:
     def reduction(self, node: Node, local: dict[Node, str]) -> str:
         """Return the line that adds a block of classes to a reduction."""
         x, *without = node.args
-        name, wide = self.names[node], node.sort == "wide"
-        text = self.operand(x, local, wide)
+        name, float64 = self.names[node], node.sort == "float64"
+        text = self.operand(x, local, float64)
         among = " & ".join(["inside", *(f"(c != {self.operand(i, {})})" for i in without)])
         if node.op == "amax":
-            self.start(name, "-INFINITY", wide)
+            self.start(name, "-INFINITY", float64)
             return f"{name} = larger({name}, largest(tl.where({among}, {text}, -INFINITY)))"
         # In float64, so that the number of blocks does not matter.
-        self.start(name, "0.0", wide=True)
+        self.start(name, "0.0", float64=True)
         return f"{name} += tl.sum(tl.where({among}, {text}, 0.0), 1, keep_dims=True)"
 
     def softmax(self, memory: Node) -> None:
@@ -326,9 +326,9 @@ class _Rows:
             self.lines.append("if saved_at is not None:")
             self.lines.append(f"    {both} = restored(saved_at, here)")
             self.lines.append("else:")
-        self.start(f"{name}_most", "-INFINITY", memory.sort == "wide", indent)
-        self.start(f"{name}_below", "0.0", wide=True, indent=indent)
-        self.start(f"{name}_ties", "0.0", wide=True, indent=indent)
+        self.start(f"{name}_most", "-INFINITY", memory.sort == "float64", indent)
+        self.start(f"{name}_below", "0.0", float64=True, indent=indent)
+        self.start(f"{name}_ties", "0.0", float64=True, indent=indent)
         self.over_classes(lines, indent)
         self.lines.append(f"{indent}{both} = statistics({sums})")
         if saved and not restored:
@@ -352,7 +352,7 @@ class _Rows:
         memory = node.args[0]
         lines, local = self.per_class([memory])
         name = self.names[node] = f"f{len(self.names)}"
-        self.start(f"{name}_most", "-INFINITY", memory.sort == "wide")
+        self.start(f"{name}_most", "-INFINITY", memory.sort == "float64")
         self.lines.append(f"{name} = tl.zeros((ROWS, 1), tl.int32)")
         counted = f"tl.where(inside, {local[memory]}, -INFINITY)"
         both = f"{name}_most, {name}"

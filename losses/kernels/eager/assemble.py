@@ -76,7 +76,7 @@ class _Assembler(Writer):
         if gradient is not None:
             self._finish(gradient, at, scaled=value is None)
         self.program.bound = graph.relies
-        per_class = [x for x in self.nodes if x.kind == "class" and x.op != "input"]
+        per_class = [x for x in self.nodes if x.per == "class" and x.op != "input"]
         self.program.of_rows = all(x in self.numbers for x in per_class)
 
     # --- order and lifetime --------------------------------------------------------------------
@@ -112,7 +112,7 @@ class _Assembler(Writer):
                     continue
                 wanted = {torch.bool}
                 if node.op == "where" and position == 0:
-                    numbers = node.kind == "class" and node.sort in ("float", "wide")
+                    numbers = node.per == "class" and node.sort in ("float", "float64")
                     if numbers and self.graph.known(*node.operands[1:]):
                         wanted = {self._dtype_of(node)}
                 elif node.op in ("and", "or", "not", "where"):
@@ -121,7 +121,7 @@ class _Assembler(Writer):
         return forms
 
     def _dtype_of(self, node: Node) -> torch.dtype:
-        sorts = {"wide": torch.float64, "bool": torch.bool, "index": torch.int64}
+        sorts = {"float64": torch.float64, "bool": torch.bool, "index": torch.int64}
         return sorts.get(node.sort, self.dtype)
 
     def _done(self, node: Node) -> None:
@@ -147,7 +147,7 @@ class _Assembler(Writer):
             return self.constant(self.numbers[node], dtype or self._dtype_of(node))
         if node.sort != "bool" or dtype in (None, torch.bool):
             return self.slot[node]
-        if node.kind == "row" and (node, dtype) not in self.slot:
+        if node.per == "row" and (node, dtype) not in self.slot:
             self.slot[node, dtype] = self.row(lambda c: c.to(dtype), self.slot[node])
         return self.slot[node, dtype]
 
@@ -181,7 +181,7 @@ class _Assembler(Writer):
             return
         elif node.op in _REDUCTIONS:
             self.slot[node] = _REDUCTIONS[node.op](self, node)
-        elif node.kind == "row":
+        elif node.per == "row":
             self.slot[node] = self._per_row(node)
         elif node.sort == "bool":
             for form in self.forms[node]:
@@ -203,7 +203,7 @@ class _Assembler(Writer):
             common = self._common(node.operands)
             return self.row(BINARY[op], *(self._operand(x, common) for x in node.operands))
         f: Any = UNARY.get(op) or OPERATIONS.get(op)
-        if op in ("wide", "narrow"):
+        if op in ("upcast", "downcast"):
             f = lambda x: x.to(dtype)  # noqa: E731
         if op == "exponential":
             f = plain_exponential if self.graph.normal(node.args[0]) else exponential
@@ -249,7 +249,7 @@ class _Assembler(Writer):
             return to
         if op in UNARY or op in BINARY:
             return self.write(to, UNARY.get(op) or BINARY[op], *slots)
-        if op in ("wide", "narrow"):
+        if op in ("upcast", "downcast"):
             return self.copy(to, *slots)
         if op == "log1p_exp_neg_abs":
             for f in (torch.abs, torch.neg, torch.exp, torch.log1p):
@@ -264,12 +264,12 @@ class _Assembler(Writer):
         dtype = self._dtype_of(node)
         if condition in self.numbers:
             return self.copy(self._result(node), self._operand(a if self.numbers[condition] else b))
-        if not (node.sort in ("float", "wide") and self.graph.known(a, b)):
+        if not (node.sort in ("float", "float64") and self.graph.known(a, b)):
             slots = self._operand(condition), self._operand(a, dtype), self._operand(b, dtype)
             return self.write(self._result(node), torch.where, *slots)
         # b - b c + a c, of which one or the other is 0.
         c, one, other = self._operand(condition, dtype), self.numbers.get(a), self.numbers.get(b)
-        if one == 1 and other == 0 and self.uses[condition] == 1 and condition.kind == "class":
+        if one == 1 and other == 0 and self.uses[condition] == 1 and condition.per == "class":
             return self.slot.pop((condition, dtype))  # the truth value is the number
         to = self._result(node)
         if other == 0:
@@ -343,12 +343,12 @@ class _Assembler(Writer):
         backwards = self.room(torch.arange(last, -1.0, -1.0, dtype=dtype))
         most = self.slot.get(self.graph.row("largest", x, sort=x.sort))
         most = self.row(row_amax, self._operand(x)) if most is None else most
-        places = self.register(dtype)
-        self.write(places, torch.eq, self._operand(x), most)
-        self.write(places, torch.mul, places, backwards)
-        place = self.row(torch.sub, self.constant(last, dtype), self.row(row_amax, places))
-        self.release(places, dtype)
-        return self.row(Tensor.long, place)
+        equal = self.register(dtype)
+        self.write(equal, torch.eq, self._operand(x), most)
+        self.write(equal, torch.mul, equal, backwards)
+        first = self.row(torch.sub, self.constant(last, dtype), self.row(row_amax, equal))
+        self.release(equal, dtype)
+        return self.row(Tensor.long, first)
 
     def _left_out(self, node: Node, f: Callable[[Tensor], Tensor], neutral: float) -> int:
         """Add a reduction of the classes but those of some indices."""

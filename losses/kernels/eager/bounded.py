@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from itertools import product
 from typing import Any
 
-from ...tracing.graph import COMPARISONS, Graph, Kind, Node, Sort
+from ...tracing.graph import COMPARISONS, Graph, Node, Per, Sort
 
 BOUND = 32.0
 """Largest number of the inputs of a graph with a bound."""
@@ -65,8 +65,8 @@ _BOUNDS: dict[str, Callable[..., Bounds | None]] = {
     "sign": _increasing(lambda x: float(x > 0) - float(x < 0)),
     "log1p_exp_neg_abs": lambda _: (0.0, 1.0),
     "where": lambda _, a, b: (min(a[0], b[0]), max(a[1], b[1])),
-    "wide": lambda a: a,
-    "narrow": lambda a: a,
+    "upcast": lambda a: a,
+    "downcast": lambda a: a,
     "round_to_bfloat16": lambda a: (a[0] - abs(a[0]) / 100, a[1] + abs(a[1]) / 100),
     "exponential": lambda a, largest: (math.exp(a[0] - largest[1]), 1.0),
     "largest": lambda a: a,
@@ -94,10 +94,10 @@ class BoundedGraph(Graph):
     rooms: dict[Node, Bounds] = field(default_factory=dict)
     relies: bool = False
 
-    def input(self, name: str, kind: Kind = "class", sort: Sort = "float") -> Node:
+    def input(self, name: str, per: Per = "class", sort: Sort = "float") -> Node:
         if name == "classes":
             return self.const(float(self.classes))
-        return super().input(name, kind, sort)
+        return super().input(name, per, sort)
 
     def known(self, *nodes: Node) -> bool:
         """Return whether the nodes have bounds, which a caller then relies on."""
@@ -108,15 +108,15 @@ class BoundedGraph(Graph):
 
     def tame(self, memory: Node) -> bool:
         """Return whether torch has the softmax of a row in memory to 2e-6, and no number is 0."""
-        return self._narrow(memory, 2 * BOUND) or (
-            memory.sort == "wide" and self._narrow(memory, _HUGE)
+        return self._spans(memory, 2 * BOUND) or (
+            memory.sort == "float64" and self._spans(memory, _HUGE)
         )
 
     def normal(self, memory: Node) -> bool:
         """Return whether float32 can hold the exponentials of a row in memory."""
-        return self._narrow(memory, 80.0)
+        return self._spans(memory, 80.0)
 
-    def _narrow(self, memory: Node, width: float) -> bool:
+    def _spans(self, memory: Node, width: float) -> bool:
         low, high = self.bounds.get(memory) or self.rooms.get(memory) or (-math.inf, math.inf)
         found = high - low <= width
         self.relies = self.relies or found
@@ -143,8 +143,8 @@ class BoundedGraph(Graph):
         self.bounds[others] = 0.0, float(self.classes)
         return others
 
-    def _node(self, op: str, args: tuple[Any, ...], kind: Kind, sort: Sort) -> Node:
-        node = super()._node(op, args, kind, sort)
+    def _node(self, op: str, args: tuple[Any, ...], per: Per, sort: Sort) -> Node:
+        node = super()._node(op, args, per, sort)
         if node not in self.bounds:
             found = self._bounds_of(node)
             if found is not None and max(map(abs, found)) < _HUGE:
@@ -229,7 +229,7 @@ class BoundedGraph(Graph):
 
     def _by_form(self, op: str, args: tuple[Node, ...]) -> Node | None:
         """Return what is simpler for torch."""
-        if op == "exponential" and args[0].kind == "class" and self.tame(args[0]):
+        if op == "exponential" and args[0].per == "class" and self.tame(args[0]):
             # Not times 1 / top, which is not exactly 1 where the probability is the largest.
             p, top = self._softmax(args[0])
             each = self._node("div", (p, top), "class", p.sort)

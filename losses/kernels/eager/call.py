@@ -192,7 +192,7 @@ def _programs(call: Call, examples: Examples, *, bounded: bool) -> Programs | No
     classes = z.shape[-1] if z.dim() > 1 else 0
     request = call.request
     if z.dtype == torch.float64:
-        request = request._replace(wide=True)
+        request = request._replace(float64=True)
     return programs(request, classes, bounded)
 
 

@@ -51,7 +51,7 @@ def of_numbers(op: str, operands: list[Any]) -> Any:
         return operands[1] if operands[0] else operands[2]
     if op in ("max", "min"):
         return max(operands) if op == "max" else min(operands)
-    return operands[0] if op in ("wide", "narrow") else OPERATIONS[op](*operands)
+    return operands[0] if op in ("upcast", "downcast") else OPERATIONS[op](*operands)
 
 
 def gather(x: Tensor, index: Tensor) -> Tensor:

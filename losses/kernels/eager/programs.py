@@ -45,7 +45,7 @@ class Programs(NamedTuple):
 @lru_cache(maxsize=4096)
 def programs(request: Request, classes: int, bounded: bool) -> Programs | None:
     """Return the programs of a loss of rows of so many classes; None if it cannot be traced."""
-    dtype = torch.float64 if request.wide else torch.float32
+    dtype = torch.float64 if request.float64 else torch.float32
     graph = BoundedGraph(bound=BOUND if bounded else None, classes=classes)
     try:
         value, gradient = _recorded(graph, request, dtype)
@@ -83,5 +83,5 @@ def _recorded(
 
 def _cost(roots: list[Node]) -> int:
     """Return about how often the steps of the nodes per class pass over a tile."""
-    nodes = [x for x in topological(roots) if x.kind == "class" or x.op in ("others", "argmax")]
-    return sum(_COSTS.get(x.op, 1) * (1 + (x.sort == "wide")) for x in nodes if x.op != "input")
+    nodes = [x for x in topological(roots) if x.per == "class" or x.op in ("others", "argmax")]
+    return sum(_COSTS.get(x.op, 1) * (1 + (x.sort == "float64")) for x in nodes if x.op != "input")

@@ -99,11 +99,11 @@ def _exp(x):
 @triton.jit
 def expm1(x):
     """Return exp(x) - 1."""
-    return _wide_expm1(x) if x.dtype == tl.float64 else _expm1(x)
+    return _expm1_float64(x) if x.dtype == tl.float64 else _expm1(x)
 
 
 @triton.jit
-def _wide_expm1(x):
+def _expm1_float64(x):
     e = tl.exp(x)
     # The error of e - 1 cancels that of the logarithm.
     near = (e - 1) * (x / tl.log(e))
@@ -178,11 +178,11 @@ def log(x):
 @triton.jit
 def log1p(x):
     """Return ln(1 + x)."""
-    return _wide_log1p(x) if x.dtype == tl.float64 else _log1p(x)
+    return _log1p_float64(x) if x.dtype == tl.float64 else _log1p(x)
 
 
 @triton.jit
-def _wide_log1p(x):
+def _log1p_float64(x):
     near = 1 + x
     # The error of near - 1 cancels that of the logarithm.
     found = tl.log(near) * (x / (near - 1))
