@@ -17,7 +17,7 @@ from lossbench.losses import Entry, registry
 
 from .multiprecision import DIGITS, Number, Precise, cached, m
 
-Row = tuple[Any, ...]
+Numbers = tuple[Any, ...]
 # Step of the differences in `sensitivity`, far larger than the error that those of `truth` leave.
 NEAR = m.mpf(10) ** -30
 # Stands for infinity, where a limit is computed.
@@ -77,7 +77,7 @@ def _truth(
 
 
 @cached
-def sensitivity(name: str, x: Row, t: Row) -> tuple[Number, Number]:
+def sensitivity(name: str, x: Numbers, t: Numbers) -> tuple[Number, Number]:
     """Return the sizes of the terms behind a value, and behind its gradient's largest entry.
 
     Close to a zero crossing a value is the difference of larger terms, and rounded inputs do not
@@ -114,7 +114,7 @@ def _exactly(setting: Any) -> Any:
 
 
 def _around(
-    formula: Callable[[Any, Any], Any], single: bool, x: Row, t: Row
+    formula: Callable[[Any, Any], Any], single: bool, x: Numbers, t: Numbers
 ) -> tuple[list[Number], list[Number], Number]:
     """Return the differences of the value to the right and to the left of every number over a
     small step, and the value."""

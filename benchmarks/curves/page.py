@@ -16,11 +16,11 @@ from lossbench.benchmarks.records.files import write_atomically
 from lossbench.losses.registry import ENTRIES, Entry
 
 from . import tails
-from .complaints.case import Complaint
-from .complaints.section import ALL, section
 from .figure import draw
 from .markdown import table
 from .text import DIFFERENCES, HOW_TO_USE, KERNELS, NOTATION, OPENING, TAILS, TASKS, WRONG
+from .torch_issues.case import TorchIssue
+from .torch_issues.section import ALL, section
 
 Loss = Callable[[Tensor, Tensor], Tensor]
 FIGURE = "catalogue.png"
@@ -32,16 +32,16 @@ WRONG_AT = (1e-2, 1e-4)
 TAILS_TITLE = "## How exact they are"
 
 
-def page(entries: Sequence[Entry], count: int = 100, complaints: Sequence[Complaint] = ALL) -> str:
+def page(entries: Sequence[Entry], count: int = 100, issues: Sequence[TorchIssue] = ALL) -> str:
     """Return the Markdown of `losses/README.md`.
 
     Args:
         entries: the losses.
         count: random examples per row of the accuracy table: per standard deviation of the logits
             and number of classes.
-        complaints: what is run for the table of complaints.
+        issues: what is run for the table of issues.
     """
-    parts = catalogue(entries), exactness(entries, count), DIFFERENCES, section(complaints)
+    parts = catalogue(entries), exactness(entries, count), DIFFERENCES, section(issues)
     return "\n\n".join(parts) + "\n"
 
 

@@ -201,17 +201,17 @@ def _batch(entry: Entry, z: Tensor, target: Tensor) -> Batch:
     value = torch.tensor([[float(each.value)] for each in truths], dtype=torch.float64)
     slopes = [[math.nan if g is None else float(g) for g in each.gradient] for each in truths]
     hard = entry.task != "binary" and bool(((target == 0) | (target == 1)).all())
-    targets = [_form(kind, target) for kind in entry.targets] if hard else [labels]
+    targets = [_as_target(each, target) for each in entry.targets] if hard else [labels]
     return Batch(input, rows, targets, value, torch.tensor(slopes, dtype=torch.float64))
 
 
-def _form(kind: str, rows: Tensor) -> Tensor:
-    """Return rows of zeros and ones as the target of a kind."""
-    if kind == "index":
+def _as_target(target_type: str, rows: Tensor) -> Tensor:
+    """Return rows of zeros and ones as a target of a type."""
+    if target_type == "index":
         return rows.argmax(-1)
-    if kind == "logits":
+    if target_type == "logits":
         return rows.log()
-    if kind == "labels":
+    if target_type == "labels":
         order = rows.argsort(dim=-1, descending=True, stable=True)
         return torch.where(rows.gather(-1, order) > 0, order, -1)
     return rows

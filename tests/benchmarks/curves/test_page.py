@@ -9,7 +9,7 @@ from PIL import Image
 
 from lossbench import losses
 from lossbench.benchmarks.curves import figure, page
-from lossbench.benchmarks.curves.complaints import section
+from lossbench.benchmarks.curves.torch_issues import section
 from lossbench.losses import registry
 from lossbench.losses.registry import ENTRIES
 
@@ -145,7 +145,7 @@ def test_the_picture_is_the_same_whenever_it_is_drawn(tmp_path: Path) -> None:
 
 def test_a_page_is_the_catalogue_and_its_measurements() -> None:
     some = [ENTRY["cross-entropy"], ENTRY["mse"]]
-    text = page.page(some, count=1, complaints=())
+    text = page.page(some, count=1, issues=())
     assert text.startswith(page.catalogue(some))
     found = rows(text[text.index(page.TAILS_TITLE) : text.index(section.TITLE)])
     assert [row[:2] for row in found] == [

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from .case import Complaint, Losses, gradient
+from .case import Losses, TorchIssue, gradient
 
 PAIR = ((1.0, 2.0), (3.0, 0.4))
 THREE = ((0.2, 0.3, 0.5), (0.5, 0.2, 0.3))
@@ -113,45 +113,45 @@ def _focal(losses: Losses) -> Tensor:
 
 
 ROWS = (
-    Complaint(
+    TorchIssue(
         (11551,),
         "an ignored row of -inf makes the gradient of `cross_entropy` NaN",
         _infinite_and_ignored,
         lambda: [-0.5, 0.5, 0, 0],
     ),
-    Complaint(
+    TorchIssue(
         (20406,),
         "`nll_loss` with reduction 'none' has NaN where rows are ignored",
         _ignored_among_others,
         lambda: [1, 0, 0, 1],
     ),
-    Complaint(
+    TorchIssue(
         (70348, 75181, 116349),
         "the mean of `cross_entropy` is NaN where all rows are ignored",
         _all_ignored,
         lambda: [math.nan],
         as_defined=True,
     ),
-    Complaint(
+    TorchIssue(
         (63004,),
         "the class of `ignore_index` stays in the softmax of `cross_entropy`",
         _ignored_class,
         lambda: [-_log_softmax([5, 1, 1])[1]],
         as_defined=True,
     ),
-    Complaint(
+    TorchIssue(
         (69339, 72056, 91383),
         "`cross_entropy` with weights, smoothing and an ignored row is an IndexError",
         _smoothed_weighted_and_ignored,
         lambda: [_smoothed(PAIR[1], 1, 0.1, [0.2, 0.3]) / 0.3],
     ),
-    Complaint(
+    TorchIssue(
         (73205,),
         "smoothing in `cross_entropy` adds the loss of ignored rows",
         _smoothed_and_ignored,
         lambda: [_smoothed(PAIR[1], 1, 0.2, [1, 1])],
     ),
-    Complaint(
+    TorchIssue(
         (104776,),
         "class weights of `cross_entropy` change how much is smoothed: "
         "the gradient at equal logits, weights of 0.1 and 0.9",
@@ -159,46 +159,46 @@ ROWS = (
         _true_smoothed_and_weighted,
         as_defined=True,
     ),
-    Complaint(
+    TorchIssue(
         (148884,),
         "smoothing of 0.1 in `cross_entropy` has its minimum at probabilities of 0.95, not 0.9",
         _least_smoothed,
         lambda: [-0.95 * math.log(0.95) - 0.05 * math.log(0.05)],
         as_defined=True,
     ),
-    Complaint(
+    TorchIssue(
         (8062, 25571, 65329),
         "the mean of `cross_entropy` with class weights is not the mean of its losses",
         _weighted_mean,
         _true_weighted_mean,
         as_defined=True,
     ),
-    Complaint(
+    TorchIssue(
         (50224,),
         "the mean of `cross_entropy` over no rows is NaN",
         _no_rows,
         lambda: [math.nan],
         as_defined=True,
     ),
-    Complaint(
+    TorchIssue(
         (15870,),
         "the sum of `nll_loss` over no rows is an error",
         _sum_of_no_rows,
         lambda: [0],
     ),
-    Complaint(
+    TorchIssue(
         (73165,),
         "`cross_entropy` of five rows without classes ends the process",
         _no_classes,
         lambda: [math.nan],  # 0 over a number of rows that a target without classes hides
     ),
-    Complaint(
+    TorchIssue(
         (76939,),
         "`cross_entropy` of probabilities without a batch dimension is an error",
         _no_batch,
         lambda: [math.log(3)],
     ),
-    Complaint(
+    TorchIssue(
         (8519,),
         "`sigmoid_focal_loss` of torchvision lacks a minus sign",
         _focal,

@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.func import grad, hessian, jvp, vmap
 
 from ..exact import truth
-from .case import Complaint, Losses, gradient, second_derivative
+from .case import Losses, TorchIssue, gradient, second_derivative
 
 LOGITS = ((2.0, 0.0, -1.0), (0.0, 1.0, 3.0))
 P, T = (0.3, 0.9), (0.2, 0.7)
@@ -36,7 +36,7 @@ def _silent_compiler() -> Iterator[None]:
 
 
 def _compiled(loss: Callable[..., Tensor], *arguments: Tensor, dynamic: bool = False) -> Tensor:
-    """Call a loss under torch.compile; what fails in these complaints is tracing, not inductor."""
+    """Call a loss under torch.compile; what fails in these issues is tracing, not inductor."""
     compiled: Callable[..., Tensor] = torch.compile(loss, backend="aot_eager", dynamic=dynamic)
     with _silent_compiler():
         return compiled(*arguments)
@@ -138,37 +138,37 @@ def _weighted_distribution_compiled(losses: Losses) -> Tensor:
 
 
 DERIVATIVES = (
-    Complaint(
+    TorchIssue(
         (90916,),
         "`vmap(grad)` of `cross_entropy` with an ignored label is an IndexError",
         _gradients_of_single_rows,
         _true_gradients_of_single_rows,
     ),
-    Complaint(
+    TorchIssue(
         (105736,),
         "`vmap(cross_entropy)` passes no `ignore_index` on",
         _keyword_under_vmap,
         lambda: [0, float(truth("cross-entropy", LOGITS[1], (0, 0, 1)).value)],
     ),
-    Complaint(
+    TorchIssue(
         (139241,),
         "`vmap` runs `multi_margin_loss` row by row and warns of it: the number of warnings",
         _warnings_under_vmap,
         lambda: [0],
     ),
-    Complaint(
+    TorchIssue(
         (18945, 59477),
         "`binary_cross_entropy` cannot be differentiated twice",
         _twice_by_a_probability,
         lambda: [t / p**2 + (1 - t) / (1 - p) ** 2 for p, t in zip(P, T, strict=True)],
     ),
-    Complaint(
+    TorchIssue(
         (56683,),
         "`binary_cross_entropy` has no derivative by its target",
         _by_a_target,
         lambda: [math.log(1 - p) - math.log(p) for p in P],
     ),
-    Complaint(
+    TorchIssue(
         (19254,),
         "`binary_cross_entropy_with_logits` has no derivative by its weight",
         _by_a_weight,
@@ -176,19 +176,19 @@ DERIVATIVES = (
             float(truth("bce-with-logits", [z], [t]).value) for z, t in zip(Z, T, strict=True)
         ],
     ),
-    Complaint(
+    TorchIssue(
         (65466,),
         "the second derivative of `kl_div` by its target is 0",
         _twice_by_a_distribution,
         lambda: [1 / t for t in T],
     ),
-    Complaint(
+    TorchIssue(
         (79609,),
         "forward over reverse mode is wrong in `binary_cross_entropy_with_logits`",
         _forward_over_reverse,
         _true_curvatures,
     ),
-    Complaint(
+    TorchIssue(
         (64256,),
         "the Hessian of `cross_entropy` is wrong with a negative class weight",
         _hessian_with_a_negative_weight,
@@ -198,13 +198,13 @@ DERIVATIVES = (
 
 # Seconds each, because they are compiled.
 COMPILED = (
-    Complaint(
+    TorchIssue(
         (155247,),
         "`nll_loss` of one row without a batch works, but not under `torch.compile`",
         _one_row_compiled,
         lambda: [2],
     ),
-    Complaint(
+    TorchIssue(
         (182399,),
         "`cross_entropy` of probabilities with class weights fails under "
         "`torch.compile(dynamic=True)`",

@@ -11,26 +11,26 @@ import torch
 from torch import Tensor
 
 from lossbench import losses
-from lossbench.benchmarks.curves.complaints import case, section
-from lossbench.benchmarks.curves.complaints.case import Complaint, Outcome
-from lossbench.benchmarks.curves.complaints.derivatives import COMPILED
+from lossbench.benchmarks.curves.torch_issues import case, section
+from lossbench.benchmarks.curves.torch_issues.case import Outcome, TorchIssue
+from lossbench.benchmarks.curves.torch_issues.derivatives import COMPILED
 
 README = (Path(losses.__file__).parent / "README.md").read_text(encoding="utf-8")
 PAGE = README[README.index(section.TITLE) :]
 NOTHING = case.Losses()
 
 
-def each(complaints: Iterable[Complaint]) -> Any:
-    """Run a test for every complaint; those that are compiled take seconds."""
+def each(issues: Iterable[TorchIssue]) -> Any:
+    """Run a test for every issue; those that are compiled take seconds."""
     return pytest.mark.parametrize(
-        "complaint",
+        "issue",
         [
             pytest.param(
-                complaint,
-                id=str(complaint.issues[0]),
-                marks=pytest.mark.slow if complaint in COMPILED else (),
+                issue,
+                id=str(issue.issues[0]),
+                marks=pytest.mark.slow if issue in COMPILED else (),
             )
-            for complaint in complaints
+            for issue in issues
         ],
     )
 
@@ -42,31 +42,31 @@ def lines() -> list[list[str]]:
 
 
 @each(section.ALL)
-def test_ours_is_right(complaint: Complaint) -> None:
-    found = case.outcome(complaint, case.our_losses())
-    assert case.is_right(complaint, found), f"{found}, not {complaint.truth()}"
+def test_ours_is_right(issue: TorchIssue) -> None:
+    found = case.outcome(issue, case.our_losses())
+    assert case.is_right(issue, found), f"{found}, not {issue.truth()}"
 
 
-@each(complaint for complaint in section.ALL if complaint not in COMPILED)
+@each(issue for issue in section.ALL if issue not in COMPILED)
 @pytest.mark.slow
 @pytest.mark.usefixtures("switched_on")
-def test_our_kernels_are_right(complaint: Complaint) -> None:
-    found = case.outcome(complaint, case.our_losses())
-    assert case.is_right(complaint, found), f"{found}, not {complaint.truth()}"
+def test_our_kernels_are_right(issue: TorchIssue) -> None:
+    found = case.outcome(issue, case.our_losses())
+    assert case.is_right(issue, found), f"{found}, not {issue.truth()}"
 
 
 @each(section.ALL)
-def test_its_row_on_the_page_is_measured(complaint: Complaint) -> None:
-    measured = section.row(complaint, case.torch_losses(), case.our_losses())
-    row = next((row for row in lines() if row[0] == complaint.symptom), None)
+def test_its_row_on_the_page_is_measured(issue: TorchIssue) -> None:
+    measured = section.row(issue, case.torch_losses(), case.our_losses())
+    row = next((row for row in lines() if row[0] == issue.symptom), None)
     assert row, "run: uv run lossbench catalogue"
     if lines()[0][2] != f"torch {section.torch_version()}":
         del row[2], measured[2]
     assert row == measured, "run: uv run lossbench catalogue"
 
 
-def test_the_page_lists_every_complaint_and_no_other() -> None:
-    assert [row[0] for row in lines()[1:]] == [complaint.symptom for complaint in section.ALL]
+def test_the_page_lists_every_issue_and_no_other() -> None:
+    assert [row[0] for row in lines()[1:]] == [issue.symptom for issue in section.ALL]
     assert len(section.ALL) >= 25
     issues = [(c.repository, number) for c in section.ALL for number in c.issues]
     assert len(set(issues)) == len(issues)
@@ -79,8 +79,8 @@ def test_ours_is_nowhere_bold_and_torch_somewhere() -> None:
     assert any("**" in row[2] for row in lines())
 
 
-def made(run: Any, *truth: float) -> Complaint:
-    return Complaint((1,), "made up", run, lambda: truth)
+def made(run: Any, *truth: float) -> TorchIssue:
+    return TorchIssue((1,), "made up", run, lambda: truth)
 
 
 def numbers(*values: float) -> Any:
@@ -102,8 +102,8 @@ def numbers(*values: float) -> Any:
     ],
 )
 def test_only_the_truth_is_right(values: tuple[float, ...], right: bool) -> None:
-    complaint = made(numbers(*values), 1.0, 0.0, float("inf"), float("nan"))
-    assert case.is_right(complaint, case.outcome(complaint, NOTHING)) is right
+    issue = made(numbers(*values), 1.0, 0.0, float("inf"), float("nan"))
+    assert case.is_right(issue, case.outcome(issue, NOTHING)) is right
 
 
 def test_an_error_is_an_outcome_by_its_name() -> None:

@@ -8,10 +8,10 @@ import torch
 from torch import Tensor
 
 from ..exact import truth
-from .case import Complaint, Losses, gradient
+from .case import Losses, TorchIssue, gradient
 
 SMALL = 37.42994775023705
-"""The logit of the complaint, whose sigma(-z) is 2^-54."""
+"""The logit of the issue, whose sigma(-z) is 2^-54."""
 
 
 def _values(name: str, inputs: list[float], targets: list[float]) -> list[float]:
@@ -107,13 +107,13 @@ def _negative_target(losses: Losses) -> Tensor:
 
 
 VALUES = (
-    Complaint(
+    TorchIssue(
         (195678,),
         "`cross_entropy` in float64 of two logits, 37.4 and 0: the gradient by the first is 0",
         _tail_of_cross_entropy,
         lambda: [float(g) for g in truth("cross-entropy", [SMALL, 0], [1, 0]).gradient],
     ),
-    Complaint(
+    TorchIssue(
         (195529, 195677),
         "`binary_cross_entropy_with_logits` in float64 of 40 and 1, and of -40 and 0: "
         "one of two equal losses is 0, and one of two gradients",
@@ -123,68 +123,68 @@ VALUES = (
             *_gradients("bce-with-logits", [40, -40], [1, 0]),
         ],
     ),
-    Complaint(
+    TorchIssue(
         (77529,),
         "`soft_margin_loss` is written as log(1 + exp(-z)), without log1p: at 30, and at -100",
         _soft_margin,
         lambda: _values("soft-margin", [30, -100], [1, 1]),
     ),
-    Complaint(
+    TorchIssue(
         (1516,),
         "`multilabel_soft_margin_loss` has no gradient at large logits that are wrong",
         _multilabel_soft_margin,
         lambda: [float(g) for g in truth("multilabel-soft-margin", [-50, 50], [1, 0]).gradient],
     ),
-    Complaint(
+    TorchIssue(
         (11752,),
         "`cross_entropy` of two logits of 1e8 is 0",
         _large_logits,
         lambda: [math.log(2)],
     ),
-    Complaint(
+    TorchIssue(
         (13773,),
         "`binary_cross_entropy_with_logits` with a `pos_weight` of 1 is not finite at -120",
         _pos_weight_of_one,
         lambda: [sum(_values("bce-with-logits", [0, -120], [0, 1])) / 2],
     ),
-    Complaint(
+    TorchIssue(
         (49844, 102894),
         "`binary_cross_entropy_with_logits` of an infinite logit that is right is NaN",
         _certain_and_right,
         lambda: _values("bce-with-logits", [math.inf, -math.inf], [1, 0]),
     ),
-    Complaint(
+    TorchIssue(
         (135359,),
         "`binary_cross_entropy_with_logits` of -inf and 0.9 is NaN",
         _certain_and_soft,
         lambda: _values("bce-with-logits", [-math.inf], [0.9]),
     ),
-    Complaint(
+    TorchIssue(
         (51906,),
         "`binary_cross_entropy_with_logits` of ∓1e307, infinite in float32, and 1 is NaN",
         _beyond_float32,
         lambda: _values("bce-with-logits", [-math.inf, math.inf], [1, 1]),
     ),
-    Complaint(
+    TorchIssue(
         (29429, 61523),
         "the mean of `nll_loss` over 262,144 rows in float16 is NaN",
         _mean_in_half_precision,
         lambda: [0.5],
     ),
-    Complaint(
+    TorchIssue(
         (55657,),
         "the mean of `cross_entropy` over a million pixels has lost digits",
         _mean_of_many,
         lambda: [math.log(2)],
     ),
-    Complaint(
+    TorchIssue(
         (80488,),
         "terms of `kl_div` are negative",
         _negative_terms,
         _true_terms,
         as_defined=True,
     ),
-    Complaint(
+    TorchIssue(
         (69230,),
         "`kl_div` of a negative target is 0, not NaN",
         _negative_target,

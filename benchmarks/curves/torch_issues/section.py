@@ -1,4 +1,4 @@
-"""The table of complaints, made by running them."""
+"""The table of torch's issues, made by running them."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import torch
 
 from ..markdown import table
-from .case import Complaint, Losses, is_right, our_losses, outcome, text, torch_losses
+from .case import Losses, TorchIssue, is_right, our_losses, outcome, text, torch_losses
 from .derivatives import COMPILED, DERIVATIVES
 from .rows import ROWS
 from .values import VALUES
@@ -21,11 +21,11 @@ the limit, or what the definition says. *Fixed* means that torch is right today.
 that is neither is what the issue complains of, but right by definition; lossbench has it too."""
 
 
-def section(complaints: Sequence[Complaint] = ALL) -> str:
-    """Return the section of the page, with a row for every complaint."""
-    head = "complaint", "issue", f"torch {torch_version()}", "lossbench"
+def section(issues: Sequence[TorchIssue] = ALL) -> str:
+    """Return the section of the page, with a row for every issue."""
+    head = "symptom", "issue", f"torch {torch_version()}", "lossbench"
     theirs, ours = torch_losses(), our_losses()
-    rows = [row(each, theirs, ours) for each in complaints]
+    rows = [row(each, theirs, ours) for each in issues]
     return "\n\n".join([TITLE, INTRODUCTION, table(head, rows)])
 
 
@@ -34,21 +34,21 @@ def torch_version() -> str:
     return torch.__version__.partition("+")[0]
 
 
-def row(complaint: Complaint, theirs: Losses, ours: Losses) -> list[str]:
-    """Run a complaint with both libraries and return its row."""
-    links = ", ".join(_link(complaint.repository, number) for number in complaint.issues)
-    fixed = "" if complaint.as_defined else "fixed: "
+def row(issue: TorchIssue, theirs: Losses, ours: Losses) -> list[str]:
+    """Run an issue with both libraries and return its row."""
+    links = ", ".join(_link(issue.repository, number) for number in issue.issues)
+    fixed = "" if issue.as_defined else "fixed: "
     return [
-        complaint.symptom,
+        issue.symptom,
         links,
-        _cell(complaint, theirs, fixed),
-        _cell(complaint, ours, ""),
+        _cell(issue, theirs, fixed),
+        _cell(issue, ours, ""),
     ]
 
 
-def _cell(complaint: Complaint, losses: Losses, fixed: str) -> str:
-    found = outcome(complaint, losses)
-    return fixed + text(found) if is_right(complaint, found) else f"**{text(found)}**"
+def _cell(issue: TorchIssue, losses: Losses, fixed: str) -> str:
+    found = outcome(issue, losses)
+    return fixed + text(found) if is_right(issue, found) else f"**{text(found)}**"
 
 
 def _link(repository: str, number: int) -> str:

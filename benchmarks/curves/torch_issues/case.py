@@ -1,4 +1,4 @@
-"""One complaint: how to reproduce it with the losses of torch or of lossbench, and the truth."""
+"""One issue: how to reproduce it with the losses of torch or of lossbench, and the truth."""
 
 from __future__ import annotations
 
@@ -29,11 +29,11 @@ class Losses:
 
 
 @dataclass(frozen=True)
-class Complaint:
-    """A complaint about a loss.
+class TorchIssue:
+    """A symptom of torch's losses that users filed as one issue or several.
 
     Attributes:
-        issues: numbers of the issues, of one complaint all.
+        issues: their numbers.
         symptom: what is complained of, in Markdown.
         run: reproduces it with the losses it is given, and returns the numbers that matter.
         truth: the right numbers, from float64, multi-precision arithmetic, the limit or the
@@ -53,7 +53,7 @@ class Complaint:
 
 
 class Outcome(NamedTuple):
-    """Result of running a complaint.
+    """Result of running an issue.
 
     Attributes:
         numbers: the results.
@@ -76,19 +76,19 @@ def our_losses() -> Losses:
     return Losses(functional)
 
 
-def outcome(complaint: Complaint, losses: Losses) -> Outcome:
-    """Run a complaint with the losses of one library."""
+def outcome(issue: TorchIssue, losses: Losses) -> Outcome:
+    """Run an issue with the losses of one library."""
     try:
-        return Outcome(tuple(complaint.run(losses).double().flatten().tolist()))
+        return Outcome(tuple(issue.run(losses).double().flatten().tolist()))
     except ERRORS as error:
         return Outcome((), type(error).__name__)
 
 
-def is_right(complaint: Complaint, found: Outcome) -> bool:
+def is_right(issue: TorchIssue, found: Outcome) -> bool:
     """Say whether an outcome is the truth; a zero, an infinity and a NaN have to be exact."""
-    truth = complaint.truth()
+    truth = issue.truth()
     return len(found.numbers) == len(truth) and all(
-        (math.isnan(a) and math.isnan(b)) or math.isclose(a, b, rel_tol=complaint.tolerance)
+        (math.isnan(a) and math.isnan(b)) or math.isclose(a, b, rel_tol=issue.tolerance)
         for a, b in zip(found.numbers, truth, strict=True)
     )
 
