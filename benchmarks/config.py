@@ -282,7 +282,7 @@ class TuneConfig(ExperimentConfig):
     Every loss is trained with the same learning rates, seeds and number of steps. The rate with the
     highest mean accuracy on the validation images is kept for `lossbench compare --tuned`. The test
     images are never used, and no comparison uses the seeds of a search. A run that was trained
-    before is not trained again. Writes runs/tuning/<name>/: tuning.json, tuning.md, trials.csv.
+    before is not trained again. Writes runs/tuning/<name>/: tuning.json, tuning.md, runs.csv.
     """
 
     rates: Annotated[

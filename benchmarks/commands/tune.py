@@ -131,7 +131,7 @@ def summarise_loss(results: list[RunResult]) -> dict[str, Any]:
     return {
         "best": best_rate(means),
         "validation_accuracy": {f"{rate:g}": mean for rate, mean in means.items()},
-        "trials": [
+        "runs": [
             {
                 "learning_rate": result.config.learning_rate,
                 "seed": result.config.seed,
@@ -148,7 +148,7 @@ def _finite(value: float) -> float | None:
 
 
 def write(directory: Path, about: dict[str, Any]) -> None:
-    """Write tuning.json, tuning.md and trials.csv.
+    """Write tuning.json, tuning.md and runs.csv.
 
     Losses of an earlier search with the same rates and seeds are kept in tuning.json.
 
@@ -160,7 +160,7 @@ def write(directory: Path, about: dict[str, Any]) -> None:
         about = about | {"losses": kept["losses"] | about["losses"]}
     try:
         make_directory(directory)
-        write_atomically(directory / "trials.csv", trials_csv(about).encode())
+        write_atomically(directory / "runs.csv", runs_csv(about).encode())
         write_atomically(directory / "tuning.md", markdown(search_page(about)).encode())
         write_json(directory / "tuning.json", about)
     except OSError as error:
@@ -169,7 +169,7 @@ def write(directory: Path, about: dict[str, Any]) -> None:
         ) from None
 
 
-def trials_csv(about: dict[str, Any]) -> str:
+def runs_csv(about: dict[str, Any]) -> str:
     """Return the CSV text with one row per run."""
     text = io.StringIO()
     rows = csv.writer(text, lineterminator="\n")
@@ -177,7 +177,7 @@ def trials_csv(about: dict[str, Any]) -> str:
     rows.writerow(["loss", *columns, "images"])
     images = experiment.SYNTHETIC_MARK if about["synthetic"] else about["data"]["name"]
     for name, loss in about["losses"].items():
-        rows.writerows([name, *(trial[c] for c in columns), images] for trial in loss["trials"])
+        rows.writerows([name, *(run[c] for c in columns), images] for run in loss["runs"])
     return text.getvalue()
 
 
@@ -232,14 +232,14 @@ def notes(about: dict[str, Any]) -> list[str]:
 
 def _diverged(about: dict[str, Any]) -> list[str]:
     """Describe the runs that diverged: 'mse at 3 (2 of 5 runs)'."""
-    runs: dict[tuple[str, float], list[bool]] = {}
+    diverged: dict[tuple[str, float], list[bool]] = {}
     for name, loss in about["losses"].items():
-        for trial in loss["trials"]:
-            key = (name, trial["learning_rate"])
-            runs.setdefault(key, []).append(trial["validation_accuracy"] is None)
+        for run in loss["runs"]:
+            key = (name, run["learning_rate"])
+            diverged.setdefault(key, []).append(run["validation_accuracy"] is None)
     return [
         f"{name} at {rate:g} ({sum(ended)} of {plural(len(ended), 'run')})"
-        for (name, rate), ended in runs.items()
+        for (name, rate), ended in diverged.items()
         if any(ended)
     ]
 
@@ -250,7 +250,9 @@ def read(path: Path) -> dict[str, Any]:
         about: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
         for key in ("shared", "rates", "seeds", "losses", "date"):
             about[key]
-    except (OSError, ValueError, KeyError, TypeError) as error:
+        for loss in about["losses"].values():
+            loss["runs"]
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise UserError(
             f"cannot use {path} ({type(error).__name__}: {one_line(error)}); remove it and run "
             "`lossbench tune` again"

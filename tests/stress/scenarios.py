@@ -187,7 +187,7 @@ def _same_experiments(one: Path, other: Path) -> None:
 
 
 def _same_searches(one: Path, other: Path) -> None:
-    _same_bytes("runs/tuning/*/trials.csv")(one, other)
+    _same_bytes("runs/tuning/*/runs.csv")(one, other)
 
 
 def _same_claims(one: Path, other: Path) -> None:

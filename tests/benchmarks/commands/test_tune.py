@@ -55,12 +55,12 @@ def about_of(directory: Path) -> dict:
 
 def test_a_search_leaves_its_files_and_no_test_accuracy(config: TuneConfig) -> None:
     directory = tune(config, "lossbench tune", Reporter())
-    assert {p.name for p in directory.iterdir()} == {"tuning.json", "tuning.md", "trials.csv"}
+    assert {p.name for p in directory.iterdir()} == {"tuning.json", "tuning.md", "runs.csv"}
     about = about_of(directory)
     assert about["synthetic"] is True
     assert "SYNTHETIC" in (directory / "tuning.md").read_text()
     assert set(about["losses"]) == {"cross-entropy", "mse"}
-    rows = (directory / "trials.csv").read_text().splitlines()
+    rows = (directory / "runs.csv").read_text().splitlines()
     assert len(rows) == 1 + 2 * 3 * 2
     assert all(row.endswith("SYNTHETIC") for row in rows[1:])
     assert "test" not in rows[0]
@@ -71,7 +71,7 @@ def test_the_chosen_rate_has_the_highest_validation_accuracy(config: TuneConfig)
     for loss in about["losses"].values():
         means = {float(rate): mean for rate, mean in loss["validation_accuracy"].items()}
         assert loss["best"] == max(sorted(means), key=means.__getitem__)
-        assert len(loss["trials"]) == 6
+        assert len(loss["runs"]) == 6
     # A rate of a million teaches nothing.
     assert about["losses"]["mse"]["best"] != 1e6
 
@@ -157,7 +157,7 @@ def test_a_second_search_trains_nothing_twice_and_keeps_other_losses(
     directory = tune(config, "", Reporter())
     assert not trained
     tune(dataclasses.replace(config, losses=("nll",)), "", Reporter())
-    assert {trial.loss for trial in trained} == {"nll"}
+    assert {run.loss for run in trained} == {"nll"}
     assert set(about_of(directory)["losses"]) == {"cross-entropy", "mse", "nll"}
     # With other rates it is another search.
     tune(dataclasses.replace(config, losses=("nll",), rates=(0.01, 0.02)), "", Reporter())
@@ -179,7 +179,9 @@ def test_a_search_on_few_validation_images_says_so(config: TuneConfig) -> None:
 
 def test_a_damaged_search_is_one_line(config: TuneConfig, refusal) -> None:
     path = tune(config, "", Reporter()) / "tuning.json"
-    for text in ("", "{", "{}", "[1]", '{"shared": 1}'):
+    found = json.loads(path.read_text())
+    found["losses"]["mse"].pop("runs")
+    for text in ("", "{", "{}", "[1]", '{"shared": 1}', json.dumps(found)):
         path.write_text(text)
         refusal(lambda: tune(config, "", Reporter()), "tuning.json", "remove it")
         refusal(lambda: compare(matching(config), "", Reporter()), "tuning.json", "remove it")
