@@ -168,13 +168,13 @@ def parse(arguments: list[str]) -> Any:
         | Annotated[CatalogueCommand, tyro.conf.subcommand("catalogue")]
         | Annotated[ArticleCommand, tyro.conf.subcommand("article")]
     )
-    complaint = io.StringIO()
+    stderr = io.StringIO()
     # In UTF-8, because the frames that tyro draws with other letters vary.
     printed = io.TextIOWrapper(io.BytesIO(), encoding="utf-8", write_through=True)
     width = shutil.get_terminal_size().columns
     try:
         with (
-            contextlib.redirect_stderr(complaint),
+            contextlib.redirect_stderr(stderr),
             contextlib.redirect_stdout(printed),
             columns(WIDE),
         ):
@@ -183,7 +183,7 @@ def parse(arguments: list[str]) -> Any:
             )
     except SystemExit as end:
         if end.code:
-            raise UserError(one_line_error(complaint.getvalue(), arguments[0])) from None
+            raise UserError(one_line_error(stderr.getvalue(), arguments[0])) from None
         page = printed.buffer.getvalue().decode()
         print(help_page(page, width) if "╭" in page else page, end="")
         raise

@@ -12,16 +12,16 @@ class UserError(Exception):
     """
 
 
-def unknown_name(kind: str, name: str, valid: Iterable[str], otherwise: str = "") -> UserError:
+def unknown_name(what: str, name: str, valid: Iterable[str], otherwise: str = "") -> UserError:
     """Return the error for an unknown name, with the nearest valid name and all valid names.
 
-    `otherwise` says what else is possible.
+    `what` is named, such as a loss, and `otherwise` says what else is possible.
     """
     known = sorted(valid)
     near = get_close_matches(name, known, n=1, cutoff=0.5)
     hint = f"did you mean {near[0]!r}? " if near else ""
     end = f", or {otherwise}" if otherwise else ""
-    return UserError(f"unknown {kind} {name!r}: {hint}choose from {', '.join(known)}{end}")
+    return UserError(f"unknown {what} {name!r}: {hint}choose from {', '.join(known)}{end}")
 
 
 def one_line(error: BaseException) -> str:

@@ -190,11 +190,11 @@ def _how_alike(identical: int, nearly: int) -> str:
     return "identical" if identical else "nearly identical"
 
 
-def _examples(every: _Images, rows: Numbers) -> list[Numbers]:
+def _examples(every: _Images, chosen: Numbers) -> list[Numbers]:
     """Return the first of some images, those of a group together."""
-    _, first = np.unique(every.group[rows], return_index=True)
-    groups = every.group[rows[np.sort(first)[:EXAMPLES]]]
-    return [rows[every.group[rows] == group][:EXAMPLES] for group in groups]
+    _, first = np.unique(every.group[chosen], return_index=True)
+    groups = every.group[chosen[np.sort(first)[:EXAMPLES]]]
+    return [chosen[every.group[chosen] == group][:EXAMPLES] for group in groups]
 
 
 def _name(every: _Images, members: Numbers, kind: _DuplicateKind) -> str:
@@ -209,28 +209,28 @@ def _name(every: _Images, members: Numbers, kind: _DuplicateKind) -> str:
     if kind.split is not None or not np.isin(copies, members).any():
         copies = copies[~np.isin(copies, members)]
         shown += [max(copies, key=lambda copy: every.same[copy] == every.same[first])]
-    return " = ".join(every.names[row] for row in shown)
+    return " = ".join(every.names[image] for image in shown)
 
 
-def _source_of(images: ImageSet, every: _Images, rows: Numbers) -> ImageSource:
+def _source_of(images: ImageSet, every: _Images, chosen: Numbers) -> ImageSource:
     """Return a source of some images of an image set, with their pixels as they are."""
     splits = (images.train, images.validation, images.test)
     starts = np.cumsum([0, *(0 if split is None else len(split.labels) for split in splits)])
 
-    def read(row: int) -> np.ndarray:
-        split = splits[every.splits[row]]
+    def read(image: int) -> np.ndarray:
+        split = splits[every.splits[image]]
         assert split is not None
-        return np.asarray(split.images[row - starts[every.splits[row]]])
+        return np.asarray(split.images[image - starts[every.splits[image]]])
 
     infos = [
         ImageInfo(
-            name=every.names[row],
-            split=SPLITS[every.splits[row]],
-            label=int(every.labels[row]),
-            key=int(row),
-            digest=f"{images.fingerprint}:{row}",
+            name=every.names[image],
+            split=SPLITS[every.splits[image]],
+            label=int(every.labels[image]),
+            key=int(image),
+            digest=f"{images.fingerprint}:{image}",
         )
-        for row in rows
+        for image in chosen
     ]
     return listed_source(
         images.name, images.description, images.classes, infos, read, image_size=images.image_size

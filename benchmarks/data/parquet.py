@@ -168,13 +168,13 @@ def _features(metadata: Mapping[bytes, bytes]) -> Mapping[str, Any]:
 
 
 def _find_column(
-    path: Path, table: Any, features: Mapping[str, Any], kind: str, usual: Sequence[str]
+    path: Path, table: Any, features: Mapping[str, Any], feature_type: str, usual: Sequence[str]
 ) -> str:
-    """Return the name of the column of a kind, by the metadata or by its name."""
+    """Return the name of the column of a type, by the metadata or by its name."""
     columns = table.schema_arrow.names
     for column in columns:
         about = features.get(column)
-        if isinstance(about, dict) and about.get("_type") == kind:
+        if isinstance(about, dict) and about.get("_type") == feature_type:
             return str(column)
     named = [column for name in usual for column in columns if column.lower() == name]
     if not named:

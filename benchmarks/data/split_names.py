@@ -105,16 +105,16 @@ def find_origins(
             image.
     """
     counts = Counter(parts[:-1] for parts in paths)
-    places = [_Place(folders, classes) for folders in counts]
-    given = _with_slashes(given, places)
-    for directory in given:
-        if not any(place.lies_in(directory) for place in places):
+    directories = [_ImageDirectory(folders, classes) for folders in counts]
+    given = _with_slashes(given, directories)
+    for named in given:
+        if not any(each.lies_in(named) for each in directories):
             raise UserError(
-                f"--split: no image of the classes lies in {'/'.join(directory)!r} of {where}; "
+                f"--split: no image of the classes lies in {'/'.join(named)!r} of {where}; "
                 "give a folder's path below --data"
             )
-    shared = count_shared([place.context for place in places])
-    origins = dict(zip(counts, _origins_of_places(places, given, shared), strict=True))
+    shared = count_shared([each.context for each in directories])
+    origins = dict(zip(counts, _origins_of_directories(directories, given, shared), strict=True))
     images: Counter[Origin] = Counter()
     for folders, count in counts.items():
         images[origins[folders]] += count
@@ -125,38 +125,40 @@ def find_origins(
 
 
 def _with_slashes(
-    given: Mapping[Folders, SplitName], places: Sequence["_Place"]
+    given: Mapping[Folders, SplitName], directories: Sequence["_ImageDirectory"]
 ) -> dict[Folders, SplitName]:
     r"""Return the given splits, with photos\cat read as photos/cat unless a folder is named so."""
     found: dict[Folders, SplitName] = {}
     for folders, split in given.items():
-        directory = folders
-        if not any(place.lies_in(folders) for place in places):
+        named = folders
+        if not any(each.lies_in(folders) for each in directories):
             parts = "/".join(folders).replace("\\", "/").split("/")
-            directory = tuple(part for part in parts if part not in ("", "."))
-        if found.setdefault(directory, split) != split:
-            raise UserError(f"--split: {'/'.join(directory)} has two splits; give it one")
+            named = tuple(part for part in parts if part not in ("", "."))
+        if found.setdefault(named, split) != split:
+            raise UserError(f"--split: {'/'.join(named)} has two splits; give it one")
     return found
 
 
-def _origins_of_places(
-    places: Sequence["_Place"], given: Mapping[Folders, SplitName], shared: int
+def _origins_of_directories(
+    directories: Sequence["_ImageDirectory"], given: Mapping[Folders, SplitName], shared: int
 ) -> list[Origin]:
-    """Return the origin of the images in each place; its split is None if it is not known."""
-    common = _subfolders_of_classes(places)
+    """Return the origin of the images in each directory; its split is None if it is not known."""
+    common = _subfolders_of_classes(directories)
     # A folder around all images may be named anything, unless it is the only one.
-    divided = any(len(place.dividing_folders(common)) > shared for place in places)
-    found = [_find_origin(place, given, shared, divided) for place in places]
+    divided = any(len(each.dividing_folders(common)) > shared for each in directories)
+    found = [_find_origin(each, given, shared, divided) for each in directories]
     if () in given and all(origin and origin.split for origin in found):
         raise UserError(
             f"--split {given[()]}=.: . is every folder that is not understood, and all are; leave "
             "it out, or name a folder"
         )
-    both = list(zip(places, found, strict=True))
+    both = list(zip(directories, found, strict=True))
     # A split inside a class makes splits of all folders there.
-    inside = any(o is not None and len(o.folders) > len(place.above) for place, o in both)
-    dividing = {folder.lower() for p in places for folder in p.below} if inside else common
-    return [o or Origin(place.dividing_folders(dividing), given.get(())) for place, o in both]
+    inside = any(o is not None and len(o.folders) > len(each.above) for each, o in both)
+    dividing = (
+        {folder.lower() for each in directories for folder in each.below} if inside else common
+    )
+    return [o or Origin(each.dividing_folders(dividing), given.get(())) for each, o in both]
 
 
 def count_shared(paths: Sequence[Folders]) -> int:
@@ -167,11 +169,11 @@ def count_shared(paths: Sequence[Folders]) -> int:
     return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], both))
 
 
-class _Place:
-    """The folders that some images lie in.
+class _ImageDirectory:
+    """A directory that some images lie in.
 
     Attributes:
-        folders: all of them.
+        folders: its folders, below the path of all images.
         label: label of the innermost class folder, if there is one.
         above: folders above it that do more than name a class, and itself if its name says a split
             as well, such as cats_train.
@@ -219,43 +221,43 @@ def _without_classes(folders: Folders, classes: Mapping[str, int]) -> Folders:
     )
 
 
-def _subfolders_of_classes(places: Sequence[_Place]) -> set[str]:
+def _subfolders_of_classes(directories: Sequence[_ImageDirectory]) -> set[str]:
     """Return the lower-case names of folders that lie in several classes, as no breed does."""
     labels: dict[str, set[int | None]] = defaultdict(set)
-    for place in places:
-        for folder in place.below[:1]:
-            labels[folder.lower()].add(place.label)
+    for directory in directories:
+        for folder in directory.below[:1]:
+            labels[folder.lower()].add(directory.label)
     return {folder for folder, each in labels.items() if len(each) > 1}
 
 
 def _find_origin(
-    place: _Place, given: Mapping[Folders, SplitName], shared: int, divided: bool
+    directory: _ImageDirectory, given: Mapping[Folders, SplitName], shared: int, divided: bool
 ) -> Origin | None:
-    """Return the origin of the images in a place; None if no folder is understood.
+    """Return the origin of the images in a directory; None if no folder is understood.
 
     Args:
-        place: the place.
+        directory: the directory.
         given: splits by folder.
         shared: number of folders that every context begins with.
         divided: True if there are folders below these, so that their own names say nothing.
     """
     named = [
         (depth, split)
-        for depth, folder in enumerate(place.context, start=1)
+        for depth, folder in enumerate(directory.context, start=1)
         if (depth > shared or not divided) and (split := split_of_name(folder))
     ]
-    directory = max((d for d in given if d and place.lies_in(d)), key=len, default=None)
-    if directory is not None:
-        top = place.depth(directory), given[directory]
+    around = max((d for d in given if d and directory.lies_in(d)), key=len, default=None)
+    if around is not None:
+        top = directory.depth(around), given[around]
         inner = [each for each in named if each[0] > top[0]]
         depth, split = max([top, *inner], key=lambda each: SPLITS.index(each[1]))
-        return Origin(place.context[:depth], split)
+        return Origin(directory.context[:depth], split)
     if not named:
         return None
     depth, split = named[-1]
-    around = [SPLITS.index(other) for at, other in named if at > shared]
-    contradicted = max(around, default=0) > SPLITS.index(split)
-    return Origin(place.context[:depth], None if contradicted else split)
+    inside = [SPLITS.index(other) for at, other in named if at > shared]
+    contradicted = max(inside, default=0) > SPLITS.index(split)
+    return Origin(directory.context[:depth], None if contradicted else split)
 
 
 def _check_understood(

@@ -117,7 +117,7 @@ class Calibration(Analysis):
                     loss,
                     np.concatenate([each.probabilities for each in finite]),
                     np.concatenate([each.labels for each in finite]),
-                    f"{kind(loss)}\ncalibration error {error:.1f}\naccuracy {accuracy:.1f}",
+                    f"{properness(loss)}\ncalibration error {error:.1f}\naccuracy {accuracy:.1f}",
                 )
             )
             parts.append(f"{loss} {error:.1f}")
@@ -139,7 +139,7 @@ class Calibration(Analysis):
         order = sorted(LOSSES, key=lambda x: (x in IMPROPER, np.mean(self.errors[x].values)))
         rows = []
         for loss in order:
-            rows.append(seed_row(f"{loss}  ({kind(loss)})", loss, self.errors[loss].values))
+            rows.append(seed_row(f"{loss}  ({properness(loss)})", loss, self.errors[loss].values))
             if loss in LINKS:
                 values = self.linked[loss].values
                 rows.append(seed_row("… after its inverse link", loss, values, hollow=True))
@@ -165,7 +165,7 @@ class Calibration(Analysis):
             LOSSES,
             {
                 "loss": str,
-                "kind": kind,
+                "kind": properness,
                 "learning rate": lambda loss: f"{self.runs[loss][0].config.learning_rate:g}",
                 "test accuracy, %": lambda loss: mean_text(self.accuracies[loss]),
                 "minus cross-entropy, points": lambda loss: difference_text(
@@ -255,7 +255,7 @@ def bootstrap_weights(images: int) -> NDArray[np.float64]:
     return np.random.default_rng(0).multinomial(images, even, DRAWS).astype(np.float64)
 
 
-def kind(loss: str) -> str:
+def properness(loss: str) -> str:
     """Return 'proper' or 'not proper': whether true probabilities minimise the expected loss."""
     return "proper" if loss in PROPER else "not proper"
 

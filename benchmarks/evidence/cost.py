@@ -15,12 +15,12 @@ from lossbench.benchmarks.training.result import RunResult
 
 from .claim import Claim
 
-RunKind = tuple[str, int | None, str, int | None, float | None, int]
+CostGroup = tuple[str, int | None, str, int | None, float | None, int]
 """What the time of a training image depends on: model, width, images and their size, the accuracy
 at which training ends early, and the epochs on flipped labels, which never do."""
 
 MEASURED = 12
-"""Kept networks whose time is looked up, of each kind, evenly among them."""
+"""Kept networks whose time is looked up, of each group, evenly among them."""
 
 
 class Cost(NamedTuple):
@@ -99,20 +99,20 @@ def training_images(pool: Pool, config: RunConfig) -> float:
 
 def seconds_per_image(
     pool: Pool, claims: Iterable[Claim], first_seeds: Mapping[str, int], kernels: bool
-) -> dict[RunKind, float]:
-    """Return the measured seconds per training image of each kind of network in some claims.
+) -> dict[CostGroup, float]:
+    """Return the measured seconds per training image of each group of networks in some claims.
 
-    They are those of networks that were trained before, early ends included. Of a kind without
+    They are those of networks that were trained before, early ends included. Of a group without
     any, one network is trained now, and kept.
     """
-    wanted: dict[RunKind, list[RunConfig]] = {}
+    wanted: dict[CostGroup, list[RunConfig]] = {}
     for claim in claims:
         seeds = range(first_seeds[claim.name], first_seeds[claim.name] + claim.design.looks[0])
         for by_cell in (claim.search_configs(), claim.judged_configs({}, seeds)):
             for each in by_cell.values():
                 for config in each:
                     config = replace(config, kernels=kernels)
-                    wanted.setdefault(kind(config), []).append(config)
+                    wanted.setdefault(cost_group(config), []).append(config)
     found = {}
     for name, configs in wanted.items():
         known = [config for config in dict.fromkeys(configs) if is_kept(pool, config, kernels)]
@@ -129,8 +129,8 @@ def seconds_per_image(
     return found
 
 
-def kind(config: RunConfig) -> RunKind:
-    """Return the kind of a network."""
+def cost_group(config: RunConfig) -> CostGroup:
+    """Return what the time of a training image of a network depends on."""
     early = config.stop_at_accuracy
     before = config.flipped_epochs
     return config.model, config.width, config.data, config.image_size, early, before
@@ -147,7 +147,7 @@ def listing(
     all_missing: tuple[set[RunConfig], set[RunConfig]] = (set(), set())
 
     def seconds(configs: Iterable[RunConfig]) -> float:
-        return sum(speed[kind(c)] * training_images(pool, c) for c in configs) / at_once
+        return sum(speed[cost_group(c)] * training_images(pool, c) for c in configs) / at_once
 
     width = max(len(claim.name) for claim in claims)
     for claim in claims:

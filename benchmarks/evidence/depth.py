@@ -35,7 +35,7 @@ DESIGN = Design(
 class Depth(Interactions):
     """Runs of both networks."""
 
-    kind = "network"
+    setting_heading = "network"
     start = f"{SUREST:g}"
     own_rates = True
 

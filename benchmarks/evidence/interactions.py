@@ -90,7 +90,7 @@ class Interactions(Analysis):
     own, for tables and figures.
     """
 
-    kind: ClassVar[str]
+    setting_heading: ClassVar[str]
     start: ClassVar[str]
     own_rates: ClassVar[bool] = False
 
@@ -150,7 +150,7 @@ class Interactions(Analysis):
             f"Steps to {self.percent} validation accuracy",
             self.runs,
             {
-                self.kind: lambda cell: cell.setting,
+                self.setting_heading: lambda cell: cell.setting,
                 "loss": lambda cell: cell.loss,
                 "start": lambda cell: self.start if cell.wrong else f"{EVEN:g}",
                 "rate": lambda cell: f"{self.rates[cell]:g}",

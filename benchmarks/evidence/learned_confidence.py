@@ -74,7 +74,7 @@ DESIGN = Design(
 class LearnedConfidence(Interactions):
     """Runs of both losses from an even start and from a network trained on flipped labels."""
 
-    kind = "classes"
+    setting_heading = "classes"
     start = "flipped labels"
 
     def tests(self) -> list[Tested]:

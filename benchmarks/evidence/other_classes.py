@@ -36,7 +36,7 @@ DESIGN = Design(
 class OtherClasses(Interactions):
     """Runs on four pairs of classes."""
 
-    kind = "classes"
+    setting_heading = "classes"
     start = f"{SUREST:g}"
 
     def tests(self) -> list[Tested]:

@@ -109,24 +109,24 @@ def element(name: str, content: str = "", **attributes: Any) -> str:
     return f"<{name}{''.join(parts)}>{content}</{name}>"
 
 
-def text(content: str, x: float, y: float, kind: str = "", anchor: str | None = None) -> str:
+def text(content: str, x: float, y: float, class_name: str = "", anchor: str | None = None) -> str:
     """Return a text at a position; `anchor` is middle or end."""
-    attributes = {"class_": kind or None, "text_anchor": anchor}
+    attributes = {"class_": class_name or None, "text_anchor": anchor}
     return element("text", escape(content), x=x, y=y, **attributes)
 
 
-def centred(content: str, x: float, y: float, kind: str, width: float) -> str:
+def centred(content: str, x: float, y: float, class_name: str, width: float) -> str:
     """Return a text in the middle of a position, or as near as it fits into a width."""
     half = (widest([content]) + LETTER) / 2
-    return text(content, max(half, min(x, width - half)), y, kind, "middle")
+    return text(content, max(half, min(x, width - half)), y, class_name, "middle")
 
 
-def line(x1: float, y1: float, x2: float, y2: float, kind: str, **attributes: Any) -> str:
+def line(x1: float, y1: float, x2: float, y2: float, class_name: str, **attributes: Any) -> str:
     """Return a straight line."""
-    return element("line", x1=x1, y1=y1, x2=x2, y2=y2, class_=kind, **attributes)
+    return element("line", x1=x1, y1=y1, x2=x2, y2=y2, class_=class_name, **attributes)
 
 
-def path(points: Iterable[tuple[float, float]], kind: str, **attributes: Any) -> str:
+def path(points: Iterable[tuple[float, float]], class_name: str, **attributes: Any) -> str:
     """Return a line through points; one with a NaN is a gap."""
     commands, pen = [], "M"
     for x, y in points:
@@ -135,7 +135,7 @@ def path(points: Iterable[tuple[float, float]], kind: str, **attributes: Any) ->
             continue
         commands.append(f"{pen}{x:.1f} {y:.1f}")
         pen = "L"
-    return element("path", d="".join(commands), class_=kind, **attributes)
+    return element("path", d="".join(commands), class_=class_name, **attributes)
 
 
 def color_class(loss: str) -> str:

@@ -6,7 +6,8 @@ import itertools
 import json
 import math
 import textwrap
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -44,6 +45,17 @@ FEWEST = 40
 """Points and positions that every line keeps."""
 
 
+class _Axes(NamedTuple):
+    """Size of a chart, the scales of its axes, and the names of their ticks by value."""
+
+    width: float
+    height: float
+    x: Scale
+    y: Scale
+    x_ticks: Mapping[float, str]
+    y_ticks: Mapping[float, str]
+
+
 def curve_chart(panel: CurvePanel, *, small: bool = False, stamp: str = "") -> Chart:
     """Draw a panel of curves.
 
@@ -54,47 +66,35 @@ def curve_chart(panel: CurvePanel, *, small: bool = False, stamp: str = "") -> C
     """
     labels = [] if small else _labels(panel)
     names = [] if small else _name_lines(panel.x.label)
-    width = SMALL_WIDTH if small else WIDTH
-    lines = sum(len(label.text.splitlines()) for label in labels)
-    height = SMALL_HEIGHT if small else max(HEIGHT, 90 + 1.15 * TEXT * lines)
-    x_ends = _ends(panel.x, [floats(curve.x) for curve in panel.curves], 0.02)
-    y_ends = _ends(panel.y, [part for curve in panel.curves for part in _heights(curve)], 0.06)
-    x_ticks = panel.x.ticks or ticks_of(*x_ends, log=panel.x.log, count=3 if small else 5)
-    y_ticks = panel.y.ticks or ticks_of(*y_ends, log=panel.y.log, count=4 if small else 6)
-    at_left = panel.label_side == "left"
-    texts = [each for label in labels for each in label.text.splitlines()]
-    beside = 44 + widest(texts) if labels else 0.7 * TEXT
-    before = 8 + widest(y_ticks.values())
-    start, end = (beside, width - before) if at_left else (before, width - beside)
-    foot = height - TEXT * (1.7 + 1.25 * len(names))
-    x = Scale(*x_ends, start, end, panel.x.log)
-    y = Scale(*y_ends, foot, (0.7 if small else 2.0) * TEXT, panel.y.log, panel.y.floor)
-    middle = (start + end) / 2
+    axes = _axes(panel, labels, len(names), small)
+    x, y, at_left = axes.x, axes.y, panel.label_side == "left"
     drawn = sorted(panel.curves, key=_order)
     points = _share(MAX_POINTS, ALL_POINTS, panel) if not small else FEWEST
     positions = _share(MAX_READ, ALL_READ, panel) if not small else FEWEST
     parts = [
-        _grid(panel, x, y, x_ticks, y_ticks),
+        _grid(panel, x, y, axes.x_ticks, axes.y_ticks),
         "" if small else text(panel.y.label, 0, TEXT, "faint"),
         *(
-            _name(name, x, width, foot + TEXT * (2.6 + 1.25 * row))
-            for row, name in enumerate(names)
+            _name(name, x, axes.width, y.start + TEXT * (2.6 + 1.25 * number))
+            for number, name in enumerate(names)
         ),
         _inside(x, y, "".join(_line(curve, x, y, points) for curve in drawn)),
         *(_markers(curve, x, y) for curve in drawn),
-        _write_labels(labels, y, start if at_left else end, at_left),
+        _write_labels(labels, y, x.start if at_left else x.end, at_left),
         *(
-            text(each, start + 8, y.end + TEXT * (1 + 1.2 * row), "faint")
-            for row, each in enumerate([] if small else panel.text.splitlines())
+            text(each, x.start + 8, y.end + TEXT * (1 + 1.2 * number), "faint")
+            for number, each in enumerate([] if small else panel.text.splitlines())
         ),
-        text(stamp, middle, (y.start + y.end) / 2, "stamp", "middle") if stamp else "",
+        text(stamp, (x.start + x.end) / 2, (y.start + y.end) / 2, "stamp", "middle")
+        if stamp
+        else "",
         line(0, y.end, 0, y.start, "cursor"),
     ]
     svg = element(
         "svg",
         "".join(parts),
         class_="chart",
-        viewBox=f"0 0 {width:g} {height:g}",
+        viewBox=f"0 0 {axes.width:g} {axes.height:g}",
         role="img",
         tabindex="0",
         aria_label=_described(panel),
@@ -102,6 +102,25 @@ def curve_chart(panel: CurvePanel, *, small: bool = False, stamp: str = "") -> C
     )
     inside = panel.text.splitlines() if small else []
     return Chart(f"{panel.title}: {', '.join(inside)}" if inside else panel.title, svg)
+
+
+def _axes(panel: CurvePanel, labels: Sequence[Label], names: int, small: bool) -> _Axes:
+    """Lay out a chart with some labels and as many lines of names below it."""
+    width = SMALL_WIDTH if small else WIDTH
+    texts = [each for label in labels for each in label.text.splitlines()]
+    height = SMALL_HEIGHT if small else max(HEIGHT, 90 + 1.15 * TEXT * len(texts))
+    x_ends = _ends(panel.x, [floats(curve.x) for curve in panel.curves], 0.02)
+    y_ends = _ends(panel.y, [part for curve in panel.curves for part in _heights(curve)], 0.06)
+    x_ticks = panel.x.ticks or ticks_of(*x_ends, log=panel.x.log, count=3 if small else 5)
+    y_ticks = panel.y.ticks or ticks_of(*y_ends, log=panel.y.log, count=4 if small else 6)
+    beside = 44 + widest(texts) if labels else 0.7 * TEXT
+    before = 8 + widest(y_ticks.values())
+    at_left = panel.label_side == "left"
+    start, end = (beside, width - before) if at_left else (before, width - beside)
+    foot = height - TEXT * (1.7 + 1.25 * names)
+    x = Scale(*x_ends, start, end, panel.x.log)
+    y = Scale(*y_ends, foot, (0.7 if small else 2.0) * TEXT, panel.y.log, panel.y.floor)
+    return _Axes(width, height, x, y, x_ticks, y_ticks)
 
 
 def _name_lines(name: str) -> list[str]:
@@ -238,12 +257,12 @@ def _line(curve: Curve, x: Scale, y: Scale, most: int) -> str:
     if sum(not math.isnan(height) for _, height in points) > 1:
         style = dashes(curve.loss, False if curve.muted else curve.emphasis)
         parts.append(path(points, "line", **style))
-    for place, each in zip(at, curve.intervals, strict=False):
+    for middle, each in zip(at, curve.intervals, strict=False):
         if each.low is not None and each.high is not None:
-            parts.append(line(place, y(each.low), place, y(each.high), "bar"))
-    for place, value in curve.arrows:
+            parts.append(line(middle, y(each.low), middle, y(each.high), "bar"))
+    for start, value in curve.arrows:
         tip = y(value) - 12
-        head = f"M{x(place):.1f} {y(value):.1f}V{tip:.1f}m-4 5l4 -5l4 5"
+        head = f"M{x(start):.1f} {y(value):.1f}V{tip:.1f}m-4 5l4 -5l4 5"
         parts.append(element("path", d=head, class_="bar"))
     return element("g", "".join(parts), class_=class_of(curve))
 
@@ -300,29 +319,29 @@ def _write_labels(labels: list[Label], y: Scale, edge: float, at_left: bool) -> 
     room = y.start - y.end
     most = max(len(label.text.splitlines()) for label in labels)
     gap = min(1.2 * TEXT * most, 0.97 * room / max(1, len(ordered) - 1))
-    places = y.start - spread(ends, gap, 0.02 * room, 0.99 * room)
+    heights = y.start - spread(ends, gap, 0.02 * room, 0.99 * room)
     away = -1 if at_left else 1
     parts = []
-    for label, place in zip(ordered, places.tolist(), strict=True):
+    for label, height in zip(ordered, heights.tolist(), strict=True):
         sample = dashes(label.loss) if label.loss else {"stroke_dasharray": "2 2"}
         sample.pop("stroke_dashoffset", None)  # the sample is too short for it
         ends_at = edge + away * 12, edge + away * 32
         parts += [
-            line(edge + away * 2, y(label.y), edge + away * 10, place, "leader"),
+            line(edge + away * 2, y(label.y), edge + away * 10, height, "leader"),
             element(
                 "g",
-                line(ends_at[0], place, ends_at[1], place, "line", **sample),
+                line(ends_at[0], height, ends_at[1], height, "line", **sample),
                 class_=color_class(label.loss) if label.loss else "c-muted",
             ),
             *(
                 text(
                     each,
                     edge + away * 37,
-                    place + TEXT * (0.35 + 1.15 * (row - label.text.count("\n") / 2)),
+                    height + TEXT * (0.35 + 1.15 * (number - label.text.count("\n") / 2)),
                     "",
                     "end" if at_left else None,
                 )
-                for row, each in enumerate(label.text.splitlines())
+                for number, each in enumerate(label.text.splitlines())
             ),
         ]
     return "".join(parts)

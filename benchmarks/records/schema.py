@@ -26,9 +26,9 @@ def schema_error(value: Any, shape: Any, where: str = "") -> str | None:
         if value in shape:
             return None
         return f"{where.lstrip('.') or 'it'} should be {' or '.join(shape)}, not {value!r:.40}"
-    kind = type(shape) if isinstance(shape, list | dict) else shape
-    if not isinstance(value, kind) or (isinstance(value, float) and not math.isfinite(value)):
-        wanted = getattr(kind, "__name__", kind)
+    expected = type(shape) if isinstance(shape, list | dict) else shape
+    if not isinstance(value, expected) or (isinstance(value, float) and not math.isfinite(value)):
+        wanted = getattr(expected, "__name__", expected)
         return f"{where.lstrip('.') or 'it'} should be {wanted}, not {value!r:.40}"
     if isinstance(shape, list):
         inner = ((each, shape[0], f"{where}[{index}]") for index, each in enumerate(value))

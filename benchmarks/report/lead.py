@@ -49,13 +49,13 @@ def done(experiment: Experiment, summaries: Sequence[Mapping[str, Any]]) -> str:
     data, model = about.get("data", {}), about.get("model", {})
     losses = len(summary["losses"]) + len(summary["identities"])
     starts = [STARTS.get(str(each["start"]), str(each["start"])) for each in summaries]
-    kind = "SYNTHETIC images" if summary["synthetic"] else "images"
+    images = "SYNTHETIC images" if summary["synthetic"] else "images"
     task = listed(summary["classes"][:NAMED_LOSSES])
     if more := len(summary["classes"]) - NAMED_LOSSES:
         task = f"{len(summary['classes'])} classes" if more > 0 else task
     return (
         f"The network {model.get('name', '?')} ({plural(model.get('parameters', 0), 'parameter')}) "
-        f"was trained to tell {task} apart on {data.get('train', 0):,} {kind} of "
+        f"was trained to tell {task} apart on {data.get('train', 0):,} {images} of "
         f"{data.get('name', '?')}, for {plural(summary['epochs'], 'epoch')} with each of "
         f"{plural(losses, 'loss', 'losses')}, {plural(len(summary['seeds']), 'seed')}, starting "
         f"from {' and from '.join(starts)}."
@@ -73,10 +73,10 @@ def found(summary: Mapping[str, Any]) -> str | None:
         names.sort(key=lambda name: -abs(differences[name]["mean"]))
         return listed(f"{name} ({_accuracy(losses[name])})" for name in names) if names else ""
 
-    kind = "SYNTHETIC test images" if summary["synthetic"] else "test images"
+    images = "SYNTHETIC test images" if summary["synthetic"] else "test images"
     clauses = [
         f"From {start_words(summary)}, {REFERENCE} ends with {_accuracy(losses[REFERENCE])} of the "
-        f"{kind} right",
+        f"{images} right",
         *(f"{verdict} are {names}" for verdict in ("worse", "better") if (names := named(verdict))),
     ]
     if len(clauses) == 1:

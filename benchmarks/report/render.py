@@ -61,7 +61,7 @@ def _render(template: str, document: Document) -> str:
         keep_trailing_newline=True,
     )
     environment.filters |= {
-        "kind": lambda block: type(block).__name__,
+        "block_type": lambda block: type(block).__name__,
         "href": _href,
         "md": escape_markdown,
         "fenced": _fenced,

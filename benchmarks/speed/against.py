@@ -153,7 +153,7 @@ class TimingProcess:
 
     def __exit__(
         self,
-        kind: type[BaseException] | None,
+        exc_type: type[BaseException] | None,
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
@@ -214,9 +214,9 @@ def compare_rows(
             name = f"{case.group} {case.condition.name}"
             log(f"{number} of {len(cases)}: {name}")
             entry = registry.entry(case.loss)
-            kind = case.condition.kind(entry)
-            assert kind is not None
-            torch.save(list(loss_inputs(entry, case.shape, case.condition, kind)), file)
+            target_type = case.condition.target_type(entry)
+            assert target_type is not None
+            torch.save(list(loss_inputs(entry, case.shape, case.condition, target_type)), file)
             answer = worker.ask(
                 loss=case.loss,
                 file=str(file),

@@ -45,7 +45,7 @@ BEYOND: dict[str, tuple[Shape, ...]] = {
 
 @dataclass(frozen=True)
 class Condition:
-    """Dtype, kind of target, layout and backend of a group of cases, and the ratios to reach.
+    """Dtype, type of target, layout and backend of a group of cases, and the ratios to reach.
 
     Attributes:
         name: unique.
@@ -71,8 +71,8 @@ class Condition:
     channels_last: bool = False
     how: Literal["kernels", "closed forms", "compiled"] = "kernels"
 
-    def kind(self, entry: Entry) -> Target | None:
-        """Return the kind of target to measure a loss with; None: do not measure it."""
+    def target_type(self, entry: Entry) -> Target | None:
+        """Return the type of target to measure a loss with; None: do not measure it."""
         if self.soft:
             return "distribution" if entry.targets[1:] == ("distribution",) else None
         if self.target_dtype is None:
@@ -165,10 +165,10 @@ class Case:
         """Return our work, and that of the fastest plain expression."""
         condition = self.condition
         entry = registry.entry(self.loss)
-        kind = condition.kind(entry)
-        assert kind is not None
-        input, target = loss_inputs(entry, self.shape, condition, kind)
-        plain = usable(spellings(self.loss, kind), input, target)
+        target_type = condition.target_type(entry)
+        assert target_type is not None
+        input, target = loss_inputs(entry, self.shape, condition, target_type)
+        plain = usable(spellings(self.loss, target_type), input, target)
         theirs = [forward_backward(each, input, target) for each in plain]
         best = theirs.index(fastest(theirs))
         ours: Callable[..., Tensor] = entry.build()
@@ -211,8 +211,8 @@ def cases(conditions: Sequence[Condition] = CONDITIONS) -> Iterator[Case]:
     for name in registry.names():
         entry = registry.entry(name)
         for condition in conditions:
-            kind = condition.kind(entry)
-            if kind is not None and spellings(name, kind):
+            target_type = condition.target_type(entry)
+            if target_type is not None and spellings(name, target_type):
                 for shape in shapes(entry, condition):
                     yield Case(name, shape, condition)
 
@@ -239,7 +239,7 @@ def shapes(entry: Entry, condition: Condition) -> tuple[Shape, ...]:
 
 
 def loss_inputs(
-    entry: Entry, shape: Shape, condition: Condition, kind: Target, device: str = "cpu"
+    entry: Entry, shape: Shape, condition: Condition, target_type: Target, device: str = "cpu"
 ) -> tuple[Tensor, Tensor]:
     """Return an input and a target for a loss, the same in every process.
 
@@ -247,26 +247,27 @@ def loss_inputs(
         entry: the loss.
         shape: of the input: (N,) for a binary loss, else (N, C) or (N, C, d1, ..., dK).
         condition: gives the dtypes, and the layout of images.
-        kind: kind of target. Distributions lie between 0 and 1, other targets are 0 or 1.
+        target_type: one of the loss's `targets`. Distributions lie between 0 and 1, other targets
+            are 0 or 1.
         device: of both; the numbers differ from device to device.
     """
     generator = torch.Generator(device).manual_seed(0)
     drawn: Any = {"generator": generator, "device": device}
     rows = (shape[0], *shape[2:], *shape[1:2])
     logits = 3 * torch.randn(rows, **drawn)
-    if kind in ("distribution", "logits"):
+    if target_type in ("distribution", "logits"):
         target = torch.randn(rows, **drawn)
-        target = target.softmax(-1) if kind == "distribution" else target
+        target = target.softmax(-1) if target_type == "distribution" else target
     else:
         classes = 2 if entry.task == "binary" else shape[1]
         examples = rows if entry.task == "binary" else rows[:-1]
         labels = torch.randint(0, classes, examples, **drawn)
-        target = entry.target_from_labels(labels, logits, kind)
+        target = entry.target_from_labels(labels, logits, target_type)
     input = entry.input_from_logits(logits)
     if len(shape) > 2:
         layout = torch.channels_last if condition.channels_last else torch.contiguous_format
         input = input.movedim(-1, 1).contiguous(memory_format=layout)
-        if kind in ("distribution", "logits"):
+        if target_type in ("distribution", "logits"):
             target = target.movedim(-1, 1).contiguous(memory_format=layout)
     if target.is_floating_point():
         target = target.to(condition.target_dtype or condition.dtype)

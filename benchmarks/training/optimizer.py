@@ -135,7 +135,7 @@ def build_optimizer(config: TrainingConfig, model: nn.Module) -> torch.optim.Opt
         Exception: the class refuses its settings or parameters.
     """
     name, settings = parse_settings(config.optimizer)
-    kind, defaults = find_class(name)
+    optimizer_class, defaults = find_class(name)
     parameters = list(model.parameters())
     groups = [
         {"params": [p for p in parameters if p.dim() > 1], "weight_decay": config.weight_decay},
@@ -151,7 +151,7 @@ def build_optimizer(config: TrainingConfig, model: nn.Module) -> torch.optim.Opt
             settings["capturable"] = parameters[0].is_cuda and config.cuda_graphs
             # The first steps are taken without the graph.
             warnings.filterwarnings("ignore", "This instance was constructed with capturable")
-    optimizer = kind(groups, lr=1.0, **settings)  # type: ignore[call-arg]
+    optimizer = optimizer_class(groups, lr=1.0, **settings)  # type: ignore[call-arg]
     if config.weight_decay and "weight_decay" not in optimizer.defaults:
         raise UserError(
             f"--weight-decay {config.weight_decay}: --optimizer {name} has none; leave one of the "

@@ -152,7 +152,7 @@ def source_files(native: bool) -> list[Path]:
     files = [path for part in parts for path in (ROOT / part).rglob("*.py")]
     if native:
         kernels = ROOT / "losses" / "kernels"
-        files += [path for kind in ("*.cpp", "*.h") for path in kernels.rglob(kind)]
+        files += [path for suffix in ("*.cpp", "*.h") for path in kernels.rglob(suffix)]
     return sorted(files)
 
 

@@ -3,10 +3,10 @@ const tip = document.body.appendChild(document.createElement("div"));
 tip.className = "tip";
 tip.setAttribute("role", "status");
 tip.hidden = true;
-const row = (text, kind) => {
+const row = (text, className) => {
   const made = tip.appendChild(document.createElement("div"));
   made.textContent = text;
-  made.className = kind;
+  made.className = className;
 };
 for (const chart of document.querySelectorAll("svg.chart[data-values]")) {
   const {x, at, lines} = JSON.parse(chart.dataset.values);
@@ -20,8 +20,8 @@ for (const chart of document.querySelectorAll("svg.chart[data-values]")) {
     chart.classList.add("read");
     tip.replaceChildren();
     row(at[index], "head");
-    for (const [name, kind, values] of lines)
-      if (values[index] !== null) row(`${name}  ${values[index]}`, kind);
+    for (const [name, className, values] of lines)
+      if (values[index] !== null) row(`${name}  ${values[index]}`, className);
     tip.hidden = false;
     const room = document.documentElement.clientWidth - tip.offsetWidth - 8;
     tip.style.left = `${Math.max(4, Math.min(left + 14, room))}px`;

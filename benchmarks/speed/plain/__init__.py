@@ -35,7 +35,7 @@ def in_torch(loss: str) -> bool:
 
 
 def spellings(loss: str, target: Target) -> tuple[Plain, ...]:
-    """Return the plain expressions of a loss for a kind of target; none without a formula."""
+    """Return the plain expressions of a loss for a type of target; none without a formula."""
     if loss in TORCH_LOSSES:
         return (TORCH_LOSSES[loss],)
     tables = {"index": OF_CLASSES, "distribution": OF_DISTRIBUTIONS, "logits": OF_DISTRIBUTIONS}

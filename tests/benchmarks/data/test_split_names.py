@@ -271,10 +271,10 @@ FOLDER = st.sampled_from(("cat", "dog", "x", "y z", "Train", "test_1", "val", "P
 
 
 @given(st.lists(st.tuples(st.lists(FOLDER, max_size=4), st.sampled_from(("cat", "dog")))))
-def test_no_image_of_a_test_folder_is_trained_on(tmp_path_factory, places):
+def test_no_image_of_a_test_folder_is_trained_on(tmp_path_factory, directories):
     path = tmp_path_factory.mktemp("any") / "a.zip"
     with zipfile.ZipFile(path, "w") as archive:
-        for n, (folders, name) in enumerate(places):
+        for n, (folders, name) in enumerate(directories):
             archive.writestr("/".join([*folders, f"{name}.{n}.jpg"]), str(n))
     try:
         images = path_source(path).images()

@@ -76,7 +76,7 @@ def test_bounds(loss: str, shape: tuple[int, ...], condition: str, bound: float)
 @pytest.mark.parametrize("condition", CONDITIONS, ids=lambda condition: condition.name)
 def test_inputs_are_those_of_the_condition(condition: Condition) -> None:
     for name in registry.names():
-        entry, kind = registry.entry(name), condition.kind(registry.entry(name))
+        entry, kind = registry.entry(name), condition.target_type(registry.entry(name))
         if kind is None:
             continue
         shape = (8,) if entry.task == "binary" else (8, 3)

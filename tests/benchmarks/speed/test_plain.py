@@ -49,7 +49,7 @@ def test_what_torch_has_for_no_such_dtype_is_cast(name: str) -> None:
     (condition,) = (each for each in CONDITIONS if each.name == name)
     for loss in registry.names():
         entry = registry.entry(loss)
-        kind = condition.kind(entry)
+        kind = condition.target_type(entry)
         if kind is not None:
             shape = SHAPES[entry.task][0]
             input, target = loss_inputs(entry, shape, condition, kind)
