@@ -122,7 +122,7 @@ def pr_curve(tag: str, truth: NDArray[np.bool_], scores: NDArray[np.float32]) ->
 class Mistake(NamedTuple):
     """A misclassified test image: index, label, predicted class and its mean probability."""
 
-    index: int
+    image: int
     label: int
     predicted: int
     probability: float
@@ -174,7 +174,7 @@ def _draw_mistake(axes: Axes, row: int, column: int, mistake: Mistake, images: I
     """Draw one image between its caption and its file name."""
     left, right, top, bottom = column + 0.03, column + 0.97, row + 0.13, row + 0.913
     axes.imshow(
-        images.test.images[mistake.index],
+        images.test.images[mistake.image],
         interpolation="bicubic",
         extent=(left, right, bottom, top),
     )
@@ -183,7 +183,7 @@ def _draw_mistake(axes: Axes, row: int, column: int, mistake: Mistake, images: I
     size = min(16.5, 16.5 * CAPTION_LENGTH / len(caption))
     place: dict[str, Any] = {"ha": "center", "va": "bottom", "fontsize": size, "fontweight": "bold"}
     axes.text(column + 0.5, top - 0.01, caption, **place)
-    name = images.test.names[mistake.index].rpartition("/")[2]
+    name = images.test.names[mistake.image].rpartition("/")[2]
     if len(name) > NAME_LENGTH:
         name = "…" + name[1 - NAME_LENGTH :]
     axes.text(column + 0.5, bottom + 0.01, name, fontsize=10.5, ha="center", va="top")

@@ -103,7 +103,7 @@ def test_the_worst_mistakes_are_those_of_all_seeds_together() -> None:
     second = [[0.99, 0.01], [0.2, 0.8], [0.8, 0.2], [0.3, 0.7]]
     found = worst_mistakes(predictions_of([first, second], [0, 0, 0, 1]))
     # The first image is right half of the time and surely, the third always, the fourth too.
-    assert [(m.index, m.label, m.predicted) for m in found] == [(1, 0, 1)]
+    assert [(m.image, m.label, m.predicted) for m in found] == [(1, 0, 1)]
     assert found[0].probability == pytest.approx(0.7)
 
 
@@ -115,8 +115,8 @@ def test_the_worst_mistakes_of_many_classes() -> None:
     mean = probabilities.mean(axis=0)
     wrong = {i: max(p for k, p in enumerate(mean[i]) if k != labels[i]) for i in range(200)}
     expected = sorted((i for i in wrong if wrong[i] > mean[i, labels[i]]), key=lambda i: -wrong[i])
-    assert [m.index for m in found] == expected[:16]
-    assert all(mean[m.index, m.predicted] == wrong[m.index] for m in found)
+    assert [m.image for m in found] == expected[:16]
+    assert all(mean[m.image, m.predicted] == wrong[m.image] for m in found)
 
 
 def test_a_network_that_has_diverged_says_nothing(tmp_path: Path) -> None:
