@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import copy
 import importlib.util
 import logging
 import tempfile
 import warnings
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -52,9 +52,8 @@ def recorded_run_ratio(seconds: float) -> Ratio:
     )
     with tempfile.TemporaryDirectory() as name:
         plan = Plan(Path(name), config, images, CPU, (run,))
-        dataset = prepare(images, CPU, validation=0.0)
-        work = recorded_run(plan, run, dataset)
-        return time_ratio(work, plain_steps(run, dataset), 8 * seconds, min_pairs=5)
+        work, steps = recorded_run(plan, run), plain_steps(run, plan.dataset)
+        return time_ratio(work, steps, 8 * seconds, min_pairs=5)
 
 
 class SilentMonitor:
@@ -71,14 +70,16 @@ class SilentMonitor:
         """Do nothing."""
 
 
-def recorded_run(plan: Plan, run: RunConfig, dataset: DeviceDataset) -> Work:
+def recorded_run(plan: Plan, run: RunConfig) -> Work:
     """Return a training that is recorded as by `lossbench compare`.
 
     Each call writes to a new directory within the plan's.
     """
+    dataset = plan.dataset  # an experiment prepares it once; copies of the plan share it
 
     def work() -> None:
-        new = replace(plan, directory=Path(tempfile.mkdtemp(dir=plan.directory)))
+        new = copy.copy(plan)
+        new.directory = Path(tempfile.mkdtemp(dir=plan.directory))
         with Recorder(new, run, SilentMonitor()) as recorder:
             trainer = Trainer(run, dataset, [recorder], plan.config.log_every)
             while not trainer.done:

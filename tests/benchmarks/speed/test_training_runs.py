@@ -7,10 +7,10 @@ import pytest
 import torch
 
 from lossbench.benchmarks.config import CompareConfig, RunConfig
-from lossbench.benchmarks.data.batches import prepare
 from lossbench.benchmarks.records.events import event_files
 from lossbench.benchmarks.speed import training_runs
 from lossbench.benchmarks.speed.baselines import noise_images
+from lossbench.benchmarks.training import plan as plan_module
 from lossbench.benchmarks.training import train
 from lossbench.benchmarks.training.plan import Plan
 
@@ -28,11 +28,12 @@ def test_plain_steps_are_those_of_the_recorded_run(monkeypatch, tmp_path: Path) 
 
     monkeypatch.setattr(train, "build_model", build_and_keep)
     monkeypatch.setattr(training_runs, "build_model", build_and_keep)
-    images = noise_images(64, 32)
-    dataset = prepare(images, CPU, validation=0.0)
-    plan = Plan(tmp_path, CompareConfig(validation=0.0), images, CPU, (RUN,))
-    training_runs.recorded_run(plan, RUN, dataset)()
-    training_runs.plain_steps(RUN, dataset)()
+    plan = Plan(tmp_path, CompareConfig(validation=0.0), noise_images(64, 32), CPU, (RUN,))
+    work = training_runs.recorded_run(plan, RUN)
+    # An experiment prepares its images once, so the time of a run must not contain it.
+    monkeypatch.setattr(plan_module, "prepare", None)
+    work()
+    training_runs.plain_steps(RUN, plan.dataset)()
     recorded, plain = built
     for a, b in zip(recorded.state_dict().values(), plain.state_dict().values(), strict=True):
         assert torch.equal(a, b)
