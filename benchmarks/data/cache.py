@@ -211,7 +211,9 @@ def _fill(
     pixels.flush()
     if skipped:
         _compact(path, pixels, kept)
-    np.save(scratch / "copies.npy", _copies_of(path, source))
+    with ThreadPoolExecutor(1) as pool:  # the checksum of gigabytes, while copies are looked for
+        checksum = pool.submit(_sha256, path)
+        np.save(scratch / "copies.npy", _copies_of(path, source))
     np.save(scratch / "labels.npy", np.array([i.label for i in remaining], np.uint8))
     np.save(scratch / "splits.npy", np.array([SPLITS.index(i.split) for i in remaining], np.uint8))
     _write_json(scratch / "names.json", [i.name for i in remaining])
@@ -225,7 +227,8 @@ def _fill(
         "image_size": size,
         "counts": count_classes(remaining, source.classes),
         "skipped": skipped,
-        "sha256": {file: _sha256(scratch / file) for file in FILES},
+        "sha256": {IMAGES: checksum.result()}
+        | {file: _sha256(scratch / file) for file in FILES if file != IMAGES},
         "modified": _backdate(path),
     }
     _write_json(scratch / "meta.json", meta)

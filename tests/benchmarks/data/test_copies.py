@@ -63,6 +63,22 @@ def test_near_to_the_same_image_is_a_group(photographs):
     assert find_copies(images[[0, 8]])[:, 1].tolist() == [0, 1]
 
 
+@pytest.mark.parametrize("size", [32, 50, 224])
+def test_hashes_are_of_exact_means_of_cells(size):
+    images = np.random.default_rng(0).integers(64, 128, (3, size, size, 3), np.uint8)
+    images *= (1 + 2 * np.arange(size) // size)[:, None, None].astype(np.uint8)
+    edges = [*(size * cell // 8 for cell in range(8)), size]
+    cells = np.empty((3, 8, 8))
+    for row, column in np.ndindex(8, 8):
+        inside = (slice(edges[i], edges[i + 1]) for i in (row, column))
+        means = images[:, *inside].astype(np.int64).mean((1, 2))
+        cells[:, row, column] = means @ [0.299, 0.587, 0.114]
+    cells -= cells.mean((1, 2), keepdims=True)
+    cells *= copies.SCALE / np.sqrt((cells**2).sum((1, 2), keepdims=True))
+    plain, _ = hash_images(images, np.arange(3))
+    assert np.array_equal(plain.reshape(3, 8, 8), cells.round())
+
+
 def test_what_has_only_a_horizon_in_common_is_no_copy(photographs):
     sky = np.linspace(220, 60, 64)[None, :, None, None] * np.ones((2, 64, 64, 3))
     drawn = sky + photographs(2, 64) * 0.1
