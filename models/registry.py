@@ -61,11 +61,14 @@ def build(name: str, num_outputs: int = 1, width: int | None = None) -> nn.Modul
 
     Raises:
         KeyError, ImportError: as `find`.
-        TypeError: the class does not take these arguments.
+        TypeError: the class does not take these arguments, or what it returns is no module.
     """
     model = find(name)
     arguments = {} if width is None else {"width": width}
-    return model(**{_outputs_argument(model): num_outputs}, **arguments)
+    built = model(**{_outputs_argument(model): num_outputs}, **arguments)
+    if not isinstance(built, nn.Module):
+        raise TypeError(f"it returns {type(built).__name__}, not a torch.nn.Module")
+    return built
 
 
 def _outputs_argument(model: Callable[..., nn.Module]) -> str:

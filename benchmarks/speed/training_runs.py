@@ -93,7 +93,8 @@ def plain_steps(run: RunConfig, dataset: DeviceDataset) -> Work:
 
     def work() -> None:
         objective = Objective(run.loss)
-        model = build_model(run, objective).to(memory_format=torch.channels_last)
+        side = dataset.train.images.shape[1]
+        model = build_model(run, objective, side).to(memory_format=torch.channels_last)
         optimizer = build_optimizer(run, model)
         batches = TrainingBatches(
             dataset.train,

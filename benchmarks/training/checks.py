@@ -20,12 +20,13 @@ from lossbench.benchmarks.config import (
 from lossbench.benchmarks.console import Reporter
 from lossbench.benchmarks.data import ImageSet, open_images
 from lossbench.benchmarks.errors import UserError, one_line
+from lossbench.benchmarks.format import plural
 from lossbench.losses import kernels, registry
 from lossbench.losses.own import OwnLoss
 
-from .network import build_model
+from .network import build_model, in_precision, is_own, place_model
 from .objective import Objective
-from .optimizer import check_optimizer
+from .optimizer import build_optimizer, check_optimizer, set_learning_rate
 
 
 def check_settings(
@@ -126,9 +127,9 @@ def check_model_name(name: str) -> None:
     """
     try:
         models.find(name)
-    except KeyError as error:
-        raise UserError(error.args[0]) from None
-    except Exception as error:  # importing a user's module may raise anything
+    except (Exception, SystemExit) as error:  # importing a user's module may raise anything
+        if not is_own(name):
+            raise UserError(error.args[0]) from None
         raise UserError(
             f"--model {name}: {type(error).__name__}: {one_line(error)}; it has to "
             "be importable from here as package.module:name"
@@ -136,7 +137,7 @@ def check_model_name(name: str) -> None:
 
 
 def check_model(config: RunConfig, side: int, num_classes: int, device: torch.device) -> int:
-    """Try the model of a run in training and evaluation, with two images of noise.
+    """Try the model of a run on noise: evaluate one and two images, and take a training step.
 
     Args:
         config: the run.
@@ -150,20 +151,23 @@ def check_model(config: RunConfig, side: int, num_classes: int, device: torch.de
     Raises:
         UserError: the model fails, or cannot start at the probability that the run asks for.
     """
-    pixels = torch.randn(2, 3, side, side, device=device)
     objective = Objective(config.loss, num_classes, config.loss_arguments, kernels=config.kernels)
     contract = (
-        "a model is built with num_outputs or num_classes (and --width, if given) and maps "
-        f"(N, 3, {side}, {side}) to (N, num_outputs)"
+        "a model is built with num_outputs or num_classes (and --width, if given) and maps images "
+        f"(N, 3, {side}, {side}), as --image-size says, to logits (N, num_outputs)"
     )
+    # In the memory format of a batch.
+    pixels = torch.randn(2, side, side, 3, device=device).permute(0, 3, 1, 2)
     try:
-        model = build_model(replace(config, initial_probability=None), objective).to(device)
-        for training in (False, True):
-            outputs = model.train(training)(pixels)
-            if outputs.shape != (2, objective.num_outputs):
-                wanted = f"(2, {objective.num_outputs})"
-                raise ValueError(f"two images gave {tuple(outputs.shape)}, not {wanted}")
-        outputs.sum().backward()
+        model = build_model(replace(config, initial_probability=None), objective, side)
+        model = place_model(model, config, side, device)
+        for count in (1, 2):  # the last batch of a split may be a single image
+            with torch.no_grad():
+                seen = pixels[:count].clone()
+                _check_outputs(model.eval()(seen), (count, objective.num_outputs))
+            if config.test_time_augmentation != "none" and not torch.equal(seen, pixels[:count]):
+                raise ValueError("it changes its input in place, of which more views are to come")
+        _check_training(config, model.train(), pixels, objective.num_outputs)
         if config.initial_probability is not None:
             contract = (
                 "--start confidently-wrong needs a torch.nn.Linear with a bias as the last layer; "
@@ -175,6 +179,29 @@ def check_model(config: RunConfig, side: int, num_classes: int, device: torch.de
             f"--model {config.model}: {type(error).__name__}: {one_line(error)}; {contract}"
         ) from None
     return sum(p.numel() for p in model.parameters())
+
+
+def _check_training(config: RunConfig, model: nn.Module, pixels: Tensor, num_outputs: int) -> None:
+    """Take a training step, as a run does. Raises anything if that fails."""
+    outputs = in_precision(config, model, pixels.device)(pixels)
+    _check_outputs(outputs, (len(pixels), num_outputs))
+    if not outputs.requires_grad:
+        raise ValueError("its output depends on no parameter that requires a gradient")
+    optimizer = build_optimizer(config, model)
+    set_learning_rate(optimizer, config.learning_rate)
+    outputs.sum().backward()  # type: ignore[no-untyped-call]
+    optimizer.step()
+
+
+def _check_outputs(outputs: object, shape: tuple[int, int]) -> None:
+    """Check type and shape of a model's outputs. Raises TypeError or ValueError."""
+    if not isinstance(outputs, Tensor):
+        raise TypeError(f"it returns {type(outputs).__name__}, not a tensor")
+    images = plural(shape[0], "image")
+    if outputs.shape != shape:
+        raise ValueError(f"{images} gave {tuple(outputs.shape)}, not {shape}")
+    if outputs.dtype not in (torch.float32, torch.float64):
+        raise ValueError(f"{images} gave {outputs.dtype}, not torch.float32")
 
 
 def _check_head(model: nn.Module, pixels: Tensor) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.parallel import DistributedDataParallel
 
 from lossbench.benchmarks.errors import UserError
@@ -64,31 +65,37 @@ def rank_slice(batch_size: int) -> slice:
     return slice(rank() * part, (rank() + 1) * part)
 
 
-def wrap_ddp(model: nn.Module) -> Callable[[Tensor], Tensor]:
+def wrap_ddp(model: nn.Module, *, find_unused: bool = False) -> Callable[[Tensor], Tensor]:
     """Wrap a model in DistributedDataParallel; with one process return it as it is.
 
-    Its batch normalization layers become `GlobalBatchNorm2d`, in place, with the same parameters
+    Its batch normalization layers become `GlobalBatchNorm`, in place, with the same parameters
     and buffers.
+
+    Args:
+        model: the model.
+        find_unused: whether some parameters may get no gradient.
     """
     if world_size() == 1:
         return model
     for name, module in list(model.named_modules()):
-        if isinstance(module, nn.BatchNorm2d):
+        if isinstance(module, (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)):
             parent, _, child = name.rpartition(".")
-            setattr(model.get_submodule(parent), child, GlobalBatchNorm2d.from_local(module))
+            setattr(model.get_submodule(parent), child, GlobalBatchNorm.from_local(module))
     on_cuda = next(model.parameters()).is_cuda
     devices = [torch.cuda.current_device()] if on_cuda else None
-    return DistributedDataParallel(model, device_ids=devices)
+    return DistributedDataParallel(model, device_ids=devices, find_unused_parameters=find_unused)
 
 
-class GlobalBatchNorm2d(nn.BatchNorm2d):
+class GlobalBatchNorm(_BatchNorm):
     """Batch normalization over the global batch, on any device (torch.nn.SyncBatchNorm needs CUDA).
+
+    Its inputs are (M, C) or (M, C, ...).
 
     All ranks have the same number of examples.
     """
 
     @classmethod
-    def from_local(cls, module: nn.BatchNorm2d) -> GlobalBatchNorm2d:
+    def from_local(cls, module: _BatchNorm) -> GlobalBatchNorm:
         """Return one that shares the parameters and buffers of `module`."""
         norm = cls(
             module.num_features,
@@ -103,16 +110,22 @@ class GlobalBatchNorm2d(nn.BatchNorm2d):
     def forward(self, input: Tensor) -> Tensor:
         if not self.training:
             return super().forward(input)
+        others = (0, *range(2, input.dim()))
+        channels = (-1, *(1 for _ in others[1:]))
         count = input.numel() / input.shape[1] * world_size()
-        mean: Tensor = _AllReduceSum.apply(input.sum((0, 2, 3))) / count
-        centered = input - mean[:, None, None]
-        variance: Tensor = _AllReduceSum.apply(centered.square().sum((0, 2, 3))) / count
+        mean: Tensor = _AllReduceSum.apply(input.sum(others)) / count
+        centered = input - mean.view(channels)
+        variance: Tensor = _AllReduceSum.apply(centered.square().sum(others)) / count
         with torch.no_grad():
             self._update_running(mean, variance * count / (count - 1))
-        normalized: Tensor = centered * torch.rsqrt(variance + self.eps)[:, None, None]
+        normalized: Tensor = centered * torch.rsqrt(variance + self.eps).view(channels)
         if self.weight is None:
             return normalized
-        return normalized * self.weight[:, None, None] + self.bias[:, None, None]
+        return normalized * self.weight.view(channels) + self.bias.view(channels)
+
+    def _check_input_dim(self, input: Tensor) -> None:
+        if input.dim() < 2:
+            raise ValueError(f"expected an input of 2 or more dimensions, got {input.dim()}")
 
     def _update_running(self, mean: Tensor, variance: Tensor) -> None:
         if self.running_mean is None or self.running_var is None:

@@ -163,10 +163,11 @@ def build_optimizer(config: TrainingConfig, model: nn.Module) -> torch.optim.Opt
 def set_learning_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
     """Set the learning rate of the optimizer's next step."""
     groups = optimizer.param_groups
-    device, current = groups[0]["params"][0].device, groups[0]["lr"]
+    current = groups[0]["lr"]
     if isinstance(current, Tensor):
         current.fill_(rate)  # in place: a CUDA graph holds its address
         return
+    device = next(p for group in groups for p in group["params"]).device
     in_graph = device.type == "cuda" and groups[0].get("fused")
     lr = torch.tensor(rate, device=device) if in_graph else rate
     for group in groups:

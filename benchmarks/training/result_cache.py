@@ -28,6 +28,7 @@ from lossbench.benchmarks.records.results import Evaluation
 from lossbench.losses import registry
 
 from .curvature import Curvature
+from .network import is_own
 from .optimizer import find_class, parse_settings
 from .result import Predictions, RunResult
 
@@ -161,7 +162,11 @@ def own_packages(config: RunConfig) -> list[str]:
     optimizer."""
     classes: list[Any] = [registry.entry(config.loss).module, models.find(config.model)]
     classes.append(find_class(parse_settings(config.optimizer)[0])[0])
-    found = {each.__module__.partition(".")[0] for each in classes}
+    modules = [each.__module__ for each in classes]
+    if is_own(config.model):
+        # A functools.partial has another __module__ than the one that it is written in.
+        modules.append(config.model.partition(":")[0])
+    found = {each.partition(".")[0] for each in modules}
     return sorted(found - {registry.__name__.partition(".")[0], "torch"})
 
 

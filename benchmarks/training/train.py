@@ -22,7 +22,7 @@ from .distributed import rank_slice, world_size
 from .evaluate import evaluate
 from .gradient_stats import GradientMeter
 from .history import LearningCurve, Stopwatch
-from .network import build_forward, build_model, is_builtin
+from .network import build_forward, build_model, is_builtin, place_model
 from .objective import Objective
 from .optimizer import SCHEDULES, build_optimizer, load_optimizer_state, set_learning_rate
 from .result import Predictions, RunResult
@@ -192,10 +192,9 @@ class Trainer:
         """Return the network that the run starts with, the same for every loss."""
         if self.config.flipped_epochs:
             return train_flipped(self.config, self.dataset)
-        layout = torch.channels_last if self.config.channels_last else torch.contiguous_format
-        model = build_model(self.config, self.objective)
-        model.to(self.device, memory_format=layout)  # type: ignore[call-overload]
-        return model
+        side = self.dataset.train.images.shape[1]
+        model = build_model(self.config, self.objective, side)
+        return place_model(model, self.config, side, self.device)
 
     def step(self) -> None:
         """Call the hooks that are due from the last step, and take the next one."""

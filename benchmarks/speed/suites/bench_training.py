@@ -25,7 +25,8 @@ RUN = RunConfig("cross-entropy", seed=0, learning_rate=rates_of(CONFIG)[0])
 
 def training_step(objective: Objective, device: torch.device, *, with_stats: bool) -> Work:
     """Return a training step at the default settings on a batch of noise."""
-    model = build_model(RUN, objective).to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    model = build_model(RUN, objective, 32)
+    model.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     optimizer = torch.optim.SGD(model.parameters(), lr=1e-3, momentum=MOMENTUM, nesterov=True)
     meter = GradientMeter(model, objective)
     images = torch.randn(CONFIG.batch_size, 3, 32, 32, device=device)

@@ -5,7 +5,9 @@ import pytest
 import torch
 from torch import nn
 
+from lossbench.benchmarks.commands.plan import create_plan
 from lossbench.benchmarks.config import ARTICLE_LOSSES, CompareConfig, TuneConfig
+from lossbench.benchmarks.console import Reporter
 from lossbench.benchmarks.training import checks
 from lossbench.benchmarks.training.checks import (
     check_losses,
@@ -92,7 +94,7 @@ def detached() -> nn.Module:
     [
         (linear(outputs=2), "normal", "(2, 1)"),
         (only_trains(), "normal", "not in evaluation"),
-        (detached(), "normal", "does not require grad"),
+        (detached(), "normal", "no parameter that requires a gradient"),
         (linear(inputs=5), "normal", "RuntimeError"),
         (no_head(), "confidently-wrong", "no torch.nn.Linear"),
         (spare_head(), "confidently-wrong", "does not come from '1.spare'"),
@@ -102,6 +104,46 @@ def test_a_model_that_does_not_fit_is_refused(model, start, words, refusal, monk
     monkeypatch.setattr(checks.models, "build", lambda *_, **__: copy.deepcopy(model))
     config = CompareConfig(model="my:Model", start=start).run_config("cross-entropy", 0, 0.1)
     refusal(lambda: check_model(config, 32, 2, CPU), "my:Model", words)
+
+
+OWN = f"{__package__}.own_networks"
+
+
+@pytest.mark.parametrize(
+    ("model", "words"),
+    [
+        ("Pair", "it returns tuple, not a tensor"),
+        ("PairInTraining", "it returns dict, not a tensor"),
+        ("Squeezed", "1 image gave (1,), not (1, 1)"),
+        ("Half", "1 image gave torch.bfloat16, not torch.float32"),
+        ("Frozen", "no parameter that requires a gradient"),
+        ("Buffers", "no parameter that requires a gradient"),
+        ("meta", "meta tensor"),
+        ("no_module", "it returns function, not a torch.nn.Module"),
+    ],
+)
+def test_a_model_that_cannot_be_trained_leaves_nothing(model, words, config, refusal) -> None:
+    config = dataclasses.replace(config, model=f"{OWN}:{model}", width=None)
+    refusal(lambda: create_plan(config, "", Reporter()), f"--model {OWN}:{model}: ", words)
+    assert not config.runs.exists()
+
+
+@pytest.mark.parametrize("views", ["none", "mirror"])
+def test_a_model_that_changes_images_is_not_shown_them_again(views: str, refusal) -> None:
+    config = CompareConfig(model=f"{OWN}:InPlace", test_time_augmentation=views)
+    run = config.run_config("cross-entropy", 0, 0.1)
+    if views == "none":
+        assert check_model(run, 32, 2, CPU) == 3073
+    else:
+        refusal(lambda: check_model(run, 32, 2, CPU), "changes its input in place")
+
+
+def test_a_module_that_exits_on_import_is_refused(tmp_path, monkeypatch, refusal) -> None:
+    (tmp_path / "exits_on_import.py").write_text("import sys\nsys.exit(3)\n")
+    (tmp_path / "lacks_a_key.py").write_text("import os\nos.environ['NO_SUCH_NAME']\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    refusal(lambda: check_model_name("exits_on_import:Net"), "SystemExit: 3", "importable")
+    refusal(lambda: check_model_name("lacks_a_key:Net"), "KeyError: 'NO_SUCH_NAME'", "importable")
 
 
 @pytest.mark.parametrize("model", [no_head(), spare_head()])

@@ -12,7 +12,7 @@ from lossbench.benchmarks.config import RunConfig
 from lossbench.benchmarks.data.batches import prepare
 from lossbench.benchmarks.records.reading import NUMBERS
 from lossbench.benchmarks.training import distributed
-from lossbench.benchmarks.training.distributed import GlobalBatchNorm2d
+from lossbench.benchmarks.training.distributed import GlobalBatchNorm
 from lossbench.benchmarks.training.executors import torchrun
 from lossbench.benchmarks.training.train import Trainer, fit
 
@@ -46,7 +46,7 @@ def in_two(task, path: Path, *arguments):
 
 def _normalised(_rank: int) -> list[torch.Tensor]:
     module, images = normalisation_case()
-    norm = GlobalBatchNorm2d.from_local(module)
+    norm = GlobalBatchNorm.from_local(module)
     part = images[distributed.rank_slice(len(images))].requires_grad_()
     output = norm(part)
     output.square().mul(torch.arange(4.0)).sum().backward()
@@ -99,12 +99,13 @@ def _trained(_rank: int, config, images) -> list:
         ("bce", "convnet", "adam(eps=1e-3)"),
         ("mse", "plainnet", "sgd(momentum=0.5)"),
         ("zero-one", "lenet", "sgd"),
+        ("mse", f"{__package__}.own_networks:Odd", "sgd"),
     ],
 )
 def test_two_processes_are_one_on_the_same_batches(
     images, tmp_path, loss, model, optimizer
 ) -> None:
-    width = None if model == "lenet" else 4
+    width = 4 if model in ("convnet", "plainnet") else None
     config = RunConfig(
         loss, seed=1, learning_rate=0.02, model=model, width=width, epochs=2, batch_size=16
     )

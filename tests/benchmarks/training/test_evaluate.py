@@ -17,7 +17,7 @@ CPU = torch.device("cpu")
 
 def test_evaluating_leaves_the_model_as_it_was(images) -> None:
     objective = Objective("bce")
-    model = build_model(dataclasses.replace(SMALL, loss="bce"), objective)
+    model = build_model(dataclasses.replace(SMALL, loss="bce"), objective, 32)
     dataset = prepare(images, CPU)
     before = {k: v.clone() for k, v in model.state_dict().items()}
     evaluate(model, objective, dataset.validation, dataset.normalise)
@@ -43,7 +43,7 @@ def test_views_are_the_image_its_mirror_image_and_both_shifted_to_each_corner(si
 
 def test_outputs_are_the_mean_over_the_views(images) -> None:
     objective = Objective("cross-entropy")
-    model = build_model(SMALL, objective)
+    model = build_model(SMALL, objective, 32)
     dataset = prepare(images, CPU)
     plain = Normalisation(torch.zeros(3), torch.ones(3))
     split = dataset.validation

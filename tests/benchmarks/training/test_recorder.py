@@ -160,7 +160,7 @@ def test_the_checkpoint_is_the_evaluated_model(recorded, images, tmp_path: Path)
     checkpoint = torch.load(path, weights_only=True)
     assert checkpoint["images"] == "SYNTHETIC"
     objective = Objective("cross-entropy")
-    model = build_model(RunConfig("cross-entropy", 99, 1.0, width=4), objective)
+    model = build_model(RunConfig("cross-entropy", 99, 1.0, width=4), objective, 32)
     model.load_state_dict(checkpoint["model"])
     dataset = prepare(images, CPU, validation=0.25)
     loss, predictions = evaluate(model, objective, dataset.test.once("again"), dataset.normalise)

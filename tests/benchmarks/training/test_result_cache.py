@@ -119,13 +119,17 @@ def test_a_changed_file_of_ones_own_is_other_code(tmp_path, monkeypatch) -> None
     monkeypatch.syspath_prepend(str(tmp_path))
     alone, package = tmp_path / "own_net.py", tmp_path / "own_package"
     package.mkdir()
-    alone.write_text("from lossbench.models import ConvNet\nclass Net(ConvNet): pass\n")
+    alone.write_text(
+        "from functools import partial\nfrom lossbench.models import ConvNet\n"
+        "class Net(ConvNet): pass\nwide = partial(ConvNet, width=9)\n"
+    )
     (package / "__init__.py").write_text("")
     (package / "part.py").write_text("X = 1\n")
     (package / "sgd.py").write_text("import torch\nclass Own(torch.optim.SGD): pass\n")
     config = RunConfig("mse", 0, 0.1, model="own_net:Net", optimizer="own_package.sgd:Own")
     assert own_packages(config) == ["own_net", "own_package"]
     assert own_packages(RunConfig("mse", 0, 0.1, optimizer="torch.optim:RMSprop")) == []
+    assert "own_net" in own_packages(RunConfig("mse", 0, 0.1, model="own_net:wide"))
     cache, paths = ResultCache(tmp_path / "cache", CPU), set()
     for changed in (None, alone, package / "part.py"):
         if changed:

@@ -110,7 +110,7 @@ def flat(model: torch.nn.Module) -> torch.Tensor:
 
 
 def test_the_distance_is_that_of_all_parameters(images) -> None:
-    before = flat(build_model(SMALL, Objective(SMALL.loss)))
+    before = flat(build_model(SMALL, Objective(SMALL.loss), 32))
     result, network, _ = fitted(SMALL, images)
     assert result.parameter_distance == pytest.approx(
         (flat(network) - before).norm().item(), rel=1e-5

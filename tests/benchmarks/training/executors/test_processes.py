@@ -25,6 +25,7 @@ from ...comparisons import compare, resume
 from ...rows import assert_same_runs
 from ...samples import FAILING
 from ...trained_runs import small_comparison
+from .. import own_networks
 
 pytestmark = pytest.mark.slow
 
@@ -99,6 +100,15 @@ def test_processes_train_what_one_process_trains(config, executor) -> None:
     assert (several.finished, several.failed) == (4, [])
     assert_same_runs(one.directory, several.directory)
     assert len(children()) == 2
+
+
+def test_processes_build_models_of_the_users_own(config, executor) -> None:
+    own = own_networks.__name__ + ":Odd"
+    config = dataclasses.replace(config, model=own, width=None, losses=("mse",))
+    one = compare(dataclasses.replace(config, name="one"), "", Reporter())
+    several = compare(config, "", Reporter(), executor)
+    assert (several.finished, several.failed) == (2, [])
+    assert_same_runs(one.directory, several.directory)
 
 
 @pytest.mark.parametrize("number", ["SIGINT", "SIGTERM"])
