@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from lossbench.benchmarks.format import magnitude, number
+from lossbench.benchmarks.format import MINUS, magnitude, number
 from lossbench.benchmarks.plots.curves import Axis, Curve, CurvePanel
 from lossbench.benchmarks.plots.intervals import IntervalRow, RowPanel
 from lossbench.benchmarks.plots.panels import PanelFigure
@@ -58,7 +58,8 @@ def seed_row(
         style: further fields of `IntervalRow`.
     """
     interval = mean_interval(values)
-    return IntervalRow(label, loss, interval, values, text.format(interval.mean), **style)
+    told = text.format(interval.mean).replace("-", MINUS)
+    return IntervalRow(label, loss, interval, values, told, **style)
 
 
 def tests_figure(tests: Sequence[Tested], losses: Sequence[str]) -> PanelFigure:

@@ -125,7 +125,7 @@ class Noise(Analysis):
             intervals = [mean_interval(self.accuracies[loss, each]) for each in FRACTIONS]
             y = [mean(self.accuracies[loss, each]) for each in FRACTIONS]
             # Beside each other, so that bars do not hide each other.
-            x = [100 * fraction + 0.45 * (place - 1) for fraction in FRACTIONS]
+            x = [100 * fraction + 1.2 * (place - 1) for fraction in FRACTIONS]
             curves.append(
                 Curve(loss, x, y, f"{label}  {y[-1]:.1f}", intervals=intervals, markers="filled")
             )

@@ -10,6 +10,7 @@ from typing import Any
 
 from .intervals import IntervalRow, RowPanel, Visible, visible
 from .svg import (
+    LETTER,
     TEXT,
     Chart,
     Scale,
@@ -90,8 +91,9 @@ def _row(row: IntervalRow, x: Scale, top: float) -> tuple[str, float]:
     if row.ends:
         (least, first), (most, last) = min(row.ends), max(row.ends)
         parts.append(line(_within(least, x), middle, _within(most, x), middle, "axis"))
-        parts.append(centred(first, _within(least, x), foot + BAR, "faint", WIDTH))
-        parts.append(centred(last, _within(most, x), foot + BAR, "faint", WIDTH))
+        names, at = (first, last), (_within(least, x), _within(most, x))
+        for name, middle_of in zip(names, _apart(names, at), strict=True):
+            parts.append(text(name, middle_of, foot + BAR, "faint", "middle"))
     if row.floor is not None:
         parts.append(line(_within(row.floor, x), middle - 8, _within(row.floor, x), middle + 8,
                           "axis"))  # fmt: skip
@@ -111,6 +113,16 @@ def _row(row: IntervalRow, x: Scale, top: float) -> tuple[str, float]:
         marks.append(marker(row.loss, x(interval.mean), middle, hollow=row.hollow))
     parts.append(element("g", "".join(marks), class_=color_class(row.loss)))
     return "".join(parts), foot + BAR - top
+
+
+def _apart(names: tuple[str, str], at: tuple[float, float]) -> tuple[float, float]:
+    """Return where the middles of two names stand: near `at`, beside each other and inside."""
+    halves = [(widest([name]) + LETTER) / 2 for name in names]
+    gap = sum(halves)
+    spare = max(0.0, gap - (at[1] - at[0])) / 2
+    first = min(max(halves[0], at[0] - spare), WIDTH - halves[1] - gap)
+    last = min(max(first + gap, at[1] + spare), WIDTH - halves[1])
+    return first, last
 
 
 def _within(value: float, x: Scale) -> float:

@@ -26,7 +26,7 @@ def identities_table(summary: dict[str, Any]) -> Table:
         (
             name,
             f"{each['of']}, {_times(each)}",
-            f"{each['difference']:.0e}",
+            f"{each['difference']:.0e}" if each["difference"] else "0",
             MISSING if each["learning_rate"] is None else f"{each['learning_rate']:g}",
             percent(each["test_accuracy"]) + " (diverged)" * bool(each.get("diverged")),
             percent(each["test_accuracy_of_other"]),

@@ -74,5 +74,5 @@ def format_mapping(values: dict[str, Any]) -> str:
 
 def _format_value(value: Any) -> str:
     if isinstance(value, list):
-        return " ".join(str(item) for item in value)
+        return " ".join(str(item) for item in value) or "none"
     return "none" if value is None else str(value)

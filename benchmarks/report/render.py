@@ -9,6 +9,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup, escape
 
 from lossbench.benchmarks.plots.svg import palette_css
 from lossbench.benchmarks.records.files import write_files
@@ -16,6 +17,13 @@ from lossbench.benchmarks.records.files import write_files
 from .document import MARKS, Block, Document, Image, Link
 
 TEMPLATES = Path(__file__).parent / "templates"
+
+# Each begins at the beginning of a word, so that a long word is read once.
+WHOLE = re.compile(
+    r"(?<!\S)(?:\S+ ± \S+|× \d\S*|[^\sA-Za-z]+ %\S*|[(+−-]*\d[\d.]*e-\d+\S*"
+    r"|[(|]*[\w²]{1,2} [-−+=] [\w.−]{1,5}(?!\w)\S*)"
+)
+"""What a line of a page does not break: 72.8 ± 1.6, × 2, 50 %, 2e-16, and f - t."""
 
 
 def html(document: Document) -> str:
@@ -51,6 +59,16 @@ def escape_markdown(text: str) -> str:
     return re.sub(r"^(\d+)([.)] )|^([-+=] )", r"\1\\\2\3", line)
 
 
+def keep_whole(text: str) -> Markup:
+    """Escape a text for HTML, and mark what no line of it may break."""
+    parts, end = [], 0
+    for match in WHOLE.finditer(text):
+        parts += [escape(text[end : match.start()]), Markup('<span class="whole">')]
+        parts += [escape(match[0]), Markup("</span>")]
+        end = match.end()
+    return Markup("").join([*parts, escape(text[end:])])
+
+
 def _render(template: str, document: Document) -> str:
     environment = Environment(
         loader=FileSystemLoader(TEMPLATES),
@@ -66,6 +84,7 @@ def _render(template: str, document: Document) -> str:
         "md": escape_markdown,
         "fenced": _fenced,
         "quote": quote,
+        "whole": keep_whole,
     }
     environment.tests["link"] = lambda cell: isinstance(cell, Link)
     page = environment.get_template(template)

@@ -84,9 +84,9 @@ def warning_lines(warnings: Sequence[GradientWarning]) -> list[str]:
     for first, *others in groups.values():
         text = f"{first.text.rstrip('.')}."
         if others:
-            seeds = sorted({each.seed for each in (first, *others)})
+            seeds = sorted({each.seed for each in others})
             text += (
-                f" {plural(len(others), 'more such warning')} of {first.loss}, over "
+                f" {plural(len(others), 'more such warning')}, with "
                 f"seed{'s'[: len(seeds) != 1]} {', '.join(map(str, seeds))}."
             )
         lines.append(text)

@@ -54,6 +54,15 @@ def test_the_charts_are_there_and_nothing_overflows(
       }).map(text => text.textContent);
     })"""
     assert page.locator("svg.chart").evaluate_all(cut) == []
+    on_each_other = """charts => charts.flatMap(chart => {
+      const texts = [...chart.querySelectorAll("text:not(.stamp)")];
+      const boxes = texts.map(text => [text.textContent, text.getBoundingClientRect()]);
+      return boxes.flatMap(([name, box], index) => boxes.slice(index + 1).filter(([, other]) =>
+        Math.min(box.right, other.right) - Math.max(box.left, other.left) > 1 &&
+        Math.min(box.bottom, other.bottom) - Math.max(box.top, other.top) > 0.35 * box.height
+      ).map(([other]) => `${name} on ${other}`));
+    })"""
+    assert page.locator("svg.chart").evaluate_all(on_each_other) == []
     assert page.evaluate("document.scrollingElement.scrollWidth") <= width
     assert all(url == address or url.startswith("data:") for url in page_log.requests)
     assert len((directory / "report.html").read_bytes()) < 3_000_000

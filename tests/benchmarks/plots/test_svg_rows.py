@@ -4,7 +4,8 @@ import xml.etree.ElementTree as ET
 import pytest
 
 from lossbench.benchmarks.plots.intervals import IntervalRow, RowPanel
-from lossbench.benchmarks.plots.svg_rows import row_chart
+from lossbench.benchmarks.plots.svg import widest
+from lossbench.benchmarks.plots.svg_rows import WIDTH, row_chart
 from lossbench.benchmarks.stats.intervals import Interval
 
 
@@ -81,3 +82,21 @@ def test_without_a_mean_a_row_is_empty():
     read = drawn(row(None, None, None))
     assert not of_class(read, "mark")
     assert "nan" not in ET.tostring(read).decode()
+
+
+@pytest.mark.parametrize(
+    "ends", [(50.0, 50.0), (0.0, 1.0), (99.0, 100.0), (0.0, 100.0), (48.0, 55.0)]
+)
+def test_the_names_of_two_ends_stand_beside_each_other(ends):
+    named = ((ends[0], "cats"), (ends[1], "dogs"))
+    read = drawn(row(50.0, 49.0, 51.0, ends=named), limits=(0, 100))
+    first, last = (
+        float(each.get("x"))
+        for name in ("cats", "dogs")
+        for each in read.iter("text")
+        if each.text == name
+    )
+    width = widest(["cats"])
+    assert last - first >= width
+    assert width / 2 <= first
+    assert last <= WIDTH - width / 2

@@ -57,3 +57,9 @@ def test_splits_tell_their_folders_and_what_is_left_out():
 )
 def test_a_command_is_repeated_without_the_name_that_is_taken(command: str, again: str) -> None:
     assert repeating(command) == again
+
+
+def test_an_empty_list_is_none() -> None:
+    assert format_mapping({"split": [], "losses": ["mse"], "data": None}) == (
+        "split none, losses mse, data none"
+    )

@@ -1,3 +1,5 @@
+import re
+from html import unescape
 from html.parser import HTMLParser
 
 import pytest
@@ -21,6 +23,7 @@ from lossbench.benchmarks.report.document import (
 from lossbench.benchmarks.report.render import (
     escape_markdown,
     html,
+    keep_whole,
     markdown,
     script_source,
     write_pages,
@@ -193,6 +196,30 @@ def test_a_verdict_never_rests_on_colour_alone():
 )
 def test_escaped_markdown_is_one_line_of_plain_text(text, escaped):
     assert escape_markdown(text) == escaped
+
+
+@pytest.mark.parametrize(
+    ("text", "whole"),
+    [
+        ("mse (+0.5 ± 1.3), bce", ["(+0.5 ± 1.3),"]),
+        ("same gradient as bce, × 2).", ["× 2)."]),
+        ("right on 50.0 %, or 100 % of all", ["50.0 %,", "100 %"]),
+        ("at most 2e-16 of it", ["2e-16"]),
+        ("|f - t|, whose (f - t) f (1 - f) is R² = 0.09", ["|f - t|,", "(f - t)", "(1 - f)"]),
+        ("words - and words, cross-entropy e-mail", []),
+        ("<b> ± <i>", ["&lt;b&gt; ± &lt;i&gt;"]),
+    ],
+)
+def test_numbers_and_terms_stay_on_one_line(text, whole):
+    page = str(keep_whole(text))
+    found = re.findall('<span class="whole">(.*?)</span>', page)
+    assert found[: len(whole)] == whole
+    assert unescape(re.sub("</?span[^>]*>", "", page)) == text
+
+
+@pytest.mark.parametrize("letter", ["1", "a", "(", "%", "±"])
+def test_a_long_word_is_read_in_linear_time(letter):
+    assert keep_whole(letter * 1_000_000) == letter * 1_000_000
 
 
 def test_write_pages(tmp_path):

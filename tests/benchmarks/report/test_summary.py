@@ -128,9 +128,9 @@ def test_warnings_are_one_line_per_loss_and_kind():
     ]
     assert warning_lines(warnings) == [
         "mse, seed 1: head exploded.",
-        "zero-one, seed 0: logit vanished. 2 more such warnings of zero-one, over seeds 0, 2.",
+        "zero-one, seed 0: logit vanished. 2 more such warnings, with seeds 0, 2.",
     ]
-    assert warning_lines(warnings[1:3])[0].endswith("1 more such warning of zero-one, over seed 0.")
+    assert warning_lines(warnings[1:3])[0].endswith("1 more such warning, with seed 0.")
 
 
 def test_a_network_that_has_diverged_is_at_chance_in_every_table(tmp_path):
