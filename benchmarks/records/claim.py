@@ -17,7 +17,7 @@ from lossbench.benchmarks.stats.verdict import Verdict
 from .files import make_directory, write_files
 from .plain import from_plain, to_plain
 from .reading import DATA
-from .schema import NUMBER, reject_constant, schema_error
+from .schema import NUMBER, read_json, schema_error
 
 FILE = "claim.json"
 TEXTS = ("name", "question", "claim", "refuted_by", "procedure", "source", "verdict", "sentence")
@@ -186,15 +186,11 @@ def read_claim(directory: Path) -> dict[str, Any]:
         UserError: it is missing or unreadable, or a value has the wrong type.
     """
     path = directory / FILE
-    try:
-        record = json.loads(path.read_text(encoding="utf-8"), parse_constant=reject_constant)
-    except FileNotFoundError:
-        raise UserError(
-            f"no claim in {directory}: {FILE} is missing; give a directory that `lossbench "
-            "evidence` wrote"
-        ) from None
-    except (OSError, ValueError, RecursionError) as error:
-        raise UserError(f"cannot read {path}: {one_line(error)}") from None
+    record = read_json(
+        path,
+        f"no claim in {directory}: {FILE} is missing; give a directory that `lossbench evidence` "
+        "wrote",
+    )
     try:
         if wrong := schema_error(record, RECORD):
             raise ValueError(wrong)

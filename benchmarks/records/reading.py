@@ -6,7 +6,6 @@ These are experiment.json, results.csv, warnings.csv, and predictions.npz of eac
 from __future__ import annotations
 
 import csv
-import json
 import math
 from collections import Counter
 from collections.abc import Iterable
@@ -30,7 +29,7 @@ from .results import (
     run_directory,
     whole_lines,
 )
-from .schema import NUMBER, reject_constant, schema_error
+from .schema import NUMBER, read_json, schema_error
 
 if TYPE_CHECKING:
     import numpy as np
@@ -282,16 +281,11 @@ def _read_warnings(path: Path) -> tuple[GradientWarning, ...]:
 
 def read_description(directory: Path) -> Any:
     """Read experiment.json of a directory. Raises UserError if it is missing or not JSON."""
-    path = directory / EXPERIMENT_FILE
-    try:
-        return json.loads(path.read_text(encoding="utf-8"), parse_constant=reject_constant)
-    except FileNotFoundError:
-        raise UserError(
-            f"no experiment in {directory}: {path.name} is missing; give a directory that "
-            "`lossbench compare` or `lossbench plan` wrote"
-        ) from None
-    except (OSError, ValueError, RecursionError) as error:
-        raise UserError(f"cannot read {path}: {one_line(error)}") from None
+    return read_json(
+        directory / EXPERIMENT_FILE,
+        f"no experiment in {directory}: {EXPERIMENT_FILE} is missing; give a directory that "
+        "`lossbench compare` or `lossbench plan` wrote",
+    )
 
 
 def _description(directory: Path) -> dict[str, Any]:

@@ -1,13 +1,16 @@
-"""Check the types of values read from JSON."""
+"""Read JSON, and check the types of its values."""
 
 from __future__ import annotations
 
+import json
 import math
 import types
 from functools import reduce
 from operator import or_
 from pathlib import Path
 from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
+
+from lossbench.benchmarks.errors import UserError, one_line
 
 NUMBER = int | float
 
@@ -39,9 +42,21 @@ def schema_error(value: Any, shape: Any, where: str = "") -> str | None:
     return next((wrong for each in inner if (wrong := schema_error(*each))), None)
 
 
-def reject_constant(constant: str) -> None:
-    """Raise ValueError for NaN and Infinity, which JSON lacks; for
-    `json.loads(parse_constant=...)`."""
+def read_json(path: Path, missing: str) -> Any:
+    """Read a file of JSON, which has no NaN and no infinity.
+
+    Raises:
+        UserError: the file cannot be read; its text is `missing` if there is none.
+    """
+    try:
+        return json.loads(path.read_text(encoding="utf-8"), parse_constant=_reject_constant)
+    except FileNotFoundError:
+        raise UserError(missing) from None
+    except (OSError, ValueError, RecursionError) as error:
+        raise UserError(f"cannot read {path}: {one_line(error)}") from None
+
+
+def _reject_constant(constant: str) -> None:
     raise ValueError(f"{constant} is not JSON")
 
 
