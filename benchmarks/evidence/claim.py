@@ -5,7 +5,6 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from statistics import fmean as mean
 from typing import Any
 
 from lossbench.benchmarks.config import RunConfig
@@ -17,7 +16,7 @@ from lossbench.benchmarks.records.claim import (
     Statement,
     verdict_of,
 )
-from lossbench.benchmarks.training.rate_search import FIRST_SEARCH_SEED, best_rate
+from lossbench.benchmarks.training.rate_search import best_rate, mean_by_rate, search_configs
 from lossbench.benchmarks.training.result import RunResult
 
 from .design import Design, Tested
@@ -91,14 +90,9 @@ class Claim(Statement):
 
     def analyse(self, train: Train, seeds: range) -> Analysis:
         """Choose the learning rates, train every cell with the seeds, and return the analysis."""
-        grids = self.search_configs()
-        results = train_each(train, grids)
         searched = {
-            cell: {
-                rate: mean(self.analysis.score(run) for run in runs)
-                for rate, runs in _by_rate(results[cell]).items()
-            }
-            for cell in grids
+            cell: mean_by_rate(runs, self.analysis.score)
+            for cell, runs in train_each(train, self.search_configs()).items()
         }
         rates = {cell: best_rate(scores) for cell, scores in searched.items()}
         return self.analysis(train_each(train, self.judged_configs(rates, seeds)), searched)
@@ -119,11 +113,7 @@ class Claim(Statement):
     def search_configs(self) -> dict[Any, list[RunConfig]]:
         """Return the networks of the search, by cell."""
         return {
-            cell: [
-                replace(config, learning_rate=rate, seed=FIRST_SEARCH_SEED + k, test=False)
-                for rate in sorted(self.design.rates)
-                for k in range(self.design.search_seeds)
-            ]
+            cell: search_configs(config, sorted(self.design.rates), self.design.search_seeds)
             for cell, config in self.design.searches.items()
         }
 
@@ -147,10 +137,3 @@ def train_each(
     flat = [config for each in configs.values() for config in each]
     results = iter(train(flat) if flat else [])
     return {cell: [next(results) for _ in each] for cell, each in configs.items()}
-
-
-def _by_rate(runs: Sequence[RunResult]) -> dict[float, list[RunResult]]:
-    grouped: dict[float, list[RunResult]] = {}
-    for run in runs:
-        grouped.setdefault(run.config.learning_rate, []).append(run)
-    return dict(sorted(grouped.items()))

@@ -10,7 +10,7 @@ from typing import NamedTuple
 from lossbench.benchmarks.config import RunConfig
 from lossbench.benchmarks.format import duration, plural
 from lossbench.benchmarks.training.executors.pool import Pool, image_arguments
-from lossbench.benchmarks.training.rate_search import best_rate
+from lossbench.benchmarks.training.rate_search import best_rate, mean_by_rate
 from lossbench.benchmarks.training.result import RunResult
 
 from .claim import Claim
@@ -55,23 +55,20 @@ def costs(claim: Claim, first_seed: int, pool: Pool, kernels: bool) -> list[Cost
     tried = {config: result for each in searches.values() for config, result in each.items()}
     rates = {}
     for cell, results in searches.items():
-        scores: dict[float, list[float]] = {}
-        for config, result in results.items():
-            if result is not None:
-                scores.setdefault(config.learning_rate, []).append(claim.analysis.score(result))
-        if None not in results.values():
-            rates[cell] = best_rate({rate: mean(each) for rate, each in scores.items()})
+        known = [result for result in results.values() if result is not None]
+        if len(known) == len(results):
+            rates[cell] = best_rate(mean_by_rate(known, claim.analysis.score))
     found = []
     for seeds in dict.fromkeys((claim.design.looks[0], claim.design.looks[-1])):
         judged = claim.judged_configs(rates, range(first_seed, first_seed + seeds))
         missing = [config for config, result in tried.items() if result is None]
-        known = len(tried) - len(missing)
+        kept_networks = len(tried) - len(missing)
         for cell, configs in judged.items():
             chosen = cell in rates or cell not in searches
             each = [] if not chosen else [c for c in configs if is_kept(pool, c, kernels)]
-            known += len(each)
+            kept_networks += len(each)
             missing += [config for config in configs if config not in each]
-        found.append(Cost(seeds, missing, known))
+        found.append(Cost(seeds, missing, kept_networks))
     return found
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import statistics
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from lossbench.benchmarks.config import RunConfig
@@ -17,6 +17,15 @@ FIRST_SEARCH_SEED = 1000
 
 MOST_EXTENSIONS = 4
 """Rates that are added to a search at most, one after the other: two decades."""
+
+
+def search_configs(config: RunConfig, rates: Iterable[float], seeds: int) -> list[RunConfig]:
+    """Return a configuration with every rate and seed of a search, without the test images."""
+    return [
+        replace(config, learning_rate=rate, seed=FIRST_SEARCH_SEED + k, test=False)
+        for rate in rates
+        for k in range(seeds)
+    ]
 
 
 def search(
@@ -33,14 +42,7 @@ def search(
     Returns:
         Per configuration its results, by rate and then seed.
     """
-    grids = [
-        [
-            replace(config, learning_rate=rate, seed=FIRST_SEARCH_SEED + k, test=False)
-            for rate in rates
-            for k in range(seeds)
-        ]
-        for config in configs
-    ]
+    grids = [search_configs(config, rates, seeds) for config in configs]
     flat = [config for grid in grids for config in grid]
     results = dict(zip(flat, pool.train(flat, "trying learning rates"), strict=True))
     return [[results[config] for config in grid] for grid in grids]
@@ -91,21 +93,30 @@ def is_end(rate: float, tried: Iterable[float]) -> bool:
     return rate in (min(tried), max(tried))
 
 
-def accuracy_by_rate(results: Sequence[RunResult]) -> dict[float, float]:
+def mean_by_rate(
+    results: Iterable[RunResult], score: Callable[[RunResult], float]
+) -> dict[float, float]:
+    """Return the mean score per learning rate, in the order of the results."""
+    scores: dict[float, list[float]] = {}
+    for result in results:
+        scores.setdefault(result.config.learning_rate, []).append(score(result))
+    return {rate: statistics.fmean(values) for rate, values in scores.items()}
+
+
+def accuracy_by_rate(results: Iterable[RunResult]) -> dict[float, float]:
     """Return the mean validation accuracy per learning rate; a diverged run counts as chance.
 
     Raises:
         ValueError: a result has no validation images.
     """
-    accuracies: dict[float, list[float]] = {}
-    for result in results:
-        if result.validation is None:
-            raise ValueError("a learning rate is chosen on validation images, and there are none")
-        accuracy = result.validation.accuracy
-        chance = 1 / result.validation.probabilities.shape[1]
-        value = chance if math.isnan(accuracy) else accuracy
-        accuracies.setdefault(result.config.learning_rate, []).append(value)
-    return {rate: statistics.fmean(values) for rate, values in accuracies.items()}
+    return mean_by_rate(results, _validation_accuracy)
+
+
+def _validation_accuracy(result: RunResult) -> float:
+    if result.validation is None:
+        raise ValueError("a learning rate is chosen on validation images, and there are none")
+    accuracy = result.validation.accuracy
+    return 1 / result.validation.probabilities.shape[1] if math.isnan(accuracy) else accuracy
 
 
 def is_tie(scores: Mapping[float, float]) -> bool:
