@@ -45,9 +45,6 @@ class Pool:
             depend on how many are trained beside it.
         reporter: for messages and the progress bar.
         workers: runs at a time; None: one per core on the CPU, as many as fit on a GPU.
-
-    Attributes:
-        trained: number of runs trained so far, without those found in the cache.
     """
 
     def __init__(
@@ -58,7 +55,6 @@ class Pool:
         self.workers = workers or (cpu_count() if device.type == "cpu" else None)
         self.executor: ProcessPoolExecutor | None = None
         self.images: dict[ImageArguments, ImageSet] = {}
-        self.trained = 0
 
     def __enter__(self) -> Pool:
         return self
@@ -115,7 +111,6 @@ class Pool:
         for done, result in enumerate(train_missing(missing) if missing else (), start=1):
             self.cache.put(result, self._fingerprint(result.config))
             results[result.config] = result
-            self.trained += 1
             text = f"{task}  {done}/{len(missing)}  {result.config.loss}"
             self.reporter.bar(done, len(missing), text)
         return [results[config] for config in configs]

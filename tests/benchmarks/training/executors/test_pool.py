@@ -48,10 +48,15 @@ def configs(tmp_path: Path, monkeypatch, cats_and_dogs) -> list[RunConfig]:
     ]
 
 
+def kept(directory: Path) -> dict[str, int]:
+    """When each result was written."""
+    return {path.name: path.stat().st_mtime_ns for path in (directory / "store").glob("*.npz")}
+
+
 def test_processes_have_the_results_of_one_thread(configs: list[RunConfig], tmp_path: Path) -> None:
     with Pool(tmp_path / "store", CPU, Reporter(), workers=2) as pool:
         results = pool.train([*configs, configs[0]])
-        assert pool.trained == 4
+    assert len(kept(tmp_path)) == 4
     assert [result.config for result in results] == [*configs, configs[0]]
     for config, result in zip(configs, results, strict=False):
         images = open_images(config.data, config.image_size, say=print)
@@ -76,9 +81,11 @@ def test_images_are_drawn_by_the_seed_of_the_run(images, drawn) -> None:
 def test_runs_are_trained_once(configs: list[RunConfig], tmp_path: Path) -> None:
     with Pool(tmp_path / "store", CPU, Reporter(), workers=1) as pool:
         first = pool.train(configs[:2])
+    before = kept(tmp_path)
     with Pool(tmp_path / "store", CPU, Reporter(), workers=1) as pool:
         again = pool.train(configs[:3])
-        assert pool.trained == 1
+    assert before.items() <= kept(tmp_path).items()
+    assert len(kept(tmp_path)) == 3
     assert [o.parameter_distance for o in again[:2]] == [o.parameter_distance for o in first]
 
 
@@ -93,7 +100,7 @@ def test_a_killed_worker_is_one_line_and_finished_runs_are_kept(
         refusal(lambda: pool.train(configs), "killed", "--workers 1")
     with Pool(tmp_path / "store", CPU, Reporter(), workers=1) as pool:
         pool.train(configs[:1])
-        assert pool.trained == 0
+        assert pool.executor is None
 
 
 def test_missing_images_are_refused(configs: list[RunConfig], tmp_path: Path) -> None:
