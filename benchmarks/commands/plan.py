@@ -113,18 +113,8 @@ def create_plans(
     parameters = [
         check_model(plan.runs[0], images.image_size, len(images.classes), device) for plan in plans
     ]
-    data = describe_data(images, plans[0].dataset, config.batch_size)
-    if searched := data_directory():
-        data["data_directory"] = os.path.abspath(searched)
-    threads = plans[0].threads
-    description = experiment.facts(command, now, device, config.kernels, threads) | {
-        "synthetic": images.synthetic,
-        "learning_rates_from": source,
-        "identities": {name: asdict(each) for name, each in identities.items()},
-        "own_losses": [each for name in names if (each := registry.location(name))],
-        "data": data,
-        "model": {"name": config.model, "parameters": parameters[0]},
-    }
+    facts = experiment.facts(command, now, device, config.kernels, plans[0].threads)
+    description = facts | _describe(plans[0], source, identities, parameters[0])
     if len(plans) > 1:
         experiment.create(home)
     for plan in plans:
@@ -136,6 +126,25 @@ def create_plans(
         write_json(plan.directory / EXPERIMENT_FILE, about)
     _say_plans(plans, description, reporter)
     return plans
+
+
+def _describe(
+    plan: Plan, rates_from: str, identities: Mapping[str, Identity], parameters: int
+) -> dict[str, Any]:
+    """Return what experiment.json says of every start: images, losses, rates and model."""
+    config, images = plan.config, plan.images
+    data = describe_data(images, plan.dataset, config.batch_size)
+    if searched := data_directory():
+        data["data_directory"] = os.path.abspath(searched)
+    own = [each for name in config.losses or () if (each := registry.location(name))]
+    return {
+        "synthetic": images.synthetic,
+        "learning_rates_from": rates_from,
+        "identities": {name: asdict(each) for name, each in identities.items()},
+        "own_losses": own,
+        "data": data,
+        "model": {"name": config.model, "parameters": parameters},
+    }
 
 
 def experiment_name(
