@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import partial
 
 from . import baselines, cases, cuda, growth, memory_cases, start, training_runs
 from .interleaved import Ratio
@@ -30,6 +31,14 @@ def training_targets() -> Iterator[SpeedTarget]:
     small = "files of 32 px, ImageFolder and DataLoader"
     yield faster(small, baselines.small_images, 3.3)
     yield faster("photographs of 400 px, the same", baselines.photographs, 8.0)
+    runs: tuple[tuple[str, int, training_runs.Augmentation], ...] = (
+        ("files of 32 px", 32, "shift"),
+        ("decoded photographs", 64, "photographs"),
+    )
+    for what, size, augmentation in runs:
+        share = partial(training_runs.resident_ratio, size=size, augmentation=augmentation)
+        name = f"{what}, of the network's speed without data"
+        yield SpeedTarget("training", name, share, 0.97, at_least=True)
     recorded = training_runs.recorded_run_ratio
     yield SpeedTarget("training", "a run with probes and TensorBoard", recorded, 1.03)
     if training_runs.has_lightning():

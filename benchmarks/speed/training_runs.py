@@ -1,4 +1,4 @@
-"""Runs of lossbench relative to the same steps without records, and to Lightning's Trainer."""
+"""Runs of lossbench beside the same steps without records, without data, and in Lightning."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import logging
 import tempfile
 import warnings
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 import torch.nn.functional as F
@@ -32,9 +32,13 @@ from lossbench.benchmarks.training.train import Trainer, train
 from .baselines import BATCH_SIZE, noise_images
 from .interleaved import Ratio, Work, time_ratio
 
+Augmentation = Literal["shift", "photographs"]
+
 CPU = torch.device("cpu")
 LIGHTNING_IMAGES = 4096
 """Images per epoch beside Lightning."""
+RESIDENT_IMAGES = 2048
+"""Images per epoch beside random tensors in memory."""
 DEFAULT_IMAGES = 10_000
 """Images per epoch of a comparison's run at the default settings."""
 
@@ -52,8 +56,47 @@ def recorded_run_ratio(seconds: float) -> Ratio:
     )
     with tempfile.TemporaryDirectory() as name:
         plan = Plan(Path(name), config, images, CPU, (run,))
-        work, steps = recorded_run(plan, run), plain_steps(run, plan.dataset)
-        return time_ratio(work, steps, 8 * seconds, min_pairs=5)
+        steps = plain_steps(run, training_batches(run, plan.dataset), images.image_size)
+        return time_ratio(recorded_run(plan, run), steps, 8 * seconds, min_pairs=5)
+
+
+def resident_ratio(seconds: float, size: int, augmentation: Augmentation) -> Ratio:
+    """Measure the images per second of a run relative to those of the same network without data.
+
+    Its batches are random tensors in memory, ready for the network.
+
+    Args:
+        seconds: about how long to measure.
+        size: height and width of the run's images, which are decoded already.
+        augmentation: of the run.
+    """
+    dataset = prepare(noise_images(RESIDENT_IMAGES, size), CPU, validation=0.0)
+    run = RunConfig("cross-entropy", 0, 0.1, epochs=1, augmentation=augmentation)
+
+    def ours() -> None:
+        trainer = Trainer(run, dataset)
+        while not trainer.done:
+            trainer.step()
+
+    resident = resident_batches(training_batches(run, dataset))
+    return time_ratio(plain_steps(run, resident, size), ours, 8 * seconds, min_pairs=9)
+
+
+def resident_batches(batches: TrainingBatches) -> list[tuple[Tensor, Tensor]]:
+    """Return random batches in memory, as many and of the same layout as those of a training."""
+    return [(torch.randn_like(images), labels) for images, labels in batches]
+
+
+def training_batches(run: RunConfig, dataset: DeviceDataset) -> TrainingBatches:
+    """Return the batches that a run trains on."""
+    return TrainingBatches(
+        dataset.train,
+        dataset.normalise,
+        size=run.batch_size,
+        epochs=run.epochs,
+        seed=run.seed,
+        augmentation=run.augmentation,
+    )
 
 
 class SilentMonitor:
@@ -88,22 +131,18 @@ def recorded_run(plan: Plan, run: RunConfig) -> Work:
     return work
 
 
-def plain_steps(run: RunConfig, dataset: DeviceDataset) -> Work:
-    """Return the same network, batches, loss, optimizer and schedule, and nothing else."""
+def plain_steps(
+    run: RunConfig, batches: TrainingBatches | list[tuple[Tensor, Tensor]], image_size: int
+) -> Work:
+    """Return the network, loss, optimizer and schedule of a run on batches, and nothing else.
+
+    The network is built for images of `image_size` pixels, of which the batches may be crops.
+    """
 
     def work() -> None:
         objective = Objective(run.loss)
-        side = dataset.train.images.shape[1]
-        model = build_model(run, objective, side).to(memory_format=torch.channels_last)
+        model = build_model(run, objective, image_size).to(memory_format=torch.channels_last)
         optimizer = build_optimizer(run, model)
-        batches = TrainingBatches(
-            dataset.train,
-            dataset.normalise,
-            size=run.batch_size,
-            epochs=run.epochs,
-            seed=run.seed,
-            augmentation=run.augmentation,
-        )
         steps = len(batches)
         for step, (images, labels) in enumerate(batches):
             set_learning_rate(optimizer, run.learning_rate * one_cycle(step, steps))
