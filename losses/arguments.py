@@ -1,8 +1,8 @@
 """Preparation of a loss's arguments and reduction of its result.
 
 A call is tried in this order: `kernels.compute`, which computes plain calls on the CPU and is told
-by a `Kind` what these are; the rules in `checks`, which raise; the kernels on CUDA; the formula,
-with the class dimension moved last, upcast, weighted and reduced.
+by a `Signature` what these are; the rules in `checks`, which raise; the kernels on CUDA; the
+formula, with the class dimension moved last, upcast, weighted and reduced.
 """
 
 from functools import partial
@@ -13,7 +13,7 @@ from torch import Tensor
 
 from . import checks
 from .closed_form import Differentiable
-from .kernels import Kind, compute, compute_on_cuda
+from .kernels import Signature, compute, compute_on_cuda
 
 # --- single logits -------------------------------------------------------------------------------
 
@@ -84,8 +84,8 @@ def elements(
     return apply_reduction(each, reduction, dtype)
 
 
-ELEMENTS = Kind(elements)
-ELEMENTS_OF_ONE_DTYPE = Kind(elements, one_dtype=True)
+ELEMENTS = Signature(elements)
+ELEMENTS_OF_ONE_DTYPE = Signature(elements, one_dtype=True)
 
 # --- rows of logits ------------------------------------------------------------------------------
 
@@ -117,23 +117,23 @@ def rows(
     if type(ignore_index) is not int:
         ignore_index = checks.index("ignore_index", ignore_index)
     arguments = (input, target, weight, extra, ignore_index, reduction, settings)
-    kind = WEIGHTED_ROWS if takes_weight else ROWS
+    signature = WEIGHTED_ROWS if takes_weight else ROWS
     # Beside a distribution an ignored class is an error.
     if ignore_index < 0 or not checks.is_distribution(input, target):
-        found = compute(loss, kind, *arguments)
+        found = compute(loss, signature, *arguments)
         if found is not None:
             return found
     checks.basics(input, target, weight, reduction)
     if checks.is_distribution(input, target):
         checks.distribution(name, input, target, weight, ignore_index)
-        return _of_distribution(loss, kind, *arguments)
-    return of_indices(loss, name, kind, *arguments)
+        return _of_distribution(loss, signature, *arguments)
+    return of_indices(loss, name, signature, *arguments)
 
 
 def of_indices(
     loss: Differentiable,
     name: str,
-    kind: Kind,
+    signature: Signature,
     input: Tensor,
     target: Tensor,
     weight: Tensor | None,
@@ -145,12 +145,12 @@ def of_indices(
     """Check, compute and reduce a loss of rows of logits and class indices."""
     y, weight, inside = checks.indices(name, input, target, weight, ignore_index)
     arguments = (input, y, weight, extra, ignore_index, reduction, settings)
-    return indexed(loss, kind, *arguments, inside=inside)
+    return indexed(loss, signature, *arguments, inside=inside)
 
 
 def indexed(
     loss: Differentiable,
-    kind: Kind,
+    signature: Signature,
     input: Tensor,
     y: Tensor,
     weight: Tensor | None,
@@ -167,12 +167,12 @@ def indexed(
         inside: whether all indices are known to be classes.
     """
     arguments = (input, y, weight, extra, ignore_index, reduction, settings)
-    found = compute_on_cuda(loss, kind, *arguments, input.dtype)
+    found = compute_on_cuda(loss, signature, *arguments, input.dtype)
     if found is not None:
         return found
     z, index = index_arguments(input, y, weight, ignore_index, inside=inside)
     each_loss = loss if z.shape[-1] else _of_no_classes
-    if kind.takes_weight and index.weight is not None:
+    if signature.takes_weight and index.weight is not None:
         each = each_loss(z, index.y, index.weight, *settings)
     else:
         rest = settings if extra is None else (upcast(extra, z.dtype), *settings)
@@ -182,7 +182,7 @@ def indexed(
 
 def _of_distribution(
     loss: Differentiable,
-    kind: Kind,
+    signature: Signature,
     input: Tensor,
     target: Tensor,
     weight: Tensor | None,
@@ -195,7 +195,7 @@ def _of_distribution(
     if weight is not None:
         dtype = torch.promote_types(dtype, weight.dtype)
     arguments = (input, target, weight, extra, ignore_index, reduction, settings)
-    found = compute_on_cuda(loss, kind, *arguments, dtype)
+    found = compute_on_cuda(loss, signature, *arguments, dtype)
     if found is not None:
         return found
     z, t = (upcast(classes_last(x), dtype) for x in (input, target))
@@ -203,9 +203,9 @@ def _of_distribution(
     # As torch has it, the mean of rows without classes is NaN.
     divisor = None if z.shape[-1] else z.new_zeros(())
     w, extra = (None if x is None else upcast(x, dtype) for x in (weight, extra))
-    rest = [x for x in (w if kind.takes_weight else None, extra) if x is not None]
+    rest = [x for x in (w if signature.takes_weight else None, extra) if x is not None]
     each = each_loss(z, t, *rest, *settings)
-    if w is not None and not kind.takes_weight:
+    if w is not None and not signature.takes_weight:
         each = each * (t * w).sum(-1)
     return apply_reduction(each, reduction, dtype, divisor)
 
@@ -231,9 +231,9 @@ def _rows_by_closed_form(
     return rows(*arguments, *settings, takes_weight=takes_weight, extra=extra)
 
 
-ROWS = Kind(_rows_by_closed_form)
-MATRICES = Kind(_rows_by_closed_form, matrix=True)
-WEIGHTED_ROWS = Kind(partial(_rows_by_closed_form, takes_weight=True), takes_weight=True)
+ROWS = Signature(_rows_by_closed_form)
+MATRICES = Signature(_rows_by_closed_form, matrix=True)
+WEIGHTED_ROWS = Signature(partial(_rows_by_closed_form, takes_weight=True), takes_weight=True)
 
 
 class Indices(NamedTuple):

@@ -12,7 +12,7 @@ from .arguments import elements, elementwise
 from .base import Loss, TorchWeighted
 from .closed_form import ClosedForms, differentiable
 from .entries import Entry
-from .kernels import Kind, compute
+from .kernels import Signature, compute
 from .numerics import times
 from .overrides import is_overridden, overridden
 from .sigmoid import error, slope
@@ -36,7 +36,7 @@ def bce_hvp(x: Tensor, v: Tensor, t: Tensor) -> Tensor:
 
 
 bce_formula = differentiable(ClosedForms("bce", bce_value, bce_gradient, bce_hvp))
-_PROBABILITIES = Kind(elements, one_dtype=True, unit_interval=True)
+_PROBABILITIES = Signature(elements, one_dtype=True, unit_interval=True)
 
 
 def binary_cross_entropy(

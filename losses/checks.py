@@ -1,6 +1,6 @@
 """The rules about the arguments of every public function, with torch's exception types.
 
-There are no others: kernels know which calls are plain (`kernels.Kind`) and leave the rest to
+There are no others: kernels know which calls are plain (`kernels.Signature`) and leave the rest to
 these. What one family alone asks for stands in its file. A function checks types first, then
 shapes, dtypes and values.
 

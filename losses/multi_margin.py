@@ -11,7 +11,7 @@ from .base import Loss, TorchReduced
 from .closed_form import ClosedForms, Differentiable, differentiable
 from .entries import Entry
 from .hinges import known_power, ramp
-from .kernels import Kind, compute, compute_on_cuda
+from .kernels import Signature, compute, compute_on_cuda
 from .numerics import times
 from .overrides import is_overridden, overridden
 
@@ -151,7 +151,7 @@ def _of_lists(
     return apply_reduction(each, reduction, input.dtype)
 
 
-_LISTS = Kind(_of_lists, matrix=True)
+_LISTS = Signature(_of_lists, matrix=True)
 
 
 def multi_margin_loss(

@@ -38,8 +38,8 @@ from .switches import (
 
 __all__ = [
     "Backend",
-    "Kind",
     "Request",
+    "Signature",
     "backend",
     "closed_forms_only",
     "compute",
@@ -76,12 +76,12 @@ _collecting: dict[int, list[Request]] = {}
 """Thread -> requests of its losses, while they are collected."""
 
 
-class Kind(NamedTuple):
-    """Kind of arguments that a kernel supports, beside the closed form for all others.
+class Signature(NamedTuple):
+    """The arguments that a kernel supports, beside the closed form for all others.
 
     Native code holds no rule of what is right or wrong. It computes the calls whose tensors are
-    plain for their kind (`is_plain` in `glue/compute.cpp`); all others it leaves to the rules of
-    `checks.py`.
+    plain for their signature (`is_plain` in `glue/compute.cpp`); all others it leaves to the rules
+    of `checks.py`.
 
     Attributes:
         closed_form: `closed_form(loss, input, target, weight, extra, ignore_index, reduction,
@@ -101,7 +101,7 @@ class Kind(NamedTuple):
 
 def compute(
     loss: Differentiable,
-    kind: Kind,
+    signature: Signature,
     input: Tensor,
     target: Tensor,
     weight: Tensor | None,
@@ -120,7 +120,7 @@ def compute(
     """
     if torch.compiler.is_compiling() or type(target) is not Tensor:
         return None
-    takes_weight = kind.takes_weight and weight is not None
+    takes_weight = signature.takes_weight and weight is not None
     of_index = loss.forms.rows and not target.is_floating_point()
     key = (of_index, takes_weight, extra is not None, settings)
     kernel = loss.kernels.get(key)
@@ -128,7 +128,9 @@ def compute(
         if kernel is None:
             takes_third = takes_weight or extra is not None
             names = ("z", "y" if of_index else "t", "w")[: 3 if takes_third else 2]
-            kernel = loss.kernels[key] = _Kernel(Request(loss, names, settings), kind, takes_weight)
+            kernel = loss.kernels[key] = _Kernel(
+                Request(loss, names, settings), signature, takes_weight
+            )
         requests = _collecting.get(threading.get_ident())
         if requests is not None:
             requests.append(kernel.request)
@@ -148,7 +150,7 @@ def compute(
 
 def compute_on_cuda(
     loss: Differentiable,
-    kind: Kind,
+    signature: Signature,
     input: Tensor,
     target: Tensor,
     weight: Tensor | None,
@@ -167,7 +169,7 @@ def compute_on_cuda(
         return None
     from . import cuda
 
-    takes_weight = kind.takes_weight and weight is not None
+    takes_weight = signature.takes_weight and weight is not None
     of_index = loss.forms.rows and not target.is_floating_point()
     kernel = loss.kernels.get((of_index, takes_weight, extra is not None, settings))
     # `compute` has been asked before: it makes kernels of the tensors that they support.
@@ -184,8 +186,8 @@ def _on_cuda(input: Tensor) -> bool:
 class _Kernel:
     """The kernel of a loss with its settings, compiled when it is first called."""
 
-    def __init__(self, request: Request, kind: Kind, takes_weight: bool) -> None:
-        self.request, self._kind, self._takes_weight = request, kind, takes_weight
+    def __init__(self, request: Request, signature: Signature, takes_weight: bool) -> None:
+        self.request, self._signature, self._takes_weight = request, signature, takes_weight
         # The kernel of the extension `of`, which `load` may replace.
         self.native: Any = None
         self.of: Any = None
@@ -194,14 +196,14 @@ class _Kernel:
         if isinstance(_native, _LazyKernels):
             load()
         if self.of is not _native:
-            forms, kind = self.request.loss.forms, self._kind
+            forms, signature = self.request.loss.forms, self._signature
             target = "elements"
             if forms.rows:
                 target = "index" if "y" in self.request.inputs else "distribution"
             if forms.pair is not None:
                 target = "lists"
             formula = (target, self._takes_weight, forms.weighted_mean)
-            plain = (kind.one_dtype, kind.matrix, kind.unit_interval)
+            plain = (signature.one_dtype, signature.matrix, signature.unit_interval)
             self.native = _native.kernel(*formula, *plain, self._derivative)
             self.of = _native
 
@@ -223,13 +225,13 @@ class _Kernel:
 
     def eager_call(self, ignore_index: int, reduction: str) -> eager.Call:
         """Return the arguments for torch's operations."""
-        forms, kind = self.request.loss.forms, self._kind
-        plain = (kind.matrix, kind.unit_interval, ignore_index, reduction)
+        forms, signature = self.request.loss.forms, self._signature
+        plain = (signature.matrix, signature.unit_interval, ignore_index, reduction)
         formula = (self.request, self.by_closed_forms, self._takes_weight, forms.weighted_mean)
         return eager.Call(*formula, *plain)
 
     def by_closed_forms(self, *arguments: Any) -> Tensor:
-        return self._kind.closed_form(self.request.loss, *arguments, self.request.settings)
+        return self._signature.closed_form(self.request.loss, *arguments, self.request.settings)
 
     def _derivative(self, upstream: Tensor, input: Tensor, *rest: Any) -> Tensor:
         """Return dL/dinput, by the closed forms, differentiable where a graph is built."""

@@ -42,7 +42,7 @@ class Call(NamedTuple):
         closed_form: `closed_form(input, target, weight, extra, ignore_index, reduction)`.
         takes_weight: whether the formula takes the weights of the classes.
         weighted_mean: whether the 'mean' over class indices divides by the sum of their weights.
-        matrix, unit_interval: as in `Kind`.
+        matrix, unit_interval: as in `Signature`.
     """
 
     request: Request

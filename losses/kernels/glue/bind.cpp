@@ -110,7 +110,7 @@ PyObject* compute(Call& call) {
 }
 
 // call(kernel, input, target, weight, extra, ignore_index, reduction): the loss; None where the
-// closed forms compute it; True or False where `set` has to be called first, for that value of wide.
+// closed forms compute it; True or False where `set` has to be called first, for that value of float64.
 PyObject* call_py(PyObject*, PyObject* const* given, Py_ssize_t count) {
   HANDLE_TH_ERRORS
   const Arguments arguments(given, count);
@@ -148,15 +148,15 @@ PyObject* kernel_py(PyObject*, PyObject* arguments) {
   return PyCapsule_New(kernel.release(), KERNEL, nullptr);
 }
 
-// set(kernel, wide, compiled): `compiled` has the addresses of value and gradient, whether the value
+// set(kernel, float64, compiled): `compiled` has the addresses of value and gradient, whether the value
 // saves, and the constants; None: there is none.
 PyObject* set_py(PyObject*, PyObject* arguments) {
   PyObject *capsule = nullptr, *compiled = nullptr;
-  int wide = 0;
-  if (!PyArg_ParseTuple(arguments, "OpO", &capsule, &wide, &compiled)) return nullptr;
+  int float64 = 0;
+  if (!PyArg_ParseTuple(arguments, "OpO", &capsule, &float64, &compiled)) return nullptr;
   auto* kernel = static_cast<Kernel*>(PyCapsule_GetPointer(capsule, KERNEL));
   if (!kernel) return nullptr;
-  Compiled& to = wide ? kernel->wide : kernel->narrow;
+  Compiled& to = float64 ? kernel->in_float64 : kernel->in_float32;
   // Another thread has been first, and may be computing with it.
   if (to.value) Py_RETURN_NONE;
   to.missing = compiled == Py_None;

@@ -34,7 +34,7 @@ struct Kernel {
   bool takes_weight = false;
   // Whether 'mean' divides by the sum of the rows' weights, or by their number.
   bool weighted_mean = true;
-  // What is plain, as in the Python class Kind.
+  // What is plain, as in the Python class Signature.
   bool one_dtype = false;
   bool matrix = false;
   bool unit_interval = false;
@@ -42,7 +42,7 @@ struct Kernel {
   bool rows() const { return target != Target::ELEMENTS; }
   bool has_index() const { return target == Target::INDEX || target == Target::LISTS; }
   // In float32, which also computes bfloat16 and float16, and in float64.
-  Compiled narrow, wide;
+  Compiled in_float32, in_float64;
   // derivative(upstream, input, target, weight, extra, ignore_index, reduction): the gradient as a
   // differentiable tensor.
   PyObject* derivative = nullptr;
@@ -61,7 +61,7 @@ struct Call {
 
   // The dtype of the loss without autocast.
   at::ScalarType dtype() const;
-  const Compiled& compiled() const { return dtype() == at::kDouble ? kernel->wide : kernel->narrow; }
+  const Compiled& compiled() const { return dtype() == at::kDouble ? kernel->in_float64 : kernel->in_float32; }
 };
 
 inline bool floating(const Tensor& x) {
@@ -78,7 +78,7 @@ inline bool floating(const Tensor& x) {
 
 inline bool wants_gradient(const Tensor& x) { return x.defined() && x.requires_grad(); }
 
-// Whether shapes and dtypes are the plain ones of the kernel's kind. It is no rule: of whatever is not
+// Whether shapes and dtypes are the plain ones of the kernel's signature. It is no rule: of whatever is not
 // plain the Python code finds out whether it is right, and computes or refuses it.
 bool is_plain(const Call& call);
 
