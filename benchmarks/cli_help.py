@@ -41,7 +41,11 @@ def help_page(page: str, width: int) -> str:
         width: of the new page, in characters.
     """
     head, *boxes = page.split("\n╭─ ")
-    blocks = ["\n".join(_fill(line, width) for line in head.splitlines())]
+    usage, *lines = head.splitlines()
+    # The commands are listed below.
+    usage = re.sub(r" \{[a-z,-]+\}$", " COMMAND ...", usage)
+    parts = [_fill(usage, width, INDENT), *(_fill(line, width) for line in lines)]
+    blocks = ["\n".join(parts)]
     for box in boxes:
         title = box.partition(" ─")[0]
         entries = {

@@ -85,3 +85,15 @@ def test_the_commands_are_listed_with_a_sentence_each(monkeypatch, capsys) -> No
 def test_topics_name_a_flag_once() -> None:
     names = [name for topic in TOPICS.values() for name in topic.split()]
     assert len(names) == len(set(names))
+
+
+@pytest.mark.parametrize("width", [60, 100])
+def test_the_usage_breaks_no_word(width: int, monkeypatch, capsys) -> None:
+    usage = helped(["--help"], monkeypatch, capsys, width).partition("\n\n")[0]
+    assert usage == "usage: lossbench [-h] COMMAND ..."
+    long = help_page(PAGE.replace("A [--seeds INT]", "[--seeds INT] " * 4), 30)
+    assert long.splitlines()[:3] == [
+        "usage: x [-h] [--seeds INT]",
+        "      [--seeds INT] [--seeds",
+        "      INT] [--seeds INT]",
+    ]
