@@ -48,7 +48,12 @@ class Loss(nn.Module):
         self.reduction = reduction
 
     def forward(self, input: Tensor, target: Tensor) -> Tensor:
-        settings = {name: getattr(self, name) for name in self._settings}
+        # Of a buffer `getattr` is slow: it fails before torch looks among the buffers.
+        buffers = self._buffers
+        settings = {
+            name: buffers[name] if name in buffers else getattr(self, name)
+            for name in self._settings
+        }
         return type(self).function(input, target, **settings)
 
     def extra_repr(self) -> str:

@@ -191,6 +191,7 @@ class _Kernel:
         # The kernel of the extension `of`, which `load` may replace.
         self.native: Any = None
         self.of: Any = None
+        self._eager: eager.Call | None = None
 
     def start(self) -> None:
         if isinstance(_native, _LazyKernels):
@@ -224,11 +225,14 @@ class _Kernel:
             return None
 
     def eager_call(self, ignore_index: int, reduction: str) -> eager.Call:
-        """Return the arguments for torch's operations."""
-        forms, signature = self.request.loss.forms, self._signature
-        plain = (signature.matrix, signature.unit_interval, ignore_index, reduction)
-        formula = (self.request, self.by_closed_forms, self._takes_weight, forms.weighted_mean)
-        return eager.Call(*formula, *plain)
+        """Return the arguments for torch's operations: those of the last call, if alike."""
+        call = self._eager
+        if call is None or call.ignore_index != ignore_index or call.reduction != reduction:
+            forms, signature = self.request.loss.forms, self._signature
+            plain = (signature.matrix, signature.unit_interval, ignore_index, reduction)
+            formula = (self.request, self.by_closed_forms, self._takes_weight, forms.weighted_mean)
+            call = self._eager = eager.Call(*formula, *plain)
+        return call
 
     def by_closed_forms(self, *arguments: Any) -> Tensor:
         return self._signature.closed_form(self.request.loss, *arguments, self.request.settings)

@@ -8,6 +8,7 @@ With create_graph=True the closed forms compute a differentiable gradient.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 import torch
@@ -61,13 +62,13 @@ class Examples(NamedTuple):
     Attributes:
         tensors: logits (N, C) or (N,), targets, and numbers per class or per element.
         factor: what the loss of each example is multiplied by, (N, 1) or (N,), or None.
-        divisor: what the mean divides the sum by.
+        divisor: what the mean divides the sum by, ().
         kept: the rows that are not ignored, of all rows; None: all of them.
     """
 
     tensors: tuple[Tensor, ...]
     factor: Tensor | None
-    divisor: float | Tensor
+    divisor: Tensor
     kept: Tensor | None
 
 
@@ -77,15 +78,11 @@ def compute(
     """Compute a loss, weighted and reduced; None if the call is not plain."""
     if not _is_plain(call, input, target, weight, extra):
         return None
-    graph = torch.is_grad_enabled()
-    if graph and any(x is not None and x.requires_grad for x in (target, weight, extra)):
+    examples = _examples(call, input.detach(), target, weight, extra)
+    if examples is None or _programs(call, examples, bounded=False) is None:
         return None
-    with torch.no_grad():
-        examples = _examples(call, input, target, weight, extra)
-        if examples is None or _programs(call, examples, bounded=False) is None:
-            return None
-        if not graph or not input.requires_grad:
-            return _value(call, examples, input, None)
+    if not (input.requires_grad and torch.is_grad_enabled()):
+        return _value(call, examples, input, None)
     loss: Tensor = EagerLoss.apply(input, target, weight, extra, call, examples)
     return loss
 
@@ -96,47 +93,50 @@ def compute(
 def _is_plain(
     call: Call, z: Tensor, t: Tensor, weight: Tensor | None, extra: Tensor | None
 ) -> bool:
-    """Return whether a program can compute a call, except for wrong class indices."""
-    if this_thread.formulas_only or is_intercepted():
+    """Return whether a program can compute a call, except for wrong class indices.
+
+    No tensor but the input needs a gradient.
+    """
+    if this_thread.formulas_only or is_intercepted() or not _is_plain_tensor(z):
         return False
-    keys = plain_keys("cpu")
-    for x in (z, t, weight, extra):
-        if x is None:
-            continue
-        if type(x) not in _PLAIN or dispatch_keys(x) & ~keys:
+    graph = torch.is_grad_enabled()
+    for x in (t, weight, extra):
+        if x is not None and not (_is_plain_tensor(x) and not (graph and x.requires_grad)):
             return False
-    forms = call.request.loss.forms
-    dtype = z.dtype
+    forms, dtype, shape = call.request.loss.forms, z.dtype, z.shape
     if call.reduction not in ("mean", "sum", "none") or not -_MOST <= call.ignore_index < _MOST:
         return False
     if dtype not in (torch.float32, torch.float64) or z.numel() == 0:
         return False
-    if call.matrix and z.dim() != 2:
+    if (forms.rows and not shape) or (call.matrix and len(shape) != 2):
         return False
-    others = [x for x in (weight, extra) if x is not None]
-    if any(x.dtype != dtype for x in others):
-        return False
-    if not forms.rows:
-        if not (z.is_contiguous() and t.is_contiguous()):
+    sizes = shape[min(1, len(shape) - 1) :][:1] if forms.rows else shape
+    for x in (weight, extra):
+        if x is not None and not (x.dtype == dtype and _fits(x, sizes, exactly=forms.rows)):
             return False
-        return t.dtype == dtype and t.shape == z.shape and all(_expands(x, z) for x in others)
-    shape = z.shape
-    if shape and shape[min(1, len(shape) - 1)] > _WIDEST:
-        return False
-    if not shape or any(x.shape != (shape[min(1, len(shape) - 1)],) for x in others):
+    if not forms.rows:
+        same = t.dtype == dtype and t.shape == shape
+        return same and z.is_contiguous() and t.is_contiguous()
+    if sizes[0] > _WIDEST:
         return False
     if forms.pair is not None:
         return t.dtype in _INDICES and t.shape == shape
     if "y" in call.request.inputs:
-        return (
-            forms.indices and t.dtype in _INDICES and t.shape == shape[: len(shape) > 1] + shape[2:]
-        )
+        of_rows = shape[: len(shape) > 1] + shape[2:]
+        return forms.indices and t.dtype in _INDICES and t.shape == of_rows
     return t.dtype == dtype and t.shape == shape
 
 
-def _expands(x: Tensor, z: Tensor) -> bool:
-    sizes = zip(reversed(x.shape), reversed(z.shape), strict=False)
-    return x.dim() <= z.dim() and all(a in (1, b) for a, b in sizes)
+def _is_plain_tensor(x: Tensor) -> bool:
+    return type(x) in _PLAIN and not dispatch_keys(x) & ~plain_keys("cpu")
+
+
+def _fits(x: Tensor, sizes: torch.Size, *, exactly: bool) -> bool:
+    """Return whether x has a shape, or can be broadcast to it."""
+    if exactly:
+        return x.shape == sizes
+    pairs = zip(reversed(x.shape), reversed(sizes), strict=False)
+    return x.dim() <= len(sizes) and all(a in (1, b) for a, b in pairs)
 
 
 def _examples(
@@ -148,7 +148,7 @@ def _examples(
     if not call.request.loss.forms.rows:
         rest = [x.expand(z.shape).reshape(-1) for x in (extra,) if x is not None]
         factor = None if weight is None else weight.expand(z.shape).reshape(-1)
-        return Examples((z.reshape(-1), t.reshape(-1), *rest), factor, z.numel(), None)
+        return Examples((_flat(z), _flat(t), *rest), factor, _number(z.numel(), z.dtype), None)
     z = _matrix(z)
     classes = z.shape[1]
     of_formula = weight if call.takes_weight else extra
@@ -158,19 +158,19 @@ def _examples(
         factor = None
         if weight is not None and not call.takes_weight:
             factor = (t * weight).sum(-1, keepdim=True)
-        return Examples((z, t, *rest), factor, z.shape[0], None)
+        return Examples((z, t, *rest), factor, _number(z.shape[0], z.dtype), None)
     if call.request.loss.forms.pair is not None:
         y = t.long().reshape(z.shape)
-        return Examples((z, y), None, len(z), None) if _within(y, -1, classes - 1) else None
-    y, kept = t.reshape(-1).long(), None
-    least, most = y.aminmax()
-    if least < 0 or most >= classes or 0 <= call.ignore_index < classes:
+        count = _number(z.shape[0], z.dtype)
+        return Examples((z, y), None, count, None) if _within(y, -1, classes - 1) else None
+    y, kept = _flat(t).long(), None
+    if 0 <= call.ignore_index < classes or not _within(y, 0, classes - 1):
         kept = y != call.ignore_index
         z, y = z[kept], y[kept]
         rest = [x[: len(z)] for x in rest]
-        if not len(y) or y.min() < 0 or y.max() >= classes:
+        if not len(y) or not _within(y, 0, classes - 1):
             return None
-    divisor: float | Tensor = len(y)
+    divisor = _number(y.shape[0], z.dtype)
     factor = None
     y = y.unsqueeze(-1)
     if weight is not None:
@@ -178,6 +178,16 @@ def _examples(
         divisor = of_rows.sum() if call.weighted_mean else divisor
         factor = None if call.takes_weight else of_rows
     return Examples((z, y, *rest), factor, divisor, kept)
+
+
+@lru_cache(maxsize=256)
+def _number(value: int, dtype: torch.dtype) -> Tensor:
+    """Return a number as a tensor: torch makes one of a Python number at every operation."""
+    return torch.tensor(value, dtype=dtype)
+
+
+def _flat(x: Tensor) -> Tensor:
+    return x if x.dim() == 1 else x.reshape(-1)
 
 
 def _matrix(x: Tensor) -> Tensor:
@@ -211,12 +221,12 @@ def _computed(
     Yields the positions of the examples and the value.
     """
     z = examples.tensors[0]
-    bounded = getattr(_programs(call, examples, bounded=True), part)
-    count = len(z) if bounded.of_rows else _tile(z)
+    bounded, size = getattr(_programs(call, examples, bounded=True), part), z.shape[0]
+    count = size if bounded.of_rows or z.numel() <= TILE else _tile(z)
     started: dict[tuple[bool, int], list[Any]] = {}
-    for begin in range(0, len(z), count):
+    for begin in range(0, size, count):
         rows, tensors, room, share = slice(begin, begin + count), examples.tensors, gradient, factor
-        if count < len(z):
+        if count < size:
             tensors = tuple(x[rows] for x in tensors)
             room = None if gradient is None else gradient[rows]
             share = factor[rows] if factor is not None and factor.dim() else factor
@@ -224,9 +234,9 @@ def _computed(
             _within(x, -BOUND, BOUND) for x in tensors if x.is_floating_point()
         )
         program = bounded if calm else getattr(_programs(call, examples, bounded=False), part)
-        key = calm, len(tensors[0])
+        key = calm, tensors[0].shape[0]
         if key not in started:
-            started[key] = program.start(tensors[0].shape)
+            started[key] = program.start(tensors[0])
         yield rows, program.run(started[key], tensors, room, share)
 
 
@@ -245,7 +255,7 @@ def _of_lists(
 def _tile(z: Tensor) -> int:
     """Return the number of examples of a tile."""
     of_rows = z.dim() > 1
-    return max(1, (1 + of_rows) * TILE * torch.get_num_threads() * len(z) // z.numel())
+    return max(1, (1 + of_rows) * TILE * torch.get_num_threads() * z.shape[0] // z.numel())
 
 
 def _within(x: Tensor, low: float, high: float) -> bool:
@@ -265,10 +275,7 @@ def _value(call: Call, examples: Examples, input: Tensor, gradient: Tensor | Non
         if call.reduction == "none":
             each = each.expand((*z[rows].shape[:-1], 1) if z.dim() > 1 else z[rows].shape)
             found.append(each.clone())
-        elif call.reduction == "mean" and each.dim() and len(each) == len(z) == examples.divisor:
-            mean: Tensor = each.mean()  # one step where a sum and a division are two
-            return mean
-        elif each.numel() > 1 or len(z) == 1:
+        elif each.numel() > 1 or z.shape[0] == 1:
             found.append(each.sum())
         else:
             found.append(each.sum() * len(z[rows]))
@@ -310,19 +317,15 @@ class EagerLoss(torch.autograd.Function):
         examples: Examples,
     ) -> Tensor:
         ctx.set_materialize_grads(False)
-        chosen = _programs(call, examples, bounded=False)
-        assert chosen is not None
         z = examples.tensors[0]
-        forms = call.request.loss.forms
-        shared = forms.rows and (chosen.shares or forms.pair is not None)
-        keeps = shared or z.numel() <= SMALL
+        keeps = z.numel() <= SMALL or _shares(call, examples)
         gradient = torch.empty_like(z) if keeps else None
         loss = _value(call, examples, input, gradient)
         ctx.save_for_backward(input, target, weight, extra, gradient)
         ctx.call = call
-        simple = gradient is not None and examples.factor is None and examples.kept is None
         # Else they are made again: what is kept outside of the saved tensors no hook would see.
-        ctx.examples = examples._replace(tensors=()) if simple and input.dim() < 3 else None
+        simple = keeps and examples.factor is examples.kept is None and input.dim() < 3
+        ctx.examples = Examples((), None, examples.divisor, None) if simple else None
         return loss
 
     @staticmethod
@@ -332,7 +335,7 @@ class EagerLoss(torch.autograd.Function):
             return None, *nothing
         input, target, weight, extra, gradient = ctx.saved_tensors
         call: Call = ctx.call
-        if torch.is_grad_enabled() or not _is_plain_upstream(upstream):
+        if torch.is_grad_enabled() or is_intercepted() or not _is_plain_tensor(upstream):
             return _differentiable(call, upstream, input, target, weight, extra), *nothing
         examples = ctx.examples or _examples(call, input.detach(), target, weight, extra)
         assert examples is not None
@@ -341,9 +344,11 @@ class EagerLoss(torch.autograd.Function):
         return _of_input(gradient, examples, input), *nothing
 
 
-def _is_plain_upstream(x: Tensor) -> bool:
-    plain = type(x) in _PLAIN and not dispatch_keys(x) & ~plain_keys("cpu")
-    return plain and not is_intercepted()
+def _shares(call: Call, examples: Examples) -> bool:
+    """Return whether the value and the gradient of rows share much."""
+    forms, chosen = call.request.loss.forms, _programs(call, examples, bounded=False)
+    assert chosen is not None
+    return forms.rows and (chosen.shares or forms.pair is not None)
 
 
 def _factor(call: Call, examples: Examples, upstream: Tensor) -> Tensor:
@@ -364,8 +369,10 @@ def _of_input(gradient: Tensor, examples: Examples, input: Tensor) -> Tensor:
         whole = gradient.new_zeros(len(examples.kept), gradient.shape[1])
         whole[examples.kept] = gradient
         gradient = whole
+    if gradient.dim() == input.dim():
+        return gradient
     if gradient.dim() < 2 or input.dim() < 3:
-        return gradient.view(input.shape)
+        return gradient.view_as(input)
     shape = input.movedim(1, -1).shape
     whole = gradient.view(shape).movedim(-1, 1)
     return whole.contiguous() if input.is_contiguous() else whole

@@ -82,7 +82,7 @@ def run(program: Program, z: Tensor, y: Tensor, gradient: Tensor | None, *, fini
         return z.new_zeros(len(z), 1)
     pairs = lists.pairs(z)
     slopes = None if gradient is None else z.new_empty(pairs[0].shape)
-    value = program.run(program.start(pairs[0].shape), pairs, slopes, None)
+    value = program.run(program.start(pairs[0]), pairs, slopes, None)
     value = value.expand(pairs[0].shape)
     if not finite:
         value = lists.where_counted(value)

@@ -38,12 +38,14 @@ class Program:
     bound: bool = False
     of_rows: bool = False
 
-    def start(self, shape: torch.Size) -> list[Any]:
+    def start(self, tile: Tensor) -> list[Any]:
         """Return slots with registers for tiles of a shape, which `run` may use many times."""
         slots = self.slots.copy()
         for dtype, registers in self.registers.items():
             for at in registers:
-                slots[at] = torch.empty(shape, dtype=dtype)
+                slots[at] = torch.empty_like(
+                    tile, dtype=dtype, memory_format=torch.contiguous_format
+                )
         return slots
 
     def run(
@@ -56,7 +58,7 @@ class Program:
         """Compute a tile: write its gradient, if there is one, and return its value.
 
         Args:
-            slots: those that `start` returned for this shape.
+            slots: those that `start` returned for a tile of this shape.
             inputs: as the formula takes them; a class index is (N, 1).
             factor: of the gradient, a number or one per row or element; only of a program that
                 computes the gradient alone.
@@ -107,27 +109,34 @@ class Writer:
 
     def row(self, f: Callable[..., Any], *slots: int) -> int:
         """Add a step that makes a new tensor, and return its slot."""
-        to = self.room()
+        to, a, b = self.room(), slots[0], slots[-1]
 
         def of_one(v: list[Any]) -> None:
-            v[to] = f(v[slots[0]])
+            v[to] = f(v[a])
+
+        def of_two(v: list[Any]) -> None:
+            v[to] = f(v[a], v[b])
 
         def of_more(v: list[Any]) -> None:
             v[to] = f(*[v[k] for k in slots])
 
-        self.step(of_one if len(slots) == 1 else of_more)
+        self.step((of_one, of_two, of_more)[min(len(slots), 3) - 1])
         return to
 
     def write(self, to: int, f: Callable[..., Any], *slots: int, **options: Any) -> int:
         """Add a step that writes into a register, and return the register."""
+        a, b = slots[0], slots[-1]
 
         def of_one(v: list[Any]) -> None:
-            f(v[slots[0]], out=v[to])
+            f(v[a], out=v[to])
+
+        def of_two(v: list[Any]) -> None:
+            f(v[a], v[b], out=v[to])
 
         def of_more(v: list[Any]) -> None:
             f(*[v[k] for k in slots], **options, out=v[to])
 
-        self.step(of_one if len(slots) == 1 and not options else of_more)
+        self.step((of_one, of_two, of_more)[2 if options else min(len(slots), 3) - 1])
         return to
 
     def copy(self, to: int, slot: int) -> int:
@@ -135,10 +144,14 @@ class Writer:
         self.step(lambda v: v[to].copy_(v[slot]))
         return to
 
-    def scatter(self, to: int, index: int, number: float | None, slot: int | None) -> None:
+    def scatter(self, to: int, index: int, number: float | None, slot: Any) -> None:
         """Add a step that writes a number, or that of a slot, at the class of an index."""
         if number is not None:
             self.step(lambda v: v[to].scatter_(-1, v[index], number))
-        else:
-            assert slot is not None
-            self.step(lambda v: v[to].scatter_(-1, v[index], v[slot].expand_as(v[index])))
+            return
+
+        def of_slot(v: list[Any]) -> None:
+            x, at = v[slot], v[index]
+            v[to].scatter_(-1, at, x if x.dim() else x.expand_as(at))
+
+        self.step(of_slot)
