@@ -20,7 +20,7 @@ DEVICES = ["cpu", "cuda"] if torch.cuda.is_available() else ["cpu"]
 LINES = pytest.StashKey[list[str]]()
 ROW_SECONDS = 0.1
 HEADING = (
-    f"{'loss':54} {'ours':>9} {'torch':>9}  {'ratio (quartiles)':22} {'target':>6}  verdict"
+    f"{'loss':54} {'ours':>10} {'torch':>10}  {'ratio (quartiles)':22} {'target':>6}  verdict"
     f"       GB/s  of a copy"
 )
 
@@ -92,7 +92,7 @@ def line(case: Case, ratio: Ratio) -> str:
     target = case.target()
     ours, theirs = (f"{1e6 * (x or 0):,.0f} us" for x in (ratio.value, ratio.reference))
     return (
-        f"{f'{case.group} {case.condition.name}':54} {ours:>9} {theirs:>9}  {ratio!s:22} "
+        f"{f'{case.group} {case.condition.name}':54} {ours:>10} {theirs:>10}  {ratio!s:22} "
         f"{target!s:>6}  {target.verdict(ratio):12} {(ratio.bandwidth or 0) / 1e9:6.2f}  "
         f"{ratio.share_of_copy or 0:9.2f}  {NOTES.get(case.loss, '')}"
     ).rstrip()
