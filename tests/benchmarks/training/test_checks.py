@@ -92,7 +92,7 @@ def detached() -> nn.Module:
 @pytest.mark.parametrize(
     ("model", "start", "words"),
     [
-        (linear(outputs=2), "normal", "(2, 1)"),
+        (linear(outputs=2), "normal", "1 image gave (1, 2), not (1, 1)"),
         (only_trains(), "normal", "not in evaluation"),
         (detached(), "normal", "no parameter that requires a gradient"),
         (linear(inputs=5), "normal", "RuntimeError"),
