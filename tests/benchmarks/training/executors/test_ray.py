@@ -3,7 +3,6 @@
 import dataclasses
 import os
 import signal
-import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,13 +15,13 @@ from lossbench.benchmarks.config import CompareConfig
 from lossbench.benchmarks.console import Reporter
 from lossbench.benchmarks.training.checkpoint import CHECKPOINT_FILE
 from lossbench.benchmarks.training.executors import ray as ray_executor
-from lossbench.benchmarks.training.executors.ray import RETRIES, cluster
+from lossbench.benchmarks.training.executors.ray import cluster
 from lossbench.benchmarks.training.executors.ray_worker import Files, read_files, write_files
 from lossbench.benchmarks.training.progress import Executor, Progress
 from lossbench.losses import registry
 
 from ...comparisons import compare, resume
-from ...rows import assert_same_runs, assert_same_weights, equal_but_for_time
+from ...rows import assert_same_runs
 from ...samples import FAILING
 
 HANGING = """
@@ -47,31 +46,6 @@ def hanging(input, target):
 """
 """A module with a loss that hangs in a process of Ray, once."""
 
-FILLING = """
-import sys
-import tempfile
-from pathlib import Path
-import torch
-
-on_ray = "default_worker" in sys.argv[0]
-if on_ray:
-    tempfile.tempdir = "HERE/disk"
-calls = 0
-
-def filling(input, target):
-    global calls
-    calls += len(input) == 8
-    if on_ray and calls >= 10 and Path("HERE/fill").exists():
-        with Path("HERE/disk/ballast").open("ab", buffering=0) as ballast:
-            try:
-                while ballast.write(bytes(4096)):
-                    pass
-            except OSError:
-                pass
-    return torch.nn.functional.binary_cross_entropy_with_logits(input, target)
-"""
-"""A module whose loss fills the disk that processes of Ray write to, while a file `fill` exists."""
-
 
 @pytest.fixture(scope="module")
 def machines(tmp_path_factory, cats_and_dogs) -> Iterator:
@@ -87,7 +61,6 @@ def machines(tmp_path_factory, cats_and_dogs) -> Iterator:
     cats_and_dogs(place / "pets")
     (place / "failing_on_nodes.py").write_text(FAILING)
     (place / "hanging_on_nodes.py").write_text(HANGING.replace("HERE", str(place)))
-    (place / "filling_on_nodes.py").write_text(FILLING.replace("HERE", str(place)))
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     with pytest.MonkeyPatch.context() as patch:
@@ -211,41 +184,6 @@ def test_stopped_machines_save_and_resume(executor, config, complete, monkeypatc
     again = resume(status.directory, "", Reporter(), executor)
     assert (again.interrupted, again.finished) == (None, 2)
     assert_same_runs(complete, status.directory)
-
-
-@pytest.fixture
-def small_disk(machines) -> Iterator[Path]:  # noqa: ARG001  which change the working directory
-    """Mount a disk of 4 MB for the files of `FILLING`."""
-    place = Path("disk").absolute()
-    place.mkdir()
-    try:
-        mount = ["mount", "-t", "tmpfs", "-o", "size=4m", "tmpfs", str(place)]
-        subprocess.run(mount, check=True, capture_output=True)
-    except (OSError, subprocess.CalledProcessError):
-        pytest.skip("no right to mount a file system")
-    yield place
-    subprocess.run(["umount", "--lazy", str(place)], check=True)
-
-
-@pytest.mark.slow
-def test_a_full_disk_on_the_machines_loses_nothing(executor, config, small_disk, capsys) -> None:
-    losses = ("filling_on_nodes:filling=binary,logits",)
-    config = dataclasses.replace(config, losses=losses, epochs=5, name="filling")
-    local = dataclasses.replace(config, name="filling-local")
-    complete = compare(local, "", Reporter()).directory
-    Path("fill").touch()
-    status = compare(config, "", Reporter(), executor)
-    (failure,) = status.failed
-    assert "No space left on device" in failure
-    assert status.finished == 0
-    assert capsys.readouterr().err.count("started again from its last checkpoint") == RETRIES
-    Path("fill").unlink()
-    (small_disk / "ballast").unlink()
-    again = resume(status.directory, "", Reporter(), executor)
-    assert (again.finished, again.failed) == (1, [])
-    assert "started again" not in capsys.readouterr().err
-    equal_but_for_time(complete, status.directory)
-    assert_same_weights(complete, status.directory)
 
 
 def test_without_ray_it_is_one_line(tmp_path, monkeypatch, capsys) -> None:
