@@ -337,7 +337,17 @@ WEIGHTED: dict[str, tuple[Callable[..., Tensor], tuple[Tensor, ...]]] = {
 }
 
 
-@pytest.mark.parametrize(("function", "inputs"), WEIGHTED.values(), ids=list(WEIGHTED))
+LONG = ("multi-margin", "multi-margin-2", "one-vs-rest-distribution")
+"""Those whose second derivatives take seconds."""
+
+
+@pytest.mark.parametrize(
+    ("function", "inputs"),
+    [
+        pytest.param(*case, id=name, marks=[pytest.mark.slow] if name in LONG else [])
+        for name, case in WEIGHTED.items()
+    ],
+)
 def test_derivatives_by_inputs_targets_and_weights(
     function: Callable[..., Tensor], inputs: tuple[Tensor, ...]
 ) -> None:

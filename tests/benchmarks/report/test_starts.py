@@ -59,6 +59,7 @@ def test_all_starts_are_in_one_table(both):
     assert table.foot == (("bernoulli-sum", "", "70.0", same, "", "80.0", same),)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("part", "changes"), [("data", {"fingerprint": "another"}), ("config", {"start": "normal"})]
 )

@@ -43,6 +43,7 @@ def place(tmp_path_factory, cats_and_dogs):
         patch.setenv("XDG_CACHE_HOME", str(place / "cache"))
         patch.delenv("LOSSBENCH_DATA", raising=False)
         patch.setenv("PYTHONPATH", str(place))
+        patch.syspath_prepend(Path(__file__).parents[4])  # of the tests' own networks
         patch.syspath_prepend(place)
         patch.chdir(place)
         patch.setattr(registry, "_entries", dict(registry._entries))
