@@ -151,7 +151,8 @@ def _decode(place: Path) -> None:
     cache.ALWAYS_HASHED_BYTES = 0  # as if there were gigabytes of images
     images = open_images(pictures(place), 32, say=print)
     del images
-    (damaged,) = (place / "cache").rglob("labels.npy")
+    # Not in what a failure left of the directory that was damaged before.
+    (damaged,) = (place / "cache").rglob("images/[!.]*/labels.npy")
     damaged.write_bytes(b"")
     open_images(pictures(place), 32, say=print)
 
