@@ -19,7 +19,7 @@ from .design import Cells, Quantity
 from .figures import figure, tests_figure
 from .measures import table, tests_table
 from .saturation import ACCURACY, EVEN, OTHER, REFERENCE, SUREST, Saturation, config_of
-from .steps import count_steps, in_times, quotient, ratio, search_in_steps
+from .steps import count_steps, in_times, quotient, ratio, search_in_steps, tie_note
 
 RATES = (0.03, 0.1, 0.3, 1.0, 3.0, 10.0)
 """Learning rates that are tried from the even start."""
@@ -182,8 +182,7 @@ class Interactions(Analysis):
 
     def notes(self) -> Sequence[str]:
         ends = dict.fromkeys(
-            f"{self._searched_name(cell)}: no rate was faster than another in the search, whose "
-            f"table is above, and the lowest one, {rate:g}, was taken."
+            tie_note(self._searched_name(cell), rate)
             if is_tie(self.searched[cell])
             else f"{self._searched_name(cell)}: the fastest rate, {rate:g}, is an end of those "
             "tried; one beyond it may be faster still."

@@ -176,7 +176,7 @@ def examine(
 
 @dataclass(frozen=True)
 class Examination:
-    """What the examined claims of one command share.
+    """Directory, networks and output that the claims of one command share.
 
     Attributes:
         directory: of the reports.

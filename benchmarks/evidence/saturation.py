@@ -22,7 +22,7 @@ from .design import Design, Expected, Quantity, Tested
 from .figures import figure, tests_figure
 from .gradients import FORMULAS, Array, concatenate, deviation, error_axis, formula_curve, recorded
 from .measures import at_most, table, tests_table, with_interval
-from .steps import count_steps, in_times, quotient, ratio, search_in_steps
+from .steps import count_steps, in_times, quotient, ratio, search_in_steps, tie_note
 from .text import optional
 
 REFERENCE, OTHER = "cross-entropy", "sigmoid-mse"
@@ -274,10 +274,7 @@ class Saturation(Analysis):
         ]
         for cell, rate in self.rates.items():
             if is_tie(self.searched[cell]):
-                notes.append(
-                    f"{cell.loss}, from {cell.tuned_from:g}: no rate was faster than another in "
-                    f"the search, and the lowest one, {rate:g}, was taken."
-                )
+                notes.append(tie_note(f"{cell.loss}, from {cell.tuned_from:g}", rate))
             elif is_end(rate, RATES):
                 more = (
                     ", which would make the lead of cross-entropy from there longer"

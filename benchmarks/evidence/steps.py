@@ -102,3 +102,11 @@ def search_in_steps(searched: Mapping[str, Mapping[float, float]]) -> ClaimTable
         "Geometric mean over the networks of the search, which are others than those that are "
         "judged. A network that did not reach the accuracy counts as ten times its training.",
     )
+
+
+def tie_note(name: str, rate: float) -> str:
+    """Return the note on a search in which no rate was faster than another."""
+    return (
+        f"{name}: no rate was faster than another in the search, whose table is above, and the "
+        f"lowest one, {rate:g}, was taken."
+    )

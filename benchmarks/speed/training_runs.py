@@ -16,7 +16,7 @@ from torch import Tensor
 
 from lossbench import models
 from lossbench.benchmarks.config import CompareConfig, RunConfig, rates_of
-from lossbench.benchmarks.data.batches import DeviceDataset, TrainingBatches, prepare
+from lossbench.benchmarks.data.batches import TrainingBatches, prepare
 from lossbench.benchmarks.training.network import build_model
 from lossbench.benchmarks.training.objective import Objective
 from lossbench.benchmarks.training.optimizer import (
@@ -27,7 +27,7 @@ from lossbench.benchmarks.training.optimizer import (
 )
 from lossbench.benchmarks.training.plan import Plan
 from lossbench.benchmarks.training.recorder import Recorder
-from lossbench.benchmarks.training.train import Trainer, train
+from lossbench.benchmarks.training.train import Trainer, train, training_batches
 
 from .baselines import BATCH_SIZE, noise_images
 from .interleaved import Ratio, Work, time_ratio
@@ -85,18 +85,6 @@ def resident_ratio(seconds: float, size: int, augmentation: Augmentation) -> Rat
 def resident_batches(batches: TrainingBatches) -> list[tuple[Tensor, Tensor]]:
     """Return random batches in memory, as many and of the same layout as those of a training."""
     return [(torch.randn_like(images), labels) for images, labels in batches]
-
-
-def training_batches(run: RunConfig, dataset: DeviceDataset) -> TrainingBatches:
-    """Return the batches that a run trains on."""
-    return TrainingBatches(
-        dataset.train,
-        dataset.normalise,
-        size=run.batch_size,
-        epochs=run.epochs,
-        seed=run.seed,
-        augmentation=run.augmentation,
-    )
 
 
 class SilentMonitor:

@@ -119,6 +119,18 @@ def train_flipped(config: RunConfig, dataset: DeviceDataset) -> nn.Module:
     return trainer.model
 
 
+def training_batches(config: RunConfig, dataset: DeviceDataset) -> TrainingBatches:
+    """Return the batches that a run trains on."""
+    return TrainingBatches(
+        dataset.train,
+        dataset.normalise,
+        size=config.batch_size,
+        epochs=config.epochs,
+        seed=config.seed,
+        augmentation=config.augmentation,
+    )
+
+
 class Trainer:
     """A run in training.
 
@@ -161,14 +173,7 @@ class Trainer:
         )
         with self.stopwatch:
             self.model = self._initial_model()
-        self.loader = TrainingBatches(
-            dataset.train,
-            dataset.normalise,
-            size=config.batch_size,
-            epochs=config.epochs,
-            seed=config.seed,
-            augmentation=config.augmentation,
-        )
+        self.loader = training_batches(config, dataset)
         self.initial_parameters = [p.detach().clone() for p in self.model.parameters()]
         self.curvature: Curvature | None = None
         if config.record_curvature:

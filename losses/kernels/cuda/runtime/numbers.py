@@ -12,11 +12,11 @@ import triton.language as tl
 KEEP = tl.constexpr(tl.PropagateNan.ALL)
 INFINITY = tl.constexpr(float("inf"))
 LARGEST = tl.constexpr(3.4028234663852886e38)
-# 1 / ln 2; and ln 2 in two parts, the first of so few digits that its product with an exponent is
-# exact.
+# 1 / ln 2; and ln 2 in two parts, the first of which has 12 binary digits: its product with an
+# integer of 12 is exact.
 PER_LN2 = tl.constexpr(1.4426950408889634)
-LN2_HIGH = tl.constexpr(0.693145751953125)
-LN2_LOW = tl.constexpr(1.42860676533018704e-06)
+LN2_HIGH = tl.constexpr(0.693115234375)
+LN2_LOW = tl.constexpr(3.1946184945309417e-05)
 # 1.5 * 2^23: adding it rounds to an integer, which the last bits then hold.
 ROUNDER = tl.constexpr(12582912.0)
 UP = tl.constexpr(64)
@@ -44,11 +44,16 @@ def root(x):
 
 
 @triton.jit
-def _split(x):
+def minus_ln2(x, n):
+    """Return x - n ln 2 for an integer n."""
+    return (x - n * LN2_HIGH) - n * LN2_LOW
+
+
+@triton.jit
+def split(x):
     """Return a number with n in its last bits, and r: x = n ln 2 + r, |r| <= ln(2) / 2."""
     shifted = x * PER_LN2 + ROUNDER
-    n = shifted - ROUNDER
-    return shifted, (x - n * LN2_HIGH) - n * LN2_LOW
+    return shifted, minus_ln2(x, shifted - ROUNDER)
 
 
 @triton.jit
@@ -59,7 +64,7 @@ def _power_of_two(n):
 
 @triton.jit
 def _decay(x):
-    shifted, r = _split(larger(x, -104.0))
+    shifted, r = split(larger(x, -104.0))
     # 2^n need not be a normal number, 2^(n + up) is one.
     power = (shifted.to(tl.int32, bitcast=True) << 23) + ((127 + UP) << 23)
     return (tl.exp2(r * PER_LN2) * power.to(tl.float32, bitcast=True)) * DOWN
@@ -89,7 +94,7 @@ def exp(x):
 
 @triton.jit
 def _exp(x):
-    shifted, r = _split(smaller(larger(x, -104.0), 89.0))
+    shifted, r = split(smaller(larger(x, -104.0), 89.0))
     # 2^n in two factors, because it need not be a normal number while exp(x) is one.
     n = shifted.to(tl.int32, bitcast=True) - 0x4B400000
     half = n >> 1
@@ -113,7 +118,7 @@ def _expm1_float64(x):
 @triton.jit
 def _expm1(x):
     y = smaller(larger(x, -18.0), 89.0)
-    shifted, r = _split(y)
+    shifted, r = split(y)
     total = (1.0 / 5040 * r + 1.0 / 720) * r + 1.0 / 120
     total = ((total * r + 1.0 / 24) * r + 1.0 / 6) * r + 0.5
     total = (total * r + 1) * r

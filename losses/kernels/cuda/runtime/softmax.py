@@ -8,7 +8,19 @@ number above -infinity has no probabilities: m is NaN.
 import triton
 import triton.language as tl
 
-from .numbers import DOWN, INFINITY, KEEP, LARGEST, PER_LN2, ROUNDER, UP, decay, larger
+from .numbers import (
+    DOWN,
+    INFINITY,
+    KEEP,
+    LARGEST,
+    PER_LN2,
+    ROUNDER,
+    UP,
+    decay,
+    larger,
+    minus_ln2,
+    split,
+)
 
 
 @triton.jit
@@ -45,26 +57,13 @@ def _scaled(z, largest):
     far = tl.abs(largest) > 256
     shift = tl.where(far, largest, 0.0)
     end = tl.where(far, 0.0, largest)
-    turns, rest = _split(end)
+    shifted, rest = split(end)
     x = larger(z - shift, end - 128.0)
-    # The exponent of 2^64 and of 1: the last bits of `bits` are those of a power of two.
-    rounder = (ROUNDER + (UP + 127)) - turns
+    # With the exponent of 2^64 and of 1, the last bits of `bits` are those of a power of two.
+    rounder = (ROUNDER + (UP + 127)) - (shifted - ROUNDER)
     bits = x * PER_LN2 + rounder
-    e = tl.exp2(_rest(x, bits - rounder) * PER_LN2 - rest * PER_LN2)
+    e = tl.exp2(minus_ln2(x, bits - rounder) * PER_LN2 - rest * PER_LN2)
     return e, (bits.to(tl.int32, bitcast=True) << 23).to(tl.float32, bitcast=True)
-
-
-@triton.jit
-def _split(x):
-    """Return n and r: x = n ln 2 + r, |r| <= ln(2) / 2, for |x| <= 256."""
-    n = (x * PER_LN2 + ROUNDER) - ROUNDER
-    return n, _rest(x, n)
-
-
-@triton.jit
-def _rest(x, n):
-    # The first part of ln 2 has 12 digits: its product with n is exact.
-    return (x - n * 0.693115234375) - n * 3.1946184945309417e-05
 
 
 @triton.jit
