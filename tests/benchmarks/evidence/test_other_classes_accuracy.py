@@ -30,7 +30,12 @@ def test_numbers_are_means_over_pairs(examine, analyse):
         )
         for compared in COMPARED
     }
-    squared, summed = examine("other-classes-accuracy").measures
+    finding = examine("other-classes-accuracy")
+    squared, summed = finding.measures
+    for pair in PAIRS:
+        runs = analysis.runs[Cell(pair, SUM, WRONG)]
+        of_pair = 100 * np.mean([run.test.accuracy for run in runs])
+        assert f"{of_pair:.1f} % for {' and '.join(pair)}" in finding.notes[1]
     assert squared.value == pytest.approx(mean[CHALLENGER, None] - mean[REFERENCE, None])
     assert summed.value == pytest.approx(mean[REFERENCE, WRONG] - mean[SUM, WRONG])
 
